@@ -1,0 +1,182 @@
+// Package refresh keeps one value that is expensive to get: it is fetched when somebody asks, by one goroutine at a time however
+// many ask, and kept when the next fetch fails. The numbers of a service, the keys of an account and its list of projects are all
+// such values. Nothing here runs by itself: whoever asks makes it look.
+package refresh
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// State is what is known of a value. It is never changed, only replaced: the same pointer means that nothing changed.
+type State[T any] struct {
+	Value    T             // of the last fetch that succeeded
+	ReadAt   time.Time     // when that fetch ended; zero if none ever succeeded
+	Err      error         // of the last finished fetch; nil if it succeeded or there was none
+	Took     time.Duration // by the last finished fetch, from the moment it had its slot
+	Fetches  uint64        // finished
+	Failures uint64        // of Fetches, those that failed
+
+	streak int       // failures in a row
+	next   time.Time // no fetch before this
+}
+
+// Policy says how a value is fetched. It belongs to who asks, not to the Cell, and may differ from one question to the next.
+type Policy[T any] struct {
+	Fetch   func(context.Context) (T, error)
+	Timeout time.Duration                             // of one fetch, from the moment it has its slot
+	Fresh   func(T) time.Duration                     // how long a value serves, from the start of its fetch
+	Pause   func(streak int, err error) time.Duration // before the next fetch, after so many failures in a row
+	Gate    *Gate                                     // shared by values that must not all be fetched at once; nil: none
+	Shuts   func(error) bool                          // whether an error pauses everybody at the Gate; nil: none does
+	Settled func(before, after *State[T])             // told of every finished fetch, before those who wait for it; nil: nobody
+}
+
+// Cell holds the state of one value. The zero Cell is ready; all methods are safe for concurrent use.
+type Cell[T any] struct {
+	mu     sync.Mutex
+	state  *State[T]
+	flight chan struct{} // closed when the fetch under way has ended; nil while there is none
+}
+
+// Ask begins a fetch if one is due, and returns what is known now. The channel closes when the fetch under way has ended; it is nil
+// where there is nothing to wait for: the value is fresh, or paused, or known to fail.
+func (c *Cell[T]) Ask(ctx context.Context, p *Policy[T]) (*State[T], <-chan struct{}) {
+	s, flight := c.ask(ctx, p)
+	if s.Err != nil {
+		return s, nil
+	}
+	return s, flight
+}
+
+// Get returns the state once there is nothing to wait for, or when ctx ends: ctx bounds the wait, not the fetch, so that an answer
+// that comes too late for this asker serves the next.
+func (c *Cell[T]) Get(ctx context.Context, p *Policy[T]) *State[T] {
+	s, flight := c.Ask(ctx, p)
+	return c.land(ctx, s, flight)
+}
+
+// Await is Get, but waits for a fetch under way even where the last one failed. It is for fetches that need this value themselves.
+func (c *Cell[T]) Await(ctx context.Context, p *Policy[T]) *State[T] {
+	s, flight := c.ask(ctx, p)
+	return c.land(ctx, s, flight)
+}
+
+// Peek returns what is known now and fetches nothing.
+func (c *Cell[T]) Peek() *State[T] {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.known()
+}
+
+// Expire makes the next question fetch anew, unless s has been replaced already: a hundred askers that find the same value useless
+// make one fetch. A pause after a failure is not cut short.
+func (c *Cell[T]) Expire(s *State[T]) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != s || s.Err != nil {
+		return
+	}
+	expired := *s
+	expired.next = time.Time{}
+	c.state = &expired
+}
+
+func (c *Cell[T]) ask(ctx context.Context, p *Policy[T]) (*State[T], <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.known()
+	if c.flight == nil && !time.Now().Before(s.next) && p.Gate.isOpen() {
+		c.flight = make(chan struct{})
+		go c.fly(context.WithoutCancel(ctx), p, c.flight)
+	}
+	return s, c.flight
+}
+
+// land waits for the flight, if there is one, and returns what is known then.
+func (c *Cell[T]) land(ctx context.Context, s *State[T], flight <-chan struct{}) *State[T] {
+	if flight == nil {
+		return s
+	}
+	select {
+	case <-flight:
+	case <-ctx.Done():
+	}
+	return c.Peek()
+}
+
+// known returns the state; c.mu is held.
+func (c *Cell[T]) known() *State[T] {
+	if c.state == nil {
+		c.state = &State[T]{}
+	}
+	return c.state
+}
+
+// fly is one fetch, from the wait for a slot to the end. Whatever happens in it, the slot is given back and those who wait are told.
+func (c *Cell[T]) fly(ctx context.Context, p *Policy[T], landed chan struct{}) {
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.flight = nil
+		close(landed)
+	}()
+	if !p.Gate.enter() {
+		return // the gate was shut while this fetch stood in line: it never began
+	}
+	defer p.Gate.leave()
+	start := time.Now()
+	value, err := p.fetch(ctx)
+	c.settle(p, value, err, start)
+}
+
+func (c *Cell[T]) settle(p *Policy[T], value T, err error, start time.Time) {
+	c.mu.Lock()
+	before := c.known()
+	after := before.after(p, value, err, start)
+	c.state = after
+	c.mu.Unlock()
+	switch {
+	case err == nil:
+		p.Gate.succeeded()
+	case p.Shuts != nil && p.Shuts(err):
+		p.Gate.shut(func(streak int) time.Duration { return p.Pause(streak, err) })
+	}
+	if p.Settled != nil {
+		p.Settled(before, after)
+	}
+}
+
+// fetch turns a panic into an error, so that a defect in one fetch doesn't take the program along.
+func (p *Policy[T]) fetch(ctx context.Context) (value T, err error) {
+	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
+	defer cancel()
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("a defect of this program, please report it: panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return p.Fetch(ctx)
+}
+
+func (s *State[T]) after(p *Policy[T], value T, err error, start time.Time) *State[T] {
+	now := time.Now()
+	n := *s
+	n.Fetches++
+	n.Took = now.Sub(start)
+	n.Err = err
+	if err != nil {
+		n.Failures++
+		n.streak++
+		n.next = now.Add(p.Pause(n.streak, err))
+		return &n
+	}
+	n.Value = value
+	n.ReadAt = now
+	n.streak = 0
+	n.next = start.Add(p.Fresh(value))
+	return &n
+}

@@ -1,0 +1,85 @@
+package refresh
+
+import (
+	"sync"
+	"time"
+)
+
+// Gate is passed by fetches that share something scarce: at most so many are past it at a time, and none while it is shut. A fetch
+// that stands in line when the gate is shut goes home without having begun. All methods are safe for concurrent use; a nil Gate is
+// always open.
+type Gate struct {
+	slots chan struct{}
+
+	mu     sync.Mutex
+	until  time.Time // shut before this
+	streak int       // times it was shut since a fetch last succeeded
+}
+
+// NewGate returns an open Gate with so many slots.
+func NewGate(slots int) *Gate {
+	return &Gate{slots: make(chan struct{}, slots)}
+}
+
+// Slots returns how many fetches may be past the gate at a time.
+func (g *Gate) Slots() int { return cap(g.slots) }
+
+// ShutUntil returns when the gate opens again; the past or the zero time mean that it is open.
+func (g *Gate) ShutUntil() time.Time {
+	if g == nil {
+		return time.Time{}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.until
+}
+
+func (g *Gate) isOpen() bool { return !time.Now().Before(g.ShutUntil()) }
+
+// enter waits for a slot and tells whether the gate is still open then.
+func (g *Gate) enter() bool {
+	if g == nil {
+		return true
+	}
+	g.slots <- struct{}{}
+	if g.isOpen() {
+		return true
+	}
+	g.leave()
+	return false
+}
+
+func (g *Gate) leave() {
+	if g != nil {
+		<-g.slots
+	}
+}
+
+// shut keeps everybody out for a pause. Fetches that were past the gate together all report the same trouble: it counts once, and
+// the longest of their pauses holds.
+func (g *Gate) shut(pause func(streak int) time.Duration) {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	if !now.Before(g.until) {
+		g.streak++
+	}
+	if until := now.Add(pause(g.streak)); until.After(g.until) {
+		g.until = until
+	}
+}
+
+// succeeded ends the streak, unless the success is of a fetch that was past the gate when it was shut.
+func (g *Gate) succeeded() {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !time.Now().Before(g.until) {
+		g.streak = 0
+	}
+}

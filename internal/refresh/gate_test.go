@@ -1,0 +1,109 @@
+package refresh_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cloud_quota_exporter/internal/refresh"
+)
+
+// throttled returns cells that share a gate of 2 slots, the first of which was just throttled.
+func throttled(t *testing.T, c *cloud, p *refresh.Policy[int]) []refresh.Cell[int] {
+	t.Helper()
+	p.Gate = refresh.NewGate(2)
+	cells := make([]refresh.Cell[int], 10)
+	c.set(0, errThrottled)
+	cells[0].Get(t.Context(), p)
+	return cells
+}
+
+func TestThrottlingPausesEverybody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{}
+		p := policy(c)
+		cells := throttled(t, c, p)
+		if until := p.Gate.ShutUntil(); !until.Equal(time.Now().Add(15 * time.Second)) {
+			t.Errorf("shut until %s, want 15s", until)
+		}
+		pass(15*time.Second - 1)
+		for i := range cells {
+			if s := cells[i].Get(t.Context(), p); i > 0 && (s.Fetches != 0 || s.Err != nil) {
+				t.Errorf("cell %d: %+v, want no fetch through a shut gate", i, s)
+			}
+		}
+		c.set(0, nil)
+		pass(1)
+		for i := range cells {
+			if s := cells[i].Await(t.Context(), p); s.Err != nil || s.Value == 0 {
+				t.Errorf("cell %d: %+v, want a value once the gate is open", i, s)
+			}
+		}
+	})
+}
+
+func TestThrottlingSendsHomeWhoStandsInLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{latency: time.Second, err: errThrottled}
+		p := policy(c)
+		p.Gate = refresh.NewGate(2)
+		cells := make([]refresh.Cell[int], 10)
+		for i := range cells {
+			cells[i].Ask(t.Context(), p)
+		}
+		pass(time.Second)
+		begun := 0
+		for i := range cells {
+			if s := cells[i].Peek(); s.Fetches == 1 {
+				begun++
+			}
+		}
+		if n := c.calls.Load(); n != 2 || begun != 2 {
+			t.Errorf("%d calls and %d finished fetches, want the 2 that had a slot", n, begun)
+		}
+		if until := p.Gate.ShutUntil(); !until.Equal(time.Now().Add(15 * time.Second)) {
+			t.Errorf("shut until %s, want one pause of 15s for both", until)
+		}
+	})
+}
+
+func TestThrottlingAgainDoublesThePause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{}
+		p := policy(c)
+		cells := throttled(t, c, p)
+		pass(15 * time.Second)
+		cells[1].Get(t.Context(), p) // another value, but the same gate
+		if until := p.Gate.ShutUntil(); !until.Equal(time.Now().Add(30 * time.Second)) {
+			t.Errorf("shut until %s, want 30s", until)
+		}
+		c.set(0, nil)
+		pass(30 * time.Second)
+		cells[2].Get(t.Context(), p) // a success ends the streak
+		c.set(0, errThrottled)
+		cells[3].Get(t.Context(), p)
+		if until := p.Gate.ShutUntil(); !until.Equal(time.Now().Add(15 * time.Second)) {
+			t.Errorf("shut until %s, want 15s", until)
+		}
+	})
+}
+
+func TestSuccessOfAnEarlierFetchKeepsTheGateShut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{latency: time.Second}
+		p := policy(c)
+		p.Gate = refresh.NewGate(2)
+		var slow, quick refresh.Cell[int]
+		slow.Ask(t.Context(), p)
+		synctest.Wait()
+		c.set(0, errThrottled)
+		quick.Get(t.Context(), p)
+		pass(time.Second) // the slow one succeeds now
+		pass(14 * time.Second)
+		var other refresh.Cell[int]
+		other.Get(t.Context(), p)
+		if until := p.Gate.ShutUntil(); !until.Equal(time.Now().Add(30 * time.Second)) {
+			t.Errorf("shut until %s, want the second pause in a row", until)
+		}
+	})
+}
