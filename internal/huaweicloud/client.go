@@ -1,0 +1,130 @@
+// Package huaweicloud speaks HTTP with Huawei Cloud: it authorises requests, sends them, bounds what comes back, and makes one typed
+// error of every way in which an API says no. It knows no quota service; providers does.
+package huaweicloud
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	maxBody      = 1 << 20  // bytes of an answer; the largest documented one is under 1 KiB
+	maxErrorBody = 64 << 10 // bytes of an error's body that are looked at
+)
+
+// Authorizer authorises the requests of an account. Its methods are safe for concurrent use.
+type Authorizer interface {
+	// Grant returns what authorises requests to a project now; projectID is empty for requests that concern none, such as IAM's. An
+	// error means that no keys or token could be had.
+	Grant(ctx context.Context, projectID string) (Grant, error)
+	// Reject says that the cloud refused g with a 401: it is fetched anew, unless that has happened already, so that a hundred
+	// refusals at once make one fetch.
+	Reject(g Grant)
+}
+
+// Grant is one set of keys, or one token.
+type Grant interface {
+	// Authorize puts on a request without a body what proves who sends it.
+	Authorize(req *http.Request)
+	// Hide returns text with the grant's secrets replaced: a server may echo what it was sent.
+	Hide(text string) string
+}
+
+// Events is told of every HTTP request: the service's label, the status code or "error" where there was no answer, and the time from
+// sending to the end of the answer.
+type Events func(service, code string, took time.Duration)
+
+// Client asks one API in the name of one account, for one project.
+type Client struct {
+	HTTP      *http.Client
+	Auth      Authorizer
+	Service   string // label of the service, "iam" for IAM
+	Action    string // IAM action to grant where the API answers 403; empty where none is documented
+	BaseURL   string // scheme, host and, with a gateway in between, the path in front of the documented ones
+	QuotaPath string // path and query that the configuration puts in place of the documented one; usually empty
+	ProjectID string // empty for requests that concern no project
+	UserAgent string
+	Events    Events
+}
+
+// Answer is the body of a 2xx, at most 1 MiB.
+type Answer struct {
+	Body []byte
+	url  string
+	hide func(string) string
+}
+
+// Malformed returns the error for an answer that can't be read: what is wrong with it, and how it begins.
+func (a *Answer) Malformed(what string) error {
+	return &MalformedError{URL: a.url, What: what, Beginning: oneLine(a.hide(string(a.Body)))}
+}
+
+// Get sends one GET request and returns its answer. In path, {project_id} stands for the client's project. The errors are
+// *CredentialsError, *TransportError, *APIError and *MalformedError; Reason classifies them.
+func (c *Client) Get(ctx context.Context, path string) (*Answer, error) {
+	path = strings.ReplaceAll(path, "{project_id}", url.PathEscape(c.ProjectID))
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.BaseURL+path, http.NoBody)
+	if err != nil {
+		return nil, fmt.Errorf("%s: the URL of the API is wrong, check endpoints: %w", c.Service, err)
+	}
+	grant, err := c.Auth.Grant(ctx, c.ProjectID)
+	if err != nil {
+		return nil, &CredentialsError{err}
+	}
+	req.Header.Set("Content-Type", "application/json; charset=UTF-8") // recommended by CES's document
+	req.Header.Set("User-Agent", c.UserAgent)
+	if c.ProjectID != "" {
+		req.Header.Set("X-Project-Id", c.ProjectID) // sub-projects are refused without it
+	}
+	grant.Authorize(req)
+
+	start := time.Now()
+	resp, body, err := c.send(req)
+	if err != nil {
+		return nil, &TransportError{URL: req.URL.String(), Service: c.Service, After: time.Since(start), Err: err}
+	}
+	if resp.StatusCode/100 != 2 {
+		if resp.StatusCode == http.StatusUnauthorized {
+			c.Auth.Reject(grant)
+		}
+		return nil, c.apiError(resp, body, grant)
+	}
+	answer := &Answer{Body: body, url: req.URL.String(), hide: grant.Hide}
+	if len(body) > maxBody {
+		return nil, answer.Malformed(fmt.Sprintf("it is longer than %d bytes", maxBody))
+	}
+	return answer, nil
+}
+
+// send returns the answer with as much of its body as is looked at, and one byte more where it is longer.
+func (c *Client) send(req *http.Request) (*http.Response, []byte, error) {
+	start := time.Now()
+	code := "error"
+	defer func() { c.Events(c.Service, code, time.Since(start)) }()
+	resp, err := c.HTTP.Do(req)
+	if err != nil {
+		var wrapped *url.Error // repeats method and URL, which TransportError says already
+		if errors.As(err, &wrapped) {
+			err = wrapped.Err
+		}
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	code = strconv.Itoa(resp.StatusCode)
+	limit := int64(maxBody + 1)
+	if resp.StatusCode/100 != 2 {
+		limit = maxErrorBody
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit))
+	if err != nil && resp.StatusCode/100 == 2 { // of an error, the status says enough
+		return nil, nil, fmt.Errorf("%s, but its body broke off: %w", resp.Status, err)
+	}
+	return resp, body, nil
+}

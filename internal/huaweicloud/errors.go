@@ -1,0 +1,153 @@
+package huaweicloud
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// APIError is an answer other than 2xx.
+type APIError struct {
+	URL        string
+	Service    string
+	Status     int
+	Code       string        // error code of the service or the gateway, such as "APIGW.0301"; empty where none came
+	Message    string        // one line; the beginning of the body where it isn't an error of a known shape
+	RequestID  string        // to give to Huawei's support; empty where none came
+	Action     string        // IAM action to grant, of a 403; empty where none is documented
+	Location   string        // scheme and host that a redirect points to
+	RetryAfter time.Duration // what the answer asks to wait, of a throttled request; 0 where it doesn't say
+	Skew       time.Duration // of a 401: this machine's clock minus the cloud's, where they differ by more than 15 minutes
+}
+
+// Error says what was tried, what came back and what to do.
+func (e *APIError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "GET %s: %d %s", e.URL, e.Status, http.StatusText(e.Status))
+	if e.Code != "" {
+		fmt.Fprintf(&b, " %s", e.Code)
+	}
+	if e.Message != "" {
+		fmt.Fprintf(&b, ": %s", e.Message)
+	}
+	if e.RequestID != "" {
+		fmt.Fprintf(&b, " (request id %s)", e.RequestID)
+	}
+	return b.String() + "; " + e.remedy()
+}
+
+func (e *APIError) remedy() string {
+	switch reason := e.reason(); {
+	case reason == ReasonClockSkew:
+		return fmt.Sprintf("the clock of this machine is %s, set it by NTP", skewText(e.Skew))
+	case reason == ReasonUnauthorized:
+		return "check that the keys are right, active and of this cloud"
+	case reason == ReasonForbidden && e.Action == "":
+		return "grant the role Tenant Guest (the IAM action is not documented), and check that the project id belongs to this account"
+	case reason == ReasonForbidden:
+		return fmt.Sprintf("grant the IAM action %s, and check that the project id belongs to this account", e.Action)
+	case reason == ReasonNotFound:
+		return fmt.Sprintf("check that the region offers the service and that the project exists; a host of its own is set by endpoints.%s", e.Service)
+	case reason == ReasonThrottled:
+		return fmt.Sprintf("the service is paused for the account; a longer services.%s.cache_ttl asks less often", e.Service)
+	case reason == ReasonServerError || reason == ReasonTimeout:
+		return "the cloud's own trouble, it is asked again"
+	case e.Location != "":
+		return fmt.Sprintf("redirects are not followed: if %s is right, set it as endpoints.%s", e.Location, e.Service)
+	default:
+		return "check the region and the id of the project"
+	}
+}
+
+func skewText(skew time.Duration) string {
+	if skew < 0 {
+		return fmt.Sprintf("%s behind the cloud's", -skew.Round(time.Second))
+	}
+	return fmt.Sprintf("%s ahead of the cloud's", skew.Round(time.Second))
+}
+
+// TransportError is a request that got no whole answer.
+type TransportError struct {
+	URL     string
+	Service string
+	After   time.Duration // from sending to giving up
+	Err     error
+}
+
+// Error says what was tried, what came back and what to do.
+func (e *TransportError) Error() string {
+	remedy := "check the network, and the proxy if HTTPS_PROXY is set"
+	switch reason := Reason(e.Err); {
+	case reason == ReasonTimeout:
+		remedy = fmt.Sprintf("check the network, or raise services.%s.timeout", e.Service)
+	case reason == ReasonTLS:
+		remedy = "a cloud with a certificate authority of its own needs ca_file; check endpoints and proxy otherwise"
+	case isUnknownHost(e.Err):
+		remedy = fmt.Sprintf("the region may not offer the service; a host of its own is set by endpoints.%s", e.Service)
+	}
+	return fmt.Sprintf("GET %s: no answer after %s: %v; %s", e.URL, e.After.Round(time.Millisecond), e.Err, remedy)
+}
+
+// Unwrap returns the cause.
+func (e *TransportError) Unwrap() error { return e.Err }
+
+// MalformedError is a 2xx that can't be read.
+type MalformedError struct {
+	URL       string
+	What      string // what is wrong with it
+	Beginning string // of the body, one line
+}
+
+// Error says what was tried, what came back and what to do.
+func (e *MalformedError) Error() string {
+	beginning := "it is empty"
+	if e.Beginning != "" {
+		beginning = "it begins with: " + e.Beginning
+	}
+	return fmt.Sprintf("GET %s: the answer can't be read: %s; %s; a proxy or a wrong endpoint may have answered", e.URL, e.What, beginning)
+}
+
+// CredentialsError is a request that could not be authorised: there were no keys and no token.
+type CredentialsError struct{ Err error }
+
+// Error says why there are none.
+func (e *CredentialsError) Error() string { return "no credentials: " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *CredentialsError) Unwrap() error { return e.Err }
+
+// ProjectError is a region's project that IAM could not tell.
+type ProjectError struct {
+	URL    string
+	Region string
+	IDs    []string // of the projects of that name; none or several
+}
+
+// Error says what was tried, what came back and what to do.
+func (e *ProjectError) Error() string {
+	found := "no project"
+	if len(e.IDs) > 0 {
+		found = fmt.Sprintf("%d projects (%s)", len(e.IDs), strings.Join(e.IDs, ", "))
+	}
+	return fmt.Sprintf("GET %s: IAM knows %s of the name %s; state the project's id: projects: [{id: ..., region: %s, name: ...}]",
+		e.URL, found, e.Region, e.Region)
+}
+
+const maxShown = 200 // runes of a body or message in an error
+
+// oneLine returns the beginning of text as one printable line. Secrets are hidden before: a cut one would not be recognised.
+func oneLine(text string) string {
+	printable := strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, strings.ToValidUTF8(text, "\uFFFD"))
+	line := []rune(strings.Join(strings.Fields(printable), " "))
+	if len(line) > maxShown {
+		return string(line[:maxShown]) + "..."
+	}
+	return string(line)
+}

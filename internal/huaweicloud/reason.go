@@ -1,0 +1,88 @@
+package huaweicloud
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+)
+
+// The reasons for which a fetch fails, as cloud_quota_last_failure_reason shows them. The set is closed.
+const (
+	ReasonTimeout      = "timeout"      // the service's timeout ended the fetch, or 408
+	ReasonNetwork      = "network"      // no such host, refused, reset, no route
+	ReasonTLS          = "tls"          // certificate, or no TLS at the other end
+	ReasonUnauthorized = "unauthorized" // 401
+	ReasonClockSkew    = "clock_skew"   // 401 while the clocks differ by more than 15 minutes
+	ReasonForbidden    = "forbidden"    // 403
+	ReasonNotFound     = "not_found"    // 404, or no project of the region's name
+	ReasonThrottled    = "throttled"    // 429, and APIGW.0308 whatever the status
+	ReasonServerError  = "server_error" // 5xx
+	ReasonClientError  = "client_error" // 3xx and other 4xx
+	ReasonMalformed    = "malformed"    // a 2xx that can't be read
+	ReasonCredentials  = "credentials"  // no keys or token could be had
+)
+
+// Reason classifies the error of a fetch. It is the only place that does.
+func Reason(err error) string {
+	var api *APIError
+	var malformed *MalformedError
+	var credentials *CredentialsError
+	var project *ProjectError
+	switch {
+	case errors.As(err, &credentials): // first: why there are none may be any of the others
+		return ReasonCredentials
+	case errors.As(err, &api):
+		return api.reason()
+	case errors.As(err, &malformed):
+		return ReasonMalformed
+	case errors.As(err, &project):
+		return ReasonNotFound
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return ReasonTimeout
+	case isTLS(err):
+		return ReasonTLS
+	default:
+		return ReasonNetwork
+	}
+}
+
+func (e *APIError) reason() string {
+	switch {
+	case e.Status == http.StatusTooManyRequests, e.Code == "APIGW.0308", e.Code == "APIG.0308":
+		return ReasonThrottled
+	case e.Status == http.StatusUnauthorized && e.Skew != 0:
+		return ReasonClockSkew
+	case e.Status == http.StatusUnauthorized:
+		return ReasonUnauthorized
+	case e.Status == http.StatusForbidden:
+		return ReasonForbidden
+	case e.Status == http.StatusNotFound:
+		return ReasonNotFound
+	case e.Status == http.StatusRequestTimeout:
+		return ReasonTimeout
+	case e.Status >= http.StatusInternalServerError:
+		return ReasonServerError
+	default:
+		return ReasonClientError
+	}
+}
+
+func isTLS(err error) bool {
+	var verification *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	var alert *net.OpError // how crypto/tls reports the other end's alerts, and its own
+	var unknown x509.UnknownAuthorityError
+	var file *CAFileError
+	return errors.As(err, &verification) || errors.As(err, &record) || errors.As(err, &unknown) || errors.As(err, &file) ||
+		errors.As(err, &alert) && (alert.Op == "remote error" || alert.Op == "local error") ||
+		errors.Is(err, http.ErrSchemeMismatch)
+}
+
+func isUnknownHost(err error) bool {
+	var dns *net.DNSError
+	return errors.As(err, &dns) && dns.IsNotFound
+}

@@ -1,0 +1,119 @@
+package huaweicloud
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+)
+
+// Dial opens a connection, as net.Dialer.DialContext does.
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+// NewHTTPClient returns the client through which an account's requests go: TLS verified, by the system's certificate authorities and
+// those of caFile (none if empty; read again when it changes), HTTPS_PROXY and NO_PROXY honoured, redirects refused, so that nothing
+// that authorises follows one to another host. It keeps as many idle connections to a host as there may be requests in flight.
+func NewHTTPClient(dial Dial, caFile string, maxInFlight int) *http.Client {
+	return &http.Client{
+		Transport:     &transport{dial: dial, caFile: caFile, maxInFlight: maxInFlight},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// CAFileError is a ca_file that can't be used.
+type CAFileError struct {
+	File string
+	Err  error
+}
+
+// Error says which file, and why.
+func (e *CAFileError) Error() string {
+	return fmt.Sprintf("ca_file %s: %v; it must hold certificates in PEM", e.File, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *CAFileError) Unwrap() error { return e.Err }
+
+// transport is an http.Transport that follows the contents of a file of certificate authorities.
+type transport struct {
+	dial        Dial
+	caFile      string
+	maxInFlight int
+
+	mu      sync.Mutex
+	current *http.Transport
+	ca      []byte // contents of caFile that current was made with
+}
+
+// RoundTrip sends one request.
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	current, err := t.get()
+	if err != nil {
+		return nil, err
+	}
+	return current.RoundTrip(req)
+}
+
+// CloseIdleConnections is what http.Client.CloseIdleConnections calls.
+func (t *transport) CloseIdleConnections() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.current != nil {
+		t.current.CloseIdleConnections()
+	}
+}
+
+func (t *transport) get() (*http.Transport, error) {
+	var ca []byte
+	if t.caFile != "" {
+		var err error
+		if ca, err = os.ReadFile(t.caFile); err != nil {
+			return nil, &CAFileError{t.caFile, err}
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.current != nil && bytes.Equal(ca, t.ca) {
+		return t.current, nil
+	}
+	made, err := t.make(ca)
+	if err != nil {
+		return nil, &CAFileError{t.caFile, err}
+	}
+	if t.current != nil {
+		t.current.CloseIdleConnections()
+	}
+	t.current, t.ca = made, ca
+	return made, nil
+}
+
+func (t *transport) make(ca []byte) (*http.Transport, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if t.caFile != "" {
+		pool, err := x509.SystemCertPool()
+		if err != nil { // a system without any: the file's alone
+			pool = x509.NewCertPool()
+		}
+		if !pool.AppendCertsFromPEM(ca) {
+			return nil, errors.New("there is no certificate in it")
+		}
+		config.RootCAs = pool
+	}
+	// HTTP/1.1: each request in flight has a connection of its own, so that one that is reset takes no other along. There are no
+	// timeouts here, since the context of a fetch bounds all of it.
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            t.dial,
+		TLSClientConfig:        config,
+		MaxIdleConnsPerHost:    t.maxInFlight,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 256 << 10,
+	}, nil
+}
