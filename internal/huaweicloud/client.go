@@ -16,7 +16,7 @@ import (
 
 const (
 	maxBody      = 1 << 20  // bytes of an answer; the largest documented one is under 1 KiB
-	maxErrorBody = 64 << 10 // bytes of an error's body that are looked at
+	maxErrorBody = 64 << 10 // bytes that are looked at of an error's body, or of one to complain about
 )
 
 // Authorizer authorises the requests of an account. Its methods are safe for concurrent use.
@@ -63,7 +63,7 @@ type Answer struct {
 
 // Malformed returns the error for an answer that can't be read: what is wrong with it, and how it begins.
 func (a *Answer) Malformed(what string) error {
-	return &MalformedError{URL: a.url, What: what, Beginning: oneLine(a.hide(string(a.Body)))}
+	return &MalformedError{URL: a.url, What: what, Beginning: oneLine(a.hide(string(a.Body[:min(len(a.Body), maxErrorBody)])))}
 }
 
 // Get sends one GET request and returns its answer. In path, {project_id} stands for the client's project. The errors are

@@ -1,0 +1,40 @@
+package providers
+
+import (
+	"cmp"
+	"context"
+	"strings"
+
+	"cloud_quota_exporter/internal/huaweicloud"
+)
+
+// taurusDB is TaurusDB: GET /v3/{project_id}/project-quotas, "Querying the Instance Quotas of a Tenant". Resource type instance. A
+// quota of -1 means no limit. The document's own example writes "instance," and "4,".
+func taurusDB() Service {
+	return Service{Name: "taurusdb", Action: "gaussdbformysql:quota:list", Host: taurusDBHost, Quotas: taurusDBQuotas}
+}
+
+// taurusDBHost follows the regions of Huawei's own SDK; the other services are called the same everywhere.
+func taurusDBHost(region string) string {
+	switch region {
+	case "ap-southeast-1", "ap-southeast-2", "cn-north-11", "me-east-1", "tr-west-1":
+		return "gaussdbformysql"
+	case "af-south-1", "cn-east-5", "cn-southwest-3", "la-north-2", "eu-de", "eu-nl":
+		return "gaussdb-mysql"
+	default:
+		return "gaussdb"
+	}
+}
+
+func taurusDBQuotas(ctx context.Context, c *huaweicloud.Client, _ Options) (Result, error) {
+	answer, err := c.Get(ctx, cmp.Or(c.QuotaPath, "/v3/{project_id}/project-quotas?type=instance"))
+	if err != nil {
+		return Result{}, err
+	}
+	var body nested
+	if err := decode(answer, &body); err != nil {
+		return Result{}, err
+	}
+	withoutComma := func(name string) string { return strings.TrimRight(name, ", ") }
+	return dialect{typeName: withoutComma, noLimit: -1}.read(answer, body.Quotas.Resources)
+}
