@@ -1,0 +1,161 @@
+package config
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	accountNameWant = "1 to 63 letters, digits, dots, dashes and underscores, beginning with a letter or a digit"
+	regionWant      = "the name of a region such as ap-southeast-3"
+	projectIDWant   = "the project_id, 1 to 64 letters and digits"
+)
+
+var (
+	accountName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	cloudDomain = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
+	regionForm  = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+	projectID   = regexp.MustCompile(`^[A-Za-z0-9]{1,64}$`)
+)
+
+// isRegion tells whether text has the form of a region's name; only then it may be shown. The names themselves are not checked: new
+// regions and partner clouds come.
+func isRegion(text string) bool { return len(text) <= 40 && regionForm.MatchString(text) }
+
+// accountReader reads the accounts one after the other and remembers what must be unique among them.
+type accountReader struct {
+	services []string        // the names of the known ones
+	several  bool            // there is more than one account
+	names    map[string]node // of accounts
+	labels   map[string]node // of projects
+}
+
+func readAccounts(n node, services []string) []Account {
+	items := n.list()
+	r := accountReader{services, len(items) > 1, make(map[string]node), make(map[string]node)}
+	var accounts []Account
+	for _, item := range items {
+		accounts = append(accounts, r.account(item))
+	}
+	return accounts
+}
+
+func (r *accountReader) account(n node) Account {
+	var a Account
+	f, ok := n.fields("name", "credentials", "cloud", "endpoints", "ca_file", "projects")
+	if !ok {
+		return a
+	}
+	a.Name = r.name(f.get("name"))
+	if c := f.get("credentials"); c.stated() {
+		a.Credentials = readCredentials(c)
+	}
+	if c := f.get("cloud"); c.stated() {
+		a.Cloud, _ = c.matching(cloudDomain, "a bare DNS domain such as myhuaweicloud.com, without scheme, port and path")
+	}
+	if e := f.get("endpoints"); e.stated() {
+		a.Endpoints = readEndpoints(e, r.services)
+	}
+	if c := f.get("ca_file"); c.stated() {
+		a.CAFile, _ = c.text()
+	}
+	if p := f.get("projects"); p.isEmpty() {
+		p.fail("missing: list the projects of the account, e.g. projects: [{region: ap-southeast-1}]")
+	} else {
+		a.Projects = r.projects(p)
+	}
+	return a
+}
+
+func (r *accountReader) name(n node) string {
+	if !n.stated() {
+		if r.several {
+			n.fail("missing: with several accounts each needs a name of its own, e.g. name: main")
+		}
+		return "default"
+	}
+	name, ok := n.matching(accountName, accountNameWant)
+	if !ok {
+		return ""
+	}
+	if first, taken := r.names[name]; taken {
+		n.fail("the same as %s in line %d; give each account a name of its own", first.path, first.line)
+	} else {
+		r.names[name] = n
+	}
+	return name
+}
+
+func (r *accountReader) projects(n node) []Project {
+	type place struct{ id, region string }
+	places := make(map[place]node)
+	var projects []Project
+	for _, item := range n.list() {
+		p, label, ok := readProject(item)
+		if !ok {
+			continue
+		}
+		projects = append(projects, p)
+		if first, taken := places[place{p.ID, p.Region}]; taken {
+			item.fail("the same project as %s in line %d; remove one of them", first.path, first.line)
+			continue // its label may be the same for the same reason
+		}
+		places[place{p.ID, p.Region}] = item
+		if first, taken := r.labels[p.Name]; taken {
+			label.fail("the same label as %s in line %d; give each project a name of its own (the default is the region), "+
+				"e.g. name: prod", first.path, first.line)
+			continue
+		}
+		r.labels[p.Name] = label
+	}
+	return projects
+}
+
+// readProject reads one project; label is where its name stands or should.
+func readProject(n node) (p Project, label node, ok bool) {
+	f, ok := n.fields("id", "region", "name")
+	if !ok {
+		return p, n, false
+	}
+	id, region, label := f.get("id"), f.get("region"), f.get("name")
+	hasID, hasName := true, true
+	if id.stated() {
+		p.ID, hasID = id.matching(projectID, projectIDWant)
+	}
+	p.Region, ok = readRegion(region)
+	switch {
+	case label.stated():
+		p.Name, hasName = readLabel(label)
+	case id.stated():
+		label.fail("missing: a project with an id needs a name, e.g. name: prod")
+		hasName = false
+	default:
+		p.Name = p.Region
+	}
+	return p, label, ok && hasID && hasName
+}
+
+func readRegion(n node) (string, bool) {
+	if !n.stated() {
+		n.fail("missing: want %s", regionWant)
+		return "", false
+	}
+	region, ok := n.text()
+	if ok && !isRegion(region) {
+		n.fail("not of the right form; want %s", regionWant)
+		return "", false
+	}
+	return region, ok
+}
+
+func readLabel(n node) (string, bool) {
+	const most = 128
+	label, ok := n.text()
+	if ok && (len(label) > most || !utf8.ValidString(label) || strings.ContainsFunc(label, unicode.IsControl)) {
+		n.fail("not of the right form; want at most %d bytes of UTF-8 without control characters", most)
+		return "", false
+	}
+	return label, ok
+}

@@ -1,0 +1,119 @@
+// Package config reads the configuration file and tells everything that is wrong with it at once.
+//
+// The text becomes a tree of YAML nodes; every reader takes one node, checks it and returns the resolved value, so that a rule stands
+// next to the value it is about and knows its line. Nothing of the file but closed harmless forms is ever quoted in an error, since a
+// secret may stand anywhere by mistake. Files that the configuration names are not read here.
+package config
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"cloud_quota_exporter/internal/secret"
+)
+
+// Defaults are the defaults that a service has of its own; zero is none of its own.
+type Defaults struct {
+	CacheTTL time.Duration
+}
+
+// Known are the quota services that may be configured, by name.
+type Known map[string]Defaults
+
+// Config is a whole configuration: valid, with the defaults applied and every known service present.
+type Config struct {
+	Accounts []Account
+	Services map[string]Service
+}
+
+// Account is a set of credentials and the projects that are read with it.
+type Account struct {
+	Name        string // unique; "default" where a single account states none
+	Credentials Credentials
+	Cloud       string              // the domain behind <service host>.<region>; "" is the one that belongs to the region
+	Endpoints   map[string]Endpoint // by the name of a service, or "iam"
+	CAFile      string              // of certificates to trust; "" is the system's own
+	Projects    []Project           // at least one
+}
+
+// Credentials tell where keys come from: exactly one kind is set, or none for the default chain.
+type Credentials struct {
+	Static      *Static
+	Environment *Environment
+}
+
+// Static are permanent or temporary keys in the file itself or in files of their own. The access key and the secret key are each there
+// in exactly one of the two forms, the security token in at most one.
+type Static struct {
+	AccessKey, SecretKey, SecurityToken             secret.Text
+	AccessKeyFile, SecretKeyFile, SecurityTokenFile string
+}
+
+// Environment stands for the keys in the environment variables of the process.
+type Environment struct{}
+
+// Project is one project of an account, in one region.
+type Project struct {
+	ID     string // the project_id; "" is to be looked up in IAM by the name of the region
+	Region string
+	Name   string // the project label, unique in the configuration; the region where none is stated
+}
+
+// Service is what holds for one quota service in every account.
+type Service struct {
+	Enabled       bool          // default true
+	CacheTTL      time.Duration // how long numbers are fresh; 0 asks on every scrape; default 5m, or the service's own
+	Timeout       time.Duration // of one fetch; default 8s
+	MaxStale      time.Duration // numbers older than this are dropped; at least CacheTTL; default 6h
+	MaxInFlight   int           // fetches at a time in each account; default 8
+	ListInstances bool          // DBSS: list the audit instances too, for used and limit; default true
+}
+
+// Load reads the file at path.
+func Load(path string, known Known) (*Config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w; name a readable file with --config.file, "+
+			"or leave the flag out to serve one account from the environment", err)
+	}
+	return Parse(path, text, known, os.Getenv)
+}
+
+// Parse reads the text of a configuration file; name stands for the file in errors, which are of type Errors. The environment is
+// asked for the account where the text has none.
+func Parse(name string, text []byte, known Known, getenv func(string) string) (*Config, error) {
+	found := &problems{file: name}
+	config := read(text, known, getenv, found)
+	if err := found.err(); err != nil {
+		return nil, err
+	}
+	return config, nil
+}
+
+// FromEnvironment is the configuration without a file: one account from the default chain of credentials, with one project, and every
+// service with its defaults. Its error is of type Errors.
+func FromEnvironment(known Known, getenv func(string) string) (*Config, error) {
+	return Parse("environment", nil, known, getenv)
+}
+
+// read resolves the text, as far as that goes where problems are found.
+func read(text []byte, known Known, getenv func(string) string, found *problems) *Config {
+	var file fields // without a document: nothing is stated
+	if root := document(text, found); root != nil {
+		file, _ = node{value: root, line: root.Line, found: found}.fields("accounts", "services")
+	}
+	if file.values == nil && len(found.all) > 0 {
+		return nil // what is missing in a text that can't be read would only distract
+	}
+	names := slices.Sorted(maps.Keys(known))
+	config := &Config{Services: readServices(file.get("services"), known, names)}
+	if accounts := file.get("accounts"); accounts.isEmpty() {
+		config.Accounts = []Account{environmentAccount(getenv, found)}
+	} else {
+		config.Accounts = readAccounts(accounts, names)
+	}
+	return config
+}

@@ -1,0 +1,221 @@
+package config_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/secret"
+)
+
+// mark is part of every secret in testdata; nothing that is shown may contain it.
+const mark = "SECRET"
+
+var known = config.Known{"cts": {}, "ces": {CacheTTL: 15 * time.Minute}, "taurusdb": {}, "dcs": {}, "dbss": {}}
+
+var standard = config.Service{
+	Enabled: true, CacheTTL: 5 * time.Minute, Timeout: 8 * time.Second, MaxStale: 6 * time.Hour, MaxInFlight: 8, ListInstances: true,
+}
+
+// services are the five services as standard has them, but for change.
+func services(change func(map[string]config.Service)) map[string]config.Service {
+	all := make(map[string]config.Service)
+	for name, own := range known {
+		s := standard
+		if own.CacheTTL > 0 {
+			s.CacheTTL = own.CacheTTL
+		}
+		all[name] = s
+	}
+	if change != nil {
+		change(all)
+	}
+	return all
+}
+
+func environ(pairs ...string) func(string) string {
+	return func(name string) string {
+		for i := 0; i < len(pairs); i += 2 {
+			if pairs[i] == name {
+				return pairs[i+1]
+			}
+		}
+		return ""
+	}
+}
+
+var inRegion = environ("HW_REGION_NAME", "ap-southeast-1")
+
+func parseFile(t *testing.T, path string) (*config.Config, error) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config.Parse(filepath.Base(path), text, known, inRegion)
+}
+
+func TestGoodFiles(t *testing.T) {
+	keys := config.Credentials{Static: &config.Static{AccessKey: secret.New("AKIAxSECRETx"), SecretKey: secret.New("SECRETx")}}
+	one := []config.Account{{Name: "default", Projects: []config.Project{{Region: "ap-southeast-1", Name: "ap-southeast-1"}}}}
+	tests := map[string]*config.Config{
+		"full.yml":    fullConfig(),
+		"minimal.yml": {Accounts: one, Services: services(nil)},
+		"empty.yml":   {Accounts: one, Services: services(nil)},
+		"comment.yml": {Accounts: one, Services: services(nil)},
+		"no-accounts.yml": {Accounts: one, Services: services(func(s map[string]config.Service) {
+			cts := s["cts"]
+			cts.Enabled = false
+			s["cts"] = cts
+		})},
+		"aliases.yml": {
+			Accounts: []config.Account{
+				{Name: "first", Credentials: keys, Projects: []config.Project{{"0250cb8a", "ap-southeast-3", "prod"}}},
+				{Name: "second", Credentials: keys, Projects: []config.Project{{"1250cb8a", "ap-southeast-3", "test"}}},
+				{Name: "third", Credentials: keys, Projects: []config.Project{{"", "ap-southeast-1", "first"}}},
+			},
+			Services: services(func(s map[string]config.Service) {
+				s["cts"] = config.Service{true, time.Hour, 30 * time.Second, 6 * time.Hour, 8, true}
+				s["ces"] = config.Service{true, 30 * time.Minute, 30 * time.Second, 6 * time.Hour, 8, true}
+				s["dcs"] = config.Service{true, time.Hour, time.Second, 6 * time.Hour, 8, true}
+				s["dbss"] = config.Service{false, 5 * time.Minute, 8 * time.Second, 6 * time.Hour, 8, true}
+			}),
+		},
+	}
+	files, err := filepath.Glob("testdata/good/*.yml")
+	if err != nil || len(files) != len(tests) {
+		t.Fatalf("%d files (%v), want one for each of the %d tests", len(files), err, len(tests))
+	}
+	for name, want := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := parseFile(t, filepath.Join("testdata/good", name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("got\n%+v\nwant\n%+v", got, want)
+			}
+			for _, verb := range []string{"%v", "%+v", "%#v"} {
+				static := got.Accounts[0].Credentials.Static // a pointer, which fmt does not follow here
+				if shown := fmt.Sprintf(verb+verb, got, static); strings.Contains(shown, mark) {
+					t.Errorf("a secret shows in %s", shown)
+				}
+			}
+		})
+	}
+}
+
+func fullConfig() *config.Config {
+	return &config.Config{
+		Accounts: []config.Account{
+			{
+				Name: "main",
+				Credentials: config.Credentials{Static: &config.Static{
+					AccessKey: secret.New("AKIAxSECRETx0123456789/+="), SecretKeyFile: "/etc/keys/sk", SecurityToken: secret.New("*SECRETtoken"),
+				}},
+				Cloud: "myhuaweicloud.com",
+				Endpoints: map[string]config.Endpoint{
+					"taurusdb": {"default": "https://gaussdb-mysql.{region}.example.com"},
+					"cts":      {"eu-de": "https://cts.eu-de.example.com", "default": "https://cts.{region}.example.com"},
+					"ces":      {"eu-de": "https://ces.example.com:8443"},
+					"dbss":     {"default": "https://dbss.example.com/v1/{project_id}/quota?region={region}"},
+					"iam":      {"default": "http://127.0.0.1:8080"},
+				},
+				CAFile: "/etc/ssl/private-cloud.pem",
+				Projects: []config.Project{
+					{ID: "0250cb8a80c24c0b9f20f557cb159aad", Region: "ap-southeast-3", Name: "prod"},
+					{Region: "ap-southeast-1", Name: "ap-southeast-1"},
+					{Region: "eu-de", Name: "eu-de_prüfung"},
+				},
+			},
+			{
+				Name: "second",
+				Credentials: config.Credentials{Static: &config.Static{
+					AccessKeyFile: "/etc/keys/ak", SecretKey: secret.New("0123456789"), SecurityTokenFile: "/etc/keys/st",
+				}},
+				Projects: []config.Project{{ID: "1", Region: "eu-west-101", Name: "42"}},
+			},
+			{
+				Name:        "third.3",
+				Credentials: config.Credentials{Environment: &config.Environment{}},
+				Projects:    []config.Project{{Region: "eu-west-101", Name: "eu-west-101"}},
+			},
+		},
+		Services: map[string]config.Service{
+			"cts":      {Enabled: true, Timeout: 100 * time.Millisecond, MaxInFlight: 256, ListInstances: true},
+			"taurusdb": {true, 90 * time.Minute, 5 * time.Second, 3 * time.Hour, 4, true},
+			"dbss":     {true, 10 * time.Minute, 5 * time.Second, 3 * time.Hour, 4, false},
+			"ces":      {false, 10 * time.Minute, 5 * time.Second, 3 * time.Hour, 4, true},
+			"dcs":      {true, 10 * time.Minute, 5 * time.Second, 3 * time.Hour, 4, true},
+		},
+	}
+}
+
+func TestEndpointFor(t *testing.T) {
+	endpoints := fullConfig().Accounts[0].Endpoints
+	tests := []struct{ service, region, want string }{
+		{"taurusdb", "eu-de", "https://gaussdb-mysql.eu-de.example.com"},
+		{"cts", "eu-de", "https://cts.eu-de.example.com"},
+		{"cts", "eu-nl", "https://cts.eu-nl.example.com"},
+		{"ces", "eu-de", "https://ces.example.com:8443"},
+		{"ces", "eu-nl", ""},
+		{"dbss", "eu-de", "https://dbss.example.com/v1/{project_id}/quota?region=eu-de"},
+		{"dcs", "eu-de", ""},
+	}
+	for _, test := range tests {
+		if got := endpoints[test.service].For(test.region); got != test.want {
+			t.Errorf("%s in %s: got %q, want %q", test.service, test.region, got, test.want)
+		}
+	}
+}
+
+func TestLoad(t *testing.T) {
+	path := filepath.Join("testdata", "good", "full.yml")
+	if got, err := config.Load(path, known); err != nil || !reflect.DeepEqual(got, fullConfig()) {
+		t.Errorf("got %+v and %v, want the whole example", got, err)
+	}
+	_, err := config.Load("missing.yml", known)
+	const want = "read the configuration: open missing.yml: no such file or directory; name a readable file with --config.file, " +
+		"or leave the flag out to serve one account from the environment"
+	if err == nil || err.Error() != want || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestFromEnvironment(t *testing.T) {
+	const other = "eu-west-101"
+	tests := map[string]struct {
+		getenv func(string) string
+		want   config.Project
+	}{
+		"region":       {inRegion, config.Project{"", "ap-southeast-1", "ap-southeast-1"}},
+		"first":        {environ("OS_REGION_NAME", "x", "HUAWEICLOUD_SDK_REGION", "y", "HW_REGION_NAME", other), config.Project{"", other, other}},
+		"sdk":          {environ("OS_REGION_NAME", "x", "HUAWEICLOUD_SDK_REGION", other), config.Project{"", other, other}},
+		"os":           {environ("OS_REGION_NAME", other, "OS_PROJECT_ID", "3"), config.Project{"3", other, other}},
+		"project":      {environ("OS_REGION_NAME", other, "OS_PROJECT_ID", "3", "HW_PROJECT_ID", "2"), config.Project{"2", other, other}},
+		"sdk project":  {environ("OS_REGION_NAME", other, "HW_PROJECT_ID", "2", "HUAWEICLOUD_SDK_PROJECT_ID", "1"), config.Project{"1", other, other}},
+		"empty is not": {environ("HW_REGION_NAME", "", "OS_REGION_NAME", other), config.Project{"", other, other}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := config.FromEnvironment(known, test.getenv)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := &config.Config{
+				Accounts: []config.Account{{Name: "default", Projects: []config.Project{test.want}}},
+				Services: services(nil),
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("got\n%+v\nwant\n%+v", got, want)
+			}
+		})
+	}
+}

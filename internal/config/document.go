@@ -1,0 +1,69 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// document returns the top of the text's one document, nil where there is none: an empty text, only comments, or no YAML.
+func document(text []byte, found *problems) *yaml.Node {
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	var first, second yaml.Node
+	err := decoder.Decode(&first)
+	if err == nil {
+		err = decoder.Decode(&second)
+	}
+	switch {
+	case err == nil:
+		found.add(second.Line, "", "a second document; want one: remove the line --- and what follows")
+	case !errors.Is(err, io.EOF):
+		line, what := syntax(err.Error(), text)
+		found.add(line, "", what)
+	}
+	if len(first.Content) == 0 || isNull(first.Content[0]) {
+		return nil
+	}
+	return first.Content[0]
+}
+
+var (
+	libraryError = regexp.MustCompile(`(?s)^yaml: (?:line ([0-9]+): )?(.*)$`)
+	badAlias     = regexp.MustCompile(`(?s)^unknown anchor '(.*)' referenced$`)
+)
+
+// syntax words an error of the YAML library, with its line where that is known. The library quotes pieces of the file.
+func syntax(text string, file []byte) (line int, what string) {
+	const quoteIt = "; a value that begins with * or & must be quoted"
+	if m := libraryError.FindStringSubmatch(text); m != nil {
+		line, _ = strconv.Atoi(m[1])
+		text = m[2]
+	}
+	if m := badAlias.FindStringSubmatch(text); m != nil {
+		before, _, _ := strings.Cut(string(file), "*"+m[1])
+		return strings.Count(before, "\n") + 1, "an alias (*) without its anchor (&)" + quoteIt
+	}
+	if strings.Contains(text, "alphabetic or numeric character") {
+		return line, "not YAML: a name is missing behind * or &" + quoteIt
+	}
+	return line, "not YAML: " + maskQuoted(text) + "; look at the indentation and the quotes there"
+}
+
+// maskQuoted hides what stands between quotes, except single signs, which are the library's own: expected ',' or ']'.
+func maskQuoted(text string) string {
+	for _, quote := range []string{"'", `"`, "`"} {
+		parts := strings.Split(text, quote)
+		for i := 1; i < len(parts); i += 2 {
+			if len(parts[i]) > 1 {
+				parts[i] = "..."
+			}
+		}
+		text = strings.Join(parts, quote)
+	}
+	return text
+}

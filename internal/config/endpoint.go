@@ -1,0 +1,106 @@
+package config
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+const (
+	iam       = "iam"
+	anyRegion = "default"
+	inRegion  = "{region}"
+	inProject = "{project_id}"
+)
+
+// Endpoint is where a service is reached: URLs by region, the one for all other regions under "default". A URL with {project_id} in it is
+// the whole URL of the call; others are what the path of the call is appended to.
+type Endpoint map[string]string
+
+// For returns the URL for a region, "" where none is stated for it. {region} is replaced, {project_id} stays.
+func (e Endpoint) For(region string) string {
+	stated, ok := e[region]
+	if !ok {
+		stated = e[anyRegion]
+	}
+	return strings.ReplaceAll(stated, inRegion, region)
+}
+
+func readEndpoints(n node, services []string) map[string]Endpoint {
+	names := append(slices.Clone(services), iam)
+	f, ok := n.fields(names...)
+	if !ok {
+		return nil
+	}
+	endpoints := make(map[string]Endpoint)
+	for _, name := range names {
+		if e := f.get(name); e.stated() {
+			endpoints[name] = readEndpoint(e, name != iam)
+		}
+	}
+	return endpoints
+}
+
+// readEndpoint reads one URL or several by region; whole tells whether they may be whole URLs of a call.
+func readEndpoint(n node, whole bool) Endpoint {
+	endpoint := make(Endpoint)
+	if n.value.Kind == yaml.ScalarNode {
+		endpoint[anyRegion] = readURL(n, whole)
+		return endpoint
+	}
+	if n.value.Kind != yaml.MappingNode || len(n.value.Content) == 0 {
+		n.fail("states no URL; want one, or one by region: {eu-west-101: https://...}")
+		return endpoint
+	}
+	entries, _ := n.entries(isRegion)
+	for _, e := range entries {
+		if !isRegion(e.key) {
+			e.fail("a key that is no region (not shown: it may be a secret); want %s, or default", regionWant)
+			continue
+		}
+		endpoint[e.key] = readURL(e.node, whole)
+	}
+	return endpoint
+}
+
+func readURL(n node, whole bool) string {
+	text, ok := n.text()
+	if !ok {
+		return ""
+	}
+	if problem := checkURL(text, whole); problem != "" {
+		n.fail("%s", problem)
+	}
+	return text
+}
+
+// checkURL tells what is wrong with a URL and what would be right, or nothing.
+func checkURL(text string, whole bool) string {
+	const want = "want an absolute one such as https://cts.{region}.example.com"
+	hasProject := strings.Contains(text, inProject)
+	// The placeholders would be no part of a valid host.
+	plain := strings.NewReplacer(inRegion, "r", inProject, "p").Replace(text)
+	if strings.ContainsAny(plain, "{}") {
+		return "a URL with an unknown placeholder; only {region} and {project_id} are replaced"
+	}
+	u, err := url.Parse(plain)
+	switch {
+	case err != nil:
+		return "not a URL; " + want
+	case u.Scheme != "https" && u.Scheme != "http":
+		return "not a URL of https or http; " + want
+	case u.Hostname() == "":
+		return "a URL without a host; " + want
+	case u.User != nil:
+		return "a URL with a user in it; remove what stands before the @"
+	case strings.Contains(plain, "#"):
+		return "a URL with a fragment; remove the # and what follows"
+	case hasProject && !whole:
+		return "a URL with {project_id}; IAM is called with several paths, remove {project_id} and the path"
+	case !hasProject && strings.Contains(plain, "?"):
+		return "a URL with a query; that needs the whole URL of the call, with {project_id} in it"
+	}
+	return ""
+}

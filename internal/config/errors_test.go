@@ -1,0 +1,174 @@
+package config_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"cloud_quota_exporter/internal/config"
+)
+
+// TestBadFiles compares the whole error of each bad file with the text beside it.
+func TestBadFiles(t *testing.T) {
+	files, err := filepath.Glob("testdata/bad/*.yml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files: %v", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			want, err := os.ReadFile(strings.TrimSuffix(file, ".yml") + ".txt")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = parseFile(t, file)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if got := err.Error() + "\n"; got != string(want) {
+				t.Errorf("got\n%swant\n%s", got, want)
+			}
+			if strings.Contains(err.Error(), mark) {
+				t.Errorf("a secret shows in %v", err)
+			}
+			if _, ok := errors.AsType[config.Errors](err); !ok {
+				t.Errorf("%T, want Errors", err)
+			}
+		})
+	}
+}
+
+func TestBadEnvironment(t *testing.T) {
+	const missing = "HW_REGION_NAME: missing: where no file states accounts, the region comes from HW_REGION_NAME, HUAWEICLOUD_SDK_REGION or " +
+		"OS_REGION_NAME; set one of them, or name a file with accounts by --config.file"
+	const badRegion = "HUAWEICLOUD_SDK_REGION: not of the right form; want the name of a region such as ap-southeast-3"
+	const badID = "OS_PROJECT_ID: not of the right form; want the project_id, 1 to 64 letters and digits"
+	tests := map[string]struct {
+		getenv func(string) string
+		want   []string
+	}{
+		"nothing":  {environ(), []string{missing}},
+		"region":   {environ("HUAWEICLOUD_SDK_REGION", "AKIAxSECRETx"), []string{badRegion}},
+		"long":     {environ("HUAWEICLOUD_SDK_REGION", strings.Repeat("a", 41)), []string{badRegion}},
+		"id":       {environ("HW_REGION_NAME", "eu-de", "OS_PROJECT_ID", "AKIAxSECRETx/"), []string{badID}},
+		"together": {environ("OS_PROJECT_ID", "AKIAxSECRETx/"), []string{missing, badID}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := config.FromEnvironment(known, test.getenv)
+			if want := "environment: " + strings.Join(test.want, "\nenvironment: "); err == nil || err.Error() != want {
+				t.Errorf("FromEnvironment: got %v, want %s", err, want)
+			}
+			// A file without accounts is the same, next to what is wrong with the file itself.
+			_, err = config.Parse("c.yml", []byte("limits: []\n"), known, test.getenv)
+			want := "c.yml: " + strings.Join(test.want, "\nc.yml: ") + "\nc.yml:1: limits: unknown key; known here: accounts, services"
+			if err == nil || err.Error() != want {
+				t.Errorf("Parse: got %v, want %s", err, want)
+			}
+		})
+	}
+}
+
+// TestSecretAnywhere puts a secret, in every disguise, in the place of each key, each scalar and each piece of one.
+func TestSecretAnywhere(t *testing.T) {
+	const misplaced = "AKIAxSECRETx0123456789/+="
+	bare := strings.TrimRight(misplaced, "/+=")
+	disguises := []string{
+		misplaced, `"` + misplaced + `"`, "'" + misplaced, `"` + misplaced, "{" + misplaced + "}", "[" + misplaced + "]",
+		"*" + bare, "*" + bare + " :", "&" + bare + " x", "!" + bare + " x", "!!" + bare + " x", "!!int " + misplaced, "!!binary " + misplaced,
+		"%" + misplaced, "`" + misplaced, misplaced + ": " + misplaced, misplaced + ":", "<<: " + misplaced, "? " + misplaced,
+		"|\n" + misplaced, "\n" + misplaced + "\n", "https://" + misplaced, "#" + misplaced,
+	}
+	files, err := filepath.Glob("testdata/good/*.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = append(files, "testdata/bad/several.yml", "testdata/bad/key-hidden.yml")
+	place := regexp.MustCompile(`"[^"\n]*"|https?://\S+|[^\s\[\]{},:"]+`)
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			replaceEach(t, file, place, disguises)
+		})
+	}
+}
+
+func replaceEach(t *testing.T, file string, place *regexp.Regexp, disguises []string) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed := 0
+	for _, at := range place.FindAllIndex(text, -1) {
+		for _, disguise := range disguises {
+			changed := slices.Concat(text[:at[0]], []byte(disguise), text[at[1]:])
+			_, err := config.Parse("c.yml", changed, known, inRegion)
+			if err == nil {
+				continue // a place where any text is right
+			}
+			failed++
+			if strings.Contains(err.Error(), mark) {
+				t.Fatalf("a secret shows in\n%v\nof\n%s", err, changed)
+			}
+		}
+	}
+	if places := place.FindAllIndex(text, -1); failed < 5*len(places) {
+		t.Errorf("only %d errors in %d places were seen, want many", failed, len(places))
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, pattern := range []string{"testdata/good/*.yml", "testdata/bad/*.yml"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(text)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := config.Parse("c.yml", text, known, inRegion)
+		if err != nil {
+			if problems, ok := errors.AsType[config.Errors](err); !ok || len(problems) == 0 || c != nil {
+				t.Fatalf("got %T with %+v, want Errors alone", err, c)
+			}
+			return
+		}
+		checkUsable(t, c)
+	})
+}
+
+func checkUsable(t *testing.T, c *config.Config) {
+	names, labels := make(map[string]bool), make(map[string]bool)
+	for _, a := range c.Accounts {
+		if a.Name == "" || names[a.Name] || len(a.Projects) == 0 {
+			t.Errorf("account %+v has no name of its own or no projects", a)
+		}
+		names[a.Name] = true
+		for _, p := range a.Projects {
+			if p.Name == "" || p.Region == "" || labels[p.Name] {
+				t.Errorf("project %+v has no region or no name of its own", p)
+			}
+			labels[p.Name] = true
+		}
+	}
+	enabled := false
+	for name := range known {
+		s, ok := c.Services[name]
+		if !ok || s.CacheTTL < 0 || s.MaxStale < s.CacheTTL || s.Timeout <= 0 || s.MaxInFlight < 1 {
+			t.Errorf("service %s is %+v", name, s)
+		}
+		enabled = enabled || s.Enabled
+	}
+	if len(c.Accounts) == 0 || len(c.Services) != len(known) || !enabled {
+		t.Errorf("%+v lacks accounts or services", c)
+	}
+}

@@ -1,0 +1,133 @@
+package config
+
+import (
+	"math"
+	"slices"
+	"time"
+)
+
+// listsInstances is the one service with the key list_instances: it alone has more to ask than its quotas.
+const listsInstances = "dbss"
+
+// setting is a value and the place that states it; the place is empty for a built-in default.
+type setting[T any] struct {
+	value T
+	at    node
+	bad   bool // what is stated can't be used
+}
+
+// take replaces the setting by what n states, if anything.
+func (s *setting[T]) take(n node, read func() (T, bool)) {
+	if !n.stated() {
+		return
+	}
+	value, ok := read()
+	*s = setting[T]{value, n, !ok}
+}
+
+// settings are what services.defaults and each service can state.
+type settings struct {
+	cacheTTL, timeout, maxStale setting[time.Duration]
+	maxInFlight                 setting[int]
+}
+
+var settingKeys = []string{"cache_ttl", "timeout", "max_stale", "max_in_flight"}
+
+func (s *settings) take(f fields) {
+	within := func(n node, least, most time.Duration) (node, func() (time.Duration, bool)) {
+		return n, func() (time.Duration, bool) { return n.duration(least, most) }
+	}
+	s.cacheTTL.take(within(f.get("cache_ttl"), 0, 24*time.Hour))
+	s.timeout.take(within(f.get("timeout"), 100*time.Millisecond, 5*time.Minute))
+	s.maxStale.take(within(f.get("max_stale"), math.MinInt64, math.MaxInt64)) // checkStale knows better bounds
+	inFlight := f.get("max_in_flight")
+	s.maxInFlight.take(inFlight, func() (int, bool) { return inFlight.number(1, 256) })
+}
+
+// builtIn are the defaults where the file states none.
+func builtIn() settings {
+	return settings{
+		cacheTTL:    setting[time.Duration]{value: 5 * time.Minute},
+		timeout:     setting[time.Duration]{value: 8 * time.Second},
+		maxStale:    setting[time.Duration]{value: 6 * time.Hour},
+		maxInFlight: setting[int]{value: 8},
+	}
+}
+
+// readServices resolves each known service; names are theirs in order.
+func readServices(n node, known Known, names []string) map[string]Service {
+	var file fields
+	defaults := builtIn()
+	if n.stated() {
+		file, _ = n.fields(append([]string{"defaults"}, names...)...)
+	}
+	if d := file.get("defaults"); d.stated() {
+		f, _ := d.fields(settingKeys...)
+		defaults.take(f)
+	}
+	services := make(map[string]Service)
+	reported := make(map[node]bool)
+	anyDisabled, anyEnabled := false, false
+	for _, name := range names {
+		own := defaults
+		if ttl := known[name].CacheTTL; ttl > 0 && !own.cacheTTL.at.stated() {
+			own.cacheTTL.value = ttl
+		}
+		service := readService(name, file.get(name), &own)
+		own.checkStale(name, defaults, reported)
+		services[name] = service
+		anyDisabled = anyDisabled || !service.Enabled
+		anyEnabled = anyEnabled || service.Enabled
+	}
+	if anyDisabled && !anyEnabled {
+		n.fail("every service is disabled; enable at least one")
+	}
+	return services
+}
+
+// readService reads one service on top of its defaults, which it changes.
+func readService(name string, n node, own *settings) Service {
+	enabled, list := setting[bool]{value: true}, setting[bool]{value: true}
+	if n.stated() {
+		keys := slices.Concat([]string{"enabled"}, settingKeys)
+		if name == listsInstances {
+			keys = append(keys, "list_instances")
+		}
+		f, _ := n.fields(keys...)
+		own.take(f)
+		enabled.take(f.get("enabled"), f.get("enabled").flag)
+		list.take(f.get("list_instances"), f.get("list_instances").flag)
+	}
+	return Service{
+		Enabled:       enabled.value || enabled.bad,
+		CacheTTL:      own.cacheTTL.value,
+		Timeout:       own.timeout.value,
+		MaxStale:      own.maxStale.value,
+		MaxInFlight:   own.maxInFlight.value,
+		ListInstances: list.value,
+	}
+}
+
+// checkStale checks that numbers are not dropped while they are fresh. It reports where the service states one of the two, else at the
+// defaults, there once for all services.
+func (s settings) checkStale(name string, defaults settings, reported map[node]bool) {
+	stale, ttl := s.maxStale, s.cacheTTL
+	if stale.bad || ttl.bad || stale.value >= ttl.value {
+		return
+	}
+	ownStale, ownTTL := stale.at != defaults.maxStale.at, ttl.at != defaults.cacheTTL.at
+	atStale := ownStale || !ownTTL && stale.at.stated()
+	at := ttl.at
+	if atStale {
+		at = stale.at
+	}
+	if reported[at] {
+		return
+	}
+	reported[at] = true
+	if atStale {
+		at.fail("shorter than the cache_ttl of %s, %s; want at least as long", name, short(ttl.value))
+	} else {
+		at.fail("longer than the max_stale of %s, %s; want at most as long, or a longer max_stale", name, short(stale.value))
+	}
+}
