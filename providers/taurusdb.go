@@ -14,12 +14,12 @@ func taurusDB() Service {
 	return Service{Name: "taurusdb", Action: "gaussdbformysql:quota:list", Host: taurusDBHost, Quotas: taurusDBQuotas}
 }
 
-// taurusDBHost follows the regions of Huawei's own SDK; the other services are called the same everywhere.
+// taurusDBHost follows the endpoints of Huawei's own SDK and, for eu-de, those of Open Telekom Cloud; the other services are called the same everywhere.
 func taurusDBHost(region string) string {
 	switch region {
 	case "ap-southeast-1", "ap-southeast-2", "cn-north-11", "me-east-1", "tr-west-1":
 		return "gaussdbformysql"
-	case "af-south-1", "cn-east-5", "cn-southwest-3", "la-north-2", "eu-de", "eu-nl":
+	case "af-south-1", "cn-east-5", "cn-southwest-3", "eu-de", "la-north-2":
 		return "gaussdb-mysql"
 	default:
 		return "gaussdb"

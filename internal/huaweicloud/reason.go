@@ -26,6 +26,9 @@ const (
 	ReasonCredentials  = "credentials"  // no keys or token could be had
 )
 
+// ErrPaused is why nothing was asked: the service throttled the account a moment ago.
+var ErrPaused = errors.New("not asked, since it throttles the account; it is asked again after the pause")
+
 // Reason classifies the error of a fetch. It is the only place that does.
 func Reason(err error) string {
 	var api *APIError
@@ -41,6 +44,8 @@ func Reason(err error) string {
 		return ReasonMalformed
 	case errors.As(err, &project):
 		return ReasonNotFound
+	case errors.Is(err, ErrPaused):
+		return ReasonThrottled
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return ReasonTimeout
 	case isTLS(err):

@@ -1,0 +1,104 @@
+package fleet
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/credentials"
+	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/refresh"
+	"cloud_quota_exporter/providers"
+)
+
+// account is what one configuration says of an account.
+type account struct {
+	config.Account
+	services map[string]config.Service
+	options  Options
+	auth     huaweicloud.Authorizer
+	http     *http.Client
+}
+
+// gateID says whose slots and pause a Gate holds: those of a service in an account.
+type gateID struct{ account, service string }
+
+func newAccount(stated config.Account, services map[string]config.Service, o Options) *account {
+	inFlight := iamInFlight
+	for _, s := range services {
+		inFlight = max(inFlight, s.MaxInFlight)
+	}
+	return &account{
+		Account:  stated,
+		services: services,
+		options:  o,
+		auth:     authorizer(stated.Credentials, o.Getenv),
+		http:     huaweicloud.NewHTTPClient(o.Dial, stated.CAFile, inFlight),
+	}
+}
+
+// authorizer makes the kind of credentials that is configured; without any, the environment is looked at.
+func authorizer(c config.Credentials, getenv func(string) string) huaweicloud.Authorizer {
+	if c.Static == nil {
+		return credentials.Environment(getenv)
+	}
+	return credentials.Static(
+		credentials.Value{Text: c.Static.AccessKey, File: c.Static.AccessKeyFile},
+		credentials.Value{Text: c.Static.SecretKey, File: c.Static.SecretKeyFile},
+		credentials.Value{Text: c.Static.SecurityToken, File: c.Static.SecurityTokenFile},
+	)
+}
+
+// sources are the enabled services of a project. What the memory knows of them goes on into the next one.
+func (a *account) sources(stated config.Project, before, next memory) []*source {
+	p := a.project(stated, before, next)
+	var sources []*source
+	for _, service := range a.options.Services {
+		settings := a.services[service.Name]
+		if !settings.Enabled {
+			continue
+		}
+		id := ID{Account: a.Name, Service: service.Name, ProjectID: stated.ID, Region: stated.Region}
+		cell := recall(before.cells, next.cells, id, func() *refresh.Cell[providers.Result] { return new(refresh.Cell[providers.Result]) })
+		s := &source{ID: id, account: a, service: service, settings: settings, project: p, cell: cell}
+		s.policy = s.newPolicy(a.gate(service.Name, settings.MaxInFlight, before, next))
+		sources = append(sources, s)
+	}
+	return sources
+}
+
+// gate returns the slots and the pause of a service in this account. A changed number of slots makes a new one.
+func (a *account) gate(service string, slots int, before, next memory) *refresh.Gate {
+	id := gateID{a.Name, service}
+	if old := before.gates[id]; old != nil && old.Slots() != slots {
+		delete(before.gates, id)
+	}
+	return recall(before.gates, next.gates, id, func() *refresh.Gate { return refresh.NewGate(slots) })
+}
+
+// client returns the client for one API: that of a service, or "iam". host is the API's usual one in the region.
+func (a *account) client(service, host, region string) *huaweicloud.Client {
+	c := &huaweicloud.Client{
+		HTTP:      a.http,
+		Auth:      a.auth,
+		Service:   service,
+		BaseURL:   huaweicloud.BaseURL(host, region, a.Cloud),
+		UserAgent: a.options.UserAgent,
+		Events:    a.options.Requests,
+	}
+	if endpoint := a.Endpoints[service].For(region); endpoint != "" {
+		c.BaseURL, c.QuotaPath = splitEndpoint(endpoint)
+	}
+	return c
+}
+
+// splitEndpoint tells a base from a whole URL, which has {project_id} in it: of that, the path and query replace the documented ones.
+func splitEndpoint(endpoint string) (base, quotaPath string) {
+	u, err := url.Parse(endpoint)
+	if err != nil || !strings.Contains(endpoint, "{project_id}") {
+		return strings.TrimSuffix(endpoint, "/"), ""
+	}
+	base = u.Scheme + "://" + u.Host
+	return base, strings.TrimPrefix(endpoint, base)
+}

@@ -1,0 +1,210 @@
+package fleet_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/fleet"
+)
+
+const documentsNumbers = `cts/prod data_tracker: 9 of 100, 91
+cts/prod system_tracker: 1 of 1, 0
+ces/prod alarm: 10 of 1000, 990
+taurusdb/prod instance: 4 of 50, 46
+dcs/prod instance: 3 of 10, 7
+dcs/prod ram: 22 of 800, 778
+dbss/prod audit_instance: 2 of 3, 1
+dbss/prod cpu: - of -, 796
+dbss/prod ram: - of -, 1.622016e+06`
+
+func TestReadsAllServices(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, documents(), documentsConfig)
+		if got := fmt.Sprint(w.Services(), w.Projects()); got != "[cts ces taurusdb dcs dbss] [prod]" {
+			t.Errorf("serves %s", got)
+		}
+		readings := w.scrape(t, time.Minute)
+		if got := outcomes(readings); got != all("prod", "ok") {
+			t.Errorf("outcomes\n%s", got)
+		}
+		if got := numbers(readings); got != documentsNumbers {
+			t.Errorf("got\n%s\nwant\n%s", got, documentsNumbers)
+		}
+		want := fleet.Project{Label: "prod", ID: prodID, Region: "ap-southeast-3", Account: "main"}
+		if r := readings[0]; r.Project != want || r.Account != "main" {
+			t.Errorf("project %+v", r.Project)
+		}
+	})
+}
+
+func TestReadsOnlyWhatIsWanted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, documents(), documentsConfig)
+		readings := w.Read(t.Context(), func(service, project string) bool { return service == "dcs" && project == "prod" })
+		if got := outcomes(readings); got != "dcs/prod: ok" {
+			t.Errorf("outcomes\n%s", got)
+		}
+		if got := fmt.Sprint(w.cloud.Requests()); got != "map[GET /v2/{project_id}/quota:1]" {
+			t.Errorf("requests %s", got)
+		}
+	})
+}
+
+func TestStampedeCostsOneRequestEach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, documents(), documentsConfig)
+		w.cloud.Inject(cloudsim.Fault{Latency: 100 * time.Millisecond})
+		var scrapes sync.WaitGroup
+		for range 1000 {
+			scrapes.Go(func() {
+				if got := numbers(w.scrape(t, 9500*time.Millisecond)); got != documentsNumbers {
+					t.Errorf("got\n%s", got)
+				}
+			})
+		}
+		scrapes.Wait()
+		if got := fmt.Sprint(w.cloud.ProjectRequests(prodID)); got != "map[ces:1 cts:1 dbss:2 dcs:1 taurusdb:1]" {
+			t.Errorf("requests %s", got)
+		}
+		if got := fmt.Sprint(w.requests); strings.Count(got, "200") != 6 {
+			t.Errorf("events %s", got)
+		}
+	})
+}
+
+func TestHangingServiceLeavesTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, documents(), documentsConfig)
+		heal := w.cloud.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
+		start := time.Now()
+		readings := w.scrape(t, 5*time.Second)
+		if took := time.Since(start); took != 5*time.Second {
+			t.Errorf("took %s, want the deadline", took)
+		}
+		if got, want := outcomes(readings), strings.Replace(all("prod", "ok"), "dcs/prod: ok", "dcs/prod: ?", 1); got != want {
+			t.Errorf("outcomes\n%s\nwant\n%s", got, want)
+		}
+		pass(5 * time.Second) // the service's timeout of 8 s ends the fetch
+		start = time.Now()
+		if got := find(t, w.scrape(t, 5*time.Second), "dcs", "prod").Reason(); got != "timeout" {
+			t.Errorf("reason %q, want timeout", got)
+		}
+		pass(14 * time.Second) // after the pause it is asked again, and not waited for
+		start = time.Now()
+		if got := find(t, w.scrape(t, 5*time.Second), "dcs", "prod").Reason(); got != "timeout" || time.Since(start) != 0 {
+			t.Errorf("reason %q after %s, want the known failure at once", got, time.Since(start))
+		}
+		heal()
+		pass(time.Minute)
+		w.scrape(t, 5*time.Second)
+		synctest.Wait()
+		if got := numbers(w.scrape(t, 5*time.Second)); got != documentsNumbers {
+			t.Errorf("after it healed, got\n%s", got)
+		}
+	})
+}
+
+func TestLateAnswerIsInTheNextScrape(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, documents(), documentsConfig)
+		w.cloud.Inject(cloudsim.Fault{Service: "dcs", Latency: 7 * time.Second})
+		if r := find(t, w.scrape(t, 5*time.Second), "dcs", "prod"); r.State.Fetches != 0 || len(r.Quotas) != 0 {
+			t.Errorf("got %+v before the answer", r)
+		}
+		pass(10 * time.Second)
+		if got := numbers(w.scrape(t, 5*time.Second)); got != documentsNumbers {
+			t.Errorf("got\n%s", got)
+		}
+		if n := w.cloud.ProjectRequests(prodID)["dcs"]; n != 1 {
+			t.Errorf("%d requests, want 1", n)
+		}
+	})
+}
+
+func TestThousandSourcesWithEightSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := cloudsim.Scale(1000)
+		cloud.Inject(cloudsim.Fault{Latency: 100 * time.Millisecond})
+		w := newWorld(t, cloud, scaleConfig(cloud, "services: {ces: {enabled: false}, taurusdb: {enabled: false}, dcs: {enabled: false}, dbss: {enabled: false}}"))
+		start := time.Now()
+		readings := w.scrape(t, time.Minute)
+		if got := outcomes(readings); len(readings) != 1000 || strings.Count(got, ": ok") != 1000 {
+			t.Errorf("%d readings, of which %d are good", len(readings), strings.Count(got, ": ok"))
+		}
+		if took, most := time.Since(start), cloud.MaxInFlight(); took != 12500*time.Millisecond || most != 8 {
+			t.Errorf("took %s with %d requests at a time, want 12.5s with 8", took, most)
+		}
+	})
+}
+
+// scaleConfig names the projects of cloudsim.Scale.
+func scaleConfig(cloud *cloudsim.Cloud, services string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "accounts:\n  - name: main\n    credentials: {static: {access_key: %s, secret_key: %s}}\n    ca_file: CA\n    projects:\n",
+		cloudsim.DemoAccessKey, cloudsim.DemoSecretKey)
+	for _, p := range cloud.Projects() {
+		fmt.Fprintf(&b, "      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
+	}
+	return b.String() + services
+}
+
+func TestOneBadProjectLeavesTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := cloudsim.New(
+			cloudsim.Account{Name: "good", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{{ID: prodID, Name: "ap-southeast-3"}}},
+			cloudsim.Account{Name: "other", AccessKey: "AK2", SecretKey: "SK2", Projects: []cloudsim.Project{{ID: devID, Name: "ap-southeast-3"}}},
+		)
+		w := newWorld(t, cloud, `accounts:
+  - name: good
+    credentials: {static: {access_key: AK, secret_key: SK}}
+    ca_file: CA
+    projects:
+      - {id: `+prodID+`, region: ap-southeast-3, name: prod}
+      - {id: `+prodID+`, region: nowhere-1, name: lost}
+      - {id: `+devID+`, region: ap-southeast-3, name: foreign}
+  - name: wrong-keys
+    credentials: {static: {access_key: AK2, secret_key: wrong}}
+    ca_file: CA
+    projects: [{id: `+devID+`, region: ap-southeast-3, name: dev}]
+  - name: no-keys
+    ca_file: CA
+    projects: [{region: ap-southeast-3, name: keyless}]
+  - name: no-certificate
+    credentials: {static: {access_key: AK, secret_key: SK}}
+    projects: [{id: `+prodID+`, region: ap-southeast-3, name: distrusted}]
+`)
+		w.unknown = "nowhere"
+		want := strings.Join([]string{
+			all("dev", "unauthorized"), all("distrusted", "tls"), all("foreign", "forbidden"), all("keyless", "credentials"),
+			all("lost", "network"), all("prod", "ok"),
+		}, "\n")
+		if got := outcomes(w.scrape(t, time.Minute)); got != want {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
+	})
+}
+
+func TestReadsAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, documents(), documentsConfig)
+		heal := w.cloud.Inject(cloudsim.Fault{Service: "cts", Status: http.StatusInternalServerError})
+		w.Read(t.Context(), func(service, _ string) bool { return service == "cts" })
+		heal()
+		pass(15 * time.Second)
+		w.Read(t.Context(), func(service, _ string) bool { return service == "cts" })
+		synctest.Wait()
+		if len(w.reads) != 2 {
+			t.Fatalf("told of %d reads, want 2", len(w.reads))
+		}
+		first, second := w.reads[0], w.reads[1]
+		if first.Before.State.Fetches != 0 || first.After.Reason() != "server_error" || second.Before.Reason() != "server_error" || second.After.Reason() != "" {
+			t.Errorf("told of %+v and %+v", first, second)
+		}
+	})
+}

@@ -1,0 +1,147 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"hash/fnv"
+	"sync"
+	"time"
+
+	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/refresh"
+	"cloud_quota_exporter/providers"
+)
+
+const (
+	shortestPause = 15 * time.Second // after a failure; doubles with each one more
+	jitter        = 0.1              // share of cache_ttl by which sources differ, so that not everything expires at once
+)
+
+// ID says what a source is, however the configuration labels it today: what is known of it survives reloads.
+type ID struct {
+	Account   string
+	Service   string
+	ProjectID string // empty where the id is looked up; there is one such project in a region
+	Region    string
+}
+
+// Reading is what is known of a source. It is immutable, and stays the same pointer until something that it shows changes.
+type Reading struct {
+	Account string
+	Service string
+	Project Project
+	State   *refresh.State[providers.Result]
+	Quotas  []providers.Quota // with what follows from them; none if the last success is longer ago than max_stale
+	TooOld  bool              // whether numbers were dropped for their age
+}
+
+// Reason classifies the failure of the last finished fetch; empty if it did not fail.
+func (r *Reading) Reason() string {
+	if r.State.Err == nil {
+		return ""
+	}
+	return huaweicloud.Reason(r.State.Err)
+}
+
+// source is one service of one project, as one configuration has it.
+type source struct {
+	ID
+	account  *account
+	service  providers.Service
+	settings config.Service
+	project  *project
+	cell     *refresh.Cell[providers.Result]
+	policy   *refresh.Policy[providers.Result]
+
+	mu   sync.Mutex
+	last *Reading
+}
+
+func (s *source) newPolicy(gate *refresh.Gate) *refresh.Policy[providers.Result] {
+	ttl := s.settings.CacheTTL
+	return &refresh.Policy[providers.Result]{
+		Fetch:   s.fetch,
+		Timeout: s.settings.Timeout,
+		Fresh:   func(providers.Result) time.Duration { return ttl - time.Duration(jitter*s.share()*float64(ttl)) },
+		Pause:   func(streak int, err error) time.Duration { return pause(streak, err, ttl) },
+		Gate:    gate,
+		Shuts:   throttledBy(s.Service),
+		Settled: func(before, after *refresh.State[providers.Result]) {
+			s.account.options.Reads(Read{s.newReading(before), s.newReading(after)})
+		},
+	}
+}
+
+func (s *source) fetch(ctx context.Context) (providers.Result, error) {
+	id, err := s.project.id(ctx)
+	if err != nil {
+		return providers.Result{}, err
+	}
+	c := s.account.client(s.Service, s.service.Host(s.Region), s.Region)
+	c.Action = s.service.Action
+	c.ProjectID = id
+	return s.service.Quotas(ctx, c, providers.Options{SkipInstances: !s.settings.ListInstances})
+}
+
+// share is a number from 0 up to 1, the same for a source whenever it is asked for.
+func (s *source) share() float64 {
+	h := fnv.New32a()
+	for _, part := range []string{s.Account, s.Service, s.ProjectID, s.Region} {
+		_, _ = h.Write([]byte(part + "\x00")) // never fails
+	}
+	return float64(h.Sum32()) / (1 << 32)
+}
+
+// reading shows a state, by the same pointer as last time if nothing has changed since.
+func (s *source) reading(state *refresh.State[providers.Result]) *Reading {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last == nil || s.last.State != state || s.last.TooOld != s.tooOld(state) || s.last.Project.ID != s.project.known() {
+		s.last = s.newReading(state)
+	}
+	return s.last
+}
+
+func (s *source) newReading(state *refresh.State[providers.Result]) *Reading {
+	r := &Reading{
+		Account: s.Account,
+		Service: s.Service,
+		Project: Project{Label: s.project.label, ID: s.project.known(), Region: s.Region, Account: s.Account},
+		State:   state,
+		TooOld:  s.tooOld(state),
+	}
+	if !r.TooOld {
+		r.Quotas = derive(state.Value.Quotas)
+	}
+	return r
+}
+
+// tooOld tells whether the numbers are dropped rather than shown as if they still held.
+func (s *source) tooOld(state *refresh.State[providers.Result]) bool {
+	return !state.ReadAt.IsZero() && time.Since(state.ReadAt) > s.settings.MaxStale
+}
+
+// pause is how long a source that failed so many times in a row is left alone: 15 s, doubling up to longest, or what the cloud asks for
+// if that is longer.
+func pause(streak int, err error, longest time.Duration) time.Duration {
+	p := shortestPause
+	for ; streak > 1 && p < longest; streak-- {
+		p *= 2
+	}
+	p = max(min(p, longest), shortestPause)
+	var api *huaweicloud.APIError
+	if errors.As(err, &api) {
+		p = max(p, api.RetryAfter)
+	}
+	return p
+}
+
+// throttledBy recognises that a service throttles the account, which concerns all its projects. That IAM throttles the look-up of a
+// project's id is nothing against the service.
+func throttledBy(service string) func(error) bool {
+	return func(err error) bool {
+		var api *huaweicloud.APIError
+		return errors.As(err, &api) && api.Service == service && huaweicloud.Reason(err) == huaweicloud.ReasonThrottled
+	}
+}
