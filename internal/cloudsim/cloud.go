@@ -1,0 +1,177 @@
+// Package cloudsim is a simulated Huawei Cloud: an http.Handler that answers IAM's list of projects, the five quota APIs (CTS, CES,
+// TaurusDB, DCS, DBSS) and DBSS's list of audit instances as the gateway of the real cloud would, signatures, hosts and errors
+// included. It serves the demo command, tests and benchmarks, none of which need an account or a network for it.
+//
+// It shares no code with the client that it answers, so that each of the two proves the other right.
+package cloudsim
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Account is who signs requests, and the projects that it owns.
+type Account struct {
+	Name                 string // name of the IAM domain
+	AccessKey, SecretKey string
+	SecurityToken        string // requests must carry it in X-Security-Token where it is not empty
+	Projects             []Project
+}
+
+// Project is a project as IAM's GET /v3/projects shows it, and what the services have to say about it.
+type Project struct {
+	ID, Name string // the name is a region's ("ap-southeast-3"), or a sub-project's ("ap-southeast-3_dev")
+	Region   string // default: Name up to the first "_"
+	Disabled bool   // what IAM shows; the services answer all the same
+	// Quotas by name of the service: cts, ces, taurusdb, dcs, dbss. A service that is not in it answers with the example body of its
+	// document. Not to be changed once it was handed over; SetQuota does that.
+	Quotas         map[string][]Quota
+	AuditInstances int // how many audit instances DBSS lists
+}
+
+// Quota is one resource of an answer. DBSS reports Limit less Used, which is what remains ("audit_instance" as audit_quota, "cpu",
+// "ram").
+type Quota struct {
+	Type, Unit  string
+	Used, Limit int64 // a Limit of -1 is sent as it is
+	Min, Max    int64 // not sent where both are 0
+	// Move, where it is set, gives what is used now, by the time since New.
+	Move func(elapsed time.Duration) int64
+}
+
+// Cloud is the simulated cloud. It is safe for concurrent use.
+type Cloud struct {
+	started time.Time
+
+	mu           sync.Mutex
+	accounts     []*account
+	projects     map[string]project // never changed in place, so that answers can be made without the lock
+	received     map[string]int
+	byProject    map[string]map[string]int
+	faults       []*fault
+	serial       int // of requests, for their ids
+	inFlight     int
+	mostInFlight int
+}
+
+type account struct {
+	Account
+
+	projectIDs []string // in the order in which IAM lists them
+}
+
+type project struct {
+	Project
+
+	owner *account
+}
+
+// New returns a cloud with these accounts.
+func New(accounts ...Account) *Cloud {
+	c := &Cloud{
+		started:   time.Now(),
+		projects:  map[string]project{},
+		received:  map[string]int{},
+		byProject: map[string]map[string]int{},
+	}
+	for _, a := range accounts {
+		c.accounts = append(c.accounts, &account{Account: a})
+		for _, p := range a.Projects {
+			c.AddProject(a.Name, p)
+		}
+	}
+	return c
+}
+
+// Projects returns the projects of all accounts, in the order in which they were given.
+func (c *Cloud) Projects() []Project {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var projects []Project
+	for _, a := range c.accounts {
+		for _, id := range a.projectIDs {
+			projects = append(projects, c.projects[id].Project)
+		}
+	}
+	return projects
+}
+
+// AddProject gives one more project to the account of that name.
+func (c *Cloud) AddProject(account string, p Project) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	owner := c.account(account)
+	if _, taken := c.projects[p.ID]; taken {
+		panic(fmt.Sprintf("cloudsim: there already is a project %q", p.ID))
+	}
+	if p.Region == "" {
+		p.Region, _, _ = strings.Cut(p.Name, "_")
+	}
+	c.projects[p.ID] = project{p, owner}
+	owner.projectIDs = append(owner.projectIDs, p.ID)
+}
+
+// RemoveProject takes a project away: IAM does not list it any more, and its quotas are forbidden.
+func (c *Cloud) RemoveProject(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.project(id)
+	p.owner.projectIDs = slices.DeleteFunc(p.owner.projectIDs, func(other string) bool { return other == id })
+	delete(c.projects, id)
+}
+
+// SetQuota sets what is used and the limit of one resource, which stops its Move. It panics where the project states no such quota:
+// that is a mistake in a test.
+func (c *Cloud) SetQuota(projectID, service, resourceType string, used, limit int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.project(projectID)
+	quotas := slices.Clone(p.Quotas[service])
+	i := slices.IndexFunc(quotas, func(q Quota) bool { return q.Type == resourceType })
+	if i < 0 {
+		panic(fmt.Sprintf("cloudsim: project %q states no quota %q of %q", projectID, resourceType, service))
+	}
+	quotas[i].Used, quotas[i].Limit, quotas[i].Move = used, limit, nil
+	p.Quotas = maps.Clone(p.Quotas)
+	p.Quotas[service] = quotas
+	c.projects[projectID] = p
+}
+
+// SetKeys rotates the keys of the account of that name: the old ones are refused from now on.
+func (c *Cloud) SetKeys(account, accessKey, secretKey, securityToken string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a := c.account(account)
+	a.AccessKey, a.SecretKey, a.SecurityToken = accessKey, secretKey, securityToken
+}
+
+// account and project find what a caller names under the lock; that it is unknown is a mistake of the caller.
+func (c *Cloud) account(name string) *account {
+	i := slices.IndexFunc(c.accounts, func(a *account) bool { return a.Name == name })
+	if i < 0 {
+		panic(fmt.Sprintf("cloudsim: no account %q", name))
+	}
+	return c.accounts[i]
+}
+
+func (c *Cloud) project(id string) project {
+	p, known := c.projects[id]
+	if !known {
+		panic(fmt.Sprintf("cloudsim: no project %q", id))
+	}
+	return p
+}
+
+func (c *Cloud) elapsed() time.Duration { return time.Since(c.started) }
+
+// hexID makes an id as the cloud's are, 32 hexadecimal digits, which is always the same for a name.
+func hexID(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return hex.EncodeToString(sum[:16])
+}

@@ -1,0 +1,101 @@
+package cloudsim
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// Fault is something that goes wrong. It is looked at before signatures are; where several fit a request, the first one that was
+// injected wins.
+type Fault struct {
+	// Which requests; empty is any. Service is cts, ces, taurusdb, dcs, dbss or iam, Path the path with {project_id} in it.
+	Service, ProjectID, Path string
+	// When, where it is set, decides by the number of requests that fitted so far, this one included.
+	When func(n int) bool
+
+	Latency time.Duration // before anything is answered; ends early when the client goes away
+	Hang    bool          // never answers; ends when the client goes away
+	Reset   bool          // closes the connection before any answer
+
+	// What replaces the answer, where Status is not 0.
+	Status int
+	Header http.Header
+	Body   []byte
+	// CutBody announces the whole length, sends half of the body and closes the connection.
+	CutBody bool
+}
+
+// fault is a Fault in force.
+type fault struct {
+	Fault
+
+	fitted int
+}
+
+// candidate is a fault that fits a request, which is the nth that it fits.
+type candidate struct {
+	Fault
+
+	nth int
+}
+
+// Inject puts a fault in force until heal is called.
+func (c *Cloud) Inject(f Fault) (heal func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	injected := &fault{Fault: f}
+	c.faults = append(c.faults, injected)
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.faults = slices.DeleteFunc(c.faults, func(other *fault) bool { return other == injected })
+	}
+}
+
+// candidates counts a request with the faults that it fits, and returns them.
+func (c *Cloud) candidates(q call) []candidate {
+	var fitting []candidate
+	for _, f := range c.faults {
+		if f.fits(q) {
+			f.fitted++
+			fitting = append(fitting, candidate{f.Fault, f.fitted})
+		}
+	}
+	return fitting
+}
+
+func (f Fault) fits(q call) bool {
+	return (f.Service == "" || q.api != nil && f.Service == q.api.service) &&
+		(f.ProjectID == "" || f.ProjectID == q.projectID) &&
+		(f.Path == "" || f.Path == q.path)
+}
+
+// choose returns the fault that befalls a request, or none, which does nothing. It asks When without the cloud's lock, so that When
+// may ask the cloud.
+func choose(candidates []candidate) Fault {
+	for _, f := range candidates {
+		if f.When == nil || f.When(f.nth) {
+			return f.Fault
+		}
+	}
+	return Fault{}
+}
+
+// strike does what comes before an answer, and panics with http.ErrAbortHandler where there will be none.
+func (f Fault) strike(client context.Context) {
+	if f.Latency > 0 {
+		select {
+		case <-time.After(f.Latency):
+		case <-client.Done():
+			panic(http.ErrAbortHandler)
+		}
+	}
+	if f.Hang {
+		<-client.Done()
+	}
+	if f.Hang || f.Reset {
+		panic(http.ErrAbortHandler)
+	}
+}

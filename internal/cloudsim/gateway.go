@@ -1,0 +1,102 @@
+package cloudsim
+
+import (
+	"io"
+	"maps"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// maxBody is far more than any request to these APIs carries.
+const maxBody = 1 << 20
+
+// answer is what goes back to the client.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// ServeHTTP answers as the cloud's gateway and the services behind it would. It panics with http.ErrAbortHandler where a fault wants
+// the connection to be closed.
+func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	q, candidates := c.receive(r)
+	defer c.leave()
+	// Read before anything else: net/http notices that a client went away only once the body was read.
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	q.body = body
+	f := choose(candidates)
+	f.strike(r.Context())
+	a := answer{f.Status, f.Header, f.Body}
+	if f.Status == 0 {
+		a = c.answer(q)
+	}
+	write(w, q, a, f.CutBody)
+}
+
+// answer takes a request through the checks of the gateway, in its order, and on to the API.
+func (c *Cloud) answer(q call) answer {
+	owner := c.lookUp(&q)
+	if q.api == nil || !q.api.published(q.Host, q.project.Region) {
+		return gatewayError(q, http.StatusNotFound, "The API does not exist or has not been published in the environment")
+	}
+	if q.Method != http.MethodGet {
+		a := gatewayError(q, http.StatusMethodNotAllowed, "The API does not support the method "+q.Method)
+		a.header = http.Header{"Allow": {http.MethodGet}}
+		return a
+	}
+	caller, refusal := c.authenticate(q.Request, q.body)
+	if refusal != "" {
+		return gatewayError(q, http.StatusUnauthorized, "Incorrect IAM authentication information: "+refusal)
+	}
+	if q.projectID != "" {
+		stated := q.Header.Get("X-Project-Id")
+		if owner != caller || (stated != "" && stated != q.projectID) {
+			return serviceError(q, http.StatusForbidden, q.api.denied)
+		}
+	}
+	q.caller = caller
+	return q.api.answer(c, q)
+}
+
+// lookUp gives the call its project, and returns who owns it.
+func (c *Cloud) lookUp(q *call) (owner *account) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.projects[q.projectID]
+	q.project = p.Project
+	return p.owner
+}
+
+// write sends an answer, or the first half of it under the length of the whole.
+func write(w http.ResponseWriter, q call, a answer, cut bool) {
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	header.Set("X-Request-Id", q.id)
+	if q.api != nil && q.api.service == "iam" {
+		header.Set("X-IAM-Trace-Id", q.id)
+	}
+	maps.Copy(header, a.header)
+	header.Set("Content-Length", strconv.Itoa(len(a.body)))
+	w.WriteHeader(a.status)
+	if !cut {
+		_, _ = w.Write(a.body) // the client may have gone away, which is its affair
+		return
+	}
+	_, _ = w.Write(a.body[:len(a.body)/2])
+	_ = http.NewResponseController(w).Flush()
+	panic(http.ErrAbortHandler)
+}
+
+func gatewayError(q call, status int, message string) answer {
+	return answer{status: status, body: gatewayBody(status, message, q.id)}
+}
+
+func serviceError(q call, status int, message string) answer {
+	return answer{status: status, body: ErrorBody(q.api.service, status, message)}
+}
