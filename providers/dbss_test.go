@@ -30,7 +30,8 @@ func TestDBSSInstances(t *testing.T) {
 		{"total beyond the page", map[string]reply{instances: reply(`{"instances":[` + page(100) + `],"total":250}`)}, `audit_instance "" used 250 limit 251 remaining 1 range -..-`},
 		{"no total", map[string]reply{instances: `{"instances":[{},{}]}`}, `audit_instance "" used 2 limit 3 remaining 1 range -..-`},
 		{
-			"no total, two pages", map[string]reply{instances: reply(`{"instances":[` + page(1000) + `]}`), second: `{"instances":[{}]}`},
+			"no total, two pages",
+			map[string]reply{instances: reply(`{"instances":[` + page(1000) + `]}`), second: `{"instances":[{}]}`},
 			`audit_instance "" used 1001 limit 1002 remaining 1 range -..-`,
 		},
 	} {

@@ -3,7 +3,6 @@ package providers
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 )
@@ -29,11 +28,11 @@ func (n *number) UnmarshalJSON(raw []byte) error {
 		digits = strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(digits), ","))
 	}
 	value, err := strconv.ParseFloat(digits, 64)
-	if err != nil || math.IsInf(value, 0) || strings.ContainsFunc(digits, notInJSONNumber) {
+	if err == nil && !strings.ContainsFunc(digits, notInJSONNumber) {
+		n.value = &value
+	} else {
 		n.wrong = string(raw)
-		return nil
 	}
-	n.value = &value
 	return nil
 }
 

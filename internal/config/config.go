@@ -74,7 +74,7 @@ type Service struct {
 
 // Load reads the file at path.
 func Load(path string, known Known) (*Config, error) {
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(path) //nolint:gosec // the user names it
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w; name a readable file with --config.file, "+
 			"or leave the flag out to serve one account from the environment", err)

@@ -91,7 +91,6 @@ func TestHangingServiceLeavesTheOthers(t *testing.T) {
 			t.Errorf("outcomes\n%s\nwant\n%s", got, want)
 		}
 		pass(5 * time.Second) // the service's timeout of 8 s ends the fetch
-		start = time.Now()
 		if got := find(t, w.scrape(t, 5*time.Second), "dcs", "prod").Reason(); got != "timeout" {
 			t.Errorf("reason %q, want timeout", got)
 		}

@@ -43,7 +43,9 @@ func TestUnresolvableProjectKeepsItsSources(t *testing.T) {
 	}{
 		{"none", []cloudsim.Project{{ID: devID, Name: "ap-southeast-3_dev"}}, "not_found", "IAM knows no project of the name ap-southeast-3"},
 		{
-			"several", []cloudsim.Project{{ID: prodID, Name: "ap-southeast-3"}, {ID: devID, Name: "ap-southeast-3"}}, "not_found",
+			"several",
+			[]cloudsim.Project{{ID: prodID, Name: "ap-southeast-3"}, {ID: devID, Name: "ap-southeast-3"}},
+			"not_found",
 			"IAM knows 2 projects (" + prodID + ", " + devID + ")",
 		},
 	} {

@@ -130,8 +130,7 @@ func pause(streak int, err error, longest time.Duration) time.Duration {
 		p *= 2
 	}
 	p = max(min(p, longest), shortestPause)
-	var api *huaweicloud.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[*huaweicloud.APIError](err); ok {
 		p = max(p, api.RetryAfter)
 	}
 	return p
@@ -141,7 +140,7 @@ func pause(streak int, err error, longest time.Duration) time.Duration {
 // project's id is nothing against the service.
 func throttledBy(service string) func(error) bool {
 	return func(err error) bool {
-		var api *huaweicloud.APIError
-		return errors.As(err, &api) && api.Service == service && huaweicloud.Reason(err) == huaweicloud.ReasonThrottled
+		api, ok := errors.AsType[*huaweicloud.APIError](err)
+		return ok && api.Service == service && huaweicloud.Reason(err) == huaweicloud.ReasonThrottled
 	}
 }

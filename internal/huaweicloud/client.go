@@ -86,7 +86,7 @@ func (c *Client) Get(ctx context.Context, path string) (*Answer, error) {
 	grant.Authorize(req)
 
 	start := time.Now()
-	resp, body, err := c.send(req)
+	resp, body, err := c.send(req) //nolint:bodyclose // send has read and closed it
 	if err != nil {
 		return nil, &TransportError{URL: req.URL.String(), Service: c.Service, After: time.Since(start), Err: err}
 	}
@@ -110,8 +110,7 @@ func (c *Client) send(req *http.Request) (*http.Response, []byte, error) {
 	defer func() { c.Events(c.Service, code, time.Since(start)) }()
 	resp, err := c.HTTP.Do(req)
 	if err != nil {
-		var wrapped *url.Error // repeats method and URL, which TransportError says already
-		if errors.As(err, &wrapped) {
+		if wrapped, ok := errors.AsType[*url.Error](err); ok { // it repeats the URL, which TransportError says already
 			err = wrapped.Err
 		}
 		return nil, nil, err

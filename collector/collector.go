@@ -1,0 +1,74 @@
+// Package collector turns readings into metrics. It holds every name and HELP of the quota metrics.
+package collector
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"cloud_quota_exporter/internal/fleet"
+)
+
+// Collector is the prometheus.Collector of one scrape: it reads the sources when it is collected, and shows what is known of each.
+type Collector struct {
+	read func() []*fleet.Reading
+}
+
+// New returns a Collector of what read returns: readings sorted by project.
+func New(read func() []*fleet.Reading) *Collector { return &Collector{read} }
+
+// Describe sends every metric that there may be.
+func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range definitions {
+		ch <- d.desc
+	}
+}
+
+// Collect reads the sources and sends their metrics.
+func (c *Collector) Collect(ch chan<- prometheus.Metric) {
+	emit := func(f family, value float64, labels ...string) {
+		d := definitions[f]
+		m, err := prometheus.NewConstMetric(d.desc, d.kind, value, labels...)
+		if err != nil { // this one is lost, not the page; the registry tells which
+			m = prometheus.NewInvalidMetric(d.desc, err)
+		}
+		ch <- m
+	}
+	var last fleet.Project
+	for _, r := range c.read() {
+		if r.Project.Label != last.Label {
+			last = r.Project
+			emit(projectInfo, 1, last.Label, last.ID, last.Region, last.Account)
+		}
+		metrics(r, emit)
+	}
+}
+
+// metrics names every metric of a reading.
+func metrics(r *fleet.Reading, emit func(f family, value float64, labels ...string)) {
+	s := r.State
+	emit(fetches, float64(s.Fetches), r.Service, r.Project.Label)
+	emit(failed, float64(s.Failures), r.Service, r.Project.Label)
+	switch {
+	case s.Err != nil:
+		emit(up, 0, r.Service, r.Project.Label)
+		emit(failureReason, 1, r.Service, r.Project.Label, r.Reason())
+	case s.Fetches > 0:
+		emit(up, 1, r.Service, r.Project.Label)
+	}
+	if !s.ReadAt.IsZero() {
+		emit(lastSuccess, float64(s.ReadAt.UnixMilli())/1000, r.Service, r.Project.Label)
+		emit(skipped, float64(len(s.Value.Skipped)), r.Service, r.Project.Label)
+	}
+	for _, q := range r.Quotas {
+		reported := func(f family, value *float64) {
+			if value != nil {
+				emit(f, *value, r.Service, r.Project.Label, q.ResourceType)
+			}
+		}
+		reported(used, q.Used)
+		reported(limit, q.Limit)
+		reported(remaining, q.Remaining)
+		reported(limitMin, q.Min)
+		reported(limitMax, q.Max)
+		emit(info, 1, r.Service, r.Project.Label, q.ResourceType, q.Unit)
+	}
+}

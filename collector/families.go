@@ -1,0 +1,80 @@
+package collector
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// family is one metric name.
+type family int
+
+const (
+	used family = iota
+	limit
+	remaining
+	limitMin
+	limitMax
+	info
+	projectInfo
+	up
+	lastSuccess
+	failureReason
+	skipped
+	fetches
+	failed
+	familyCount
+)
+
+// definition is what Prometheus knows of a family.
+type definition struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+}
+
+// definitions are the quota metrics. Their names, labels and meanings are a promise to dashboards and alerts.
+var definitions = [familyCount]definition{
+	used: gauge("used",
+		"Amount of the quota in use, in the unit of the API (see cloud_quota_info). Cached: see cloud_quota_last_success_timestamp_seconds.",
+		"service", "project", "resource_type"),
+	limit: gauge("limit",
+		"The quota, in the unit of the API; +Inf where the service says that there is no limit. Cached. Never sum limits: take the maximum of used/limit.",
+		"service", "project", "resource_type"),
+	remaining: gauge("remaining",
+		"Limit less amount in use (may be negative), or what the API reports where it reports only what remains. Cached.",
+		"service", "project", "resource_type"),
+	limitMin: gauge("limit_min",
+		"Lowest quota that can be requested, where the service reports it. Cached.",
+		"service", "project", "resource_type"),
+	limitMax: gauge("limit_max",
+		"Highest quota that can be requested, where the service reports it. Cached.",
+		"service", "project", "resource_type"),
+	info: gauge("info",
+		"Always 1; the unit of a quota's numbers, empty for a count. Cached.",
+		"service", "project", "resource_type", "unit"),
+	projectInfo: gauge("project_info",
+		"Always 1; what a project label stands for. The project_id is empty while IAM has not told it.",
+		"project", "project_id", "region", "account"),
+	up: gauge("up",
+		"1 if the last finished fetch of the quotas succeeded, 0 if it failed; absent before the first.",
+		"service", "project"),
+	lastSuccess: gauge("last_success_timestamp_seconds",
+		"When the quotas were read from the API, in seconds since 1970; absent before the first success.",
+		"service", "project"),
+	failureReason: gauge("last_failure_reason",
+		"Always 1; why the last finished fetch failed. Only while it did.",
+		"service", "project", "reason"),
+	skipped: gauge("resources_skipped",
+		"Resources of the last readable answer that were left out since they could not be read; the log tells why.",
+		"service", "project"),
+	fetches: counter("fetches_total",
+		"Fetches of the quotas that finished, those that failed among them.",
+		"service", "project"),
+	failed: counter("fetch_failures_total",
+		"Fetches of the quotas that failed.",
+		"service", "project"),
+}
+
+func gauge(name, help string, labels ...string) definition {
+	return definition{prometheus.NewDesc("cloud_quota_"+name, help, labels, nil), prometheus.GaugeValue}
+}
+
+func counter(name, help string, labels ...string) definition {
+	return definition{prometheus.NewDesc("cloud_quota_"+name, help, labels, nil), prometheus.CounterValue}
+}

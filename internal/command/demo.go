@@ -1,0 +1,82 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/config"
+)
+
+// demoConfig asks often, so that a person sees the numbers move. The ids of two projects are looked up, as with a real account.
+const demoConfig = `accounts:
+  - name: demo
+    credentials:
+      static: {access_key: %s, secret_key: %s}
+    ca_file: %s
+    projects:
+      - {region: ap-southeast-3, name: prod}
+      - {region: ap-southeast-1, name: staging}
+      - {region: ap-southeast-1, name: dev, id: %s}
+services:
+  defaults: {cache_ttl: 10s}
+`
+
+// Demo runs the exporter against a simulated cloud, by the way that a real one is asked: signed requests over TLS to the hosts of the
+// regions. Only the connections end in this process. hints is where it says what to look at.
+func Demo(ctx context.Context, logs Logs, s Serving, hints io.Writer) error {
+	cloud := cloudsim.Demo()
+	pipe := cloudsim.NewPipe()
+	server := cloudsim.Serve(cloud, pipe)
+	defer server.Close()
+	dir, err := os.MkdirTemp("", "cloud_quota_exporter-demo-")
+	if err != nil {
+		return fmt.Errorf("a place for the certificate of the simulated cloud: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	c, err := demoConfiguration(cloud, filepath.Join(dir, "ca.pem"), server.CA())
+	if err != nil {
+		return err
+	}
+	// A proxy leads out of this process, where the simulated cloud is not.
+	if err := os.Setenv("NO_PROXY", "*"); err != nil {
+		return fmt.Errorf("turn off the proxy: %w", err)
+	}
+	return s.run(ctx, logs, c, pipe.Dial, func(a net.Addr) { s.demoHints(hints, a) })
+}
+
+func demoConfiguration(cloud *cloudsim.Cloud, caFile string, ca []byte) (*config.Config, error) {
+	if err := os.WriteFile(caFile, ca, 0o600); err != nil {
+		return nil, fmt.Errorf("the certificate of the simulated cloud: %w", err)
+	}
+	projects := cloud.Projects()
+	development := projects[len(projects)-1]
+	text := fmt.Sprintf(demoConfig, cloudsim.DemoAccessKey, cloudsim.DemoSecretKey, caFile, development.ID)
+	return config.Parse("demo", []byte(text), knownServices(), os.Getenv)
+}
+
+func (s Serving) demoHints(w io.Writer, a net.Addr) {
+	at := "http://" + a.String()
+	if tcp, ok := a.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		at = fmt.Sprintf("http://localhost:%d", tcp.Port)
+	}
+	_, _ = fmt.Fprintf(w, `A simulated Huawei Cloud with three projects; no account is needed. Open:
+
+  %[1]s%[2]s                              all metrics
+  %[1]s%[2]s?collect[]=dcs&project[]=prod one service of one project
+  %[1]s/                                     what else there is
+
+What to look for:
+
+  prod      is close to its limits: cloud_quota_used / cloud_quota_limit
+  dev       has no limit on TaurusDB instances: cloud_quota_limit is +Inf
+  staging   has a DBSS that fails one minute in three: cloud_quota_up, cloud_quota_last_failure_reason
+
+Ctrl-C ends it.
+
+`, at, s.TelemetryPath)
+}

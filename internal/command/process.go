@@ -1,0 +1,60 @@
+package command
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/collectors/version"
+)
+
+// processMetrics are the exporter's own metrics.
+type processMetrics struct {
+	registry      *prometheus.Registry
+	requests      *prometheus.CounterVec
+	duration      *prometheus.HistogramVec
+	reloaded      prometheus.Gauge
+	reloadSuccess prometheus.Gauge
+}
+
+func newProcessMetrics() *processMetrics {
+	p := &processMetrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "cloud_quota_exporter_api_requests_total",
+			Help: `HTTP requests sent to the cloud, IAM's with service="iam", by status code; code="error" where there was no answer.`,
+		}, []string{"service", "code"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "cloud_quota_exporter_api_request_duration_seconds",
+			Help:    "Duration of the HTTP requests sent to the cloud, to the end of the answer.",
+			Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}, []string{"service"}),
+		reloaded: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "cloud_quota_exporter_config_last_reload_successful",
+			Help: "1 if the last attempt to load the configuration succeeded, 0 if it failed and the one before is in force.",
+		}),
+		reloadSuccess: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "cloud_quota_exporter_config_last_reload_success_timestamp_seconds",
+			Help: "When a configuration was loaded last, in seconds since 1970.",
+		}),
+	}
+	p.registry.MustRegister(
+		p.requests, p.duration, p.reloaded, p.reloadSuccess,
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		version.NewCollector("cloud_quota_exporter"),
+	)
+	return p
+}
+
+// requested counts one request to the cloud. It is the fleet's Events.
+func (p *processMetrics) requested(service, code string, took time.Duration) {
+	p.requests.WithLabelValues(service, code).Inc()
+	p.duration.WithLabelValues(service).Observe(took.Seconds())
+}
+
+// loaded notes that a configuration came into force.
+func (p *processMetrics) loaded(when time.Time) {
+	p.reloaded.Set(1)
+	p.reloadSuccess.Set(float64(when.UnixMilli()) / 1000)
+}

@@ -1,0 +1,51 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+
+	"cloud_quota_exporter/internal/fleet"
+)
+
+const maxSkippedShown = 5
+
+// readLog logs reads where something changes: a source begins to fail, fails for another reason, recovers, or leaves out other
+// resources than before. A source that goes on failing is not news; its metrics tell.
+type readLog struct{ log.Logger }
+
+func (l readLog) read(r fleet.Read) {
+	before, after := r.Before, r.After
+	logger := log.With(l.Logger, "account", after.Account, "project", after.Project.Label, "service", after.Service)
+	state := after.State
+	_ = level.Debug(logger).Log("msg", "quotas were asked for", "took", state.Took, "err", state.Err)
+	switch {
+	case after.Reason() != "" && after.Reason() != before.Reason():
+		_ = level.Warn(logger).Log("msg", "quotas can't be read", "reason", after.Reason(), "err", state.Err)
+	case after.Reason() == "" && before.Reason() != "":
+		_ = level.Info(logger).Log("msg", "quotas are read again")
+	}
+	if state.Err != nil {
+		return
+	}
+	if was, is := before.State.Value.Skipped, state.Value.Skipped; describe(was) != describe(is) {
+		_ = level.Warn(logger).Log("msg", "resources are left out", "count", len(is), "err", describe(is))
+	}
+	if was, is := before.State.Value.Incomplete, state.Value.Incomplete; is != nil && (was == nil || before.Reason() != "") {
+		_ = level.Warn(logger).Log("msg", "quotas are incomplete", "err", is)
+	}
+}
+
+// describe is one line for the errors of resources that were left out, the first few in full.
+func describe(skipped []error) string {
+	if len(skipped) == 0 {
+		return ""
+	}
+	text := errors.Join(skipped[:min(len(skipped), maxSkippedShown)]...).Error()
+	if more := len(skipped) - maxSkippedShown; more > 0 {
+		text += fmt.Sprintf("\nand %d more", more)
+	}
+	return text
+}

@@ -1,0 +1,57 @@
+// Package web serves HTTP: the metrics, health, and a page that leads to them.
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/prometheus/client_golang/prometheus"
+	toolkit "github.com/prometheus/exporter-toolkit/web"
+
+	"cloud_quota_exporter/internal/fleet"
+)
+
+// Options are what the pages show.
+type Options struct {
+	Fleet         *fleet.Fleet
+	Process       prometheus.Gatherer // the exporter's own metrics
+	TelemetryPath string
+	TimeoutOffset time.Duration // how much earlier than Prometheus gives up a scrape is answered
+	Version       string
+	Logger        log.Logger
+}
+
+// NewHandler returns the handler of all pages.
+func NewHandler(o Options) (http.Handler, error) {
+	landing, err := toolkit.NewLandingPage(toolkit.LandingConfig{
+		Name:        "cloud_quota_exporter",
+		Description: "Prometheus exporter for Huawei Cloud quotas",
+		Version:     o.Version,
+		Profiling:   "false",
+		Links: []toolkit.LandingLinks{
+			{Address: o.TelemetryPath, Text: "Metrics"},
+			{Address: "/-/healthy", Text: "Healthy", Description: "the process answers"},
+			{Address: "/-/ready", Text: "Ready", Description: "the configuration is loaded"},
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("landing page: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /{$}", landing)
+	mux.Handle("GET "+o.TelemetryPath, metricsHandler{o})
+	mux.HandleFunc("GET /-/healthy", says("cloud_quota_exporter is healthy."))
+	// The handler exists once the configuration is loaded. Whether the cloud answers is another matter: restarting this process would
+	// not mend it.
+	mux.HandleFunc("GET /-/ready", says("cloud_quota_exporter is ready."))
+	return mux, nil
+}
+
+func says(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = fmt.Fprintln(w, text) // who has gone needs no answer
+	}
+}

@@ -1,0 +1,63 @@
+// Command cloud_quota_exporter exports the quotas of Huawei Cloud to Prometheus.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+	"github.com/prometheus/common/version"
+	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
+
+	"cloud_quota_exporter/internal/command"
+)
+
+func main() {
+	if version.Version == "" { // not stamped by a release build
+		version.Version = "devel"
+	}
+	app := kingpin.New("cloud_quota_exporter", "Prometheus exporter for Huawei Cloud quotas.")
+	app.HelpFlag.Short('h')
+	app.Version(version.Print("cloud_quota_exporter"))
+	configFile := app.Flag("config.file", "Configuration file; without one, a single account from the environment is served.").String()
+	logLevel := app.Flag("log.level", "Least severe messages that are logged.").Default("info").Enum("debug", "info", "warn", "error")
+	logFormat := app.Flag("log.format", "Format of the log, which goes to stderr.").Default("logfmt").Enum("logfmt", "json")
+	offset := app.Flag("timeout-offset", "Seconds by which a scrape is answered before Prometheus gives up.").Default("0.5").Float64()
+	serving := command.Serving{Web: kingpinflag.AddFlags(app, ":10133")}
+	app.Flag("web.telemetry-path", "Path of the metrics.").Default("/metrics").StringVar(&serving.TelemetryPath)
+	serve := app.Command("serve", "Serve the quotas of the configured accounts. The default command.").Default()
+	demo := app.Command("demo", "Serve the quotas of a simulated cloud; no account is needed.")
+
+	selected := kingpin.MustParse(app.Parse(os.Args[1:]))
+	serving.TimeoutOffset = time.Duration(*offset * float64(time.Second))
+	logs := newLogs(*logLevel, *logFormat)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	var err error
+	switch selected {
+	case serve.FullCommand():
+		err = command.Serve(ctx, logs, serving, *configFile)
+	case demo.FullCommand():
+		err = command.Demo(ctx, logs, serving, os.Stdout)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "cloud_quota_exporter:", err)
+		os.Exit(1)
+	}
+}
+
+func newLogs(least, format string) command.Logs {
+	out := log.NewSyncWriter(os.Stderr)
+	bare := log.NewLogfmtLogger(out)
+	if format == "json" {
+		bare = log.NewJSONLogger(out)
+	}
+	bare = level.NewFilter(bare, level.Allow(level.ParseDefault(least, level.InfoValue())))
+	return command.Logs{Program: log.With(bare, "time", log.DefaultTimestampUTC, "caller", log.DefaultCaller), Bare: bare}
+}
