@@ -11,6 +11,7 @@ import (
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/fleet"
+	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
 const documentsNumbers = `cts/prod data_tracker: 9 of 100, 91
@@ -25,11 +26,11 @@ dbss/prod ram: - of -, 1.622016e+06`
 
 func TestReadsAllServices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, documents(), documentsConfig)
+		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
 		if got := fmt.Sprint(w.Services(), w.Projects()); got != "[cts ces taurusdb dcs dbss] [prod]" {
 			t.Errorf("serves %s", got)
 		}
-		readings := w.scrape(t, time.Minute)
+		readings := w.Scrape(t, time.Minute)
 		if got := outcomes(readings); got != all("prod", "ok") {
 			t.Errorf("outcomes\n%s", got)
 		}
@@ -45,12 +46,12 @@ func TestReadsAllServices(t *testing.T) {
 
 func TestReadsOnlyWhatIsWanted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, documents(), documentsConfig)
+		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
 		readings := w.Read(t.Context(), func(service, project string) bool { return service == "dcs" && project == "prod" })
 		if got := outcomes(readings); got != "dcs/prod: ok" {
 			t.Errorf("outcomes\n%s", got)
 		}
-		if got := fmt.Sprint(w.cloud.Requests()); got != "map[GET /v2/{project_id}/quota:1]" {
+		if got := fmt.Sprint(w.Cloud.Requests()); got != "map[GET /v2/{project_id}/quota:1]" {
 			t.Errorf("requests %s", got)
 		}
 	})
@@ -58,21 +59,21 @@ func TestReadsOnlyWhatIsWanted(t *testing.T) {
 
 func TestStampedeCostsOneRequestEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, documents(), documentsConfig)
-		w.cloud.Inject(cloudsim.Fault{Latency: 100 * time.Millisecond})
+		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
+		w.Cloud.Inject(cloudsim.Fault{Latency: 100 * time.Millisecond})
 		var scrapes sync.WaitGroup
 		for range 1000 {
 			scrapes.Go(func() {
-				if got := numbers(w.scrape(t, 9500*time.Millisecond)); got != documentsNumbers {
+				if got := numbers(w.Scrape(t, 9500*time.Millisecond)); got != documentsNumbers {
 					t.Errorf("got\n%s", got)
 				}
 			})
 		}
 		scrapes.Wait()
-		if got := fmt.Sprint(w.cloud.ProjectRequests(prodID)); got != "map[ces:1 cts:1 dbss:2 dcs:1 taurusdb:1]" {
+		if got := fmt.Sprint(w.Cloud.ProjectRequests(prodID)); got != "map[ces:1 cts:1 dbss:2 dcs:1 taurusdb:1]" {
 			t.Errorf("requests %s", got)
 		}
-		if got := fmt.Sprint(w.requests); strings.Count(got, "200") != 6 {
+		if got := fmt.Sprint(w.Requests()); strings.Count(got, "200") != 6 {
 			t.Errorf("events %s", got)
 		}
 	})
@@ -80,10 +81,10 @@ func TestStampedeCostsOneRequestEach(t *testing.T) {
 
 func TestHangingServiceLeavesTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, documents(), documentsConfig)
-		heal := w.cloud.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
+		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
+		heal := w.Cloud.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
 		start := time.Now()
-		readings := w.scrape(t, 5*time.Second)
+		readings := w.Scrape(t, 5*time.Second)
 		if took := time.Since(start); took != 5*time.Second {
 			t.Errorf("took %s, want the deadline", took)
 		}
@@ -91,19 +92,19 @@ func TestHangingServiceLeavesTheOthers(t *testing.T) {
 			t.Errorf("outcomes\n%s\nwant\n%s", got, want)
 		}
 		pass(5 * time.Second) // the service's timeout of 8 s ends the fetch
-		if got := find(t, w.scrape(t, 5*time.Second), "dcs", "prod").Reason(); got != "timeout" {
+		if got := find(t, w.Scrape(t, 5*time.Second), "dcs", "prod").Reason(); got != "timeout" {
 			t.Errorf("reason %q, want timeout", got)
 		}
 		pass(14 * time.Second) // after the pause it is asked again, and not waited for
 		start = time.Now()
-		if got := find(t, w.scrape(t, 5*time.Second), "dcs", "prod").Reason(); got != "timeout" || time.Since(start) != 0 {
+		if got := find(t, w.Scrape(t, 5*time.Second), "dcs", "prod").Reason(); got != "timeout" || time.Since(start) != 0 {
 			t.Errorf("reason %q after %s, want the known failure at once", got, time.Since(start))
 		}
 		heal()
 		pass(time.Minute)
-		w.scrape(t, 5*time.Second)
+		w.Scrape(t, 5*time.Second)
 		synctest.Wait()
-		if got := numbers(w.scrape(t, 5*time.Second)); got != documentsNumbers {
+		if got := numbers(w.Scrape(t, 5*time.Second)); got != documentsNumbers {
 			t.Errorf("after it healed, got\n%s", got)
 		}
 	})
@@ -111,16 +112,16 @@ func TestHangingServiceLeavesTheOthers(t *testing.T) {
 
 func TestLateAnswerIsInTheNextScrape(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, documents(), documentsConfig)
-		w.cloud.Inject(cloudsim.Fault{Service: "dcs", Latency: 7 * time.Second})
-		if r := find(t, w.scrape(t, 5*time.Second), "dcs", "prod"); r.State.Fetches != 0 || len(r.Quotas) != 0 {
+		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
+		w.Cloud.Inject(cloudsim.Fault{Service: "dcs", Latency: 7 * time.Second})
+		if r := find(t, w.Scrape(t, 5*time.Second), "dcs", "prod"); r.State.Fetches != 0 || len(r.Quotas) != 0 {
 			t.Errorf("got %+v before the answer", r)
 		}
 		pass(10 * time.Second)
-		if got := numbers(w.scrape(t, 5*time.Second)); got != documentsNumbers {
+		if got := numbers(w.Scrape(t, 5*time.Second)); got != documentsNumbers {
 			t.Errorf("got\n%s", got)
 		}
-		if n := w.cloud.ProjectRequests(prodID)["dcs"]; n != 1 {
+		if n := w.Cloud.ProjectRequests(prodID)["dcs"]; n != 1 {
 			t.Errorf("%d requests, want 1", n)
 		}
 	})
@@ -130,9 +131,9 @@ func TestThousandSourcesWithEightSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudsim.Scale(1000)
 		cloud.Inject(cloudsim.Fault{Latency: 100 * time.Millisecond})
-		w := newWorld(t, cloud, scaleConfig(cloud, "services: {ces: {enabled: false}, taurusdb: {enabled: false}, dcs: {enabled: false}, dbss: {enabled: false}}"))
+		w := fleettest.New(t, cloud, scaleConfig(cloud, "services: {ces: {enabled: false}, taurusdb: {enabled: false}, dcs: {enabled: false}, dbss: {enabled: false}}"))
 		start := time.Now()
-		readings := w.scrape(t, time.Minute)
+		readings := w.Scrape(t, time.Minute)
 		if got := outcomes(readings); len(readings) != 1000 || strings.Count(got, ": ok") != 1000 {
 			t.Errorf("%d readings, of which %d are good", len(readings), strings.Count(got, ": ok"))
 		}
@@ -159,7 +160,7 @@ func TestOneBadProjectLeavesTheOthers(t *testing.T) {
 			cloudsim.Account{Name: "good", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{{ID: prodID, Name: "ap-southeast-3"}}},
 			cloudsim.Account{Name: "other", AccessKey: "AK2", SecretKey: "SK2", Projects: []cloudsim.Project{{ID: devID, Name: "ap-southeast-3"}}},
 		)
-		w := newWorld(t, cloud, `accounts:
+		w := fleettest.New(t, cloud, `accounts:
   - name: good
     credentials: {static: {access_key: AK, secret_key: SK}}
     ca_file: CA
@@ -178,12 +179,12 @@ func TestOneBadProjectLeavesTheOthers(t *testing.T) {
     credentials: {static: {access_key: AK, secret_key: SK}}
     projects: [{id: `+prodID+`, region: ap-southeast-3, name: distrusted}]
 `)
-		w.unknown = "nowhere"
+		w.HideHosts("nowhere")
 		want := strings.Join([]string{
 			all("dev", "unauthorized"), all("distrusted", "tls"), all("foreign", "forbidden"), all("keyless", "credentials"),
 			all("lost", "network"), all("prod", "ok"),
 		}, "\n")
-		if got := outcomes(w.scrape(t, time.Minute)); got != want {
+		if got := outcomes(w.Scrape(t, time.Minute)); got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)
 		}
 	})
@@ -191,17 +192,17 @@ func TestOneBadProjectLeavesTheOthers(t *testing.T) {
 
 func TestReadsAreTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, documents(), documentsConfig)
-		heal := w.cloud.Inject(cloudsim.Fault{Service: "cts", Status: http.StatusInternalServerError})
+		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
+		heal := w.Cloud.Inject(cloudsim.Fault{Service: "cts", Status: http.StatusInternalServerError})
 		w.Read(t.Context(), func(service, _ string) bool { return service == "cts" })
 		heal()
 		pass(15 * time.Second)
 		w.Read(t.Context(), func(service, _ string) bool { return service == "cts" })
 		synctest.Wait()
-		if len(w.reads) != 2 {
-			t.Fatalf("told of %d reads, want 2", len(w.reads))
+		if len(w.Reads()) != 2 {
+			t.Fatalf("told of %d reads, want 2", len(w.Reads()))
 		}
-		first, second := w.reads[0], w.reads[1]
+		first, second := w.Reads()[0], w.Reads()[1]
 		if first.Before.State.Fetches != 0 || first.After.Reason() != "server_error" || second.Before.Reason() != "server_error" || second.After.Reason() != "" {
 			t.Errorf("told of %+v and %+v", first, second)
 		}

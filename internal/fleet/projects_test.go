@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
 // lookedUp names a region alone: IAM tells the id.
@@ -20,15 +21,15 @@ const lookedUp = `accounts:
 
 func TestProjectIDIsLookedUpOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, documents(), lookedUp)
-		readings := w.scrape(t, time.Minute)
+		w := fleettest.New(t, fleettest.Documents(), lookedUp)
+		readings := w.Scrape(t, time.Minute)
 		if got := outcomes(readings); got != all("ap-southeast-3", "ok") {
 			t.Errorf("outcomes\n%s", got)
 		}
 		if r := readings[0]; r.Project.ID != prodID {
 			t.Errorf("project %+v, want its id", r.Project)
 		}
-		if n := w.cloud.Requests()["GET /v3/projects"]; n != 1 {
+		if n := w.Cloud.Requests()["GET /v3/projects"]; n != 1 {
 			t.Errorf("%d look-ups, want 1", n)
 		}
 	})
@@ -52,7 +53,7 @@ func TestUnresolvableProjectKeepsItsSources(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				cloud := cloudsim.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: tc.projects})
-				readings := newWorld(t, cloud, lookedUp).scrape(t, time.Minute)
+				readings := fleettest.New(t, cloud, lookedUp).Scrape(t, time.Minute)
 				if got := outcomes(readings); got != all("ap-southeast-3", tc.reason) {
 					t.Errorf("outcomes\n%s", got)
 				}
@@ -66,9 +67,9 @@ func TestUnresolvableProjectKeepsItsSources(t *testing.T) {
 
 func TestIAMFailsAndHeals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, documents(), lookedUp)
-		heal := w.cloud.Inject(cloudsim.Fault{Service: "iam", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("iam", 403, "no")})
-		readings := w.scrape(t, time.Minute)
+		w := fleettest.New(t, fleettest.Documents(), lookedUp)
+		heal := w.Cloud.Inject(cloudsim.Fault{Service: "iam", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("iam", 403, "no")})
+		readings := w.Scrape(t, time.Minute)
 		if got := outcomes(readings); got != all("ap-southeast-3", "forbidden") {
 			t.Errorf("outcomes\n%s", got)
 		}
@@ -77,12 +78,12 @@ func TestIAMFailsAndHeals(t *testing.T) {
 		}
 		heal()
 		pass(16 * time.Second)
-		w.scrape(t, time.Minute) // begins it, and waits for none that is known to fail
+		w.Scrape(t, time.Minute) // begins it, and waits for none that is known to fail
 		synctest.Wait()
-		if got := outcomes(w.scrape(t, time.Minute)); got != all("ap-southeast-3", "ok") {
+		if got := outcomes(w.Scrape(t, time.Minute)); got != all("ap-southeast-3", "ok") {
 			t.Errorf("after it healed\n%s", got)
 		}
-		if n := w.cloud.Requests()["GET /v3/projects"]; n != 2 {
+		if n := w.Cloud.Requests()["GET /v3/projects"]; n != 2 {
 			t.Errorf("%d look-ups, want 2", n)
 		}
 	})
@@ -90,12 +91,12 @@ func TestIAMFailsAndHeals(t *testing.T) {
 
 func TestKnownIDServesWhileIAMFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, documents(), lookedUp)
-		w.scrape(t, time.Minute)
-		w.cloud.Inject(cloudsim.Fault{Service: "iam", Hang: true})
+		w := fleettest.New(t, fleettest.Documents(), lookedUp)
+		w.Scrape(t, time.Minute)
+		w.Cloud.Inject(cloudsim.Fault{Service: "iam", Hang: true})
 		pass(25 * time.Hour)
-		w.scrape(t, time.Minute)
-		if got := outcomes(w.scrape(t, time.Minute)); strings.Contains(got, "?") || strings.Count(got, "timeout") != 0 {
+		w.Scrape(t, time.Minute)
+		if got := outcomes(w.Scrape(t, time.Minute)); strings.Contains(got, "?") || strings.Count(got, "timeout") != 0 {
 			t.Errorf("outcomes\n%s", got)
 		}
 	})
@@ -103,9 +104,9 @@ func TestKnownIDServesWhileIAMFails(t *testing.T) {
 
 func TestHangingIAMIsATimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, documents(), lookedUp+"services: {defaults: {timeout: 2s}}")
-		w.cloud.Inject(cloudsim.Fault{Service: "iam", Hang: true})
-		readings := w.scrape(t, time.Minute)
+		w := fleettest.New(t, fleettest.Documents(), lookedUp+"services: {defaults: {timeout: 2s}}")
+		w.Cloud.Inject(cloudsim.Fault{Service: "iam", Hang: true})
+		readings := w.Scrape(t, time.Minute)
 		if got := outcomes(readings); got != all("ap-southeast-3", "timeout") {
 			t.Errorf("outcomes\n%s", got)
 		}
@@ -121,7 +122,7 @@ func TestThrottledIAM(t *testing.T) {
 		cloud := cloudsim.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
 			{ID: prodID, Name: "ap-southeast-3"}, {ID: devID, Name: "ap-southeast-1"}, {ID: "0ther", Name: "cn-north-4"},
 		}})
-		w := newWorld(t, cloud, `accounts:
+		w := fleettest.New(t, cloud, `accounts:
   - credentials: {static: {access_key: AK, secret_key: SK}}
     ca_file: CA
     projects:
@@ -131,7 +132,7 @@ func TestThrottledIAM(t *testing.T) {
 `)
 		heal := cloud.Inject(cloudsim.Fault{Service: "iam", Status: http.StatusTooManyRequests})
 		w.Read(t.Context(), func(_, project string) bool { return project == "ap-southeast-1" })
-		readings := w.scrape(t, time.Minute)
+		readings := w.Scrape(t, time.Minute)
 		want := strings.Join([]string{all("ap-southeast-1", "throttled"), all("cn-north-4", "throttled"), all("prod", "ok")}, "\n")
 		if got := outcomes(readings); got != want {
 			t.Errorf("outcomes\n%s\nwant\n%s", got, want)
@@ -141,9 +142,9 @@ func TestThrottledIAM(t *testing.T) {
 		}
 		heal()
 		pass(16 * time.Second)
-		w.scrape(t, time.Minute)
+		w.Scrape(t, time.Minute)
 		synctest.Wait()
-		if got := outcomes(w.scrape(t, time.Minute)); strings.Count(got, ": ok") != 15 {
+		if got := outcomes(w.Scrape(t, time.Minute)); strings.Count(got, ": ok") != 15 {
 			t.Errorf("after it healed\n%s", got)
 		}
 	})

@@ -1,0 +1,104 @@
+package collector_test
+
+import (
+	"errors"
+	"math"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"cloud_quota_exporter/collector"
+	"cloud_quota_exporter/internal/fleet"
+	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/refresh"
+	"cloud_quota_exporter/providers"
+)
+
+type state = refresh.State[providers.Result]
+
+// readings are one of each kind: good ones, one without a limit, one that fails but has numbers, one whose numbers are too old, one
+// that never succeeded, one that was never asked.
+func readings() []*fleet.Reading {
+	prod := fleet.Project{Label: "prod", ID: "0250cb8a", Region: "ap-southeast-3", Account: "main"}
+	lost := fleet.Project{Label: "lost", Region: "nowhere-1", Account: "main"}
+	read := time.UnixMilli(1_700_000_000_250)
+	refused := &huaweicloud.APIError{Status: http.StatusForbidden}
+	return []*fleet.Reading{
+		{Account: "main", Service: "cts", Project: lost, State: &state{Err: refused, Fetches: 4, Failures: 4}},
+		{Account: "main", Service: "ces", Project: lost, State: &state{}},
+		{
+			Account: "main", Service: "taurusdb", Project: lost, TooOld: true,
+			State: &state{ReadAt: read, Err: errors.New("no route to host"), Fetches: 9, Failures: 8},
+		},
+		{
+			Account: "main", Service: "dcs", Project: prod, State: &state{ReadAt: read, Fetches: 2},
+			Quotas: []providers.Quota{
+				{ResourceType: "instance", Used: new(3.0), Limit: new(10.0), Remaining: new(7.0), Min: new(1.0), Max: new(10.0)},
+				{ResourceType: "ram", Unit: "GB", Used: new(22.0), Limit: new(800.0), Remaining: new(778.0), Min: new(1.0), Max: new(800.0)},
+			},
+		},
+		{
+			Account: "main", Service: "taurusdb", Project: prod,
+			State:  &state{ReadAt: read, Err: refused, Fetches: 3, Failures: 1, Value: providers.Result{Skipped: make([]error, 2)}},
+			Quotas: []providers.Quota{{ResourceType: "instance", Used: new(4.0), Limit: new(math.Inf(1)), Remaining: new(math.Inf(1))}},
+		},
+		{
+			Account: "main", Service: "dbss", Project: prod, State: &state{ReadAt: read, Fetches: 1},
+			Quotas: []providers.Quota{{ResourceType: "ram", Unit: "MB", Remaining: new(1622016.0)}},
+		},
+	}
+}
+
+func TestWholePage(t *testing.T) {
+	page, err := os.Open("testdata/page.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer page.Close()
+	if err := testutil.CollectAndCompare(collector.New(readings), page); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLint(t *testing.T) {
+	problems, err := testutil.CollectAndLint(collector.New(readings))
+	if err != nil || len(problems) != 0 {
+		t.Errorf("%v %v", problems, err)
+	}
+}
+
+func TestReadsWhenCollected(t *testing.T) {
+	read := 0
+	c := collector.New(func() []*fleet.Reading { read++; return nil })
+	prometheus.NewRegistry().MustRegister(c)
+	if read != 0 {
+		t.Error("registering read the sources already")
+	}
+	if got := testutil.CollectAndCount(c); got != 0 || read != 1 {
+		t.Errorf("%d metrics of nothing after %d reads", got, read)
+	}
+}
+
+// TestOneBadMetricLeavesTheOthers: providers let no such type through, but if one did, it would be told and cost one metric.
+func TestOneBadMetricLeavesTheOthers(t *testing.T) {
+	bad := readings()
+	bad[3].Quotas[0].ResourceType = "no UTF-8: \xff"
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collector.New(func() []*fleet.Reading { return bad }))
+	families, err := registry.Gather()
+	if err == nil || !strings.Contains(err.Error(), "is not valid UTF-8") {
+		t.Errorf("got %v, want the bad label told", err)
+	}
+	metrics := 0
+	for _, f := range families {
+		metrics += len(f.GetMetric())
+	}
+	if all := testutil.CollectAndCount(collector.New(readings)); metrics != all-6 {
+		t.Errorf("%d metrics, want all %d but the 6 of the bad quota", metrics, all)
+	}
+}

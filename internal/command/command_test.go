@@ -1,0 +1,159 @@
+package command_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+	toolkit "github.com/prometheus/exporter-toolkit/web"
+
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/command"
+)
+
+// output collects what a command logs or prints, and tells the address on which it listens, and when it begins to stop.
+type output struct {
+	mu       sync.Mutex
+	text     strings.Builder
+	address  chan string
+	stopping chan struct{}
+}
+
+var listeningOn = regexp.MustCompile(`Listening on" address=([\d.:]+)`)
+
+func newOutput() *output {
+	return &output{address: make(chan string, 1), stopping: make(chan struct{}, 1)}
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if m := listeningOn.FindSubmatch(b); m != nil {
+		o.address <- string(m[1])
+	}
+	if bytes.Contains(b, []byte(`msg="stopping`)) {
+		o.stopping <- struct{}{}
+	}
+	return o.text.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// running is a command that serves.
+type running struct {
+	url    string
+	log    *output
+	client *http.Client
+	stop   func() error // ends it in order, and returns what it returned
+}
+
+// start runs a command until it listens on a port of its own choice.
+func start(t *testing.T, webConfig string, run func(context.Context, command.Logs, command.Serving) error) *running {
+	t.Helper()
+	out := newOutput()
+	bare := level.NewFilter(log.NewLogfmtLogger(log.NewSyncWriter(out)), level.AllowDebug())
+	systemd := false
+	serving := command.Serving{
+		Web:           &toolkit.FlagConfig{WebListenAddresses: &[]string{"127.0.0.1:0"}, WebSystemdSocket: &systemd, WebConfigFile: &webConfig},
+		TelemetryPath: "/metrics",
+		TimeoutOffset: 500 * time.Millisecond,
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- run(ctx, command.Logs{Program: log.With(bare, "caller", log.DefaultCaller), Bare: bare}, serving)
+	}()
+	r := &running{
+		log:    out,
+		client: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}},
+		stop: sync.OnceValue(func() error {
+			cancel()
+			return <-ended
+		}),
+	}
+	t.Cleanup(func() {
+		r.client.CloseIdleConnections()
+		_ = r.stop()
+	})
+	select {
+	case address := <-out.address:
+		r.url = "http://" + address
+	case err := <-ended:
+		ended <- err
+		t.Fatalf("it ended before it listened: %v", err)
+	}
+	return r
+}
+
+func (r *running) get(t *testing.T, path string) string {
+	t.Helper()
+	resp, err := r.client.Get(r.url + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%d\n%s", resp.StatusCode, body)
+}
+
+const (
+	accessKey = "AKIDEXAMPLE0123456789"
+	secretKey = "a-secret-key-that-must-not-show"
+	token     = "a-security-token-that-must-not-show"
+	projectID = "0250cb8a80c24c0b9f20f557cb159aad"
+)
+
+// simulated serves a cloud on a port, and returns the cloud and the endpoints that lead to it.
+func simulated(t *testing.T) (cloud *cloudsim.Cloud, endpoints string) {
+	t.Helper()
+	cloud = cloudsim.New(cloudsim.Account{
+		Name: "main", AccessKey: accessKey, SecretKey: secretKey, SecurityToken: token,
+		Projects: []cloudsim.Project{{ID: projectID, Name: "ap-southeast-3", AuditInstances: 2}},
+	})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cloudsim.ServePlain(cloud, listener).Close)
+	at := "http://" + listener.Addr().String()
+	return cloud, fmt.Sprintf("{iam: %[1]q, cts: %[1]q, ces: %[1]q, taurusdb: %[1]q, dcs: %[1]q, dbss: %[1]q}", at)
+}
+
+// write makes a file in a directory of the test's own.
+func write(t *testing.T, name, contents string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, []byte(contents), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func contains(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("there is no %q in\n%s", part, text)
+		}
+	}
+}

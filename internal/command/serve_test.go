@@ -1,0 +1,224 @@
+package command_test
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/command"
+)
+
+// serve runs serve with a configuration.
+func serve(t *testing.T, webConfig, configFile string) *running {
+	t.Helper()
+	return start(t, webConfig, func(ctx context.Context, logs command.Logs, s command.Serving) error {
+		return command.Serve(ctx, logs, s, configFile)
+	})
+}
+
+func configuration(t *testing.T, endpoints, secretKeyFile, services string) string {
+	t.Helper()
+	return write(t, "config.yml", `accounts:
+  - name: main
+    credentials:
+      static: {access_key: `+accessKey+`, secret_key_file: `+secretKeyFile+`, security_token: `+token+`}
+    endpoints: `+endpoints+`
+    projects:
+      - {region: ap-southeast-3, name: prod}
+`+services)
+}
+
+func TestServe(t *testing.T) {
+	_, endpoints := simulated(t)
+	r := serve(t, "", configuration(t, endpoints, write(t, "sk", secretKey), ""))
+	page := r.get(t, "/metrics")
+	contains(t, page, "200\n",
+		`cloud_quota_used{project="prod",resource_type="data_tracker",service="cts"} 9`,
+		`cloud_quota_used{project="prod",resource_type="system_tracker",service="cts"} 1`,
+		`cloud_quota_limit{project="prod",resource_type="alarm",service="ces"} 1000`,
+		`cloud_quota_used{project="prod",resource_type="instance",service="taurusdb"} 4`,
+		`cloud_quota_limit{project="prod",resource_type="ram",service="dcs"} 800`,
+		`cloud_quota_remaining{project="prod",resource_type="ram",service="dbss"} 1.622016e+06`,
+		`cloud_quota_project_info{account="main",project="prod",project_id="`+projectID+`",region="ap-southeast-3"} 1`,
+		`cloud_quota_exporter_api_requests_total{code="200",service="iam"} 1`,
+		`cloud_quota_exporter_api_requests_total{code="200",service="dbss"} 2`,
+		`cloud_quota_exporter_api_request_duration_seconds_count{service="cts"} 1`,
+		"cloud_quota_exporter_config_last_reload_successful 1",
+		"cloud_quota_exporter_config_last_reload_success_timestamp_seconds 1.",
+		"cloud_quota_exporter_build_info{",
+		"go_goroutines ", "process_resident_memory_bytes ",
+	)
+	_, body, _ := strings.Cut(page, "\n")
+	problems, err := promlint.New(strings.NewReader(body)).Lint()
+	if err != nil || len(problems) != 0 {
+		t.Errorf("%v %v", problems, err)
+	}
+	if err := r.stop(); err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+	contains(t, r.log.String(), "msg=serving", `services="[cts ces taurusdb dcs dbss]"`, `msg="stopping, scrapes under way are finished"`)
+}
+
+func TestServeLogsChangesOnly(t *testing.T) {
+	cloud, endpoints := simulated(t)
+	key := write(t, "sk", secretKey)
+	r := serve(t, "", configuration(t, endpoints, key, "services: {defaults: {cache_ttl: 0}, ces: {enabled: false}, taurusdb: {enabled: false}, dcs: {enabled: false}}"))
+	skipped := `{"resources":[{"type":"a","used":1,"quota":2},{"type":"a","used":1,"quota":2}]}`
+	heal := cloud.Inject(cloudsim.Fault{Service: "cts", Status: http.StatusOK, Body: []byte(skipped)})
+	healList := cloud.Inject(cloudsim.Fault{Path: "/v2/{project_id}/audit/instances", Status: http.StatusForbidden})
+	r.get(t, "/metrics")
+	r.get(t, "/metrics")
+	heal()
+	cloud.Inject(cloudsim.Fault{Service: "cts", Status: http.StatusInternalServerError, Body: cloudsim.ErrorBody("cts", 500, "out of order")})
+	r.get(t, "/metrics")
+	r.get(t, "/metrics")
+	healList()
+	r.get(t, "/metrics")
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]int{
+		`level=warn caller=readlog.go`: 3,
+		`msg="resources are left out" count=1 err="resource 2 of 2: type \"a\" is there twice"`:                    1,
+		`msg="quotas are incomplete" err="used and limit of audit_instance are not known: GET http`:                1,
+		`account=main project=prod service=cts msg="quotas can't be read" reason=server_error err="GET http://127`: 1,
+		`out of order`:                2, // once more at debug level, with the fetch
+		`grant the role Tenant Guest`: 1,
+		`msg="quotas are read again"`: 0,
+		`level=error`:                 0,
+	} {
+		if got := strings.Count(r.log.String(), text); got != want {
+			t.Errorf("%q is %d times in the log, want %d:\n%s", text, got, want, r.log)
+		}
+	}
+}
+
+func TestKeysRotateWithoutRestart(t *testing.T) {
+	cloud, endpoints := simulated(t)
+	key := write(t, "sk", secretKey)
+	r := serve(t, "", configuration(t, endpoints, key, "services: {defaults: {cache_ttl: 0}}"))
+	contains(t, r.get(t, "/metrics?collect%5B%5D=cts"), `cloud_quota_up{project="prod",service="cts"} 1`)
+	cloud.SetKeys("main", accessKey, "another-secret-key", token)
+	if err := os.WriteFile(key, []byte("another-secret-key\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	contains(t, r.get(t, "/metrics?collect%5B%5D=cts"), `cloud_quota_up{project="prod",service="cts"} 1`)
+	cloud.SetKeys("main", accessKey, "yet another", token)
+	contains(t, r.get(t, "/metrics?collect%5B%5D=cts"), `cloud_quota_last_failure_reason{project="prod",reason="unauthorized",service="cts"} 1`)
+}
+
+func TestNoSecretShows(t *testing.T) {
+	cloud, endpoints := simulated(t)
+	echo := []byte(`{"error_msg":"you sent ` + secretKey + ` ` + token + ` ` + accessKey + `"}`)
+	cloud.Inject(cloudsim.Fault{Service: "dcs", Status: http.StatusForbidden, Body: echo})
+	cloud.Inject(cloudsim.Fault{Service: "ces", Status: http.StatusOK, Body: echo})
+	r := serve(t, "", configuration(t, endpoints, write(t, "sk", secretKey), ""))
+	shown := r.get(t, "/metrics") + r.get(t, "/") + r.get(t, "/metrics?collect%5B%5D=x")
+	cloud.SetKeys("main", "other", "other", "")
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	shown += r.log.String()
+	for _, hidden := range []string{secretKey, token, accessKey} {
+		if strings.Contains(shown, hidden) {
+			t.Errorf("%s shows", hidden)
+		}
+	}
+	contains(t, shown, "you sent <hidden> <hidden> <hidden>")
+}
+
+func TestServeFromEnvironment(t *testing.T) {
+	for name, value := range map[string]string{
+		"HUAWEICLOUD_SDK_AK": accessKey, "HUAWEICLOUD_SDK_SK": secretKey, "HW_REGION_NAME": "nowhere-1", "HUAWEICLOUD_SDK_PROJECT_ID": projectID,
+	} {
+		t.Setenv(name, value)
+	}
+	r := serve(t, "", "")
+	contains(t, r.get(t, "/metrics?collect%5B%5D=exporter"), "cloud_quota_exporter_build_info")
+	contains(t, r.log.String(), "accounts=1 projects=1")
+	if strings.Contains(r.log.String(), secretKey) {
+		t.Error("the key shows")
+	}
+}
+
+func TestServeWithoutAnything(t *testing.T) {
+	for _, name := range []string{"HW_REGION_NAME", "HUAWEICLOUD_SDK_REGION", "OS_REGION_NAME"} {
+		t.Setenv(name, "")
+	}
+	err := command.Serve(t.Context(), command.Logs{}, command.Serving{}, "")
+	if err == nil || !strings.Contains(err.Error(), "HW_REGION_NAME") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestServeMissingFile(t *testing.T) {
+	err := command.Serve(t.Context(), command.Logs{}, command.Serving{}, "missing.yml")
+	if err == nil || !strings.Contains(err.Error(), "missing.yml") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestTLSAndBasicAuth uses the toolkit's file; its key pair is made for the test.
+func TestTLSAndBasicAuth(t *testing.T) {
+	_, endpoints := simulated(t)
+	certificate, key := keyPair(t)
+	webConfig := write(t, "web.yml", "tls_server_config: {cert_file: "+certificate+", key_file: "+key+`}
+basic_auth_users:
+  prometheus: $2a$04$Ba3/oA.WZDKD5BqPJtdUuummoh.pXYvfilCVFk8JRdvgEtwBfaY5O # "secret"
+`)
+	r := serve(t, webConfig, configuration(t, endpoints, write(t, "sk", secretKey), ""))
+	r.url = strings.Replace(r.url, "http", "https", 1)
+	contains(t, r.get(t, "/metrics"), "401\n")
+	r.url = strings.Replace(r.url, "https://", "https://prometheus:secret@", 1)
+	contains(t, r.get(t, "/metrics"), "200\n", "cloud_quota_used{")
+}
+
+// TestStopFinishesScrapes: a scrape that waits for the cloud when the signal comes is answered.
+func TestStopFinishesScrapes(t *testing.T) {
+	cloud, endpoints := simulated(t)
+	asked := make(chan struct{})
+	proceed := make(chan struct{})
+	cloud.Inject(cloudsim.Fault{Service: "dcs", When: func(int) bool {
+		close(asked)
+		<-proceed
+		return false
+	}})
+	r := serve(t, "", configuration(t, endpoints, write(t, "sk", secretKey), ""))
+	page := make(chan string)
+	go func() { page <- r.get(t, "/metrics?collect%5B%5D=dcs") }()
+	<-asked
+	ended := make(chan error)
+	go func() { ended <- r.stop() }()
+	<-r.log.stopping
+	close(proceed)
+	contains(t, <-page, "200\n", `cloud_quota_used{project="prod",resource_type="instance",service="dcs"} 3`)
+	if err := <-ended; err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
+func TestExampleConfiguration(t *testing.T) {
+	example, err := os.ReadFile("../../config.example.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := serve(t, "", "../../config.example.yml")
+	contains(t, r.log.String(), "msg=serving")
+	// Every key is there, the ones that are commented out too.
+	for _, key := range []string{
+		"accounts", "name", "credentials", "static", "environment", "access_key", "access_key_file", "secret_key", "secret_key_file",
+		"security_token", "security_token_file", "cloud", "endpoints", "iam", "default", "ca_file", "projects", "id", "region",
+		"services", "defaults", "cache_ttl", "timeout", "max_stale", "max_in_flight", "enabled", "list_instances",
+		"cts", "ces", "taurusdb", "dcs", "dbss",
+	} {
+		if !regexp.MustCompile(`(?m)(^|[\s{,#-])` + key + `:`).Match(example) {
+			t.Errorf("config.example.yml does not show %s", key)
+		}
+	}
+}

@@ -1,0 +1,135 @@
+// Package fleettest makes a fleet that reads a simulated cloud, for tests: real client, real signatures, TLS and HTTP, over connections
+// in memory, so that it works inside a bubble of testing/synctest.
+package fleettest
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/fleet"
+	"cloud_quota_exporter/providers"
+)
+
+// ProjectID is the project of Documents.
+const ProjectID = "0250cb8a80c24c0b9f20f557cb159aad"
+
+// DocumentsConfig serves the project of Documents as "prod".
+const DocumentsConfig = `accounts:
+  - name: main
+    credentials: {static: {access_key: AK, secret_key: SK}}
+    ca_file: CA
+    projects: [{id: ` + ProjectID + `, region: ap-southeast-3, name: prod}]
+`
+
+// Documents returns a cloud with one project, of which each service answers as its document shows. It has two audit instances.
+func Documents() *cloudsim.Cloud {
+	return cloudsim.New(cloudsim.Account{
+		Name: "main", AccessKey: "AK", SecretKey: "SK",
+		Projects: []cloudsim.Project{{ID: ProjectID, Name: "ap-southeast-3", AuditInstances: 2}},
+	})
+}
+
+// World is a fleet and the simulated cloud that it reads.
+type World struct {
+	*fleet.Fleet
+	Cloud *cloudsim.Cloud
+
+	caFile string
+
+	mu       sync.Mutex
+	unknown  string
+	requests []string
+	reads    []fleet.Read
+}
+
+// New returns a fleet that serves the configuration; CA in it stands for the file with the cloud's certificate authority.
+func New(t testing.TB, cloud *cloudsim.Cloud, yaml string) *World {
+	t.Helper()
+	pipe := cloudsim.NewPipe()
+	server := cloudsim.Serve(cloud, pipe)
+	t.Cleanup(server.Close)
+	w := &World{Cloud: cloud, caFile: filepath.Join(t.TempDir(), "ca.pem")}
+	if err := os.WriteFile(w.caFile, server.CA(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.Fleet = fleet.New(fleet.Options{
+		Services:  providers.All(),
+		UserAgent: "test",
+		Getenv:    func(string) string { return "" },
+		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if w.isUnknown(address) {
+				return nil, &net.OpError{Op: "dial", Net: network, Err: &net.DNSError{Err: "no such host", Name: address, IsNotFound: true}}
+			}
+			return pipe.Dial(ctx, network, address)
+		},
+		Requests: func(service, code string, _ time.Duration) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.requests = append(w.requests, service+" "+code)
+		},
+		Reads: func(r fleet.Read) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.reads = append(w.reads, r)
+		},
+	})
+	w.Configure(t, yaml)
+	return w
+}
+
+// Configure puts another configuration in force.
+func (w *World) Configure(t testing.TB, yaml string) {
+	t.Helper()
+	known := config.Known{}
+	for _, s := range providers.All() {
+		known[s.Name] = config.Defaults{CacheTTL: s.CacheTTL}
+	}
+	c, err := config.Parse("test.yml", []byte(strings.ReplaceAll(yaml, "ca_file: CA", "ca_file: "+w.caFile)), known, os.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Load(c)
+}
+
+// HideHosts makes hosts whose name contains part unknown.
+func (w *World) HideHosts(part string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.unknown = part
+}
+
+// Requests returns "service code" of each request, as the fleet told them.
+func (w *World) Requests() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.requests
+}
+
+// Reads returns the finished reads, as the fleet told them.
+func (w *World) Reads() []fleet.Read {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.reads
+}
+
+// Scrape reads everything, waiting so long at most.
+func (w *World) Scrape(t testing.TB, deadline time.Duration) []*fleet.Reading {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	return w.Read(ctx, func(string, string) bool { return true })
+}
+
+func (w *World) isUnknown(address string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.unknown != "" && strings.Contains(address, w.unknown)
+}

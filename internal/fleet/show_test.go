@@ -1,0 +1,74 @@
+package fleet_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cloud_quota_exporter/internal/fleet"
+	"cloud_quota_exporter/internal/fleet/fleettest"
+)
+
+const (
+	prodID = fleettest.ProjectID
+	devID  = "054e292c9880d4992f02c0196d3ea468"
+)
+
+// find returns the reading of a service of a project.
+func find(t *testing.T, readings []*fleet.Reading, service, project string) *fleet.Reading {
+	t.Helper()
+	i := slices.IndexFunc(readings, func(r *fleet.Reading) bool { return r.Service == service && r.Project.Label == project })
+	if i < 0 {
+		t.Fatalf("there is no reading of %s in %s", service, project)
+	}
+	return readings[i]
+}
+
+// outcomes says of each reading "service/project: reason", with "ok" for a success and "?" before the first fetch.
+func outcomes(readings []*fleet.Reading) string {
+	var lines []string
+	for _, r := range readings {
+		outcome := r.Reason()
+		switch {
+		case r.State.Fetches == 0:
+			outcome = "?"
+		case outcome == "":
+			outcome = "ok"
+		}
+		lines = append(lines, fmt.Sprintf("%s/%s: %s", r.Service, r.Project.Label, outcome))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// all is the outcomes of five services of a project that are alike.
+func all(project, outcome string) string {
+	return fmt.Sprintf("cts/%[1]s: %[2]s\nces/%[1]s: %[2]s\ntaurusdb/%[1]s: %[2]s\ndcs/%[1]s: %[2]s\ndbss/%[1]s: %[2]s", project, outcome)
+}
+
+func number(n *float64) string {
+	if n == nil {
+		return "-"
+	}
+	return fmt.Sprint(*n)
+}
+
+// numbers says of each quota "service/project type: used of limit, remaining".
+func numbers(readings []*fleet.Reading) string {
+	var lines []string
+	for _, r := range readings {
+		for _, q := range r.Quotas {
+			lines = append(lines, fmt.Sprintf("%s/%s %s: %s of %s, %s",
+				r.Service, r.Project.Label, q.ResourceType, number(q.Used), number(q.Limit), number(q.Remaining)))
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// pass lets time pass in a bubble.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}

@@ -1,0 +1,295 @@
+package web_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/fleet/fleettest"
+	"cloud_quota_exporter/internal/web"
+)
+
+// site is the exporter's pages over a simulated cloud.
+type site struct {
+	*fleettest.World
+	handler http.Handler
+}
+
+func newSite(t *testing.T, cloud *cloudsim.Cloud, yaml string) *site {
+	t.Helper()
+	s := &site{World: fleettest.New(t, cloud, yaml)}
+	process := prometheus.NewRegistry()
+	process.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "cloud_quota_exporter_requests", Help: "x"},
+		func() float64 { return float64(len(s.Requests())) }))
+	handler, err := web.NewHandler(web.Options{
+		Fleet: s.Fleet, Process: process, TelemetryPath: "/metrics", TimeoutOffset: 500 * time.Millisecond, Version: "1.2.3",
+		Logger: log.NewNopLogger(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.handler = handler
+	return s
+}
+
+// get asks for a path; header holds names and values in turn.
+func (s *site) get(t *testing.T, path string, header ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody)
+	for pair := range slices.Chunk(header, 2) {
+		r.Header.Set(pair[0], pair[1])
+	}
+	w := httptest.NewRecorder()
+	s.handler.ServeHTTP(w, r)
+	return w
+}
+
+// series returns the lines of a page whose names match.
+func series(page *httptest.ResponseRecorder, names string) string {
+	return strings.Join(regexp.MustCompile(`(?m)^(?:`+names+`)[{ ].*$`).FindAllString(page.Body.String(), -1), "\n")
+}
+
+// names returns the metric names of a page.
+func names(page *httptest.ResponseRecorder) string {
+	var all []string
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (\S+)`).FindAllStringSubmatch(page.Body.String(), -1) {
+		all = append(all, m[1])
+	}
+	return strings.Join(all, " ")
+}
+
+const documentsSeries = `cloud_quota_limit{project="prod",resource_type="alarm",service="ces"} 1000
+cloud_quota_limit{project="prod",resource_type="audit_instance",service="dbss"} 3
+cloud_quota_limit{project="prod",resource_type="data_tracker",service="cts"} 100
+cloud_quota_limit{project="prod",resource_type="instance",service="dcs"} 10
+cloud_quota_limit{project="prod",resource_type="instance",service="taurusdb"} 50
+cloud_quota_limit{project="prod",resource_type="ram",service="dcs"} 800
+cloud_quota_limit{project="prod",resource_type="system_tracker",service="cts"} 1
+cloud_quota_remaining{project="prod",resource_type="alarm",service="ces"} 990
+cloud_quota_remaining{project="prod",resource_type="audit_instance",service="dbss"} 1
+cloud_quota_remaining{project="prod",resource_type="cpu",service="dbss"} 796
+cloud_quota_remaining{project="prod",resource_type="data_tracker",service="cts"} 91
+cloud_quota_remaining{project="prod",resource_type="instance",service="dcs"} 7
+cloud_quota_remaining{project="prod",resource_type="instance",service="taurusdb"} 46
+cloud_quota_remaining{project="prod",resource_type="ram",service="dbss"} 1.622016e+06
+cloud_quota_remaining{project="prod",resource_type="ram",service="dcs"} 778
+cloud_quota_remaining{project="prod",resource_type="system_tracker",service="cts"} 0
+cloud_quota_used{project="prod",resource_type="alarm",service="ces"} 10
+cloud_quota_used{project="prod",resource_type="audit_instance",service="dbss"} 2
+cloud_quota_used{project="prod",resource_type="data_tracker",service="cts"} 9
+cloud_quota_used{project="prod",resource_type="instance",service="dcs"} 3
+cloud_quota_used{project="prod",resource_type="instance",service="taurusdb"} 4
+cloud_quota_used{project="prod",resource_type="ram",service="dcs"} 22
+cloud_quota_used{project="prod",resource_type="system_tracker",service="cts"} 1`
+
+const quotaSeries = "cloud_quota_(?:limit|remaining|used)"
+
+func TestMetrics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		page := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig).get(t, "/metrics")
+		if got := series(page, quotaSeries); page.Code != http.StatusOK || got != documentsSeries {
+			t.Errorf("%d\n%s", page.Code, got)
+		}
+		if got := series(page, "cloud_quota_exporter_requests"); got != "cloud_quota_exporter_requests 6" {
+			t.Errorf("%s, want the six requests of this scrape counted", got)
+		}
+	})
+}
+
+func TestFormats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
+		for accept, want := range map[string]string{
+			"":                             "text/plain; version=0.0.4",
+			"application/openmetrics-text": "application/openmetrics-text; version=",
+			"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited": "application/vnd.google.protobuf",
+		} {
+			page := s.get(t, "/metrics", "Accept", accept)
+			if got := page.Header().Get("Content-Type"); page.Code != http.StatusOK || !strings.HasPrefix(got, want) {
+				t.Errorf("%s: %d, %s", accept, page.Code, got)
+			}
+		}
+		page := s.get(t, "/metrics", "Accept-Encoding", "gzip")
+		if got := page.Header().Get("Content-Encoding"); got != "gzip" {
+			t.Errorf("Content-Encoding %q", got)
+		}
+	})
+}
+
+func TestCollectAndProject(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := cloudsim.Scale(3)
+		yaml := "accounts:\n  - credentials: {static: {access_key: " + cloudsim.DemoAccessKey + ", secret_key: " + cloudsim.DemoSecretKey + "}}\n    ca_file: CA\n    projects:\n"
+		for i, p := range cloud.Projects() {
+			yaml += fmt.Sprintf("      - {id: %s, region: %s, name: p%d}\n", p.ID, p.Region, i)
+		}
+		s := newSite(t, cloud, yaml+"services: {cts: {enabled: false}}")
+		for _, tc := range []struct{ query, up, also string }{
+			{"collect[]=dcs", "p0 dcs, p1 dcs, p2 dcs", ""},
+			{"collect[]=dcs&collect[]=ces&project[]=p1", "p1 ces, p1 dcs", ""},
+			{"project[]=p0&project[]=p2&collect[]=dbss", "p0 dbss, p2 dbss", ""},
+			{"project[]=p1", "p1 ces, p1 dbss, p1 dcs, p1 taurusdb", "cloud_quota_exporter_requests"},
+			{"collect[]=exporter", "", "cloud_quota_exporter_requests"},
+			{"collect[]=exporter&collect[]=ces&project[]=p2", "p2 ces", "cloud_quota_exporter_requests"},
+		} {
+			query := strings.NewReplacer("[", "%5B", "]", "%5D").Replace(tc.query)
+			page := s.get(t, "/metrics?"+query)
+			var up []string
+			for _, m := range regexp.MustCompile(`(?m)^cloud_quota_up{project="(.*)",service="(.*)"} 1$`).FindAllStringSubmatch(page.Body.String(), -1) {
+				up = append(up, m[1]+" "+m[2])
+			}
+			if got := strings.Join(up, ", "); page.Code != http.StatusOK || got != tc.up {
+				t.Errorf("%s: %d, up of %s; want %s", tc.query, page.Code, got, tc.up)
+			}
+			if got := strings.Contains(names(page), "cloud_quota_exporter_"); got != (tc.also != "") {
+				t.Errorf("%s: metrics %s", tc.query, names(page))
+			}
+		}
+	})
+}
+
+func TestUnknownValuesAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {cts: {enabled: false}}")
+		for query, want := range map[string]string{
+			"collect[]=dc":                        `collect[]="dc" is not known; known are: ces, taurusdb, dcs, dbss, exporter`,
+			"collect[]=dcs&collect[]=":            `collect[]="" is not known; known are: ces, taurusdb, dcs, dbss, exporter`,
+			"collect[]=cts":                       `collect[]="cts" is not known; known are: ces, taurusdb, dcs, dbss, exporter`,
+			"project[]=" + url.QueryEscape("<b>"): `project[]="<b>" is not known; known are: prod`,
+		} {
+			page := s.get(t, "/metrics?"+query)
+			if got := strings.TrimSpace(page.Body.String()); page.Code != http.StatusBadRequest || got != want {
+				t.Errorf("%s: %d %s\nwant 400 %s", query, page.Code, got, want)
+			}
+			if got := page.Header().Get("Content-Type"); !strings.HasPrefix(got, "text/plain") {
+				t.Errorf("%s: Content-Type %s", query, got)
+			}
+		}
+		if n := len(s.Requests()); n != 0 {
+			t.Errorf("%d requests for refused pages", n)
+		}
+	})
+}
+
+func TestAnswersBeforePrometheusGivesUp(t *testing.T) {
+	for _, tc := range []struct {
+		timeout string
+		want    time.Duration
+	}{
+		{"", 9500 * time.Millisecond},
+		{"5", 4500 * time.Millisecond},
+		{"5.25", 4750 * time.Millisecond},
+		{"0.5", 250 * time.Millisecond}, // half, where the offset would leave nothing
+		{"soon", 9500 * time.Millisecond},
+		{"-3", 9500 * time.Millisecond},
+		{"NaN", 9500 * time.Millisecond},
+		{"1e300", time.Hour - 500*time.Millisecond},
+	} {
+		t.Run(tc.timeout, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {dcs: {timeout: 5m}}")
+				s.Cloud.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
+				start := time.Now()
+				page := s.get(t, "/metrics", "X-Prometheus-Scrape-Timeout-Seconds", tc.timeout)
+				if took := time.Since(start); took != min(tc.want, 5*time.Minute) {
+					t.Errorf("took %s, want %s", took, tc.want)
+				}
+				if page.Code != http.StatusOK || strings.Count(series(page, "cloud_quota_up"), " 1") != 4 {
+					t.Errorf("%d\n%s", page.Code, series(page, "cloud_quota_up"))
+				}
+			})
+		})
+	}
+}
+
+func TestHangingServiceIsAbsentThenDownThenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
+		heal := s.Cloud.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
+		scrape := func() *httptest.ResponseRecorder {
+			return s.get(t, "/metrics?collect%5B%5D=dcs", "X-Prometheus-Scrape-Timeout-Seconds", "5")
+		}
+		state := "cloud_quota_(?:up|last_failure_reason|used|last_success_timestamp_seconds)"
+		if got := series(scrape(), state); got != "" {
+			t.Errorf("before the first fetch ended:\n%s", got)
+		}
+		<-time.After(10 * time.Second)
+		down := `cloud_quota_last_failure_reason{project="prod",reason="timeout",service="dcs"} 1
+cloud_quota_up{project="prod",service="dcs"} 0`
+		if got := series(scrape(), state); got != down {
+			t.Errorf("after the timeout:\n%s", got)
+		}
+		heal()
+		<-time.After(20 * time.Second)
+		scrape()
+		synctest.Wait()
+		back := `cloud_quota_up{project="prod",service="dcs"} 1
+cloud_quota_used{project="prod",resource_type="instance",service="dcs"} 3
+cloud_quota_used{project="prod",resource_type="ram",service="dcs"} 22`
+		if got := series(scrape(), "cloud_quota_(?:up|last_failure_reason|used)"); got != back {
+			t.Errorf("after it healed:\n%s", got)
+		}
+	})
+}
+
+func TestThousandScrapesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
+		s.Cloud.Inject(cloudsim.Fault{Latency: 50 * time.Millisecond})
+		var scrapes sync.WaitGroup
+		for range 1000 {
+			scrapes.Go(func() {
+				if page := s.get(t, "/metrics"); series(page, quotaSeries) != documentsSeries {
+					t.Errorf("%d\n%s", page.Code, page.Body)
+				}
+			})
+		}
+		scrapes.Wait()
+		if got := fmt.Sprint(s.Cloud.ProjectRequests(fleettest.ProjectID)); got != "map[ces:1 cts:1 dbss:2 dcs:1 taurusdb:1]" {
+			t.Errorf("requests %s", got)
+		}
+	})
+}
+
+func TestOtherPages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
+		for _, tc := range []struct {
+			path string
+			code int
+			says string
+		}{
+			{"/-/healthy", http.StatusOK, "cloud_quota_exporter is healthy."},
+			{"/-/ready", http.StatusOK, "cloud_quota_exporter is ready."},
+			{"/", http.StatusOK, `<a href="/metrics">Metrics</a>`},
+			{"/", http.StatusOK, "1.2.3"},
+			{"/nothing", http.StatusNotFound, "404 page not found"},
+		} {
+			page := s.get(t, tc.path)
+			if page.Code != tc.code || !strings.Contains(page.Body.String(), tc.says) {
+				t.Errorf("%s: %d\n%s", tc.path, page.Code, page.Body)
+			}
+		}
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/metrics", http.NoBody)
+		w := httptest.NewRecorder()
+		s.handler.ServeHTTP(w, r)
+		if w.Code != http.StatusMethodNotAllowed {
+			t.Errorf("POST /metrics: %d", w.Code)
+		}
+		if n := len(s.Requests()); n != 0 {
+			t.Errorf("%d requests to the cloud for pages that show nothing of it", n)
+		}
+	})
+}

@@ -1,0 +1,128 @@
+package main_test
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// program is the built binary.
+var program string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "cloud_quota_exporter-test-")
+	if err != nil {
+		panic(err)
+	}
+	program = filepath.Join(dir, "cloud_quota_exporter")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		panic(string(out))
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+func run(t *testing.T, env []string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), program, args...)
+	c.Env = env
+	var out, errOut bytes.Buffer
+	c.Stdout, c.Stderr = &out, &errOut
+	err := c.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return c.ProcessState.ExitCode(), out.String(), errOut.String()
+}
+
+func TestMistakesEndWithOneClearLine(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	bad := filepath.Join(t.TempDir(), "bad.yml")
+	if err := os.WriteFile(bad, []byte("accounts:\n  - project: []\nservices: {cst: {}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name string
+		env  []string
+		args []string
+		says []string
+	}{
+		{"nothing configured", nil, nil, []string{"cloud_quota_exporter: environment: HW_REGION_NAME: missing"}},
+		{"no such file", nil, []string{"--config.file=missing.yml"}, []string{"missing.yml: no such file or directory; name a readable file with --config.file"}},
+		{"bad file", nil, []string{"--config.file=" + bad}, []string{
+			bad + ":2: accounts[0].project: ", "projects", bad + ":3: services.cst: ", "did you mean cts",
+		}},
+		{"no such flag", nil, []string{"--colour"}, []string{"unknown long flag '--colour'"}},
+		{"bad level", nil, []string{"--log.level=loud"}, []string{"enum value must be one of debug,info,warn,error"}},
+		{"port in use", nil, []string{"demo", "--web.listen-address=" + taken.Addr().String()}, []string{
+			"cloud_quota_exporter: listen tcp " + taken.Addr().String() + ": bind: address already in use",
+		}},
+		{"no such address", []string{"HW_REGION_NAME=cn-north-4"}, []string{"--web.listen-address=127.0.0.1:99999"}, []string{"cloud_quota_exporter: listen tcp: address 99999: invalid port"}},
+		{"bad web file", []string{"HW_REGION_NAME=cn-north-4"}, []string{"--web.listen-address=127.0.0.1:0", "--web.config.file=missing.yml"}, []string{"cloud_quota_exporter: open missing.yml: no such file"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			code, stdout, stderr := run(t, tc.env, tc.args...)
+			if code != 1 || stdout != "" {
+				t.Errorf("exit code %d and output %q, want 1 and none", code, stdout)
+			}
+			for _, part := range tc.says {
+				if !strings.Contains(stderr, part) {
+					t.Errorf("it says\n%s\nwant %q", stderr, part)
+				}
+			}
+			if strings.Contains(stderr, "goroutine") {
+				t.Errorf("a stack trace:\n%s", stderr)
+			}
+		})
+	}
+}
+
+func TestVersion(t *testing.T) {
+	code, stdout, stderr := run(t, nil, "--version")
+	if code != 0 || !strings.Contains(stdout+stderr, "cloud_quota_exporter, version devel") {
+		t.Errorf("exit code %d, %s", code, stdout+stderr)
+	}
+}
+
+func TestSignalEndsInOrder(t *testing.T) {
+	c := exec.CommandContext(t.Context(), program, "demo", "--web.listen-address=127.0.0.1:0", "--log.format=json")
+	stderr, err := c.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(stderr)
+	var all []string
+	for lines.Scan() {
+		all = append(all, lines.Text())
+		if !strings.HasPrefix(lines.Text(), "{") {
+			t.Errorf("a line of the log is no JSON: %s", lines.Text())
+		}
+		if strings.Contains(lines.Text(), `"msg":"TLS is disabled."`) { // the last line of the start
+			if err := c.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := c.Wait(); err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+	if log := strings.Join(all, "\n"); !strings.Contains(log, "stopping, scrapes under way are finished") {
+		t.Errorf("log\n%s", log)
+	}
+}
