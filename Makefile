@@ -1,0 +1,14 @@
+# Shortcuts for those who have make; each is one command of Go.
+.PHONY: build demo test lint
+
+build: ## the program, stripped
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o cloud_quota_exporter .
+
+demo: ## the exporter against a simulated cloud
+	go run . demo
+
+test: ## every check there is
+	go run ./test
+
+lint: ## golangci-lint alone
+	go tool -modfile=test/lint/go.mod golangci-lint run ./...

@@ -1,0 +1,126 @@
+package main_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"cloud_quota_exporter/internal/cloudsim"
+)
+
+const benchmarkProjects = 100
+
+// BenchmarkStart tells what a release build needs to begin: its size, the time from exec to ready and to the end of the first scrape of
+// 100 projects, and the memory after ten scrapes.
+func BenchmarkStart(b *testing.B) {
+	stripped := filepath.Join(b.TempDir(), "cloud_quota_exporter")
+	build := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", stripped, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		b.Fatal(string(out))
+	}
+	size, err := os.Stat(stripped)
+	if err != nil {
+		b.Fatal(err)
+	}
+	config := scaleConfig(b)
+	var ready, scraped time.Duration
+	var resident float64
+	for b.Loop() {
+		start := time.Now()
+		url, stop := startProgram(b, stripped, "--config.file="+config, "--web.listen-address=127.0.0.1:0")
+		fetch(b, url+"/-/ready")
+		ready += time.Since(start)
+		page := fetch(b, url+"/metrics")
+		scraped += time.Since(start)
+		if n := strings.Count(page, "\ncloud_quota_up{"); n != 5*benchmarkProjects {
+			b.Fatalf("%d sources, want %d", n, 5*benchmarkProjects)
+		}
+		for range 9 {
+			page = fetch(b, url+"/metrics")
+		}
+		m := regexp.MustCompile(`(?m)^process_resident_memory_bytes (\S+)$`).FindStringSubmatch(page)
+		bytes, err := strconv.ParseFloat(m[1], 64)
+		if err != nil {
+			b.Fatal(err)
+		}
+		resident = max(resident, bytes)
+		stop()
+	}
+	b.ReportMetric(float64(size.Size())/1e6, "MB-binary")
+	b.ReportMetric(float64(ready.Milliseconds())/float64(b.N), "ms-to-ready")
+	b.ReportMetric(float64(scraped.Milliseconds())/float64(b.N), "ms-to-first-scrape")
+	b.ReportMetric(resident/1e6, "MB-resident")
+}
+
+// scaleConfig serves a simulated cloud on a port and returns a configuration with all its projects.
+func scaleConfig(b *testing.B) string {
+	b.Helper()
+	cloud := cloudsim.Scale(benchmarkProjects)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(cloudsim.ServePlain(cloud, listener).Close)
+	at := "http://" + listener.Addr().String()
+	var text strings.Builder
+	fmt.Fprintf(&text, "accounts:\n  - credentials: {static: {access_key: %s, secret_key: %s}}\n", cloudsim.DemoAccessKey, cloudsim.DemoSecretKey)
+	fmt.Fprintf(&text, "    endpoints: {cts: %[1]q, ces: %[1]q, taurusdb: %[1]q, dcs: %[1]q, dbss: %[1]q}\n    projects:\n", at)
+	for _, p := range cloud.Projects() {
+		fmt.Fprintf(&text, "      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
+	}
+	file := filepath.Join(b.TempDir(), "config.yml")
+	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	return file
+}
+
+// startProgram runs a binary until it listens.
+func startProgram(b *testing.B, binary string, args ...string) (url string, stop func()) {
+	b.Helper()
+	c := exec.CommandContext(b.Context(), binary, args...)
+	stderr, err := c.StderrPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		b.Fatal(err)
+	}
+	listening := regexp.MustCompile(`Listening on" address=(\S+)`)
+	for lines := bufio.NewScanner(stderr); lines.Scan(); {
+		if m := listening.FindStringSubmatch(lines.Text()); m != nil {
+			url = "http://" + m[1]
+			break
+		}
+	}
+	go func() { _, _ = io.Copy(io.Discard, stderr) }()
+	return url, func() {
+		_ = c.Process.Kill()
+		_ = c.Wait()
+	}
+}
+
+func fetch(b *testing.B, url string) string {
+	b.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		b.Fatal(resp.Status, err)
+	}
+	return string(body)
+}
