@@ -66,9 +66,9 @@ func (s Serving) demoHints(w io.Writer, a net.Addr) {
 	}
 	_, _ = fmt.Fprintf(w, `A simulated Huawei Cloud with three projects; no account is needed. Open:
 
-  %[1]s%[2]s                              all metrics
-  %[1]s%[2]s?collect[]=dcs&project[]=prod one service of one project
-  %[1]s/                                     what else there is
+  %[1]s%[2]s                               all metrics
+  %[1]s%[2]s?collect[]=dcs&project[]=prod  one service of one project (curl needs -g)
+  %[1]s/                                      what else there is
 
 What to look for:
 
