@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
 	"syscall"
@@ -35,7 +36,10 @@ func main() {
 	demo := app.Command("demo", "Serve the quotas of a simulated cloud; no account is needed.")
 
 	selected := kingpin.MustParse(app.Parse(os.Args[1:]))
-	serving.TimeoutOffset = time.Duration(*offset * float64(time.Second))
+	serving.TimeoutOffset = -1 // refused, as are numbers that no time.Duration holds
+	if *offset >= 0 && *offset < math.MaxInt32 {
+		serving.TimeoutOffset = time.Duration(*offset * float64(time.Second))
+	}
 	logs := newLogs(*logLevel, *logFormat)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once

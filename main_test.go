@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 func run(t *testing.T, env []string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), program, args...)
-	c.Env = env
+	c.Env = append([]string{}, env...) // none of this process's own, which nil would mean
 	var out, errOut bytes.Buffer
 	c.Stdout, c.Stderr = &out, &errOut
 	err := c.Run()
@@ -66,6 +66,10 @@ func TestMistakesEndWithOneClearLine(t *testing.T) {
 			bad + ":2: accounts[0].project: ", "projects", bad + ":3: services.cst: ", "did you mean cts",
 		}},
 		{"no such flag", nil, []string{"--colour"}, []string{"unknown long flag '--colour'"}},
+		{"bad path", []string{"HW_REGION_NAME=cn-north-4"}, []string{"--web.telemetry-path=metrics"}, []string{`--web.telemetry-path="metrics" can't be served`}},
+		{"negative offset", []string{"HW_REGION_NAME=cn-north-4"}, []string{"--timeout-offset=-5"}, []string{"--timeout-offset is out of range"}},
+		{"no offset", []string{"HW_REGION_NAME=cn-north-4"}, []string{"--timeout-offset=NaN"}, []string{"--timeout-offset is out of range"}},
+		{"endless offset", []string{"HW_REGION_NAME=cn-north-4"}, []string{"--timeout-offset=1e300"}, []string{"--timeout-offset is out of range"}},
 		{"bad level", nil, []string{"--log.level=loud"}, []string{"enum value must be one of debug,info,warn,error"}},
 		{"port in use", nil, []string{"demo", "--web.listen-address=" + taken.Addr().String()}, []string{
 			"cloud_quota_exporter: listen tcp " + taken.Addr().String() + ": bind: address already in use",

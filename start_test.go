@@ -18,7 +18,11 @@ import (
 	"cloud_quota_exporter/internal/cloudsim"
 )
 
-const benchmarkProjects = 100
+const (
+	benchmarkProjects = 100
+	maxBinary         = 16_000_000 // bytes
+	maxResident       = 40_000_000 // bytes
+)
 
 // BenchmarkStart tells what a release build needs to begin: its size, the time from exec to ready and to the end of the first scrape of
 // 100 projects, and the memory after ten scrapes.
@@ -56,6 +60,9 @@ func BenchmarkStart(b *testing.B) {
 		}
 		resident = max(resident, bytes)
 		stop()
+	}
+	if size.Size() > maxBinary || resident > maxResident {
+		b.Errorf("a binary of %d bytes, %.0f bytes resident; want at most %d and %d", size.Size(), resident, maxBinary, maxResident)
 	}
 	b.ReportMetric(float64(size.Size())/1e6, "MB-binary")
 	b.ReportMetric(float64(ready.Milliseconds())/float64(b.N), "ms-to-ready")

@@ -56,7 +56,7 @@ func metrics(r *fleet.Reading, emit func(f family, value float64, labels ...stri
 	}
 	if !s.ReadAt.IsZero() {
 		emit(lastSuccess, float64(s.ReadAt.UnixMilli())/1000, r.Service, r.Project.Label)
-		emit(skipped, float64(len(s.Value.Skipped)), r.Service, r.Project.Label)
+		emit(skipped, float64(s.Value.Skipped.Count), r.Service, r.Project.Label)
 	}
 	for _, q := range r.Quotas {
 		reported := func(f family, value *float64) {
@@ -70,5 +70,8 @@ func metrics(r *fleet.Reading, emit func(f family, value float64, labels ...stri
 		reported(limitMin, q.Min)
 		reported(limitMax, q.Max)
 		emit(info, 1, r.Service, r.Project.Label, q.ResourceType, q.Unit)
+		for severity, ratio := range q.Thresholds {
+			emit(threshold, ratio, r.Service, r.Project.Label, q.ResourceType, severity)
+		}
 	}
 }

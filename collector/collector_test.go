@@ -21,6 +21,8 @@ import (
 
 type state = refresh.State[providers.Result]
 
+var warning = map[string]float64{"warning": 0.8}
+
 // readings are one of each kind: good ones, one without a limit, one that fails but has numbers, one whose numbers are too old, one
 // that never succeeded, one that was never asked.
 func readings() []*fleet.Reading {
@@ -37,19 +39,19 @@ func readings() []*fleet.Reading {
 		},
 		{
 			Account: "main", Service: "dcs", Project: prod, State: &state{ReadAt: read, Fetches: 2},
-			Quotas: []providers.Quota{
-				{ResourceType: "instance", Used: new(3.0), Limit: new(10.0), Remaining: new(7.0), Min: new(1.0), Max: new(10.0)},
-				{ResourceType: "ram", Unit: "GB", Used: new(22.0), Limit: new(800.0), Remaining: new(778.0), Min: new(1.0), Max: new(800.0)},
+			Quotas: []fleet.Quota{
+				{Quota: providers.Quota{ResourceType: "instance", Used: new(3.0), Limit: new(10.0), Remaining: new(7.0), Min: new(1.0), Max: new(10.0)}, Thresholds: warning},
+				{Quota: providers.Quota{ResourceType: "ram", Unit: "GB", Used: new(22.0), Limit: new(800.0), Remaining: new(778.0), Min: new(1.0), Max: new(800.0)}, Thresholds: warning},
 			},
 		},
 		{
 			Account: "main", Service: "taurusdb", Project: prod,
-			State:  &state{ReadAt: read, Err: refused, Fetches: 3, Failures: 1, Value: providers.Result{Skipped: make([]error, 2)}},
-			Quotas: []providers.Quota{{ResourceType: "instance", Used: new(4.0), Limit: new(math.Inf(1)), Remaining: new(math.Inf(1))}},
+			State:  &state{ReadAt: read, Err: refused, Fetches: 3, Failures: 1, Value: providers.Result{Skipped: providers.Skipped{Count: 2}}},
+			Quotas: []fleet.Quota{{Quota: providers.Quota{ResourceType: "instance", Used: new(4.0), Limit: new(math.Inf(1)), Remaining: new(math.Inf(1))}, Thresholds: warning}},
 		},
 		{
 			Account: "main", Service: "dbss", Project: prod, State: &state{ReadAt: read, Fetches: 1},
-			Quotas: []providers.Quota{{ResourceType: "ram", Unit: "MB", Remaining: new(1622016.0)}},
+			Quotas: []fleet.Quota{{Quota: providers.Quota{ResourceType: "ram", Unit: "MB", Remaining: new(1622016.0)}}},
 		},
 	}
 }
@@ -98,7 +100,7 @@ func TestOneBadMetricLeavesTheOthers(t *testing.T) {
 	for _, f := range families {
 		metrics += len(f.GetMetric())
 	}
-	if all := testutil.CollectAndCount(collector.New(readings)); metrics != all-6 {
-		t.Errorf("%d metrics, want all %d but the 6 of the bad quota", metrics, all)
+	if all := testutil.CollectAndCount(collector.New(readings)); metrics != all-7 {
+		t.Errorf("%d metrics, want all %d but the 7 of the bad quota", metrics, all)
 	}
 }

@@ -12,6 +12,7 @@ const (
 	limitMin
 	limitMax
 	info
+	threshold
 	projectInfo
 	up
 	lastSuccess
@@ -48,6 +49,9 @@ var definitions = [familyCount]definition{
 	info: gauge("info",
 		"Always 1; the unit of a quota's numbers, empty for a count. Cached.",
 		"service", "project", "resource_type", "unit"),
+	threshold: gauge("threshold_ratio",
+		"Ratio of used to limit at which an alert of the severity is due; on every quota that is not muted by the configuration.",
+		"service", "project", "resource_type", "severity"),
 	projectInfo: gauge("project_info",
 		"Always 1; what a project label stands for. The project_id is empty while IAM has not told it.",
 		"project", "project_id", "region", "account"),

@@ -23,7 +23,7 @@ const (
 // with what remains, the limit of audit_instance; cpu and ram look like shares of a larger pool, so that nothing is derived for them.
 // Its IAM action is not documented.
 func dbss() Service {
-	return Service{Name: "dbss", Host: host("dbss"), Quotas: dbssQuotas}
+	return Service{Name: "dbss", Host: host("dbss"), ListsInstances: true, Quotas: dbssQuotas}
 }
 
 func dbssQuotas(ctx context.Context, c *huaweicloud.Client, o Options) (Result, error) {
@@ -36,7 +36,7 @@ func dbssQuotas(ctx context.Context, c *huaweicloud.Client, o Options) (Result, 
 		return Result{}, err
 	}
 	audit := &result.Quotas[0]
-	if audit.ResourceType != "audit_instance" || o.SkipInstances {
+	if audit.ResourceType != "audit_instance" || !o.ListInstances {
 		return result, nil
 	}
 	used, err := dbssInstances(ctx, c)
@@ -86,7 +86,7 @@ func dbssRemaining(answer *huaweicloud.Answer) (Result, error) {
 		remaining, err := field.number.amount(field.name)
 		switch {
 		case err != nil:
-			result.Skipped = append(result.Skipped, err)
+			result.Skipped.add(answer, err)
 		case remaining != nil:
 			result.Quotas = append(result.Quotas, Quota{ResourceType: field.resourceType, Unit: field.unit, Remaining: remaining})
 		}

@@ -6,6 +6,8 @@ package providers
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"cloud_quota_exporter/internal/huaweicloud"
@@ -24,13 +26,41 @@ type Quota struct {
 // Result is one answer: the quotas that could be read, and why others could not.
 type Result struct {
 	Quotas     []Quota
-	Skipped    []error // one for each resource that was left out
+	Skipped    Skipped // resources that were left out
 	Incomplete error   // why a quota lacks numbers that the service could tell; nil if none does
+}
+
+// Skipped are resources that were left out since they could not be read.
+type Skipped struct {
+	Count   int
+	Reasons []error // of the first few
+}
+
+const maxReasons = 10
+
+// add takes note of one more resource. why may quote the answer, and so what a server echoes in it.
+func (s *Skipped) add(answer *huaweicloud.Answer, why error) {
+	s.Count++
+	if len(s.Reasons) < maxReasons {
+		s.Reasons = append(s.Reasons, errors.New(answer.Hide(why.Error())))
+	}
+}
+
+// String tells the reasons, one a line.
+func (s Skipped) String() string {
+	if s.Count == 0 {
+		return ""
+	}
+	text := errors.Join(s.Reasons...).Error()
+	if more := s.Count - len(s.Reasons); more > 0 {
+		text += fmt.Sprintf("\nand %d more", more)
+	}
+	return text
 }
 
 // Options is what the configuration may change in how a service is asked.
 type Options struct {
-	SkipInstances bool // DBSS: do not list the audit instances, by which used and limit are known
+	ListInstances bool // DBSS: list the audit instances, by which used and limit are known
 }
 
 // Service is one service whose quotas are read.
@@ -39,6 +69,8 @@ type Service struct {
 	Action   string                     // the IAM action to grant; empty where Huawei documents none
 	Host     func(region string) string // first label of the API's host, e.g. "gaussdb-mysql"
 	CacheTTL time.Duration              // how long its numbers serve unless configured; 0: as with the other services
+
+	ListsInstances bool // whether Options.ListInstances means something to it
 
 	// Quotas asks the service about the client's project. The errors are those of huaweicloud.Client.Get; an answer with nothing
 	// readable in it is a *huaweicloud.MalformedError.

@@ -23,7 +23,7 @@ const project = "0250cb8a80c24c0b9f20f557cb159aad"
 type auth struct{}
 
 func (auth) Grant(context.Context, string) (huaweicloud.Grant, error) {
-	return &huaweicloud.Keys{AccessKey: secret.New("AK"), SecretKey: secret.New("SK")}, nil
+	return &huaweicloud.Keys{AccessKey: secret.New("AK"), SecretKey: secret.New("SECRETKEY")}, nil
 }
 func (auth) Reject(huaweicloud.Grant) {}
 
@@ -54,7 +54,7 @@ func ask(t *testing.T, service string, replies map[string]reply, change ...func(
 		HTTP: huaweicloud.NewHTTPClient(new(net.Dialer).DialContext, "", 1), Auth: auth{}, Service: service,
 		BaseURL: server.URL, ProjectID: project, Events: func(string, string, time.Duration) {},
 	}
-	var o providers.Options
+	o := providers.Options{ListInstances: true}
 	for _, f := range change {
 		f(c, &o)
 	}
@@ -74,7 +74,7 @@ func show(r providers.Result) string {
 		lines = append(lines, fmt.Sprintf("%s %q used %s limit %s remaining %s range %s..%s",
 			q.ResourceType, q.Unit, number(q.Used), number(q.Limit), number(q.Remaining), number(q.Min), number(q.Max)))
 	}
-	for _, err := range r.Skipped {
+	for _, err := range r.Skipped.Reasons {
 		lines = append(lines, "skipped: "+err.Error())
 	}
 	if r.Incomplete != nil {
@@ -198,7 +198,7 @@ func TestBadResourceIsLeftOut(t *testing.T) {
 					t.Errorf("%s, %s: got %v\n%s\nwant the good resource", tc.name, service, err, show(result))
 					continue
 				}
-				if len(result.Skipped) != 1 || !strings.Contains(result.Skipped[0].Error(), tc.says) {
+				if result.Skipped.Count != 1 || !strings.Contains(result.Skipped.String(), tc.says) {
 					t.Errorf("%s, %s: skipped %v, want one that says %q", tc.name, service, result.Skipped, tc.says)
 				}
 			}
@@ -211,7 +211,7 @@ func TestMinusOneIsNoLimitInTaurusDBAlone(t *testing.T) {
 		result, err := ask(t, service, map[string]reply{
 			paths[service]: common(service, `{"type":"a","used":1,"quota":-1},{"type":"b","used":1,"quota":2}`),
 		})
-		if err != nil || len(result.Quotas) != 1 || len(result.Skipped) != 1 {
+		if err != nil || len(result.Quotas) != 1 || result.Skipped.Count != 1 {
 			t.Errorf("%s: got %v\n%s\nwant the negative limit left out", service, err, show(result))
 		}
 	}
@@ -223,8 +223,27 @@ func TestTooManyResources(t *testing.T) {
 		list = append(list, fmt.Sprintf(`{"type":"t%d","used":1,"quota":2}`, i))
 	}
 	result, err := ask(t, "cts", map[string]reply{paths["cts"]: common("cts", strings.Join(list, ","))})
-	if err != nil || len(result.Quotas) != 200 || len(result.Skipped) != 9800 || result.Quotas[199].ResourceType != "t199" {
-		t.Errorf("got %v, %d quotas and %d skipped; want the first 200", err, len(result.Quotas), len(result.Skipped))
+	if err != nil || len(result.Quotas) != 200 || result.Skipped.Count != 9800 || result.Quotas[199].ResourceType != "t199" {
+		t.Errorf("got %v, %d quotas and %d skipped; want the first 200", err, len(result.Quotas), result.Skipped.Count)
+	}
+}
+
+func TestManyReasonsAreTold(t *testing.T) {
+	result, err := ask(t, "cts", map[string]reply{paths["cts"]: common("cts", `{"type":"a","used":1,"quota":2}`+strings.Repeat(",{}", 100_000))})
+	told := result.Skipped.String()
+	if err != nil || result.Skipped.Count != 100_000 || strings.Count(told, "it has no type") != 10 || !strings.HasSuffix(told, "and 99990 more") {
+		t.Errorf("got %v, %d skipped:\n%s", err, result.Skipped.Count, told)
+	}
+}
+
+func TestEchoedSecretsAreHidden(t *testing.T) {
+	result, err := ask(t, "cts", map[string]reply{paths["cts"]: common("cts", `{"type":"a","used":1,"quota":2},{"type":"SECRETKEY","used":"SECRETKEY"}`)})
+	if told := result.Skipped.String(); err != nil || strings.Contains(told, "SECRETKEY") || !strings.Contains(told, "<hidden>") {
+		t.Errorf("got %v, skipped %s", err, told)
+	}
+	_, err = ask(t, "cts", map[string]reply{paths["cts"]: common("cts", `{"type":"SECRETKEY","used":"x"}`)})
+	if strings.Contains(err.Error(), "SECRETKEY") {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -283,7 +302,13 @@ func TestHosts(t *testing.T) {
 		if s.Name != "taurusdb" {
 			continue
 		}
-		for region, want := range map[string]string{"ap-southeast-1": "gaussdbformysql", "cn-north-4": "gaussdb", "la-north-2": "gaussdb-mysql"} {
+		for region, want := range map[string]string{
+			"ap-southeast-1": "gaussdbformysql", "ap-southeast-2": "gaussdbformysql", "cn-north-11": "gaussdbformysql",
+			"me-east-1": "gaussdbformysql", "tr-west-1": "gaussdbformysql",
+			"af-south-1": "gaussdb-mysql", "cn-east-5": "gaussdb-mysql", "cn-southwest-3": "gaussdb-mysql", "la-north-2": "gaussdb-mysql",
+			"eu-de":      "gaussdb-mysql", // Open Telekom Cloud
+			"cn-north-4": "gaussdb", "ap-southeast-4": "gaussdb",
+		} {
 			if got := s.Host(region); got != want {
 				t.Errorf("%s in %s: host %s, want %s", s.Name, region, got, want)
 			}

@@ -40,7 +40,7 @@ type unit string
 // UnmarshalJSON never fails: what is no usable unit is none.
 func (u *unit) UnmarshalJSON(raw []byte) error {
 	var s string
-	if json.Unmarshal(raw, &s) != nil || len(s) > maxUnitLength || strings.ContainsRune(s, utf8.RuneError) {
+	if json.Unmarshal(raw, &s) != nil || utf8.RuneCountInString(s) > maxUnitLength || strings.ContainsRune(s, utf8.RuneError) {
 		s = ""
 	}
 	*u = unit(s)
@@ -79,7 +79,7 @@ func (d dialect) read(answer *huaweicloud.Answer, resources []resource) (Result,
 			err = full
 		}
 		if err != nil {
-			result.Skipped = append(result.Skipped, err)
+			result.Skipped.add(answer, err)
 			continue
 		}
 		seen[quota.ResourceType] = true
@@ -94,8 +94,8 @@ func (r Result) orMalformed(answer *huaweicloud.Answer) (Result, error) {
 		return r, nil
 	}
 	what := "there are no quotas in it"
-	if len(r.Skipped) > 0 {
-		what += ": " + r.Skipped[0].Error()
+	if r.Skipped.Count > 0 {
+		what += ": " + r.Skipped.Reasons[0].Error()
 	}
 	return Result{}, answer.Malformed(what)
 }

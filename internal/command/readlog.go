@@ -1,7 +1,6 @@
 package command
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/go-kit/log"
@@ -9,8 +8,6 @@ import (
 
 	"cloud_quota_exporter/internal/fleet"
 )
-
-const maxSkippedShown = 5
 
 // readLog logs reads where something changes: a source begins to fail, fails for another reason, recovers, or leaves out other
 // resources than before. A source that goes on failing is not news; its metrics tell.
@@ -30,22 +27,13 @@ func (l readLog) read(r fleet.Read) {
 	if state.Err != nil {
 		return
 	}
-	if was, is := before.State.Value.Skipped, state.Value.Skipped; describe(was) != describe(is) {
-		_ = level.Warn(logger).Log("msg", "resources are left out", "count", len(is), "err", describe(is))
+	if was, is := before.State.Value.Skipped, state.Value.Skipped; is.String() != was.String() {
+		_ = level.Warn(logger).Log("msg", "resources are left out", "count", is.Count, "err", is)
+	}
+	if was, is := fmt.Sprint(before.Refused), fmt.Sprint(after.Refused); len(after.Refused) > 0 && was != is {
+		_ = level.Warn(logger).Log("msg", "stated limits are not used", "err", is)
 	}
 	if was, is := before.State.Value.Incomplete, state.Value.Incomplete; is != nil && (was == nil || before.Reason() != "") {
 		_ = level.Warn(logger).Log("msg", "quotas are incomplete", "err", is)
 	}
-}
-
-// describe is one line for the errors of resources that were left out, the first few in full.
-func describe(skipped []error) string {
-	if len(skipped) == 0 {
-		return ""
-	}
-	text := errors.Join(skipped[:min(len(skipped), maxSkippedShown)]...).Error()
-	if more := len(skipped) - maxSkippedShown; more > 0 {
-		text += fmt.Sprintf("\nand %d more", more)
-	}
-	return text
 }

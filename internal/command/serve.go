@@ -27,6 +27,7 @@ import (
 const (
 	headerTimeout = 10 * time.Second // for a client to send its request
 	idleTimeout   = 5 * time.Minute  // more than any scrape interval in use, so that Prometheus keeps its connection
+	maxOffset     = time.Hour
 	stopTimeout   = 15 * time.Second // for scrapes under way to finish after a signal
 )
 
@@ -61,13 +62,24 @@ func loadConfig(file string) (*config.Config, error) {
 func knownServices() config.Known {
 	known := config.Known{}
 	for _, s := range providers.All() {
-		known[s.Name] = config.Defaults{CacheTTL: s.CacheTTL}
+		known[s.Name] = config.Defaults{CacheTTL: s.CacheTTL, ListsInstances: s.ListsInstances}
 	}
 	return known
 }
 
+// check refuses flags that kingpin can't judge.
+func (s Serving) check() error {
+	if s.TimeoutOffset < 0 || s.TimeoutOffset >= maxOffset {
+		return fmt.Errorf("--timeout-offset is out of range; want seconds from 0 to less than %.0f", maxOffset.Seconds())
+	}
+	return nil
+}
+
 // run serves the configuration; dial leads to the cloud, and listening, if not nil, is told each address on which it listens.
 func (s Serving) run(ctx context.Context, logs Logs, c *config.Config, dial huaweicloud.Dial, listening func(net.Addr)) error {
+	if err := s.check(); err != nil {
+		return err
+	}
 	process := newProcessMetrics()
 	f := fleet.New(fleet.Options{
 		Services:  providers.All(),

@@ -118,9 +118,10 @@ func TestNoSecretShows(t *testing.T) {
 	echo := []byte(`{"error_msg":"you sent ` + secretKey + ` ` + token + ` ` + accessKey + `"}`)
 	cloud.Inject(cloudsim.Fault{Service: "dcs", Status: http.StatusForbidden, Body: echo})
 	cloud.Inject(cloudsim.Fault{Service: "ces", Status: http.StatusOK, Body: echo})
-	r := serve(t, "", configuration(t, endpoints, write(t, "sk", secretKey), ""))
+	r := serve(t, "", configuration(t, endpoints, write(t, "sk", secretKey), "services: {cts: {cache_ttl: 0}}"))
 	shown := r.get(t, "/metrics") + r.get(t, "/") + r.get(t, "/metrics?collect%5B%5D=x")
-	cloud.SetKeys("main", "other", "other", "")
+	cloud.SetKeys("main", "another", "another", "")
+	shown += r.get(t, "/metrics") // the gateway's 401 echoes the access key
 	if err := r.stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +131,7 @@ func TestNoSecretShows(t *testing.T) {
 			t.Errorf("%s shows", hidden)
 		}
 	}
-	contains(t, shown, "you sent <hidden> <hidden> <hidden>")
+	contains(t, shown, "you sent <hidden> <hidden> <hidden>", "ak <hidden> not exist")
 }
 
 func TestServeFromEnvironment(t *testing.T) {
@@ -216,6 +217,7 @@ func TestExampleConfiguration(t *testing.T) {
 		"security_token", "security_token_file", "cloud", "endpoints", "iam", "default", "ca_file", "projects", "id", "region",
 		"services", "defaults", "cache_ttl", "timeout", "max_stale", "max_in_flight", "enabled", "list_instances",
 		"cts", "ces", "taurusdb", "dcs", "dbss",
+		"limits", "service", "project", "resource_type", "limit", "thresholds", "overrides", "ratios",
 	} {
 		if !regexp.MustCompile(`(?m)(^|[\s{,#-])` + key + `:`).Match(example) {
 			t.Errorf("config.example.yml does not show %s", key)

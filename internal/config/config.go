@@ -15,9 +15,10 @@ import (
 	"cloud_quota_exporter/internal/secret"
 )
 
-// Defaults are the defaults that a service has of its own; zero is none of its own.
+// Defaults are what is special about a service.
 type Defaults struct {
-	CacheTTL time.Duration
+	CacheTTL       time.Duration // how long numbers are fresh unless stated; 0: as with the others
+	ListsInstances bool          // it takes the key list_instances
 }
 
 // Known are the quota services that may be configured, by name.
@@ -25,8 +26,10 @@ type Known map[string]Defaults
 
 // Config is a whole configuration: valid, with the defaults applied and every known service present.
 type Config struct {
-	Accounts []Account
-	Services map[string]Service
+	Accounts   []Account
+	Services   map[string]Service
+	Limits     []Limit     // in their order: the first that fits a quota counts
+	Thresholds []Threshold // likewise; the last fits every quota
 }
 
 // Account is a set of credentials and the projects that are read with it.
@@ -103,13 +106,17 @@ func FromEnvironment(known Known, getenv func(string) string) (*Config, error) {
 func read(text []byte, known Known, getenv func(string) string, found *problems) *Config {
 	var file fields // without a document: nothing is stated
 	if root := document(text, found); root != nil {
-		file, _ = node{value: root, line: root.Line, found: found}.fields("accounts", "services")
+		file, _ = node{value: root, line: root.Line, found: found}.fields("accounts", "services", "limits", "thresholds")
 	}
 	if file.values == nil && len(found.all) > 0 {
 		return nil // what is missing in a text that can't be read would only distract
 	}
 	names := slices.Sorted(maps.Keys(known))
-	config := &Config{Services: readServices(file.get("services"), known, names)}
+	config := &Config{
+		Services:   readServices(file.get("services"), known, names),
+		Limits:     readLimits(file.get("limits"), names),
+		Thresholds: readThresholds(file.get("thresholds"), names),
+	}
 	if accounts := file.get("accounts"); accounts.isEmpty() {
 		config.Accounts = []Account{environmentAccount(getenv, found)}
 	} else {

@@ -76,6 +76,14 @@ func readURL(n node, whole bool) string {
 	return text
 }
 
+// host cuts the host out of a URL that may hold placeholders.
+func host(text string) string {
+	_, rest, _ := strings.Cut(text, "://")
+	before, _, _ := strings.Cut(rest, "/")
+	before, _, _ = strings.Cut(before, "?")
+	return before
+}
+
 // checkURL tells what is wrong with a URL and what would be right, or nothing.
 func checkURL(text string, whole bool) string {
 	const want = "want an absolute one such as https://cts.{region}.example.com"
@@ -97,6 +105,8 @@ func checkURL(text string, whole bool) string {
 		return "a URL with a user in it; remove what stands before the @"
 	case strings.Contains(plain, "#"):
 		return "a URL with a fragment; remove the # and what follows"
+	case hasProject && strings.Contains(host(text), inProject):
+		return "a URL with {project_id} in the host; want it in the path or the query"
 	case hasProject && !whole:
 		return "a URL with {project_id}; IAM is called with several paths, remove {project_id} and the path"
 	case !hasProject && strings.Contains(plain, "?"):

@@ -19,7 +19,7 @@ func environmentAccount(getenv func(string) string, found *problems) Account {
 	case !isRegion(region):
 		found.add(0, name, "not of the right form; want "+regionWant)
 	}
-	name, id := variable("HUAWEICLOUD_SDK_PROJECT_ID", "HW_PROJECT_ID", "OS_PROJECT_ID")
+	name, id := variable("HUAWEICLOUD_SDK_PROJECT_ID")
 	if id != "" && !projectID.MatchString(id) {
 		found.add(0, name, "not of the right form; want "+projectIDWant)
 	}

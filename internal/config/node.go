@@ -150,6 +150,19 @@ func (n node) number(least, most int) (value int, ok bool) {
 	return value, true
 }
 
+// decimal reads n as a number from least to most; want describes it to the user.
+func (n node) decimal(least, most float64, want string) (value float64) {
+	if !n.is(yaml.ScalarNode, want) {
+		return 0
+	}
+	tag := n.value.ShortTag()
+	if tag != "!!int" && tag != "!!float" || n.value.Decode(&value) != nil || !(value >= least && value <= most) {
+		n.fail("not a number, or out of range; want %s", want)
+		return 0
+	}
+	return value
+}
+
 // duration reads n as a duration from least to most.
 func (n node) duration(least, most time.Duration) (value time.Duration, ok bool) {
 	const want = "a duration such as 5m"

@@ -6,9 +6,6 @@ import (
 	"time"
 )
 
-// listsInstances is the one service with the key list_instances: it alone has more to ask than its quotas.
-const listsInstances = "dbss"
-
 // setting is a value and the place that states it; the place is empty for a built-in default.
 type setting[T any] struct {
 	value T
@@ -73,7 +70,7 @@ func readServices(n node, known Known, names []string) map[string]Service {
 		if ttl := known[name].CacheTTL; ttl > 0 && !own.cacheTTL.at.stated() {
 			own.cacheTTL.value = ttl
 		}
-		service := readService(name, file.get(name), &own)
+		service := readService(known[name], file.get(name), &own)
 		own.checkStale(name, defaults, reported)
 		services[name] = service
 		anyDisabled = anyDisabled || !service.Enabled
@@ -86,11 +83,11 @@ func readServices(n node, known Known, names []string) map[string]Service {
 }
 
 // readService reads one service on top of its defaults, which it changes.
-func readService(name string, n node, own *settings) Service {
+func readService(known Defaults, n node, own *settings) Service {
 	enabled, list := setting[bool]{value: true}, setting[bool]{value: true}
 	if n.stated() {
 		keys := slices.Concat([]string{"enabled"}, settingKeys)
-		if name == listsInstances {
+		if known.ListsInstances {
 			keys = append(keys, "list_instances")
 		}
 		f, _ := n.fields(keys...)

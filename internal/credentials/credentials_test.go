@@ -54,7 +54,7 @@ func TestStaticFilesAreReadAgain(t *testing.T) {
 	file := func(name string) credentials.Value { return credentials.Value{File: filepath.Join(dir, name)} }
 	a := credentials.Static(file("ak"), file("sk"), file("token"))
 	_, err := reveal(t, a)
-	for _, part := range []string{"access_key_file: open ", "secret_key_file: open ", "security_token_file: open ", "must be readable"} {
+	for _, part := range []string{"access_key_file ", "secret_key_file ", "security_token_file ", "no such file", "want a file that the exporter may read"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("without files: %v, want %q in it", err, part)
 		}
@@ -72,6 +72,43 @@ func TestStaticFilesAreReadAgain(t *testing.T) {
 	write(t, filepath.Join(dir, "sk"), "\n")
 	if _, err := reveal(t, a); err == nil || !strings.Contains(err.Error(), "sk is empty; write the key into it") {
 		t.Errorf("with an empty file: %v", err)
+	}
+}
+
+func TestWhatIsNoKeyIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	table := filepath.Join(dir, "credentials.csv")
+	write(t, table, "User Name,Access Key Id,Secret Access Key\nadmin,AK,hidden\n")
+	large := filepath.Join(dir, "large")
+	write(t, large, strings.Repeat("hidden", 20_000))
+	for says, a := range map[string]huaweicloud.Authorizer{
+		"credentials.csv holds more than a key: want one word": credentials.Static(credentials.Value{File: table}, text("sk"), credentials.Value{}),
+		"no regular file":                  credentials.Static(text("ak"), credentials.Value{File: dir}, credentials.Value{}),
+		"larger than 65536 bytes":          credentials.Static(text("ak"), credentials.Value{File: large}, credentials.Value{}),
+		"secret_key holds more than a key": credentials.Static(text("ak"), text("hidden\nhidden"), credentials.Value{}),
+		"environment: HW_SECRET_KEY holds more": credentials.Environment(func(name string) string {
+			return map[string]string{"HW_ACCESS_KEY": "ak", "HW_SECRET_KEY": "hidden hidden"}[name]
+		}),
+	} {
+		_, err := reveal(t, a)
+		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "hidden") {
+			t.Errorf("got %v, want %q and no key", err, says)
+		}
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	for want, source := range map[string]credentials.Source{
+		"static: access_key in the configuration, secret_key_file /etc/sk":                                      credentials.Static(text("ak"), credentials.Value{File: "/etc/sk"}, credentials.Value{}),
+		"static: access_key in the configuration, secret_key in the configuration, security_token_file /etc/st": credentials.Static(text("ak"), text("sk"), credentials.Value{File: "/etc/st"}),
+		"environment: HW_ACCESS_KEY, HW_SECRET_KEY": credentials.Environment(func(name string) string {
+			return map[string]string{"HW_ACCESS_KEY": "ak", "HW_SECRET_KEY": "sk"}[name]
+		}),
+		"environment": credentials.Environment(func(string) string { return "" }),
+	} {
+		if got := source.Describe(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }
 

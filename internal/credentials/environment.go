@@ -1,41 +1,68 @@
 package credentials
 
 import (
+	"errors"
 	"fmt"
 
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/secret"
 )
 
-// variables are the names under which keys stand in the environment, in the order in which they are looked for: those of Huawei's
-// SDKs, of its Terraform provider, and of OpenStack's tools.
-func variables() []struct{ accessKey, secretKey, securityToken string } {
-	return []struct{ accessKey, secretKey, securityToken string }{
-		{"HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN"},
-		{"HW_ACCESS_KEY", "HW_SECRET_KEY", "HW_SECURITY_TOKEN"},
-		{"OS_ACCESS_KEY", "OS_SECRET_KEY", "OS_SECURITY_TOKEN"},
-	}
+// variables are names under which keys stand in the environment.
+type variables struct{ accessKey, secretKey, securityToken string }
+
+// known are these names in the order in which they are looked for: those of Huawei's SDKs, of its Terraform provider, and of OpenStack's
+// tools.
+var known = [...]variables{
+	{"HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN"},
+	{"HW_ACCESS_KEY", "HW_SECRET_KEY", "HW_SECURITY_TOKEN"},
+	{"OS_ACCESS_KEY", "OS_SECRET_KEY", "OS_SECURITY_TOKEN"},
 }
 
+var errNoVariables = errors.New("environment: no keys are set; set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK " +
+	"(or HW_ACCESS_KEY and HW_SECRET_KEY, or OS_ACCESS_KEY and OS_SECRET_KEY), or state credentials in the configuration")
+
 // Environment takes the keys from the variables of the environment.
-func Environment(getenv func(string) string) huaweicloud.Authorizer {
-	return source(func() (*huaweicloud.Keys, error) {
-		for _, v := range variables() {
-			ak, sk := getenv(v.accessKey), getenv(v.secretKey)
-			switch {
-			case ak == "" && sk == "":
-				continue
-			case ak == "":
-				return nil, fmt.Errorf("environment: %s is set, but %s is not", v.secretKey, v.accessKey)
-			case sk == "":
-				return nil, fmt.Errorf("environment: %s is set, but %s is not", v.accessKey, v.secretKey)
-			}
-			return &huaweicloud.Keys{
-				AccessKey: secret.New(ak), SecretKey: secret.New(sk), SecurityToken: secret.New(getenv(v.securityToken)),
-			}, nil
+func Environment(getenv func(string) string) Source {
+	find := func() (variables, error) { return findVariables(getenv) }
+	keys := func() (*huaweicloud.Keys, error) {
+		v, err := find()
+		if err != nil {
+			return nil, err
 		}
-		first := variables()[0]
-		return nil, fmt.Errorf("environment: no keys are set; set %s and %s (or HW_ACCESS_KEY and HW_SECRET_KEY, or OS_ACCESS_KEY and OS_SECRET_KEY)",
-			first.accessKey, first.secretKey)
-	})
+		for _, name := range []string{v.accessKey, v.secretKey, v.securityToken} {
+			if err := checkKey("environment: "+name, getenv(name)); err != nil {
+				return nil, err
+			}
+		}
+		return &huaweicloud.Keys{
+			AccessKey:     secret.New(getenv(v.accessKey)),
+			SecretKey:     secret.New(getenv(v.secretKey)),
+			SecurityToken: secret.New(getenv(v.securityToken)),
+		}, nil
+	}
+	describe := func() string {
+		v, err := find()
+		if err != nil {
+			return "environment"
+		}
+		return "environment: " + v.accessKey + ", " + v.secretKey
+	}
+	return source{keys, describe}
+}
+
+// findVariables returns the first names of which one is set; its pair must be set too.
+func findVariables(getenv func(string) string) (variables, error) {
+	for _, v := range known {
+		hasAccessKey, hasSecretKey := getenv(v.accessKey) != "", getenv(v.secretKey) != ""
+		switch {
+		case hasAccessKey && hasSecretKey:
+			return v, nil
+		case hasAccessKey:
+			return v, fmt.Errorf("environment: %s is set, but %s is not", v.accessKey, v.secretKey)
+		case hasSecretKey:
+			return v, fmt.Errorf("environment: %s is set, but %s is not", v.secretKey, v.accessKey)
+		}
+	}
+	return variables{}, errNoVariables
 }

@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
 
 	"cloud_quota_exporter/internal/config"
@@ -16,22 +15,24 @@ import (
 type account struct {
 	config.Account
 	services map[string]config.Service
+	rules    rules
 	options  Options
-	auth     huaweicloud.Authorizer
+	auth     credentials.Source
 	http     *http.Client
 }
 
 // gateID says whose slots and pause a Gate holds: those of a service in an account.
 type gateID struct{ account, service string }
 
-func newAccount(stated config.Account, services map[string]config.Service, o Options) *account {
+func newAccount(stated config.Account, c *config.Config, o Options) *account {
 	inFlight := iamInFlight
-	for _, s := range services {
+	for _, s := range c.Services {
 		inFlight = max(inFlight, s.MaxInFlight)
 	}
 	return &account{
 		Account:  stated,
-		services: services,
+		services: c.Services,
+		rules:    rules{c.Limits, c.Thresholds},
 		options:  o,
 		auth:     authorizer(stated.Credentials, o.Getenv),
 		http:     huaweicloud.NewHTTPClient(o.Dial, stated.CAFile, inFlight),
@@ -39,7 +40,7 @@ func newAccount(stated config.Account, services map[string]config.Service, o Opt
 }
 
 // authorizer makes the kind of credentials that is configured; without any, the environment is looked at.
-func authorizer(c config.Credentials, getenv func(string) string) huaweicloud.Authorizer {
+func authorizer(c config.Credentials, getenv func(string) string) credentials.Source {
 	if c.Static == nil {
 		return credentials.Environment(getenv)
 	}
@@ -95,10 +96,10 @@ func (a *account) client(service, host, region string) *huaweicloud.Client {
 
 // splitEndpoint tells a base from a whole URL, which has {project_id} in it: of that, the path and query replace the documented ones.
 func splitEndpoint(endpoint string) (base, quotaPath string) {
-	u, err := url.Parse(endpoint)
-	if err != nil || !strings.Contains(endpoint, "{project_id}") {
+	if !strings.Contains(endpoint, "{project_id}") {
 		return strings.TrimSuffix(endpoint, "/"), ""
 	}
-	base = u.Scheme + "://" + u.Host
-	return base, strings.TrimPrefix(endpoint, base)
+	scheme, rest, _ := strings.Cut(endpoint, "://")
+	end := strings.IndexAny(rest, "/?") // there is one: {project_id} stands behind it
+	return scheme + "://" + rest[:end], "/" + strings.TrimPrefix(rest[end:], "/")
 }

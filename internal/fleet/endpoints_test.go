@@ -43,8 +43,8 @@ func TestHosts(t *testing.T) {
       taurusdb: https://db.{region}.example.com/
       cts: {eu-de: "http://trace.example.com:8080", default: "https://cts.{region}.example.com"}
       dcs: {eu-nl: "https://elsewhere.example.com"}
-      ces: "http://ces.example.com/gateway/{project_id}?x=y"
-      dbss: http://10.0.0.1
+      ces: "HTTP://ces.example.com/gateway/{project_id}?x=y"
+      dbss: "http://10.0.0.1?project={project_id}"
     projects: [{id: p, region: eu-de, name: prod}]`,
 			"10.0.0.1:80 ces.example.com:80 db.eu-de.example.com:443 dcs.eu-de.myhuaweicloud.com:443 trace.example.com:8080",
 		},

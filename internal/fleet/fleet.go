@@ -8,6 +8,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/huaweicloud"
@@ -64,7 +65,7 @@ func (f *Fleet) Load(c *config.Config) {
 	}
 	f.loaded, f.sources = nil, nil
 	for _, stated := range c.Accounts {
-		a := newAccount(stated, c.Services, f.options)
+		a := newAccount(stated, c, f.options)
 		f.loaded = append(f.loaded, a)
 		for _, p := range stated.Projects {
 			f.sources = append(f.sources, a.sources(p, f.memory, next)...)
@@ -87,6 +88,7 @@ func (f *Fleet) Projects() []string {
 // Read reads the sources that keep wants, side by side, and returns what is known of each when all is known that is worth waiting for,
 // or when ctx ends. The readings are sorted by project, then in the order of the services.
 func (f *Fleet) Read(ctx context.Context, keep func(service, project string) bool) []*Reading {
+	asked := time.Now()
 	var kept []*source
 	for _, s := range f.current() {
 		if keep(s.service.Name, s.project.label) {
@@ -102,7 +104,7 @@ func (f *Fleet) Read(ctx context.Context, keep func(service, project string) boo
 	wait(ctx, flights)
 	readings := make([]*Reading, len(kept))
 	for i, s := range kept {
-		readings[i] = s.reading(s.cell.Peek())
+		readings[i] = s.reading(s.cell.Peek(), asked)
 	}
 	return readings
 }

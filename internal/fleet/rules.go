@@ -1,17 +1,81 @@
 package fleet
 
-import "cloud_quota_exporter/providers"
+import (
+	"fmt"
 
-// derive adds to the quotas of an answer what follows from their numbers: what remains is the limit less what is used, unless the
-// service reports it itself.
-func derive(reported []providers.Quota) []providers.Quota {
-	quotas := make([]providers.Quota, len(reported))
-	for i, q := range reported {
-		if q.Remaining == nil && q.Limit != nil && q.Used != nil {
-			remaining := *q.Limit - *q.Used
-			q.Remaining = &remaining
-		}
-		quotas[i] = q
+	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/providers"
+)
+
+// Quota is a quota with what follows from its numbers and from the configuration.
+type Quota struct {
+	providers.Quota
+
+	// Thresholds are the used/limit ratios at which alerts are due, by severity. None means that the quota is muted.
+	Thresholds map[string]float64
+}
+
+// Ratio returns used/limit: 0 without a limit, and false where it can't be told or, as for 0 of 0, means nothing.
+func (q Quota) Ratio() (float64, bool) {
+	if q.Used == nil || q.Limit == nil || *q.Limit == 0 {
+		return 0, false
 	}
-	return quotas
+	return *q.Used / *q.Limit, true
+}
+
+// rules are what the configuration says about single quotas.
+type rules struct {
+	limits     []config.Limit
+	thresholds []config.Threshold
+}
+
+// apply makes quotas of what a service reports. Stated limits that can't be are told as errors.
+func (r rules) apply(service, project string, reported []providers.Quota) (quotas []Quota, refused []error) {
+	quotas = make([]Quota, len(reported))
+	for i, q := range reported {
+		if limit := r.limit(service, project, q.ResourceType); limit != nil {
+			if q.Remaining != nil && q.Used == nil && *limit < *q.Remaining {
+				refused = append(refused, fmt.Errorf("%s: the stated limit %g is below what remains, %g: it is not used; raise or remove it",
+					q.ResourceType, *limit, *q.Remaining))
+			} else {
+				q = restate(q, limit)
+			}
+		}
+		if q.Remaining == nil && q.Limit != nil && q.Used != nil {
+			q.Remaining = new(*q.Limit - *q.Used)
+		}
+		quotas[i] = Quota{q, r.ratios(service, project, q.ResourceType)}
+	}
+	return quotas, refused
+}
+
+// restate puts a stated limit in place of the reported one. Where only what remains is known, it tells what is used.
+func restate(q providers.Quota, limit *float64) providers.Quota {
+	q.Limit = limit
+	switch {
+	case q.Used != nil:
+		q.Remaining = nil // follows from the new limit
+	case q.Remaining != nil:
+		q.Used = new(*limit - *q.Remaining)
+	}
+	return q
+}
+
+// limit returns the stated limit of a quota, or nil.
+func (r rules) limit(service, project, resourceType string) *float64 {
+	for _, l := range r.limits {
+		if l.Fits(service, project, resourceType) {
+			return &l.Limit
+		}
+	}
+	return nil
+}
+
+func (r rules) ratios(service, project, resourceType string) map[string]float64 {
+	for _, t := range r.thresholds {
+		if t.Fits(service, project, resourceType) {
+			return t.Ratios
+		}
+	}
+	return nil
 }

@@ -32,8 +32,9 @@ type Reading struct {
 	Service string
 	Project Project
 	State   *refresh.State[providers.Result]
-	Quotas  []providers.Quota // with what follows from them; none if the last success is longer ago than max_stale
-	TooOld  bool              // whether numbers were dropped for their age
+	Quotas  []Quota // none if the last success is longer ago than max_stale
+	TooOld  bool    // whether numbers were dropped for their age
+	Refused []error // stated limits that can't be
 }
 
 // Reason classifies the failure of the last finished fetch; empty if it did not fail.
@@ -68,7 +69,7 @@ func (s *source) newPolicy(gate *refresh.Gate) *refresh.Policy[providers.Result]
 		Gate:    gate,
 		Shuts:   throttledBy(s.Service),
 		Settled: func(before, after *refresh.State[providers.Result]) {
-			s.account.options.Reads(Read{s.newReading(before), s.newReading(after)})
+			s.account.options.Reads(Read{s.newReading(before, false), s.newReading(after, false)})
 		},
 	}
 }
@@ -81,7 +82,7 @@ func (s *source) fetch(ctx context.Context) (providers.Result, error) {
 	c := s.account.client(s.Service, s.service.Host(s.Region), s.Region)
 	c.Action = s.service.Action
 	c.ProjectID = id
-	return s.service.Quotas(ctx, c, providers.Options{SkipInstances: !s.settings.ListInstances})
+	return s.service.Quotas(ctx, c, providers.Options{ListInstances: s.settings.ListInstances})
 }
 
 // share is a number from 0 up to 1, the same for a source whenever it is asked for.
@@ -93,33 +94,35 @@ func (s *source) share() float64 {
 	return float64(h.Sum32()) / (1 << 32)
 }
 
-// reading shows a state, by the same pointer as last time if nothing has changed since.
-func (s *source) reading(state *refresh.State[providers.Result]) *Reading {
+// reading shows a state to who asked at a time, by the same pointer as last time if nothing has changed since.
+func (s *source) reading(state *refresh.State[providers.Result], asked time.Time) *Reading {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.last == nil || s.last.State != state || s.last.TooOld != s.tooOld(state) || s.last.Project.ID != s.project.known() {
-		s.last = s.newReading(state)
+	tooOld := s.tooOld(state, asked)
+	if s.last == nil || s.last.State != state || s.last.TooOld != tooOld || s.last.Project.ID != s.project.known() {
+		s.last = s.newReading(state, tooOld)
 	}
 	return s.last
 }
 
-func (s *source) newReading(state *refresh.State[providers.Result]) *Reading {
+func (s *source) newReading(state *refresh.State[providers.Result], tooOld bool) *Reading {
 	r := &Reading{
 		Account: s.Account,
 		Service: s.Service,
 		Project: Project{Label: s.project.label, ID: s.project.known(), Region: s.Region, Account: s.Account},
 		State:   state,
-		TooOld:  s.tooOld(state),
+		TooOld:  tooOld,
 	}
-	if !r.TooOld {
-		r.Quotas = derive(state.Value.Quotas)
+	if !tooOld {
+		r.Quotas, r.Refused = s.account.rules.apply(s.Service, s.project.label, state.Value.Quotas)
 	}
 	return r
 }
 
-// tooOld tells whether the numbers are dropped rather than shown as if they still held.
-func (s *source) tooOld(state *refresh.State[providers.Result]) bool {
-	return !state.ReadAt.IsZero() && time.Since(state.ReadAt) > s.settings.MaxStale
+// tooOld tells whether the numbers are dropped rather than shown as if they still held. Those that were read since they were asked for
+// never are, however long the others took.
+func (s *source) tooOld(state *refresh.State[providers.Result], asked time.Time) bool {
+	return !state.ReadAt.IsZero() && state.ReadAt.Before(asked) && time.Since(state.ReadAt) > s.settings.MaxStale
 }
 
 // pause is how long a source that failed so many times in a row is left alone: 15 s, doubling up to longest, or what the cloud asks for

@@ -84,6 +84,18 @@ func TestNumbersAreDroppedWhenTooOld(t *testing.T) {
 	})
 }
 
+func TestNumbersOfThisScrapeAreNeverTooOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {defaults: {cache_ttl: 0, max_stale: 2s}}")
+		w.Cloud.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
+		for _, r := range w.Scrape(t, 5*time.Second) {
+			if r.Service != "dcs" && (r.TooOld || len(r.Quotas) == 0) {
+				t.Errorf("%s: %+v, want the numbers that were just read", r.Service, r)
+			}
+		}
+	})
+}
+
 // throttledCloud has an account with two projects and another with one; CES answers 429 with what is given.
 func throttledCloud(t *testing.T, header http.Header, message string) (w *fleettest.World, heal func()) {
 	t.Helper()

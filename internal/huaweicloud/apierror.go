@@ -24,7 +24,7 @@ func (c *Client) apiError(resp *http.Response, body []byte, grant Grant) *APIErr
 		Status:    resp.StatusCode,
 		Code:      oneLine(grant.Hide(said.code())),
 		Message:   oneLine(grant.Hide(said.message)),
-		RequestID: oneLine(firstOf(resp.Header.Get("X-Request-Id"), resp.Header.Get("X-IAM-Trace-Id"), said.requestID)),
+		RequestID: oneLine(grant.Hide(firstOf(resp.Header.Get("X-Request-Id"), resp.Header.Get("X-IAM-Trace-Id"), said.requestID))),
 	}
 	if location, err := resp.Location(); err == nil {
 		e.Location = (&url.URL{Scheme: location.Scheme, Host: location.Host}).String()

@@ -61,9 +61,12 @@ type Answer struct {
 	hide func(string) string
 }
 
+// Hide returns text, made of the answer, without the secrets that it was asked with: a server may echo them.
+func (a *Answer) Hide(text string) string { return a.hide(text) }
+
 // Malformed returns the error for an answer that can't be read: what is wrong with it, and how it begins.
 func (a *Answer) Malformed(what string) error {
-	return &MalformedError{URL: a.url, What: what, Beginning: oneLine(a.hide(string(a.Body[:min(len(a.Body), maxErrorBody)])))}
+	return &MalformedError{URL: a.url, What: a.Hide(what), Beginning: oneLine(a.hide(string(a.Body[:min(len(a.Body), maxErrorBody)])))}
 }
 
 // Get sends one GET request and returns its answer. In path, {project_id} stands for the client's project. The errors are
@@ -86,7 +89,10 @@ func (c *Client) Get(ctx context.Context, path string) (*Answer, error) {
 	grant.Authorize(req)
 
 	start := time.Now()
-	resp, body, err := c.send(req) //nolint:bodyclose // send has read and closed it
+	resp, body, err := c.send(req)                      //nolint:bodyclose // send has read and closed it
+	if ca, ok := errors.AsType[*CAFileError](err); ok { // nothing was sent
+		return nil, ca
+	}
 	if err != nil {
 		return nil, &TransportError{URL: req.URL.String(), Service: c.Service, After: time.Since(start), Err: err}
 	}
@@ -107,8 +113,10 @@ func (c *Client) Get(ctx context.Context, path string) (*Answer, error) {
 func (c *Client) send(req *http.Request) (*http.Response, []byte, error) {
 	start := time.Now()
 	code := "error"
-	defer func() { c.Events(c.Service, code, time.Since(start)) }()
 	resp, err := c.HTTP.Do(req)
+	if _, ok := errors.AsType[*CAFileError](err); !ok {
+		defer func() { c.Events(c.Service, code, time.Since(start)) }()
+	}
 	if err != nil {
 		if wrapped, ok := errors.AsType[*url.Error](err); ok { // it repeats the URL, which TransportError says already
 			err = wrapped.Err

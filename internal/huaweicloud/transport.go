@@ -14,6 +14,9 @@ import (
 	"time"
 )
 
+// connectTimeout bounds each of opening a connection and its TLS handshake.
+const connectTimeout = 30 * time.Second
+
 // Dial opens a connection, as net.Dialer.DialContext does.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
@@ -106,11 +109,16 @@ func (t *transport) make(ca []byte) (*http.Transport, error) {
 		}
 		config.RootCAs = pool
 	}
-	// HTTP/1.1: each request in flight has a connection of its own, so that one that is reset takes no other along. There are no
-	// timeouts here, since the context of a fetch bounds all of it.
+	// HTTP/1.1: each request in flight has a connection of its own, so that one that is reset takes no other along. The context of a fetch
+	// bounds the request, but not the connection that is opened for it, which net/http may hand to another request: hence connectTimeout.
 	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            t.dial,
+		Proxy: http.ProxyFromEnvironment,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+			defer cancel()
+			return t.dial(ctx, network, address)
+		},
+		TLSHandshakeTimeout:    connectTimeout,
 		TLSClientConfig:        config,
 		MaxIdleConnsPerHost:    t.maxInFlight,
 		IdleConnTimeout:        90 * time.Second,

@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"cloud_quota_exporter/internal/huaweicloud"
@@ -115,10 +116,15 @@ func TestCAFileIsReadAgain(t *testing.T) {
 		}
 	}
 	c.HTTP.CloseIdleConnections()
+	sent := 0
+	c.Events = func(string, string, time.Duration) { sent++ }
 	var e *huaweicloud.CAFileError
 	os.Remove(file)
 	if _, err := c.Get(t.Context(), "/"); !errors.As(err, &e) || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v, want the file's error within", err)
+	}
+	if sent != 0 {
+		t.Errorf("%d requests are told, though none was sent", sent)
 	}
 }
 
@@ -173,6 +179,66 @@ func TestConnectionsAreKept(t *testing.T) {
 	if n := dials.Load(); n != 8 {
 		t.Errorf("%d dials for three rounds of 8 requests, want 8", n)
 	}
+}
+
+// closing tells when a connection is closed.
+type closing struct {
+	net.Conn
+	closed func()
+}
+
+func (c closing) Close() error {
+	c.closed()
+	return c.Conn.Close()
+}
+
+// TestSilentHostLeaksNothing: a host that accepts connections and says nothing must not collect them.
+func TestSilentHostLeaksNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var open atomic.Int64
+		auth := &auth{keys: keys("AK", "SK", "")}
+		c := &huaweicloud.Client{
+			Auth: auth, Service: "cts", BaseURL: "https://127.0.0.1", Events: func(string, string, time.Duration) {},
+			HTTP: huaweicloud.NewHTTPClient(func(context.Context, string, string) (net.Conn, error) {
+				open.Add(1)
+				near, far := net.Pipe()
+				go func() { _, _ = io.Copy(io.Discard, far) }()
+				return closing{near, sync.OnceFunc(func() { open.Add(-1) })}, nil
+			}, "", 8),
+		}
+		for range 50 {
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			if _, err := c.Get(ctx, "/"); huaweicloud.Reason(err) != "timeout" {
+				t.Errorf("got %v", err)
+			}
+			cancel()
+		}
+		<-time.After(time.Minute)
+		if n := open.Load(); n != 0 {
+			t.Errorf("%d connections are open after a minute, want none", n)
+		}
+	})
+}
+
+// TestHangingDialEnds: nor must a dial that nobody waits for any more go on for good.
+func TestHangingDialEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan struct{})
+		c := &huaweicloud.Client{
+			Auth: &auth{keys: keys("AK", "SK", "")}, Service: "cts", BaseURL: "https://127.0.0.1", Events: func(string, string, time.Duration) {},
+			HTTP: huaweicloud.NewHTTPClient(func(ctx context.Context, _, _ string) (net.Conn, error) {
+				<-ctx.Done()
+				close(ended)
+				return nil, ctx.Err()
+			}, "", 8),
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := c.Get(ctx, "/"); huaweicloud.Reason(err) != "timeout" {
+			t.Errorf("got %v", err)
+		}
+		<-ended // the bubble would tell a deadlock
+	})
 }
 
 func TestNoAnswer(t *testing.T) {

@@ -4,10 +4,11 @@ import (
 	"context"
 	"fmt"
 	stdlog "log"
+	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/go-kit/log"
@@ -40,7 +41,7 @@ func (h metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), h.timeout(r))
 	defer cancel()
 	scrape := prometheus.NewRegistry()
-	scrape.MustRegister(collector.New(func() []*fleet.Reading { return h.Fleet.Read(ctx, selected.wants) }))
+	scrape.MustRegister(collector.New(func() []*fleet.Reading { return h.Fleet.Read(ctx, selected.Wants) }))
 	gatherers := prometheus.Gatherers{scrape}
 	if selected.exporter { // after the scrape, so that the requests it made are counted
 		gatherers = append(gatherers, h.Process)
@@ -61,39 +62,30 @@ func (h metricsHandler) timeout(r *http.Request) time.Duration {
 	return max(timeout-h.TimeoutOffset, timeout/2) // an offset beyond the timeout would leave no time at all
 }
 
-// selection is what a request wants to see; an empty list means all.
+// selection is what a request wants to see.
 type selection struct {
-	services, projects []string
-	exporter           bool
-}
+	fleet.Filter
 
-func (s selection) wants(service, project string) bool {
-	return (len(s.services) == 0 || slices.Contains(s.services, service)) &&
-		(len(s.projects) == 0 || slices.Contains(s.projects, project))
+	exporter bool // the process's own metrics
 }
 
 func (h metricsHandler) selection(r *http.Request) (selection, error) {
-	query := r.URL.Query()
-	collect, projects := query["collect[]"], query["project[]"]
-	if err := check("collect[]", collect, append(h.Fleet.Services(), exporterMetrics)); err != nil {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return selection{}, fmt.Errorf("the query can't be read: %w", err)
+	}
+	if err := fleet.CheckNames("parameter", slices.Sorted(maps.Keys(query)), []string{"collect[]", "project[]"}); err != nil {
 		return selection{}, err
 	}
-	if err := check("project[]", projects, h.Fleet.Projects()); err != nil {
+	collect, projects := query["collect[]"], query["project[]"]
+	if err := fleet.CheckNames("collect[]", collect, append(h.Fleet.Services(), exporterMetrics)); err != nil {
+		return selection{}, err
+	}
+	if err := fleet.CheckNames("project[]", projects, h.Fleet.Projects()); err != nil {
 		return selection{}, err
 	}
 	return selection{
-		services: collect, // "exporter" among them is no service and wants none
-		projects: projects,
+		Filter:   fleet.Filter{Services: collect, Projects: projects}, // "exporter" among them is no service, and wants none
 		exporter: len(collect) == 0 || slices.Contains(collect, exporterMetrics),
 	}, nil
-}
-
-// check refuses values that are not known, so that no request can make up a page that looks right and is empty.
-func check(parameter string, values, known []string) error {
-	for _, v := range values {
-		if !slices.Contains(known, v) {
-			return fmt.Errorf("%s=%q is not known; known are: %s", parameter, v, strings.Join(known, ", "))
-		}
-	}
-	return nil
 }

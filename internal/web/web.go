@@ -4,6 +4,8 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/go-kit/log"
@@ -23,8 +25,14 @@ type Options struct {
 	Logger        log.Logger
 }
 
-// NewHandler returns the handler of all pages.
+// telemetryPath is what --web.telemetry-path may be.
+var telemetryPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
+
+// NewHandler returns the handler of all pages. The error is that of a path that can't be.
 func NewHandler(o Options) (http.Handler, error) {
+	if !telemetryPath.MatchString(o.TelemetryPath) || strings.HasPrefix(o.TelemetryPath, "/-/") {
+		return nil, fmt.Errorf("--web.telemetry-path=%q can't be served; want a path such as /metrics, not below /-/", o.TelemetryPath)
+	}
 	landing, err := toolkit.NewLandingPage(toolkit.LandingConfig{
 		Name:        "cloud_quota_exporter",
 		Description: "Prometheus exporter for Huawei Cloud quotas",

@@ -167,6 +167,8 @@ func TestUnknownValuesAreRefused(t *testing.T) {
 			"collect[]=dc":                        `collect[]="dc" is not known; known are: ces, taurusdb, dcs, dbss, exporter`,
 			"collect[]=dcs&collect[]=":            `collect[]="" is not known; known are: ces, taurusdb, dcs, dbss, exporter`,
 			"collect[]=cts":                       `collect[]="cts" is not known; known are: ces, taurusdb, dcs, dbss, exporter`,
+			"collect=dcs":                         `parameter="collect" is not known; known are: collect[], project[]`,
+			"collect[]=%zz":                       `the query can't be read: invalid URL escape "%zz"`,
 			"project[]=" + url.QueryEscape("<b>"): `project[]="<b>" is not known; known are: prod`,
 		} {
 			page := s.get(t, "/metrics?"+query)
@@ -261,6 +263,17 @@ func TestThousandScrapesAtOnce(t *testing.T) {
 			t.Errorf("requests %s", got)
 		}
 	})
+}
+
+func TestTelemetryPath(t *testing.T) {
+	for path, good := range map[string]bool{
+		"/metrics": true, "/a/b-c.d_e~1": true, "": false, "metrics": false, "/": false, "/-/ready": false, "/a/": false, "/{x}": false, "/a b": false,
+	} {
+		_, err := web.NewHandler(web.Options{TelemetryPath: path})
+		if (err == nil) != good {
+			t.Errorf("%q: %v", path, err)
+		}
+	}
 }
 
 func TestOtherPages(t *testing.T) {

@@ -90,7 +90,7 @@ func (w *World) Configure(t testing.TB, yaml string) {
 	t.Helper()
 	known := config.Known{}
 	for _, s := range providers.All() {
-		known[s.Name] = config.Defaults{CacheTTL: s.CacheTTL}
+		known[s.Name] = config.Defaults{CacheTTL: s.CacheTTL, ListsInstances: s.ListsInstances}
 	}
 	c, err := config.Parse("test.yml", []byte(strings.ReplaceAll(yaml, "ca_file: CA", "ca_file: "+w.caFile)), known, os.Getenv)
 	if err != nil {

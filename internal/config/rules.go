@@ -1,0 +1,140 @@
+package config
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Match says which quotas a rule is about: anchored regular expressions, nil for any.
+type Match struct{ Service, Project, ResourceType *regexp.Regexp }
+
+// Fits tells whether the rule is about a quota.
+func (m Match) Fits(service, project, resourceType string) bool {
+	fits := func(r *regexp.Regexp, text string) bool { return r == nil || r.MatchString(text) }
+	return fits(m.Service, service) && fits(m.Project, project) && fits(m.ResourceType, resourceType)
+}
+
+// Limit states a limit that the API does not report, or overrules one. The first that fits a quota counts.
+type Limit struct {
+	Match
+
+	Limit float64 // in the unit of the API; at least 0
+}
+
+// Threshold states the used/limit ratios at which alerts are due, by severity; none mutes the quota. The first that fits counts.
+type Threshold struct {
+	Match
+
+	Ratios map[string]float64 // above 0 and up to 1
+}
+
+// builtInThresholds come after the user's own.
+func builtInThresholds(defaults map[string]float64) []Threshold {
+	only := func(text string) *regexp.Regexp { return regexp.MustCompile("^(?:" + text + ")$") }
+	return []Threshold{
+		{Match: Match{Service: only("cts"), ResourceType: only("system_tracker")}}, // 1 of 1 is how it should be
+		{Ratios: defaults},
+	}
+}
+
+func readLimits(n node, services []string) []Limit {
+	if !n.stated() {
+		return nil
+	}
+	var limits []Limit
+	for _, item := range n.list() {
+		f, ok := item.fields("service", "project", "resource_type", "limit")
+		if !ok {
+			continue
+		}
+		l := Limit{Match: readMatch(f, services)}
+		if limit := f.get("limit"); limit.stated() {
+			l.Limit = limit.decimal(0, maxLimit, "a number of at least 0, in the unit of the API")
+		} else {
+			limit.fail("missing: state the limit, in the unit of the API, e.g. limit: 600")
+		}
+		limits = append(limits, l)
+	}
+	return limits
+}
+
+const maxLimit = 1e15 // beyond it, floating point numbers skip integers
+
+// readThresholds returns the rules in the order in which they count.
+func readThresholds(n node, services []string) []Threshold {
+	defaults := map[string]float64{"warning": 0.8, "critical": 0.95}
+	if !n.stated() {
+		return builtInThresholds(defaults)
+	}
+	f, ok := n.fields("defaults", "overrides")
+	if !ok {
+		return nil
+	}
+	if d := f.get("defaults"); d.stated() {
+		defaults = readRatios(d)
+	}
+	var rules []Threshold
+	if o := f.get("overrides"); o.stated() {
+		for _, item := range o.list() {
+			rules = append(rules, readOverride(item, services))
+		}
+	}
+	return slices.Concat(rules, builtInThresholds(defaults))
+}
+
+func readOverride(n node, services []string) Threshold {
+	f, ok := n.fields("service", "project", "resource_type", "ratios")
+	if !ok {
+		return Threshold{}
+	}
+	t := Threshold{Match: readMatch(f, services)}
+	if r := f.get("ratios"); r.stated() {
+		t.Ratios = readRatios(r)
+	} else {
+		r.fail("missing: state the ratios by severity, e.g. ratios: {warning: 0.7}, or ratios: {} for no alert")
+	}
+	return t
+}
+
+var severityForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
+
+func readRatios(n node) map[string]float64 {
+	entries, _ := n.entries(severityForm.MatchString)
+	ratios := map[string]float64{}
+	for _, e := range entries {
+		if !severityForm.MatchString(e.key) {
+			e.fail("a severity of the wrong form (not shown: it may be a secret); want lower case, digits and _, such as warning")
+			continue
+		}
+		ratios[e.key] = e.decimal(leastRatio, 1, "a ratio of used to limit, above 0 and up to 1, such as 0.8")
+	}
+	return ratios
+}
+
+const leastRatio = 1e-9
+
+// readMatch reads the three expressions that say which quotas a rule is about.
+func readMatch(f fields, services []string) Match {
+	m := Match{readExpression(f.get("service")), readExpression(f.get("project")), readExpression(f.get("resource_type"))}
+	if m.Service != nil && !slices.ContainsFunc(services, m.Service.MatchString) {
+		f.get("service").fail("fits none of the services: %s", strings.Join(services, ", "))
+	}
+	return m
+}
+
+func readExpression(n node) *regexp.Regexp {
+	if !n.stated() {
+		return nil
+	}
+	text, ok := n.text()
+	if !ok {
+		return nil
+	}
+	r, err := regexp.Compile("^(?:" + text + ")$")
+	if err != nil {
+		n.fail("not a regular expression; want one that fits the whole text, such as prod.*")
+		return nil
+	}
+	return r
+}

@@ -1,0 +1,47 @@
+package fleet
+
+import "context"
+
+// Description is what a configuration comes to for one account, before anything is asked of the cloud.
+type Description struct {
+	Account        string
+	Credentials    string // where the keys come from
+	CredentialsErr error  // why there are none
+	CAFile         string
+	Sources        []Endpoint
+}
+
+// Endpoint is where a source is asked.
+type Endpoint struct {
+	Service string
+	Project Project
+	URL     string // scheme and host, and the path where it is configured
+}
+
+// Describe tells what is configured, in the order of the accounts. Keys are looked for, so that files that can't be read are told.
+func (f *Fleet) Describe(ctx context.Context) []Description {
+	f.mu.Lock()
+	accounts, sources := f.loaded, f.sources
+	f.mu.Unlock()
+	var all []Description
+	for _, a := range accounts {
+		_, err := a.auth.Grant(ctx, "")
+		d := Description{Account: a.Name, Credentials: a.auth.Describe(), CredentialsErr: err, CAFile: a.CAFile}
+		for _, s := range sources {
+			if s.account == a {
+				d.Sources = append(d.Sources, s.endpoint())
+			}
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+func (s *source) endpoint() Endpoint {
+	c := s.account.client(s.Service, s.service.Host(s.Region), s.Region)
+	return Endpoint{
+		Service: s.Service,
+		Project: Project{Label: s.project.label, ID: s.project.known(), Region: s.Region, Account: s.Account},
+		URL:     c.BaseURL + c.QuotaPath,
+	}
+}
