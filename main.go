@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -34,6 +35,9 @@ func main() {
 	app.Flag("web.telemetry-path", "Path of the metrics.").Default("/metrics").StringVar(&serving.TelemetryPath)
 	serve := app.Command("serve", "Serve the quotas of the configured accounts. The default command.").Default()
 	demo := app.Command("demo", "Serve the quotas of a simulated cloud; no account is needed.")
+	check := app.Command("check-config", "Tell what the configuration comes to. Exit code 1 where something is wrong.")
+	online := check.Flag("online", "Ask every service of every project once, and tell how to mend what fails.").Bool()
+	ask, query := queryCommand(app)
 
 	selected := kingpin.MustParse(app.Parse(os.Args[1:]))
 	serving.TimeoutOffset = -1 // refused, as are numbers that no time.Duration holds
@@ -49,10 +53,40 @@ func main() {
 		err = command.Serve(ctx, logs, serving, *configFile)
 	case demo.FullCommand():
 		err = command.Demo(ctx, logs, serving, os.Stdout)
+	case check.FullCommand():
+		err = command.CheckConfig(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile, *online)
+	case ask.FullCommand():
+		err = query().Run(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "cloud_quota_exporter:", err)
-		os.Exit(1)
+		os.Exit(exitCode(err))
+	}
+}
+
+func exitCode(err error) int {
+	if found, ok := errors.AsType[*command.ExitError](err); ok {
+		return found.Code
+	}
+	return 1
+}
+
+// queryCommand adds the command query; what it returns tells its flags after parsing.
+func queryCommand(app *kingpin.Application) (*kingpin.CmdClause, func() command.Query) {
+	ask := app.Command("query", "Read all quotas now and show them. Exit code 1 where a read failed, 2 where a quota is at or above --fail-above.")
+	services := ask.Flag("service", "Only this service. Repeatable.").Strings()
+	projects := ask.Flag("project", "Only this project. Repeatable.").Strings()
+	order := ask.Flag("sort", "Order: by project, or by how near the limit.").Default("project").Enum("project", "usage")
+	output := ask.Flag("output", "Form of the answer.").Default("table").Enum("table", "json")
+	above := ask.Flag("fail-above", "Ratio of used to limit from which on a quota makes the exit code 2, such as 0.9.").Float64()
+	return ask, func() command.Query {
+		return command.Query{
+			Services:  *services,
+			Projects:  *projects,
+			SortUsage: *order == "usage",
+			JSON:      *output == "json",
+			FailAbove: *above,
+		}
 	}
 }
 

@@ -101,6 +101,28 @@ func TestVersion(t *testing.T) {
 	}
 }
 
+func TestExitCodes(t *testing.T) {
+	config := "--config.file=" + scaleConfig(t, 2) // six quotas are at a tenth, and one of one tracker, which doesn't count
+	for _, tc := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"query", config}, 0, ""},
+		{[]string{"query", config, "--sort=usage", "--output=json", "--service=ces", "--service=dcs", "--fail-above=0.11"}, 0, ""},
+		{[]string{"query", config, "--fail-above=0.1"}, 2, "cloud_quota_exporter: 6 of 18 quotas are at or above 0.1\n"},
+		{[]string{"query", config, "--project=x"}, 1, `cloud_quota_exporter: --project="x" is not known`},
+		{[]string{"check-config", config}, 0, ""},
+		{[]string{"check-config", config, "--online"}, 0, ""},
+		{[]string{"check-config", "--config.file=missing.yml"}, 1, "cloud_quota_exporter: read the configuration: "},
+	} {
+		code, stdout, stderr := run(t, nil, tc.args...)
+		if code != tc.code || !strings.HasPrefix(stderr, tc.says) || (code != 1) != strings.Contains(stdout, "dcs") {
+			t.Errorf("%v: exit code %d\n%s%s\nwant %d and %q", tc.args, code, stdout, stderr, tc.code, tc.says)
+		}
+	}
+}
+
 func TestSignalEndsInOrder(t *testing.T) {
 	c := exec.CommandContext(t.Context(), program, "demo", "--web.listen-address=127.0.0.1:0", "--log.format=json")
 	stderr, err := c.StderrPipe()

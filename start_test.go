@@ -37,7 +37,7 @@ func BenchmarkStart(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	config := scaleConfig(b)
+	config := scaleConfig(b, benchmarkProjects)
 	var ready, scraped time.Duration
 	var resident float64
 	for b.Loop() {
@@ -71,9 +71,9 @@ func BenchmarkStart(b *testing.B) {
 }
 
 // scaleConfig serves a simulated cloud on a port and returns a configuration with all its projects.
-func scaleConfig(b *testing.B) string {
+func scaleConfig(b testing.TB, projects int) string {
 	b.Helper()
-	cloud := cloudsim.Scale(benchmarkProjects)
+	cloud := cloudsim.Scale(projects)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)

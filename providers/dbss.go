@@ -14,6 +14,8 @@ const (
 	dbssQuotaPath        = "/v2/{project_id}/audit/quota"
 	dbssPartnerQuotaPath = "/v1/{project_id}/dbss/audit/quota"
 
+	dbssListAction = "dbss:auditInstance:list"
+
 	dbssPageSize = 1000 // the largest that is documented
 	dbssMaxPages = 50   // of a list without a total; beyond that, something else is wrong
 )
@@ -21,7 +23,7 @@ const (
 // dbss is Database Security Service: GET /v2/{project_id}/audit/quota, "Querying Account Quota Information". It reports only what
 // remains: audit_instance, cpu, and ram in MB. The number of audit instances (GET /v2/{project_id}/audit/instances) gives used and,
 // with what remains, the limit of audit_instance; cpu and ram look like shares of a larger pool, so that nothing is derived for them.
-// Its IAM action is not documented.
+// The IAM action of the quota is not documented.
 func dbss() Service {
 	return Service{Name: "dbss", Host: host("dbss"), ListsInstances: true, Quotas: dbssQuotas}
 }
@@ -96,11 +98,13 @@ func dbssRemaining(answer *huaweicloud.Answer) (Result, error) {
 
 // dbssInstances counts the audit instances. The list is called "instances" or, in older documents, "servers".
 func dbssInstances(ctx context.Context, c *huaweicloud.Client) (float64, error) {
+	list := *c
+	list.Action = dbssListAction
 	var answer *huaweicloud.Answer
 	count := 0
 	for page := range dbssMaxPages {
 		var err error
-		answer, err = c.Get(ctx, fmt.Sprintf("/v2/{project_id}/audit/instances?offset=%d&limit=%d", page*dbssPageSize, dbssPageSize))
+		answer, err = list.Get(ctx, fmt.Sprintf("/v2/{project_id}/audit/instances?offset=%d&limit=%d", page*dbssPageSize, dbssPageSize))
 		if err != nil {
 			return 0, err
 		}

@@ -51,6 +51,9 @@ func TestDBSSListRefusedLeavesWhatRemains(t *testing.T) {
 		if err != nil || !strings.HasPrefix(show(result), remaining+"\nincomplete: used and limit of audit_instance are not known: GET ") {
 			t.Errorf("%s: got %v\n%s\nwant\n%s", status, err, show(result), remaining)
 		}
+		if told := result.Incomplete.Error(); status == "403" && !strings.Contains(told, "grant the IAM action dbss:auditInstance:list") {
+			t.Errorf("it says %s", told)
+		}
 		if result.Skipped.Count != 0 {
 			t.Errorf("%s: skipped %v, want nothing: the resource is there", status, result.Skipped)
 		}

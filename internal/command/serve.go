@@ -18,7 +18,6 @@ import (
 	sloggokit "github.com/tjhop/slog-gokit"
 
 	"cloud_quota_exporter/internal/config"
-	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/web"
 	"cloud_quota_exporter/providers"
@@ -81,15 +80,7 @@ func (s Serving) run(ctx context.Context, logs Logs, c *config.Config, dial huaw
 		return err
 	}
 	process := newProcessMetrics()
-	f := fleet.New(fleet.Options{
-		Services:  providers.All(),
-		Dial:      dial,
-		UserAgent: "cloud_quota_exporter/" + version.Version,
-		Getenv:    os.Getenv,
-		Requests:  process.requested,
-		Reads:     readLog{logs.Program}.read,
-	})
-	f.Load(c)
+	f := newFleet(c, dial, process.requested, readLog{logs.Program}.read)
 	process.loaded(time.Now())
 	handler, err := web.NewHandler(web.Options{
 		Fleet: f, Process: process.registry, TelemetryPath: s.TelemetryPath, TimeoutOffset: s.TimeoutOffset,

@@ -88,10 +88,10 @@ func TestServeLogsChangesOnly(t *testing.T) {
 		`msg="resources are left out" count=1 err="resource 2 of 2: type \"a\" is there twice"`:                    1,
 		`msg="quotas are incomplete" err="used and limit of audit_instance are not known: GET http`:                1,
 		`account=main project=prod service=cts msg="quotas can't be read" reason=server_error err="GET http://127`: 1,
-		`out of order`:                2, // once more at debug level, with the fetch
-		`grant the role Tenant Guest`: 1,
-		`msg="quotas are read again"`: 0,
-		`level=error`:                 0,
+		`out of order`: 2, // once more at debug level, with the fetch
+		`grant the IAM action dbss:auditInstance:list`: 1,
+		`msg="quotas are read again"`:                  0,
+		`level=error`:                                  0,
 	} {
 		if got := strings.Count(r.log.String(), text); got != want {
 			t.Errorf("%q is %d times in the log, want %d:\n%s", text, got, want, r.log)

@@ -85,6 +85,17 @@ func (f *Fleet) Projects() []string {
 	return namesOf(f.current(), func(s *source) string { return s.project.label })
 }
 
+// Count returns how many sources keep wants.
+func (f *Fleet) Count(keep func(service, project string) bool) int {
+	n := 0
+	for _, s := range f.current() {
+		if keep(s.service.Name, s.project.label) {
+			n++
+		}
+	}
+	return n
+}
+
 // Read reads the sources that keep wants, side by side, and returns what is known of each when all is known that is worth waiting for,
 // or when ctx ends. The readings are sorted by project, then in the order of the services.
 func (f *Fleet) Read(ctx context.Context, keep func(service, project string) bool) []*Reading {

@@ -35,7 +35,7 @@ func (r rules) apply(service, project string, reported []providers.Quota) (quota
 	for i, q := range reported {
 		if limit := r.limit(service, project, q.ResourceType); limit != nil {
 			if q.Remaining != nil && q.Used == nil && *limit < *q.Remaining {
-				refused = append(refused, fmt.Errorf("%s: the stated limit %g is below what remains, %g: it is not used; raise or remove it",
+				refused = append(refused, fmt.Errorf("%s: the stated limit %.0f is below what remains, %.0f, and is not used; raise or remove it",
 					q.ResourceType, *limit, *q.Remaining))
 			} else {
 				q = restate(q, limit)

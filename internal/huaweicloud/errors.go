@@ -3,6 +3,7 @@ package huaweicloud
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -26,7 +27,7 @@ type APIError struct {
 func (e *APIError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "GET %s: %d %s", e.URL, e.Status, http.StatusText(e.Status))
-	if e.Code != "" {
+	if e.Code != "" && e.Code != strconv.Itoa(e.Status) {
 		fmt.Fprintf(&b, " %s", e.Code)
 	}
 	if e.Message != "" {
@@ -49,7 +50,7 @@ func (e *APIError) remedy() string {
 	case reason == ReasonForbidden:
 		return fmt.Sprintf("grant the IAM action %s, and check that the project id belongs to this account", e.Action)
 	case reason == ReasonNotFound:
-		return fmt.Sprintf("check that the region offers the service and that the project exists; a host of its own is set by endpoints.%s", e.Service)
+		return fmt.Sprintf("check that the region offers the service and that the project exists, or set the right host by endpoints.%s", e.Service)
 	case reason == ReasonThrottled:
 		return fmt.Sprintf("the service is paused for the account; a longer services.%s.cache_ttl asks less often", e.Service)
 	case reason == ReasonServerError || reason == ReasonTimeout:
@@ -83,9 +84,9 @@ func (e *TransportError) Error() string {
 	case reason == ReasonTimeout:
 		remedy = fmt.Sprintf("check the network, or raise services.%s.timeout", e.Service)
 	case reason == ReasonTLS:
-		remedy = "a cloud with a certificate authority of its own needs ca_file; check endpoints and proxy otherwise"
+		remedy = "a cloud with a certificate authority of its own needs ca_file, otherwise check endpoints and proxy"
 	case isUnknownHost(e.Err):
-		remedy = fmt.Sprintf("the region may not offer the service; a host of its own is set by endpoints.%s", e.Service)
+		remedy = fmt.Sprintf("the region may not offer the service, or it has another host there: set endpoints.%s", e.Service)
 	}
 	return fmt.Sprintf("GET %s: no answer after %s: %v; %s", e.URL, e.After.Round(time.Millisecond), e.Err, remedy)
 }

@@ -73,6 +73,12 @@ func (t *transport) CloseIdleConnections() {
 	}
 }
 
+// CheckCAFile tells whether a file holds certificates to trust; the error is a *CAFileError.
+func CheckCAFile(name string) error {
+	_, err := (&transport{caFile: name}).get()
+	return err
+}
+
 func (t *transport) get() (*http.Transport, error) {
 	var ca []byte
 	if t.caFile != "" {

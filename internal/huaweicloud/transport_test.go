@@ -267,7 +267,7 @@ func TestNoAnswer(t *testing.T) {
 		{name: "reset in the body", handler: cut, reason: "network", says: "200 OK, but its body broke off", events: "[cts 200]"},
 		{
 			name: "no such host", dial: dialError(&net.DNSError{Err: "no such host", Name: "cts.nowhere.myhuaweicloud.com", IsNotFound: true}),
-			reason: "network", says: "may not offer the service; a host of its own is set by endpoints.cts", events: "[cts error]",
+			reason: "network", says: "may not offer the service, or it has another host there: set endpoints.cts", events: "[cts error]",
 		},
 		{name: "refused", dial: dialError(syscall.ECONNREFUSED), reason: "network", says: "connection refused", events: "[cts error]"},
 		{name: "no route", dial: dialError(syscall.EHOSTUNREACH), reason: "network", says: "no route to host", events: "[cts error]"},

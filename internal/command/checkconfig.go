@@ -1,0 +1,131 @@
+package command
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/fleet"
+	"cloud_quota_exporter/internal/huaweicloud"
+)
+
+// CheckConfig tells what a configuration comes to and, online, asks every service of every project once and tells what works and how to
+// mend what doesn't. The error is that of a configuration that can't be, or an *ExitError with code 1 where something failed.
+func CheckConfig(ctx context.Context, t Terminal, configFile string, online bool) error {
+	c, err := loadConfig(configFile)
+	if err != nil {
+		return err
+	}
+	where := cmp.Or(configFile, "environment")
+	offline := newFleet(c, new(net.Dialer).DialContext, func(string, string, time.Duration) {}, func(fleet.Read) {})
+	_, _ = fmt.Fprintf(t.Out, "%s can be served. Accounts: %d, projects: %d, services: %s.\n",
+		where, len(c.Accounts), len(offline.Projects()), strings.Join(offline.Services(), ", "))
+	failed := 0
+	for _, d := range offline.Describe(ctx) {
+		failed += writeAccount(t, d)
+	}
+	writeServices(t, c, offline.Services())
+	writeRules(t, c)
+	if failed > 0 && !online {
+		return &ExitError{exitFailed, fmt.Sprintf("problems: %d", failed)}
+	}
+	if !online {
+		_, _ = fmt.Fprintln(t.Out, "\nNothing was asked of the cloud; --online does.")
+		return nil
+	}
+	return checkOnline(ctx, t, c)
+}
+
+// writeAccount shows an account and returns how many problems it has.
+func writeAccount(t Terminal, d fleet.Description) int {
+	_, _ = fmt.Fprintf(t.Out, "\naccount %s\n  credentials  %s\n", d.Account, d.Credentials)
+	failed := 0
+	if d.CredentialsErr != nil {
+		failed++
+		_, _ = fmt.Fprintf(t.Out, "  %s %v\n", t.paint(red, "no keys:    "), d.CredentialsErr)
+	}
+	if d.CAFile != "" {
+		_, _ = fmt.Fprintf(t.Out, "  ca_file      %s\n", d.CAFile)
+		if err := huaweicloud.CheckCAFile(d.CAFile); err != nil {
+			failed++
+			_, _ = fmt.Fprintf(t.Out, "  %s %v\n", t.paint(red, "unusable:   "), err)
+		}
+	}
+	writeSources(t, d.Sources)
+	return failed
+}
+
+// writeSources shows each project once, and each service of a region once.
+func writeSources(t Terminal, sources []fleet.Endpoint) {
+	projects, endpoints := table{}, table{}
+	projects.add("  PROJECT", "ID", "REGION", "")
+	endpoints.add("  REGION", "SERVICE", "ENDPOINT")
+	known := map[string]bool{}
+	for _, e := range sources {
+		if project := "project " + e.Project.Label; !known[project] {
+			known[project] = true
+			projects.add("  "+e.Project.Label, cmp.Or(e.Project.ID, "(looked up in IAM)"), e.Project.Region, "")
+		}
+		if endpoint := e.Project.Region + " " + e.Service; !known[endpoint] {
+			known[endpoint] = true
+			endpoints.add("  "+e.Project.Region, e.Service, e.URL)
+		}
+	}
+	for _, out := range []table{projects, endpoints} {
+		_, _ = fmt.Fprintln(t.Out)
+		out.write(t.Out)
+	}
+}
+
+func writeServices(t Terminal, c *config.Config, names []string) {
+	_, _ = fmt.Fprintln(t.Out)
+	out := table{}
+	out.add("SERVICE", "CACHE_TTL", "TIMEOUT", "MAX_STALE", "MAX_IN_FLIGHT", "")
+	for _, name := range names {
+		s := c.Services[name]
+		out.add(name, s.CacheTTL.String(), s.Timeout.String(), s.MaxStale.String(), fmt.Sprint(s.MaxInFlight), "")
+	}
+	out.write(t.Out)
+}
+
+// writeRules shows limits and thresholds in the order in which they count.
+func writeRules(t Terminal, c *config.Config) {
+	_, _ = fmt.Fprintln(t.Out)
+	out := table{}
+	out.add("RULE", "SERVICE", "PROJECT", "RESOURCE", "")
+	for _, l := range c.Limits {
+		out.add(append(append([]string{"limit"}, match(l.Match)...), fmt.Sprintf("%g", l.Limit))...)
+	}
+	for _, rule := range c.Thresholds {
+		ratios := "no alert"
+		if len(rule.Ratios) > 0 {
+			var parts []string
+			for _, severity := range slices.Sorted(maps.Keys(rule.Ratios)) {
+				parts = append(parts, fmt.Sprintf("%s %g", severity, rule.Ratios[severity]))
+			}
+			ratios = strings.Join(parts, ", ")
+		}
+		out.add(append(append([]string{"threshold"}, match(rule.Match)...), ratios)...)
+	}
+	out.write(t.Out)
+}
+
+// match shows the three expressions of a rule.
+func match(m config.Match) []string {
+	var cells []string
+	for _, r := range []*regexp.Regexp{m.Service, m.Project, m.ResourceType} {
+		text := "any"
+		if r != nil {
+			text = strings.TrimSuffix(strings.TrimPrefix(r.String(), "^(?:"), ")$")
+		}
+		cells = append(cells, text)
+	}
+	return cells
+}

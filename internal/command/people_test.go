@@ -1,0 +1,233 @@
+package command_test
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/command"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew, to be read before they are committed")
+
+// golden compares what a command printed with a file. What differs from run to run is replaced: the port, times, durations and ids of
+// requests.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	for pattern, replacement := range map[string]string{
+		`127\.0\.0\.1:\d+`:                      "127.0.0.1:PORT",
+		`request id [0-9a-f-]+`:                 "request id ID",
+		`"read_at": "[^"]+"`:                    `"read_at": "TIME"`,
+		`(signature|server) time:\w+`:           "$1 time:TIME",
+		`no answer after [0-9.]+m?s`:            "no answer after TIME",
+		regexp.QuoteMeta(os.TempDir()) + `\S*/`: "DIR/",
+	} {
+		got = regexp.MustCompile(pattern).ReplaceAllString(got, replacement)
+	}
+	file := filepath.Join("testdata", name+".txt")
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s: got\n%s\nwant\n%s", file, got, want)
+	}
+}
+
+// people is a simulated cloud on a port, of which some projects are configured.
+type people struct {
+	cloud *cloudsim.Cloud
+	at    string
+}
+
+func newPeople(t *testing.T, projects int) *people {
+	t.Helper()
+	cloud := cloudsim.Scale(projects)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cloudsim.ServePlain(cloud, listener).Close)
+	return &people{cloud, "http://" + listener.Addr().String()}
+}
+
+// config serves all projects of the cloud; more is appended.
+func (p *people) config(t *testing.T, secretKey, more string) string {
+	t.Helper()
+	var b strings.Builder
+	fmt.Fprintf(&b, "accounts:\n  - name: main\n    credentials: {static: {access_key: %s, secret_key: %s}}\n", cloudsim.DemoAccessKey, secretKey)
+	fmt.Fprintf(&b, "    endpoints: {cts: %[1]q, ces: %[1]q, taurusdb: %[1]q, dcs: %[1]q, dbss: %[1]q, iam: %[1]q}\n    projects:\n", p.at)
+	for _, project := range p.cloud.Projects() {
+		fmt.Fprintf(&b, "      - {id: %s, region: %s, name: %s}\n", project.ID, project.Region, project.Name)
+	}
+	return write(t, "config.yml", b.String()+more)
+}
+
+// said is how a command ended: what it printed on stdout and stderr, and its exit code.
+func said(run func(command.Terminal) error) string {
+	var stdout, stderr bytes.Buffer
+	err := run(command.Terminal{Out: &stdout, Err: &stderr})
+	return transcript(&stdout, &stderr, err)
+}
+
+func transcript(stdout, stderr *bytes.Buffer, err error) string {
+	code := 0
+	var found *command.ExitError
+	switch {
+	case errors.As(err, &found):
+		code = found.Code
+	case err != nil:
+		code = 1
+	}
+	text := stdout.String() + "--- stderr\n" + stderr.String()
+	if err != nil {
+		text += "cloud_quota_exporter: " + err.Error() + "\n"
+	}
+	return fmt.Sprintf("%s--- exit code %d\n", text, code)
+}
+
+func (p *people) query(t *testing.T, config string, q command.Query) string {
+	t.Helper()
+	return said(func(terminal command.Terminal) error { return q.Run(t.Context(), terminal, config) })
+}
+
+func check(t *testing.T, config string, online bool) string {
+	t.Helper()
+	return said(func(terminal command.Terminal) error {
+		return command.CheckConfig(t.Context(), terminal, config, online)
+	})
+}
+
+func TestQuery(t *testing.T) {
+	p := newPeople(t, 3)
+	config := p.config(t, cloudsim.DemoSecretKey, "")
+	p.cloud.SetQuota(p.cloud.Projects()[1].ID, "taurusdb", "instance", 9, -1)
+	p.cloud.SetQuota(p.cloud.Projects()[2].ID, "dcs", "ram", 768, 800)
+	golden(t, "query", p.query(t, config, command.Query{}))
+	golden(t, "query-usage", p.query(t, config, command.Query{SortUsage: true, Services: []string{"dcs", "cts"}, FailAbove: 0.9}))
+	golden(t, "query-json", p.query(t, config, command.Query{JSON: true, Projects: []string{p.cloud.Projects()[1].Name}, Services: []string{"taurusdb", "dbss"}}))
+	golden(t, "query-unknown", p.query(t, config, command.Query{Services: []string{"dc"}})+p.query(t, config, command.Query{Projects: []string{"prod"}}))
+	// A tracker of 1 of 1 is muted, and nothing else is at 0.97.
+	golden(t, "query-below", p.query(t, config, command.Query{Services: []string{"cts"}, FailAbove: 0.97}))
+}
+
+func TestQueryFailures(t *testing.T) {
+	p := newPeople(t, 3)
+	config := p.config(t, cloudsim.DemoSecretKey, "limits: [{service: dbss, resource_type: ram, limit: 5}]\n")
+	id := p.cloud.Projects()[0].ID
+	p.cloud.Inject(cloudsim.Fault{Service: "dcs", ProjectID: id, Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dcs", 403, "no")})
+	p.cloud.Inject(cloudsim.Fault{Service: "cts", ProjectID: id, Status: http.StatusOK, Body: []byte(`{"resources":[{"type":"a","used":1,"quota":2},{}]}`)})
+	p.cloud.Inject(cloudsim.Fault{Path: "/v2/{project_id}/audit/instances", ProjectID: id, Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dbss", 403, "no")})
+	one := command.Query{Projects: []string{p.cloud.Projects()[0].Name}}
+	golden(t, "query-failures", p.query(t, config, one))
+	one.JSON = true
+	one.Services = []string{"dcs"}
+	golden(t, "query-failures-json", p.query(t, config, one))
+}
+
+func TestQueryOnATerminal(t *testing.T) {
+	p := newPeople(t, 5)
+	config := p.config(t, cloudsim.DemoSecretKey, "")
+	for i, used := range map[int]int64{0: 10, 1: 85, 2: 97, 3: 120} {
+		p.cloud.SetQuota(p.cloud.Projects()[i].ID, "ces", "alarm", used, 100)
+	}
+	p.cloud.SetQuota(p.cloud.Projects()[4].ID, "taurusdb", "instance", 9, -1)
+	var stdout, stderr bytes.Buffer
+	err := command.Query{}.Run(t.Context(), command.Terminal{Out: &stdout, Err: &stderr, Width: 120, Colour: true, Live: true}, config)
+	if progress := regexp.MustCompile(`^(\r\d+ of 25 read)+\r\x1b\[K$`); !progress.MatchString(stderr.String()) || !strings.Contains(stderr.String(), "\r25 of 25 read") {
+		t.Errorf("progress %q", stderr.String())
+	}
+	stderr.Reset()
+	golden(t, "query-terminal", transcript(&stdout, &stderr, err))
+	for line := range strings.SplitSeq(regexp.MustCompile(`\x1b\[[0-9]*m`).ReplaceAllString(stdout.String(), ""), "\n") {
+		if n := len([]rune(line)); n > 120 {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+}
+
+func TestCheckConfigOffline(t *testing.T) {
+	p := newPeople(t, 2)
+	golden(t, "check-offline", check(t, p.config(t, cloudsim.DemoSecretKey, `limits: [{service: dcs, resource_type: ram, project: "prod.*", limit: 600}]
+thresholds: {overrides: [{service: dcs, ratios: {warning: 0.7}}]}
+services: {ces: {enabled: false}}
+`), false))
+	golden(t, "check-bad", check(t, write(t, "config.yml", "accounts: [{projects: [{id: 1, region: Nowhere}]}]\n"), false))
+	golden(t, "check-no-keys", check(t, write(t, "config.yml", `accounts:
+  - credentials: {static: {access_key: AK, secret_key_file: /nowhere/sk}}
+    ca_file: /nowhere/ca.pem
+    projects: [{region: ap-southeast-1}]
+`), false))
+}
+
+func TestCheckConfigOnline(t *testing.T) {
+	p := newPeople(t, 3)
+	config := p.config(t, cloudsim.DemoSecretKey, "")
+	golden(t, "check-online", check(t, config, true))
+	// One 403 for each of the services, in one project.
+	var heals []func()
+	for _, service := range []string{"cts", "ces", "taurusdb", "dcs", "dbss"} {
+		heals = append(heals, p.cloud.Inject(cloudsim.Fault{
+			Service: service, ProjectID: p.cloud.Projects()[1].ID, Status: http.StatusForbidden, Body: cloudsim.ErrorBody(service, 403, "no permission"),
+		}))
+	}
+	golden(t, "check-online-forbidden", check(t, config, true))
+	for _, heal := range heals {
+		heal()
+	}
+	golden(t, "check-online-keys", check(t, p.config(t, "wrong", ""), true))
+	p.cloud.Inject(cloudsim.Fault{
+		Status: http.StatusUnauthorized, Header: http.Header{"Date": {time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)}},
+		Body: []byte(`{"error_msg":"Incorrect IAM authentication information: signature expired","error_code":"APIGW.0301"}`),
+	})
+	clock := regexp.MustCompile(`1h0m\d+s`).ReplaceAllString(check(t, config, true), "1h0m0s")
+	golden(t, "check-online-clock", clock)
+}
+
+func TestCheckConfigOnlineWrongEndpoint(t *testing.T) {
+	p := newPeople(t, 3)
+	config, err := os.ReadFile(p.config(t, cloudsim.DemoSecretKey, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong := strings.Replace(string(config), "taurusdb: \""+p.at, "taurusdb: \""+p.at+"/wrong", 1)
+	wrong = strings.Replace(wrong, "dcs: \""+p.at, "dcs: \"http://dcs.invalid", 1)
+	got := check(t, write(t, "config.yml", wrong), true)
+	golden(t, "check-online-endpoint", regexp.MustCompile(`lookup dcs.invalid[^;]*: no such host`).ReplaceAllString(got, "lookup dcs.invalid: no such host"))
+}
+
+func TestQueryManyProjects(t *testing.T) {
+	p := newPeople(t, 300)
+	got := p.query(t, p.config(t, cloudsim.DemoSecretKey, ""), command.Query{})
+	if n := strings.Count(got, " dbss      audit_instance "); n != 300 || !strings.HasSuffix(got, "--- stderr\n--- exit code 0\n") {
+		t.Errorf("%d projects in\n%s", n, got)
+	}
+}
+
+func TestCheckConfigOnlineManyProjects(t *testing.T) {
+	p := newPeople(t, 300)
+	for _, service := range []string{"cts", "ces", "taurusdb", "dcs", "dbss"} {
+		p.cloud.Inject(cloudsim.Fault{Service: service, Status: http.StatusForbidden, Body: cloudsim.ErrorBody(service, 403, "no permission")})
+	}
+	got := check(t, p.config(t, cloudsim.DemoSecretKey, ""), true)
+	_, problems, _ := strings.Cut(got, "\nforbidden: ")
+	golden(t, "check-online-300", "forbidden: "+regexp.MustCompile(`[0-9a-f]{32}`).ReplaceAllString(problems, "ID"))
+	if n := strings.Count(got, "forbidden  forbidden  forbidden"); n != 300 {
+		t.Errorf("%d lines of projects, want 300", n)
+	}
+}
