@@ -2,6 +2,7 @@ package command_test
 
 import (
 	"context"
+	"os"
 	"strings"
 	"testing"
 
@@ -9,6 +10,8 @@ import (
 )
 
 func TestDemo(t *testing.T) {
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
 	hints := newOutput()
 	r := start(t, "", func(ctx context.Context, logs command.Logs, s command.Serving) error {
 		return command.Demo(ctx, logs, s, hints)
@@ -26,5 +29,8 @@ func TestDemo(t *testing.T) {
 	contains(t, hints.String(), "Open:\n\n  "+r.url+"/metrics ", "Ctrl-C ends it.")
 	if err := r.stop(); err != nil {
 		t.Errorf("it ended with %v", err)
+	}
+	if left, err := os.ReadDir(temporary); err != nil || len(left) != 0 {
+		t.Errorf("it left %v (%v)", left, err)
 	}
 }

@@ -2,11 +2,14 @@ package command_test
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
@@ -49,11 +52,14 @@ func TestServe(t *testing.T) {
 		`cloud_quota_exporter_api_requests_total{code="200",service="iam"} 1`,
 		`cloud_quota_exporter_api_requests_total{code="200",service="dbss"} 2`,
 		`cloud_quota_exporter_api_request_duration_seconds_count{service="cts"} 1`,
-		"cloud_quota_exporter_config_last_reload_successful 1",
-		"cloud_quota_exporter_config_last_reload_success_timestamp_seconds 1.",
+		"\ncloud_quota_exporter_config_last_reload_successful 1\n",
 		"cloud_quota_exporter_build_info{",
 		"go_goroutines ", "process_resident_memory_bytes ",
 	)
+	loaded := regexp.MustCompile(`(?m)^cloud_quota_exporter_config_last_reload_success_timestamp_seconds (\S+)$`).FindStringSubmatch(page)
+	if when, err := strconv.ParseFloat(loaded[1], 64); err != nil || math.Abs(when-float64(time.Now().Unix())) > 60 {
+		t.Errorf("the configuration was loaded at %s (%v), want now", loaded[1], err)
+	}
 	_, body, _ := strings.Cut(page, "\n")
 	problems, err := promlint.New(strings.NewReader(body)).Lint()
 	if err != nil || len(problems) != 0 {
@@ -162,45 +168,6 @@ func TestServeMissingFile(t *testing.T) {
 	err := command.Serve(t.Context(), command.Logs{}, command.Serving{}, "missing.yml")
 	if err == nil || !strings.Contains(err.Error(), "missing.yml") {
 		t.Errorf("got %v", err)
-	}
-}
-
-// TestTLSAndBasicAuth uses the toolkit's file; its key pair is made for the test.
-func TestTLSAndBasicAuth(t *testing.T) {
-	_, endpoints := simulated(t)
-	certificate, key := keyPair(t)
-	webConfig := write(t, "web.yml", "tls_server_config: {cert_file: "+certificate+", key_file: "+key+`}
-basic_auth_users:
-  prometheus: $2a$04$Ba3/oA.WZDKD5BqPJtdUuummoh.pXYvfilCVFk8JRdvgEtwBfaY5O # "secret"
-`)
-	r := serve(t, webConfig, configuration(t, endpoints, write(t, "sk", secretKey), ""))
-	r.url = strings.Replace(r.url, "http", "https", 1)
-	contains(t, r.get(t, "/metrics"), "401\n")
-	r.url = strings.Replace(r.url, "https://", "https://prometheus:secret@", 1)
-	contains(t, r.get(t, "/metrics"), "200\n", "cloud_quota_used{")
-}
-
-// TestStopFinishesScrapes: a scrape that waits for the cloud when the signal comes is answered.
-func TestStopFinishesScrapes(t *testing.T) {
-	cloud, endpoints := simulated(t)
-	asked := make(chan struct{})
-	proceed := make(chan struct{})
-	cloud.Inject(cloudsim.Fault{Service: "dcs", When: func(int) bool {
-		close(asked)
-		<-proceed
-		return false
-	}})
-	r := serve(t, "", configuration(t, endpoints, write(t, "sk", secretKey), ""))
-	page := make(chan string)
-	go func() { page <- r.get(t, "/metrics?collect%5B%5D=dcs") }()
-	<-asked
-	ended := make(chan error)
-	go func() { ended <- r.stop() }()
-	<-r.log.stopping
-	close(proceed)
-	contains(t, <-page, "200\n", `cloud_quota_used{project="prod",resource_type="instance",service="dcs"} 3`)
-	if err := <-ended; err != nil {
-		t.Errorf("it ended with %v", err)
 	}
 }
 

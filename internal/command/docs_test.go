@@ -1,0 +1,72 @@
+package command_test
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"cloud_quota_exporter/internal/cloudsim"
+)
+
+// documented is a row of docs/metrics.md: "type labels" by name, and an example.
+var documented = regexp.MustCompile("(?m)^\\| `(cloud_quota_\\w+)` \\| (\\w+) \\| ([\\w, ]*)\\| [^|]+ \\| [^|]+ \\| `([^`]+)` \\| (?:stable|process) \\|$")
+
+// TestMetricsAreDocumented compares docs/metrics.md with a page on which every metric is, both ways.
+func TestMetricsAreDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cloud, endpoints := simulated(t)
+	cloud.Inject(cloudsim.Fault{Service: "taurusdb", Status: http.StatusInternalServerError})
+	r := serve(t, "", configuration(t, endpoints, write(t, "sk", secretKey), ""))
+	_, page, _ := strings.Cut(r.get(t, "/metrics"), "\n")
+
+	inDocument := map[string]string{}
+	for _, m := range documented.FindAllStringSubmatch(string(doc), -1) {
+		name, kind, labels, example := m[1], m[2], m[3], m[4]
+		inDocument[name] = kind + " " + strings.TrimSpace(labels)
+		if !strings.Contains(page, "\n"+example) {
+			t.Errorf("the example of %s is not on the page: %s", name, example)
+		}
+	}
+	if n := strings.Count(string(doc), "\n| `cloud_quota_"); n != len(inDocument) {
+		t.Errorf("%d of %d rows of the document are in the form that is compared", len(inDocument), n)
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	onPage := map[string]string{}
+	for name, family := range families {
+		if !strings.HasPrefix(name, "cloud_quota_") {
+			continue
+		}
+		labels := map[string]bool{}
+		for _, m := range family.GetMetric() {
+			for _, pair := range m.GetLabel() {
+				labels[pair.GetName()] = true
+			}
+		}
+		onPage[name] = fmt.Sprintf("%s %s", strings.ToLower(family.GetType().String()), strings.Join(slices.Sorted(maps.Keys(labels)), ", "))
+	}
+	for name := range onPage {
+		if _, found := inDocument[name]; !found {
+			t.Errorf("%s is not documented", name)
+		}
+	}
+	for name, want := range inDocument {
+		if got := onPage[name]; got != want {
+			t.Errorf("%s: the page has %q, the document %q", name, got, want)
+		}
+	}
+}
