@@ -104,3 +104,38 @@ func TestOneBadMetricLeavesTheOthers(t *testing.T) {
 		t.Errorf("%d metrics, want all %d but the 7 of the bad quota", metrics, all)
 	}
 }
+
+// TestZeroIsANumber: nothing in use is known, and shows; what is not known is absent.
+func TestZeroIsANumber(t *testing.T) {
+	c := collector.New(func() []*fleet.Reading {
+		return []*fleet.Reading{{
+			Service: "cts", Project: fleet.Project{Label: "prod"}, State: &state{},
+			Quotas: []fleet.Quota{
+				{Quota: providers.Quota{ResourceType: "data_tracker", Used: new(0.0)}},
+				{Quota: providers.Quota{ResourceType: "system_tracker"}},
+			},
+		}}
+	})
+	const want = `# HELP cloud_quota_used Amount of the quota in use, in the unit of the API (see cloud_quota_info). Cached: see cloud_quota_last_success_timestamp_seconds.
+# TYPE cloud_quota_used gauge
+cloud_quota_used{project="prod",resource_type="data_tracker",service="cts"} 0
+`
+	if err := testutil.CollectAndCompare(c, strings.NewReader(want), "cloud_quota_used"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOneInfoForAProject: IAM may tell the id of a project between the readings of two of its services. Two series with one project
+// label would spoil every join on it.
+func TestOneInfoForAProject(t *testing.T) {
+	c := collector.New(func() []*fleet.Reading {
+		return []*fleet.Reading{
+			{Service: "cts", Project: fleet.Project{Label: "prod"}, State: &state{}},
+			{Service: "ces", Project: fleet.Project{Label: "prod", ID: "0250cb8a"}, State: &state{}},
+			{Service: "cts", Project: fleet.Project{Label: "test"}, State: &state{}},
+		}
+	})
+	if n := testutil.CollectAndCount(c, "cloud_quota_project_info"); n != 2 {
+		t.Errorf("%d series for 2 projects", n)
+	}
+}

@@ -26,6 +26,7 @@ func TestDBSSInstances(t *testing.T) {
 	}{
 		{"none", map[string]reply{instances: `{"instances":[],"total":0}`}, `audit_instance "" used 0 limit 1 remaining 1 range -..-`},
 		{"servers", map[string]reply{instances: `{"servers":[{}],"total":1}`}, `audit_instance "" used 1 limit 2 remaining 1 range -..-`},
+		{"servers, no total", map[string]reply{instances: `{"servers":[{},{}]}`}, `audit_instance "" used 2 limit 3 remaining 1 range -..-`},
 		{"total as a string", map[string]reply{instances: `{"instances":[{},{}],"total":"2"}`}, `audit_instance "" used 2 limit 3 remaining 1 range -..-`},
 		{"total beyond the page", map[string]reply{instances: reply(`{"instances":[` + page(100) + `],"total":250}`)}, `audit_instance "" used 250 limit 251 remaining 1 range -..-`},
 		{"no total", map[string]reply{instances: `{"instances":[{},{}]}`}, `audit_instance "" used 2 limit 3 remaining 1 range -..-`},
@@ -113,6 +114,14 @@ func TestDBSSPartnerCloud(t *testing.T) {
 	}
 	_, err = ask(t, "dbss", map[string]reply{paths["dbss"]: `404 {}`, partnerQuota: `403 {"error_msg":"second"}`})
 	if huaweicloud.Reason(err) != "forbidden" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestDBSSConfiguredPathIsTheOnlyOne: who states a path wants that, not another one that happens to answer.
+func TestDBSSConfiguredPathIsTheOnlyOne(t *testing.T) {
+	_, err := ask(t, "dbss", map[string]reply{"/own": `404 {}`}, func(c *huaweicloud.Client, _ *providers.Options) { c.QuotaPath = "/own" })
+	if huaweicloud.Reason(err) != "not_found" {
 		t.Errorf("got %v", err)
 	}
 }

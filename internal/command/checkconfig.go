@@ -8,6 +8,7 @@ import (
 	"net"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -49,7 +50,7 @@ func writeAccount(t Terminal, d fleet.Description) int {
 	failed := 0
 	if d.CredentialsErr != nil {
 		failed++
-		_, _ = fmt.Fprintf(t.Out, "  %s %v\n", t.paint(red, "no keys:    "), d.CredentialsErr)
+		_, _ = fmt.Fprintf(t.Out, "  %s %v\n", t.paint(red, "no keys:    "), strings.ReplaceAll(d.CredentialsErr.Error(), "\n", "\n               "))
 	}
 	if d.CAFile != "" {
 		_, _ = fmt.Fprintf(t.Out, "  ca_file      %s\n", d.CAFile)
@@ -90,7 +91,7 @@ func writeServices(t Terminal, c *config.Config, names []string) {
 	out.add("SERVICE", "CACHE_TTL", "TIMEOUT", "MAX_STALE", "MAX_IN_FLIGHT", "")
 	for _, name := range names {
 		s := c.Services[name]
-		out.add(name, s.CacheTTL.String(), s.Timeout.String(), s.MaxStale.String(), fmt.Sprint(s.MaxInFlight), "")
+		out.add(name, config.Short(s.CacheTTL), config.Short(s.Timeout), config.Short(s.MaxStale), strconv.Itoa(s.MaxInFlight), "")
 	}
 	out.write(t.Out)
 }

@@ -180,7 +180,7 @@ func (n node) duration(least, most time.Duration) (value time.Duration, ok bool)
 	case err != nil:
 		n.fail("not a duration; want one such as 5m, 1h30m or 8s")
 	case value < least || value > most:
-		n.fail("out of range; want %s to %s", short(least), short(most))
+		n.fail("out of range; want %s to %s", Short(least), Short(most))
 	default:
 		return value, true
 	}
@@ -189,8 +189,8 @@ func (n node) duration(least, most time.Duration) (value time.Duration, ok bool)
 
 var zeroUnits = regexp.MustCompile(`([hm])0[ms](0s)?$`)
 
-// short writes a duration as users do: 5m, not 5m0s.
-func short(d time.Duration) string {
+// Short writes a duration as users do: 5m, not 5m0s.
+func Short(d time.Duration) string {
 	if d == 0 {
 		return "0"
 	}

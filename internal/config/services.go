@@ -123,8 +123,8 @@ func (s settings) checkStale(name string, defaults settings, reported map[node]b
 	}
 	reported[at] = true
 	if atStale {
-		at.fail("shorter than the cache_ttl of %s, %s; want at least as long", name, short(ttl.value))
+		at.fail("shorter than the cache_ttl of %s, %s; want at least as long", name, Short(ttl.value))
 	} else {
-		at.fail("longer than the max_stale of %s, %s; want at most as long, or a longer max_stale", name, short(stale.value))
+		at.fail("longer than the max_stale of %s, %s; want at most as long, or a longer max_stale", name, Short(stale.value))
 	}
 }

@@ -126,6 +126,12 @@ func TestEnvironment(t *testing.T) {
 			name: "the SDK's come first", want: "a b ",
 			env: map[string]string{"HUAWEICLOUD_SDK_AK": "a", "HUAWEICLOUD_SDK_SK": "b", "HW_ACCESS_KEY": "x", "HW_SECRET_KEY": "y", "HW_SECURITY_TOKEN": "z"},
 		},
+		{name: "Terraform, temporary", env: map[string]string{"HW_ACCESS_KEY": "a", "HW_SECRET_KEY": "b", "HW_SECURITY_TOKEN": "c"}, want: "a b c"},
+		{name: "OpenStack, temporary", env: map[string]string{"OS_ACCESS_KEY": "a", "OS_SECRET_KEY": "b", "OS_SECURITY_TOKEN": "c"}, want: "a b c"},
+		{
+			name: "Terraform's come before OpenStack's", want: "a b ",
+			env: map[string]string{"HW_ACCESS_KEY": "a", "HW_SECRET_KEY": "b", "OS_ACCESS_KEY": "x", "OS_SECRET_KEY": "y", "OS_SECURITY_TOKEN": "z"},
+		},
 		{name: "no secret key", env: map[string]string{"HW_ACCESS_KEY": "a"}, says: "HW_ACCESS_KEY is set, but HW_SECRET_KEY is not"},
 		{name: "no access key", env: map[string]string{"OS_SECRET_KEY": "hidden"}, says: "OS_SECRET_KEY is set, but OS_ACCESS_KEY is not"},
 		{name: "nothing", says: "set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK"},

@@ -42,6 +42,17 @@ func TestThrottlingPausesEverybody(t *testing.T) {
 	})
 }
 
+func TestNothingToWaitForAtAShutGate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{}
+		p := policy(c)
+		cells := throttled(t, c, p)
+		if s, flight := cells[1].Ask(t.Context(), p); flight != nil {
+			t.Errorf("got %+v and something to wait for, want no fetch in line while the gate is shut", s)
+		}
+	})
+}
+
 func TestThrottlingSendsHomeWhoStandsInLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{latency: time.Second, err: errThrottled}
@@ -104,6 +115,24 @@ func TestSuccessOfAnEarlierFetchKeepsTheGateShut(t *testing.T) {
 		other.Get(t.Context(), p)
 		if until := p.Gate.ShutUntil(); !until.Equal(time.Now().Add(30 * time.Second)) {
 			t.Errorf("shut until %s, want the second pause in a row", until)
+		}
+	})
+}
+
+func TestLongestPauseHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{latency: time.Second, err: errThrottled}
+		short := policy(c)
+		short.Gate = refresh.NewGate(2)
+		long := *short
+		long.Pause = func(int, error) time.Duration { return time.Minute }
+		var first, second refresh.Cell[int]
+		start := time.Now()
+		first.Ask(t.Context(), &long)
+		pass(500 * time.Millisecond)
+		second.Get(t.Context(), short) // ends after the first, with a pause that is over earlier
+		if until, want := short.Gate.ShutUntil(), start.Add(time.Second+time.Minute); !until.Equal(want) {
+			t.Errorf("shut until %s, want %s: the longer pause", until, want)
 		}
 	})
 }
