@@ -187,16 +187,20 @@ func TestCheckConfigOnline(t *testing.T) {
 		}))
 	}
 	golden(t, "check-online-forbidden", check(t, config, true))
+	golden(t, "query-forbidden", p.query(t, config, command.Query{}))
 	for _, heal := range heals {
 		heal()
 	}
-	golden(t, "check-online-keys", check(t, p.config(t, "wrong", ""), true))
+	refused := p.config(t, "wrong", "")
+	golden(t, "check-online-keys", check(t, refused, true))
+	golden(t, "query-keys", p.query(t, refused, command.Query{}))
 	p.cloud.Inject(cloudsim.Fault{
 		Status: http.StatusUnauthorized, Header: http.Header{"Date": {time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)}},
 		Body: []byte(`{"error_msg":"Incorrect IAM authentication information: signature expired","error_code":"APIGW.0301"}`),
 	})
-	clock := regexp.MustCompile(`1h0m\d+s`).ReplaceAllString(check(t, config, true), "1h0m0s")
-	golden(t, "check-online-clock", clock)
+	hour := func(text string) string { return regexp.MustCompile(`1h0m\d+s`).ReplaceAllString(text, "1h0m0s") }
+	golden(t, "check-online-clock", hour(check(t, config, true)))
+	golden(t, "query-clock", hour(p.query(t, config, command.Query{})))
 }
 
 func TestCheckConfigOnlineWrongEndpoint(t *testing.T) {
@@ -206,9 +210,10 @@ func TestCheckConfigOnlineWrongEndpoint(t *testing.T) {
 		t.Fatal(err)
 	}
 	wrong := strings.Replace(string(config), "taurusdb: \""+p.at, "taurusdb: \""+p.at+"/wrong", 1)
-	wrong = strings.Replace(wrong, "dcs: \""+p.at, "dcs: \"http://dcs.invalid", 1)
-	got := check(t, write(t, "config.yml", wrong), true)
-	golden(t, "check-online-endpoint", regexp.MustCompile(`lookup dcs.invalid[^;]*: no such host`).ReplaceAllString(got, "lookup dcs.invalid: no such host"))
+	wrong = strings.Replace(wrong, "dcs: \""+p.at, "dcs: \"http://127.0.0.1:1", 1)
+	file := write(t, "config.yml", wrong)
+	golden(t, "check-online-endpoint", check(t, file, true))
+	golden(t, "query-endpoint", p.query(t, file, command.Query{}))
 }
 
 func TestQueryManyProjects(t *testing.T) {
@@ -224,9 +229,12 @@ func TestCheckConfigOnlineManyProjects(t *testing.T) {
 	for _, service := range []string{"cts", "ces", "taurusdb", "dcs", "dbss"} {
 		p.cloud.Inject(cloudsim.Fault{Service: service, Status: http.StatusForbidden, Body: cloudsim.ErrorBody(service, 403, "no permission")})
 	}
-	got := check(t, p.config(t, cloudsim.DemoSecretKey, ""), true)
+	config := p.config(t, cloudsim.DemoSecretKey, "")
+	ids := regexp.MustCompile(`[0-9a-f]{32}`)
+	golden(t, "query-300", ids.ReplaceAllString(p.query(t, config, command.Query{}), "ID"))
+	got := check(t, config, true)
 	_, problems, _ := strings.Cut(got, "\nforbidden: ")
-	golden(t, "check-online-300", "forbidden: "+regexp.MustCompile(`[0-9a-f]{32}`).ReplaceAllString(problems, "ID"))
+	golden(t, "check-online-300", "forbidden: "+ids.ReplaceAllString(problems, "ID"))
 	if n := strings.Count(got, "forbidden  forbidden  forbidden"); n != 300 {
 		t.Errorf("%d lines of projects, want 300", n)
 	}

@@ -10,7 +10,6 @@ import (
 	"strconv"
 
 	"cloud_quota_exporter/internal/fleet"
-	"cloud_quota_exporter/internal/huaweicloud"
 )
 
 // Query is what query is told by flags.
@@ -44,7 +43,7 @@ func (q Query) Run(ctx context.Context, t Terminal, configFile string) error {
 		err = writeJSON(t.Out, rows, readings)
 	} else {
 		q.writeTable(t, rows)
-		writeFailures(t, readings)
+		writeProblems(Terminal{Out: t.Err, Colour: t.Colour && t.Live}, readings) // what the table lacks
 	}
 	if err != nil {
 		return err
@@ -143,23 +142,5 @@ func number(n *float64) string {
 		return "none"
 	default:
 		return strconv.FormatFloat(*n, 'f', -1, 64)
-	}
-}
-
-// writeFailures tells on stderr what the table lacks.
-func writeFailures(t Terminal, readings []*fleet.Reading) {
-	for _, r := range readings {
-		if err := failure(r); err != nil {
-			_, _ = fmt.Fprintf(t.Err, "%s %s: %s: %v\n", r.Project.Label, r.Service, t.paint(red, huaweicloud.Reason(err)), err)
-		}
-		if n := r.State.Value.Skipped; n.Count > 0 {
-			_, _ = fmt.Fprintf(t.Err, "%s %s: resources left out: %d: %v\n", r.Project.Label, r.Service, n.Count, n)
-		}
-		if err := r.State.Value.Incomplete; err != nil {
-			_, _ = fmt.Fprintf(t.Err, "%s %s: %v\n", r.Project.Label, r.Service, err)
-		}
-		for _, err := range r.Refused {
-			_, _ = fmt.Fprintf(t.Err, "%s %s: %v\n", r.Project.Label, r.Service, err)
-		}
 	}
 }

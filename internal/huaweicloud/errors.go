@@ -79,7 +79,7 @@ type TransportError struct {
 
 // Error says what was tried, what came back and what to do.
 func (e *TransportError) Error() string {
-	remedy := "check the network, and the proxy if HTTPS_PROXY is set"
+	remedy := fmt.Sprintf("check the network, the proxy if HTTPS_PROXY is set, and endpoints.%s if it is", e.Service)
 	switch reason := Reason(e.Err); {
 	case reason == ReasonTimeout:
 		remedy = fmt.Sprintf("check the network, or raise services.%s.timeout", e.Service)
