@@ -33,6 +33,7 @@ func main() {
 	offset := app.Flag("timeout-offset", "Seconds by which a scrape is answered before Prometheus gives up.").Default("0.5").Float64()
 	serving := command.Serving{Web: kingpinflag.AddFlags(app, ":10133")}
 	app.Flag("web.telemetry-path", "Path of the metrics.").Default("/metrics").StringVar(&serving.TelemetryPath)
+	app.Flag("web.enable-lifecycle", "Let POST /-/reload load the configuration anew.").BoolVar(&serving.EnableLifecycle)
 	serve := app.Command("serve", "Serve the quotas of the configured accounts. The default command.").Default()
 	demo := app.Command("demo", "Serve the quotas of a simulated cloud; no account is needed.")
 	check := app.Command("check-config", "Tell what the configuration comes to. Exit code 1 where something is wrong.")
@@ -50,7 +51,7 @@ func main() {
 	var err error
 	switch selected {
 	case serve.FullCommand():
-		err = command.Serve(ctx, logs, serving, *configFile)
+		err = command.Serve(ctx, logs, serving, *configFile, hangups())
 	case demo.FullCommand():
 		err = command.Demo(ctx, logs, serving, os.Stdout)
 	case check.FullCommand():
@@ -62,6 +63,13 @@ func main() {
 		fmt.Fprintln(os.Stderr, "cloud_quota_exporter:", err)
 		os.Exit(exitCode(err))
 	}
+}
+
+// hangups are the signals at which the configuration is loaded anew.
+func hangups() <-chan os.Signal {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	return hangup
 }
 
 func exitCode(err error) int {

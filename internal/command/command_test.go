@@ -30,12 +30,13 @@ type output struct {
 	text     strings.Builder
 	address  chan string
 	stopping chan struct{}
+	changed  chan struct{} // holds an item if something was written since it was last taken
 }
 
 var listeningOn = regexp.MustCompile(`Listening on" address=([\d.:]+)`)
 
 func newOutput() *output {
-	return &output{address: make(chan string, 1), stopping: make(chan struct{}, 1)}
+	return &output{address: make(chan string, 1), stopping: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
 }
 
 func (o *output) Write(b []byte) (int, error) {
@@ -46,6 +47,10 @@ func (o *output) Write(b []byte) (int, error) {
 	}
 	if bytes.Contains(b, []byte(`msg="stopping`)) {
 		o.stopping <- struct{}{}
+	}
+	select {
+	case o.changed <- struct{}{}:
+	default:
 	}
 	return o.text.Write(b)
 }
@@ -108,6 +113,12 @@ func (r *running) get(t *testing.T, path string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return read(t, resp)
+}
+
+// read returns the status and the body of an answer.
+func read(t *testing.T, resp *http.Response) string {
+	t.Helper()
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {

@@ -46,7 +46,11 @@ func Demo(ctx context.Context, logs Logs, s Serving, hints io.Writer) error {
 	if err := os.Setenv("NO_PROXY", "*"); err != nil {
 		return fmt.Errorf("turn off the proxy: %w", err)
 	}
-	return s.run(ctx, logs, c, pipe.Dial, func(a net.Addr) { s.demoHints(hints, a) })
+	e, err := s.newExporter(logs, c, pipe.Dial)
+	if err != nil {
+		return err
+	}
+	return e.serve(ctx, func(a net.Addr) { s.demoHints(hints, a) })
 }
 
 func demoConfiguration(cloud *cloudsim.Cloud, caFile string, ca []byte) (*config.Config, error) {

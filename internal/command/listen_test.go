@@ -26,7 +26,7 @@ func TestServeTellsThatThePortIsTaken(t *testing.T) {
 	err = command.Serve(t.Context(), logs, command.Serving{
 		Web:           &toolkit.FlagConfig{WebListenAddresses: &[]string{taken.Addr().String()}, WebSystemdSocket: &systemd, WebConfigFile: &webConfig},
 		TelemetryPath: "/metrics",
-	}, configuration(t, endpoints, "sk", ""))
+	}, configuration(t, endpoints, "sk", ""), nil)
 	if err == nil || !strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("got %v", err)
 	}

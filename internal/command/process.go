@@ -53,8 +53,12 @@ func (p *processMetrics) requested(service, code string, took time.Duration) {
 	p.duration.WithLabelValues(service).Observe(took.Seconds())
 }
 
-// loaded notes that a configuration came into force.
-func (p *processMetrics) loaded(when time.Time) {
+// loaded notes how an attempt to load a configuration ended.
+func (p *processMetrics) loaded(err error) {
+	if err != nil {
+		p.reloaded.Set(0)
+		return
+	}
 	p.reloaded.Set(1)
-	p.reloadSuccess.Set(float64(when.UnixMilli()) / 1000)
+	p.reloadSuccess.Set(float64(time.Now().UnixMilli()) / 1000)
 }

@@ -3,51 +3,51 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
 	"net"
-	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 	"github.com/prometheus/common/version"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
-	sloggokit "github.com/tjhop/slog-gokit"
 
 	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/web"
 	"cloud_quota_exporter/providers"
 )
 
-const (
-	headerTimeout = 10 * time.Second // for a client to send its request
-	idleTimeout   = 5 * time.Minute  // more than any scrape interval in use, so that Prometheus keeps its connection
-	maxOffset     = time.Hour
-	stopTimeout   = 15 * time.Second // for scrapes under way to finish after a signal
-)
+const maxOffset = time.Hour // of --timeout-offset
 
 // Logs are the program's logger, and the bare one that it is made of: the toolkit brings time and caller of its own.
 type Logs struct{ Program, Bare log.Logger }
 
 // Serving is what serve and demo are told by flags.
 type Serving struct {
-	Web           *toolkit.FlagConfig
-	TelemetryPath string
-	TimeoutOffset time.Duration
+	Web             *toolkit.FlagConfig
+	TelemetryPath   string
+	TimeoutOffset   time.Duration
+	EnableLifecycle bool // POST /-/reload
 }
 
 // Serve runs the exporter with the configuration of a file, or without a file with one account from the environment, until ctx ends.
-// An error means that it could not begin, or could not end in order.
-func Serve(ctx context.Context, logs Logs, s Serving, configFile string) error {
+// hangup has it load the configuration anew. An error means that it could not begin, or could not end in order.
+func Serve(ctx context.Context, logs Logs, s Serving, configFile string, hangup <-chan os.Signal) error {
 	c, err := loadConfig(configFile)
 	if err != nil {
 		return err
 	}
-	return s.run(ctx, logs, c, new(net.Dialer).DialContext, nil)
+	e, err := s.newExporter(logs, c, new(net.Dialer).DialContext)
+	if err != nil {
+		return err
+	}
+	e.load = func() (*config.Config, error) { return loadConfig(configFile) }
+	go e.reloadOn(ctx, hangup)
+	return e.serve(ctx, nil)
 }
 
 func loadConfig(file string) (*config.Config, error) {
@@ -74,52 +74,42 @@ func (s Serving) check() error {
 	return nil
 }
 
-// run serves the configuration; dial leads to the cloud, and listening, if not nil, is told each address on which it listens.
-func (s Serving) run(ctx context.Context, logs Logs, c *config.Config, dial huaweicloud.Dial, listening func(net.Addr)) error {
+// exporter is what serve and demo run.
+type exporter struct {
+	Serving
+
+	logs    Logs
+	fleet   *fleet.Fleet
+	process *processMetrics
+	load    func() (*config.Config, error) // reads the configuration anew; nil: there is none to read
+	loading sync.Mutex
+}
+
+// newExporter makes an exporter of a configuration; dial leads to the cloud.
+func (s Serving) newExporter(logs Logs, c *config.Config, dial huaweicloud.Dial) (*exporter, error) {
 	if err := s.check(); err != nil {
-		return err
+		return nil, err
 	}
-	process := newProcessMetrics()
-	f := newFleet(c, dial, process.requested, readLog{logs.Program}.read)
-	process.loaded(time.Now())
-	handler, err := web.NewHandler(web.Options{
-		Fleet: f, Process: process.registry, TelemetryPath: s.TelemetryPath, TimeoutOffset: s.TimeoutOffset,
-		Version: version.Info(), Logger: logs.Program,
-	})
+	e := &exporter{Serving: s, logs: logs, process: newProcessMetrics()}
+	e.fleet = newFleet(c, dial, e.process.requested, readLog{logs.Program}.read)
+	e.process.loaded(nil)
+	return e, nil
+}
+
+// serve answers requests until ctx ends. listening, if not nil, is told each address on which it listens.
+func (e *exporter) serve(ctx context.Context, listening func(net.Addr)) error {
+	options := web.Options{
+		Fleet: e.fleet, Process: e.process.registry, TelemetryPath: e.TelemetryPath, TimeoutOffset: e.TimeoutOffset,
+		Version: version.Info(), Logger: e.logs.Program,
+	}
+	if e.EnableLifecycle && e.load != nil {
+		options.Reload = e.reload
+	}
+	handler, err := web.NewHandler(options)
 	if err != nil {
 		return err
 	}
-	_ = level.Info(logs.Program).Log("msg", "serving", "version", version.Info(), "accounts", len(c.Accounts),
-		"projects", len(f.Projects()), "services", fmt.Sprint(f.Services()))
-	return s.listen(ctx, logs, handler, listening)
-}
-
-// listen answers requests until ctx ends, and then finishes those under way.
-func (s Serving) listen(ctx context.Context, logs Logs, handler http.Handler, listening func(net.Addr)) error {
-	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
-		BaseContext: func(l net.Listener) context.Context {
-			if listening != nil {
-				listening(l.Addr())
-			}
-			return context.WithoutCancel(ctx) // a signal lets scrapes finish
-		},
-	}
-	ended := make(chan error, 1)
-	go func() {
-		// The bare logger's own level decides what is logged.
-		ended <- toolkit.ListenAndServe(server, s.Web, slog.New(sloggokit.NewGoKitHandler(logs.Bare, slog.LevelDebug)))
-	}()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-	}
-	_ = level.Info(logs.Program).Log("msg", "stopping, scrapes under way are finished")
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-	defer cancel()
-	if err := server.Shutdown(stop); err != nil {
-		return errors.Join(fmt.Errorf("scrapes did not finish within %s: %w", stopTimeout, err), server.Close())
-	}
-	return nil
+	_ = level.Info(e.logs.Program).Log("msg", "serving", "version", version.Info(),
+		"projects", len(e.fleet.Projects()), "services", fmt.Sprint(e.fleet.Services()))
+	return e.listen(ctx, e.logs, handler, listening)
 }

@@ -21,7 +21,7 @@ import (
 func serve(t *testing.T, webConfig, configFile string) *running {
 	t.Helper()
 	return start(t, webConfig, func(ctx context.Context, logs command.Logs, s command.Serving) error {
-		return command.Serve(ctx, logs, s, configFile)
+		return command.Serve(ctx, logs, s, configFile, nil)
 	})
 }
 
@@ -148,7 +148,7 @@ func TestServeFromEnvironment(t *testing.T) {
 	}
 	r := serve(t, "", "")
 	contains(t, r.get(t, "/metrics?collect%5B%5D=exporter"), "cloud_quota_exporter_build_info")
-	contains(t, r.log.String(), "accounts=1 projects=1")
+	contains(t, r.log.String(), "projects=1")
 	if strings.Contains(r.log.String(), secretKey) {
 		t.Error("the key shows")
 	}
@@ -158,14 +158,14 @@ func TestServeWithoutAnything(t *testing.T) {
 	for _, name := range []string{"HW_REGION_NAME", "HUAWEICLOUD_SDK_REGION", "OS_REGION_NAME"} {
 		t.Setenv(name, "")
 	}
-	err := command.Serve(t.Context(), command.Logs{}, command.Serving{}, "")
+	err := command.Serve(t.Context(), command.Logs{}, command.Serving{}, "", nil)
 	if err == nil || !strings.Contains(err.Error(), "HW_REGION_NAME") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestServeMissingFile(t *testing.T) {
-	err := command.Serve(t.Context(), command.Logs{}, command.Serving{}, "missing.yml")
+	err := command.Serve(t.Context(), command.Logs{}, command.Serving{}, "missing.yml", nil)
 	if err == nil || !strings.Contains(err.Error(), "missing.yml") {
 		t.Errorf("got %v", err)
 	}

@@ -6,6 +6,7 @@ package fleet
 import (
 	"cmp"
 	"context"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -51,12 +52,15 @@ type memory struct {
 // New returns an empty fleet.
 func New(o Options) *Fleet { return &Fleet{options: o} }
 
-// Load puts a configuration in force for the next read. Numbers, counters and pauses of the sources that it still has are kept.
+// Load puts a configuration in force for the next read. Numbers, counters and pauses of the sources that it still has are kept; where an
+// account is stated otherwise than before, its failing sources are asked again without a pause.
 func (f *Fleet) Load(c *config.Config) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	stated := map[string]config.Account{}
 	for _, a := range f.loaded {
 		a.http.CloseIdleConnections()
+		stated[a.Name] = a.Account
 	}
 	next := memory{
 		cells:   map[ID]*refresh.Cell[providers.Result]{},
@@ -64,15 +68,30 @@ func (f *Fleet) Load(c *config.Config) {
 		gates:   map[gateID]*refresh.Gate{},
 	}
 	f.loaded, f.sources = nil, nil
-	for _, stated := range c.Accounts {
-		a := newAccount(stated, c, f.options)
+	for _, account := range c.Accounts {
+		a := newAccount(account, c, f.options)
 		f.loaded = append(f.loaded, a)
-		for _, p := range stated.Projects {
-			f.sources = append(f.sources, a.sources(p, f.memory, next)...)
+		changed := !reflect.DeepEqual(stated[account.Name], account)
+		for _, p := range account.Projects {
+			sources := a.sources(p, f.memory, next)
+			f.sources = append(f.sources, sources...)
+			if changed {
+				retry(sources)
+			}
 		}
 	}
 	f.memory = next
 	slices.SortStableFunc(f.sources, func(a, b *source) int { return cmp.Compare(a.project.label, b.project.label) })
+}
+
+// retry ends the pauses of sources that fail.
+func retry(sources []*source) {
+	for _, s := range sources {
+		s.cell.Retry()
+		if s.project.lookup != nil {
+			s.project.lookup.Retry()
+		}
+	}
 }
 
 // Services returns the names of the services that are read, in the order of the list.

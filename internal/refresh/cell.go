@@ -85,6 +85,17 @@ func (c *Cell[T]) Expire(s *State[T]) {
 	c.state = &expired
 }
 
+// Retry ends the pause after a failure: the next question fetches anew. It is for when the cause may have been mended.
+func (c *Cell[T]) Retry() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.known(); s.Err != nil {
+		retried := *s
+		retried.next = time.Time{}
+		c.state = &retried
+	}
+}
+
 func (c *Cell[T]) ask(ctx context.Context, p *Policy[T]) (*State[T], <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

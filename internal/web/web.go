@@ -20,6 +20,7 @@ type Options struct {
 	Fleet         *fleet.Fleet
 	Process       prometheus.Gatherer // the exporter's own metrics
 	TelemetryPath string
+	Reload        func() error  // loads the configuration anew; nil: POST /-/reload is forbidden
 	TimeoutOffset time.Duration // how much earlier than Prometheus gives up a scrape is answered
 	Version       string
 	Logger        log.Logger
@@ -54,7 +55,21 @@ func NewHandler(o Options) (http.Handler, error) {
 	// The handler exists once the configuration is loaded. Whether the cloud answers is another matter: restarting this process would
 	// not mend it.
 	mux.HandleFunc("GET /-/ready", says("cloud_quota_exporter is ready."))
+	mux.HandleFunc("POST /-/reload", o.reload)
 	return mux, nil
+}
+
+// reload loads the configuration anew. A bad one is refused with all its errors, and the one before stays in force.
+func (o Options) reload(w http.ResponseWriter, _ *http.Request) {
+	if o.Reload == nil {
+		http.Error(w, "reloading by HTTP is off; --web.enable-lifecycle turns it on, SIGHUP works in any case", http.StatusForbidden)
+		return
+	}
+	if err := o.Reload(); err != nil {
+		http.Error(w, "the configuration before stays in force:\n"+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	says("the configuration is loaded.")(w, nil)
 }
 
 func says(text string) http.HandlerFunc {
