@@ -41,7 +41,7 @@ func (s *source) endpoint() Endpoint {
 	c := s.account.client(s.Service, s.service.Host(s.Region), s.Region)
 	return Endpoint{
 		Service: s.Service,
-		Project: Project{Label: s.project.label, ID: s.project.known(), Region: s.Region, Account: s.Account},
+		Project: s.describe(),
 		URL:     c.BaseURL + c.QuotaPath,
 	}
 }

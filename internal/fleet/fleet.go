@@ -104,6 +104,19 @@ func (f *Fleet) Projects() []string {
 	return namesOf(f.current(), func(s *source) string { return s.project.label })
 }
 
+// List returns the projects that are read, by label.
+func (f *Fleet) List() []Project {
+	var projects []Project
+	last := ""
+	for _, s := range f.current() {
+		if s.project.label != last {
+			last = s.project.label
+			projects = append(projects, s.describe())
+		}
+	}
+	return projects
+}
+
 // Count returns how many sources keep wants.
 func (f *Fleet) Count(keep func(service, project string) bool) int {
 	n := 0

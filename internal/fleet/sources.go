@@ -109,7 +109,7 @@ func (s *source) newReading(state *refresh.State[providers.Result], tooOld bool)
 	r := &Reading{
 		Account: s.Account,
 		Service: s.Service,
-		Project: Project{Label: s.project.label, ID: s.project.known(), Region: s.Region, Account: s.Account},
+		Project: s.describe(),
 		State:   state,
 		TooOld:  tooOld,
 	}
@@ -117,6 +117,11 @@ func (s *source) newReading(state *refresh.State[providers.Result], tooOld bool)
 		r.Quotas, r.Refused = s.account.rules.apply(s.Service, s.project.label, state.Value.Quotas)
 	}
 	return r
+}
+
+// describe tells the project, with its id as far as that is known.
+func (s *source) describe() Project {
+	return Project{Label: s.project.label, ID: s.project.known(), Region: s.Region, Account: s.Account}
 }
 
 // tooOld tells whether the numbers are dropped rather than shown as if they still held. Those that were read since they were asked for

@@ -29,37 +29,40 @@ const (
 	longestTimeout = time.Hour
 )
 
-// metricsHandler serves the metrics, those of all sources and of the process unless collect[] and project[] ask for less.
-type metricsHandler struct{ Options }
-
-func (h metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	selected, err := h.selection(r)
+// metrics serves the metrics, those of all sources and of the process unless collect[] and project[] ask for less.
+func (o Options) metrics(w http.ResponseWriter, r *http.Request) {
+	selected, err := o.selection(r)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), h.timeout(r))
+	o.scrape(w, r, selected)
+}
+
+// scrape reads what is selected, and answers in time with what is known then.
+func (o Options) scrape(w http.ResponseWriter, r *http.Request, selected selection) {
+	ctx, cancel := context.WithTimeout(r.Context(), o.timeout(r))
 	defer cancel()
 	scrape := prometheus.NewRegistry()
-	scrape.MustRegister(collector.New(func() []*fleet.Reading { return h.Fleet.Read(ctx, selected.Wants) }))
+	scrape.MustRegister(collector.New(func() []*fleet.Reading { return o.Fleet.Read(ctx, selected.Wants) }))
 	gatherers := prometheus.Gatherers{scrape}
 	if selected.exporter { // after the scrape, so that the requests it made are counted
-		gatherers = append(gatherers, h.Process)
+		gatherers = append(gatherers, o.Process)
 	}
 	promhttp.HandlerFor(gatherers, promhttp.HandlerOpts{
-		ErrorLog:          stdlog.New(log.NewStdlibAdapter(level.Error(h.Logger)), "", 0),
+		ErrorLog:          stdlog.New(log.NewStdlibAdapter(level.Error(o.Logger)), "", 0),
 		ErrorHandling:     promhttp.ContinueOnError, // one bad metric must not empty the page
 		EnableOpenMetrics: true,
 	}).ServeHTTP(w, r)
 }
 
 // timeout is how long the scrape may take: what Prometheus waits, less the offset in which the answer is written and travels.
-func (h metricsHandler) timeout(r *http.Request) time.Duration {
+func (o Options) timeout(r *http.Request) time.Duration {
 	timeout := defaultTimeout
 	if seconds, err := strconv.ParseFloat(r.Header.Get(timeoutHeader), 64); err == nil && seconds > 0 {
 		timeout = time.Duration(min(seconds, longestTimeout.Seconds()) * float64(time.Second))
 	}
-	return max(timeout-h.TimeoutOffset, timeout/2) // an offset beyond the timeout would leave no time at all
+	return max(timeout-o.TimeoutOffset, timeout/2) // an offset beyond the timeout would leave no time at all
 }
 
 // selection is what a request wants to see.
@@ -69,23 +72,29 @@ type selection struct {
 	exporter bool // the process's own metrics
 }
 
-func (h metricsHandler) selection(r *http.Request) (selection, error) {
-	query, err := url.ParseQuery(r.URL.RawQuery)
+func (o Options) selection(r *http.Request) (selection, error) {
+	query, err := parseQuery(r, "collect[]", "project[]")
 	if err != nil {
-		return selection{}, fmt.Errorf("the query can't be read: %w", err)
-	}
-	if err := fleet.CheckNames("parameter", slices.Sorted(maps.Keys(query)), []string{"collect[]", "project[]"}); err != nil {
 		return selection{}, err
 	}
 	collect, projects := query["collect[]"], query["project[]"]
-	if err := fleet.CheckNames("collect[]", collect, append(h.Fleet.Services(), exporterMetrics)); err != nil {
+	if err := fleet.CheckNames("collect[]", collect, append(o.Fleet.Services(), exporterMetrics)); err != nil {
 		return selection{}, err
 	}
-	if err := fleet.CheckNames("project[]", projects, h.Fleet.Projects()); err != nil {
+	if err := fleet.CheckNames("project[]", projects, o.Fleet.Projects()); err != nil {
 		return selection{}, err
 	}
 	return selection{
 		Filter:   fleet.Filter{Services: collect, Projects: projects}, // "exporter" among them is no service, and wants none
 		exporter: len(collect) == 0 || slices.Contains(collect, exporterMetrics),
 	}, nil
+}
+
+// parseQuery returns the parameters of a request, and refuses what it can't read or doesn't know.
+func parseQuery(r *http.Request, known ...string) (url.Values, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, fmt.Errorf("the query can't be read: %w", err)
+	}
+	return query, fleet.CheckNames("parameter", slices.Sorted(maps.Keys(query)), known)
 }

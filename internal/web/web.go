@@ -31,8 +31,9 @@ var telemetryPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
 
 // NewHandler returns the handler of all pages. The error is that of a path that can't be.
 func NewHandler(o Options) (http.Handler, error) {
-	if !telemetryPath.MatchString(o.TelemetryPath) || strings.HasPrefix(o.TelemetryPath, "/-/") {
-		return nil, fmt.Errorf("--web.telemetry-path=%q can't be served; want a path such as /metrics, not below /-/", o.TelemetryPath)
+	if !telemetryPath.MatchString(o.TelemetryPath) || strings.HasPrefix(o.TelemetryPath, "/-/") ||
+		o.TelemetryPath == probePath || o.TelemetryPath == "/sd" {
+		return nil, fmt.Errorf("--web.telemetry-path=%q can't be served; want a path of its own such as /metrics, not below /-/", o.TelemetryPath)
 	}
 	landing, err := toolkit.NewLandingPage(toolkit.LandingConfig{
 		Name:        "cloud_quota_exporter",
@@ -41,6 +42,7 @@ func NewHandler(o Options) (http.Handler, error) {
 		Profiling:   "false",
 		Links: []toolkit.LandingLinks{
 			{Address: o.TelemetryPath, Text: "Metrics"},
+			{Address: "/sd", Text: "Service discovery", Description: "the projects, for http_sd_configs"},
 			{Address: "/-/healthy", Text: "Healthy", Description: "the process answers"},
 			{Address: "/-/ready", Text: "Ready", Description: "the configuration is loaded"},
 		},
@@ -50,7 +52,9 @@ func NewHandler(o Options) (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", landing)
-	mux.Handle("GET "+o.TelemetryPath, metricsHandler{o})
+	mux.HandleFunc("GET "+o.TelemetryPath, o.metrics)
+	mux.HandleFunc("GET "+probePath, o.probe)
+	mux.HandleFunc("GET /sd", o.discovery)
 	mux.HandleFunc("GET /-/healthy", says("cloud_quota_exporter is healthy."))
 	// The handler exists once the configuration is loaded. Whether the cloud answers is another matter: restarting this process would
 	// not mend it.

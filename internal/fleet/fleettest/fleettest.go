@@ -26,7 +26,8 @@ const DocumentsConfig = `accounts:
   - name: main
     credentials: {static: {access_key: AK, secret_key: SK}}
     ca_file: CA
-    projects: [{id: ` + ProjectID + `, region: ap-southeast-3, name: prod}]
+    projects:
+      - {id: ` + ProjectID + `, region: ap-southeast-3, name: prod}
 `
 
 // Documents returns a cloud with one project, of which each service answers as its document shows. It has two audit instances.

@@ -1,0 +1,58 @@
+package web
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/go-kit/log/level"
+
+	"cloud_quota_exporter/internal/fleet"
+)
+
+const probePath = "/probe"
+
+// probe serves the quota metrics of the project that the parameter target names, for a scrape of its own.
+func (o Options) probe(w http.ResponseWriter, r *http.Request) {
+	query, err := parseQuery(r, "target")
+	targets := query["target"]
+	if err == nil && len(targets) != 1 {
+		targets = []string{""} // which is no project, and told so
+	}
+	if err == nil {
+		err = fleet.CheckNames("target", targets, o.Fleet.Projects())
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	o.scrape(w, r, selection{Filter: fleet.Filter{Projects: targets}})
+}
+
+// targetGroup is an entry of Prometheus's HTTP service discovery.
+type targetGroup struct {
+	Targets []string          `json:"targets"`
+	Labels  map[string]string `json:"labels"`
+}
+
+// discovery tells Prometheus to scrape each project by a probe of its own, at the address by which it asks.
+func (o Options) discovery(w http.ResponseWriter, r *http.Request) {
+	groups := []targetGroup{}
+	for _, p := range o.Fleet.List() {
+		groups = append(groups, targetGroup{
+			Targets: []string{r.Host},
+			Labels: map[string]string{
+				"__metrics_path__":              probePath,
+				"__param_target":                p.Label,
+				"instance":                      p.Label,
+				"__meta_cloud_quota_project":    p.Label,
+				"__meta_cloud_quota_project_id": p.ID,
+				"__meta_cloud_quota_region":     p.Region,
+				"__meta_cloud_quota_account":    p.Account,
+			},
+		})
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(groups); err != nil { // who asked has gone
+		_ = level.Debug(o.Logger).Log("msg", "service discovery was not answered", "err", err)
+	}
+}

@@ -1,0 +1,71 @@
+package web_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/fleet/fleettest"
+)
+
+// twoProjects is a site with the projects prod and dev.
+func twoProjects(t *testing.T) *site {
+	t.Helper()
+	cloud := cloudsim.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
+		{ID: fleettest.ProjectID, Name: "ap-southeast-3"}, {ID: "5bd2d60ff638ccd9a8a28114eab086e7", Name: "ap-southeast-1"},
+	}})
+	return newSite(t, cloud, fleettest.DocumentsConfig+"      - {region: ap-southeast-1, name: dev & test}\n")
+}
+
+func TestProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
+		page := s.get(t, "/probe?target=prod")
+		if got := series(page, "cloud_quota_used"); page.Code != http.StatusOK || strings.Count(got, "\n") != 6 {
+			t.Errorf("%d\n%s", page.Code, got)
+		}
+		if got := names(page); strings.Contains(got, "cloud_quota_exporter_") || !strings.Contains(got, "cloud_quota_project_info") {
+			t.Errorf("metrics %s, want the project's alone", got)
+		}
+		for query, want := range map[string]string{
+			"":                         `target="" is not known; known are: prod`,
+			"?target=":                 `target="" is not known; known are: prod`,
+			"?target=x":                `target="x" is not known; known are: prod`,
+			"?target=prod&target=prod": `target="" is not known; known are: prod`,
+			"?project[]=prod":          `parameter="project[]" is not known; known are: target`,
+		} {
+			page := s.get(t, "/probe"+query)
+			if got := strings.TrimSpace(page.Body.String()); page.Code != http.StatusBadRequest || got != want {
+				t.Errorf("%s: %d %s, want 400 %s", query, page.Code, got, want)
+			}
+		}
+	})
+}
+
+func TestServiceDiscovery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := twoProjects(t)
+		s.get(t, "/probe?target=dev+%26+test") // IAM tells the id
+		page := s.get(t, "/sd", "Host", "ignored.example.com")
+		var groups []struct {
+			Targets []string
+			Labels  map[string]string
+		}
+		if err := json.Unmarshal(page.Body.Bytes(), &groups); err != nil || page.Header().Get("Content-Type") != "application/json" {
+			t.Fatalf("%v: %s", err, page.Body)
+		}
+		var got []string
+		for _, g := range groups {
+			got = append(got, fmt.Sprint(g.Targets, g.Labels))
+		}
+		want := `[example.com] map[__meta_cloud_quota_account:main __meta_cloud_quota_project:dev & test __meta_cloud_quota_project_id:5bd2d60ff638ccd9a8a28114eab086e7 __meta_cloud_quota_region:ap-southeast-1 __metrics_path__:/probe __param_target:dev & test instance:dev & test]
+[example.com] map[__meta_cloud_quota_account:main __meta_cloud_quota_project:prod __meta_cloud_quota_project_id:0250cb8a80c24c0b9f20f557cb159aad __meta_cloud_quota_region:ap-southeast-3 __metrics_path__:/probe __param_target:prod instance:prod]`
+		if strings.Join(got, "\n") != want {
+			t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
+		}
+	})
+}
