@@ -1,6 +1,8 @@
 package providers
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,13 +18,6 @@ const (
 	maxTypeLength = 256 // bytes
 	maxUnitLength = 32  // characters, by CES's document
 )
-
-// nested is the usual shape of an answer; CTS alone has the list at the top level.
-type nested struct {
-	Quotas struct {
-		Resources []resource `json:"resources"`
-	} `json:"quotas"`
-}
 
 // resource is the shape that four of the services share.
 type resource struct {
@@ -49,8 +44,32 @@ func (u *unit) UnmarshalJSON(raw []byte) error {
 
 // dialect is what differs between the services that share the shape.
 type dialect struct {
+	path     string              // of the API, with its query
+	topLevel bool                // whether the list of resources stands at the top level of the answer, not in "quotas"
 	typeName func(string) string // from the API's type to resource_type; nil: the same
 	noLimit  float64             // the quota by which the document says that there is no limit; 0: it has none
+}
+
+// ask is the Quotas of a service.
+func (d dialect) ask(ctx context.Context, c *huaweicloud.Client, _ Options) (Result, error) {
+	answer, err := c.Get(ctx, cmp.Or(c.QuotaPath, d.path))
+	if err != nil {
+		return Result{}, err
+	}
+	type list struct {
+		Resources []resource `json:"resources"`
+	}
+	var body struct {
+		list
+		Quotas list `json:"quotas"`
+	}
+	if err := decode(answer, &body); err != nil {
+		return Result{}, err
+	}
+	if d.topLevel {
+		return d.read(answer, body.Resources)
+	}
+	return d.read(answer, body.Quotas.Resources)
 }
 
 // decode fills v with an answer. Parts of another shape than v's stay empty, and take nothing else along.

@@ -1,17 +1,20 @@
 package providers
 
-import (
-	"cmp"
-	"context"
-	"strings"
-
-	"cloud_quota_exporter/internal/huaweicloud"
-)
+import "strings"
 
 // taurusDB is TaurusDB: GET /v3/{project_id}/project-quotas, "Querying the Instance Quotas of a Tenant". Resource type instance. A
 // quota of -1 means no limit. The document's own example writes "instance," and "4,".
 func taurusDB() Service {
-	return Service{Name: "taurusdb", Action: "gaussdbformysql:quota:list", Host: taurusDBHost, Quotas: taurusDBQuotas}
+	return Service{
+		Name:   "taurusdb",
+		Action: "gaussdbformysql:quota:list",
+		Host:   taurusDBHost,
+		Quotas: dialect{
+			path:     "/v3/{project_id}/project-quotas?type=instance",
+			typeName: func(name string) string { return strings.TrimRight(name, ", ") },
+			noLimit:  -1,
+		}.ask,
+	}
 }
 
 // taurusDBHost follows the endpoints of Huawei's own SDK and, for eu-de, those of Open Telekom Cloud; the other services are called the same everywhere.
@@ -24,17 +27,4 @@ func taurusDBHost(region string) string {
 	default:
 		return "gaussdb"
 	}
-}
-
-func taurusDBQuotas(ctx context.Context, c *huaweicloud.Client, _ Options) (Result, error) {
-	answer, err := c.Get(ctx, cmp.Or(c.QuotaPath, "/v3/{project_id}/project-quotas?type=instance"))
-	if err != nil {
-		return Result{}, err
-	}
-	var body nested
-	if err := decode(answer, &body); err != nil {
-		return Result{}, err
-	}
-	withoutComma := func(name string) string { return strings.TrimRight(name, ", ") }
-	return dialect{typeName: withoutComma, noLimit: -1}.read(answer, body.Quotas.Resources)
 }
