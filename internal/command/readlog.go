@@ -27,8 +27,11 @@ func (l readLog) read(r fleet.Read) {
 	if state.Err != nil {
 		return
 	}
-	if was, is := before.State.Value.Skipped, state.Value.Skipped; is.String() != was.String() {
+	switch was, is := before.State.Value.Skipped, state.Value.Skipped; {
+	case is.Count > 0 && is.String() != was.String():
 		_ = level.Warn(logger).Log("msg", "resources are left out", "count", is.Count, "err", is)
+	case is.Count == 0 && was.Count > 0:
+		_ = level.Info(logger).Log("msg", "no resources are left out any more")
 	}
 	if was, is := fmt.Sprint(before.Refused), fmt.Sprint(after.Refused); len(after.Refused) > 0 && was != is {
 		_ = level.Warn(logger).Log("msg", "stated limits are not used", "err", is)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -15,6 +17,16 @@ import (
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/providers"
 )
+
+// parse reads a configuration that says itself how its cloud is reached.
+func parse(t *testing.T, yaml string) *config.Config {
+	t.Helper()
+	c, err := config.Parse("test.yml", []byte(yaml), config.Known{"cts": {}, "ces": {}, "taurusdb": {}, "dcs": {}, "dbss": {}}, os.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
 
 // TestHosts asks where requests go: the dialer takes note, and leads nowhere.
 func TestHosts(t *testing.T) {
@@ -61,17 +73,40 @@ func TestHosts(t *testing.T) {
 					return nil, errors.New("nowhere")
 				},
 			})
-			known := config.Known{"cts": {}, "ces": {}, "taurusdb": {}, "dcs": {}, "dbss": {}}
-			c, err := config.Parse("test.yml", []byte("accounts:\n  - "+keys+"\n    "+tc.account), known, os.Getenv)
-			if err != nil {
-				t.Fatal(err)
-			}
-			f.Load(c)
+			f.Load(parse(t, "accounts:\n  - "+keys+"\n    "+tc.account))
 			f.Read(t.Context(), func(string, string) bool { return true })
 			slices.Sort(dialled)
 			if got := strings.Join(dialled, " "); got != tc.want {
 				t.Errorf("got  %s\nwant %s", got, tc.want)
 			}
 		})
+	}
+}
+
+// TestPaths asks what is asked for there: an endpoint may be a host, a gateway's path in front of the documented one, or a whole URL.
+func TestPaths(t *testing.T) {
+	var mu sync.Mutex
+	var asked []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked = append(asked, r.URL.String()+" by "+r.UserAgent())
+		http.NotFound(w, r)
+	}))
+	defer server.Close()
+	f := fleet.New(fleet.Options{
+		Services: providers.All(), UserAgent: "test", Getenv: os.Getenv, Dial: new(net.Dialer).DialContext,
+		Requests: func(string, string, time.Duration) {}, Reads: func(fleet.Read) {},
+	})
+	f.Load(parse(t, `accounts:
+  - credentials: {static: {access_key: AK, secret_key: SK}}
+    endpoints: {cts: "`+server.URL+`/", ces: "`+server.URL+`/gateway", dcs: "`+server.URL+`/own/{project_id}?x=y"}
+    projects: [{id: p, region: eu-de, name: prod}]
+services: {taurusdb: {enabled: false}, dbss: {enabled: false}}
+`))
+	f.Read(t.Context(), func(string, string) bool { return true })
+	slices.Sort(asked)
+	if got := strings.Join(asked, ", "); got != "/gateway/V1.0/p/quotas by test, /own/p?x=y by test, /v3/p/quotas by test" {
+		t.Errorf("asked for %s", got)
 	}
 }

@@ -131,7 +131,7 @@ func TestThousandSourcesWithEightSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudsim.Scale(1000)
 		cloud.Inject(cloudsim.Fault{Latency: 100 * time.Millisecond})
-		w := fleettest.New(t, cloud, scaleConfig(cloud, "services: {ces: {enabled: false}, taurusdb: {enabled: false}, dcs: {enabled: false}, dbss: {enabled: false}}"))
+		w := fleettest.New(t, cloud, scaleConfig(cloud, ctsAlone("")))
 		start := time.Now()
 		readings := w.Scrape(t, time.Minute)
 		if got := outcomes(readings); len(readings) != 1000 || strings.Count(got, ": ok") != 1000 {
@@ -205,6 +205,26 @@ func TestReadsAreTold(t *testing.T) {
 		first, second := w.Reads()[0], w.Reads()[1]
 		if first.Before.State.Fetches != 0 || first.After.Reason() != "server_error" || second.Before.Reason() != "server_error" || second.After.Reason() != "" {
 			t.Errorf("told of %+v and %+v", first, second)
+		}
+	})
+}
+
+func TestDerivedNumbersLeaveTheAnswerAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
+		r := find(t, w.Scrape(t, time.Minute), "cts", "prod")
+		if shown, kept := r.Quotas[0].Remaining, r.State.Value.Quotas[0].Remaining; shown == nil || kept != nil {
+			t.Errorf("remaining: shows %s, and keeps %s; want what CTS has not told in what is shown alone", number(shown), number(kept))
+		}
+	})
+}
+
+func TestRefusalNamesTheActionOfTheService(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
+		w.Cloud.Inject(cloudsim.Fault{Service: "ces", Status: http.StatusForbidden})
+		if err := find(t, w.Scrape(t, time.Minute), "ces", "prod").State.Err; err == nil || !strings.Contains(err.Error(), "grant the IAM action ces:quotas:get") {
+			t.Errorf("got %v", err)
 		}
 	})
 }

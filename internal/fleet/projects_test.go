@@ -90,16 +90,30 @@ func TestIAMFailsAndHeals(t *testing.T) {
 }
 
 func TestKnownIDServesWhileIAMFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, fleettest.Documents(), lookedUp)
-		w.Scrape(t, time.Minute)
-		w.Cloud.Inject(cloudsim.Fault{Service: "iam", Hang: true})
-		pass(25 * time.Hour)
-		w.Scrape(t, time.Minute)
-		if got := outcomes(w.Scrape(t, time.Minute)); strings.Contains(got, "?") || strings.Count(got, "timeout") != 0 {
-			t.Errorf("outcomes\n%s", got)
-		}
-	})
+	for name, fault := range map[string]cloudsim.Fault{
+		"hangs":       {Service: "iam", Hang: true},
+		"answers 500": {Service: "iam", Status: http.StatusInternalServerError},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := fleettest.New(t, fleettest.Documents(), lookedUp+"services: {defaults: {cache_ttl: 0}}")
+				w.Scrape(t, time.Minute)
+				w.Cloud.Inject(fault)
+				pass(25 * time.Hour)
+				for i, wait := range []time.Duration{0, 10 * time.Second, 20 * time.Second} { // 10 s: within the pause after the failure
+					pass(wait)
+					start := time.Now()
+					if got := outcomes(w.Scrape(t, time.Minute)); got != all("ap-southeast-3", "ok") || time.Since(start) != 0 {
+						t.Errorf("scrape %d took %s, want it not to wait for IAM; outcomes\n%s", i+1, time.Since(start), got)
+					}
+				}
+				synctest.Wait()
+				if n := w.Cloud.Requests()["GET /v3/projects"]; n != 3 {
+					t.Errorf("%d look-ups, want the first, one after a day, and one after the pause", n)
+				}
+			})
+		})
+	}
 }
 
 func TestHangingIAMIsATimeout(t *testing.T) {
@@ -116,36 +130,31 @@ func TestHangingIAMIsATimeout(t *testing.T) {
 	})
 }
 
-// TestThrottledIAM: the look-up of one region is throttled, which pauses IAM for the account, but no service of projects with an id.
-func TestThrottledIAM(t *testing.T) {
+// TestIAMHasATimeoutOfItsOwn: a service that may take long does not make IAM wait as long.
+func TestIAMHasATimeoutOfItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := cloudsim.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
-			{ID: prodID, Name: "ap-southeast-3"}, {ID: devID, Name: "ap-southeast-1"}, {ID: "0ther", Name: "cn-north-4"},
-		}})
-		w := fleettest.New(t, cloud, `accounts:
-  - credentials: {static: {access_key: AK, secret_key: SK}}
-    ca_file: CA
-    projects:
-      - {id: `+prodID+`, region: ap-southeast-3, name: prod}
-      - {region: ap-southeast-1}
-      - {region: cn-north-4}
-`)
-		heal := cloud.Inject(cloudsim.Fault{Service: "iam", Status: http.StatusTooManyRequests})
-		w.Read(t.Context(), func(_, project string) bool { return project == "ap-southeast-1" })
+		w := fleettest.New(t, fleettest.Documents(), lookedUp+"services: {defaults: {timeout: 1m}}")
+		w.Cloud.Inject(cloudsim.Fault{Service: "iam", Hang: true})
+		start := time.Now()
 		readings := w.Scrape(t, time.Minute)
-		want := strings.Join([]string{all("ap-southeast-1", "throttled"), all("cn-north-4", "throttled"), all("prod", "ok")}, "\n")
-		if got := outcomes(readings); got != want {
-			t.Errorf("outcomes\n%s\nwant\n%s", got, want)
+		if got, took := outcomes(readings), time.Since(start); got != all("ap-southeast-3", "timeout") || took != 8*time.Second {
+			t.Errorf("after %s, want 8s; outcomes\n%s", took, got)
 		}
-		if n := cloud.Requests()["GET /v3/projects"]; n != 1 {
-			t.Errorf("%d look-ups, want 1", n)
-		}
-		heal()
-		pass(16 * time.Second)
+	})
+}
+
+func TestFoundIDShowsBesideAnOldFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := fleettest.New(t, fleettest.Documents(), lookedUp)
+		heal := w.Cloud.Inject(cloudsim.Fault{Service: "iam", Status: http.StatusForbidden})
 		w.Scrape(t, time.Minute)
+		heal()
+		w.Cloud.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
+		pass(16 * time.Second)
+		w.Scrape(t, time.Minute) // the look-up succeeds, and dcs does not answer yet
 		synctest.Wait()
-		if got := outcomes(w.Scrape(t, time.Minute)); strings.Count(got, ": ok") != 15 {
-			t.Errorf("after it healed\n%s", got)
+		if r := find(t, w.Scrape(t, time.Minute), "dcs", "ap-southeast-3"); r.Reason() != "forbidden" || r.Project.ID != prodID {
+			t.Errorf("got reason %q and %+v, want the known failure and the id that is known now", r.Reason(), r.Project)
 		}
 	})
 }

@@ -48,6 +48,11 @@ func all(project, outcome string) string {
 	return fmt.Sprintf("cts/%[1]s: %[2]s\nces/%[1]s: %[2]s\ntaurusdb/%[1]s: %[2]s\ndcs/%[1]s: %[2]s\ndbss/%[1]s: %[2]s", project, outcome)
 }
 
+// ctsAlone serves CTS with the settings, and no other service.
+func ctsAlone(settings string) string {
+	return "services: {cts: {" + settings + "}, ces: {enabled: false}, taurusdb: {enabled: false}, dcs: {enabled: false}, dbss: {enabled: false}}"
+}
+
 func number(n *float64) string {
 	if n == nil {
 		return "-"

@@ -12,90 +12,6 @@ import (
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
-func TestUnchangedReadingKeepsItsPointer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		first, second := w.Scrape(t, time.Minute), w.Scrape(t, time.Minute)
-		for i := range first {
-			if first[i] != second[i] {
-				t.Errorf("%s: another pointer, though nothing changed", first[i].Service)
-			}
-		}
-		pass(15 * time.Minute)
-		third := w.Scrape(t, time.Minute)
-		for i := range first {
-			if first[i] == third[i] {
-				t.Errorf("%s: the same pointer after another fetch", first[i].Service)
-			}
-		}
-	})
-}
-
-func TestNumbersServeForTheirTTLLessALittle(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		cloud := cloudsim.Scale(20)
-		w := fleettest.New(t, cloud, scaleConfig(cloud, "services: {ces: {enabled: false}, taurusdb: {enabled: false}, dcs: {enabled: false}, dbss: {enabled: false}}"))
-		w.Scrape(t, time.Minute)
-		pass(5*time.Minute*9/10 - time.Second)
-		requests := func() int { return cloud.Requests()["GET /v3/{project_id}/quotas"] }
-		w.Scrape(t, time.Minute)
-		if n := requests(); n != 20 {
-			t.Errorf("%d requests before nine tenths of the TTL, want 20", n)
-		}
-		pass(15 * time.Second)
-		w.Scrape(t, time.Minute)
-		if n := requests(); n == 20 || n == 40 {
-			t.Errorf("%d requests half-way through the last tenth, want some sources to be asked again and others not yet", n)
-		}
-		pass(16 * time.Second)
-		w.Scrape(t, time.Minute)
-		if n := requests(); n != 40 {
-			t.Errorf("%d requests after the TTL, want 40", n)
-		}
-	})
-}
-
-func TestTTLOfZeroAsksOnEveryScrape(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {dcs: {cache_ttl: 0}}")
-		for range 3 {
-			w.Scrape(t, time.Minute)
-		}
-		if got := fmt.Sprint(w.Cloud.ProjectRequests(prodID)); got != "map[ces:1 cts:1 dbss:2 dcs:3 taurusdb:1]" {
-			t.Errorf("requests %s", got)
-		}
-	})
-}
-
-func TestNumbersAreDroppedWhenTooOld(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {dcs: {max_stale: 1h}}")
-		w.Scrape(t, time.Minute)
-		w.Cloud.Inject(cloudsim.Fault{Service: "dcs", Status: http.StatusInternalServerError})
-		pass(time.Hour)
-		if r := find(t, w.Scrape(t, time.Minute), "dcs", "prod"); len(r.Quotas) != 2 || r.TooOld || r.Reason() != "server_error" {
-			t.Errorf("after one hour: %+v, want the last good numbers", r)
-		}
-		pass(1)
-		r := find(t, w.Scrape(t, time.Minute), "dcs", "prod")
-		if len(r.Quotas) != 0 || !r.TooOld || r.State.ReadAt.IsZero() {
-			t.Errorf("after more than one hour: %+v, want no numbers, but the time of the last ones", r)
-		}
-	})
-}
-
-func TestNumbersOfThisScrapeAreNeverTooOld(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {defaults: {cache_ttl: 0, max_stale: 2s}}")
-		w.Cloud.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
-		for _, r := range w.Scrape(t, 5*time.Second) {
-			if r.Service != "dcs" && (r.TooOld || len(r.Quotas) == 0) {
-				t.Errorf("%s: %+v, want the numbers that were just read", r.Service, r)
-			}
-		}
-	})
-}
-
 // throttledCloud has an account with two projects and another with one; CES answers 429 with what is given.
 func throttledCloud(t *testing.T, header http.Header, message string) (w *fleettest.World, heal func()) {
 	t.Helper()
@@ -162,14 +78,14 @@ func TestThrottlingPausesTheServiceForTheAccount(t *testing.T) {
 
 func TestPausesGrowUpToTheTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {dcs: {cache_ttl: 1m}, ces: {cache_ttl: 0}}")
+		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {dcs: {cache_ttl: 50s}, ces: {cache_ttl: 0}}")
 		w.Cloud.Inject(cloudsim.Fault{Status: http.StatusInternalServerError})
 		for range 61 * 5 { // five minutes, a scrape each second
 			w.Scrape(t, time.Minute)
 			pass(time.Second)
 		}
-		// dcs: at 0, 15, 45, 105, 165, 225 and 285 s; ces: every 15 s; the others: at 0, 15, 45, 105 and 225 s.
-		if got := fmt.Sprint(w.Cloud.ProjectRequests(prodID)); got != "map[ces:21 cts:5 dbss:5 dcs:7 taurusdb:5]" {
+		// dcs: at 0, 15, 45, 95, 145, 195, 245 and 295 s; ces: every 15 s; the others: at 0, 15, 45, 105 and 225 s.
+		if got := fmt.Sprint(w.Cloud.ProjectRequests(prodID)); got != "map[ces:21 cts:5 dbss:5 dcs:8 taurusdb:5]" {
 			t.Errorf("requests %s", got)
 		}
 	})
@@ -201,6 +117,26 @@ func TestReloadKeepsPauses(t *testing.T) {
 		w.Scrape(t, time.Minute)
 		if n := w.Cloud.ProjectRequests(prodID)["ces"]; n != 1 {
 			t.Errorf("%d requests, want the pause to outlive the reload", n)
+		}
+	})
+}
+
+func TestReloadWithOtherSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := cloudsim.Scale(100)
+		cloud.Inject(cloudsim.Fault{Latency: 100 * time.Millisecond})
+		slots := func(n int) string {
+			return scaleConfig(cloud, ctsAlone(fmt.Sprintf("cache_ttl: 0, max_in_flight: %d", n)))
+		}
+		w := fleettest.New(t, cloud, slots(2))
+		w.Scrape(t, time.Minute)
+		if most := cloud.MaxInFlight(); most != 2 {
+			t.Errorf("%d requests at a time, want 2", most)
+		}
+		w.Configure(t, slots(16))
+		w.Scrape(t, time.Minute)
+		if most := cloud.MaxInFlight(); most != 16 {
+			t.Errorf("%d requests at a time after the reload, want 16", most)
 		}
 	})
 }

@@ -79,161 +79,33 @@ func TestGet(t *testing.T) {
 	}
 }
 
-func TestErrorShapes(t *testing.T) {
-	for _, tc := range []struct {
-		name    string
-		status  int
-		header  map[string]string
-		body    string
-		code    string
-		message string
-		id      string
-		reason  string
-		says    string // in the error's text
-	}{
-		{
-			name: "gateway", status: 401, body: `{"error_msg":"Incorrect IAM authentication information: ak AKIDEXAMPLE not exist","error_code":"APIGW.0301","request_id":"9ac2"}`,
-			code: "APIGW.0301", message: "Incorrect IAM authentication information: ak <hidden> not exist", id: "9ac2", reason: "unauthorized", says: "check that the keys are right",
-		},
-		{
-			name: "CTS and TaurusDB", status: 403, header: map[string]string{"X-Request-Id": "5bd1"}, body: `{"error_code":"CTS.0003","error_msg":"The user has no permission."}`,
-			code: "CTS.0003", message: "The user has no permission.", id: "5bd1", reason: "forbidden", says: "grant the IAM action cts:quota:get",
-		},
-		{
-			name: "DCS", status: 500, body: `{"error_code":"DCS.5000","error_msg":"Internal service error.","error_ext_msg":null}`,
-			code: "DCS.5000", message: "Internal service error.", reason: "server_error", says: "asked again",
-		},
-		{
-			name: "CES", status: 403, body: `{"http_code":"403","message":{"details":"Policy doesn't allow [ces:alarms:get] to be performed","code":"403"}}`,
-			code: "403", message: "Policy doesn't allow [ces:alarms:get] to be performed", reason: "forbidden", says: "grant",
-		},
-		{
-			name: "CES of partner clouds", status: 400, body: `{"code":400,"element":"project_id","message":"bad project","details":{"details":"Invalid project.","code":"ces.0014"}}`,
-			code: "ces.0014", message: "bad project", reason: "client_error", says: "check the region",
-		},
-		{
-			name: "DBSS", status: 403, body: `{"error_code":"DBSS.0403","error_msg":"forbidden","encoded_authorization_message":"AQIDBA","details":[{"error_code":"PDP5.1","error_msg":"denied"}]}`,
-			code: "DBSS.0403", message: "forbidden", reason: "forbidden",
-		},
-		{
-			name: "DBSS of partner clouds", status: 400, body: `{"error":{"error_code":"DBSS.0001","error_msg":"bad request"}}`,
-			code: "DBSS.0001", message: "bad request", reason: "client_error",
-		},
-		{
-			name: "IAM", status: 401, header: map[string]string{"X-IAM-Trace-Id": "77aa"}, body: `{"error":{"code":401,"message":"The request you have made requires authentication.","title":"Unauthorized"}}`,
-			code: "401", message: "The request you have made requires authentication.", id: "77aa", reason: "unauthorized",
-		},
-		{
-			name: "IAM, flat", status: 403, body: `{"error_code":"IAM.0002","error_msg":"You are not authorized."}`,
-			code: "IAM.0002", message: "You are not authorized.", reason: "forbidden",
-		},
-		{
-			name: "details alone", status: 403, body: `{"details":[{"error_code":"PDP5.1","error_msg":"denied"}]}`,
-			code: "PDP5.1", message: "denied", reason: "forbidden",
-		},
-		{name: "a bare string", status: 408, body: `"The request timed out."`, message: `"The request timed out."`, reason: "timeout"},
-		{name: "HTML", status: 502, body: "<html>\n <h1>Bad Gateway</h1>\x00</html>", message: "<html> <h1>Bad Gateway</h1> </html>", reason: "server_error"},
-		{name: "nothing", status: 503, reason: "server_error", says: "503 Service Unavailable; the cloud's own trouble"},
-		{name: "long", status: 500, body: strings.Repeat("x", 1<<20), message: strings.Repeat("x", 200) + "...", reason: "server_error"},
-		{name: "echo", status: 400, body: `{"error_msg":"bad X-Security-Token: a-security-token, a-secret-key"}`, message: "bad X-Security-Token: <hidden>, <hidden>", reason: "client_error"},
-		{name: "not found", status: 404, body: `{"error_code":"APIGW.0101","error_msg":"The API does not exist"}`, code: "APIGW.0101", message: "The API does not exist", reason: "not_found", says: "endpoints.cts"},
-		{name: "conflict", status: 409, reason: "client_error"},
-		{name: "throttled", status: 429, body: `{"error_code":"ces.0429","error_msg":"Too many requests."}`, code: "ces.0429", message: "Too many requests.", reason: "throttled", says: "services.cts.cache_ttl"},
-		{name: "throttled by another status", status: 403, body: `{"error_code":"APIGW.0308","error_msg":"slow down"}`, code: "APIGW.0308", message: "slow down", reason: "throttled"},
-		{name: "redirect", status: 302, header: map[string]string{"Location": "https://elsewhere.example.com/path?token=x"}, reason: "client_error", says: "if https://elsewhere.example.com is right"},
-		{name: "clock", status: 401, header: map[string]string{"Date": time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)}, reason: "clock_skew", says: "s ahead of the cloud's"},
-		{name: "clock behind", status: 401, header: map[string]string{"Date": time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)}, reason: "clock_skew", says: "behind the cloud's"},
-		{name: "clock right enough", status: 401, header: map[string]string{"Date": time.Now().Add(14 * time.Minute).UTC().Format(http.TimeFormat)}, reason: "unauthorized"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			c, auth, events := client(t, func(w http.ResponseWriter, _ *http.Request) {
-				for k, v := range tc.header {
-					w.Header().Set(k, v)
-				}
-				w.WriteHeader(tc.status)
-				fmt.Fprint(w, tc.body)
-			})
-			_, err := c.Get(t.Context(), "/v3/{project_id}/quotas")
-			var e *huaweicloud.APIError
-			if !errors.As(err, &e) {
-				t.Fatalf("got %v, want an APIError", err)
-			}
-			if e.Status != tc.status || e.Code != tc.code || e.Message != tc.message || e.RequestID != tc.id {
-				t.Errorf("got %+v\nwant code %q, message %q, request id %q", e, tc.code, tc.message, tc.id)
-			}
-			if got := huaweicloud.Reason(err); got != tc.reason {
-				t.Errorf("reason %s, want %s", got, tc.reason)
-			}
-			if wantAction := tc.reason == "forbidden"; (e.Action == "cts:quota:get") != wantAction {
-				t.Errorf("action %q of a %s", e.Action, tc.reason)
-			}
-			text := err.Error()
-			if !strings.Contains(text, tc.says) || !strings.HasPrefix(text, "GET http://127.0.0.1:") {
-				t.Errorf("the error says\n%s\nwant %q in it", text, tc.says)
-			}
-			for _, hidden := range []string{"AKIDEXAMPLE", "a-secret-key", "a-security-token", "token=x"} {
-				if strings.Contains(text, hidden) {
-					t.Errorf("the error shows %s: %s", hidden, text)
-				}
-			}
-			if wantRejected := tc.status == 401; (auth.rejected.Load() == 1) != wantRejected {
-				t.Errorf("keys rejected %d times after a %d", auth.rejected.Load(), tc.status)
-			}
-			if got := fmt.Sprint(*events); got != fmt.Sprintf("[cts %d]", tc.status) {
-				t.Errorf("events = %s", got)
-			}
-		})
-	}
-}
-
-func TestForbiddenWithoutDocumentedAction(t *testing.T) {
-	c, _, _ := client(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
-	c.Action = ""
-	if _, err := c.Get(t.Context(), "/v2/{project_id}/audit/quota"); !strings.Contains(err.Error(), "grant the role Tenant Guest") {
-		t.Errorf("got %v, want the role named", err)
-	}
-}
-
-func TestRetryAfter(t *testing.T) {
-	for _, tc := range []struct {
-		name, header, message string
-		want                  time.Duration
-	}{
-		{"nothing", "", "Too many requests.", 0},
-		{"seconds", "120", "", 2 * time.Minute},
-		{"a date in the past", "Mon, 02 Jan 2006 15:04:05 GMT", "", 0},
-		{"hint", "", "policy user over ratelimit,limit:200,time:5 minute", 5 * time.Minute},
-		{"hint in seconds", "", "limit:200,time:30 second", 30 * time.Second},
-		{"hint in hours", "", "limit:200,time: 1 hour", time.Hour},
-		{"the longer of both", "600", "limit:200,time:5 minute", 10 * time.Minute},
-		{"absurd", "999999999999999999", "", time.Hour},
-		{"negative", "-5", "", 0},
-		{"nonsense", "soon", "time:99999999999999 minute", 0},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			c, _, _ := client(t, func(w http.ResponseWriter, _ *http.Request) {
-				w.Header().Set("Retry-After", tc.header)
-				w.WriteHeader(http.StatusTooManyRequests)
-				fmt.Fprintf(w, `{"error_code":"APIGW.0308","error_msg":%q}`, tc.message)
-			})
-			_, err := c.Get(t.Context(), "/")
-			var e *huaweicloud.APIError
-			if !errors.As(err, &e) || e.RetryAfter != tc.want {
-				t.Errorf("got %+v, want to retry after %s", e, tc.want)
-			}
-		})
-	}
-}
-
-func TestRetryAfterDate(t *testing.T) {
-	c, _, _ := client(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Retry-After", time.Now().Add(10*time.Minute).UTC().Format(http.TimeFormat))
-		w.WriteHeader(http.StatusTooManyRequests)
+// TestProjectIDIsEscaped: whatever the configuration states stays one segment of the path.
+func TestProjectIDIsEscaped(t *testing.T) {
+	c, _, _ := client(t, func(w http.ResponseWriter, r *http.Request) {
+		if got := r.URL.EscapedPath(); got != "/v3/a%2Fb%3F/quotas" {
+			t.Errorf("asked for %s", got)
+		}
+		fmt.Fprint(w, "{}")
 	})
-	_, err := c.Get(t.Context(), "/")
-	var e *huaweicloud.APIError
-	if !errors.As(err, &e) || e.RetryAfter < 9*time.Minute || e.RetryAfter > 10*time.Minute {
-		t.Errorf("got %+v, want to retry after 10m", e)
+	c.ProjectID = "a/b?"
+	if _, err := c.Get(t.Context(), "/v3/{project_id}/quotas"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRequestsForNoProjectNameNone(t *testing.T) {
+	c, _, _ := client(t, func(w http.ResponseWriter, r *http.Request) {
+		if got, set := r.Header["X-Project-Id"]; set {
+			t.Errorf("X-Project-Id = %q", got)
+		}
+		if got := r.Header.Get("Authorization"); got == "" || strings.Contains(got, "x-project-id") {
+			t.Errorf("Authorization = %s, want no project signed", got)
+		}
+		fmt.Fprint(w, "{}")
+	})
+	c.ProjectID = ""
+	if _, err := c.Get(t.Context(), "/v3/projects"); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -20,6 +20,7 @@ func TestFindProject(t *testing.T) {
 		{name: "none", body: `{"projects":[]}`, reason: "not_found", says: "IAM knows no project of the name ap-southeast-1; state the project's id: projects: [{id: ..., region: ap-southeast-1"},
 		{name: "another", body: strings.ReplaceAll(one, `"ap-southeast-1"`, `"ap-southeast-1_dev"`), reason: "not_found", says: "no project"},
 		{name: "several", body: `{"projects":[{"id":"a","name":"ap-southeast-1"},{"id":"b","name":"ap-southeast-1"}]}`, reason: "not_found", says: "2 projects (a, b)"},
+		{name: "one without an id", body: `{"projects":[{"name":"ap-southeast-1"}]}`, reason: "not_found", says: "no project"},
 		{name: "no list", body: `{}`, reason: "malformed", says: "there is no list of projects in it; it begins with: {}"},
 		{name: "no JSON", body: `<html>`, reason: "malformed", says: "it begins with: <html>"},
 		{name: "nothing", body: ``, reason: "malformed", says: "it is empty"},

@@ -1,6 +1,8 @@
 package huaweicloud_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -107,7 +109,34 @@ func TestSignAwkwardURLs(t *testing.T) {
 	}
 }
 
+// TestSignBlanks states the canonical request of an URL with blanks: %20, never a plus sign, in path and query.
+func TestSignBlanks(t *testing.T) {
+	hash := func(s string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(s))) }
+	canonical := "GET\n/a%20b/\nk=x%20y\nx-sdk-date:20060102T150405Z\n\nx-sdk-date\n" + hash("")
+	mac := hmac.New(sha256.New, []byte("SecretKey"))
+	mac.Write([]byte("SDK-HMAC-SHA256\n20060102T150405Z\n" + hash(canonical)))
+	want := fmt.Sprintf("SDK-HMAC-SHA256 Access=AccessKey, SignedHeaders=x-sdk-date, Signature=%x", mac.Sum(nil))
+	for _, url := range []string{"/a%20b?k=x%20y", "/a%20b?k=x+y"} {
+		req := httptest.NewRequest(http.MethodGet, "https://example.huaweicloud.com"+url, http.NoBody)
+		req.Header.Set("X-Sdk-Date", "20060102T150405Z")
+		keys("AccessKey", "SecretKey", "").Sign(req, nil, "x-sdk-date")
+		if got := req.Header.Get("Authorization"); got != want {
+			t.Errorf("%s\ngot  %s\nwant %s", url, got, want)
+		}
+	}
+}
+
+// TestHide: the access key may be a part of the secret one, of which nothing must stay.
+func TestHide(t *testing.T) {
+	if got := keys("key", "key-of-secret", "").Hide("a key-of-secret and a key"); got != "a <hidden> and a <hidden>" {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestAuthorizeSignsAllThatMatters(t *testing.T) {
+	local := time.Local
+	time.Local = time.FixedZone("UTC+8", 8*60*60) // the date is UTC wherever the machine stands
+	t.Cleanup(func() { time.Local = local })
 	req := httptest.NewRequest(http.MethodGet, "https://cts.ap-southeast-3.myhuaweicloud.com/v3/p/quotas", http.NoBody)
 	req.Header.Set("X-Project-Id", "p")
 	keys("AK", "SK", "a token").Authorize(req)
@@ -115,8 +144,8 @@ func TestAuthorizeSignsAllThatMatters(t *testing.T) {
 		t.Errorf("X-Security-Token = %q", got)
 	}
 	date, err := time.Parse("20060102T150405Z", req.Header.Get("X-Sdk-Date"))
-	if err != nil || time.Since(date) > time.Minute {
-		t.Errorf("X-Sdk-Date = %s (%v), want now", date, err)
+	if err != nil || time.Since(date).Abs() > time.Minute {
+		t.Errorf("X-Sdk-Date = %s (%v), want now in UTC", date, err)
 	}
 	if got := req.Header.Get("Authorization"); !strings.Contains(got, "SignedHeaders=host;x-project-id;x-sdk-date;x-security-token,") {
 		t.Errorf("Authorization = %s, want host, date, project and token signed", got)

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/fleet/fleettest"
@@ -27,16 +29,20 @@ type site struct {
 	handler http.Handler
 }
 
-func newSite(t *testing.T, cloud *cloudsim.Cloud, yaml string) *site {
+func newSite(t *testing.T, cloud *cloudsim.Cloud, yaml string, change ...func(*web.Options)) *site {
 	t.Helper()
 	s := &site{World: fleettest.New(t, cloud, yaml)}
 	process := prometheus.NewRegistry()
 	process.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "cloud_quota_exporter_requests", Help: "x"},
 		func() float64 { return float64(len(s.Requests())) }))
-	handler, err := web.NewHandler(web.Options{
+	o := web.Options{
 		Fleet: s.Fleet, Process: process, TelemetryPath: "/metrics", TimeoutOffset: 500 * time.Millisecond, Version: "1.2.3",
 		Logger: log.NewNopLogger(),
-	})
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	handler, err := web.NewHandler(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,6 +110,24 @@ func TestMetrics(t *testing.T) {
 		}
 		if got := series(page, "cloud_quota_exporter_requests"); got != "cloud_quota_exporter_requests 6" {
 			t.Errorf("%s, want the six requests of this scrape counted", got)
+		}
+	})
+}
+
+// TestOneBadMetricLeavesTheQuotas: what can't be gathered of the process is logged, and takes nothing else along.
+func TestOneBadMetricLeavesTheQuotas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var logged strings.Builder
+		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig, func(o *web.Options) {
+			o.Process = prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return nil, errors.New("out of order") })
+			o.Logger = log.NewLogfmtLogger(&logged)
+		})
+		page := s.get(t, "/metrics")
+		if got := series(page, quotaSeries); page.Code != http.StatusOK || got != documentsSeries {
+			t.Errorf("%d\n%s", page.Code, got)
+		}
+		if got := logged.String(); !strings.Contains(got, "level=error") || !strings.Contains(got, "out of order") {
+			t.Errorf("logged %q, want the error", got)
 		}
 	})
 }
@@ -185,67 +209,6 @@ func TestUnknownValuesAreRefused(t *testing.T) {
 	})
 }
 
-func TestAnswersBeforePrometheusGivesUp(t *testing.T) {
-	for _, tc := range []struct {
-		timeout string
-		want    time.Duration
-	}{
-		{"", 9500 * time.Millisecond},
-		{"5", 4500 * time.Millisecond},
-		{"5.25", 4750 * time.Millisecond},
-		{"0.5", 250 * time.Millisecond}, // half, where the offset would leave nothing
-		{"soon", 9500 * time.Millisecond},
-		{"-3", 9500 * time.Millisecond},
-		{"NaN", 9500 * time.Millisecond},
-		{"1e300", time.Hour - 500*time.Millisecond},
-	} {
-		t.Run(tc.timeout, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {dcs: {timeout: 5m}}")
-				s.Cloud.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
-				start := time.Now()
-				page := s.get(t, "/metrics", "X-Prometheus-Scrape-Timeout-Seconds", tc.timeout)
-				if took := time.Since(start); took != min(tc.want, 5*time.Minute) {
-					t.Errorf("took %s, want %s", took, tc.want)
-				}
-				if page.Code != http.StatusOK || strings.Count(series(page, "cloud_quota_up"), " 1") != 4 {
-					t.Errorf("%d\n%s", page.Code, series(page, "cloud_quota_up"))
-				}
-			})
-		})
-	}
-}
-
-func TestHangingServiceIsAbsentThenDownThenBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		heal := s.Cloud.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
-		scrape := func() *httptest.ResponseRecorder {
-			return s.get(t, "/metrics?collect%5B%5D=dcs", "X-Prometheus-Scrape-Timeout-Seconds", "5")
-		}
-		state := "cloud_quota_(?:up|last_failure_reason|used|last_success_timestamp_seconds)"
-		if got := series(scrape(), state); got != "" {
-			t.Errorf("before the first fetch ended:\n%s", got)
-		}
-		<-time.After(10 * time.Second)
-		down := `cloud_quota_last_failure_reason{project="prod",reason="timeout",service="dcs"} 1
-cloud_quota_up{project="prod",service="dcs"} 0`
-		if got := series(scrape(), state); got != down {
-			t.Errorf("after the timeout:\n%s", got)
-		}
-		heal()
-		<-time.After(20 * time.Second)
-		scrape()
-		synctest.Wait()
-		back := `cloud_quota_up{project="prod",service="dcs"} 1
-cloud_quota_used{project="prod",resource_type="instance",service="dcs"} 3
-cloud_quota_used{project="prod",resource_type="ram",service="dcs"} 22`
-		if got := series(scrape(), "cloud_quota_(?:up|last_failure_reason|used)"); got != back {
-			t.Errorf("after it healed:\n%s", got)
-		}
-	})
-}
-
 func TestThousandScrapesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
@@ -261,48 +224,6 @@ func TestThousandScrapesAtOnce(t *testing.T) {
 		scrapes.Wait()
 		if got := fmt.Sprint(s.Cloud.ProjectRequests(fleettest.ProjectID)); got != "map[ces:1 cts:1 dbss:2 dcs:1 taurusdb:1]" {
 			t.Errorf("requests %s", got)
-		}
-	})
-}
-
-func TestTelemetryPath(t *testing.T) {
-	for path, good := range map[string]bool{
-		"/metrics": true, "/a/b-c.d_e~1": true, "": false, "metrics": false, "/": false, "/-/ready": false, "/a/": false, "/{x}": false, "/a b": false,
-	} {
-		_, err := web.NewHandler(web.Options{TelemetryPath: path})
-		if (err == nil) != good {
-			t.Errorf("%q: %v", path, err)
-		}
-	}
-}
-
-func TestOtherPages(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		for _, tc := range []struct {
-			path string
-			code int
-			says string
-		}{
-			{"/-/healthy", http.StatusOK, "cloud_quota_exporter is healthy."},
-			{"/-/ready", http.StatusOK, "cloud_quota_exporter is ready."},
-			{"/", http.StatusOK, `<a href="/metrics">Metrics</a>`},
-			{"/", http.StatusOK, "1.2.3"},
-			{"/nothing", http.StatusNotFound, "404 page not found"},
-		} {
-			page := s.get(t, tc.path)
-			if page.Code != tc.code || !strings.Contains(page.Body.String(), tc.says) {
-				t.Errorf("%s: %d\n%s", tc.path, page.Code, page.Body)
-			}
-		}
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/metrics", http.NoBody)
-		w := httptest.NewRecorder()
-		s.handler.ServeHTTP(w, r)
-		if w.Code != http.StatusMethodNotAllowed {
-			t.Errorf("POST /metrics: %d", w.Code)
-		}
-		if n := len(s.Requests()); n != 0 {
-			t.Errorf("%d requests to the cloud for pages that show nothing of it", n)
 		}
 	})
 }

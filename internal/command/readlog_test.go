@@ -1,0 +1,77 @@
+package command_test
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/go-kit/log"
+
+	"cloud_quota_exporter/internal/command"
+	"cloud_quota_exporter/internal/fleet"
+	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/refresh"
+	"cloud_quota_exporter/providers"
+)
+
+// TestReadLog: what changes is logged, once; what goes on as it was is told by the metrics alone.
+func TestReadLog(t *testing.T) {
+	reading := func(err error, v providers.Result, refused ...error) *fleet.Reading {
+		state := &refresh.State[providers.Result]{Err: err, Value: v}
+		return &fleet.Reading{Account: "main", Service: "cts", Project: fleet.Project{Label: "prod"}, State: state, Refused: refused}
+	}
+	leavesOut := func(count int, reasons ...error) providers.Result {
+		return providers.Result{Skipped: providers.Skipped{Count: count, Reasons: reasons}}
+	}
+	down, forbidden := &huaweicloud.APIError{Status: 500}, &huaweicloud.APIError{Status: 403}
+	whole := providers.Result{}
+	one, another := leavesOut(1, errors.New("a is bad")), leavesOut(1, errors.New("b is bad"))
+	incomplete := providers.Result{Incomplete: errors.New("no list")}
+	low, lower := errors.New("limit 2 is below what remains"), errors.New("limit 1 is below what remains")
+	for _, tc := range []struct {
+		name          string
+		before, after *fleet.Reading
+		want          string // "level: message" of each line but those for debugging
+	}{
+		{"succeeds first", reading(nil, whole), reading(nil, whole), ""},
+		{"fails", reading(nil, one), reading(down, one), "warn: quotas can't be read"},
+		{"goes on failing", reading(down, one), reading(down, one), ""},
+		{"fails otherwise", reading(down, one), reading(forbidden, one), "warn: quotas can't be read"},
+		{"recovers", reading(down, one), reading(nil, one), "info: quotas are read again"},
+
+		{"leaves one out", reading(nil, whole), reading(nil, one), "warn: resources are left out"},
+		{"leaves out the same", reading(nil, one), reading(nil, one), ""},
+		{"leaves out none any more", reading(nil, one), reading(nil, whole), "info: no resources are left out any more"},
+		{"leaves out as many, but others", reading(nil, one), reading(nil, another), "warn: resources are left out"},
+		{"leaves out more, for reasons that are not told", reading(nil, one), reading(nil, leavesOut(2, one.Skipped.Reasons...)), "warn: resources are left out"},
+		{"recovers, and leaves one out", reading(down, whole), reading(nil, one), "info: quotas are read again, warn: resources are left out"},
+
+		{"refuses a limit", reading(nil, whole), reading(nil, whole, low), "warn: stated limits are not used"},
+		{"refuses it again", reading(nil, whole, low), reading(nil, whole, low), ""},
+		{"refuses another", reading(nil, whole, low), reading(nil, whole, lower), "warn: stated limits are not used"},
+		{"refuses none any more", reading(nil, whole, low), reading(nil, whole), ""},
+		{"fails, and would refuse another", reading(down, whole, low), reading(down, whole, lower), ""},
+
+		{"is incomplete", reading(nil, whole), reading(nil, incomplete), "warn: quotas are incomplete"},
+		{"is incomplete still", reading(nil, incomplete), reading(nil, incomplete), ""},
+		{"is complete again", reading(nil, incomplete), reading(nil, whole), ""},
+		{"fails, and was incomplete", reading(down, incomplete), reading(down, incomplete), ""},
+		{"recovers, incomplete still", reading(down, incomplete), reading(nil, incomplete), "info: quotas are read again, warn: quotas are incomplete"},
+	} {
+		var b strings.Builder
+		command.LogRead(log.NewLogfmtLogger(&b), fleet.Read{Before: tc.before, After: tc.after})
+		var told []string
+		for _, m := range regexp.MustCompile(`(?m)^level=(\w+) account=main project=prod service=cts msg="([^"]*)"`).FindAllStringSubmatch(b.String(), -1) {
+			if m[1] != "debug" {
+				told = append(told, m[1]+": "+m[2])
+			}
+		}
+		if got := strings.Join(told, ", "); got != tc.want {
+			t.Errorf("%s: logged %q, want %q:\n%s", tc.name, got, tc.want, &b)
+		}
+		if n := strings.Count(b.String(), "level=debug"); n != 1 {
+			t.Errorf("%s: %d lines for debugging, want one of each read", tc.name, n)
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package fleet_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/fleet"
+	"cloud_quota_exporter/providers"
+)
+
+// counted tells when a connection is closed.
+type counted struct {
+	net.Conn
+	closed func()
+}
+
+func (c counted) Close() error {
+	c.closed()
+	return c.Conn.Close()
+}
+
+// TestConnectionsAreKeptUntilAReload: the connections of all requests that there may be at a time serve again, and a reload, which opens
+// others, closes them.
+func TestConnectionsAreKeptUntilAReload(t *testing.T) {
+	const slots = 20
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cloud := cloudsim.Scale(slots)
+	t.Cleanup(cloudsim.ServePlain(cloud, listener).Close)
+	var arrived atomic.Int64
+	together := make(chan struct{})
+	cloud.Inject(cloudsim.Fault{When: func(int) bool {
+		if arrived.Add(1)%slots == 0 { // all are in flight at a time
+			for range slots - 1 {
+				together <- struct{}{}
+			}
+		} else {
+			<-together
+		}
+		return false
+	}})
+
+	var dials, open atomic.Int64
+	f := fleet.New(fleet.Options{
+		Services: providers.All(), Getenv: os.Getenv, Requests: func(string, string, time.Duration) {}, Reads: func(fleet.Read) {},
+		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			dials.Add(1)
+			open.Add(1)
+			return counted{conn, sync.OnceFunc(func() { open.Add(-1) })}, nil
+		},
+	})
+	yaml := scaleConfig(cloud, ctsAlone(fmt.Sprintf("cache_ttl: 0, max_in_flight: %d", slots)))
+	c := parse(t, strings.ReplaceAll(yaml, "ca_file: CA", `endpoints: {cts: "http://`+listener.Addr().String()+`"}`))
+	f.Load(c)
+	for range 2 {
+		if got := outcomes(f.Read(t.Context(), func(string, string) bool { return true })); strings.Count(got, ": ok") != slots {
+			t.Errorf("outcomes\n%s", got)
+		}
+	}
+	if n := dials.Load(); n != slots {
+		t.Errorf("%d dials for two rounds of %d requests, want %d", n, slots, slots)
+	}
+	f.Load(c)
+	if n := open.Load(); n != 0 {
+		t.Errorf("%d connections are open after a reload, want 0", n)
+	}
+}

@@ -1,0 +1,114 @@
+package fleet_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/fleet/fleettest"
+)
+
+// TestThrottledIAM: the look-up of one region is throttled, which pauses IAM for the account, but no service of projects with an id.
+func TestThrottledIAM(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := cloudsim.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
+			{ID: prodID, Name: "ap-southeast-3"}, {ID: devID, Name: "ap-southeast-1"}, {ID: "0ther", Name: "cn-north-4"},
+		}})
+		w := fleettest.New(t, cloud, `accounts:
+  - credentials: {static: {access_key: AK, secret_key: SK}}
+    ca_file: CA
+    projects:
+      - {id: `+prodID+`, region: ap-southeast-3, name: prod}
+      - {region: ap-southeast-1}
+      - {region: cn-north-4}
+`)
+		heal := cloud.Inject(cloudsim.Fault{Service: "iam", Status: http.StatusTooManyRequests})
+		w.Read(t.Context(), func(_, project string) bool { return project == "ap-southeast-1" })
+		readings := w.Scrape(t, time.Minute)
+		want := strings.Join([]string{all("ap-southeast-1", "throttled"), all("cn-north-4", "throttled"), all("prod", "ok")}, "\n")
+		if got := outcomes(readings); got != want {
+			t.Errorf("outcomes\n%s\nwant\n%s", got, want)
+		}
+		if n := cloud.Requests()["GET /v3/projects"]; n != 1 {
+			t.Errorf("%d look-ups, want 1", n)
+		}
+		heal()
+		pass(16 * time.Second)
+		w.Scrape(t, time.Minute)
+		synctest.Wait()
+		if got := outcomes(w.Scrape(t, time.Minute)); strings.Count(got, ": ok") != 15 {
+			t.Errorf("after it healed\n%s", got)
+		}
+	})
+}
+
+func TestLookUpsAreRareAndPauseAfterFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := fleettest.New(t, fleettest.Documents(), lookedUp+ctsAlone("cache_ttl: 0"))
+		lookUps := func() int { return w.Cloud.Requests()["GET /v3/projects"] }
+		w.Scrape(t, time.Minute)
+		pass(24*time.Hour - time.Second)
+		w.Scrape(t, time.Minute)
+		if n := lookUps(); n != 1 {
+			t.Errorf("%d look-ups within 24 h, want 1", n)
+		}
+		w.Cloud.Inject(cloudsim.Fault{Service: "iam", Status: http.StatusInternalServerError})
+		pass(time.Second)
+		before := lookUps()
+		for range 60 * 60 / 15 { // an hour, a scrape every 15 s
+			w.Scrape(t, time.Minute)
+			pass(15 * time.Second)
+		}
+		// At 0, 15, 45, 105, 225 and 465 s, and from there every 300 s: 765, 1065, ... 3465 s.
+		if n := lookUps() - before; n != 16 {
+			t.Errorf("%d look-ups in an hour of failures, want 16", n)
+		}
+	})
+}
+
+func TestEightLookUpsAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		account := cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK"}
+		yaml := "accounts:\n  - credentials: {static: {access_key: AK, secret_key: SK}}\n    ca_file: CA\n    projects:\n"
+		for i := range 72 {
+			region := fmt.Sprintf("cn-north-%d", i+1)
+			account.Projects = append(account.Projects, cloudsim.Project{ID: fmt.Sprint("id", i), Name: region})
+			yaml += "      - {region: " + region + "}\n"
+		}
+		w := fleettest.New(t, cloudsim.New(account), yaml+ctsAlone("max_in_flight: 100, timeout: 1m"))
+		w.Cloud.Inject(cloudsim.Fault{Service: "iam", Latency: time.Second})
+		start := time.Now()
+		readings := w.Scrape(t, time.Minute)
+		if took := time.Since(start); took != 9*time.Second || strings.Count(outcomes(readings), ": ok") != 72 {
+			t.Errorf("72 look-ups took %s, want 9 rounds of 1s; outcomes\n%s", took, outcomes(readings))
+		}
+	})
+}
+
+// TestAccountsLookUpTheirOwn: the same region is another project in each account.
+func TestAccountsLookUpTheirOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := cloudsim.New(
+			cloudsim.Account{Name: "one", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{{ID: prodID, Name: "ap-southeast-3"}}},
+			cloudsim.Account{Name: "two", AccessKey: "AK2", SecretKey: "SK2", Projects: []cloudsim.Project{{ID: devID, Name: "ap-southeast-3"}}},
+		)
+		w := fleettest.New(t, cloud, `accounts:
+  - name: one
+    credentials: {static: {access_key: AK, secret_key: SK}}
+    ca_file: CA
+    projects: [{region: ap-southeast-3, name: prod}]
+  - name: two
+    credentials: {static: {access_key: AK2, secret_key: SK2}}
+    ca_file: CA
+    projects: [{region: ap-southeast-3, name: dev}]
+`)
+		readings := w.Scrape(t, time.Minute)
+		if prod, dev := find(t, readings, "cts", "prod").Project.ID, find(t, readings, "cts", "dev").Project.ID; prod != prodID || dev != devID {
+			t.Errorf("ids %s and %s, want %s and %s", prod, dev, prodID, devID)
+		}
+	})
+}

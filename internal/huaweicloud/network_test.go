@@ -1,0 +1,92 @@
+package huaweicloud_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"cloud_quota_exporter/internal/huaweicloud"
+)
+
+func TestNoAnswer(t *testing.T) {
+	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	abort := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+	cut := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		fmt.Fprint(w, "half")
+	}
+	dialError := func(err error) huaweicloud.Dial {
+		return func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: err}
+		}
+	}
+	says := func(greeting string) huaweicloud.Dial { // a host with a protocol of its own
+		return func(context.Context, string, string) (net.Conn, error) {
+			near, far := net.Pipe()
+			go func() { _, _ = io.Copy(io.Discard, far) }()
+			go func() { _, _ = io.WriteString(far, greeting) }()
+			return near, nil
+		}
+	}
+	for _, tc := range []struct {
+		name    string
+		handler http.HandlerFunc
+		dial    huaweicloud.Dial
+		base    string
+		reason  string
+		says    string
+		events  string
+	}{
+		{name: "hang", handler: hang, reason: "timeout", says: "raise services.cts.timeout", events: "[cts error]"},
+		{name: "reset", handler: abort, reason: "network", says: "check the network", events: "[cts error]"},
+		{name: "reset in the body", handler: cut, reason: "network", says: "200 OK, but its body broke off", events: "[cts 200]"},
+		{
+			name: "headers without end", handler: func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Long", strings.Repeat("x", 300<<10)) },
+			reason: "network", says: "check the network", events: "[cts error]",
+		},
+		{
+			name: "no such host", dial: dialError(&net.DNSError{Err: "no such host", Name: "cts.nowhere.myhuaweicloud.com", IsNotFound: true}),
+			reason: "network", says: "may not offer the service, or it has another host there: set endpoints.cts", events: "[cts error]",
+		},
+		{name: "name server out of order", dial: dialError(&net.DNSError{Err: "server misbehaving", IsTemporary: true}), reason: "network", says: "check the network", events: "[cts error]"},
+		{name: "refused", dial: dialError(syscall.ECONNREFUSED), reason: "network", says: "connection refused", events: "[cts error]"},
+		{name: "no route", dial: dialError(syscall.EHOSTUNREACH), reason: "network", says: "no route to host", events: "[cts error]"},
+		{name: "no TLS there", base: "https", reason: "tls", says: "check endpoints", events: "[cts error]"},
+		{name: "another protocol", dial: says("SSH-2.0-x\r\n"), base: "https", reason: "tls", says: "check endpoints", events: "[cts error]"},
+		{name: "TLS that makes no sense", dial: says("\x16\x03\x03\x00\x04\xff\x00\x00\x00"), base: "https", reason: "tls", says: "check endpoints", events: "[cts error]"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c, _, events := client(t, tc.handler)
+			if tc.dial != nil {
+				c.HTTP = huaweicloud.NewHTTPClient(tc.dial, "", 1)
+			}
+			if tc.base != "" {
+				c.BaseURL = strings.Replace(c.BaseURL, "http", tc.base, 1)
+			}
+			patience := time.Minute
+			if tc.reason == "timeout" {
+				patience = 100 * time.Millisecond
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			_, err := c.Get(ctx, "/v3/{project_id}/quotas")
+			var e *huaweicloud.TransportError
+			if !errors.As(err, &e) || huaweicloud.Reason(err) != tc.reason {
+				t.Fatalf("got %v, reason %s; want a TransportError, %s", err, huaweicloud.Reason(err), tc.reason)
+			}
+			if text := err.Error(); !strings.Contains(text, tc.says) || strings.Count(text, "http://")+strings.Count(text, "https://") != 1 {
+				t.Errorf("the error says\n%s\nwant %q, and the URL once", text, tc.says)
+			}
+			if got := fmt.Sprint(*events); got != tc.events {
+				t.Errorf("events = %s, want %s", got, tc.events)
+			}
+		})
+	}
+}
