@@ -31,6 +31,7 @@ func main() {
 		{"vet", func() error { return run("vet", "./...") }},
 		{"lint", func() error { return run("tool", "-modfile=test/lint/go.mod", "golangci-lint", "run", "./...") }},
 		{"tests", tests},
+		{"end to end", endToEnd},
 		{"size and memory", func() error { return run("test", "-run=^$", "-bench=Start", "-benchtime=1x", ".") }},
 	} {
 		fmt.Printf("== %s\n", step.name)
@@ -59,6 +60,14 @@ func tests() error {
 		return err
 	}
 	return checkCoverage(profile)
+}
+
+// endToEnd runs the tests in front of a real Prometheus, which is built for it: some minutes the first time.
+func endToEnd() error {
+	if err := run("-C", "test/e2e", "vet", "./..."); err != nil {
+		return err
+	}
+	return run("-C", "test/e2e", "test", "-count=1", "-timeout=40m", "./...")
 }
 
 // raceDetector returns the flag for it, where it works.

@@ -1,0 +1,175 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// prometheus is a running Prometheus server.
+type prometheus struct{ url string }
+
+// startPrometheus runs a server with a configuration that promtool finds no fault with.
+func startPrometheus(t *testing.T, config string) *prometheus {
+	t.Helper()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "prometheus.yml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), promtoolBinary, "check", "config", file).CombinedOutput(); err != nil {
+		t.Fatalf("promtool check config: %v\n%s", err, out)
+	}
+	p := startProcess(t, prometheusBinary, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"),
+		"--web.listen-address=127.0.0.1:0", "--scrape.discovery-reload-interval=200ms") // by default, the first scrape comes after 5 s
+	return &prometheus{"http://" + p.address(t)}
+}
+
+// scraping configures one job, called cloud_quota, which waits a whole interval for an answer.
+func scraping(address string, interval time.Duration) string {
+	return fmt.Sprintf(`
+scrape_configs:
+  - job_name: cloud_quota
+    scrape_interval: %[1]s
+    scrape_timeout: %[1]s
+    static_configs: [{targets: [%[2]q]}]
+`, interval, address)
+}
+
+// series is one series of an answer, with one sample or those of a range.
+type series struct {
+	Metric map[string]string `json:"metric"`
+	Value  sample            `json:"value"`
+	Values []sample          `json:"values"`
+}
+
+// sample has its value in Prometheus's own words.
+type sample struct {
+	at    float64 // seconds since 1970
+	value string
+}
+
+// UnmarshalJSON reads a pair of time and value.
+func (s *sample) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, &[]any{&s.at, &s.value}) }
+
+// query evaluates an expression now.
+func (p *prometheus) query(expr string) ([]series, error) {
+	return p.get("/api/v1/query", url.Values{"query": {expr}})
+}
+
+// now is query where there must be an answer.
+func (p *prometheus) now(t *testing.T, expr string) []series {
+	t.Helper()
+	all, err := p.query(expr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// overTime evaluates an expression at each second from a moment until now.
+func (p *prometheus) overTime(t *testing.T, expr string, from time.Time) []series {
+	t.Helper()
+	all, err := p.get("/api/v1/query_range", url.Values{
+		"query": {expr}, "start": {seconds(from)}, "end": {seconds(time.Now())}, "step": {"1"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func seconds(t time.Time) string { return strconv.FormatFloat(unix(t), 'f', 3, 64) }
+
+func unix(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
+
+func (p *prometheus) get(path string, query url.Values) ([]series, error) {
+	resp, err := http.Get(p.url + path + "?" + query.Encode())
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	var answer struct {
+		Status, Error string
+		Data          struct{ Result []series }
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		return nil, fmt.Errorf("%s: %w", resp.Status, err)
+	}
+	if answer.Status != "success" {
+		return nil, fmt.Errorf("%s: %s", resp.Status, answer.Error)
+	}
+	return answer.Data.Result, nil
+}
+
+// becomes waits until an expression has this value, and this alone; is asserts that it has it now.
+func (p *prometheus) becomes(t *testing.T, expr, want string) {
+	t.Helper()
+	eventually(t, expr, func() (string, bool) {
+		all, err := p.query(expr)
+		if err != nil {
+			return err.Error(), false
+		}
+		got := text(all)
+		return "-got +want\n" + difference(got, want), got == want
+	})
+}
+
+func (p *prometheus) is(t *testing.T, expr, want string) {
+	t.Helper()
+	if got := text(p.now(t, expr)); got != want {
+		t.Errorf("%s: -got +want\n%s", expr, difference(got, want))
+	}
+}
+
+// text writes a value as the exporter's page does, sorted and without the labels of the target.
+func text(all []series) string {
+	lines := make([]string, 0, len(all))
+	for _, s := range all {
+		labels := maps.Clone(s.Metric)
+		delete(labels, "job")
+		delete(labels, "instance")
+		lines = append(lines, write(labels)+" "+s.Value.value)
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+// write writes labels as the exporter's page does.
+func write(labels map[string]string) string {
+	var pairs []string
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		if name != "__name__" {
+			pairs = append(pairs, fmt.Sprintf("%s=%q", name, labels[name]))
+		}
+	}
+	if len(pairs) == 0 {
+		return labels["__name__"]
+	}
+	return labels["__name__"] + "{" + strings.Join(pairs, ",") + "}"
+}
+
+// difference lists the lines that only one of two texts has.
+func difference(got, want string) string {
+	var lines []string
+	only := func(sign, text, other string) {
+		for line := range strings.SplitSeq(text, "\n") {
+			if !slices.Contains(strings.Split(other, "\n"), line) {
+				lines = append(lines, sign+line)
+			}
+		}
+	}
+	only("-", got, want)
+	only("+", want, got)
+	return strings.Join(lines, "\n")
+}
