@@ -17,14 +17,14 @@ func New(read func() []*fleet.Reading) *Collector { return &Collector{read} }
 
 // Describe sends every metric that there may be.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range definitions {
+	for _, d := range definitions[:accountUp] {
 		ch <- d.desc
 	}
 }
 
-// Collect reads the sources and sends their metrics.
-func (c *Collector) Collect(ch chan<- prometheus.Metric) {
-	emit := func(f family, value float64, labels ...string) {
+// sender returns what sends a metric of a family.
+func sender(ch chan<- prometheus.Metric) func(f family, value float64, labels ...string) {
+	return func(f family, value float64, labels ...string) {
 		d := definitions[f]
 		m, err := prometheus.NewConstMetric(d.desc, d.kind, value, labels...)
 		if err != nil { // this one is lost, not the page; the registry tells which
@@ -32,6 +32,11 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		}
 		ch <- m
 	}
+}
+
+// Collect reads the sources and sends their metrics.
+func (c *Collector) Collect(ch chan<- prometheus.Metric) {
+	emit := sender(ch)
 	var last fleet.Project
 	for _, r := range c.read() {
 		if r.Project.Label != last.Label {
@@ -48,6 +53,7 @@ func metrics(r *fleet.Reading, emit func(f family, value float64, labels ...stri
 	emit(fetches, float64(s.Fetches), r.Service, r.Project.Label)
 	emit(failed, float64(s.Failures), r.Service, r.Project.Label)
 	switch {
+	case r.NotOffered: // neither up nor down: there is nothing to read
 	case s.Err != nil:
 		emit(up, 0, r.Service, r.Project.Label)
 		emit(failureReason, 1, r.Service, r.Project.Label, r.Reason())

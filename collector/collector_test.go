@@ -139,3 +139,40 @@ func TestOneInfoForAProject(t *testing.T) {
 		t.Errorf("%d series for 2 projects", n)
 	}
 }
+
+func TestAccounts(t *testing.T) {
+	accounts := func() []fleet.Account {
+		return []fleet.Account{{Name: "good", Asked: true, Up: true, Projects: 3}, {Name: "bad", Asked: true, Projects: 1, Skipped: 2}, {Name: "new", Up: true}}
+	}
+	const want = `# HELP cloud_quota_account_projects Projects of the account that are served, stated and discovered ones.
+# TYPE cloud_quota_account_projects gauge
+cloud_quota_account_projects{account="bad"} 1
+cloud_quota_account_projects{account="good"} 3
+cloud_quota_account_projects{account="new"} 0
+# HELP cloud_quota_account_projects_skipped Discovered projects of the account that are left out, since another one has their label.
+# TYPE cloud_quota_account_projects_skipped gauge
+cloud_quota_account_projects_skipped{account="bad"} 2
+cloud_quota_account_projects_skipped{account="good"} 0
+cloud_quota_account_projects_skipped{account="new"} 0
+# HELP cloud_quota_account_up 1 if the last discovery of the account's projects and the last look for its keys succeeded; absent before the first.
+# TYPE cloud_quota_account_up gauge
+cloud_quota_account_up{account="bad"} 0
+cloud_quota_account_up{account="good"} 1
+`
+	if err := testutil.CollectAndCompare(collector.NewAccounts(accounts), strings.NewReader(want)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestServiceThatIsNotOffered is neither up nor down.
+func TestServiceThatIsNotOffered(t *testing.T) {
+	c := collector.New(func() []*fleet.Reading {
+		return []*fleet.Reading{{Service: "dbss", Project: fleet.Project{Label: "prod"}, NotOffered: true, State: &state{Err: errors.New("no such host"), Fetches: 1, Failures: 1}}}
+	})
+	if got := testutil.CollectAndCount(c, "cloud_quota_up", "cloud_quota_last_failure_reason"); got != 0 {
+		t.Errorf("%d metrics say how it is", got)
+	}
+	if got := testutil.CollectAndCount(c, "cloud_quota_fetches_total"); got != 1 {
+		t.Errorf("%d counters of fetches, want 1", got)
+	}
+}

@@ -20,6 +20,9 @@ const (
 	skipped
 	fetches
 	failed
+	accountUp
+	accountProjects
+	accountSkipped
 	familyCount
 )
 
@@ -73,6 +76,15 @@ var definitions = [familyCount]definition{
 	failed: counter("fetch_failures_total",
 		"Fetches of the quotas that failed.",
 		"service", "project"),
+	accountUp: gauge("account_up",
+		"1 if the last discovery of the account's projects and the last look for its keys succeeded; absent before the first.",
+		"account"),
+	accountProjects: gauge("account_projects",
+		"Projects of the account that are served, stated and discovered ones.",
+		"account"),
+	accountSkipped: gauge("account_projects_skipped",
+		"Discovered projects of the account that are left out, since another one has their label.",
+		"account"),
 }
 
 func gauge(name, help string, labels ...string) definition {

@@ -5,12 +5,10 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/fleet"
@@ -25,7 +23,7 @@ func CheckConfig(ctx context.Context, t Terminal, configFile string, online bool
 		return err
 	}
 	where := cmp.Or(configFile, "environment")
-	offline := newFleet(c, new(net.Dialer).DialContext, func(string, string, time.Duration) {}, func(fleet.Read) {})
+	offline := newQuietFleet(c, func(fleet.Read) {})
 	_, _ = fmt.Fprintf(t.Out, "%s can be served. Accounts: %d, projects: %d, services: %s.\n",
 		where, len(c.Accounts), len(offline.Projects()), strings.Join(offline.Services(), ", "))
 	failed := 0
@@ -59,8 +57,34 @@ func writeAccount(t Terminal, d fleet.Description) int {
 			_, _ = fmt.Fprintf(t.Out, "  %s %v\n", t.paint(red, "unusable:   "), err)
 		}
 	}
-	writeSources(t, d.Sources)
+	if d.Discovery != nil {
+		_, _ = fmt.Fprintf(t.Out, "  discovery    %s\n", describeDiscovery(d.Discovery))
+	}
+	if len(d.Sources) > 0 {
+		writeSources(t, d.Sources)
+	}
 	return failed
+}
+
+// describeDiscovery tells in a line which projects are looked for.
+func describeDiscovery(d *config.Discovery) string {
+	parts := []string{"every " + config.Short(d.RefreshInterval)}
+	if len(d.Regions) > 0 {
+		parts = append(parts, "regions "+strings.Join(d.Regions, ", "))
+	}
+	if d.Include != nil {
+		parts = append(parts, "only "+expression(d.Include))
+	}
+	if d.Exclude != nil {
+		parts = append(parts, "without "+expression(d.Exclude))
+	}
+	if !d.Subprojects {
+		parts = append(parts, "no subprojects")
+	}
+	if d.NamePrefix != "" {
+		parts = append(parts, fmt.Sprintf("labels begin with %q", d.NamePrefix))
+	}
+	return strings.Join(parts, "; ")
 }
 
 // writeSources shows each project once, and each service of a region once.
@@ -124,9 +148,14 @@ func match(m config.Match) []string {
 	for _, r := range []*regexp.Regexp{m.Service, m.Project, m.ResourceType} {
 		text := "any"
 		if r != nil {
-			text = strings.TrimSuffix(strings.TrimPrefix(r.String(), "^(?:"), ")$")
+			text = expression(r)
 		}
 		cells = append(cells, text)
 	}
 	return cells
+}
+
+// expression is a regular expression as it is configured, without its anchors.
+func expression(r *regexp.Regexp) string {
+	return strings.TrimSuffix(strings.TrimPrefix(r.String(), "^(?:"), ")$")
 }

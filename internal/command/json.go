@@ -37,7 +37,7 @@ type quotaJSON struct {
 	ReadAt       time.Time          `json:"read_at"`
 }
 
-// failureJSON is a read that failed.
+// failureJSON is a read that failed; that of an account's projects has the service "iam" and no project.
 type failureJSON struct {
 	Account string `json:"account"`
 	Project string `json:"project"`
@@ -46,7 +46,7 @@ type failureJSON struct {
 	Error   string `json:"error"`
 }
 
-func writeJSON(w io.Writer, rows []row, readings []*fleet.Reading) error {
+func writeJSON(w io.Writer, f *fleet.Fleet, rows []row, readings []*fleet.Reading) error {
 	a := answer{Quotas: []quotaJSON{}, Failures: []failureJSON{}}
 	for _, r := range rows {
 		a.Quotas = append(a.Quotas, r.json())
@@ -54,6 +54,11 @@ func writeJSON(w io.Writer, rows []row, readings []*fleet.Reading) error {
 	for _, r := range readings {
 		if err := failure(r); err != nil {
 			a.Failures = append(a.Failures, failureJSON{r.Account, r.Project.Label, r.Service, huaweicloud.Reason(err), err.Error()})
+		}
+	}
+	for _, account := range f.Accounts() {
+		if err := account.DiscoveryErr; err != nil {
+			a.Failures = append(a.Failures, failureJSON{account.Name, "", "iam", huaweicloud.Reason(err), err.Error()})
 		}
 	}
 	e := json.NewEncoder(w)

@@ -18,15 +18,9 @@ func checkOnline(ctx context.Context, t Terminal, c *config.Config) error {
 	}
 	_, _ = fmt.Fprintln(t.Out)
 	writeMatrix(t, f.Services(), readings)
-	failed := 0
-	for _, r := range readings {
-		if failure(r) != nil {
-			failed++
-		}
-	}
-	writeProblems(t, readings)
-	if failed > 0 {
-		return &ExitError{exitFailed, fmt.Sprintf("%d of %d reads failed", failed, len(readings))}
+	writeProblems(t, f, readings)
+	if err := countFailures(f, readings); err != nil {
+		return err
 	}
 	_, _ = fmt.Fprintf(t.Out, "\nAll %d reads succeeded.\n", len(readings))
 	return nil
@@ -57,6 +51,9 @@ func upper(texts []string) []string {
 
 // outcome is a word for a cell: the number of quotas, or the reason of the failure.
 func outcome(r *fleet.Reading) string {
+	if r.NotOffered {
+		return "not offered"
+	}
 	if err := failure(r); err != nil {
 		return huaweicloud.Reason(err)
 	}

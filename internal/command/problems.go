@@ -10,7 +10,14 @@ import (
 )
 
 // writeProblems tells what readings lack, why, and what to do.
-func writeProblems(t Terminal, readings []*fleet.Reading) {
+func writeProblems(t Terminal, f *fleet.Fleet, readings []*fleet.Reading) {
+	for _, a := range f.Accounts() {
+		if err := a.DiscoveryErr; err != nil {
+			what, remedy := splitRemedy(err)
+			p := problem{huaweicloud.Reason(err), what, remedy, []string{"discovery of projects"}, []string{"account " + a.Name}}
+			p.write(t)
+		}
+	}
 	for _, p := range group(readings) {
 		p.write(t)
 	}

@@ -34,21 +34,21 @@ func (q Query) Run(ctx context.Context, t Terminal, configFile string) error {
 	if err != nil {
 		return err
 	}
-	_, readings, err := readOnce(ctx, t, c, fleet.Filter{Services: q.Services, Projects: q.Projects})
+	f, readings, err := readOnce(ctx, t, c, fleet.Filter{Services: q.Services, Projects: q.Projects})
 	if err != nil {
 		return err
 	}
 	rows := q.rows(readings)
 	if q.JSON {
-		err = writeJSON(t.Out, rows, readings)
+		err = writeJSON(t.Out, f, rows, readings)
 	} else {
 		q.writeTable(t, rows)
-		writeProblems(Terminal{Out: t.Err, Colour: t.Colour && t.Live}, readings) // what the table lacks
+		writeProblems(Terminal{Out: t.Err, Colour: t.Colour && t.Live}, f, readings) // what the table lacks
 	}
 	if err != nil {
 		return err
 	}
-	return q.verdict(rows, readings)
+	return q.verdict(f, rows, readings)
 }
 
 func (q Query) rows(readings []*fleet.Reading) []row {
@@ -72,27 +72,17 @@ func (r row) nearness() float64 {
 	return math.Inf(-1)
 }
 
-func (q Query) verdict(rows []row, readings []*fleet.Reading) error {
+func (q Query) verdict(f *fleet.Fleet, rows []row, readings []*fleet.Reading) error {
 	above := 0
 	for _, r := range rows {
 		if q.FailAbove > 0 && len(r.Thresholds) > 0 && r.nearness() >= q.FailAbove {
 			above++
 		}
 	}
-	failed := 0
-	for _, r := range readings {
-		if failure(r) != nil {
-			failed++
-		}
-	}
-	switch {
-	case above > 0:
+	if above > 0 {
 		return &ExitError{exitAbove, fmt.Sprintf("%d of %d quotas are at or above %g", above, len(rows), q.FailAbove)}
-	case failed > 0:
-		return &ExitError{exitFailed, fmt.Sprintf("%d of %d reads failed", failed, len(readings))}
-	default:
-		return nil
 	}
+	return countFailures(f, readings)
 }
 
 func (q Query) writeTable(t Terminal, rows []row) {

@@ -17,14 +17,18 @@ import (
 )
 
 // newFleet makes the fleet of a configuration. dial leads to the cloud; requests and reads are told of what happens.
-func newFleet(c *config.Config, dial huaweicloud.Dial, requests huaweicloud.Events, reads func(fleet.Read)) *fleet.Fleet {
+func newFleet(c *config.Config, dial huaweicloud.Dial, requests huaweicloud.Events, reads func(fleet.Read), discoveries func(fleet.Discovery),
+	skipped func(string, []string),
+) *fleet.Fleet {
 	f := fleet.New(fleet.Options{
-		Services:  providers.All(),
-		Dial:      dial,
-		UserAgent: "cloud_quota_exporter/" + version.Version,
-		Getenv:    os.Getenv,
-		Requests:  requests,
-		Reads:     reads,
+		Services:    providers.All(),
+		Dial:        dial,
+		UserAgent:   "cloud_quota_exporter/" + version.Version,
+		Getenv:      os.Getenv,
+		Requests:    requests,
+		Reads:       reads,
+		Discoveries: discoveries,
+		Skipped:     skipped,
 	})
 	f.Load(c)
 	return f
@@ -33,7 +37,8 @@ func newFleet(c *config.Config, dial huaweicloud.Dial, requests huaweicloud.Even
 // readOnce makes a fleet of a configuration and reads what filter wants, each source once, with a line of progress.
 func readOnce(ctx context.Context, t Terminal, c *config.Config, filter fleet.Filter) (*fleet.Fleet, []*fleet.Reading, error) {
 	p := &progress{terminal: t}
-	f := newFleet(c, new(net.Dialer).DialContext, func(string, string, time.Duration) {}, p.read)
+	f := newQuietFleet(c, p.read)
+	f.Look(ctx)
 	if err := fleet.CheckNames("--service", filter.Services, f.Services()); err != nil {
 		return nil, nil, err
 	}
@@ -49,8 +54,36 @@ func readOnce(ctx context.Context, t Terminal, c *config.Config, filter fleet.Fi
 	return f, readings, nil
 }
 
+// newQuietFleet is newFleet for commands that count and log nothing.
+func newQuietFleet(c *config.Config, reads func(fleet.Read)) *fleet.Fleet {
+	return newFleet(c, new(net.Dialer).DialContext, func(string, string, time.Duration) {}, reads, func(fleet.Discovery) {}, func(string, []string) {})
+}
+
+// countFailures returns how many reads failed, discoveries among them, and an *ExitError that says so; nil if none did.
+func countFailures(f *fleet.Fleet, readings []*fleet.Reading) error {
+	failed, all := 0, len(readings)
+	for _, r := range readings {
+		if failure(r) != nil {
+			failed++
+		}
+	}
+	for _, a := range f.Accounts() {
+		if a.DiscoveryErr != nil {
+			failed++
+			all++
+		}
+	}
+	if failed == 0 {
+		return nil
+	}
+	return &ExitError{exitFailed, fmt.Sprintf("%d of %d reads failed", failed, all)}
+}
+
 // failure says why a reading shows no numbers of now; nil if it does.
 func failure(r *fleet.Reading) error {
+	if r.NotOffered {
+		return nil
+	}
 	if r.State.Err == nil && r.State.Fetches == 0 {
 		return huaweicloud.ErrPaused // another project of the account was throttled before its turn came
 	}

@@ -2,11 +2,13 @@ package command
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 
 	"cloud_quota_exporter/internal/fleet"
+	"cloud_quota_exporter/internal/huaweicloud"
 )
 
 // readLog logs reads where something changes: a source begins to fail, fails for another reason, recovers, or leaves out other
@@ -40,3 +42,29 @@ func (l readLog) read(r fleet.Read) {
 		_ = level.Warn(logger).Log("msg", "quotas are incomplete", "err", is)
 	}
 }
+
+// discovered logs what changes in the projects of an account.
+func (l readLog) discovered(d fleet.Discovery) {
+	logger := log.With(l.Logger, "account", d.Account)
+	before, after := d.Before, d.After
+	_ = level.Debug(logger).Log("msg", "projects were asked for", "took", after.Took, "err", after.Err)
+	switch {
+	case after.Err != nil && (before.Err == nil || huaweicloud.Reason(after.Err) != huaweicloud.Reason(before.Err)):
+		_ = level.Warn(logger).Log("msg", "projects can't be discovered", "reason", huaweicloud.Reason(after.Err), "err", after.Err)
+	case after.Err == nil && (before.Err != nil || len(after.Value) != len(before.Value)):
+		_ = level.Info(logger).Log("msg", "projects are discovered", "seen", len(after.Value), "before", len(before.Value))
+	}
+}
+
+// skipped logs which discovered projects are left out.
+func (l readLog) skipped(account string, labels []string) {
+	logger := log.With(l.Logger, "account", account)
+	if len(labels) == 0 {
+		_ = level.Info(logger).Log("msg", "no projects are left out any more")
+		return
+	}
+	_ = level.Warn(logger).Log("msg", "projects are left out since others have their labels; name_prefix tells them apart",
+		"count", len(labels), "projects", strings.Join(labels[:min(len(labels), maxLabelsShown)], ", "))
+}
+
+const maxLabelsShown = 10

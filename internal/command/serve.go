@@ -91,7 +91,8 @@ func (s Serving) newExporter(logs Logs, c *config.Config, dial huaweicloud.Dial)
 		return nil, err
 	}
 	e := &exporter{Serving: s, logs: logs, process: newProcessMetrics()}
-	e.fleet = newFleet(c, dial, e.process.requested, readLog{logs.Program}.read)
+	l := readLog{logs.Program}
+	e.fleet = newFleet(c, dial, e.process.requested, l.read, l.discovered, l.skipped)
 	e.process.loaded(nil)
 	return e, nil
 }

@@ -44,7 +44,7 @@ func readAccounts(n node, services []string) []Account {
 
 func (r *accountReader) account(n node) Account {
 	var a Account
-	f, ok := n.fields("name", "credentials", "cloud", "endpoints", "ca_file", "projects")
+	f, ok := n.fields("name", "credentials", "cloud", "endpoints", "ca_file", "projects", "discovery")
 	if !ok {
 		return a
 	}
@@ -61,10 +61,14 @@ func (r *accountReader) account(n node) Account {
 	if c := f.get("ca_file"); c.stated() {
 		a.CAFile, _ = c.text()
 	}
-	if p := f.get("projects"); p.isEmpty() {
-		p.fail("missing: list the projects of the account, e.g. projects: [{region: ap-southeast-1}]")
-	} else {
+	if d := f.get("discovery"); d.stated() {
+		a.Discovery = readDiscovery(d, a.Name, r.several)
+	}
+	switch p := f.get("projects"); {
+	case !p.isEmpty():
 		a.Projects = r.projects(p)
+	case a.Discovery == nil:
+		p.fail("missing: list the projects of the account, e.g. projects: [{region: ap-southeast-1}], or let discovery: {} find them")
 	}
 	return a
 }

@@ -39,7 +39,8 @@ type Account struct {
 	Cloud       string              // the domain behind <service host>.<region>; "" is the one that belongs to the region
 	Endpoints   map[string]Endpoint // by the name of a service, or "iam"
 	CAFile      string              // of certificates to trust; "" is the system's own
-	Projects    []Project           // at least one
+	Projects    []Project           // as stated; at least one, unless there is a Discovery
+	Discovery   *Discovery          // nil: none
 }
 
 // Credentials tell where keys come from: exactly one kind is set, or none for the default chain.

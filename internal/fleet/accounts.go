@@ -17,8 +17,12 @@ type account struct {
 	services map[string]config.Service
 	rules    rules
 	options  Options
-	auth     credentials.Source
+	auth     *keys
 	http     *http.Client
+
+	listed          *projectList                           // nil without discovery
+	listing         *refresh.Policy[[]huaweicloud.Project] // likewise
+	served, skipped int                                    // projects; the fleet's lock guards them
 }
 
 // gateID says whose slots and pause a Gate holds: those of a service in an account.
@@ -34,7 +38,7 @@ func newAccount(stated config.Account, c *config.Config, o Options) *account {
 		services: c.Services,
 		rules:    rules{c.Limits, c.Thresholds},
 		options:  o,
-		auth:     authorizer(stated.Credentials, o.Getenv),
+		auth:     &keys{Source: authorizer(stated.Credentials, o.Getenv)},
 		http:     huaweicloud.NewHTTPClient(o.Dial, stated.CAFile, inFlight),
 	}
 }
@@ -52,7 +56,7 @@ func authorizer(c config.Credentials, getenv func(string) string) credentials.So
 }
 
 // sources are the enabled services of a project. What the memory knows of them goes on into the next one.
-func (a *account) sources(stated config.Project, before, next memory) []*source {
+func (a *account) sources(stated config.Project, discovered bool, before, next memory) []*source {
 	p := a.project(stated, before, next)
 	var sources []*source
 	for _, service := range a.options.Services {
@@ -62,7 +66,7 @@ func (a *account) sources(stated config.Project, before, next memory) []*source 
 		}
 		id := ID{Account: a.Name, Service: service.Name, ProjectID: stated.ID, Region: stated.Region}
 		cell := recall(before.cells, next.cells, id, func() *refresh.Cell[providers.Result] { return new(refresh.Cell[providers.Result]) })
-		s := &source{ID: id, account: a, service: service, settings: settings, project: p, cell: cell}
+		s := &source{ID: id, account: a, service: service, settings: settings, project: p, discovered: discovered, cell: cell}
 		s.policy = s.newPolicy(a.gate(service.Name, settings.MaxInFlight, before, next))
 		sources = append(sources, s)
 	}

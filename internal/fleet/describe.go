@@ -1,6 +1,10 @@
 package fleet
 
-import "context"
+import (
+	"context"
+
+	"cloud_quota_exporter/internal/config"
+)
 
 // Description is what a configuration comes to for one account, before anything is asked of the cloud.
 type Description struct {
@@ -8,7 +12,8 @@ type Description struct {
 	Credentials    string // where the keys come from
 	CredentialsErr error  // why there are none
 	CAFile         string
-	Sources        []Endpoint
+	Discovery      *config.Discovery // nil: none
+	Sources        []Endpoint        // of the projects that are known
 }
 
 // Endpoint is where a source is asked.
@@ -26,7 +31,7 @@ func (f *Fleet) Describe(ctx context.Context) []Description {
 	var all []Description
 	for _, a := range accounts {
 		_, err := a.auth.Grant(ctx, "")
-		d := Description{Account: a.Name, Credentials: a.auth.Describe(), CredentialsErr: err, CAFile: a.CAFile}
+		d := Description{Account: a.Name, Credentials: a.auth.Describe(), CredentialsErr: err, CAFile: a.CAFile, Discovery: a.Discovery}
 		for _, s := range sources {
 			if s.account == a {
 				d.Sources = append(d.Sources, s.endpoint())

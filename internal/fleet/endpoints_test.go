@@ -65,7 +65,7 @@ func TestHosts(t *testing.T) {
 			var mu sync.Mutex
 			var dialled []string
 			f := fleet.New(fleet.Options{
-				Services: providers.All(), Getenv: os.Getenv, Requests: func(string, string, time.Duration) {}, Reads: func(fleet.Read) {},
+				Services: providers.All(), Getenv: os.Getenv, Requests: func(string, string, time.Duration) {}, Reads: func(fleet.Read) {}, Discoveries: func(fleet.Discovery) {},
 				Dial: func(_ context.Context, _, address string) (net.Conn, error) {
 					mu.Lock()
 					defer mu.Unlock()

@@ -25,6 +25,9 @@ type Options struct {
 	Getenv    func(string) string
 	Requests  huaweicloud.Events // told of every request to the cloud
 	Reads     func(Read)         // told of every finished read of a source; must not block
+
+	Discoveries func(Discovery)                       // told of every finished look at the projects of an account; must not block
+	Skipped     func(account string, labels []string) // told when other projects than before are left out; must not block or call back
 }
 
 // Read is a finished read of a source: what was known before and what is known since.
@@ -39,7 +42,8 @@ type Fleet struct {
 	mu      sync.Mutex
 	memory  memory
 	loaded  []*account
-	sources []*source // by project label, then in the order of the services; replaced, never changed
+	built   []*projectState // the lists that sources were built from
+	sources []*source       // by project label, then in the order of the services; replaced, never changed
 }
 
 // memory is what outlives a configuration.
@@ -47,6 +51,18 @@ type memory struct {
 	cells   map[ID]*refresh.Cell[providers.Result]
 	lookups map[lookupID]*refresh.Cell[string]
 	gates   map[gateID]*refresh.Gate
+	lists   map[string]*projectList // by account
+	skipped map[string][]string     // labels of projects that are left out, by account
+}
+
+func newMemory() memory {
+	return memory{
+		cells:   map[ID]*refresh.Cell[providers.Result]{},
+		lookups: map[lookupID]*refresh.Cell[string]{},
+		gates:   map[gateID]*refresh.Gate{},
+		lists:   map[string]*projectList{},
+		skipped: map[string][]string{},
+	}
 }
 
 // New returns an empty fleet.
@@ -57,51 +73,78 @@ func New(o Options) *Fleet { return &Fleet{options: o} }
 func (f *Fleet) Load(c *config.Config) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	stated := map[string]config.Account{}
+	before := map[string]config.Account{}
 	for _, a := range f.loaded {
 		a.http.CloseIdleConnections()
-		stated[a.Name] = a.Account
+		before[a.Name] = a.Account
 	}
-	next := memory{
-		cells:   map[ID]*refresh.Cell[providers.Result]{},
-		lookups: map[lookupID]*refresh.Cell[string]{},
-		gates:   map[gateID]*refresh.Gate{},
+	f.loaded = nil
+	for _, stated := range c.Accounts {
+		f.loaded = append(f.loaded, newAccount(stated, c, f.options))
 	}
-	f.loaded, f.sources = nil, nil
-	for _, account := range c.Accounts {
-		a := newAccount(account, c, f.options)
-		f.loaded = append(f.loaded, a)
-		changed := !reflect.DeepEqual(stated[account.Name], account)
-		for _, p := range account.Projects {
-			sources := a.sources(p, f.memory, next)
-			f.sources = append(f.sources, sources...)
-			if changed {
-				retry(sources)
+	f.build()
+	for _, s := range f.sources {
+		if !reflect.DeepEqual(before[s.Account], s.account.Account) {
+			s.retry()
+		}
+	}
+}
+
+// build makes the sources of the accounts and of the projects that are known now; f.mu is held. A label goes to the first that has it,
+// stated projects before discovered ones.
+func (f *Fleet) build() {
+	next := newMemory()
+	for _, a := range f.loaded {
+		a.list(f.memory, next)
+	}
+	f.built, f.sources = f.lists(), nil
+	taken := map[string]bool{}
+	for _, a := range f.loaded {
+		a.served = len(a.Projects)
+		for _, p := range a.Projects {
+			taken[p.Name] = true
+			f.sources = append(f.sources, a.sources(p, false, f.memory, next)...)
+		}
+	}
+	for _, a := range f.loaded {
+		for _, p := range a.discovered() {
+			if taken[p.Name] {
+				next.skipped[a.Name] = append(next.skipped[a.Name], p.Name)
+				continue
 			}
+			taken[p.Name] = true
+			a.served++
+			f.sources = append(f.sources, a.sources(p, true, f.memory, next)...)
+		}
+		a.skipped = len(next.skipped[a.Name])
+		if !slices.Equal(next.skipped[a.Name], f.memory.skipped[a.Name]) {
+			f.options.Skipped(a.Name, next.skipped[a.Name])
 		}
 	}
 	f.memory = next
 	slices.SortStableFunc(f.sources, func(a, b *source) int { return cmp.Compare(a.project.label, b.project.label) })
 }
 
-// retry ends the pauses of sources that fail.
-func retry(sources []*source) {
-	for _, s := range sources {
-		s.cell.Retry()
-		if s.project.lookup != nil {
-			s.project.lookup.Retry()
-		}
-	}
-}
-
 // Services returns the names of the services that are read, in the order of the list.
 func (f *Fleet) Services() []string {
-	return namesOf(f.current(), func(s *source) string { return s.service.Name })
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var names []string
+	for _, s := range f.options.Services {
+		if len(f.loaded) > 0 && f.loaded[0].services[s.Name].Enabled {
+			names = append(names, s.Name)
+		}
+	}
+	return names
 }
 
 // Projects returns the labels of the projects that are read, sorted.
 func (f *Fleet) Projects() []string {
-	return namesOf(f.current(), func(s *source) string { return s.project.label })
+	var labels []string
+	for _, p := range f.List() {
+		labels = append(labels, p.Label)
+	}
+	return labels
 }
 
 // List returns the projects that are read, by label.
@@ -119,30 +162,20 @@ func (f *Fleet) List() []Project {
 
 // Count returns how many sources keep wants.
 func (f *Fleet) Count(keep func(service, project string) bool) int {
-	n := 0
-	for _, s := range f.current() {
-		if keep(s.service.Name, s.project.label) {
-			n++
-		}
-	}
-	return n
+	return len(wanted(f.current(), keep))
 }
 
 // Read reads the sources that keep wants, side by side, and returns what is known of each when all is known that is worth waiting for,
 // or when ctx ends. The readings are sorted by project, then in the order of the services.
 func (f *Fleet) Read(ctx context.Context, keep func(service, project string) bool) []*Reading {
 	asked := time.Now()
-	var kept []*source
-	for _, s := range f.current() {
-		if keep(s.service.Name, s.project.label) {
-			kept = append(kept, s)
-		}
-	}
-	var flights []<-chan struct{}
-	for _, s := range kept {
-		if _, flight := s.cell.Ask(ctx, s.policy); flight != nil {
-			flights = append(flights, flight)
-		}
+	known := f.current()
+	kept, flights := ask(ctx, known, keep) // under way while lists of projects are waited for
+	f.Look(ctx)
+	if now := f.current(); !slices.Equal(now, known) {
+		kept = wanted(now, keep)
+		_, more := ask(ctx, unknown(kept, known), keep)
+		flights = append(flights, more...)
 	}
 	wait(ctx, flights)
 	readings := make([]*Reading, len(kept))
@@ -150,6 +183,36 @@ func (f *Fleet) Read(ctx context.Context, keep func(service, project string) boo
 		readings[i] = s.reading(s.cell.Peek(), asked)
 	}
 	return readings
+}
+
+// ask begins the fetches that are due, and returns the sources that keep wants, and what to wait for.
+func ask(ctx context.Context, sources []*source, keep func(service, project string) bool) (kept []*source, flights []<-chan struct{}) {
+	kept = wanted(sources, keep)
+	for _, s := range kept {
+		if _, flight := s.cell.Ask(ctx, s.policy); flight != nil {
+			flights = append(flights, flight)
+		}
+	}
+	return kept, flights
+}
+
+// unknown returns the sources that are not among those known before, under whichever label.
+func unknown(sources, before []*source) []*source {
+	ids := make(map[ID]bool, len(before))
+	for _, s := range before {
+		ids[s.ID] = true
+	}
+	return slices.DeleteFunc(slices.Clone(sources), func(s *source) bool { return ids[s.ID] })
+}
+
+func wanted(sources []*source, keep func(service, project string) bool) []*source {
+	var kept []*source
+	for _, s := range sources {
+		if keep(s.service.Name, s.project.label) {
+			kept = append(kept, s)
+		}
+	}
+	return kept
 }
 
 // wait returns when all flights have ended, or ctx has.
@@ -167,19 +230,6 @@ func (f *Fleet) current() []*source {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.sources
-}
-
-// namesOf returns the different names of sources, in their order.
-func namesOf(sources []*source, name func(*source) string) []string {
-	var names []string
-	seen := map[string]bool{}
-	for _, s := range sources {
-		if n := name(s); !seen[n] {
-			seen[n] = true
-			names = append(names, n)
-		}
-	}
-	return names
 }
 
 // recall returns what is remembered under a key, or something new, and remembers it in the next memory.

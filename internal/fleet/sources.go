@@ -14,8 +14,10 @@ import (
 )
 
 const (
-	shortestPause = 15 * time.Second // after a failure; doubles with each one more
-	jitter        = 0.1              // share of cache_ttl by which sources differ, so that not everything expires at once
+	shortestPause   = 15 * time.Second // after a failure; doubles with each one more
+	notOfferedPause = time.Hour        // regions get services now and then
+
+	jitter = 0.1 // share of cache_ttl by which sources differ, so that not everything expires at once
 )
 
 // ID says what a source is, however the configuration labels it today: what is known of it survives reloads.
@@ -35,6 +37,8 @@ type Reading struct {
 	Quotas  []Quota // none if the last success is longer ago than max_stale
 	TooOld  bool    // whether numbers were dropped for their age
 	Refused []error // stated limits that can't be
+
+	NotOffered bool // the region of a discovered project has never had the service, which is no failure
 }
 
 // Reason classifies the failure of the last finished fetch; empty if it did not fail.
@@ -52,8 +56,11 @@ type source struct {
 	service  providers.Service
 	settings config.Service
 	project  *project
-	cell     *refresh.Cell[providers.Result]
-	policy   *refresh.Policy[providers.Result]
+
+	discovered bool
+
+	cell   *refresh.Cell[providers.Result]
+	policy *refresh.Policy[providers.Result]
 
 	mu   sync.Mutex
 	last *Reading
@@ -65,7 +72,7 @@ func (s *source) newPolicy(gate *refresh.Gate) *refresh.Policy[providers.Result]
 		Fetch:   s.fetch,
 		Timeout: s.settings.Timeout,
 		Fresh:   func(providers.Result) time.Duration { return ttl - time.Duration(jitter*s.share()*float64(ttl)) },
-		Pause:   func(streak int, err error) time.Duration { return pause(streak, err, ttl) },
+		Pause:   func(streak int, err error) time.Duration { return s.pause(streak, err) },
 		Gate:    gate,
 		Shuts:   throttledBy(s.Service),
 		Settled: func(before, after *refresh.State[providers.Result]) {
@@ -83,6 +90,23 @@ func (s *source) fetch(ctx context.Context) (providers.Result, error) {
 	c.Action = s.service.Action
 	c.ProjectID = id
 	return s.service.Quotas(ctx, c, providers.Options{ListInstances: s.settings.ListInstances})
+}
+
+// pause is longer where the region does not have the service.
+func (s *source) pause(streak int, err error) time.Duration {
+	p := pause(streak, err, s.settings.CacheTTL)
+	if s.discovered && s.cell.Peek().ReadAt.IsZero() && huaweicloud.IsNotOffered(err) {
+		p = max(p, notOfferedPause)
+	}
+	return p
+}
+
+// retry ends the pauses after failures.
+func (s *source) retry() {
+	s.cell.Retry()
+	if s.project.lookup != nil {
+		s.project.lookup.Retry()
+	}
 }
 
 // share is a number from 0 up to 1, the same for a source whenever it is asked for.
@@ -112,6 +136,8 @@ func (s *source) newReading(state *refresh.State[providers.Result], tooOld bool)
 		Project: s.describe(),
 		State:   state,
 		TooOld:  tooOld,
+
+		NotOffered: s.discovered && state.ReadAt.IsZero() && state.Err != nil && huaweicloud.IsNotOffered(state.Err),
 	}
 	if !tooOld {
 		r.Quotas, r.Refused = s.account.rules.apply(s.Service, s.project.label, state.Value.Quotas)

@@ -2,11 +2,14 @@ package huaweicloud
 
 import "strings"
 
-// BaseURL returns where the API of a host is reached in a region: https://<host>.<region>.<cloud>. An empty cloud is the public one
-// that the region belongs to.
+// BaseURL returns where the API of a host is reached in a region: https://<host>.<region>.<cloud>, or without a region its global
+// endpoint. An empty cloud is the public one that the region belongs to.
 func BaseURL(host, region, cloud string) string {
 	if cloud == "" {
 		cloud = publicCloud(region)
+	}
+	if region == "" {
+		return "https://" + host + "." + cloud
 	}
 	return "https://" + host + "." + region + "." + cloud
 }

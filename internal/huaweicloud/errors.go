@@ -47,6 +47,8 @@ func (e *APIError) remedy() string {
 		return "check that the keys are right, active and of this cloud"
 	case reason == ReasonForbidden && e.Action == "":
 		return "grant the role Tenant Guest (the IAM action is not documented), and check that the project id belongs to this account"
+	case reason == ReasonForbidden && e.Service == "iam":
+		return fmt.Sprintf("grant the IAM action %s", e.Action)
 	case reason == ReasonForbidden:
 		return fmt.Sprintf("grant the IAM action %s, and check that the project id belongs to this account", e.Action)
 	case reason == ReasonNotFound:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -53,5 +54,66 @@ func TestFindProjectRefused(t *testing.T) {
 	var e *huaweicloud.APIError
 	if !errors.As(err, &e) || !strings.Contains(err.Error(), "grant the IAM action iam:projects:listProjects") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestListProjects(t *testing.T) {
+	page := func(from, n int) string {
+		var all []string
+		for i := range n {
+			all = append(all, fmt.Sprintf(`{"id":"id%d","name":"ap-southeast-1_p%d","enabled":true}`, from+i, from+i))
+		}
+		return `{"projects":[` + strings.Join(all, ",") + `]}`
+	}
+	for _, tc := range []struct {
+		name   string
+		pages  func(page string) string
+		want   int
+		reason string
+	}{
+		{"one page", func(string) string { return page(0, 3) }, 3, ""},
+		{"none", func(string) string { return `{"projects":[]}` }, 0, ""},
+		{"three pages", func(p string) string {
+			return map[string]string{"1": page(0, 1000), "2": page(1000, 1000), "3": page(2000, 5)}[p]
+		}, 2005, ""},
+		{"a server without pages", func(string) string { return page(0, 1000) }, 1000, ""},
+		{"the second page fails", func(p string) string { return map[string]string{"1": page(0, 1000), "2": "<html>"}[p] }, 0, "malformed"},
+		{"without end", func(p string) string {
+			n, _ := strconv.Atoi(p)
+			return page(n*1000, 1000)
+		}, 0, "malformed"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			iam, _, _ := client(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/v3/projects" || r.URL.Query().Get("per_page") != "1000" {
+					t.Errorf("asked for %s", r.URL)
+				}
+				fmt.Fprint(w, tc.pages(r.URL.Query().Get("page")))
+			})
+			projects, err := huaweicloud.ListProjects(t.Context(), iam)
+			if len(projects) != tc.want || (err == nil) != (tc.reason == "") || err != nil && huaweicloud.Reason(err) != tc.reason {
+				t.Errorf("got %d projects, %v", len(projects), err)
+			}
+		})
+	}
+}
+
+func TestProjectServes(t *testing.T) {
+	for _, tc := range []struct {
+		project huaweicloud.Project
+		region  string
+		serves  bool
+	}{
+		{huaweicloud.Project{Name: "ap-southeast-3"}, "ap-southeast-3", true},
+		{huaweicloud.Project{Name: "eu-de_a_b", Enabled: new(true)}, "eu-de", true},
+		{huaweicloud.Project{Name: "eu-de", Enabled: new(false)}, "eu-de", false},
+		{huaweicloud.Project{Name: "eu-de", IsDomain: true}, "eu-de", false},
+		{huaweicloud.Project{Name: "MOS"}, "MOS", false},
+		{huaweicloud.Project{Name: "project"}, "project", false},
+		{huaweicloud.Project{Name: "_x"}, "", false},
+	} {
+		if region, serves := tc.project.Region(), tc.project.Serves(); region != tc.region || serves != tc.serves {
+			t.Errorf("%+v: region %s, serves %t; want %s, %t", tc.project, region, serves, tc.region, tc.serves)
+		}
 	}
 }

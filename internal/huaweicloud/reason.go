@@ -87,6 +87,12 @@ func isTLS(err error) bool {
 		errors.Is(err, http.ErrSchemeMismatch)
 }
 
+// IsNotOffered tells whether the error is what a region answers that does not have the service: 404, or no such host.
+func IsNotOffered(err error) bool {
+	api, ok := errors.AsType[*APIError](err)
+	return ok && api.Status == http.StatusNotFound || isUnknownHost(err)
+}
+
 func isUnknownHost(err error) bool {
 	var dns *net.DNSError
 	return errors.As(err, &dns) && dns.IsNotFound

@@ -145,9 +145,9 @@ func (c *Cell[T]) fly(ctx context.Context, p *Policy[T], landed chan struct{}) {
 }
 
 func (c *Cell[T]) settle(p *Policy[T], value T, err error, start time.Time) {
+	before := c.Peek()
+	after := before.after(p, value, err, start) // the policy is asked without the lock, so that it may look at the cell
 	c.mu.Lock()
-	before := c.known()
-	after := before.after(p, value, err, start)
 	c.state = after
 	c.mu.Unlock()
 	switch {

@@ -62,12 +62,16 @@ func (g *Gate) shut(pause func(streak int) time.Duration) {
 		return
 	}
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	now := time.Now()
-	if !now.Before(g.until) {
+	if now := time.Now(); !now.Before(g.until) {
 		g.streak++
+		g.until = now.Add(time.Second) // shut at once, so that the others don't count; for how long is told below
 	}
-	if until := now.Add(pause(g.streak)); until.After(g.until) {
+	streak := g.streak
+	g.mu.Unlock()
+	until := time.Now().Add(pause(streak)) // without the lock, so that the policy may look around
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if until.After(g.until) {
 		g.until = until
 	}
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	stdlog "log"
 	"maps"
@@ -33,7 +34,7 @@ const (
 func (o Options) metrics(w http.ResponseWriter, r *http.Request) {
 	selected, err := o.selection(r)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
+		o.refuse(w, err)
 		return
 	}
 	o.scrape(w, r, selected)
@@ -46,8 +47,10 @@ func (o Options) scrape(w http.ResponseWriter, r *http.Request, selected selecti
 	scrape := prometheus.NewRegistry()
 	scrape.MustRegister(collector.New(func() []*fleet.Reading { return o.Fleet.Read(ctx, selected.Wants) }))
 	gatherers := prometheus.Gatherers{scrape}
-	if selected.exporter { // after the scrape, so that the requests it made are counted
-		gatherers = append(gatherers, o.Process)
+	if selected.exporter { // after the scrape, so that what it did is counted
+		accounts := prometheus.NewRegistry()
+		accounts.MustRegister(collector.NewAccounts(o.Fleet.Accounts))
+		gatherers = append(gatherers, accounts, o.Process)
 	}
 	promhttp.HandlerFor(gatherers, promhttp.HandlerOpts{
 		ErrorLog:          stdlog.New(log.NewStdlibAdapter(level.Error(o.Logger)), "", 0),
@@ -81,13 +84,40 @@ func (o Options) selection(r *http.Request) (selection, error) {
 	if err := fleet.CheckNames("collect[]", collect, append(o.Fleet.Services(), exporterMetrics)); err != nil {
 		return selection{}, err
 	}
-	if err := fleet.CheckNames("project[]", projects, o.Fleet.Projects()); err != nil {
+	if err := o.checkProjects(r, "project[]", projects); err != nil {
 		return selection{}, err
 	}
 	return selection{
 		Filter:   fleet.Filter{Services: collect, Projects: projects}, // "exporter" among them is no service, and wants none
 		exporter: len(collect) == 0 || slices.Contains(collect, exporterMetrics),
 	}, nil
+}
+
+// errIncomplete is why a project is not known yet.
+var errIncomplete = errors.New("not every account's projects are known yet: the first discovery has not succeeded; ask again later")
+
+// checkProjects refuses projects that are not known, by errIncomplete as long as they may still be discovered.
+func (o Options) checkProjects(r *http.Request, what string, asked []string) error {
+	if len(asked) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), o.timeout(r))
+	defer cancel()
+	o.Fleet.Look(ctx)
+	err := fleet.CheckNames(what, asked, o.Fleet.Projects())
+	if err != nil && !o.Fleet.Complete() {
+		return errIncomplete
+	}
+	return err
+}
+
+// refuse answers a request that can't be served.
+func (o Options) refuse(w http.ResponseWriter, err error) {
+	code := http.StatusBadRequest
+	if errors.Is(err, errIncomplete) {
+		code = http.StatusServiceUnavailable
+	}
+	http.Error(w, err.Error(), code)
 }
 
 // parseQuery returns the parameters of a request, and refuses what it can't read or doesn't know.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 
@@ -19,10 +20,10 @@ func (o Options) probe(w http.ResponseWriter, r *http.Request) {
 		targets = []string{""} // which is no project, and told so
 	}
 	if err == nil {
-		err = fleet.CheckNames("target", targets, o.Fleet.Projects())
+		err = o.checkProjects(r, "target", targets)
 	}
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
+		o.refuse(w, err)
 		return
 	}
 	o.scrape(w, r, selection{Filter: fleet.Filter{Projects: targets}})
@@ -34,8 +35,16 @@ type targetGroup struct {
 	Labels  map[string]string `json:"labels"`
 }
 
-// discovery tells Prometheus to scrape each project by a probe of its own, at the address by which it asks.
+// discovery tells Prometheus to scrape each project by a probe of its own, at the address by which it asks. Until all projects are known
+// it tells nothing, since Prometheus would drop the targets that a short list lacks.
 func (o Options) discovery(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), o.timeout(r))
+	defer cancel()
+	o.Fleet.Look(ctx)
+	if !o.Fleet.Complete() {
+		o.refuse(w, errIncomplete)
+		return
+	}
 	groups := []targetGroup{}
 	for _, p := range o.Fleet.List() {
 		groups = append(groups, targetGroup{

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/fleet/fleettest"
@@ -66,6 +67,36 @@ func TestServiceDiscovery(t *testing.T) {
 [example.com] map[__meta_cloud_quota_account:main __meta_cloud_quota_project:prod __meta_cloud_quota_project_id:0250cb8a80c24c0b9f20f557cb159aad __meta_cloud_quota_region:ap-southeast-3 __metrics_path__:/probe __param_target:prod instance:prod]`
 		if strings.Join(got, "\n") != want {
 			t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
+		}
+	})
+}
+
+// TestBeforeDiscovery: a project that may still be discovered is not unknown, and a short list would cost targets.
+func TestBeforeDiscovery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, fleettest.Documents(), strings.Replace(fleettest.DocumentsConfig, "    projects:\n      - {id: "+fleettest.ProjectID+", region: ap-southeast-3, name: prod}\n", "    discovery: {}\n", 1))
+		heal := s.Cloud.Inject(cloudsim.Fault{Service: "iam", Status: http.StatusServiceUnavailable})
+		paths := []string{"/sd", "/probe?target=ap-southeast-3", "/metrics?project%5B%5D=ap-southeast-3"}
+		for _, path := range paths {
+			if page := s.get(t, path); page.Code != http.StatusServiceUnavailable || !strings.Contains(page.Body.String(), "the first discovery has not succeeded") {
+				t.Errorf("%s: %d %s", path, page.Code, page.Body)
+			}
+		}
+		page := s.get(t, "/metrics")
+		if got := series(page, "cloud_quota_account_up"); page.Code != http.StatusOK || got != `cloud_quota_account_up{account="main"} 0` {
+			t.Errorf("%d %s", page.Code, got)
+		}
+		heal()
+		<-time.After(15 * time.Second)
+		s.get(t, "/sd")
+		synctest.Wait()
+		for _, path := range paths {
+			if page := s.get(t, path); page.Code != http.StatusOK || !strings.Contains(page.Body.String(), "ap-southeast-3") {
+				t.Errorf("%s: %d %s", path, page.Code, page.Body)
+			}
+		}
+		if page := s.get(t, "/probe?target=x"); page.Code != http.StatusBadRequest {
+			t.Errorf("an unknown target: %d", page.Code)
 		}
 	})
 }

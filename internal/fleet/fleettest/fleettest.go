@@ -4,6 +4,7 @@ package fleettest
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -49,6 +50,7 @@ type World struct {
 	unknown  string
 	requests []string
 	reads    []fleet.Read
+	skipped  []string
 }
 
 // New returns a fleet that serves the configuration; CA in it stands for the file with the cloud's certificate authority.
@@ -80,6 +82,12 @@ func New(t testing.TB, cloud *cloudsim.Cloud, yaml string) *World {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.reads = append(w.reads, r)
+		},
+		Discoveries: func(fleet.Discovery) {},
+		Skipped: func(account string, labels []string) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.skipped = append(w.skipped, account, fmt.Sprint(labels))
 		},
 	})
 	w.Configure(t, yaml)
@@ -119,6 +127,13 @@ func (w *World) Reads() []fleet.Read {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.reads
+}
+
+// Skipped returns the account and the labels of each change of what is left out, as the fleet told them.
+func (w *World) Skipped() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.skipped
 }
 
 // Scrape reads everything, waiting so long at most.

@@ -1,0 +1,157 @@
+package fleet
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/credentials"
+	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/refresh"
+)
+
+// listTimeout bounds all pages of a list of projects.
+const listTimeout = 30 * time.Second
+
+type (
+	projectList  = refresh.Cell[[]huaweicloud.Project]
+	projectState = refresh.State[[]huaweicloud.Project]
+)
+
+// Discovery is a finished look at the projects that an account may see.
+type Discovery struct {
+	Account       string
+	Before, After *projectState
+}
+
+// list gives an account that discovers its projects the Cell of their list.
+func (a *account) list(before, next memory) {
+	if a.Discovery == nil {
+		return
+	}
+	a.listed = recall(before.lists, next.lists, a.Name, func() *projectList { return new(projectList) })
+	region := "" // IAM's global endpoint, unless a region is stated
+	if len(a.Discovery.Regions) > 0 {
+		region = a.Discovery.Regions[0]
+	} else if len(a.Projects) > 0 {
+		region = a.Projects[0].Region
+	}
+	iam := a.client("iam", "iam", region)
+	iam.Action = huaweicloud.ListProjectsAction
+	interval := a.Discovery.RefreshInterval
+	a.listing = &refresh.Policy[[]huaweicloud.Project]{
+		Fetch:   func(ctx context.Context) ([]huaweicloud.Project, error) { return huaweicloud.ListProjects(ctx, iam) },
+		Timeout: listTimeout,
+		Fresh:   func([]huaweicloud.Project) time.Duration { return interval },
+		Pause:   func(streak int, err error) time.Duration { return pause(streak, err, interval) },
+		Gate:    a.gate("iam", iamInFlight, before, next),
+		Shuts:   throttledBy("iam"),
+		Settled: func(before, after *projectState) { a.options.Discoveries(Discovery{a.Name, before, after}) },
+	}
+}
+
+// discovered are the wanted projects of the last list, but those that are stated.
+func (a *account) discovered() []config.Project {
+	if a.Discovery == nil {
+		return nil
+	}
+	var found []config.Project
+	for _, p := range a.listed.Peek().Value {
+		if !p.Serves() || !a.Discovery.Wants(p.Name, p.Region()) {
+			continue
+		}
+		stated := slices.ContainsFunc(a.Projects, func(s config.Project) bool {
+			return s.Region == p.Region() && (s.ID == p.ID || s.ID == "" && p.Name == s.Region)
+		})
+		if !stated {
+			found = append(found, config.Project{ID: p.ID, Region: p.Region(), Name: a.Discovery.NamePrefix + p.Name})
+		}
+	}
+	slices.SortFunc(found, func(x, y config.Project) int { return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(x.ID, y.ID)) })
+	return found
+}
+
+// Look looks at the lists of projects that are due: a list that was never had is waited for, until ctx ends; one that is only old is not.
+func (f *Fleet) Look(ctx context.Context) {
+	f.mu.Lock()
+	accounts := f.loaded
+	f.mu.Unlock()
+	var flights []<-chan struct{}
+	for _, a := range accounts {
+		if a.Discovery == nil {
+			continue
+		}
+		if state, flight := a.listed.Ask(ctx, a.listing); state.ReadAt.IsZero() && flight != nil {
+			flights = append(flights, flight)
+		}
+	}
+	wait(ctx, flights)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !slices.Equal(f.built, f.lists()) {
+		f.build()
+	}
+}
+
+// Complete tells whether the projects of every account are known.
+func (f *Fleet) Complete() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !slices.ContainsFunc(f.lists(), func(s *projectState) bool { return s.ReadAt.IsZero() })
+}
+
+// lists are the states of all lists of projects; f.mu is held.
+func (f *Fleet) lists() []*projectState {
+	var states []*projectState
+	for _, a := range f.loaded {
+		if a.Discovery != nil {
+			states = append(states, a.listed.Peek())
+		}
+	}
+	return states
+}
+
+// Account is what is known of an account.
+type Account struct {
+	Name     string
+	Asked    bool // whether keys were needed yet
+	Up       bool // the last look for keys succeeded, and the last discovery if there is one
+	Projects int  // served
+	Skipped  int  // discovered, and left out since their label was taken
+
+	DiscoveryErr error // of the last finished discovery
+}
+
+// Accounts tells the state of the accounts, in their order.
+func (f *Fleet) Accounts() []Account {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var all []Account
+	for _, a := range f.loaded {
+		account := Account{Name: a.Name, Asked: a.auth.asked.Load(), Projects: a.served, Skipped: a.skipped}
+		if a.Discovery != nil {
+			account.DiscoveryErr = a.listed.Peek().Err
+		}
+		account.Up = !a.auth.failed.Load() && account.DiscoveryErr == nil
+		all = append(all, account)
+	}
+	return all
+}
+
+// keys remembers whether the last look for keys succeeded.
+type keys struct {
+	credentials.Source
+
+	asked, failed atomic.Bool
+}
+
+// Grant looks for keys.
+func (k *keys) Grant(ctx context.Context, projectID string) (huaweicloud.Grant, error) {
+	grant, err := k.Source.Grant(ctx, projectID)
+	k.failed.Store(err != nil)
+	k.asked.Store(true)
+	return grant, err
+}
