@@ -1,0 +1,69 @@
+package config_test
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"cloud_quota_exporter/internal/config"
+)
+
+// TestEveryKeyIsDocumented compares docs/configuration.md with the keys that the errors of unknown keys list, level by level.
+func TestEveryKeyIsDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var known []string
+	for level, text := range map[string]string{
+		"accounts[].":                    "accounts: [{zz: 1}]",
+		"accounts[].credentials.":        "accounts: [{credentials: {zz: 1}}]",
+		"accounts[].credentials.static.": "accounts: [{credentials: {static: {zz: 1}}}]",
+		"accounts[].endpoints.":          "accounts: [{endpoints: {zz: 1}}]",
+		"accounts[].projects[].":         "accounts: [{projects: [{zz: 1}]}]",
+		"accounts[].discovery.":          "accounts: [{discovery: {zz: 1}}]",
+		"services.":                      "services: {zz: 1}",
+		"services.defaults.":             "services: {defaults: {zz: 1}}",
+		"limits[].":                      "limits: [{zz: 1}]",
+		"thresholds.":                    "thresholds: {zz: 1}",
+		"thresholds.overrides[].":        "thresholds: {overrides: [{zz: 1}]}",
+	} {
+		for _, key := range keysAt(t, text) {
+			known = append(known, level+key)
+		}
+	}
+	// Of the keys that a service has besides the defaults', each is documented once.
+	known = append(known, "services.cts.enabled", "services.dbss.list_instances")
+	var documented []string
+	for _, row := range regexp.MustCompile(`(?m)^\| (`+"`"+`[^|]+) \|`).FindAllStringSubmatch(string(doc), -1) {
+		for key := range strings.SplitSeq(row[1], ", ") {
+			documented = append(documented, strings.Trim(key, "`"))
+		}
+	}
+	for _, key := range known {
+		if !slices.Contains(documented, key) {
+			t.Errorf("%s is not documented", key)
+		}
+	}
+	for _, key := range documented {
+		if !slices.Contains(known, key) {
+			t.Errorf("%s is documented, but not known", key)
+		}
+	}
+	if got := strings.Join(keysAt(t, "services: {dbss: {zz: 1}}"), " "); got != "enabled cache_ttl timeout max_stale max_in_flight list_instances" {
+		t.Errorf("keys of a service: %s", got)
+	}
+}
+
+// keysAt returns the keys that are known where a text has the unknown key zz.
+func keysAt(t *testing.T, text string) []string {
+	t.Helper()
+	_, err := config.Parse("c.yml", []byte(text), known, inRegion)
+	m := regexp.MustCompile(`\.zz: unknown key; known here: (.*)`).FindStringSubmatch(err.Error())
+	if m == nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return strings.Split(m[1], ", ")
+}
