@@ -17,7 +17,8 @@ type answer struct {
 	Failures []failureJSON `json:"failures"`
 }
 
-// quotaJSON is a quota. A number that is not known is null; so is the limit where there is none, and unlimited is true then.
+// quotaJSON is a quota. A number that is not known is null; so is the limit where there is none, and unlimited is true then. The ratio
+// is null where the limit is 0.
 type quotaJSON struct {
 	Account      string             `json:"account"`
 	Project      string             `json:"project"`
@@ -88,7 +89,7 @@ func (r row) json() quotaJSON {
 		LimitMin: r.Min, LimitMax: r.Max, Thresholds: thresholds, ReadAt: r.State.ReadAt.UTC().Truncate(time.Second),
 	}
 	if ratio, known := r.Ratio(); known {
-		q.Ratio = &ratio
+		q.Ratio = finite(&ratio)
 	}
 	return q
 }

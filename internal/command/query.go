@@ -21,6 +21,8 @@ type Query struct {
 	FailAbove float64  // the used/limit ratio from which on a quota makes the exit code 2; 0: none does
 }
 
+const maxFailAbove = 10 // beyond it, somebody means percent
+
 // row is one quota and the reading that it is of.
 type row struct {
 	*fleet.Reading
@@ -30,6 +32,9 @@ type row struct {
 // Run reads all quotas now and shows them. The error is an *ExitError with code 2 where a quota is at or above FailAbove, else with
 // code 1 where a read failed. Quotas without a threshold are muted and don't count.
 func (q Query) Run(ctx context.Context, t Terminal, configFile string) error {
+	if !(q.FailAbove >= 0 && q.FailAbove <= maxFailAbove) {
+		return fmt.Errorf("--fail-above is out of range; want a ratio of used to limit such as 0.9, at most %d", maxFailAbove)
+	}
 	c, err := loadConfig(configFile)
 	if err != nil {
 		return err
@@ -111,6 +116,9 @@ func (r row) bar(t Terminal, width int) string {
 		return t.paint(faint, "no limit")
 	case !known:
 		return ""
+	}
+	if math.IsInf(ratio, 1) {
+		return t.paint(red, "in use, of a limit of 0")
 	}
 	colour := green
 	if limits := slices.Sorted(maps.Values(r.Thresholds)); len(limits) == 0 {

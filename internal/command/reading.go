@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -39,11 +40,14 @@ func readOnce(ctx context.Context, t Terminal, c *config.Config, filter fleet.Fi
 	p := &progress{terminal: t}
 	f := newQuietFleet(c, p.read)
 	f.Look(ctx)
+	if err := ctx.Err(); err != nil {
+		return nil, nil, errors.New("interrupted while projects were discovered")
+	}
 	if err := fleet.CheckNames("--service", filter.Services, f.Services()); err != nil {
 		return nil, nil, err
 	}
 	if err := fleet.CheckNames("--project", filter.Projects, f.Projects()); err != nil {
-		return nil, nil, err
+		return nil, nil, errors.Join(err, discoveryFailures(f))
 	}
 	p.total = f.Count(filter.Wants)
 	readings := f.Read(ctx, filter.Wants)
@@ -57,6 +61,17 @@ func readOnce(ctx context.Context, t Terminal, c *config.Config, filter fleet.Fi
 // newQuietFleet is newFleet for commands that count and log nothing.
 func newQuietFleet(c *config.Config, reads func(fleet.Read)) *fleet.Fleet {
 	return newFleet(c, new(net.Dialer).DialContext, func(string, string, time.Duration) {}, reads, func(fleet.Discovery) {}, func(string, []string) {})
+}
+
+// discoveryFailures says why projects may be unknown.
+func discoveryFailures(f *fleet.Fleet) error {
+	var all error
+	for _, a := range f.Accounts() {
+		if a.DiscoveryErr != nil {
+			all = errors.Join(all, fmt.Errorf("the projects of account %s can't be discovered: %w", a.Name, a.DiscoveryErr))
+		}
+	}
+	return all
 }
 
 // countFailures returns how many reads failed, discoveries among them, and an *ExitError that says so; nil if none did.

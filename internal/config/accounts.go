@@ -64,6 +64,9 @@ func (r *accountReader) account(n node) Account {
 	if d := f.get("discovery"); d.stated() {
 		a.Discovery = readDiscovery(d, a.Name, r.several)
 	}
+	if e := a.Endpoints[iam]; a.Discovery != nil && len(a.Discovery.Regions) == 0 && f.get("projects").isEmpty() && strings.Contains(e[anyRegion], inRegion) {
+		f.get("discovery").fail("names no region for the {region} of endpoints.iam; state regions, or a default without {region} there")
+	}
 	switch p := f.get("projects"); {
 	case !p.isEmpty():
 		a.Projects = r.projects(p)

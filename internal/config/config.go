@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"time"
 
@@ -76,12 +77,18 @@ type Service struct {
 	ListInstances bool          // DBSS: list the audit instances too, for used and limit; default true
 }
 
+// blank is a text of nothing but comments. As a file that is being written it must not replace a configuration.
+var blank = regexp.MustCompile(`^(\s*(#[^\n]*)?(\n|$))*$`)
+
 // Load reads the file at path.
 func Load(path string, known Known) (*Config, error) {
 	text, err := os.ReadFile(path) //nolint:gosec // the user names it
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w; name a readable file with --config.file, "+
 			"or leave the flag out to serve one account from the environment", err)
+	}
+	if blank.Match(text) {
+		return nil, Errors{path + ": it is empty; state at least accounts or services, or leave out --config.file to serve one account from the environment"}
 	}
 	return Parse(path, text, known, os.Getenv)
 }

@@ -184,6 +184,20 @@ func TestEndpointFor(t *testing.T) {
 	}
 }
 
+// TestLoadEmptyFile: a file that is being written must not replace a configuration.
+func TestLoadEmptyFile(t *testing.T) {
+	for text, good := range map[string]bool{"": false, "\n": false, "# comment\n\n  # another": false, "services: {}\n": true, "# comment\nservices: {}": true} {
+		file := filepath.Join(t.TempDir(), "c.yml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("HW_REGION_NAME", "eu-de")
+		if _, err := config.Load(file, known); (err == nil) != good || err != nil && !strings.Contains(err.Error(), "c.yml: it is empty; state") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
 func TestLoad(t *testing.T) {
 	path := filepath.Join("testdata", "good", "full.yml")
 	got, err := config.Load(path, known)

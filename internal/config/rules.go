@@ -131,8 +131,9 @@ func readExpression(n node) *regexp.Regexp {
 	if !ok {
 		return nil
 	}
-	r, err := regexp.Compile("^(?:" + text + ")$")
-	if err != nil {
+	_, err := regexp.Compile(text) // by itself, lest its brackets close the anchors' ones
+	r, errAnchored := regexp.Compile("^(?:" + text + ")$")
+	if err != nil || errAnchored != nil {
 		n.fail("not a regular expression; want one that fits the whole text, such as prod.*")
 		return nil
 	}

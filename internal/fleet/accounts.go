@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"net/http"
+	"reflect"
 	"strings"
 
 	"cloud_quota_exporter/internal/config"
@@ -20,27 +21,40 @@ type account struct {
 	auth     *keys
 	http     *http.Client
 
-	listed          *projectList                           // nil without discovery
-	listing         *refresh.Policy[[]huaweicloud.Project] // likewise
-	served, skipped int                                    // projects; the fleet's lock guards them
+	listed  *projectList                           // nil without discovery
+	listing *refresh.Policy[[]huaweicloud.Project] // likewise
+
+	// The fleet's lock guards these.
+	found  []config.Project // discovered ones that sources were made of, and those that were skipped
+	served int              // projects
 }
 
 // gateID says whose slots and pause a Gate holds: those of a service in an account.
 type gateID struct{ account, service string }
 
-func newAccount(stated config.Account, c *config.Config, o Options) *account {
+// newAccount makes an account of what is stated. The one that it replaces, if any, hands on the keys.
+func newAccount(stated config.Account, c *config.Config, o Options, before *account) *account {
 	inFlight := iamInFlight
 	for _, s := range c.Services {
 		inFlight = max(inFlight, s.MaxInFlight)
+	}
+	auth := &keys{Source: authorizer(stated.Credentials, o.Getenv)}
+	if before != nil && reflect.DeepEqual(before.Credentials, stated.Credentials) {
+		auth = before.auth
 	}
 	return &account{
 		Account:  stated,
 		services: c.Services,
 		rules:    rules{c.Limits, c.Thresholds},
 		options:  o,
-		auth:     &keys{Source: authorizer(stated.Credentials, o.Getenv)},
+		auth:     auth,
 		http:     huaweicloud.NewHTTPClient(o.Dial, stated.CAFile, inFlight),
 	}
+}
+
+// isAskedOtherwise tells whether an account is asked with other keys, at other hosts or with other trust than before.
+func (a *account) isAskedOtherwise(before *account) bool {
+	return a.auth != before.auth || a.Cloud != before.Cloud || a.CAFile != before.CAFile || !reflect.DeepEqual(a.Endpoints, before.Endpoints)
 }
 
 // authorizer makes the kind of credentials that is configured; without any, the environment is looked at.
@@ -77,7 +91,7 @@ func (a *account) sources(stated config.Project, discovered bool, before, next m
 func (a *account) gate(service string, slots int, before, next memory) *refresh.Gate {
 	id := gateID{a.Name, service}
 	if old := before.gates[id]; old != nil && old.Slots() != slots {
-		delete(before.gates, id)
+		before.gates[id] = old.Resized(slots)
 	}
 	return recall(before.gates, next.gates, id, func() *refresh.Gate { return refresh.NewGate(slots) })
 }

@@ -28,11 +28,11 @@ type Discovery struct {
 }
 
 // list gives an account that discovers its projects the Cell of their list.
-func (a *account) list(before, next memory) {
+func (a *account) list(m memory) {
 	if a.Discovery == nil {
 		return
 	}
-	a.listed = recall(before.lists, next.lists, a.Name, func() *projectList { return new(projectList) })
+	a.listed = recall(m.lists, m.lists, a.Name, func() *projectList { return new(projectList) })
 	region := "" // IAM's global endpoint, unless a region is stated
 	if len(a.Discovery.Regions) > 0 {
 		region = a.Discovery.Regions[0]
@@ -47,7 +47,7 @@ func (a *account) list(before, next memory) {
 		Timeout: listTimeout,
 		Fresh:   func([]huaweicloud.Project) time.Duration { return interval },
 		Pause:   func(streak int, err error) time.Duration { return pause(streak, err, interval) },
-		Gate:    a.gate("iam", iamInFlight, before, next),
+		Gate:    a.gate("iam", iamInFlight, m, m),
 		Shuts:   throttledBy("iam"),
 		Settled: func(before, after *projectState) { a.options.Discoveries(Discovery{a.Name, before, after}) },
 	}
@@ -76,38 +76,42 @@ func (a *account) discovered() []config.Project {
 
 // Look looks at the lists of projects that are due: a list that was never had is waited for, until ctx ends; one that is only old is not.
 func (f *Fleet) Look(ctx context.Context) {
+	wait(ctx, f.askLists(ctx))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	lists := f.lists()
+	if slices.Equal(f.built, lists) {
+		return
+	}
+	f.built = lists
+	changed := func(a *account) bool { return !slices.Equal(a.discovered(), a.found) }
+	if slices.ContainsFunc(f.loaded, changed) { // else the sources stay the same, and so do their readings
+		f.build()
+	}
+}
+
+// askLists begins to fetch the lists that are due, and returns what to wait for.
+func (f *Fleet) askLists(ctx context.Context) []<-chan struct{} {
 	f.mu.Lock()
 	accounts := f.loaded
 	f.mu.Unlock()
 	var flights []<-chan struct{}
 	for _, a := range accounts {
-		if a.Discovery == nil {
+		if a.listed == nil {
 			continue
 		}
 		if state, flight := a.listed.Ask(ctx, a.listing); state.ReadAt.IsZero() && flight != nil {
 			flights = append(flights, flight)
 		}
 	}
-	wait(ctx, flights)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !slices.Equal(f.built, f.lists()) {
-		f.build()
-	}
-}
-
-// Complete tells whether the projects of every account are known.
-func (f *Fleet) Complete() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return !slices.ContainsFunc(f.lists(), func(s *projectState) bool { return s.ReadAt.IsZero() })
+	return flights
 }
 
 // lists are the states of all lists of projects; f.mu is held.
 func (f *Fleet) lists() []*projectState {
 	var states []*projectState
 	for _, a := range f.loaded {
-		if a.Discovery != nil {
+		if a.listed != nil {
 			states = append(states, a.listed.Peek())
 		}
 	}
@@ -117,7 +121,7 @@ func (f *Fleet) lists() []*projectState {
 // Account is what is known of an account.
 type Account struct {
 	Name     string
-	Asked    bool // whether keys were needed yet
+	Asked    bool // whether keys were needed yet, and a discovery has ended if there is one
 	Up       bool // the last look for keys succeeded, and the last discovery if there is one
 	Projects int  // served
 	Skipped  int  // discovered, and left out since their label was taken
@@ -131,9 +135,11 @@ func (f *Fleet) Accounts() []Account {
 	defer f.mu.Unlock()
 	var all []Account
 	for _, a := range f.loaded {
-		account := Account{Name: a.Name, Asked: a.auth.asked.Load(), Projects: a.served, Skipped: a.skipped}
-		if a.Discovery != nil {
-			account.DiscoveryErr = a.listed.Peek().Err
+		account := Account{Name: a.Name, Asked: a.auth.asked.Load(), Projects: a.served, Skipped: len(f.memory.skipped[a.Name])}
+		if a.listed != nil {
+			list := a.listed.Peek()
+			account.DiscoveryErr = list.Err
+			account.Asked = account.Asked && list.Fetches > 0
 		}
 		account.Up = !a.auth.failed.Load() && account.DiscoveryErr == nil
 		all = append(all, account)

@@ -4,9 +4,8 @@
 package fleet
 
 import (
-	"cmp"
 	"context"
-	"reflect"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -42,7 +41,7 @@ type Fleet struct {
 	mu      sync.Mutex
 	memory  memory
 	loaded  []*account
-	built   []*projectState // the lists that sources were built from
+	built   []*projectState // the lists that sources were made of
 	sources []*source       // by project label, then in the order of the services; replaced, never changed
 }
 
@@ -52,8 +51,17 @@ type memory struct {
 	lookups map[lookupID]*refresh.Cell[string]
 	gates   map[gateID]*refresh.Gate
 	lists   map[string]*projectList // by account
+	holders map[string]holder       // of the labels of discovered projects
 	skipped map[string][]string     // labels of projects that are left out, by account
 }
+
+// forgetLookups forgets the ids that IAM told of an account's projects.
+func (m memory) forgetLookups(account string) {
+	maps.DeleteFunc(m.lookups, func(id lookupID, _ *refresh.Cell[string]) bool { return id.account == account })
+}
+
+// holder is the discovered project that has a label, and keeps it while it is there.
+type holder struct{ account, projectID string }
 
 func newMemory() memory {
 	return memory{
@@ -61,68 +69,46 @@ func newMemory() memory {
 		lookups: map[lookupID]*refresh.Cell[string]{},
 		gates:   map[gateID]*refresh.Gate{},
 		lists:   map[string]*projectList{},
+		holders: map[string]holder{},
 		skipped: map[string][]string{},
 	}
 }
 
 // New returns an empty fleet.
-func New(o Options) *Fleet { return &Fleet{options: o} }
+func New(o Options) *Fleet { return &Fleet{options: o, memory: newMemory()} }
 
-// Load puts a configuration in force for the next read. Numbers, counters and pauses of the sources that it still has are kept; where an
-// account is stated otherwise than before, its failing sources are asked again without a pause.
+// Load puts a configuration in force for the next read. Numbers, counters and pauses of the sources that it still has are kept. Where it is
+// stated otherwise than before how an account is asked, its failing sources are asked again without a pause, and what IAM told is asked for
+// anew.
 func (f *Fleet) Load(c *config.Config) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	before := map[string]config.Account{}
+	before := map[string]*account{}
 	for _, a := range f.loaded {
 		a.http.CloseIdleConnections()
-		before[a.Name] = a.Account
+		before[a.Name] = a
 	}
 	f.loaded = nil
 	for _, stated := range c.Accounts {
-		f.loaded = append(f.loaded, newAccount(stated, c, f.options))
+		a := newAccount(stated, c, f.options, before[stated.Name])
+		a.list(f.memory)
+		f.loaded = append(f.loaded, a)
+		if old := before[a.Name]; old != nil && a.isAskedOtherwise(old) {
+			f.memory.forgetLookups(a.Name) // other keys may see another project of the name
+		}
 	}
 	f.build()
+	for _, a := range f.loaded {
+		if old := before[a.Name]; old != nil && a.isAskedOtherwise(old) && a.listed != nil {
+			a.listed.Retry()
+			a.listed.Expire(a.listed.Peek())
+		}
+	}
 	for _, s := range f.sources {
-		if !reflect.DeepEqual(before[s.Account], s.account.Account) {
-			s.retry()
+		if old := before[s.Account]; old != nil {
+			s.retryAfter(old)
 		}
 	}
-}
-
-// build makes the sources of the accounts and of the projects that are known now; f.mu is held. A label goes to the first that has it,
-// stated projects before discovered ones.
-func (f *Fleet) build() {
-	next := newMemory()
-	for _, a := range f.loaded {
-		a.list(f.memory, next)
-	}
-	f.built, f.sources = f.lists(), nil
-	taken := map[string]bool{}
-	for _, a := range f.loaded {
-		a.served = len(a.Projects)
-		for _, p := range a.Projects {
-			taken[p.Name] = true
-			f.sources = append(f.sources, a.sources(p, false, f.memory, next)...)
-		}
-	}
-	for _, a := range f.loaded {
-		for _, p := range a.discovered() {
-			if taken[p.Name] {
-				next.skipped[a.Name] = append(next.skipped[a.Name], p.Name)
-				continue
-			}
-			taken[p.Name] = true
-			a.served++
-			f.sources = append(f.sources, a.sources(p, true, f.memory, next)...)
-		}
-		a.skipped = len(next.skipped[a.Name])
-		if !slices.Equal(next.skipped[a.Name], f.memory.skipped[a.Name]) {
-			f.options.Skipped(a.Name, next.skipped[a.Name])
-		}
-	}
-	f.memory = next
-	slices.SortStableFunc(f.sources, func(a, b *source) int { return cmp.Compare(a.project.label, b.project.label) })
 }
 
 // Services returns the names of the services that are read, in the order of the list.
@@ -149,15 +135,22 @@ func (f *Fleet) Projects() []string {
 
 // List returns the projects that are read, by label.
 func (f *Fleet) List() []Project {
-	var projects []Project
+	projects, _ := f.Known()
+	return projects
+}
+
+// Known is List, and tells whether these are all: whether the projects of every account were discovered once.
+func (f *Fleet) Known() (projects []Project, complete bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	last := ""
-	for _, s := range f.current() {
+	for _, s := range f.sources {
 		if s.project.label != last {
 			last = s.project.label
 			projects = append(projects, s.describe())
 		}
 	}
-	return projects
+	return projects, !slices.ContainsFunc(f.built, func(s *projectState) bool { return s.ReadAt.IsZero() })
 }
 
 // Count returns how many sources keep wants.
@@ -168,10 +161,19 @@ func (f *Fleet) Count(keep func(service, project string) bool) int {
 // Read reads the sources that keep wants, side by side, and returns what is known of each when all is known that is worth waiting for,
 // or when ctx ends. The readings are sorted by project, then in the order of the services.
 func (f *Fleet) Read(ctx context.Context, keep func(service, project string) bool) []*Reading {
+	return f.read(ctx, keep, f.Look)
+}
+
+// ReadKnown is Read for projects that are known: it waits for no list of projects.
+func (f *Fleet) ReadKnown(ctx context.Context, keep func(service, project string) bool) []*Reading {
+	return f.read(ctx, keep, func(ctx context.Context) { f.askLists(ctx) })
+}
+
+func (f *Fleet) read(ctx context.Context, keep func(service, project string) bool, look func(context.Context)) []*Reading {
 	asked := time.Now()
 	known := f.current()
 	kept, flights := ask(ctx, known, keep) // under way while lists of projects are waited for
-	f.Look(ctx)
+	look(ctx)
 	if now := f.current(); !slices.Equal(now, known) {
 		kept = wanted(now, keep)
 		_, more := ask(ctx, unknown(kept, known), keep)

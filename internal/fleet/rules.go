@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"strconv"
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/providers"
@@ -15,9 +16,10 @@ type Quota struct {
 	Thresholds map[string]float64
 }
 
-// Ratio returns used/limit: 0 without a limit, and false where it can't be told or, as for 0 of 0, means nothing.
+// Ratio returns used/limit: 0 without a limit, +Inf where the limit is 0 and something is used; false where it can't be told or, as for 0
+// of 0, means nothing.
 func (q Quota) Ratio() (float64, bool) {
-	if q.Used == nil || q.Limit == nil || *q.Limit == 0 {
+	if q.Used == nil || q.Limit == nil || *q.Limit == 0 && *q.Used == 0 {
 		return 0, false
 	}
 	return *q.Used / *q.Limit, true
@@ -35,8 +37,8 @@ func (r rules) apply(service, project string, reported []providers.Quota) (quota
 	for i, q := range reported {
 		if limit := r.limit(service, project, q.ResourceType); limit != nil {
 			if q.Remaining != nil && q.Used == nil && *limit < *q.Remaining {
-				refused = append(refused, fmt.Errorf("%s: the stated limit %.0f is below what remains, %.0f, and is not used; raise or remove it",
-					q.ResourceType, *limit, *q.Remaining))
+				refused = append(refused, fmt.Errorf("%s: the stated limit %s is below what remains, %s, and is not used; raise or remove it",
+					q.ResourceType, plain(*limit), plain(*q.Remaining)))
 			} else {
 				q = restate(q, limit)
 			}
@@ -48,6 +50,8 @@ func (r rules) apply(service, project string, reported []providers.Quota) (quota
 	}
 	return quotas, refused
 }
+
+func plain(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
 
 // restate puts a stated limit in place of the reported one. Where only what remains is known, it tells what is used.
 func restate(q providers.Quota, limit *float64) providers.Quota {

@@ -68,10 +68,11 @@ type source struct {
 
 func (s *source) newPolicy(gate *refresh.Gate) *refresh.Policy[providers.Result] {
 	ttl := s.settings.CacheTTL
+	fresh := ttl - time.Duration(jitter*s.share()*float64(ttl))
 	return &refresh.Policy[providers.Result]{
 		Fetch:   s.fetch,
 		Timeout: s.settings.Timeout,
-		Fresh:   func(providers.Result) time.Duration { return ttl - time.Duration(jitter*s.share()*float64(ttl)) },
+		Fresh:   func(providers.Result) time.Duration { return fresh },
 		Pause:   func(streak int, err error) time.Duration { return s.pause(streak, err) },
 		Gate:    gate,
 		Shuts:   throttledBy(s.Service),
@@ -101,11 +102,12 @@ func (s *source) pause(streak int, err error) time.Duration {
 	return p
 }
 
-// retry ends the pauses after failures.
-func (s *source) retry() {
-	s.cell.Retry()
-	if s.project.lookup != nil {
-		s.project.lookup.Retry()
+// retryAfter ends the pauses after failures where a new configuration asks otherwise than the one before.
+func (s *source) retryAfter(before *account) {
+	settings := before.services[s.Service]
+	asked := s.account.isAskedOtherwise(before)
+	if asked || settings.Timeout != s.settings.Timeout || settings.ListInstances != s.settings.ListInstances {
+		s.cell.Retry()
 	}
 }
 

@@ -59,8 +59,8 @@ func (p Project) Serves() bool {
 }
 
 const (
-	projectsPerPage = 1000
-	maxProjectPages = 50
+	projectsPerPage = 200 // with long descriptions, more would not fit into an answer of 1 MiB
+	maxProjectPages = 200
 )
 
 // ListProjects asks IAM for all projects that the account may see: GET /v3/projects, page by page, "Querying Project Information Based on

@@ -74,18 +74,18 @@ func TestListProjects(t *testing.T) {
 		{"one page", func(string) string { return page(0, 3) }, 3, ""},
 		{"none", func(string) string { return `{"projects":[]}` }, 0, ""},
 		{"three pages", func(p string) string {
-			return map[string]string{"1": page(0, 1000), "2": page(1000, 1000), "3": page(2000, 5)}[p]
-		}, 2005, ""},
-		{"a server without pages", func(string) string { return page(0, 1000) }, 1000, ""},
-		{"the second page fails", func(p string) string { return map[string]string{"1": page(0, 1000), "2": "<html>"}[p] }, 0, "malformed"},
+			return map[string]string{"1": page(0, 200), "2": page(200, 200), "3": page(400, 5)}[p]
+		}, 405, ""},
+		{"a server without pages", func(string) string { return page(0, 200) }, 200, ""},
+		{"the second page fails", func(p string) string { return map[string]string{"1": page(0, 200), "2": "<html>"}[p] }, 0, "malformed"},
 		{"without end", func(p string) string {
 			n, _ := strconv.Atoi(p)
-			return page(n*1000, 1000)
+			return page(n*200, 200)
 		}, 0, "malformed"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			iam, _, _ := client(t, func(w http.ResponseWriter, r *http.Request) {
-				if r.URL.Path != "/v3/projects" || r.URL.Query().Get("per_page") != "1000" {
+				if r.URL.Path != "/v3/projects" || r.URL.Query().Get("per_page") != "200" {
 					t.Errorf("asked for %s", r.URL)
 				}
 				fmt.Fprint(w, tc.pages(r.URL.Query().Get("page")))

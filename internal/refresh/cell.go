@@ -21,7 +21,16 @@ type State[T any] struct {
 	Failures uint64        // of Fetches, those that failed
 
 	streak int       // failures in a row
-	next   time.Time // no fetch before this
+	begun  time.Time // when the fetch of Value began; zero if Value is not to serve any longer
+	next   time.Time // no fetch before this, after a failure
+}
+
+// due returns when the next fetch may begin. How long a value serves is up to who asks, so that a new policy is in force at once.
+func (s *State[T]) due(p *Policy[T]) time.Time {
+	if s.Err != nil || s.begun.IsZero() {
+		return s.next
+	}
+	return s.begun.Add(p.Fresh(s.Value))
 }
 
 // Policy says how a value is fetched. It belongs to who asks, not to the Cell, and may differ from one question to the next.
@@ -40,6 +49,7 @@ type Cell[T any] struct {
 	mu     sync.Mutex
 	state  *State[T]
 	flight chan struct{} // closed when the fetch under way has ended; nil while there is none
+	retry  bool          // the failure of the fetch under way is to make no pause
 }
 
 // Ask begins a fetch if one is due, and returns what is known now. The channel closes when the fetch under way has ended; it is nil
@@ -81,14 +91,17 @@ func (c *Cell[T]) Expire(s *State[T]) {
 		return
 	}
 	expired := *s
+	expired.begun = time.Time{}
 	expired.next = time.Time{}
 	c.state = &expired
 }
 
-// Retry ends the pause after a failure: the next question fetches anew. It is for when the cause may have been mended.
+// Retry ends the pause after a failure, and that of a fetch under way if it fails: the next question fetches anew. It is for when the cause
+// may have been mended.
 func (c *Cell[T]) Retry() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.retry = c.flight != nil
 	if s := c.known(); s.Err != nil {
 		retried := *s
 		retried.next = time.Time{}
@@ -100,7 +113,7 @@ func (c *Cell[T]) ask(ctx context.Context, p *Policy[T]) (*State[T], <-chan stru
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.known()
-	if c.flight == nil && !time.Now().Before(s.next) && p.Gate.isOpen() {
+	if c.flight == nil && !time.Now().Before(s.due(p)) && p.Gate.isOpen() {
 		c.flight = make(chan struct{})
 		go c.fly(context.WithoutCancel(ctx), p, c.flight)
 	}
@@ -148,7 +161,10 @@ func (c *Cell[T]) settle(p *Policy[T], value T, err error, start time.Time) {
 	before := c.Peek()
 	after := before.after(p, value, err, start) // the policy is asked without the lock, so that it may look at the cell
 	c.mu.Lock()
-	c.state = after
+	if c.retry {
+		after.next = time.Time{}
+	}
+	c.state, c.retry = after, false
 	c.mu.Unlock()
 	switch {
 	case err == nil:
@@ -188,6 +204,7 @@ func (s *State[T]) after(p *Policy[T], value T, err error, start time.Time) *Sta
 	n.Value = value
 	n.ReadAt = now
 	n.streak = 0
-	n.next = start.Add(p.Fresh(value))
+	n.begun = start
+	n.next = time.Time{}
 	return &n
 }

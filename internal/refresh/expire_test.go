@@ -55,3 +55,54 @@ func TestExpireLeavesWhatReplacedTheState(t *testing.T) {
 		}
 	})
 }
+
+func TestRetryEndsThePause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{err: errDown}
+		var cell refresh.Cell[int]
+		cell.Retry() // nothing to retry yet
+		cell.Get(t.Context(), policy(c))
+		c.set(0, nil)
+		cell.Retry()
+		if s := cell.Await(t.Context(), policy(c)); s.Value != 2 || s.Err != nil {
+			t.Errorf("got %+v, want a fetch without a pause", s)
+		}
+	})
+}
+
+// TestRetryDuringAFetch: a fetch that began before the cause was mended makes no pause when it fails.
+func TestRetryDuringAFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{latency: time.Second, err: errDown}
+		var cell refresh.Cell[int]
+		cell.Ask(t.Context(), policy(c))
+		synctest.Wait()
+		cell.Retry()
+		pass(time.Second)
+		c.set(0, nil)
+		if s := cell.Await(t.Context(), policy(c)); s.Value != 2 || s.Err != nil {
+			t.Errorf("got %+v, want a second fetch at once", s)
+		}
+		c.set(0, errDown)
+		pass(5 * time.Minute)
+		cell.Get(t.Context(), policy(c))
+		if s := cell.Await(t.Context(), policy(c)); s.Fetches != 3 {
+			t.Errorf("got %+v, want later failures to pause again", s)
+		}
+	})
+}
+
+// TestFreshnessIsTheAskers: a policy with a shorter time is in force for what is known already.
+func TestFreshnessIsTheAskers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{}
+		var cell refresh.Cell[int]
+		cell.Get(t.Context(), policy(c))
+		pass(time.Minute)
+		shorter := policy(c)
+		shorter.Fresh = func(int) time.Duration { return time.Minute }
+		if s := cell.Get(t.Context(), shorter); s.Value != 2 {
+			t.Errorf("got %+v, want a new value", s)
+		}
+	})
+}

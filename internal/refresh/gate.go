@@ -21,6 +21,15 @@ func NewGate(slots int) *Gate {
 	return &Gate{slots: make(chan struct{}, slots)}
 }
 
+// Resized returns a Gate with other slots, which is shut as long as g is.
+func (g *Gate) Resized(slots int) *Gate {
+	resized := NewGate(slots)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	resized.until, resized.streak = g.until, g.streak
+	return resized
+}
+
 // Slots returns how many fetches may be past the gate at a time.
 func (g *Gate) Slots() int { return cap(g.slots) }
 

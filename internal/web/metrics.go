@@ -32,20 +32,24 @@ const (
 
 // metrics serves the metrics, those of all sources and of the process unless collect[] and project[] ask for less.
 func (o Options) metrics(w http.ResponseWriter, r *http.Request) {
-	selected, err := o.selection(r)
+	ctx, cancel := context.WithTimeout(r.Context(), o.timeout(r))
+	defer cancel()
+	selected, err := o.selection(ctx, r)
 	if err != nil {
 		o.refuse(w, err)
 		return
 	}
-	o.scrape(w, r, selected)
+	o.scrape(ctx, w, r, selected)
 }
 
 // scrape reads what is selected, and answers in time with what is known then.
-func (o Options) scrape(w http.ResponseWriter, r *http.Request, selected selection) {
-	ctx, cancel := context.WithTimeout(r.Context(), o.timeout(r))
-	defer cancel()
+func (o Options) scrape(ctx context.Context, w http.ResponseWriter, r *http.Request, selected selection) {
+	read := o.Fleet.Read
+	if selected.isKnown() {
+		read = o.Fleet.ReadKnown // whoever's projects are not known yet must not keep these waiting
+	}
 	scrape := prometheus.NewRegistry()
-	scrape.MustRegister(collector.New(func() []*fleet.Reading { return o.Fleet.Read(ctx, selected.Wants) }))
+	scrape.MustRegister(collector.New(func() []*fleet.Reading { return read(ctx, selected.Wants) }))
 	gatherers := prometheus.Gatherers{scrape}
 	if selected.exporter { // after the scrape, so that what it did is counted
 		accounts := prometheus.NewRegistry()
@@ -75,7 +79,12 @@ type selection struct {
 	exporter bool // the process's own metrics
 }
 
-func (o Options) selection(r *http.Request) (selection, error) {
+// isKnown tells whether nothing that is still to be discovered could be selected.
+func (s selection) isKnown() bool {
+	return len(s.Projects) > 0 || len(s.Services) == 1 && s.Services[0] == exporterMetrics
+}
+
+func (o Options) selection(ctx context.Context, r *http.Request) (selection, error) {
 	query, err := parseQuery(r, "collect[]", "project[]")
 	if err != nil {
 		return selection{}, err
@@ -84,7 +93,7 @@ func (o Options) selection(r *http.Request) (selection, error) {
 	if err := fleet.CheckNames("collect[]", collect, append(o.Fleet.Services(), exporterMetrics)); err != nil {
 		return selection{}, err
 	}
-	if err := o.checkProjects(r, "project[]", projects); err != nil {
+	if err := o.checkProjects(ctx, "project[]", projects); err != nil {
 		return selection{}, err
 	}
 	return selection{
@@ -97,16 +106,17 @@ func (o Options) selection(r *http.Request) (selection, error) {
 var errIncomplete = errors.New("not every account's projects are known yet: the first discovery has not succeeded; ask again later")
 
 // checkProjects refuses projects that are not known, by errIncomplete as long as they may still be discovered.
-func (o Options) checkProjects(r *http.Request, what string, asked []string) error {
-	if len(asked) == 0 {
+func (o Options) checkProjects(ctx context.Context, what string, asked []string) error {
+	err := fleet.CheckNames(what, asked, o.Fleet.Projects())
+	if err == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), o.timeout(r))
-	defer cancel()
 	o.Fleet.Look(ctx)
-	err := fleet.CheckNames(what, asked, o.Fleet.Projects())
-	if err != nil && !o.Fleet.Complete() {
-		return errIncomplete
+	if _, complete := o.Fleet.Known(); !complete {
+		err = errIncomplete
+	}
+	if fleet.CheckNames(what, asked, o.Fleet.Projects()) == nil {
+		return nil
 	}
 	return err
 }

@@ -14,19 +14,21 @@ const probePath = "/probe"
 
 // probe serves the quota metrics of the project that the parameter target names, for a scrape of its own.
 func (o Options) probe(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), o.timeout(r))
+	defer cancel()
 	query, err := parseQuery(r, "target")
 	targets := query["target"]
 	if err == nil && len(targets) != 1 {
 		targets = []string{""} // which is no project, and told so
 	}
 	if err == nil {
-		err = o.checkProjects(r, "target", targets)
+		err = o.checkProjects(ctx, "target", targets)
 	}
 	if err != nil {
 		o.refuse(w, err)
 		return
 	}
-	o.scrape(w, r, selection{Filter: fleet.Filter{Projects: targets}})
+	o.scrape(ctx, w, r, selection{Filter: fleet.Filter{Projects: targets}})
 }
 
 // targetGroup is an entry of Prometheus's HTTP service discovery.
@@ -41,12 +43,13 @@ func (o Options) discovery(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), o.timeout(r))
 	defer cancel()
 	o.Fleet.Look(ctx)
-	if !o.Fleet.Complete() {
+	projects, complete := o.Fleet.Known()
+	if !complete {
 		o.refuse(w, errIncomplete)
 		return
 	}
 	groups := []targetGroup{}
-	for _, p := range o.Fleet.List() {
+	for _, p := range projects {
 		groups = append(groups, targetGroup{
 			Targets: []string{r.Host},
 			Labels: map[string]string{
