@@ -102,7 +102,13 @@ func (l *logged) String() string {
 // eventually asks for a state until it is as wanted. A state that does not come fails the test, with what was seen last.
 func eventually(t *testing.T, what string, look func() (state string, ok bool)) {
 	t.Helper()
-	deadline := time.After(patience)
+	within(t, patience, what, look)
+}
+
+// within is eventually for a state that must come sooner, or may come later.
+func within(t *testing.T, limit time.Duration, what string, look func() (state string, ok bool)) {
+	t.Helper()
+	deadline := time.After(limit)
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -113,7 +119,7 @@ func eventually(t *testing.T, what string, look func() (state string, ok bool)) 
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("%s: not within %s; last seen:\n%s", what, patience, strings.TrimSpace(state))
+			t.Fatalf("%s: not within %s; last seen:\n%s", what, limit, strings.TrimSpace(state))
 		}
 	}
 }

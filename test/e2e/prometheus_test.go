@@ -64,7 +64,9 @@ func (s *sample) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, &[]any
 
 // query evaluates an expression now.
 func (p *prometheus) query(expr string) ([]series, error) {
-	return p.get("/api/v1/query", url.Values{"query": {expr}})
+	var data result
+	err := p.get("/api/v1/query", url.Values{"query": {expr}}, &data)
+	return data.Result, err
 }
 
 // now is query where there must be an answer.
@@ -80,36 +82,40 @@ func (p *prometheus) now(t *testing.T, expr string) []series {
 // overTime evaluates an expression at each second from a moment until now.
 func (p *prometheus) overTime(t *testing.T, expr string, from time.Time) []series {
 	t.Helper()
-	all, err := p.get("/api/v1/query_range", url.Values{
+	var data result
+	if err := p.get("/api/v1/query_range", url.Values{
 		"query": {expr}, "start": {seconds(from)}, "end": {seconds(time.Now())}, "step": {"1"},
-	})
-	if err != nil {
+	}, &data); err != nil {
 		t.Fatal(err)
 	}
-	return all
+	return data.Result
 }
 
 func seconds(t time.Time) string { return strconv.FormatFloat(unix(t), 'f', 3, 64) }
 
 func unix(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
-func (p *prometheus) get(path string, query url.Values) ([]series, error) {
+// result is the data of an answer to a query.
+type result struct{ Result []series }
+
+// get asks Prometheus's API, and reads the data of the answer.
+func (p *prometheus) get(path string, query url.Values, data any) error {
 	resp, err := http.Get(p.url + path + "?" + query.Encode())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer resp.Body.Close()
-	var answer struct {
+	answer := struct {
 		Status, Error string
-		Data          struct{ Result []series }
-	}
+		Data          any
+	}{Data: data}
 	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
-		return nil, fmt.Errorf("%s: %w", resp.Status, err)
+		return fmt.Errorf("%s: %w", resp.Status, err)
 	}
 	if answer.Status != "success" {
-		return nil, fmt.Errorf("%s: %s", resp.Status, answer.Error)
+		return fmt.Errorf("%s: %s", resp.Status, answer.Error)
 	}
-	return answer.Data.Result, nil
+	return nil
 }
 
 // becomes waits until an expression has this value, and this alone; is asserts that it has it now.

@@ -53,33 +53,34 @@ func (p *prometheus) names(t *testing.T, selector string) string {
 	return strings.Join(all, "\n")
 }
 
-// complete asserts that since a moment each of these series was in every scrape that succeeded, and in no other. The samples are looked
-// at as they were scraped: anything that Prometheus evaluates would bridge a gap by the sample before.
+// complete asserts that since a moment each of these series was in every scrape of its target that succeeded, and in no other. The
+// samples are looked at as they were scraped: anything that Prometheus evaluates would bridge a gap by the sample before.
 func (p *prometheus) complete(t *testing.T, selector string, since time.Time) {
 	t.Helper()
-	var scrapes []float64
+	scrapes := map[string][]float64{} // by target
 	sampled := map[string][]float64{}
 	for _, s := range p.now(t, `{job="cloud_quota"}[10m]`) { // one query, so that no scrape comes between
 		for _, v := range s.Values {
-			switch {
+			switch target := s.Metric["instance"]; {
 			case v.at < unix(since):
 			case s.Metric["__name__"] != "up":
 				sampled[write(s.Metric)] = append(sampled[write(s.Metric)], v.at)
 			case v.value == "1":
-				scrapes = append(scrapes, v.at)
+				scrapes[target] = append(scrapes[target], v.at)
 			}
 		}
 	}
-	if len(scrapes) < 3 {
-		t.Fatalf("only %d scrapes succeeded", len(scrapes))
-	}
-	selected := p.names(t, selector)
-	if selected == "" {
+	selected := p.now(t, selector)
+	if len(selected) == 0 {
 		t.Fatalf("there is nothing of %s", selector)
 	}
-	for name := range strings.SplitSeq(selected, "\n") {
-		if !slices.Equal(sampled[name], scrapes) {
-			t.Errorf("%s was scraped at %.3f, want %.3f", name, sampled[name], scrapes)
+	for _, s := range selected {
+		name, want := write(s.Metric), scrapes[s.Metric["instance"]]
+		if len(want) < 3 {
+			t.Fatalf("only %d scrapes of %s succeeded", len(want), s.Metric["instance"])
+		}
+		if !slices.Equal(sampled[name], want) {
+			t.Errorf("%s was scraped at %.3f, want %.3f", name, sampled[name], want)
 		}
 	}
 }

@@ -48,21 +48,33 @@ type exporter struct {
 // startExporter serves a cloud on a port and runs the exporter with all its projects. services is that key of the configuration.
 func startExporter(t *testing.T, cloud *cloudsim.Cloud, services string) *exporter {
 	t.Helper()
+	var config strings.Builder
+	fmt.Fprintf(&config, "accounts:\n  - name: main\n    credentials: {static: {access_key: %s, secret_key: %s}}\n", accessKey, secretKey)
+	fmt.Fprintf(&config, "    endpoints: %s\n    projects:\n", serve(t, cloud))
+	for _, p := range cloud.Projects() {
+		fmt.Fprintf(&config, "      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
+	}
+	fmt.Fprintf(&config, "services: %s\n", services)
+	return configured(t, config.String())
+}
+
+// serve serves a cloud on a port, and returns the endpoints to configure.
+func serve(t *testing.T, cloud *cloudsim.Cloud) string {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(cloudsim.ServePlain(cloud, listener).Close)
 	at := "http://" + listener.Addr().String()
-	var config strings.Builder
-	fmt.Fprintf(&config, "accounts:\n  - name: main\n    credentials: {static: {access_key: %s, secret_key: %s}}\n", accessKey, secretKey)
-	fmt.Fprintf(&config, "    endpoints: {cts: %[1]q, ces: %[1]q, taurusdb: %[1]q, dcs: %[1]q, dbss: %[1]q}\n    projects:\n", at)
-	for _, p := range cloud.Projects() {
-		fmt.Fprintf(&config, "      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
-	}
-	fmt.Fprintf(&config, "services: %s\n", services)
+	return fmt.Sprintf("{iam: %[1]q, cts: %[1]q, ces: %[1]q, taurusdb: %[1]q, dcs: %[1]q, dbss: %[1]q}", at)
+}
+
+// configured runs the exporter with a configuration.
+func configured(t *testing.T, config string) *exporter {
+	t.Helper()
 	e := &exporter{config: filepath.Join(t.TempDir(), "config.yml")}
-	if err := os.WriteFile(e.config, []byte(config.String()), 0o600); err != nil {
+	if err := os.WriteFile(e.config, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	e.run(t, "127.0.0.1:0")

@@ -1,0 +1,190 @@
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"cloud_quota_exporter/internal/cloudsim"
+)
+
+// numbersOfScaled is how many numbers each project of cloudsim.Scale has.
+const numbersOfScaled = 23
+
+// TestTwoExportersShareProjects has one server scrape every project at one of two exporters, which know nothing of each other.
+func TestTwoExportersShareProjects(t *testing.T) {
+	t.Parallel()
+	cloud := cloudsim.Scale(100)
+	endpoints := serve(t, cloud)
+	config := "scrape_configs:"
+	var exporters []string
+	for i := range 2 {
+		e := startDiscovering(t, endpoints, "{}", "{}", scaled)
+		exporters = append(exporters, fmt.Sprintf("%q", e.at))
+		config += probing(fmt.Sprintf("half_%d", i), e.at, fmt.Sprintf(
+			`{source_labels: [__meta_cloud_quota_project_id], action: hashmod, modulus: 2, target_label: __tmp_hash},
+			{source_labels: [__tmp_hash], action: keep, regex: "%d"}`, i))
+	}
+	config += fmt.Sprintf("  - {job_name: exporters, scrape_interval: %s, scrape_timeout: %[1]s, params: {\"collect[]\": [exporter]}, static_configs: [{targets: [%s]}]}\n",
+		interval, strings.Join(exporters, ", "))
+	p := startPrometheus(t, config)
+
+	var alarms, counts []string
+	for i, label := range labels(cloud.Projects()) {
+		alarms = append(alarms, fmt.Sprintf("cloud_quota_used{project=%q,resource_type=\"alarm\",service=\"ces\",target=%[1]q} %d", label, 100*(i%10)))
+		counts = append(counts, fmt.Sprintf("{project=%q,target=%[1]q} %d", label, numbersOfScaled))
+	}
+	countsByTarget := "count by (project, target) (" + byTarget(numbersOfQuotas) + ")"
+	p.becomes(t, countsByTarget, lines(counts))
+	since := time.Now()
+	p.becomes(t, "min(count_over_time(up[1m])) >= bool 4", " 1")
+	p.is(t, byTarget(`up{job=~"half_.*"}`), ups(labels(cloud.Projects()), "1"))
+	p.is(t, byTarget(`cloud_quota_used{service="ces"}`), lines(alarms))
+	p.is(t, countsByTarget, lines(counts))
+	p.is(t, "min(min_over_time(up[10m]))", " 1")
+	p.is(t, `count(count by (job) (up{job=~"half_.*"}) > 25)`, " 2") // so that there was something to share
+	p.neverPaused(t, labels(cloud.Projects()), since)
+
+	p.is(t, `min by (__name__) ({__name__=~"cloud_quota_account_.*"})`, // of the two, which agree
+		"cloud_quota_account_projects 100\ncloud_quota_account_projects_skipped 0\ncloud_quota_account_up 1")
+	p.is(t, `max by (__name__) ({__name__=~"cloud_quota_account_.*"})`,
+		"cloud_quota_account_projects 100\ncloud_quota_account_projects_skipped 0\ncloud_quota_account_up 1")
+	askedOnce := map[string]int{"cts": 1, "ces": 1, "taurusdb": 1, "dcs": 1, "dbss": 2}
+	for _, project := range cloud.Projects() {
+		if asked := cloud.ProjectRequests(project.ID); !maps.Equal(asked, askedOnce) {
+			t.Errorf("%s: requests %v, want %v", project.Name, asked, askedOnce)
+		}
+	}
+	if n := cloud.Requests()["GET /v3/projects"]; n != 2 {
+		t.Errorf("%d lists of projects, want one for each exporter", n)
+	}
+}
+
+func TestRestartedExporterKeepsTargets(t *testing.T) {
+	t.Parallel()
+	cloud := cloudsim.Scale(20)
+	all := labels(cloud.Projects())
+	e := startDiscovering(t, serve(t, cloud), "{}", "{}", scaled)
+	p := startPrometheus(t, "scrape_configs:"+probing("cloud_quota", e.at, ""))
+	p.becomes(t, byTarget("up"), ups(all, "1"))
+	p.becomes(t, "count("+numbersOfQuotas+")", fmt.Sprintf(" %d", numbersOfScaled*len(all)))
+	since := time.Now()
+	before := p.names(t, numbersOfQuotas)
+
+	heal := cloud.Inject(cloudsim.Fault{Service: "iam", Status: http.StatusServiceUnavailable})
+	e.terminate(t)
+	p.keepsUntil(t, all, byTarget("up"), ups(all, "0"))
+	e.run(t, e.at)
+	for _, path := range []string{"/sd", "/probe?target=" + all[0]} {
+		if code := e.status(t, path); code != http.StatusServiceUnavailable {
+			t.Errorf("%s: status %d while no project is known, want 503", path, code)
+		}
+	}
+	eventually(t, "every probe answers 503", p.keeping(t, all, func(now []target) (string, bool) {
+		return fmt.Sprint(now), !slices.ContainsFunc(now, func(a target) bool { return !strings.Contains(a.LastError, "503") })
+	}))
+	p.is(t, byTarget("up"), ups(all, "0"))
+
+	heal()
+	p.keepsUntil(t, all, byTarget("up"), ups(all, "1"))
+	p.keepsUntil(t, all, "count("+numbersOfQuotas+")", fmt.Sprintf(" %d", numbersOfScaled*len(all)))
+	if after := p.names(t, numbersOfQuotas); after != before {
+		t.Errorf("series before and after: -after +before\n%s", difference(after, before))
+	}
+	p.is(t, changesOfNumbers, " 0")
+	p.neverPaused(t, all, since)
+	if code := e.status(t, "/sd"); code != http.StatusOK {
+		t.Errorf("/sd: status %d at the end, want 200", code)
+	}
+}
+
+func TestProjectsComeAndGo(t *testing.T) {
+	t.Parallel()
+	// The server itself passes new targets on every five seconds.
+	const refresh, scrapes = time.Minute, 5*time.Second + 5*interval
+	cloud := cloudsim.Scale(10)
+	before := cloud.Projects()
+	stays, gone := labels(before[1:]), before[0]
+	e := startDiscovering(t, serve(t, cloud), "{refresh_interval: 1m}", "{}", scaled)
+	p := startPrometheus(t, "scrape_configs:"+probing("cloud_quota", e.at, ""))
+	p.becomes(t, byTarget("up"), ups(labels(before), "1"))
+	p.becomes(t, "count("+numbersOfQuotas+")", fmt.Sprintf(" %d", numbersOfScaled*len(before)))
+	since := time.Now()
+
+	added := cloudsim.Project{ID: "0ne0fa11", Name: "ap-southeast-1_added"} // all answers are the documents' examples
+	cloud.AddProject(scaled.Name, added)
+	cloud.RemoveProject(gone.ID)
+	now := append(slices.Clone(stays), added.Name)
+	within(t, refresh+scrapes, "what is scraped", p.keeping(t, stays, func([]target) (string, bool) {
+		got, want := text(p.now(t, byTarget("up"))), ups(now, "1")
+		return "-got +want\n" + difference(got, want), got == want
+	}))
+	p.keepsUntil(t, now, "count("+numbersOfQuotas+")", fmt.Sprintf(" %d", numbersOfScaled*len(stays)+len(numbersOfExamples())))
+	p.keepsUntil(t, now, fmt.Sprintf("count(count_over_time(up{instance!=%q}[1m]) >= 3)", gone.Name), fmt.Sprintf(" %d", len(now)))
+
+	p.is(t, fmt.Sprintf("{instance=%q}", gone.Name), "")
+	p.is(t, byTarget("up"), ups(now, "1"))
+	p.is(t, fmt.Sprintf("min(min_over_time(up{instance!=%q}[10m]))", gone.Name), " 1")
+	p.neverPaused(t, stays, since)
+	p.complete(t, fmt.Sprintf(`{__name__=~"cloud_quota_.*",instance!=%q}`, added.Name), since)
+	if n := cloud.Requests()["GET /v3/projects"]; n != 2 {
+		t.Errorf("%d lists of projects, want 2", n)
+	}
+}
+
+// numbersOfExamples are the series of a project whose services answer with the examples.
+func numbersOfExamples() []string {
+	return slices.DeleteFunc(strings.Split(numbers(""), "\n"), func(s string) bool { return !strings.Contains(s, fmt.Sprintf("%q", examples)) })
+}
+
+func TestRevokedAccountLeavesTheOthers(t *testing.T) {
+	t.Parallel()
+	var accounts []cloudsim.Account
+	for _, name := range []string{"one", "two", "three"} {
+		a := cloudsim.Account{Name: name, AccessKey: "AK" + name, SecretKey: "SK" + name}
+		for i := range 24 {
+			region := []string{"ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "eu-de"}[i%4]
+			a.Projects = append(a.Projects, cloudsim.Project{ID: fmt.Sprintf("%s%d", name, i), Name: fmt.Sprintf("%s_p%d", region, i)})
+		}
+		accounts = append(accounts, a)
+	}
+	cloud := cloudsim.New(accounts...)
+	e := startDiscovering(t, serve(t, cloud), "{refresh_interval: 1m}", "{defaults: {cache_ttl: 6s}}", accounts...)
+	p := startPrometheus(t, scraping(e.at, interval))
+	series := fmt.Sprintf(" %d", 3*24*len(numbersOfExamples()))
+	p.becomes(t, "count("+numbersOfQuotas+")", series)
+	p.is(t, "cloud_quota_account_up", accountUps("1"))
+	p.is(t, "count(cloud_quota_up == 1)", fmt.Sprintf(" %d", 3*24*5))
+	since := time.Now()
+
+	cloud.SetKeys("two", "AKother", "SKother", "")
+	const revoked, others = `{project=~"two/.*"}`, `{project!~"two/.*"}`
+	p.becomes(t, "count(cloud_quota_up"+revoked+" == 0)", fmt.Sprintf(" %d", 24*5))
+	p.is(t, "count by (reason) (cloud_quota_last_failure_reason)", fmt.Sprintf("{reason=\"unauthorized\"} %d", 24*5))
+	// The account itself is looked at with its list of projects.
+	within(t, 75*time.Second, "cloud_quota_account_up", func() (string, bool) {
+		got := text(p.now(t, "cloud_quota_account_up"))
+		return got, got == accountUps("0")
+	})
+	p.is(t, "count("+numbersOfQuotas+")", series)
+
+	cloud.SetKeys("two", "AKtwo", "SKtwo", "")
+	p.becomes(t, "cloud_quota_account_up", accountUps("1"))
+	p.becomes(t, "count(cloud_quota_up == 1)", fmt.Sprintf(" %d", 3*24*5))
+	p.is(t, "cloud_quota_last_failure_reason", "")
+	p.is(t, "min_over_time(up[10m])", " 1")
+	p.is(t, "count(min_over_time(cloud_quota_up"+others+"[10m]) == 1)", fmt.Sprintf(" %d", 2*24*5))
+	p.is(t, "changes(cloud_quota_account_up[10m])", "{account=\"one\"} 0\n{account=\"three\"} 0\n{account=\"two\"} 2")
+	p.is(t, "count("+numbersOfQuotas+")", series)
+	p.is(t, changesOfNumbers, " 0")
+	p.complete(t, numbersOfQuotas, since) // those of the revoked account too, by their last numbers
+}
+
+// accountUps writes cloud_quota_account_up where the account two has this value.
+func accountUps(two string) string {
+	return "cloud_quota_account_up{account=\"one\"} 1\ncloud_quota_account_up{account=\"three\"} 1\ncloud_quota_account_up{account=\"two\"} " + two
+}
