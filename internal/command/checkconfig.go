@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net"
 	"regexp"
 	"slices"
 	"strconv"
@@ -23,7 +24,7 @@ func CheckConfig(ctx context.Context, t Terminal, configFile string, online bool
 		return err
 	}
 	where := cmp.Or(configFile, "environment")
-	offline := newQuietFleet(c, func(fleet.Read) {})
+	offline := newFleet(c, fleet.Options{Dial: new(net.Dialer).DialContext})
 	_, _ = fmt.Fprintf(t.Out, "%s can be served. Accounts: %d, projects: %d, services: %s.\n",
 		where, len(c.Accounts), len(offline.Projects()), strings.Join(offline.Services(), ", "))
 	failed := 0

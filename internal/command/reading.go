@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"time"
 
 	"github.com/prometheus/common/version"
 
@@ -17,20 +16,12 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// newFleet makes the fleet of a configuration. dial leads to the cloud; requests and reads are told of what happens.
-func newFleet(c *config.Config, dial huaweicloud.Dial, requests huaweicloud.Events, reads func(fleet.Read), discoveries func(fleet.Discovery),
-	skipped func(string, []string),
-) *fleet.Fleet {
-	f := fleet.New(fleet.Options{
-		Services:    providers.All(),
-		Dial:        dial,
-		UserAgent:   "cloud_quota_exporter/" + version.Version,
-		Getenv:      os.Getenv,
-		Requests:    requests,
-		Reads:       reads,
-		Discoveries: discoveries,
-		Skipped:     skipped,
-	})
+// newFleet makes the fleet of a configuration; o says who leads to the cloud and who is told of what happens.
+func newFleet(c *config.Config, o fleet.Options) *fleet.Fleet {
+	o.Services = providers.All()
+	o.UserAgent = "cloud_quota_exporter/" + version.Version
+	o.Getenv = os.Getenv
+	f := fleet.New(o)
 	f.Load(c)
 	return f
 }
@@ -38,7 +29,7 @@ func newFleet(c *config.Config, dial huaweicloud.Dial, requests huaweicloud.Even
 // readOnce makes a fleet of a configuration and reads what filter wants, each source once, with a line of progress.
 func readOnce(ctx context.Context, t Terminal, c *config.Config, filter fleet.Filter) (*fleet.Fleet, []*fleet.Reading, error) {
 	p := &progress{terminal: t}
-	f := newQuietFleet(c, p.read)
+	f := newFleet(c, fleet.Options{Dial: new(net.Dialer).DialContext, Reads: p.read})
 	f.Look(ctx)
 	if err := ctx.Err(); err != nil {
 		return nil, nil, errors.New("interrupted while projects were discovered")
@@ -56,11 +47,6 @@ func readOnce(ctx context.Context, t Terminal, c *config.Config, filter fleet.Fi
 		return nil, nil, fmt.Errorf("interrupted after %d of %d reads", p.count(), p.total)
 	}
 	return f, readings, nil
-}
-
-// newQuietFleet is newFleet for commands that count and log nothing.
-func newQuietFleet(c *config.Config, reads func(fleet.Read)) *fleet.Fleet {
-	return newFleet(c, new(net.Dialer).DialContext, func(string, string, time.Duration) {}, reads, func(fleet.Discovery) {}, func(string, []string) {})
 }
 
 // discoveryFailures says why projects may be unknown.

@@ -92,7 +92,7 @@ func (s Serving) newExporter(logs Logs, c *config.Config, dial huaweicloud.Dial)
 	}
 	e := &exporter{Serving: s, logs: logs, process: newProcessMetrics()}
 	l := readLog{logs.Program}
-	e.fleet = newFleet(c, dial, e.process.requested, l.read, l.discovered, l.skipped)
+	e.fleet = newFleet(c, fleet.Options{Dial: dial, Requests: e.process.requested, Reads: l.read, Discoveries: l.discovered, Skipped: l.skipped})
 	e.process.loaded(nil)
 	return e, nil
 }

@@ -22,11 +22,12 @@ type Options struct {
 	Dial      huaweicloud.Dial
 	UserAgent string
 	Getenv    func(string) string
-	Requests  huaweicloud.Events // told of every request to the cloud
-	Reads     func(Read)         // told of every finished read of a source; must not block
 
-	Discoveries func(Discovery)                       // told of every finished look at the projects of an account; must not block
-	Skipped     func(account string, labels []string) // told when other projects than before are left out; must not block or call back
+	// Who is told; nil: nobody. They must not block, and not call back.
+	Requests    huaweicloud.Events                    // every request to the cloud
+	Reads       func(Read)                            // every finished read of a source
+	Discoveries func(Discovery)                       // every finished look at the projects of an account
+	Skipped     func(account string, labels []string) // when other projects than before are left out
 }
 
 // Read is a finished read of a source: what was known before and what is known since.
@@ -45,37 +46,22 @@ type Fleet struct {
 	sources []*source       // by project label, then in the order of the services; replaced, never changed
 }
 
-// memory is what outlives a configuration.
-type memory struct {
-	cells   map[ID]*refresh.Cell[providers.Result]
-	lookups map[lookupID]*refresh.Cell[string]
-	gates   map[gateID]*refresh.Gate
-	lists   map[string]*projectList // by account
-	holders map[string]holder       // of the labels of discovered projects
-	skipped map[string][]string     // labels of projects that are left out, by account
-}
-
-// forgetLookups forgets the ids that IAM told of an account's projects.
-func (m memory) forgetLookups(account string) {
-	maps.DeleteFunc(m.lookups, func(id lookupID, _ *refresh.Cell[string]) bool { return id.account == account })
-}
-
-// holder is the discovered project that has a label, and keeps it while it is there.
-type holder struct{ account, projectID string }
-
-func newMemory() memory {
-	return memory{
-		cells:   map[ID]*refresh.Cell[providers.Result]{},
-		lookups: map[lookupID]*refresh.Cell[string]{},
-		gates:   map[gateID]*refresh.Gate{},
-		lists:   map[string]*projectList{},
-		holders: map[string]holder{},
-		skipped: map[string][]string{},
-	}
-}
-
 // New returns an empty fleet.
-func New(o Options) *Fleet { return &Fleet{options: o, memory: newMemory()} }
+func New(o Options) *Fleet {
+	if o.Requests == nil {
+		o.Requests = func(string, string, time.Duration) {}
+	}
+	if o.Reads == nil {
+		o.Reads = func(Read) {}
+	}
+	if o.Discoveries == nil {
+		o.Discoveries = func(Discovery) {}
+	}
+	if o.Skipped == nil {
+		o.Skipped = func(string, []string) {}
+	}
+	return &Fleet{options: o, memory: newMemory()}
+}
 
 // Load puts a configuration in force for the next read. Numbers, counters and pauses of the sources that it still has are kept. Where it is
 // stated otherwise than before how an account is asked, its failing sources are asked again without a pause, and what IAM told is asked for
@@ -94,20 +80,23 @@ func (f *Fleet) Load(c *config.Config) {
 		a.list(f.memory)
 		f.loaded = append(f.loaded, a)
 		if old := before[a.Name]; old != nil && a.isAskedOtherwise(old) {
-			f.memory.forgetLookups(a.Name) // other keys may see another project of the name
+			f.forgetProjects(a)
 		}
 	}
 	f.build()
-	for _, a := range f.loaded {
-		if old := before[a.Name]; old != nil && a.isAskedOtherwise(old) && a.listed != nil {
-			a.listed.Retry()
-			a.listed.Expire(a.listed.Peek())
-		}
-	}
 	for _, s := range f.sources {
 		if old := before[s.Account]; old != nil {
 			s.retryAfter(old)
 		}
+	}
+}
+
+// forgetProjects has asked anew what IAM told of an account's projects: with other keys it may tell others. The list serves until then.
+func (f *Fleet) forgetProjects(a *account) {
+	maps.DeleteFunc(f.memory.lookups, func(id lookupID, _ *refresh.Cell[string]) bool { return id.account == a.Name })
+	if a.listed != nil {
+		a.listed.Retry()
+		a.listed.Expire(a.listed.Peek())
 	}
 }
 
@@ -127,19 +116,15 @@ func (f *Fleet) Services() []string {
 // Projects returns the labels of the projects that are read, sorted.
 func (f *Fleet) Projects() []string {
 	var labels []string
-	for _, p := range f.List() {
+	projects, _ := f.Known()
+	for _, p := range projects {
 		labels = append(labels, p.Label)
 	}
 	return labels
 }
 
-// List returns the projects that are read, by label.
-func (f *Fleet) List() []Project {
-	projects, _ := f.Known()
-	return projects
-}
-
-// Known is List, and tells whether these are all: whether the projects of every account were discovered once.
+// Known returns the projects that are read, by label, and tells whether these are all: whether the projects of every account were
+// discovered once.
 func (f *Fleet) Known() (projects []Project, complete bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -232,17 +217,4 @@ func (f *Fleet) current() []*source {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.sources
-}
-
-// recall returns what is remembered under a key, or something new, and remembers it in the next memory.
-func recall[K comparable, V any](before, next map[K]*V, key K, fresh func() *V) *V {
-	if known := next[key]; known != nil {
-		return known
-	}
-	known := before[key]
-	if known == nil {
-		known = fresh()
-	}
-	next[key] = known
-	return known
 }

@@ -107,16 +107,13 @@ var errIncomplete = errors.New("not every account's projects are known yet: the 
 
 // checkProjects refuses projects that are not known, by errIncomplete as long as they may still be discovered.
 func (o Options) checkProjects(ctx context.Context, what string, asked []string) error {
-	err := fleet.CheckNames(what, asked, o.Fleet.Projects())
-	if err == nil {
+	if fleet.CheckNames(what, asked, o.Fleet.Projects()) == nil {
 		return nil
 	}
 	o.Fleet.Look(ctx)
-	if _, complete := o.Fleet.Known(); !complete {
-		err = errIncomplete
-	}
-	if fleet.CheckNames(what, asked, o.Fleet.Projects()) == nil {
-		return nil
+	err := fleet.CheckNames(what, asked, o.Fleet.Projects())
+	if _, complete := o.Fleet.Known(); err != nil && !complete {
+		return errIncomplete
 	}
 	return err
 }
