@@ -6,29 +6,48 @@ import (
 	"strings"
 )
 
-// api is one API that the gateway publishes.
+// api is one API that the gateway publishes, or one of the machine's.
 type api struct {
 	service string
+	method  string
 	path    string                     // with {project_id} where the id of the project stands
-	host    func(region string) string // first label of the host name
+	host    func(region string) string // first label of the host name; empty: not to be had at the cloud's own host names
 	denied  string                     // message to whom has no permission
+	open    bool                       // the gateway lets everybody in; where proof is needed, the API asks for it
 	answer  func(c *Cloud, q call) answer
 }
 
-// apis is what the gateway publishes. Paths are those of the documents: "Querying Project Information" (IAM), "Querying the
-// Tracker Quota of a Tenant" (CTS), "Querying Quotas" (CES), "Querying the Instance Quotas of a Tenant" (TaurusDB), "Querying the
-// Tenant Quotas" (DCS), "Querying Account Quota Information" (DBSS; the path under /v1 is the only one that partner clouds document)
-// and "Query the audit instance list" (DBSS).
+const (
+	get  = http.MethodGet
+	post = http.MethodPost
+	put  = http.MethodPut
+
+	open, closed = true, false
+)
+
+// apis is what the gateway publishes, and what answers on the machine itself. Paths are those of the documents: "Querying Project
+// Information", "Obtaining a User Token Through Password Authentication", "Obtaining a Token with an OpenID Connect ID Token" and
+// "Obtaining a Temporary Access Key and Security Token Through an Agency" or "Through a Token" (IAM), "Querying the Tracker Quota of
+// a Tenant" (CTS), "Querying Quotas" (CES), "Querying the Instance Quotas of a Tenant" (TaurusDB), "Querying the Tenant Quotas"
+// (DCS), "Querying Account Quota Information" (DBSS; the path under /v1 is the only one that partner clouds document) and "Query the
+// audit instance list" (DBSS). Those of the machine are what Huawei's SDK asks; the path of pod identity is a stand-in, because pods
+// are told theirs.
 var apis = []api{
-	{"iam", "/v3/projects", label("iam"), "", (*Cloud).listProjects},
-	{"cts", "/v3/{project_id}/quotas", label("cts"), denied("cts:quota:get"), (*Cloud).showQuotas},
-	{"ces", "/V1.0/{project_id}/quotas", label("ces"), denied("ces:quotas:get"), (*Cloud).showQuotas},
-	{"taurusdb", "/v3/{project_id}/project-quotas", taurusdbLabel, denied("gaussdbformysql:quota:list"), (*Cloud).showQuotas},
-	{"dcs", "/v2/{project_id}/quota", label("dcs"), denied("dcs:quota:get"), (*Cloud).showQuotas},
+	{"iam", get, "/v3/projects", label("iam"), "", closed, (*Cloud).listProjects},
+	{"iam", post, "/v3/auth/tokens", label("iam"), "", open, (*Cloud).createToken},
+	{"iam", post, "/v3.0/OS-AUTH/id-token/tokens", label("iam"), "", open, (*Cloud).createTokenByIDToken},
+	{"iam", post, "/v3.0/OS-CREDENTIAL/securitytokens", label("iam"), "", open, (*Cloud).createKeys},
+	{"metadata", put, "/meta-data/latest/api/token", label(""), "", open, (*Cloud).createMetadataToken},
+	{"metadata", get, "/openstack/latest/securitykey", label(""), "", open, (*Cloud).showSecurityKey},
+	{"pod_identity", post, "/pod-identity/credentials", label(""), "", open, (*Cloud).createPodKeys},
+	{"cts", get, "/v3/{project_id}/quotas", label("cts"), denied("cts:quota:get"), closed, (*Cloud).showQuotas},
+	{"ces", get, "/V1.0/{project_id}/quotas", label("ces"), denied("ces:quotas:get"), closed, (*Cloud).showQuotas},
+	{"taurusdb", get, "/v3/{project_id}/project-quotas", taurusdbLabel, denied("gaussdbformysql:quota:list"), closed, (*Cloud).showQuotas},
+	{"dcs", get, "/v2/{project_id}/quota", label("dcs"), denied("dcs:quota:get"), closed, (*Cloud).showQuotas},
 	// No document names the action of DBSS's quota.
-	{"dbss", "/v2/{project_id}/audit/quota", label("dbss"), "Authorization failed.", (*Cloud).showRemaining},
-	{"dbss", "/v1/{project_id}/dbss/audit/quota", label("dbss"), "Authorization failed.", (*Cloud).showRemaining},
-	{"dbss", "/v2/{project_id}/audit/instances", label("dbss"), denied("dbss:auditInstance:list"), (*Cloud).listAuditInstances},
+	{"dbss", get, "/v2/{project_id}/audit/quota", label("dbss"), "Authorization failed.", closed, (*Cloud).showRemaining},
+	{"dbss", get, "/v1/{project_id}/dbss/audit/quota", label("dbss"), "Authorization failed.", closed, (*Cloud).showRemaining},
+	{"dbss", get, "/v2/{project_id}/audit/instances", label("dbss"), denied("dbss:auditInstance:list"), closed, (*Cloud).listAuditInstances},
 }
 
 func denied(action string) string { return "Policy doesn't allow [" + action + "] to be performed" }
@@ -83,17 +102,30 @@ func (a api) match(path string) (projectID string, found bool) {
 	return projectID, true
 }
 
-// published tells whether the API is to be had at this host for projects of that region. Only the cloud's own host names are
-// looked at, so that a cloud under 127.0.0.1 works too. An empty region, of a project that does not exist, fits any.
-func (a api) published(host, region string) bool {
+// published tells whether the API is to be had at this host.
+func (a api) published(host string) bool {
+	service, region := hostLabels(host)
+	return service == "" || service == a.host(region)
+}
+
+// elsewhere tells whether the request was sent to another region than its project's. The region is empty where the project does not
+// exist, which fits any.
+func (q call) elsewhere() bool {
+	_, region := hostLabels(q.Host)
+	return region != "" && q.project.Region != "" && region != q.project.Region
+}
+
+// hostLabels returns the first two labels of the cloud's own host names, and nothing for others, so that a cloud under 127.0.0.1
+// works too.
+func hostLabels(host string) (service, region string) {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
 	labels := strings.SplitN(strings.ToLower(host), ".", 3)
 	if len(labels) < 3 || !isServiceLabel(labels[0]) {
-		return true
+		return "", ""
 	}
-	return labels[0] == a.host(labels[1]) && (region == "" || region == labels[1])
+	return labels[0], labels[1]
 }
 
 func isServiceLabel(name string) bool {

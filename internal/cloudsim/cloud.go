@@ -1,6 +1,7 @@
 // Package cloudsim is a simulated Huawei Cloud: an http.Handler that answers IAM's list of projects, the five quota APIs (CTS, CES,
-// TaurusDB, DCS, DBSS) and DBSS's list of audit instances as the gateway of the real cloud would, signatures, hosts and errors
-// included. It serves the demo command, tests and benchmarks, none of which need an account or a network for it.
+// TaurusDB, DCS, DBSS) and DBSS's list of audit instances as the gateway of the real cloud would, signatures, tokens, hosts and
+// errors included. It also issues temporary keys and tokens, as IAM does, the metadata service of an ECS, and pod identity. It
+// serves the demo command, tests and benchmarks, none of which need an account or a network for it.
 //
 // It shares no code with the client that it answers, so that each of the two proves the other right.
 package cloudsim
@@ -19,9 +20,12 @@ import (
 // Account is who signs requests, and the projects that it owns.
 type Account struct {
 	Name                 string // name of the IAM domain
-	AccessKey, SecretKey string
-	SecurityToken        string // requests must carry it in X-Security-Token where it is not empty
+	AccessKey, SecretKey string // empty: it has no permanent keys
+	SecurityToken        string // requests must carry it in X-Security-Token, and sign it, where it is not empty
 	Projects             []Project
+	Users                []User            // who log in with a password, POST /v3/auth/tokens
+	Agencies             []Agency          // by which callers of other accounts get temporary keys of this one
+	IdentityProvider     *IdentityProvider // whose id tokens are exchanged for a token; nil: none
 }
 
 // Project is a project as IAM's GET /v3/projects shows it, and what the services have to say about it.
@@ -55,6 +59,8 @@ type Cloud struct {
 	received     map[string]int
 	byProject    map[string]map[string]int
 	faults       []*fault
+	issued       issued
+	machine      Machine
 	serial       int // of requests, for their ids
 	inFlight     int
 	mostInFlight int
@@ -79,6 +85,7 @@ func New(accounts ...Account) *Cloud {
 		projects:  map[string]project{},
 		received:  map[string]int{},
 		byProject: map[string]map[string]int{},
+		issued:    newIssued(),
 	}
 	for _, a := range accounts {
 		c.accounts = append(c.accounts, &account{Account: a})

@@ -36,27 +36,31 @@ func ErrorBody(service string, status int, message string) []byte {
 			"error": map[string]any{"code": status, "message": message, "title": http.StatusText(status)},
 		})
 	default:
-		return gatewayBody(status, message, hexID("request"))
+		return gatewayBody(gatewayCode(status), message, hexID("request"))
 	}
 }
 
-// gatewayBody is the shape of the gateway's own errors; codes are those of "Error Codes" in its User Guide.
-func gatewayBody(status int, message, requestID string) []byte {
-	code := "APIGW.0201"
+// gatewayCode is what "Error Codes" in the gateway's User Guide has for a status.
+func gatewayCode(status int) string {
 	switch status {
 	case http.StatusUnauthorized:
-		code = "APIGW.0301"
+		return "APIGW.0301"
 	case http.StatusForbidden:
-		code = "APIGW.0302"
+		return "APIGW.0302"
 	case http.StatusNotFound, http.StatusMethodNotAllowed:
-		code = "APIGW.0101"
+		return "APIGW.0101"
 	case http.StatusTooManyRequests:
-		code = "APIGW.0308"
+		return "APIGW.0308"
 	case http.StatusBadGateway, http.StatusServiceUnavailable:
-		code = "APIGW.0202"
+		return "APIGW.0202"
 	case http.StatusGatewayTimeout:
-		code = "APIGW.0203"
+		return "APIGW.0203"
 	}
+	return "APIGW.0201"
+}
+
+// gatewayBody is the shape of the gateway's own errors.
+func gatewayBody(code, message, requestID string) []byte {
 	return encode(map[string]any{"error_msg": message, "error_code": code, "request_id": requestID})
 }
 

@@ -7,10 +7,11 @@ import (
 	"time"
 )
 
-// Fault is something that goes wrong. It is looked at before signatures are; where several fit a request, the first one that was
+// Fault is something that goes wrong. It is looked at before signatures and tokens are; where several fit a request, the first one that was
 // injected wins.
 type Fault struct {
-	// Which requests; empty is any. Service is cts, ces, taurusdb, dcs, dbss or iam, Path the path with {project_id} in it.
+	// Which requests; empty is any. Service is cts, ces, taurusdb, dcs, dbss, iam, metadata or pod_identity, Path the path with
+	// {project_id} in it.
 	Service, ProjectID, Path string
 	// When, where it is set, decides by the number of requests that fitted so far, this one included.
 	When func(n int) bool

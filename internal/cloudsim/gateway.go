@@ -41,17 +41,23 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // answer takes a request through the checks of the gateway, in its order, and on to the API.
 func (c *Cloud) answer(q call) answer {
 	owner := c.lookUp(&q)
-	if q.api == nil || !q.api.published(q.Host, q.project.Region) {
-		return gatewayError(q, http.StatusNotFound, "The API does not exist or has not been published in the environment")
+	if q.api == nil || !q.api.published(q.Host) {
+		return notPublished(q)
 	}
-	if q.Method != http.MethodGet {
+	if q.Method != q.api.method {
 		a := gatewayError(q, http.StatusMethodNotAllowed, "The API does not support the method "+q.Method)
-		a.header = http.Header{"Allow": {http.MethodGet}}
+		a.header = http.Header{"Allow": {q.api.method}}
 		return a
 	}
-	caller, refusal := c.authenticate(q.Request, q.body)
-	if refusal != "" {
-		return gatewayError(q, http.StatusUnauthorized, "Incorrect IAM authentication information: "+refusal)
+	if q.api.open {
+		return q.api.answer(c, q)
+	}
+	caller, refused := c.authenticate(q)
+	if refused != nil {
+		return refused.answer(q)
+	}
+	if q.elsewhere() {
+		return notPublished(q)
 	}
 	if q.projectID != "" {
 		stated := q.Header.Get("X-Project-Id")
@@ -93,8 +99,12 @@ func write(w http.ResponseWriter, q call, a answer, cut bool) {
 	panic(http.ErrAbortHandler)
 }
 
+func notPublished(q call) answer {
+	return gatewayError(q, http.StatusNotFound, "The API does not exist or has not been published in the environment")
+}
+
 func gatewayError(q call, status int, message string) answer {
-	return answer{status: status, body: gatewayBody(status, message, q.id)}
+	return answer{status: status, body: gatewayBody(gatewayCode(status), message, q.id)}
 }
 
 func serviceError(q call, status int, message string) answer {

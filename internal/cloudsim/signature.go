@@ -26,18 +26,15 @@ type authorization struct {
 	signedHeaders     []string
 }
 
-// authenticate tells whose keys signed the request, or why it is refused. Signing is described in "AK/SK Signing and Authentication
+// signer tells whose keys signed the request, or why it is refused. Signing is described in "AK/SK Signing and Authentication
 // Algorithm" (API Gateway, API Request Signing Guide).
-func (c *Cloud) authenticate(r *http.Request, body []byte) (caller *account, refusal string) {
-	if r.Header.Get("Authorization") == "" {
-		return nil, "x-auth-token not found"
-	}
+func (c *Cloud) signer(r *http.Request, body []byte) (caller *account, refusal string) {
 	auth, ok := parseAuthorization(r.Header.Values("Authorization"))
 	if !ok {
 		return nil, "the Authorization header is malformed"
 	}
-	caller, keys := c.keys(auth.access)
-	if caller == nil {
+	keys, known := c.keys(auth.access)
+	if !known {
 		return nil, "ak " + auth.access + " not exist"
 	}
 	date := r.Header.Get(dateHeader)
@@ -49,25 +46,32 @@ func (c *Cloud) authenticate(r *http.Request, body []byte) (caller *account, ref
 	if now.Sub(signed).Abs() > maxSkew {
 		return nil, fmt.Sprintf("signature expired, signature time:%s,server time:%s", date, now.Format(dateLayout))
 	}
-	if !hmac.Equal([]byte(auth.signature), []byte(sign(r, body, auth.signedHeaders, keys.SecretKey))) {
+	if !hmac.Equal([]byte(auth.signature), []byte(sign(r, body, auth.signedHeaders, keys.secret))) {
 		return nil, "verify aksk signature fail"
 	}
-	if keys.SecurityToken != "" && r.Header.Get("X-Security-Token") != keys.SecurityToken {
+	if keys.securityToken != "" && r.Header.Get("X-Security-Token") != keys.securityToken {
 		return nil, "the security token of ak " + auth.access + " is missing or wrong"
 	}
-	return caller, ""
+	if keys.securityToken != "" && !slices.Contains(auth.signedHeaders, "x-security-token") {
+		return nil, "the security token of ak " + auth.access + " is not signed"
+	}
+	if why := keys.invalid(); why != "" {
+		return nil, "ak " + auth.access + " " + why
+	}
+	return keys.owner, ""
 }
 
-// keys finds the account of an access key, with its keys as they are now: they can be rotated at any time.
-func (c *Cloud) keys(access string) (*account, Account) {
+// keys finds the keys of an access key as they are now, permanent or issued: they can be rotated or revoked at any time.
+func (c *Cloud) keys(access string) (k temporaryKeys, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, a := range c.accounts {
 		if a.AccessKey == access {
-			return a, a.Account
+			return temporaryKeys{lease{owner: a}, access, a.SecretKey, a.SecurityToken}, true
 		}
 	}
-	return nil, Account{}
+	k, known = c.issued.keys[access]
+	return k, known
 }
 
 // parseAuthorization reads "SDK-HMAC-SHA256 Access=…, SignedHeaders=a;b, Signature=…".
