@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
@@ -124,5 +126,126 @@ func TestEveryKindIsIssuedAndCounted(t *testing.T) {
 	c.Issued()["password"]++ // a map of the caller's own
 	if got := c.Issued(); !maps.Equal(got, want) {
 		t.Errorf("issued %v, want %v", got, want)
+	}
+}
+
+func TestSecurityTokenOfTemporaryKeys(t *testing.T) {
+	client := dial(t, newIssuer())
+	first, _ := exchange(t, client, login(t, client, iam, ""), "")
+	second, _ := exchange(t, client, login(t, client, iam, ""), "")
+	if first.access == second.access || first.secret == second.secret || first.token == second.token {
+		t.Errorf("the same keys twice: %v and %v", first, second)
+	}
+	wantStatus(t, "temporary keys", first.get(t, client, quotaOfA), http.StatusOK)
+	for name, k := range map[string]keys{
+		"none": {first.access, first.secret, ""}, "of others": {first.access, first.secret, second.token},
+	} {
+		wantUnauthorized(t, name, k.get(t, client, quotaOfA), "the security token of ak "+first.access+" is missing or wrong")
+	}
+	unsigned := keys{first.access, first.secret, ""}.sign(newRequest(t, http.MethodGet, "http://"+quotaOfA, ""), "", time.Now())
+	unsigned.Header.Set("X-Security-Token", first.token)
+	wantUnauthorized(t, "not signed", do(t, client, unsigned), "the security token of ak "+first.access+" is not signed")
+}
+
+func TestSignatureAndTokenTogether(t *testing.T) {
+	client := dial(t, newIssuer())
+	r := newRequest(t, http.MethodGet, "http://"+quotaOfA, "")
+	r.Header.Set("X-Auth-Token", login(t, client, iam, `,"scope":{"project":{"id":"`+idA+`"}}`))
+	wantUnauthorized(t, "both", do(t, client, mainKeys.sign(r, "", time.Now())), "the request has a signature and an x-auth-token")
+	wantUnauthorized(t, "unknown", send(t, client, http.MethodGet, quotaOfA, "", "X-Auth-Token", "x"), "the x-auth-token is unknown")
+}
+
+func TestExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newIssuer()
+		client := dial(t, c)
+		c.SetMachine(cloudsim.Machine{Account: "main", V1Only: true})
+		start := time.Now()
+		token := login(t, client, iam, `,"scope":{"project":{"id":"`+idA+`"}}`)
+		machine, until := issuedKeys(t, send(t, client, http.MethodGet, "169.254.169.254/openstack/latest/securitykey", ""), http.StatusOK)
+		if lives := until.Sub(start); lives != 24*time.Hour {
+			t.Errorf("keys of the machine live for %v, want 24h", lives)
+		}
+		for name, answer := range map[string]response{
+			"token":  send(t, client, http.MethodPost, iam+keysPath, fmt.Sprintf(tokenKeysBody, token, "")),
+			"agency": mainKeys.assume(t, client, "watch", `"domain_name":"other"`),
+		} {
+			if _, until := issuedKeys(t, answer, http.StatusCreated); until.Sub(start) != 15*time.Minute {
+				t.Errorf("keys for a %s live until %v, want 15m", name, until)
+			}
+		}
+		c.SetLifetime(time.Hour)
+		short, until := exchange(t, client, token, "")
+		stated, _ := exchange(t, client, token, `,"duration_seconds":7200`)
+		if until.Sub(start) != time.Hour {
+			t.Errorf("keys live until %v, want what SetLifetime set", until)
+		}
+		<-time.After(time.Hour - time.Nanosecond)
+		wantStatus(t, "short, just before", short.get(t, client, quotaOfA), http.StatusOK)
+		<-time.After(time.Nanosecond)
+		wantUnauthorized(t, "short", short.get(t, client, quotaOfA), "ak "+short.access+" expired at 2000-01-01T01:00:00.000000Z")
+		wantStatus(t, "stated", stated.get(t, client, quotaOfA), http.StatusOK)
+		<-time.After(23*time.Hour - time.Nanosecond)
+		wantStatus(t, "token", send(t, client, http.MethodGet, quotaOfA, "", "X-Auth-Token", token), http.StatusOK)
+		wantStatus(t, "machine", machine.get(t, client, quotaOfA), http.StatusOK)
+		wantUnauthorized(t, "stated", stated.get(t, client, quotaOfA), "ak "+stated.access+" expired")
+		<-time.After(time.Nanosecond)
+		wantUnauthorized(t, "token", send(t, client, http.MethodGet, quotaOfA, "", "X-Auth-Token", token),
+			"the x-auth-token expired at 2000-01-02T00:00:00.000000Z")
+		wantUnauthorized(t, "machine", machine.get(t, client, quotaOfA), "ak "+machine.access+" expired")
+		wantStatus(t, "keys for an expired token",
+			send(t, client, http.MethodPost, iam+keysPath, fmt.Sprintf(tokenKeysBody, token, "")), http.StatusUnauthorized)
+		wantStatus(t, "permanent", mainKeys.get(t, client, quotaOfA), http.StatusOK)
+	})
+}
+
+func TestRevoke(t *testing.T) {
+	c := newIssuer()
+	client := dial(t, c)
+	projectScope := `,"scope":{"project":{"id":"` + idA + `"}}`
+	token := login(t, client, iam, projectScope)
+	k, _ := exchange(t, client, token, "")
+	c.Revoke("other")
+	wantStatus(t, "keys, another's revoked", k.get(t, client, quotaOfA), http.StatusOK)
+	wantStatus(t, "token, another's revoked", send(t, client, http.MethodGet, quotaOfA, "", "X-Auth-Token", token), http.StatusOK)
+	c.Revoke("main")
+	wantUnauthorized(t, "keys", k.get(t, client, quotaOfA), "ak "+k.access+" was revoked")
+	wantUnauthorized(t, "token", send(t, client, http.MethodGet, quotaOfA, "", "X-Auth-Token", token), "the x-auth-token was revoked")
+	wantStatus(t, "permanent keys", mainKeys.get(t, client, quotaOfA), http.StatusOK)
+	token = login(t, client, iam, projectScope)
+	wantStatus(t, "a new token", send(t, client, http.MethodGet, quotaOfA, "", "X-Auth-Token", token), http.StatusOK)
+	wantPanic(t, "Revoke of nobody", func() { c.Revoke("nobody") })
+}
+
+func TestIssuingAtTheSameTime(t *testing.T) {
+	c := newIssuer()
+	client := dial(t, c)
+	c.SetMachine(cloudsim.Machine{Account: "main", V1Only: true})
+	var asking sync.WaitGroup
+	for range 8 {
+		asking.Go(func() {
+			for _, r := range []*http.Request{
+				newRequest(t, http.MethodPost, "http://"+iam+tokenPath, fmt.Sprintf(passwordBody, "open sesame", "")),
+				newRequest(t, http.MethodGet, "http://169.254.169.254/openstack/latest/securitykey", ""),
+			} {
+				if answer, err := client.Do(r); err != nil {
+					t.Error(err)
+				} else {
+					answer.Body.Close()
+				}
+			}
+		})
+		asking.Go(func() {
+			c.SetPassword("main", "reader", "open sesame")
+			c.SetIDToken("main", "id-token-2")
+			c.SetLifetime(time.Hour)
+			c.SetMachine(cloudsim.Machine{Account: "main", V1Only: true})
+			c.Revoke("main")
+			c.Issued()
+		})
+	}
+	asking.Wait()
+	if got := c.Issued(); got["password"] != 8 || got["metadata"] != 8 {
+		t.Errorf("issued %v, want 8 of each", got)
 	}
 }
