@@ -22,7 +22,7 @@ const project = "0250cb8a80c24c0b9f20f557cb159aad"
 
 type auth struct{}
 
-func (auth) Grant(context.Context, string) (huaweicloud.Grant, error) {
+func (auth) Grant(context.Context, huaweicloud.Scope) (huaweicloud.Grant, error) {
 	return &huaweicloud.Keys{AccessKey: secret.New("AK"), SecretKey: secret.New("SECRETKEY")}, nil
 }
 func (auth) Reject(huaweicloud.Grant) {}
@@ -52,7 +52,7 @@ func ask(t *testing.T, service string, replies map[string]reply, change ...func(
 	}
 	c := &huaweicloud.Client{
 		HTTP: huaweicloud.NewHTTPClient(new(net.Dialer).DialContext, "", 1), Auth: auth{}, Service: service,
-		BaseURL: server.URL, ProjectID: project, Events: func(string, string, time.Duration) {},
+		BaseURL: server.URL, Scope: huaweicloud.Scope{ProjectID: project}, Events: func(string, string, time.Duration) {},
 	}
 	o := providers.Options{ListInstances: true}
 	for _, f := range change {

@@ -50,7 +50,7 @@ func (a *account) project(stated config.Project, before, next memory) *project {
 		Fetch:   func(ctx context.Context) (string, error) { return huaweicloud.FindProject(ctx, iam, stated.Region) },
 		Timeout: iamTimeout,
 		Fresh:   func(string) time.Duration { return idFresh },
-		Pause:   func(streak int, err error) time.Duration { return pause(streak, err, iamLongestPause) },
+		Pause:   func(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, iamLongestPause) },
 		Gate:    a.gate("iam", iamInFlight, before, next),
 		Shuts:   throttledBy("iam"),
 	}

@@ -14,8 +14,7 @@ import (
 )
 
 const (
-	shortestPause   = 15 * time.Second // after a failure; doubles with each one more
-	notOfferedPause = time.Hour        // regions get services now and then
+	notOfferedPause = time.Hour // regions get services now and then
 
 	jitter = 0.1 // share of cache_ttl by which sources differ, so that not everything expires at once
 )
@@ -89,13 +88,13 @@ func (s *source) fetch(ctx context.Context) (providers.Result, error) {
 	}
 	c := s.account.client(s.Service, s.service.Host(s.Region), s.Region)
 	c.Action = s.service.Action
-	c.ProjectID = id
+	c.Scope.ProjectID = id
 	return s.service.Quotas(ctx, c, providers.Options{ListInstances: s.settings.ListInstances})
 }
 
 // pause is longer where the region does not have the service.
 func (s *source) pause(streak int, err error) time.Duration {
-	p := pause(streak, err, s.settings.CacheTTL)
+	p := huaweicloud.Pause(streak, err, s.settings.CacheTTL)
 	if s.discovered && s.cell.Peek().ReadAt.IsZero() && huaweicloud.IsNotOffered(err) {
 		p = max(p, notOfferedPause)
 	}
@@ -156,20 +155,6 @@ func (s *source) describe() Project {
 // never are, however long the others took.
 func (s *source) tooOld(state *refresh.State[providers.Result], asked time.Time) bool {
 	return !state.ReadAt.IsZero() && state.ReadAt.Before(asked) && time.Since(state.ReadAt) > s.settings.MaxStale
-}
-
-// pause is how long a source that failed so many times in a row is left alone: 15 s, doubling up to longest, or what the cloud asks for
-// if that is longer.
-func pause(streak int, err error, longest time.Duration) time.Duration {
-	p := shortestPause
-	for ; streak > 1 && p < longest; streak-- {
-		p *= 2
-	}
-	p = max(min(p, longest), shortestPause)
-	if api, ok := errors.AsType[*huaweicloud.APIError](err); ok {
-		p = max(p, api.RetryAfter)
-	}
-	return p
 }
 
 // throttledBy recognises that a service throttles the account, which concerns all its projects. That IAM throttles the look-up of a

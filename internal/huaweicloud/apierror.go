@@ -19,12 +19,12 @@ const (
 func (c *Client) apiError(resp *http.Response, body []byte, grant Grant) *APIError {
 	said := errorBody(body)
 	e := &APIError{
-		URL:       resp.Request.URL.String(),
+		Request:   resp.Request.Method + " " + resp.Request.URL.String(),
 		Service:   c.Service,
 		Status:    resp.StatusCode,
-		Code:      oneLine(grant.Hide(said.code())),
-		Message:   oneLine(grant.Hide(said.message)),
-		RequestID: oneLine(grant.Hide(firstOf(resp.Header.Get("X-Request-Id"), resp.Header.Get("X-IAM-Trace-Id"), said.requestID))),
+		Code:      OneLine(grant.Hide(said.code())),
+		Message:   OneLine(grant.Hide(said.message)),
+		RequestID: OneLine(grant.Hide(firstOf(resp.Header.Get("X-Request-Id"), resp.Header.Get("X-IAM-Trace-Id"), said.requestID))),
 	}
 	if location, err := resp.Location(); err == nil {
 		e.Location = (&url.URL{Scheme: location.Scheme, Host: location.Host}).String()
@@ -38,6 +38,7 @@ func (c *Client) apiError(resp *http.Response, body []byte, grant Grant) *APIErr
 	case ReasonThrottled:
 		e.RetryAfter = min(max(retryAfter(resp.Header), pauseHint(said.message)), maxRetryAfter)
 	}
+	e.Advice = c.Advice[e.reason()]
 	return e
 }
 

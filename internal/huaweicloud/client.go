@@ -3,10 +3,13 @@
 package huaweicloud
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -21,18 +24,23 @@ const (
 
 // Authorizer authorises the requests of an account. Its methods are safe for concurrent use.
 type Authorizer interface {
-	// Grant returns what authorises requests to a project now; projectID is empty for requests that concern none, such as IAM's. An
-	// error means that no keys or token could be had.
-	Grant(ctx context.Context, projectID string) (Grant, error)
+	// Grant returns what authorises requests of a scope now. An error means that no keys or token could be had.
+	Grant(ctx context.Context, s Scope) (Grant, error)
 	// Reject says that the cloud refused g with a 401: it is fetched anew, unless that has happened already, so that a hundred
 	// refusals at once make one fetch.
 	Reject(g Grant)
 }
 
+// Scope is what a request concerns.
+type Scope struct {
+	ProjectID string // empty where it is no project, as with IAM's requests
+	Region    string // of the project
+}
+
 // Grant is one set of keys, or one token.
 type Grant interface {
-	// Authorize puts on a request without a body what proves who sends it.
-	Authorize(req *http.Request)
+	// Authorize puts on a request with this body what proves who sends it.
+	Authorize(req *http.Request, body []byte)
 	// Hide returns text with the grant's secrets replaced: a server may echo what it was sent.
 	Hide(text string) string
 }
@@ -49,16 +57,28 @@ type Client struct {
 	Action    string // IAM action to grant where the API answers 403; empty where none is documented
 	BaseURL   string // scheme, host and, with a gateway in between, the path in front of the documented ones
 	QuotaPath string // path and query that the configuration puts in place of the documented one; usually empty
-	ProjectID string // empty for requests that concern no project
+	Scope     Scope  // of its requests
 	UserAgent string
 	Events    Events
+
+	Advice map[string]string // by reason: what to do about an error, in place of the usual; nil: none
 }
 
-// Answer is the body of a 2xx, at most 1 MiB.
+// Answer is a 2xx, with a body of at most 1 MiB.
 type Answer struct {
-	Body []byte
-	url  string
-	hide func(string) string
+	Header http.Header
+	Body   []byte
+
+	request request
+	hide    func(string) string
+}
+
+// request is what was sent.
+type request struct {
+	method, url string
+	header      http.Header
+	body        []byte
+	private     bool // keys are asked for: nothing of the answer is shown
 }
 
 // Hide returns text, made of the answer, without the secrets that it was asked with: a server may echo them.
@@ -66,27 +86,47 @@ func (a *Answer) Hide(text string) string { return a.hide(text) }
 
 // Malformed returns the error for an answer that can't be read: what is wrong with it, and how it begins.
 func (a *Answer) Malformed(what string) error {
-	return &MalformedError{URL: a.url, What: a.Hide(what), Beginning: oneLine(a.hide(string(a.Body[:min(len(a.Body), maxErrorBody)])))}
+	e := &MalformedError{Request: a.request.method + " " + a.request.url, Private: a.request.private}
+	if !e.Private {
+		e.What = a.Hide(what)
+		e.Beginning = OneLine(a.hide(string(a.Body[:min(len(a.Body), maxErrorBody)])))
+	}
+	return e
 }
 
-// Get sends one GET request and returns its answer. In path, {project_id} stands for the client's project. The errors are
+// Get sends one GET request and returns its answer. In path, {project_id} stands for the project of the client's scope. The errors are
 // *CredentialsError, *TransportError, *APIError and *MalformedError; Reason classifies them.
 func (c *Client) Get(ctx context.Context, path string) (*Answer, error) {
-	path = strings.ReplaceAll(path, "{project_id}", url.PathEscape(c.ProjectID))
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.BaseURL+path, http.NoBody)
+	path = strings.ReplaceAll(path, "{project_id}", url.PathEscape(c.Scope.ProjectID))
+	return c.ask(ctx, request{method: http.MethodGet, url: c.BaseURL + path})
+}
+
+// Post sends body, which JSON can show, and returns the answer, as Get does. It is for requests that ask for keys: no error shows
+// anything of an answer that is no error itself.
+func (c *Client) Post(ctx context.Context, path string, header http.Header, body any) (*Answer, error) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("POST %s: %w", path, err)
+	}
+	return c.ask(ctx, request{method: http.MethodPost, url: c.BaseURL + path, header: header, body: text, private: true})
+}
+
+func (c *Client) ask(ctx context.Context, r request) (*Answer, error) {
+	req, err := http.NewRequestWithContext(ctx, r.method, r.url, bytes.NewReader(r.body))
 	if err != nil {
 		return nil, fmt.Errorf("%s: the URL of the API is wrong, check endpoints: %w", c.Service, err)
 	}
-	grant, err := c.Auth.Grant(ctx, c.ProjectID)
+	grant, err := c.Auth.Grant(ctx, c.Scope)
 	if err != nil {
 		return nil, &CredentialsError{err}
 	}
+	maps.Copy(req.Header, r.header)
 	req.Header.Set("Content-Type", "application/json; charset=UTF-8") // recommended by CES's document
 	req.Header.Set("User-Agent", c.UserAgent)
-	if c.ProjectID != "" {
-		req.Header.Set("X-Project-Id", c.ProjectID) // sub-projects are refused without it
+	if c.Scope.ProjectID != "" {
+		req.Header.Set("X-Project-Id", c.Scope.ProjectID) // sub-projects are refused without it
 	}
-	grant.Authorize(req)
+	grant.Authorize(req, r.body)
 
 	start := time.Now()
 	resp, body, err := c.send(req)                      //nolint:bodyclose // send has read and closed it
@@ -94,7 +134,7 @@ func (c *Client) Get(ctx context.Context, path string) (*Answer, error) {
 		return nil, ca
 	}
 	if err != nil {
-		return nil, &TransportError{URL: req.URL.String(), Service: c.Service, After: time.Since(start), Err: err}
+		return nil, &TransportError{Request: r.method + " " + req.URL.String(), Service: c.Service, After: time.Since(start), Err: err}
 	}
 	if resp.StatusCode/100 != 2 {
 		if resp.StatusCode == http.StatusUnauthorized {
@@ -102,7 +142,8 @@ func (c *Client) Get(ctx context.Context, path string) (*Answer, error) {
 		}
 		return nil, c.apiError(resp, body, grant)
 	}
-	answer := &Answer{Body: body, url: req.URL.String(), hide: grant.Hide}
+	r.url = req.URL.String()
+	answer := &Answer{Header: resp.Header, Body: body, request: r, hide: grant.Hide}
 	if len(body) > maxBody {
 		return nil, answer.Malformed(fmt.Sprintf("it is longer than %d bytes", maxBody))
 	}

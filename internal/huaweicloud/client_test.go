@@ -22,7 +22,7 @@ type auth struct {
 	rejected atomic.Int64
 }
 
-func (a *auth) Grant(context.Context, string) (huaweicloud.Grant, error) {
+func (a *auth) Grant(context.Context, huaweicloud.Scope) (huaweicloud.Grant, error) {
 	if a.err != nil {
 		return nil, a.err
 	}
@@ -44,7 +44,7 @@ func client(t *testing.T, handler http.HandlerFunc) (c *huaweicloud.Client, a *a
 		Service:   "cts",
 		Action:    "cts:quota:get",
 		BaseURL:   server.URL,
-		ProjectID: "0250cb8a80c24c0b9f20f557cb159aad",
+		Scope:     huaweicloud.Scope{ProjectID: "0250cb8a80c24c0b9f20f557cb159aad", Region: "ap-southeast-3"},
 		UserAgent: "cloud_quota_exporter/test",
 		Events: func(service, code string, took time.Duration) {
 			if took <= 0 {
@@ -87,7 +87,7 @@ func TestProjectIDIsEscaped(t *testing.T) {
 		}
 		fmt.Fprint(w, "{}")
 	})
-	c.ProjectID = "a/b?"
+	c.Scope.ProjectID = "a/b?"
 	if _, err := c.Get(t.Context(), "/v3/{project_id}/quotas"); err != nil {
 		t.Error(err)
 	}
@@ -103,7 +103,7 @@ func TestRequestsForNoProjectNameNone(t *testing.T) {
 		}
 		fmt.Fprint(w, "{}")
 	})
-	c.ProjectID = ""
+	c.Scope.ProjectID = ""
 	if _, err := c.Get(t.Context(), "/v3/projects"); err != nil {
 		t.Error(err)
 	}

@@ -11,7 +11,7 @@ import (
 
 // APIError is an answer other than 2xx.
 type APIError struct {
-	URL        string
+	Request    string // method and URL
 	Service    string
 	Status     int
 	Code       string        // error code of the service or the gateway, such as "APIGW.0301"; empty where none came
@@ -21,12 +21,13 @@ type APIError struct {
 	Location   string        // scheme and host that a redirect points to
 	RetryAfter time.Duration // what the answer asks to wait, of a throttled request; 0 where it doesn't say
 	Skew       time.Duration // of a 401: this machine's clock minus the cloud's, where they differ by more than 15 minutes
+	Advice     string        // what to do, in place of the usual; usually empty
 }
 
 // Error says what was tried, what came back and what to do.
 func (e *APIError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "GET %s: %d %s", e.URL, e.Status, http.StatusText(e.Status))
+	fmt.Fprintf(&b, "%s: %d %s", e.Request, e.Status, http.StatusText(e.Status))
 	if e.Code != "" && e.Code != strconv.Itoa(e.Status) {
 		fmt.Fprintf(&b, " %s", e.Code)
 	}
@@ -41,6 +42,8 @@ func (e *APIError) Error() string {
 
 func (e *APIError) remedy() string {
 	switch reason := e.reason(); {
+	case e.Advice != "":
+		return e.Advice
 	case reason == ReasonClockSkew:
 		return fmt.Sprintf("the clock of this machine is %s, set it by NTP", skewText(e.Skew))
 	case reason == ReasonUnauthorized:
@@ -53,6 +56,8 @@ func (e *APIError) remedy() string {
 		return fmt.Sprintf("grant the IAM action %s, and check that the project id belongs to this account", e.Action)
 	case reason == ReasonNotFound:
 		return fmt.Sprintf("check that the region offers the service and that the project exists, or set the right host by endpoints.%s", e.Service)
+	case reason == ReasonThrottled && e.Service == "iam":
+		return "IAM is paused for the account, and asked again"
 	case reason == ReasonThrottled:
 		return fmt.Sprintf("the service is paused for the account; a longer services.%s.cache_ttl asks less often", e.Service)
 	case reason == ReasonServerError || reason == ReasonTimeout:
@@ -73,7 +78,7 @@ func skewText(skew time.Duration) string {
 
 // TransportError is a request that got no whole answer.
 type TransportError struct {
-	URL     string
+	Request string // method and URL
 	Service string
 	After   time.Duration // from sending to giving up
 	Err     error
@@ -83,6 +88,8 @@ type TransportError struct {
 func (e *TransportError) Error() string {
 	remedy := fmt.Sprintf("check the network, the proxy if HTTPS_PROXY is set, and endpoints.%s if it is", e.Service)
 	switch reason := Reason(e.Err); {
+	case reason == ReasonTimeout && e.Service == "iam":
+		remedy = "check the network, and endpoints.iam if it is set"
 	case reason == ReasonTimeout:
 		remedy = fmt.Sprintf("check the network, or raise services.%s.timeout", e.Service)
 	case reason == ReasonTLS:
@@ -90,7 +97,7 @@ func (e *TransportError) Error() string {
 	case isUnknownHost(e.Err):
 		remedy = fmt.Sprintf("the region may not offer the service, or it has another host there: set endpoints.%s", e.Service)
 	}
-	return fmt.Sprintf("GET %s: no answer after %s: %v; %s", e.URL, e.After.Round(time.Millisecond), e.Err, remedy)
+	return fmt.Sprintf("%s: no answer after %s: %v; %s", e.Request, e.After.Round(time.Millisecond), e.Err, remedy)
 }
 
 // Unwrap returns the cause.
@@ -98,18 +105,22 @@ func (e *TransportError) Unwrap() error { return e.Err }
 
 // MalformedError is a 2xx that can't be read.
 type MalformedError struct {
-	URL       string
+	Request   string // method and URL
 	What      string // what is wrong with it
 	Beginning string // of the body, one line
+	Private   bool   // keys may stand in it: the two above are empty
 }
 
 // Error says what was tried, what came back and what to do.
 func (e *MalformedError) Error() string {
+	if e.Private {
+		return fmt.Sprintf("%s: the answer can't be read (it is not shown, as keys may stand in it); a proxy or a wrong endpoint may have answered", e.Request)
+	}
 	beginning := "it is empty"
 	if e.Beginning != "" {
 		beginning = "it begins with: " + e.Beginning
 	}
-	return fmt.Sprintf("GET %s: the answer can't be read: %s; %s; a proxy or a wrong endpoint may have answered", e.URL, e.What, beginning)
+	return fmt.Sprintf("%s: the answer can't be read: %s; %s; a proxy or a wrong endpoint may have answered", e.Request, e.What, beginning)
 }
 
 // CredentialsError is a request that could not be authorised: there were no keys and no token.
@@ -140,8 +151,8 @@ func (e *ProjectError) Error() string {
 
 const maxShown = 200 // runes of a body or message in an error
 
-// oneLine returns the beginning of text as one printable line. Secrets are hidden before: a cut one would not be recognised.
-func oneLine(text string) string {
+// OneLine returns the beginning of text as one printable line. Secrets are hidden before: a cut one would not be recognised.
+func OneLine(text string) string {
 	printable := strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r

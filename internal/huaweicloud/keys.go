@@ -27,7 +27,7 @@ type Keys struct {
 }
 
 // Authorize dates and signs req, with the host, the project and the security token covered by the signature.
-func (k *Keys) Authorize(req *http.Request) {
+func (k *Keys) Authorize(req *http.Request, body []byte) {
 	req.Header.Set("X-Sdk-Date", time.Now().UTC().Format(dateFormat))
 	signed := []string{"host", "x-sdk-date"}
 	if !k.SecurityToken.IsEmpty() {
@@ -37,17 +37,12 @@ func (k *Keys) Authorize(req *http.Request) {
 	if req.Header.Get("X-Project-Id") != "" {
 		signed = append(signed, "x-project-id")
 	}
-	k.Sign(req, nil, signed...)
+	k.Sign(req, body, signed...)
 }
 
 // Hide returns text without the keys.
 func (k *Keys) Hide(text string) string {
-	for _, key := range []secret.Text{k.SecretKey, k.SecurityToken, k.AccessKey} {
-		if !key.IsEmpty() {
-			text = strings.ReplaceAll(text, key.Reveal(), "<hidden>")
-		}
-	}
-	return text
+	return secret.Hide(text, k.SecretKey, k.SecurityToken, k.AccessKey)
 }
 
 // Sign sets the Authorization header of req, which has its X-Sdk-Date already; signed names the headers that the signature covers.

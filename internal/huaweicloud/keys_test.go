@@ -139,7 +139,7 @@ func TestAuthorizeSignsAllThatMatters(t *testing.T) {
 	t.Cleanup(func() { time.Local = local })
 	req := httptest.NewRequest(http.MethodGet, "https://cts.ap-southeast-3.myhuaweicloud.com/v3/p/quotas", http.NoBody)
 	req.Header.Set("X-Project-Id", "p")
-	keys("AK", "SK", "a token").Authorize(req)
+	keys("AK", "SK", "a token").Authorize(req, nil)
 	if got := req.Header.Get("X-Security-Token"); got != "a token" {
 		t.Errorf("X-Security-Token = %q", got)
 	}

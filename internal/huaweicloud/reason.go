@@ -87,6 +87,12 @@ func isTLS(err error) bool {
 		errors.Is(err, http.ErrSchemeMismatch)
 }
 
+// IsThrottled tells whether the API asks to be left alone for a while.
+func IsThrottled(err error) bool {
+	api, ok := errors.AsType[*APIError](err)
+	return ok && api.reason() == ReasonThrottled
+}
+
 // IsNotOffered tells whether the error is what a region answers that does not have the service: 404, or no such host.
 func IsNotOffered(err error) bool {
 	api, ok := errors.AsType[*APIError](err)
