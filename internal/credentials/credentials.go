@@ -1,36 +1,54 @@
-// Package credentials knows where the keys of an account come from, one file a source. Each source is a huaweicloud.Authorizer.
+// Package credentials knows where the keys and tokens of an account come from, one file a source. Each source is a
+// huaweicloud.Authorizer.
+//
+// Keys that are stated, in files, in variables or in a profile are looked at whenever they are needed, so that they rotate without a
+// restart. Temporary keys and tokens are fetched when they are needed: once for all who ask, anew some time before they expire, and after a
+// request was refused with a 401. Should that fail, those that are there serve until they expire.
 package credentials
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"os"
-	"strings"
+	"time"
 
 	"cloud_quota_exporter/internal/huaweicloud"
-	"cloud_quota_exporter/internal/secret"
 )
 
-// Source is where the keys of an account come from.
+// Source is where the keys or tokens of an account come from.
 type Source interface {
 	huaweicloud.Authorizer
 	// Describe says where the keys come from, and none of them.
 	Describe() string
+	// Check says what is wrong with what lies on this machine, files and variables. It asks nobody else.
+	Check() error
+	// Expiry returns when the first of the keys and tokens in use expires; zero where none does.
+	Expiry() time.Time
 }
 
-// source looks for keys whenever they are needed, so that they rotate without a restart; what it looks at is a variable or a small file.
-type source struct {
+// IAM returns a client for IAM in a region, or at its global endpoint where the region is empty. Who authorises its requests is up to the
+// source.
+type IAM func(region string) *huaweicloud.Client
+
+// permanent is a source of keys that lie on this machine: variables or small files.
+type permanent struct {
 	keys     func() (*huaweicloud.Keys, error)
 	describe func() string
 }
 
 // Describe says where the keys come from.
-func (s source) Describe() string { return s.describe() }
+func (p permanent) Describe() string { return p.describe() }
+
+// Check looks for the keys.
+func (p permanent) Check() error {
+	_, err := p.keys()
+	return err
+}
+
+// Expiry is never: what is known of the keys doesn't tell.
+func (p permanent) Expiry() time.Time { return time.Time{} }
 
 // Grant returns the keys that are in force now.
-func (s source) Grant(context.Context, string) (huaweicloud.Grant, error) {
-	keys, err := s.keys()
+func (p permanent) Grant(context.Context, huaweicloud.Scope) (huaweicloud.Grant, error) {
+	keys, err := p.keys()
 	if err != nil {
 		return nil, err // a nil *Keys would be a Grant that is not nil
 	}
@@ -38,80 +56,10 @@ func (s source) Grant(context.Context, string) (huaweicloud.Grant, error) {
 }
 
 // Reject does nothing: the next Grant looks again in any case.
-func (s source) Reject(huaweicloud.Grant) {}
+func (p permanent) Reject(huaweicloud.Grant) {}
 
-// Value is a part of the keys: stated, or in a file that is read whenever it is needed. The zero Value is not stated.
-type Value struct {
-	Text secret.Text
-	File string
-}
+// absentError is a source that this machine does not have: the default chain goes on to the next one.
+type absentError struct{ what, remedy string }
 
-// describe says where the value comes from; name is the key of the configuration.
-func (v Value) describe(name string) string {
-	if v.File != "" {
-		return name + "_file " + v.File
-	}
-	return name + " in the configuration"
-}
-
-// get returns the value; name says what it is in an error.
-func (v Value) get(name string) (secret.Text, error) {
-	if v.File == "" {
-		return v.Text, checkKey(name, v.Text.Reveal())
-	}
-	name += "_file " + v.File
-	contents, err := readFile(v.File)
-	if err != nil {
-		return secret.Text{}, fmt.Errorf("%s: %w; want a file that the exporter may read, with the key alone in it", name, err)
-	}
-	value := strings.TrimSpace(string(contents))
-	if value == "" {
-		return secret.Text{}, fmt.Errorf("%s is empty; write the key into it, and nothing else", name)
-	}
-	return secret.New(value), checkKey(name, value)
-}
-
-// maxKeyFile is more than any key or token has.
-const maxKeyFile = 64 << 10
-
-// readFile reads a regular file: anything else might keep the reader waiting for good.
-func readFile(name string) ([]byte, error) {
-	switch info, err := os.Stat(name); {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, errors.New("no regular file")
-	case info.Size() > maxKeyFile:
-		return nil, fmt.Errorf("larger than %d bytes", maxKeyFile)
-	}
-	return os.ReadFile(name) //nolint:gosec // the user names it
-}
-
-// checkKey refuses what no header can carry, such as a whole table of keys. The error quotes nothing.
-func checkKey(name, key string) error {
-	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return fmt.Errorf("%s holds more than a key: want one word of ASCII letters, digits and signs", name)
-	}
-	return nil
-}
-
-// Static takes the keys from the configuration, or from the files that it names. securityToken goes with temporary keys.
-func Static(accessKey, secretKey, securityToken Value) Source {
-	describe := func() string {
-		parts := []string{accessKey.describe("access_key"), secretKey.describe("secret_key")}
-		if securityToken != (Value{}) {
-			parts = append(parts, securityToken.describe("security_token"))
-		}
-		return "static: " + strings.Join(parts, ", ")
-	}
-	keys := func() (*huaweicloud.Keys, error) {
-		ak, errAK := accessKey.get("access_key")
-		sk, errSK := secretKey.get("secret_key")
-		token, errToken := securityToken.get("security_token")
-		if err := errors.Join(errAK, errSK, errToken); err != nil {
-			return nil, err
-		}
-		return &huaweicloud.Keys{AccessKey: ak, SecretKey: sk, SecurityToken: token}, nil
-	}
-	return source{keys, describe}
-}
+// Error says what is missing, and what to do.
+func (e *absentError) Error() string { return e.what + "; " + e.remedy }

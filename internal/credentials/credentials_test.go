@@ -15,14 +15,17 @@ import (
 // reveal returns the keys of an authorizer as "AK SK token".
 func reveal(t *testing.T, a huaweicloud.Authorizer) (string, error) {
 	t.Helper()
-	grant, err := a.Grant(t.Context(), "")
+	grant, err := a.Grant(t.Context(), huaweicloud.Scope{})
 	if err != nil {
 		if grant != nil {
 			t.Errorf("a grant beside the error %v", err)
 		}
 		return "", err
 	}
-	k := grant.(*huaweicloud.Keys)
+	k, ok := grant.(*huaweicloud.Keys)
+	if !ok {
+		t.Fatalf("%T, want keys", grant)
+	}
 	return k.AccessKey.Reveal() + " " + k.SecretKey.Reveal() + " " + k.SecurityToken.Reveal(), nil
 }
 

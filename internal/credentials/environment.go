@@ -1,7 +1,6 @@
 package credentials
 
 import (
-	"errors"
 	"fmt"
 
 	"cloud_quota_exporter/internal/huaweicloud"
@@ -19,8 +18,11 @@ var known = [...]variables{
 	{"OS_ACCESS_KEY", "OS_SECRET_KEY", "OS_SECURITY_TOKEN"},
 }
 
-var errNoVariables = errors.New("environment: no keys are set; set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK " +
-	"(or HW_ACCESS_KEY and HW_SECRET_KEY, or OS_ACCESS_KEY and OS_SECRET_KEY), or state credentials in the configuration")
+var errNoVariables = &absentError{
+	"environment: no keys are set",
+	"set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK (or HW_ACCESS_KEY and HW_SECRET_KEY, or OS_ACCESS_KEY and OS_SECRET_KEY), " +
+		"or state credentials in the configuration",
+}
 
 // Environment takes the keys from the variables of the environment.
 func Environment(getenv func(string) string) Source {
@@ -48,7 +50,7 @@ func Environment(getenv func(string) string) Source {
 		}
 		return "environment: " + v.accessKey + ", " + v.secretKey
 	}
-	return source{keys, describe}
+	return permanent{keys, describe}
 }
 
 // findVariables returns the first names of which one is set; its pair must be set too.

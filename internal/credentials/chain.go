@@ -1,0 +1,97 @@
+package credentials
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/refresh"
+)
+
+// Chain takes the first of several sources that this machine has, when keys are needed first, and stays with it. A source that is there and
+// wrong, such as an access key without its secret key, is an error rather than a reason to take the next one.
+func Chain(links ...Source) Source {
+	c := &chain{links: links}
+	c.policy = refresh.Policy[Source]{
+		Fetch:   c.choose,
+		Timeout: 4 * fetchTimeout,
+		Fresh:   func(Source) time.Duration { return forGood },
+		Pause:   pause,
+	}
+	return c
+}
+
+const forGood = 100 * 365 * 24 * time.Hour
+
+type chain struct {
+	links  []Source
+	cell   refresh.Cell[Source]
+	policy refresh.Policy[Source]
+}
+
+// choose returns the first source that has keys.
+func (c *chain) choose(ctx context.Context) (Source, error) {
+	var why []string
+	for _, link := range c.links {
+		_, err := link.Grant(ctx, huaweicloud.Scope{})
+		if err == nil {
+			return link, nil
+		}
+		absent, ok := errors.AsType[*absentError](err)
+		if !ok {
+			return nil, err
+		}
+		why = append(why, absent.what)
+	}
+	return nil, errors.New("no source of the default chain fits (" + strings.Join(why, "), (") + "); state credentials in the configuration, or set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK")
+}
+
+// Describe says which source was taken, or which there are.
+func (c *chain) Describe() string {
+	if taken := c.cell.Peek().Value; taken != nil {
+		return taken.Describe()
+	}
+	return "default chain: environment, profile, instance_metadata, pod_identity"
+}
+
+// Check looks at the sources in their order until one fits or is wrong. That none lies on this machine is no error: the metadata service may
+// have keys.
+func (c *chain) Check() error {
+	for _, link := range c.links {
+		err := link.Check()
+		if _, absent := errors.AsType[*absentError](err); !absent {
+			return err
+		}
+	}
+	return nil
+}
+
+// Expiry is that of the source that was taken.
+func (c *chain) Expiry() time.Time {
+	if taken := c.cell.Peek().Value; taken != nil {
+		return taken.Expiry()
+	}
+	return time.Time{}
+}
+
+// Grant returns what the source that was taken grants.
+func (c *chain) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.Grant, error) {
+	chosen := c.cell.Await(ctx, &c.policy)
+	switch {
+	case chosen.Value != nil:
+		return chosen.Value.Grant(ctx, s)
+	case chosen.Err != nil:
+		return nil, chosen.Err
+	default:
+		return nil, errors.Join(errors.New("the default chain of credentials has not found any in time"), ctx.Err())
+	}
+}
+
+// Reject tells the source that was taken.
+func (c *chain) Reject(g huaweicloud.Grant) {
+	if taken := c.cell.Peek().Value; taken != nil {
+		taken.Reject(g)
+	}
+}

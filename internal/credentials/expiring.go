@@ -1,0 +1,109 @@
+package credentials
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/refresh"
+)
+
+const (
+	longestPause = 5 * time.Minute // after failures
+	refusalPause = time.Minute     // between two fetches because of a 401: a service that refuses good keys must not make one each time
+	fetchTimeout = 8 * time.Second // of keys or a token from IAM
+)
+
+// expiring keeps what authorises until a moment, fetched by one at a time however many ask. A failure leaves what is there in use until it
+// expires.
+type expiring struct {
+	policy refresh.Policy[*lease]
+	cell   refresh.Cell[*lease]
+
+	mu        sync.Mutex
+	refused   huaweicloud.Grant // the last that the cloud refused with a 401
+	refusedAt time.Time
+}
+
+func newExpiring(timeout time.Duration, fetch func(context.Context) (*lease, error)) *expiring {
+	return &expiring{policy: refresh.Policy[*lease]{
+		Fetch:   fetch,
+		Timeout: timeout,
+		Fresh:   (*lease).fresh,
+		Pause:   pause,
+	}}
+}
+
+func pause(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, longestPause) }
+
+// grant returns what authorises now. It waits for a fetch only where there is nothing to use meanwhile.
+func (e *expiring) grant(ctx context.Context) (huaweicloud.Grant, error) {
+	s, _ := e.cell.Ask(ctx, &e.policy)
+	if !s.Value.holds() || e.isRefused(s.Value) {
+		s = e.cell.Await(ctx, &e.policy)
+	}
+	switch {
+	case s.Value.holds():
+		return s.Value.Grant, nil
+	case s.Err != nil:
+		return nil, s.Err
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("not had in time; check the network: %w", ctx.Err())
+	default: // the gate was shut before the turn came
+		return nil, errors.New("not asked for, since IAM refused or throttled the account a moment ago; it is asked again after the pause")
+	}
+}
+
+// reject has what was refused fetched anew, unless that has happened already.
+func (e *expiring) reject(g huaweicloud.Grant) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := e.cell.Peek()
+	if s.Value == nil || s.Value.Grant != g || e.refused == g || time.Since(e.refusedAt) < refusalPause {
+		return
+	}
+	e.refused, e.refusedAt = g, time.Now()
+	e.cell.Expire(s)
+}
+
+func (e *expiring) isRefused(l *lease) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.refused == l.Grant
+}
+
+// expiry returns when what is in use expires; zero if there is nothing.
+func (e *expiring) expiry() time.Time {
+	if l := e.cell.Peek().Value; l != nil {
+		return l.expires
+	}
+	return time.Time{}
+}
+
+// temporary is a source of keys that expire.
+type temporary struct {
+	*expiring
+
+	describe string
+	check    func() error
+}
+
+// Describe says where the keys come from.
+func (t *temporary) Describe() string { return t.describe }
+
+// Check says what is wrong on this machine.
+func (t *temporary) Check() error { return t.check() }
+
+// Expiry returns when the keys in use expire.
+func (t *temporary) Expiry() time.Time { return t.expiry() }
+
+// Grant returns keys, which are fetched where they must be.
+func (t *temporary) Grant(ctx context.Context, _ huaweicloud.Scope) (huaweicloud.Grant, error) {
+	return t.grant(ctx)
+}
+
+// Reject has refused keys fetched anew.
+func (t *temporary) Reject(g huaweicloud.Grant) { t.reject(g) }

@@ -1,0 +1,73 @@
+package credentials
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/secret"
+)
+
+const (
+	localTimeout = 3 * time.Second // of one request on this machine or next to it
+	maxAnswer    = 64 << 10        // bytes
+)
+
+// local asks services that belong to this machine: the metadata service and pod identity. They are no APIs of the cloud: nothing is signed,
+// no proxy stands between, and redirects are refused.
+type local struct{ http *http.Client }
+
+func newLocal(dial huaweicloud.Dial) local {
+	return local{&http.Client{
+		Transport:     &http.Transport{DialContext: dial, DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Timeout:       localTimeout,
+	}}
+}
+
+// statusError is an answer other than 2xx.
+type statusError struct {
+	request string // method and URL
+	status  int
+	text    string // one line
+}
+
+// Error says what came back.
+func (e *statusError) Error() string {
+	said := fmt.Sprintf("%s: %d %s", e.request, e.status, http.StatusText(e.status))
+	if e.text != "" {
+		said += ": " + e.text
+	}
+	return said
+}
+
+// ask sends a request and returns the body of a 2xx; the value of its header is a secret. Other answers are a *statusError.
+func (l local) ask(ctx context.Context, method, url, body, header string, value secret.Text) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if !value.IsEmpty() {
+		req.Header.Set(header, value.Reveal())
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := l.http.Do(req)
+	if err != nil {
+		return nil, err // it says method and URL
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if resp.StatusCode/100 != 2 {
+		return nil, &statusError{method + " " + url, resp.StatusCode, huaweicloud.OneLine(secret.Hide(string(answer), value))}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: the answer broke off: %w", method, url, err)
+	}
+	return answer, nil
+}

@@ -1,0 +1,83 @@
+package credentials
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/secret"
+)
+
+// InstanceMetadata takes temporary keys from the metadata service of the ECS on which the program runs: those of the agency that is assigned
+// to it. endpoint is usually http://169.254.169.254.
+//
+// Source: "Obtaining Metadata" of the ECS User Guide: PUT /meta-data/latest/api/token for a session's token (version 2), where the service
+// knows it, and GET /openstack/latest/securitykey.
+func InstanceMetadata(dial huaweicloud.Dial, endpoint string) Source {
+	m := metadata{newLocal(dial), strings.TrimSuffix(endpoint, "/")}
+	return &temporary{
+		expiring: newExpiring(2*localTimeout, m.keys),
+		describe: "instance_metadata: " + endpoint,
+		check:    func() error { return nil },
+	}
+}
+
+type metadata struct {
+	local
+
+	endpoint string
+}
+
+const sessionSeconds = "21600" // how long the session's token would serve; each fetch takes another
+
+func (m metadata) keys(ctx context.Context) (*lease, error) {
+	session, err := m.session(ctx)
+	if err != nil {
+		return nil, m.explain(err)
+	}
+	body, err := m.ask(ctx, http.MethodGet, m.endpoint+"/openstack/latest/securitykey", "", "X-Metadata-Token", session)
+	if err != nil {
+		return nil, m.explain(err)
+	}
+	keys, err := temporaryKeys(body)
+	if err != nil {
+		return nil, fmt.Errorf("instance_metadata: GET %s/openstack/latest/securitykey: %w", m.endpoint, err)
+	}
+	return keys, nil
+}
+
+// session asks for a token of version 2 of the service; it is empty where only version 1 is there.
+func (m metadata) session(ctx context.Context) (secret.Text, error) {
+	answer, err := m.ask(ctx, http.MethodPut, m.endpoint+"/meta-data/latest/api/token", "", "X-Metadata-Token-Ttl-Seconds", secret.New(sessionSeconds))
+	if status, ok := errors.AsType[*statusError](err); ok {
+		switch status.status {
+		case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusServiceUnavailable:
+			return secret.Text{}, nil
+		}
+	}
+	if err != nil {
+		return secret.Text{}, err
+	}
+	session := strings.TrimSpace(string(answer))
+	if session == "" {
+		return secret.Text{}, errors.New("the token of the metadata service is empty")
+	}
+	return secret.New(session), checkKey("the token of the metadata service", session)
+}
+
+// explain says what to do. Without the service, or without an agency, the source is absent.
+func (m metadata) explain(err error) error {
+	status, answered := errors.AsType[*statusError](err)
+	what := "instance_metadata: " + err.Error()
+	switch {
+	case !answered:
+		return &absentError{what, "the metadata service answers on an ECS alone, elsewhere state another kind of credentials"}
+	case status.status == http.StatusNotFound, strings.Contains(status.text, "Please configure Cloud Service Agency first"):
+		return &absentError{what, "assign an agency to the ECS that may read quotas, or state another kind of credentials"}
+	default:
+		return errors.New(what + "; check the agency of the ECS")
+	}
+}

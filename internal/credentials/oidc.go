@@ -1,0 +1,71 @@
+package credentials
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/secret"
+)
+
+const oidcDuration = 6 * time.Hour // of the keys
+
+// OIDC takes temporary keys for the id token of an identity provider, which stands in a file that is read anew each time.
+//
+// Source: POST /v3.0/OS-AUTH/id-token/tokens, "Obtaining a Token with an OpenID Connect ID Token", and
+// POST /v3.0/OS-CREDENTIAL/securitytokens, "Obtaining a Temporary Access Key and Security Token Through a Token", of the IAM API Reference.
+func OIDC(iam IAM, region, provider, tokenFile string) Source {
+	o := oidc{func() *huaweicloud.Client { return iam(region) }, provider, tokenFile}
+	return &temporary{
+		expiring: newExpiring(2*fetchTimeout, o.keys),
+		describe: fmt.Sprintf("oidc: identity provider %s, token_file %s", provider, tokenFile),
+		check: func() error {
+			_, err := o.idToken()
+			return err
+		},
+	}
+}
+
+type oidc struct {
+	iam                 func() *huaweicloud.Client
+	provider, tokenFile string
+}
+
+func (o oidc) idToken() (secret.Text, error) {
+	return readSecret("oidc: token_file "+o.tokenFile, o.tokenFile)
+}
+
+func (o oidc) keys(ctx context.Context) (*lease, error) {
+	idToken, err := o.idToken()
+	if err != nil {
+		return nil, err
+	}
+	c := o.iam()
+	c.Auth = unsigned{[]secret.Text{idToken}}
+	c.Advice = map[string]string{
+		huaweicloud.ReasonUnauthorized: "check that the token in token_file is of the provider, meant for this cloud and not expired",
+		huaweicloud.ReasonForbidden:    "check the identity conversion rules of the provider in IAM",
+		huaweicloud.ReasonNotFound:     "check idp_id: IAM knows no such identity provider",
+	}
+	answer, err := c.Post(ctx, "/v3.0/OS-AUTH/id-token/tokens", http.Header{"X-Idp-Id": {o.provider}},
+		object{"auth": object{"id_token": object{"id": idToken.Reveal()}}})
+	if err != nil {
+		return nil, fmt.Errorf("oidc: %w", err)
+	}
+	subject, err := subjectToken(answer)
+	if err != nil {
+		return nil, fmt.Errorf("oidc: %w", err)
+	}
+	c = o.iam()
+	c.Auth = unsigned{[]secret.Text{subject}}
+	keys, err := securityTokens(ctx, c, object{
+		"methods": []string{"token"},
+		"token":   object{"id": subject.Reveal(), "duration_seconds": seconds(oidcDuration)},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("oidc: %w", err)
+	}
+	return keys, nil
+}

@@ -1,0 +1,77 @@
+package credentials
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"gopkg.in/ini.v1"
+
+	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/secret"
+)
+
+const (
+	profileFile    = "~/.huaweicloud/credentials"
+	profileSection = "basic"
+)
+
+// Profile takes the keys from a section of the file that Huawei's SDKs keep them in, with ak, sk and, of temporary keys, security_token. An
+// empty file is HUAWEICLOUD_SDK_CREDENTIALS_FILE, or ~/.huaweicloud/credentials; an empty section is basic.
+func Profile(getenv func(string) string, file, section string) Source {
+	section = cmp.Or(section, profileSection)
+	path := func() string {
+		path := cmp.Or(file, getenv("HUAWEICLOUD_SDK_CREDENTIALS_FILE"), profileFile)
+		if rest, inHome := strings.CutPrefix(path, "~/"); inHome && getenv("HOME") != "" {
+			return filepath.Join(getenv("HOME"), rest)
+		}
+		return path
+	}
+	return permanent{
+		keys:     func() (*huaweicloud.Keys, error) { return readProfile(path(), section) },
+		describe: func() string { return fmt.Sprintf("profile: %s, section %s", path(), section) },
+	}
+}
+
+// profileOptions keep what secrets are made of: by default the library cuts a value at a semicolon or a hash, takes quotes away, and goes on in
+// the next line after a backslash.
+var profileOptions = ini.LoadOptions{IgnoreInlineComment: true, IgnoreContinuation: true, PreserveSurroundedQuote: true}
+
+func readProfile(file, section string) (*huaweicloud.Keys, error) {
+	where := fmt.Sprintf("profile: %s", file)
+	contents, err := readFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &absentError{where + " does not exist", "write ak and sk into its section [" + section + "], or state another kind of credentials"}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; want a file that the exporter may read", where, err)
+	}
+	parsed, err := ini.LoadSources(profileOptions, contents)
+	if err != nil { // it may quote a secret
+		return nil, fmt.Errorf("%s is no INI file; want sections such as [%s] with ak and sk", where, section)
+	}
+	found, err := parsed.GetSection(section)
+	if err != nil {
+		return nil, fmt.Errorf("%s has no section [%s]; its sections can be had by profile: {section: ...}", where, section)
+	}
+	keys := &huaweicloud.Keys{}
+	for _, part := range []struct {
+		name     string
+		required bool
+		key      *secret.Text
+	}{{"ak", true, &keys.AccessKey}, {"sk", true, &keys.SecretKey}, {"security_token", false, &keys.SecurityToken}} {
+		value := strings.TrimSpace(found.Key(part.name).String())
+		if value == "" && part.required {
+			return nil, fmt.Errorf("%s, section [%s]: %s is missing; want ak and sk, or state oidc where the section names an identity provider",
+				where, section, part.name)
+		}
+		if err := checkKey(fmt.Sprintf("%s, section [%s]: %s", where, section, part.name), value); err != nil {
+			return nil, err
+		}
+		*part.key = secret.New(value)
+	}
+	return keys, nil
+}

@@ -1,0 +1,283 @@
+package credentials_test
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"cloud_quota_exporter/internal/credentials"
+	"cloud_quota_exporter/internal/huaweicloud"
+)
+
+var dial = new(net.Dialer).DialContext
+
+// serve answers by method and path; what is not there is a 404.
+func serve(t *testing.T, answers map[string]http.HandlerFunc) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if answer := answers[r.Method+" "+r.URL.Path]; answer != nil {
+			answer(w, r)
+			return
+		}
+		http.NotFound(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func says(body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) }
+}
+
+func refuses(status int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		fmt.Fprint(w, body)
+	}
+}
+
+const (
+	securityKey = "GET /openstack/latest/securitykey"
+	session     = "PUT /meta-data/latest/api/token"
+)
+
+var expiry = time.Now().Add(time.Hour).UTC().Format("2006-01-02T15:04:05.000000Z")
+
+// TestSpellingsOfKeys asks for keys as the metadata service and IAM, pod identity, and STS write them.
+func TestSpellingsOfKeys(t *testing.T) {
+	for name, body := range map[string]string{
+		"metadata service and IAM": `{"credential":{"access":"A","secret":"S","expires_at":"` + expiry + `","securitytoken":"T"}}`,
+		"pod identity":             `{"credentials":{"accessKeyId":"A","secretAccessKey":"S","securityToken":"T","expiration":"` + expiry + `"}}`,
+		"STS":                      `{"credentials":{"access_key_id":"A","secret_access_key":"S","security_token":"T","expiration":"` + expiry + `"}}`,
+		"bare":                     `{"access":"A","secret":"S","securitytoken":"T","expires_at":"` + expiry + `","more":1}`,
+	} {
+		s := credentials.InstanceMetadata(dial, serve(t, map[string]http.HandlerFunc{securityKey: says(body)}))
+		if got, err := reveal(t, s); got != "A S T" || err != nil {
+			t.Errorf("%s: got %q, %v", name, got, err)
+		}
+		if got := s.Expiry().Format("2006-01-02T15:04:05.000000Z"); got != expiry {
+			t.Errorf("%s: they expire at %s, want %s", name, got, expiry)
+		}
+	}
+}
+
+func TestAnswersWithoutKeys(t *testing.T) {
+	for body, says := range map[string]string{
+		"":                                   "the answer is no JSON object",
+		"<html>hidden</html>":                "the answer is no JSON object",
+		"[]":                                 "the answer is no JSON object",
+		`{"credential":null}`:                "the answer has no access key",
+		`{"credential":{"access":"hidden"}}`: "no secret key that could be used",
+		`{"credential":{"access":"hidden","secret":"a b","securitytoken":"T","expires_at":"` + expiry + `"}}`:                 "no secret key that could be used",
+		`{"credential":{"access":"hidden","secret":"hidden","expires_at":"` + expiry + `"}}`:                                  "no security token",
+		`{"credential":{"access":"hidden","secret":"hidden","securitytoken":"hidden"}}`:                                       "no expiry",
+		`{"credential":{"access":"hidden","secret":"hidden","securitytoken":"hidden","expires_at":"soon"}}`:                   "no time of RFC 3339",
+		`{"credential":{"access":"hidden","secret":"hidden","securitytoken":"T","expires_at":"2020-01-08T03:50:07.574000Z"}}`: "has expired at 2020-01-08T03:50:07Z; set the clock",
+	} {
+		_, err := reveal(t, credentials.InstanceMetadata(dial, serve(t, map[string]http.HandlerFunc{securityKey: func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) }})))
+		if err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "/openstack/latest/securitykey: ") || strings.Contains(err.Error(), "hidden") {
+			t.Errorf("%s: %v, want %q", body, err, says)
+		}
+	}
+}
+
+func TestMetadataErrors(t *testing.T) {
+	elsewhere := serve(t, map[string]http.HandlerFunc{"GET /": func(http.ResponseWriter, *http.Request) { t.Error("a redirect was followed") }})
+	for name, tc := range map[string]struct {
+		answers map[string]http.HandlerFunc
+		says    []string
+	}{
+		"no agency": {
+			map[string]http.HandlerFunc{session: says("SESSION"), securityKey: refuses(401, "Please configure Cloud Service Agency first")},
+			[]string{"401 Unauthorized: Please configure", "; assign an agency to the ECS"},
+		},
+		"an echo": {
+			map[string]http.HandlerFunc{session: says("SESSION"), securityKey: refuses(403, "who is SESSION?")},
+			[]string{"403 Forbidden: who is <hidden>?", "; check the agency of the ECS"},
+		},
+		"no session": {
+			map[string]http.HandlerFunc{session: refuses(500, "down")},
+			[]string{"PUT http://", "500 Internal Server Error: down"},
+		},
+		"an empty session": {map[string]http.HandlerFunc{session: says("\n")}, []string{"the token of the metadata service is empty"}},
+		"a redirect": {
+			map[string]http.HandlerFunc{securityKey: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere+"/", http.StatusFound) }},
+			[]string{"302 Found"},
+		},
+		"a broken answer": {
+			map[string]http.HandlerFunc{securityKey: func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "9") }},
+			[]string{"the answer broke off: unexpected EOF"},
+		},
+		"nothing there": {nil, []string{"404 Not Found", "; assign an agency"}},
+	} {
+		_, err := reveal(t, credentials.InstanceMetadata(dial, serve(t, tc.answers)))
+		for _, part := range append(tc.says, "instance_metadata: ") {
+			if err == nil || !strings.Contains(err.Error(), part) || strings.Contains(err.Error(), "SESSION") {
+				t.Errorf("%s: %v, want %q", name, err, part)
+			}
+		}
+	}
+}
+
+// TestNoProxyForTheMachine has a proxy that must not be asked.
+func TestNoProxyForTheMachine(t *testing.T) {
+	proxy := serve(t, nil)
+	t.Setenv("HTTP_PROXY", proxy)
+	s := credentials.InstanceMetadata(dial, serve(t, map[string]http.HandlerFunc{
+		securityKey: says(`{"credential":{"access":"A","secret":"S","expires_at":"` + expiry + `","securitytoken":"T"}}`),
+	}))
+	if got, err := reveal(t, s); got != "A S T" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestPodIdentity(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "token")
+	url := serve(t, map[string]http.HandlerFunc{"POST /keys": func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "pod-token" {
+			w.WriteHeader(http.StatusUnauthorized)
+			fmt.Fprint(w, "not "+r.Header.Get("Authorization"))
+			return
+		}
+		fmt.Fprint(w, `{"credentials":{"accessKeyId":"A","secretAccessKey":"S","securityToken":"T","expiration":"`+expiry+`"}}`)
+	}}) + "/keys"
+	full := environ("HC_CONTAINER_CREDENTIALS_FULL_URI", url, "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", file)
+	for _, tc := range []struct {
+		getenv      func(string) string
+		token, want string
+		says        string
+	}{
+		{getenv: environ(), says: "pod_identity: HC_CONTAINER_CREDENTIALS_FULL_URI is not set; let the pod's service account have an identity in CCE"},
+		{getenv: environ("HC_CONTAINER_CREDENTIALS_FULL_URI", url), says: "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE is not set"},
+		{getenv: full, says: "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE " + file + " is empty"},
+		{getenv: full, token: "secret", says: "401 Unauthorized: not <hidden>; check the identity of the pod's service account"},
+		{getenv: full, token: "pod-token\n", want: "A S T"},
+	} {
+		write(t, file, tc.token)
+		s := credentials.PodIdentity(dial, tc.getenv)
+		got, err := reveal(t, s)
+		if got != tc.want || (err == nil) != (tc.says == "") || err != nil && !strings.Contains(err.Error(), tc.says) {
+			t.Errorf("got %q, %v; want %q, %q", got, err, tc.want, tc.says)
+		}
+	}
+	if err := credentials.PodIdentity(dial, environ()).Check(); err == nil {
+		t.Error("Check finds nothing wrong without variables")
+	}
+}
+
+// iam is a client for IAM at a URL.
+func iam(url string) credentials.IAM {
+	return func(string) *huaweicloud.Client {
+		return &huaweicloud.Client{
+			HTTP: huaweicloud.NewHTTPClient(dial, "", 1), Service: "iam", BaseURL: url, Events: func(string, string, time.Duration) {},
+		}
+	}
+}
+
+const tokenBody = `{"token":{"expires_at":"2099-01-09T15:20:17.574000Z","methods":["password"]}}`
+
+// issues answers with a token in the header.
+func issues(token, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Subject-Token", token)
+		w.WriteHeader(http.StatusCreated)
+		fmt.Fprint(w, body)
+	}
+}
+
+func TestIAMErrors(t *testing.T) {
+	tokenFile := filepath.Join(t.TempDir(), "id_token")
+	write(t, tokenFile, "ID-TOKEN")
+	echo := func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+		body := make([]byte, 4096)
+		n, _ := r.Body.Read(body)
+		fmt.Fprintf(w, `{"error":{"code":401,"message":%q,"title":"Unauthorized"}}`, body[:n])
+	}
+	const login, exchange, keys = "POST /v3/auth/tokens", "POST /v3.0/OS-AUTH/id-token/tokens", "POST /v3.0/OS-CREDENTIAL/securitytokens"
+	password := func(url string) credentials.Source {
+		return credentials.Password(iam(url), "", credentials.User{DomainName: "main", Name: "reader", Password: text("PASSWORD")})
+	}
+	oidc := func(url string) credentials.Source { return credentials.OIDC(iam(url), "", "idp", tokenFile) }
+	agency := func(url string) credentials.Source {
+		return credentials.AssumeAgency(credentials.Static(text("AK"), text("SECRET-KEY"), credentials.Value{}), iam(url), "",
+			credentials.Agency{DomainName: "main", Name: "quotas", Duration: time.Hour})
+	}
+	for name, tc := range map[string]struct {
+		source  func(string) credentials.Source
+		answers map[string]http.HandlerFunc
+		says    []string
+	}{
+		"a wrong password":      {password, map[string]http.HandlerFunc{login: echo}, []string{"password: POST http://", "401 Unauthorized", "<hidden>", "; check domain_name, user_name and password"}},
+		"a user without access": {password, map[string]http.HandlerFunc{login: refuses(403, "no")}, []string{"; let the user have programmatic access"}},
+		"no token":              {password, map[string]http.HandlerFunc{login: says(tokenBody)}, []string{"password: there is no token in the header X-Subject-Token"}},
+		"no expiry":             {password, map[string]http.HandlerFunc{login: issues("PRIVATE", "{}")}, []string{"password: IAM's answer doesn't tell when the token expires"}},
+		"an expired token":      {password, map[string]http.HandlerFunc{login: issues("PRIVATE", `{"token":{"expires_at":"2020-01-09T15:20:17.574000Z"}}`)}, []string{"; set the clock"}},
+		"a wrong id token":      {oidc, map[string]http.HandlerFunc{exchange: echo}, []string{"oidc: POST http://", "<hidden>", "; check that the token in token_file"}},
+		"an unknown provider":   {oidc, nil, []string{"404 Not Found", "; check idp_id"}},
+		"no subject token":      {oidc, map[string]http.HandlerFunc{exchange: says("{}")}, []string{"oidc: there is no token in the header"}},
+		"keys refused":          {oidc, map[string]http.HandlerFunc{exchange: issues("PRIVATE", "{}"), keys: echo}, []string{"oidc: POST http://", "<hidden>"}},
+		"keys unreadable":       {oidc, map[string]http.HandlerFunc{exchange: issues("PRIVATE", "{}"), keys: issues("", "PRIVATE")}, []string{"oidc: ", "no JSON object"}},
+		"keys too long":         {oidc, map[string]http.HandlerFunc{exchange: issues("PRIVATE", "{}"), keys: issues("", strings.Repeat("PRIVATE", 200_000))}, []string{"it is not shown, as keys may stand in it"}},
+		"an agency's distrust":  {agency, map[string]http.HandlerFunc{keys: refuses(403, "no")}, []string{"assume_agency: quotas of main: POST http://", "403 Forbidden", "; grant the role Agent Operator"}},
+		"an unknown agency":     {agency, nil, []string{"404 Not Found", "; check domain_name and agency_name"}},
+		"an agency's keys":      {agency, map[string]http.HandlerFunc{keys: issues("", `{"credential":{}}`)}, []string{"assume_agency: quotas of main: the answer has no access key"}},
+	} {
+		_, err := reveal(t, tc.source(serve(t, tc.answers)))
+		for _, part := range tc.says {
+			if err == nil || !strings.Contains(err.Error(), part) {
+				t.Errorf("%s: %v, want %q", name, err, part)
+			}
+		}
+		for _, hidden := range []string{"PASSWORD", "ID-TOKEN", "PRIVATE", "SECRET-KEY"} {
+			if err != nil && strings.Contains(err.Error(), hidden) {
+				t.Errorf("%s: %s shows in %v", name, hidden, err)
+			}
+		}
+	}
+}
+
+func TestDescribeAndCheck(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "missing")
+	user := credentials.User{DomainName: "main", Name: "reader", Password: credentials.Value{File: missing}}
+	agency := credentials.Agency{DomainName: "main", Name: "quotas", Duration: time.Hour}
+	for _, tc := range []struct {
+		source      credentials.Source
+		want, wrong string
+	}{
+		{credentials.InstanceMetadata(dial, "http://169.254.169.254"), "instance_metadata: http://169.254.169.254", ""},
+		{credentials.PodIdentity(dial, environ()), "pod_identity: HC_CONTAINER_CREDENTIALS_FULL_URI", "is not set"},
+		{credentials.OIDC(iam(""), "", "idp", missing), "oidc: identity provider idp, token_file " + missing, "no such file"},
+		{credentials.Password(iam(""), "", user), "password: user reader of main, password_file " + missing, "no such file"},
+		{
+			credentials.AssumeAgency(credentials.Password(iam(""), "", user), iam(""), "", agency),
+			"assume_agency: quotas of main, by password: user reader of main, password_file " + missing, "no such file",
+		},
+		{credentials.Chain(credentials.Environment(environ()), credentials.PodIdentity(dial, environ())), "default chain: environment, profile, instance_metadata, pod_identity", ""},
+		{credentials.Chain(credentials.Environment(environ("HW_ACCESS_KEY", "A"))), "default chain: environment, profile, instance_metadata, pod_identity", "HW_SECRET_KEY is not"},
+	} {
+		if got := tc.source.Describe(); got != tc.want {
+			t.Errorf("described as %s, want %s", got, tc.want)
+		}
+		if err := tc.source.Check(); (err == nil) != (tc.wrong == "") || err != nil && !strings.Contains(err.Error(), tc.wrong) {
+			t.Errorf("%s: %v, want %q", tc.want, err, tc.wrong)
+		}
+		if !tc.source.Expiry().IsZero() {
+			t.Errorf("%s: keys that nobody asked for expire at %s", tc.want, tc.source.Expiry())
+		}
+	}
+}
+
+func makeDir(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,69 @@
+package credentials
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"cloud_quota_exporter/internal/secret"
+)
+
+// Value is a part of the keys: stated, or in a file that is read whenever it is needed. The zero Value is not stated.
+type Value struct {
+	Text secret.Text
+	File string
+}
+
+// describe says where the value comes from; name is the key of the configuration.
+func (v Value) describe(name string) string {
+	if v.File != "" {
+		return name + "_file " + v.File
+	}
+	return name + " in the configuration"
+}
+
+// get returns the value; name says what it is in an error.
+func (v Value) get(name string) (secret.Text, error) {
+	if v.File == "" {
+		return v.Text, checkKey(name, v.Text.Reveal())
+	}
+	return readSecret(name+"_file "+v.File, v.File)
+}
+
+// readSecret reads a file that holds a key or a token alone; name says what it is in an error.
+func readSecret(name, file string) (secret.Text, error) {
+	contents, err := readFile(file)
+	if err != nil {
+		return secret.Text{}, fmt.Errorf("%s: %w; want a file that the exporter may read, with the key alone in it", name, err)
+	}
+	value := strings.TrimSpace(string(contents))
+	if value == "" {
+		return secret.Text{}, fmt.Errorf("%s is empty; write the key into it, and nothing else", name)
+	}
+	return secret.New(value), checkKey(name, value)
+}
+
+// maxKeyFile is more than any key or token has.
+const maxKeyFile = 64 << 10
+
+// readFile reads a regular file: anything else might keep the reader waiting for good.
+func readFile(name string) ([]byte, error) {
+	switch info, err := os.Stat(name); {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errors.New("no regular file")
+	case info.Size() > maxKeyFile:
+		return nil, fmt.Errorf("larger than %d bytes", maxKeyFile)
+	}
+	return os.ReadFile(name) //nolint:gosec // the user names it
+}
+
+// checkKey refuses what no header can carry, such as a whole table of keys. The error quotes nothing.
+func checkKey(name, key string) error {
+	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return fmt.Errorf("%s holds more than a key: want one word of ASCII letters, digits and signs", name)
+	}
+	return nil
+}
