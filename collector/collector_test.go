@@ -142,7 +142,7 @@ func TestOneInfoForAProject(t *testing.T) {
 
 func TestAccounts(t *testing.T) {
 	accounts := func() []fleet.Account {
-		return []fleet.Account{{Name: "good", Asked: true, Up: true, Projects: 3}, {Name: "bad", Asked: true, Projects: 1, Skipped: 2}, {Name: "new", Up: true}}
+		return []fleet.Account{{Name: "good", Asked: true, Up: true, Projects: 3}, {Name: "bad", Asked: true, Projects: 1, Skipped: 2}, {Name: "new", Up: true, KeysExpire: time.Unix(1800000000, 250e6)}}
 	}
 	const want = `# HELP cloud_quota_account_projects Projects of the account that are served, stated and discovered ones.
 # TYPE cloud_quota_account_projects gauge
@@ -158,6 +158,9 @@ cloud_quota_account_projects_skipped{account="new"} 0
 # TYPE cloud_quota_account_up gauge
 cloud_quota_account_up{account="bad"} 0
 cloud_quota_account_up{account="good"} 1
+# HELP cloud_quota_exporter_credentials_expiry_timestamp_seconds When the keys or the first of the tokens in use expires, in seconds since 1970; absent for permanent keys. They are fetched anew before.
+# TYPE cloud_quota_exporter_credentials_expiry_timestamp_seconds gauge
+cloud_quota_exporter_credentials_expiry_timestamp_seconds{account="new"} 1.80000000025e+09
 `
 	if err := testutil.CollectAndCompare(collector.NewAccounts(accounts), strings.NewReader(want)); err != nil {
 		t.Error(err)

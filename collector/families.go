@@ -23,6 +23,7 @@ const (
 	accountUp
 	accountProjects
 	accountSkipped
+	credentialsExpiry
 	familyCount
 )
 
@@ -84,6 +85,9 @@ var definitions = [familyCount]definition{
 		"account"),
 	accountSkipped: gauge("account_projects_skipped",
 		"Discovered projects of the account that are left out, since another one has their label.",
+		"account"),
+	credentialsExpiry: gauge("exporter_credentials_expiry_timestamp_seconds",
+		"When the keys or the first of the tokens in use expires, in seconds since 1970; absent for permanent keys. They are fetched anew before.",
 		"account"),
 }
 

@@ -28,7 +28,7 @@ func CheckConfig(ctx context.Context, t Terminal, configFile string, online bool
 	_, _ = fmt.Fprintf(t.Out, "%s can be served. Accounts: %d, projects: %d, services: %s.\n",
 		where, len(c.Accounts), len(offline.Projects()), strings.Join(offline.Services(), ", "))
 	failed := 0
-	for _, d := range offline.Describe(ctx) {
+	for _, d := range offline.Describe() {
 		failed += writeAccount(t, d)
 	}
 	writeServices(t, c, offline.Services())

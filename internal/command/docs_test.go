@@ -27,7 +27,13 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 	cloud, endpoints := simulated(t)
 	cloud.Inject(cloudsim.Fault{Service: "taurusdb", Status: http.StatusInternalServerError})
-	r := serve(t, "", configuration(t, endpoints, write(t, "sk", secretKey), ""))
+	cloud.SetMachine(cloudsim.Machine{Account: "main"})
+	r := serve(t, "", configuration(t, endpoints, write(t, "sk", secretKey), `
+  - name: ecs # with keys that expire, and a project that is not its own
+    credentials: {instance_metadata: {endpoint: `+regexp.MustCompile(`http://[0-9.:]+`).FindString(endpoints)+`}}
+    endpoints: `+endpoints+`
+    projects: [{id: "1", region: ap-southeast-3, name: other}]
+`))
 	_, page, _ := strings.Cut(r.get(t, "/metrics"), "\n")
 
 	inDocument := map[string]string{}

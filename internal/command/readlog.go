@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -65,6 +66,19 @@ func (l readLog) skipped(account string, labels []string) {
 	}
 	_ = level.Warn(logger).Log("msg", "projects are left out since others have their labels; name_prefix tells them apart",
 		"count", len(labels), "projects", strings.Join(labels[:min(len(labels), maxLabelsShown)], ", "))
+}
+
+// tellCredentials has the keys of all accounts looked for, and logs where they come from. It is the one thing that is not left to who scrapes:
+// whether there are keys is told at the start, not with the first failing scrape.
+func (e *exporter) tellCredentials(ctx context.Context) {
+	for _, c := range e.fleet.LookForKeys(ctx) {
+		logger := log.With(e.logs.Program, "account", c.Account, "from", c.From)
+		if c.Err != nil {
+			_ = level.Warn(logger).Log("msg", "no credentials can be had", "err", c.Err)
+			continue
+		}
+		_ = level.Info(logger).Log("msg", "credentials are there")
+	}
 }
 
 const maxLabelsShown = 10

@@ -19,6 +19,7 @@ func (e *exporter) reload() error {
 	}
 	e.fleet.Load(c)
 	_ = level.Info(e.logs.Program).Log("msg", "the configuration is loaded", "projects", len(e.fleet.Projects()))
+	go e.tellCredentials(context.Background()) // bounded by the fetches' own timeouts
 	return nil
 }
 

@@ -112,5 +112,6 @@ func (e *exporter) serve(ctx context.Context, listening func(net.Addr)) error {
 	}
 	_ = level.Info(e.logs.Program).Log("msg", "serving", "version", version.Info(),
 		"projects", len(e.fleet.Projects()), "services", fmt.Sprint(e.fleet.Services()))
+	go e.tellCredentials(ctx)
 	return e.listen(ctx, e.logs, handler, listening)
 }

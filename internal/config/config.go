@@ -12,8 +12,6 @@ import (
 	"regexp"
 	"slices"
 	"time"
-
-	"cloud_quota_exporter/internal/secret"
 )
 
 // Defaults are what is special about a service.
@@ -43,22 +41,6 @@ type Account struct {
 	Projects    []Project           // as stated; at least one, unless there is a Discovery
 	Discovery   *Discovery          // nil: none
 }
-
-// Credentials tell where keys come from: exactly one kind is set, or none for the default chain.
-type Credentials struct {
-	Static      *Static
-	Environment *Environment
-}
-
-// Static are permanent or temporary keys in the file itself or in files of their own. The access key and the secret key are each there
-// in exactly one of the two forms, the security token in at most one.
-type Static struct {
-	AccessKey, SecretKey, SecurityToken             secret.Text
-	AccessKeyFile, SecretKeyFile, SecurityTokenFile string
-}
-
-// Environment stands for the keys in the environment variables of the process.
-type Environment struct{}
 
 // Project is one project of an account, in one region.
 type Project struct {

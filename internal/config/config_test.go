@@ -75,6 +75,7 @@ func TestGoodFiles(t *testing.T) {
 			cts.Enabled = false
 			s["cts"] = cts
 		})},
+		"credentials.yml": {Accounts: kindsOfCredentials(), Services: services(nil)},
 		"aliases.yml": {
 			Accounts: []config.Account{
 				{Name: "first", Credentials: keys, Projects: []config.Project{{"0250cb8a", "ap-southeast-3", "prod"}}},
@@ -101,13 +102,37 @@ func TestGoodFiles(t *testing.T) {
 			}
 			checkConfig(t, got, want)
 			for _, verb := range []string{"%v", "%+v", "%#v"} {
-				static := got.Accounts[0].Credentials.Static // a pointer, which fmt does not follow here
-				if shown := fmt.Sprintf(verb+verb, got, static); strings.Contains(shown, mark) {
+				var pointers []any // which fmt does not follow by itself
+				for _, a := range got.Accounts {
+					pointers = append(pointers, a.Credentials.Static, a.Credentials.Password)
+				}
+				if shown := fmt.Sprintf(verb, got) + fmt.Sprintf(strings.Repeat(verb, len(pointers)), pointers...); strings.Contains(shown, mark) {
 					t.Errorf("a secret shows in %s", shown)
 				}
 			}
 		})
 	}
+}
+
+// kindsOfCredentials are accounts with each of the kinds that full.yml and aliases.yml don't have.
+func kindsOfCredentials() []config.Account {
+	agency := func(d time.Duration) *config.AssumeAgency { return &config.AssumeAgency{"O", "quotas", d} }
+	var accounts []config.Account
+	for i, c := range []config.Credentials{
+		{Profile: &config.Profile{}},
+		{Profile: &config.Profile{"~/keys", "other"}},
+		{InstanceMetadata: &config.InstanceMetadata{}},
+		{InstanceMetadata: &config.InstanceMetadata{"http://127.0.0.1:8080"}},
+		{PodIdentity: &config.PodIdentity{}},
+		{OIDC: &config.OIDC{"my-idp", "/var/run/token"}},
+		{Password: &config.Password{"D", "U", secret.New("SECRET"), ""}},
+		{Password: &config.Password{"D", "U", secret.Text{}, "/p"}, AssumeAgency: agency(time.Hour)},
+		{AssumeAgency: agency(15 * time.Minute)},
+	} {
+		name := string(rune('a' + i))
+		accounts = append(accounts, config.Account{Name: name, Credentials: c, Projects: []config.Project{{"", "r", name}}})
+	}
+	return accounts
 }
 
 // checkConfig compares all but the rules, which rules_test.go is about.

@@ -18,17 +18,22 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 	}
 	var known []string
 	for level, text := range map[string]string{
-		"accounts[].":                    "accounts: [{zz: 1}]",
-		"accounts[].credentials.":        "accounts: [{credentials: {zz: 1}}]",
-		"accounts[].credentials.static.": "accounts: [{credentials: {static: {zz: 1}}}]",
-		"accounts[].endpoints.":          "accounts: [{endpoints: {zz: 1}}]",
-		"accounts[].projects[].":         "accounts: [{projects: [{zz: 1}]}]",
-		"accounts[].discovery.":          "accounts: [{discovery: {zz: 1}}]",
-		"services.":                      "services: {zz: 1}",
-		"services.defaults.":             "services: {defaults: {zz: 1}}",
-		"limits[].":                      "limits: [{zz: 1}]",
-		"thresholds.":                    "thresholds: {zz: 1}",
-		"thresholds.overrides[].":        "thresholds: {overrides: [{zz: 1}]}",
+		"accounts[].":                               "accounts: [{zz: 1}]",
+		"accounts[].credentials.":                   "accounts: [{credentials: {zz: 1}}]",
+		"accounts[].credentials.static.":            "accounts: [{credentials: {static: {zz: 1}}}]",
+		"accounts[].credentials.profile.":           "accounts: [{credentials: {profile: {zz: 1}}}]",
+		"accounts[].credentials.instance_metadata.": "accounts: [{credentials: {instance_metadata: {zz: 1}}}]",
+		"accounts[].credentials.oidc.":              "accounts: [{credentials: {oidc: {zz: 1}}}]",
+		"accounts[].credentials.password.":          "accounts: [{credentials: {password: {zz: 1}}}]",
+		"accounts[].credentials.assume_agency.":     "accounts: [{credentials: {assume_agency: {zz: 1}}}]",
+		"accounts[].endpoints.":                     "accounts: [{endpoints: {zz: 1}}]",
+		"accounts[].projects[].":                    "accounts: [{projects: [{zz: 1}]}]",
+		"accounts[].discovery.":                     "accounts: [{discovery: {zz: 1}}]",
+		"services.":                                 "services: {zz: 1}",
+		"services.defaults.":                        "services: {defaults: {zz: 1}}",
+		"limits[].":                                 "limits: [{zz: 1}]",
+		"thresholds.":                               "thresholds: {zz: 1}",
+		"thresholds.overrides[].":                   "thresholds: {overrides: [{zz: 1}]}",
 	} {
 		for _, key := range keysAt(t, text) {
 			known = append(known, level+key)

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"cloud_quota_exporter/internal/config"
-	"cloud_quota_exporter/internal/credentials"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/refresh"
 	"cloud_quota_exporter/providers"
@@ -38,35 +37,37 @@ func newAccount(stated config.Account, c *config.Config, o Options, before *acco
 	for _, s := range c.Services {
 		inFlight = max(inFlight, s.MaxInFlight)
 	}
-	auth := &keys{Source: authorizer(stated.Credentials, o.Getenv)}
-	if before != nil && reflect.DeepEqual(before.Credentials, stated.Credentials) {
-		auth = before.auth
-	}
-	return &account{
+	a := &account{
 		Account:  stated,
 		services: c.Services,
 		rules:    rules{c.Limits, c.Thresholds},
 		options:  o,
-		auth:     auth,
 		http:     huaweicloud.NewHTTPClient(o.Dial, stated.CAFile, inFlight),
 	}
+	if before != nil && !a.isAskedOtherwise(before) {
+		a.auth = before.auth
+	} else {
+		a.auth = &keys{Source: a.credentials()}
+	}
+	return a
 }
 
 // isAskedOtherwise tells whether an account is asked with other keys, at other hosts or with other trust than before.
 func (a *account) isAskedOtherwise(before *account) bool {
-	return a.auth != before.auth || a.Cloud != before.Cloud || a.CAFile != before.CAFile || !reflect.DeepEqual(a.Endpoints, before.Endpoints)
+	return a.Cloud != before.Cloud || a.CAFile != before.CAFile ||
+		!reflect.DeepEqual(a.Endpoints, before.Endpoints) || !reflect.DeepEqual(a.Credentials, before.Credentials)
 }
 
-// authorizer makes the kind of credentials that is configured; without any, the environment is looked at.
-func authorizer(c config.Credentials, getenv func(string) string) credentials.Source {
-	if c.Static == nil {
-		return credentials.Environment(getenv)
+// iamRegion is the region in which IAM is asked what concerns the whole account; empty is its global endpoint.
+func (a *account) iamRegion() string {
+	switch {
+	case a.Discovery != nil && len(a.Discovery.Regions) > 0:
+		return a.Discovery.Regions[0]
+	case len(a.Projects) > 0:
+		return a.Projects[0].Region
+	default:
+		return ""
 	}
-	return credentials.Static(
-		credentials.Value{Text: c.Static.AccessKey, File: c.Static.AccessKeyFile},
-		credentials.Value{Text: c.Static.SecretKey, File: c.Static.SecretKeyFile},
-		credentials.Value{Text: c.Static.SecurityToken, File: c.Static.SecurityTokenFile},
-	)
 }
 
 // sources are the enabled services of a project. What the memory knows of them goes on into the next one.
@@ -102,6 +103,7 @@ func (a *account) client(service, host, region string) *huaweicloud.Client {
 		HTTP:      a.http,
 		Auth:      a.auth,
 		Service:   service,
+		Scope:     huaweicloud.Scope{Region: region},
 		BaseURL:   huaweicloud.BaseURL(host, region, a.Cloud),
 		UserAgent: a.options.UserAgent,
 		Events:    a.options.Requests,

@@ -1,16 +1,12 @@
 package fleet
 
-import (
-	"context"
-
-	"cloud_quota_exporter/internal/config"
-)
+import "cloud_quota_exporter/internal/config"
 
 // Description is what a configuration comes to for one account, before anything is asked of the cloud.
 type Description struct {
 	Account        string
 	Credentials    string // where the keys come from
-	CredentialsErr error  // why there are none
+	CredentialsErr error  // what is wrong with them on this machine
 	CAFile         string
 	Discovery      *config.Discovery // nil: none
 	Sources        []Endpoint        // of the projects that are known
@@ -23,15 +19,14 @@ type Endpoint struct {
 	URL     string // scheme and host, and the path where it is configured
 }
 
-// Describe tells what is configured, in the order of the accounts. Keys are looked for, so that files that can't be read are told.
-func (f *Fleet) Describe(ctx context.Context) []Description {
+// Describe tells what is configured, in the order of the accounts. Nobody else is asked, but files that can't be read are told.
+func (f *Fleet) Describe() []Description {
 	f.mu.Lock()
 	accounts, sources := f.loaded, f.sources
 	f.mu.Unlock()
 	var all []Description
 	for _, a := range accounts {
-		_, err := a.auth.Grant(ctx, "")
-		d := Description{Account: a.Name, Credentials: a.auth.Describe(), CredentialsErr: err, CAFile: a.CAFile, Discovery: a.Discovery}
+		d := Description{Account: a.Name, Credentials: a.auth.Describe(), CredentialsErr: a.auth.Check(), CAFile: a.CAFile, Discovery: a.Discovery}
 		for _, s := range sources {
 			if s.account == a {
 				d.Sources = append(d.Sources, s.endpoint())

@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"cloud_quota_exporter/internal/config"
-	"cloud_quota_exporter/internal/credentials"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/refresh"
 )
@@ -33,20 +31,14 @@ func (a *account) list(m memory) {
 		return
 	}
 	a.listed = recall(m.lists, m.lists, a.Name, func() *projectList { return new(projectList) })
-	region := "" // IAM's global endpoint, unless a region is stated
-	if len(a.Discovery.Regions) > 0 {
-		region = a.Discovery.Regions[0]
-	} else if len(a.Projects) > 0 {
-		region = a.Projects[0].Region
-	}
-	iam := a.client("iam", "iam", region)
+	iam := a.client("iam", "iam", a.iamRegion())
 	iam.Action = huaweicloud.ListProjectsAction
 	interval := a.Discovery.RefreshInterval
 	a.listing = &refresh.Policy[[]huaweicloud.Project]{
 		Fetch:   func(ctx context.Context) ([]huaweicloud.Project, error) { return huaweicloud.ListProjects(ctx, iam) },
 		Timeout: listTimeout,
 		Fresh:   func([]huaweicloud.Project) time.Duration { return interval },
-		Pause:   func(streak int, err error) time.Duration { return pause(streak, err, interval) },
+		Pause:   func(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, interval) },
 		Gate:    a.gate("iam", iamInFlight, m, m),
 		Shuts:   throttledBy("iam"),
 		Settled: func(before, after *projectState) { a.options.Discoveries(Discovery{a.Name, before, after}) },
@@ -126,6 +118,8 @@ type Account struct {
 	Projects int  // served
 	Skipped  int  // discovered, and left out since their label was taken
 
+	KeysExpire time.Time // when the first of the keys and tokens in use does; zero where none does
+
 	DiscoveryErr error // of the last finished discovery
 }
 
@@ -135,7 +129,7 @@ func (f *Fleet) Accounts() []Account {
 	defer f.mu.Unlock()
 	var all []Account
 	for _, a := range f.loaded {
-		account := Account{Name: a.Name, Asked: a.auth.asked.Load(), Projects: a.served, Skipped: len(f.memory.skipped[a.Name])}
+		account := Account{Name: a.Name, Asked: a.auth.asked.Load(), Projects: a.served, Skipped: len(f.memory.skipped[a.Name]), KeysExpire: a.auth.Expiry()}
 		if a.listed != nil {
 			list := a.listed.Peek()
 			account.DiscoveryErr = list.Err
@@ -145,19 +139,4 @@ func (f *Fleet) Accounts() []Account {
 		all = append(all, account)
 	}
 	return all
-}
-
-// keys remembers whether the last look for keys succeeded.
-type keys struct {
-	credentials.Source
-
-	asked, failed atomic.Bool
-}
-
-// Grant looks for keys.
-func (k *keys) Grant(ctx context.Context, projectID string) (huaweicloud.Grant, error) {
-	grant, err := k.Source.Grant(ctx, projectID)
-	k.failed.Store(err != nil)
-	k.asked.Store(true)
-	return grant, err
 }

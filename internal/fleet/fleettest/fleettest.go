@@ -48,6 +48,7 @@ type World struct {
 
 	mu       sync.Mutex
 	unknown  string
+	env      map[string]string
 	requests []string
 	reads    []fleet.Read
 	skipped  []string
@@ -56,20 +57,24 @@ type World struct {
 // New returns a fleet that serves the configuration; CA in it stands for the file with the cloud's certificate authority.
 func New(t testing.TB, cloud *cloudsim.Cloud, yaml string) *World {
 	t.Helper()
-	pipe := cloudsim.NewPipe()
+	pipe, plain := cloudsim.NewPipe(), cloudsim.NewPipe()
 	server := cloudsim.Serve(cloud, pipe)
 	t.Cleanup(server.Close)
-	w := &World{Cloud: cloud, caFile: filepath.Join(t.TempDir(), "ca.pem")}
+	t.Cleanup(cloudsim.ServePlain(cloud, plain).Close)
+	w := &World{Cloud: cloud, caFile: filepath.Join(t.TempDir(), "ca.pem"), env: map[string]string{}}
 	if err := os.WriteFile(w.caFile, server.CA(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	w.Fleet = fleet.New(fleet.Options{
 		Services:  providers.All(),
 		UserAgent: "test",
-		Getenv:    func(string) string { return "" },
+		Getenv:    w.getenv,
 		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 			if w.isUnknown(address) {
 				return nil, &net.OpError{Op: "dial", Net: network, Err: &net.DNSError{Err: "no such host", Name: address, IsNotFound: true}}
+			}
+			if strings.HasSuffix(address, ":80") { // what is on the machine itself is asked without TLS
+				return plain.Dial(ctx, network, address)
 			}
 			return pipe.Dial(ctx, network, address)
 		},
@@ -113,6 +118,19 @@ func (w *World) HideHosts(part string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.unknown = part
+}
+
+// Setenv sets a variable of the fleet's environment, which is empty at first.
+func (w *World) Setenv(name, value string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.env[name] = value
+}
+
+func (w *World) getenv(name string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.env[name]
 }
 
 // Requests returns "service code" of each request, as the fleet told them.

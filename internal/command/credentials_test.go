@@ -1,0 +1,38 @@
+package command_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// waitFor waits until the log has a text.
+func (o *output) waitFor(t *testing.T, text string) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	for !strings.Contains(o.String(), text) {
+		select {
+		case <-o.changed:
+		case <-deadline:
+			t.Fatalf("the log has no %s:\n%s", text, o)
+		}
+	}
+}
+
+// TestCredentialsAreTold is about the start, before anybody scrapes.
+func TestCredentialsAreTold(t *testing.T) {
+	cloud, endpoints := simulated(t)
+	r := serve(t, "", configuration(t, endpoints, write(t, "sk", secretKey), ""))
+	r.log.waitFor(t, `msg="credentials are there"`)
+	contains(t, r.log.String(), `account=main from="static: access_key in the configuration, secret_key_file `)
+	if n := len(cloud.Requests()); n != 0 {
+		t.Errorf("%d requests for permanent keys", n)
+	}
+}
+
+func TestMissingCredentialsAreTold(t *testing.T) {
+	_, endpoints := simulated(t)
+	r := serve(t, "", configuration(t, endpoints, "/nonexistent/sk", ""))
+	r.log.waitFor(t, `msg="no credentials can be had"`)
+	contains(t, r.log.String(), "level=warn", "account=main", "secret_key_file /nonexistent/sk: stat /nonexistent/sk: no such file or directory; want a file")
+}

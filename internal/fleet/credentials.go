@@ -1,0 +1,101 @@
+package fleet
+
+import (
+	"cmp"
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/credentials"
+	"cloud_quota_exporter/internal/huaweicloud"
+)
+
+const defaultMetadata = "http://169.254.169.254"
+
+// credentials makes the source of keys that is configured.
+func (a *account) credentials() credentials.Source {
+	iam := func(region string) *huaweicloud.Client { return a.client("iam", "iam", region) }
+	source := a.kind(iam)
+	if agency := a.Credentials.AssumeAgency; agency != nil {
+		source = credentials.AssumeAgency(source, iam, a.iamRegion(), credentials.Agency{
+			DomainName: agency.DomainName, Name: agency.AgencyName, Duration: agency.Duration,
+		})
+	}
+	return source
+}
+
+// kind makes the kind of credentials that is configured, or the default chain.
+func (a *account) kind(iam credentials.IAM) credentials.Source {
+	c, o := a.Credentials, a.options
+	profile := func(p config.Profile) credentials.Source { return credentials.Profile(o.Getenv, p.File, p.Section) }
+	metadata := func(m config.InstanceMetadata) credentials.Source {
+		return credentials.InstanceMetadata(o.Dial, cmp.Or(m.Endpoint, defaultMetadata))
+	}
+	switch {
+	case c.Static != nil:
+		s := c.Static
+		return credentials.Static(
+			credentials.Value{Text: s.AccessKey, File: s.AccessKeyFile},
+			credentials.Value{Text: s.SecretKey, File: s.SecretKeyFile},
+			credentials.Value{Text: s.SecurityToken, File: s.SecurityTokenFile},
+		)
+	case c.Environment != nil:
+		return credentials.Environment(o.Getenv)
+	case c.Profile != nil:
+		return profile(*c.Profile)
+	case c.InstanceMetadata != nil:
+		return metadata(*c.InstanceMetadata)
+	case c.PodIdentity != nil:
+		return credentials.PodIdentity(o.Dial, o.Getenv)
+	case c.OIDC != nil:
+		return credentials.OIDC(iam, a.iamRegion(), c.OIDC.IDPID, c.OIDC.TokenFile)
+	case c.Password != nil:
+		return credentials.Password(iam, a.iamRegion(), credentials.User{
+			DomainName: c.Password.DomainName, Name: c.Password.UserName,
+			Password: credentials.Value{Text: c.Password.Password, File: c.Password.PasswordFile},
+		})
+	default:
+		return credentials.Chain(credentials.Environment(o.Getenv), profile(config.Profile{}), metadata(config.InstanceMetadata{}),
+			credentials.PodIdentity(o.Dial, o.Getenv))
+	}
+}
+
+// keys remembers whether the last look for keys succeeded.
+type keys struct {
+	credentials.Source
+
+	asked, failed atomic.Bool
+}
+
+// Grant looks for keys.
+func (k *keys) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.Grant, error) {
+	grant, err := k.Source.Grant(ctx, s)
+	k.failed.Store(err != nil)
+	k.asked.Store(true)
+	return grant, err
+}
+
+// Credentials is where the keys of an account come from.
+type Credentials struct {
+	Account string
+	From    string
+	Err     error // why there are none
+}
+
+// LookForKeys has every account look for its keys, side by side, and tells where they come from, in the order of the accounts.
+func (f *Fleet) LookForKeys(ctx context.Context) []Credentials {
+	f.mu.Lock()
+	accounts := f.loaded
+	f.mu.Unlock()
+	all := make([]Credentials, len(accounts))
+	var looking sync.WaitGroup
+	for i, a := range accounts {
+		looking.Go(func() {
+			_, err := a.auth.Grant(ctx, huaweicloud.Scope{})
+			all[i] = Credentials{a.Name, a.auth.Describe(), err}
+		})
+	}
+	looking.Wait()
+	return all
+}
