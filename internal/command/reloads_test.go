@@ -1,0 +1,106 @@
+package command_test
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"cloud_quota_exporter/internal/cloudsim"
+)
+
+const reloads = 200
+
+// TestManyReloadsUnderLoad reloads while four servers scrape: no series is lost, nothing is asked more often than without, and nothing
+// stays behind.
+func TestManyReloadsUnderLoad(t *testing.T) {
+	cloud := cloudsim.Scale(20)
+	cloud.SetMachine(cloudsim.Machine{Account: "demo"})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cloudsim.ServePlain(cloud, listener).Close)
+	file := filepath.Join(t.TempDir(), "config.yml")
+	configure := func(i int) {
+		at := "http://" + listener.Addr().String()
+		if err := os.WriteFile(file, fmt.Appendf(nil, `accounts:
+  - name: demo
+    credentials: {instance_metadata: {endpoint: %[1]q}}
+    endpoints: {iam: %[1]q, cts: %[1]q, ces: %[1]q, taurusdb: %[1]q, dcs: %[1]q, dbss: %[1]q}
+    discovery: {}
+services: {defaults: {cache_ttl: %[2]dm, max_in_flight: %[3]d}}
+`, at, 30+i%2, 8+i%3), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	configure(0)
+	r, _ := reloading(t, file, true)
+	want := names(r.get(t, "/metrics"))
+	requests, goroutines, heap := cloud.Requests(), runtime.NumGoroutine(), heapInUse()
+
+	stop := make(chan struct{})
+	var scrapes sync.WaitGroup
+	for range 4 {
+		scrapes.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if got := names(r.get(t, "/metrics")); got != want {
+					t.Errorf("a page lacks or has series:\n%s", got)
+					return
+				}
+			}
+		})
+	}
+	for i := range reloads {
+		configure(i + 1)
+		contains(t, r.post(t, "/-/reload"), "200\n")
+	}
+	close(stop)
+	scrapes.Wait()
+	if now := cloud.Requests(); !maps.Equal(now, requests) {
+		t.Errorf("requests %v, want %v", now, requests)
+	}
+	r.client.CloseIdleConnections()
+	for deadline := time.Now().Add(30 * time.Second); runtime.NumGoroutine() > goroutines+5 && time.Now().Before(deadline); {
+		runtime.Gosched()
+	}
+	if now := runtime.NumGoroutine(); now > goroutines+5 {
+		t.Errorf("%d goroutines, %d before the reloads", now, goroutines)
+	}
+	if now := heapInUse(); now > heap+8<<20 { // a configuration that stayed behind each time would be some 40 KiB
+		t.Errorf("%d bytes of heap, %d before the reloads", now, heap)
+	}
+}
+
+var numbersOf = regexp.MustCompile(`(?m)^(cloud_quota_[a-z_]+(?:{[^}]*})?) .*$`)
+
+// names returns the names and labels of the exporter's own series on a page, but those of requests.
+func names(page string) string {
+	var all []string
+	for _, m := range numbersOf.FindAllStringSubmatch(page, -1) {
+		if !strings.HasPrefix(m[1], "cloud_quota_exporter_api_") {
+			all = append(all, m[1])
+		}
+	}
+	return strings.Join(all, "\n")
+}
+
+func heapInUse() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
