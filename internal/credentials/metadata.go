@@ -36,15 +36,15 @@ const sessionSeconds = "21600" // how long the session's token would serve; each
 func (m metadata) keys(ctx context.Context) (*lease, error) {
 	session, err := m.session(ctx)
 	if err != nil {
-		return nil, m.explain(err)
+		return nil, absent(err)
 	}
 	body, err := m.ask(ctx, http.MethodGet, m.endpoint+"/openstack/latest/securitykey", "", "X-Metadata-Token", session)
 	if err != nil {
-		return nil, m.explain(err)
+		return nil, absent(err)
 	}
 	keys, err := temporaryKeys(body)
 	if err != nil {
-		return nil, fmt.Errorf("instance_metadata: GET %s/openstack/latest/securitykey: %w", m.endpoint, err)
+		return nil, absent(fmt.Errorf("GET %s/openstack/latest/securitykey: %w", m.endpoint, err))
 	}
 	return keys, nil
 }
@@ -68,16 +68,12 @@ func (m metadata) session(ctx context.Context) (secret.Text, error) {
 	return secret.New(session), checkKey("the token of the metadata service", session)
 }
 
-// explain says what to do. Without the service, or without an agency, the source is absent.
-func (m metadata) explain(err error) error {
-	status, answered := errors.AsType[*statusError](err)
-	what := "instance_metadata: " + err.Error()
-	switch {
-	case !answered:
-		return &absentError{what, "the metadata service answers on an ECS alone, elsewhere state another kind of credentials"}
-	case status.status == http.StatusNotFound, strings.Contains(status.text, "Please configure Cloud Service Agency first"):
-		return &absentError{what, "assign an agency to the ECS that may read quotas, or state another kind of credentials"}
-	default:
-		return errors.New(what + "; check the agency of the ECS")
+// absent makes of any failure that this machine has no metadata service of the cloud: other clouds have something at the same address, which
+// may answer whatever it likes.
+func absent(err error) error {
+	remedy := "an ECS needs an agency that may read quotas, and elsewhere another kind of credentials must be stated"
+	if status, answered := errors.AsType[*statusError](err); answered && strings.Contains(status.text, "Please configure Cloud Service Agency first") {
+		remedy = "assign an agency to the ECS that may read quotas"
 	}
+	return &absentError{"instance_metadata: " + err.Error(), remedy}
 }

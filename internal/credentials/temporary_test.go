@@ -78,7 +78,7 @@ func TestAnswersWithoutKeys(t *testing.T) {
 		`{"credential":{"access":"hidden","secret":"hidden","expires_at":"` + expiry + `"}}`:                                  "no security token",
 		`{"credential":{"access":"hidden","secret":"hidden","securitytoken":"hidden"}}`:                                       "no expiry",
 		`{"credential":{"access":"hidden","secret":"hidden","securitytoken":"hidden","expires_at":"soon"}}`:                   "no time of RFC 3339",
-		`{"credential":{"access":"hidden","secret":"hidden","securitytoken":"T","expires_at":"2020-01-08T03:50:07.574000Z"}}`: "has expired at 2020-01-08T03:50:07Z; set the clock",
+		`{"credential":{"access":"hidden","secret":"hidden","securitytoken":"T","expires_at":"2020-01-08T03:50:07.574000Z"}}`: "has expired at 2020-01-08T03:50:07Z",
 	} {
 		_, err := reveal(t, credentials.InstanceMetadata(dial, serve(t, map[string]http.HandlerFunc{securityKey: func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) }})))
 		if err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "/openstack/latest/securitykey: ") || strings.Contains(err.Error(), "hidden") {
@@ -99,7 +99,7 @@ func TestMetadataErrors(t *testing.T) {
 		},
 		"an echo": {
 			map[string]http.HandlerFunc{session: says("SESSION"), securityKey: refuses(403, "who is SESSION?")},
-			[]string{"403 Forbidden: who is <hidden>?", "; check the agency of the ECS"},
+			[]string{"403 Forbidden: who is <hidden>?", "; an ECS needs an agency"},
 		},
 		"no session": {
 			map[string]http.HandlerFunc{session: refuses(500, "down")},
@@ -114,7 +114,7 @@ func TestMetadataErrors(t *testing.T) {
 			map[string]http.HandlerFunc{securityKey: func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "9") }},
 			[]string{"the answer broke off: unexpected EOF"},
 		},
-		"nothing there": {nil, []string{"404 Not Found", "; assign an agency"}},
+		"nothing there": {nil, []string{"404 Not Found", "; an ECS needs an agency"}},
 	} {
 		_, err := reveal(t, credentials.InstanceMetadata(dial, serve(t, tc.answers)))
 		for _, part := range append(tc.says, "instance_metadata: ") {
