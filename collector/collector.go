@@ -2,6 +2,8 @@
 package collector
 
 import (
+	"iter"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"cloud_quota_exporter/internal/fleet"
@@ -22,8 +24,11 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
+// emitter takes a metric of a family; labels are the values, in the order of the definition.
+type emitter func(f family, value float64, labels ...string)
+
 // sender returns what sends a metric of a family.
-func sender(ch chan<- prometheus.Metric) func(f family, value float64, labels ...string) {
+func sender(ch chan<- prometheus.Metric) emitter {
 	return func(f family, value float64, labels ...string) {
 		d := definitions[f]
 		m, err := prometheus.NewConstMetric(d.desc, d.kind, value, labels...)
@@ -37,18 +42,38 @@ func sender(ch chan<- prometheus.Metric) func(f family, value float64, labels ..
 // Collect reads the sources and sends their metrics.
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	emit := sender(ch)
-	var last fleet.Project
-	for _, r := range c.read() {
-		if r.Project.Label != last.Label {
-			last = r.Project
-			emit(projectInfo, 1, last.Label, last.ID, last.Region, last.Account)
+	for of := range projects(c.read()) {
+		project(of, emit)
+	}
+}
+
+// projects yields the readings of one project after the other.
+func projects(readings []*fleet.Reading) iter.Seq[[]*fleet.Reading] {
+	return func(yield func([]*fleet.Reading) bool) {
+		for len(readings) > 0 {
+			n := 1
+			for n < len(readings) && readings[n].Project.Label == readings[0].Project.Label {
+				n++
+			}
+			if !yield(readings[:n]) {
+				return
+			}
+			readings = readings[n:]
 		}
+	}
+}
+
+// project names every metric of a project's readings.
+func project(of []*fleet.Reading, emit emitter) {
+	p := of[0].Project
+	emit(projectInfo, 1, p.Label, p.ID, p.Region, p.Account)
+	for _, r := range of {
 		metrics(r, emit)
 	}
 }
 
 // metrics names every metric of a reading.
-func metrics(r *fleet.Reading, emit func(f family, value float64, labels ...string)) {
+func metrics(r *fleet.Reading, emit emitter) {
 	s := r.State
 	emit(fetches, float64(s.Fetches), r.Service, r.Project.Label)
 	emit(failed, float64(s.Failures), r.Service, r.Project.Label)

@@ -29,8 +29,10 @@ const (
 
 // definition is what Prometheus knows of a family.
 type definition struct {
-	desc *prometheus.Desc
-	kind prometheus.ValueType
+	name, help string
+	labels     []string
+	kind       prometheus.ValueType
+	desc       *prometheus.Desc
 }
 
 // definitions are the quota metrics. Their names, labels and meanings are a promise to dashboards and alerts.
@@ -92,9 +94,14 @@ var definitions = [familyCount]definition{
 }
 
 func gauge(name, help string, labels ...string) definition {
-	return definition{prometheus.NewDesc("cloud_quota_"+name, help, labels, nil), prometheus.GaugeValue}
+	return define(name, help, prometheus.GaugeValue, labels)
 }
 
 func counter(name, help string, labels ...string) definition {
-	return definition{prometheus.NewDesc("cloud_quota_"+name, help, labels, nil), prometheus.CounterValue}
+	return define(name, help, prometheus.CounterValue, labels)
+}
+
+func define(name, help string, kind prometheus.ValueType, labels []string) definition {
+	name = "cloud_quota_" + name
+	return definition{name, help, labels, kind, prometheus.NewDesc(name, help, labels, nil)}
 }

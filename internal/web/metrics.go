@@ -10,12 +10,14 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
 
 	"cloud_quota_exporter/collector"
 	"cloud_quota_exporter/internal/fleet"
@@ -48,19 +50,44 @@ func (o Options) scrape(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	if selected.isKnown() {
 		read = o.Fleet.ReadKnown // whoever's projects are not known yet must not keep these waiting
 	}
-	scrape := prometheus.NewRegistry()
-	scrape.MustRegister(collector.New(func() []*fleet.Reading { return read(ctx, selected.Wants) }))
-	gatherers := prometheus.Gatherers{scrape}
-	if selected.exporter { // after the scrape, so that what it did is counted
-		accounts := prometheus.NewRegistry()
-		accounts.MustRegister(collector.NewAccounts(o.Fleet.Accounts))
-		gatherers = append(gatherers, accounts, o.Process)
+	var quotas prometheus.Gatherer
+	if selected.isAll() {
+		quotas = prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return o.page.Families(read(ctx, selected.Wants)), nil })
+	} else {
+		quotas = registry(collector.New(func() []*fleet.Reading { return read(ctx, selected.Wants) }))
 	}
-	promhttp.HandlerFor(gatherers, promhttp.HandlerOpts{
+	all := gatherers{quotas}
+	if selected.exporter { // after the scrape, so that what it did is counted
+		all = append(all, registry(collector.NewAccounts(o.Fleet.Accounts)), o.Process)
+	}
+	promhttp.HandlerFor(all, promhttp.HandlerOpts{
 		ErrorLog:          stdlog.New(log.NewStdlibAdapter(level.Error(o.Logger)), "", 0),
 		ErrorHandling:     promhttp.ContinueOnError, // one bad metric must not empty the page
 		EnableOpenMetrics: true,
 	}).ServeHTTP(w, r)
+}
+
+func registry(c prometheus.Collector) *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(c)
+	return r
+}
+
+// gatherers are asked one after the other. They have no family in common, and each is right by itself: prometheus.Gatherers would check
+// every metric once more, which takes longer than all the rest.
+type gatherers []prometheus.Gatherer
+
+// Gather returns the families of all, sorted by name. An error is of some metrics that are missing.
+func (g gatherers) Gather() ([]*dto.MetricFamily, error) {
+	var families []*dto.MetricFamily
+	var all error
+	for _, gatherer := range g {
+		more, err := gatherer.Gather()
+		families = append(families, more...)
+		all = errors.Join(all, err)
+	}
+	slices.SortFunc(families, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
+	return families, all
 }
 
 // timeout is how long the scrape may take: what Prometheus waits, less the offset in which the answer is written and travels.
@@ -78,6 +105,9 @@ type selection struct {
 
 	exporter bool // the process's own metrics
 }
+
+// isAll tells whether every source is selected.
+func (s selection) isAll() bool { return len(s.Services) == 0 && len(s.Projects) == 0 }
 
 // isKnown tells whether nothing that is still to be discovered could be selected.
 func (s selection) isKnown() bool {

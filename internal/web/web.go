@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 
+	"cloud_quota_exporter/collector"
 	"cloud_quota_exporter/internal/fleet"
 )
 
@@ -24,6 +25,8 @@ type Options struct {
 	TimeoutOffset time.Duration // how much earlier than Prometheus gives up a scrape is answered
 	Version       string
 	Logger        log.Logger
+
+	page *collector.Page // of all projects
 }
 
 // telemetryPath is what --web.telemetry-path may be.
@@ -50,6 +53,7 @@ func NewHandler(o Options) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("landing page: %w", err)
 	}
+	o.page = new(collector.Page)
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", landing)
 	mux.HandleFunc("GET "+o.TelemetryPath, o.metrics)
