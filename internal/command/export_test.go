@@ -7,4 +7,9 @@ import (
 )
 
 // LogRead logs a read as the commands that serve do.
-func LogRead(l log.Logger, r fleet.Read) { readLog{l}.read(r) }
+func LogReads(l log.Logger, reads ...fleet.Read) {
+	readLog := newReadLog(l)
+	for _, r := range reads {
+		readLog.read(r)
+	}
+}

@@ -14,19 +14,20 @@ import (
 
 // readLog logs reads where something changes: a source begins to fail, fails for another reason, recovers, or leaves out other
 // resources than before. A source that goes on failing is not news; its metrics tell.
-type readLog struct{ log.Logger }
+type readLog struct {
+	log.Logger
+
+	failing *crowds
+}
+
+func newReadLog(l log.Logger) readLog { return readLog{l, newCrowds()} }
 
 func (l readLog) read(r fleet.Read) {
 	before, after := r.Before, r.After
 	logger := log.With(l.Logger, "account", after.Account, "project", after.Project.Label, "service", after.Service)
 	state := after.State
 	_ = level.Debug(logger).Log("msg", "quotas were asked for", "took", state.Took, "err", state.Err)
-	switch {
-	case after.Reason() != "" && after.Reason() != before.Reason():
-		_ = level.Warn(logger).Log("msg", "quotas can't be read", "reason", after.Reason(), "err", state.Err)
-	case after.Reason() == "" && before.Reason() != "":
-		_ = level.Info(logger).Log("msg", "quotas are read again")
-	}
+	l.failed(logger, before, after)
 	if state.Err != nil {
 		return
 	}
@@ -44,10 +45,38 @@ func (l readLog) read(r fleet.Read) {
 	}
 }
 
+// failed logs a failure that begins, is another than before, or has ended. Of those that have it in common, some are named.
+func (l readLog) failed(logger log.Logger, before, after *fleet.Reading) {
+	was, is := before.Reason(), after.Reason()
+	if was == is {
+		return
+	}
+	failing := 0
+	if was != "" {
+		failing = l.failing.leave(crowd{after.Account, after.Service, was}, after.Project.Label)
+	}
+	if is == "" {
+		if failing <= named {
+			_ = level.Info(logger).Log("msg", "quotas are read again")
+		}
+		return
+	}
+	switch n := l.failing.join(crowd{after.Account, after.Service, is}, after.Project.Label); {
+	case n <= named:
+		_ = level.Warn(logger).Log("msg", "quotas can't be read", "reason", is, "err", after.State.Err)
+	case n == named+1:
+		_ = level.Warn(logger).Log("msg", "quotas of more projects can't be read, for the same reason; the status page and cloud_quota_last_failure_reason tell which",
+			"reason", is)
+	}
+}
+
 // discovered logs what changes in the projects of an account.
 func (l readLog) discovered(d fleet.Discovery) {
 	logger := log.With(l.Logger, "account", d.Account)
 	before, after := d.Before, d.After
+	if len(after.Value) != len(before.Value) {
+		l.failing.forget()
+	}
 	_ = level.Debug(logger).Log("msg", "projects were asked for", "took", after.Took, "err", after.Err)
 	switch {
 	case after.Err != nil && (before.Err == nil || huaweicloud.Reason(after.Err) != huaweicloud.Reason(before.Err)):

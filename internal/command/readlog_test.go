@@ -2,11 +2,13 @@ package command_test
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
 
 	"cloud_quota_exporter/internal/command"
 	"cloud_quota_exporter/internal/fleet"
@@ -60,7 +62,7 @@ func TestReadLog(t *testing.T) {
 		{"recovers, incomplete still", reading(down, incomplete), reading(nil, incomplete), "info: quotas are read again, warn: quotas are incomplete"},
 	} {
 		var b strings.Builder
-		command.LogRead(log.NewLogfmtLogger(&b), fleet.Read{Before: tc.before, After: tc.after})
+		command.LogReads(log.NewLogfmtLogger(&b), fleet.Read{Before: tc.before, After: tc.after})
 		var told []string
 		for _, m := range regexp.MustCompile(`(?m)^level=(\w+) account=main project=prod service=cts msg="([^"]*)"`).FindAllStringSubmatch(b.String(), -1) {
 			if m[1] != "debug" {
@@ -72,6 +74,42 @@ func TestReadLog(t *testing.T) {
 		}
 		if n := strings.Count(b.String(), "level=debug"); n != 1 {
 			t.Errorf("%s: %d lines for debugging, want one of each read", tc.name, n)
+		}
+	}
+}
+
+// TestLogNamesSomeOfMany has the keys of a thousand projects revoked and restored, and one project that fails otherwise meanwhile.
+func TestLogNamesSomeOfMany(t *testing.T) {
+	reading := func(project int, status int) *fleet.Reading {
+		state := &refresh.State[providers.Result]{}
+		if status != 200 {
+			state.Err = &huaweicloud.APIError{Status: status}
+		}
+		return &fleet.Reading{Account: "main", Service: "cts", Project: fleet.Project{Label: fmt.Sprint("p", project)}, State: state}
+	}
+	var reads []fleet.Read
+	for _, change := range [][2]int{{200, 401}, {401, 401}, {401, 200}} {
+		for i := range 1000 {
+			before, after := change[0], change[1]
+			if i == 500 && before == 401 {
+				before = 403
+			}
+			if i == 500 && after == 401 {
+				after = 403
+			}
+			reads = append(reads, fleet.Read{Before: reading(i, before), After: reading(i, after)})
+		}
+	}
+	var b strings.Builder
+	command.LogReads(level.NewFilter(log.NewLogfmtLogger(&b), level.AllowInfo()), reads...)
+	for text, want := range map[string]int{
+		`msg="quotas can't be read" reason=unauthorized`:                       5,
+		`msg="quotas of more projects can't be read`:                           1,
+		`project=p500 service=cts msg="quotas can't be read" reason=forbidden`: 1,
+		`msg="quotas are read again"`:                                          6,
+	} {
+		if got := strings.Count(b.String(), text); got != want {
+			t.Errorf("%q is %d times in the log, want %d:\n%s", text, got, want, &b)
 		}
 	}
 }

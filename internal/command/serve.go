@@ -91,7 +91,7 @@ func (s Serving) newExporter(logs Logs, c *config.Config, dial huaweicloud.Dial)
 		return nil, err
 	}
 	e := &exporter{Serving: s, logs: logs, process: newProcessMetrics()}
-	l := readLog{logs.Program}
+	l := newReadLog(logs.Program)
 	e.fleet = newFleet(c, fleet.Options{Dial: dial, Requests: e.process.requested, Reads: l.read, Discoveries: l.discovered, Skipped: l.skipped})
 	e.process.loaded(nil)
 	return e, nil
