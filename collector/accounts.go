@@ -33,7 +33,7 @@ func (c *Accounts) Collect(ch chan<- prometheus.Metric) {
 			emit(accountUp, value, a.Name)
 		}
 		emit(accountProjects, float64(a.Projects), a.Name)
-		emit(accountSkipped, float64(a.Skipped), a.Name)
+		emit(accountSkipped, float64(len(a.Skipped)), a.Name)
 		if !a.KeysExpire.IsZero() {
 			emit(credentialsExpiry, float64(a.KeysExpire.UnixMilli())/1000, a.Name)
 		}

@@ -142,7 +142,7 @@ func TestOneInfoForAProject(t *testing.T) {
 
 func TestAccounts(t *testing.T) {
 	accounts := func() []fleet.Account {
-		return []fleet.Account{{Name: "good", Asked: true, Up: true, Projects: 3}, {Name: "bad", Asked: true, Projects: 1, Skipped: 2}, {Name: "new", Up: true, KeysExpire: time.Unix(1800000000, 250e6)}}
+		return []fleet.Account{{Name: "good", Asked: true, Up: true, Projects: 3}, {Name: "bad", Asked: true, Projects: 1, Skipped: []string{"a", "b"}}, {Name: "new", Up: true, KeysExpire: time.Unix(1800000000, 250e6)}}
 	}
 	const want = `# HELP cloud_quota_account_projects Projects of the account that are served, stated and discovered ones.
 # TYPE cloud_quota_account_projects gauge

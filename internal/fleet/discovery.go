@@ -113,10 +113,10 @@ func (f *Fleet) lists() []*projectState {
 // Account is what is known of an account.
 type Account struct {
 	Name     string
-	Asked    bool // whether keys were needed yet, and a discovery has ended if there is one
-	Up       bool // the last look for keys succeeded, and the last discovery if there is one
-	Projects int  // served
-	Skipped  int  // discovered, and left out since their label was taken
+	Asked    bool     // whether keys were needed yet, and a discovery has ended if there is one
+	Up       bool     // the last look for keys succeeded, and the last discovery if there is one
+	Projects int      // served
+	Skipped  []string // labels of the discovered projects that are left out since another one has them
 
 	KeysExpire time.Time // when the first of the keys and tokens in use does; zero where none does
 
@@ -129,7 +129,7 @@ func (f *Fleet) Accounts() []Account {
 	defer f.mu.Unlock()
 	var all []Account
 	for _, a := range f.loaded {
-		account := Account{Name: a.Name, Asked: a.auth.asked.Load(), Projects: a.served, Skipped: len(f.memory.skipped[a.Name]), KeysExpire: a.auth.Expiry()}
+		account := Account{Name: a.Name, Asked: a.auth.asked.Load(), Projects: a.served, Skipped: f.memory.skipped[a.Name], KeysExpire: a.auth.Expiry()}
 		if a.listed != nil {
 			list := a.listed.Peek()
 			account.DiscoveryErr = list.Err

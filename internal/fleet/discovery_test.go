@@ -49,7 +49,7 @@ func account(t *testing.T, w *fleettest.World, name string) string {
 		t.Fatalf("there is no account %s", name)
 	}
 	a := all[i]
-	return fmt.Sprintf("asked %t up %t projects %d skipped %d", a.Asked, a.Up, a.Projects, a.Skipped)
+	return fmt.Sprintf("asked %t up %t projects %d skipped %d", a.Asked, a.Up, a.Projects, len(a.Skipped))
 }
 
 func TestDiscovery(t *testing.T) {

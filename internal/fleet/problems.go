@@ -1,0 +1,118 @@
+package fleet
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"cloud_quota_exporter/internal/huaweicloud"
+)
+
+// Problem is a trouble and all that has it in common: of one account, for the same reason, with the same remedy.
+type Problem struct {
+	Account string
+	Reason  string // as huaweicloud.Reason tells it, or in a few words where the read did not fail
+	Failed  bool   // whether nothing could be read; else something is lacking in what was
+	Remedy  string // what to do; empty where the error tells none
+	Cases   []Case // at least one
+}
+
+// Case is one source that has a problem.
+type Case struct {
+	Reading *Reading // nil: the discovery of the account's projects
+	What    string   // what was tried and what came back
+}
+
+// Problems tells what readings lack, and why: discoveries first, then in the order of the readings. unread is what a source suffers from of
+// which no fetch has ended; nil: nothing.
+func Problems(accounts []Account, readings []*Reading, unread error) []*Problem {
+	all := problems{known: map[kind]*Problem{}}
+	for _, a := range accounts {
+		if a.DiscoveryErr != nil {
+			all.add(Problem{Account: a.Name, Reason: huaweicloud.Reason(a.DiscoveryErr), Failed: true}, nil, a.DiscoveryErr)
+		}
+	}
+	for _, r := range readings {
+		all.read(r, unread)
+	}
+	return all.list
+}
+
+// Where tells in a few words what has the problem: its services, and the first of its projects.
+func (p *Problem) Where() string {
+	var services, projects []string
+	for _, c := range p.Cases {
+		if c.Reading == nil {
+			return "discovery of projects in account " + p.Account
+		}
+		if !slices.Contains(services, c.Reading.Service) {
+			services = append(services, c.Reading.Service)
+		}
+		if label := c.Reading.Project.Label; len(projects) == 0 || projects[len(projects)-1] != label { // they are sorted
+			projects = append(projects, label)
+		}
+	}
+	where := strings.Join(services, ", ") + " in " + projects[0]
+	if more := len(projects) - 1; more > 0 {
+		where += fmt.Sprintf(" and %d more", more)
+	}
+	return where
+}
+
+// problems puts together what is the same trouble.
+type problems struct {
+	list  []*Problem
+	known map[kind]*Problem
+}
+
+type kind struct {
+	account, reason, remedy string
+	discovery               bool
+}
+
+func (p *problems) read(r *Reading, unread error) {
+	err := r.State.Err
+	if err == nil && r.State.Fetches == 0 {
+		err = unread
+	}
+	switch {
+	case r.NotOffered:
+		return
+	case err != nil:
+		p.add(Problem{Account: r.Account, Reason: huaweicloud.Reason(err), Failed: true}, r, err)
+		return
+	}
+	add := func(reason string, err error) { p.add(Problem{Account: r.Account, Reason: reason}, r, err) }
+	if skipped := r.State.Value.Skipped; skipped.Count > 0 {
+		add("resources left out", fmt.Errorf("%v", skipped))
+	}
+	if err := r.State.Value.Incomplete; err != nil {
+		add("incomplete", err)
+	}
+	for _, err := range r.Refused {
+		add("stated limit not used", err)
+	}
+}
+
+func (p *problems) add(found Problem, r *Reading, err error) {
+	what, remedy := splitRemedy(err)
+	k := kind{found.Account, found.Reason, remedy, r == nil}
+	known := p.known[k]
+	if known == nil {
+		found.Remedy = remedy
+		known = &found
+		p.known[k] = known
+		p.list = append(p.list, known)
+	}
+	known.Cases = append(known.Cases, Case{r, what})
+}
+
+// splitRemedy cuts an error behind its last semicolon: by the custom of this program, what to do stands there.
+func splitRemedy(err error) (what, remedy string) {
+	text := err.Error()
+	i := strings.LastIndex(text, "; ")
+	if i < 0 {
+		return text, ""
+	}
+	return text[:i], text[i+2:]
+}
