@@ -32,8 +32,6 @@ func TestOtherPages(t *testing.T) {
 		}{
 			{"/-/healthy", http.StatusOK, "cloud_quota_exporter is healthy."},
 			{"/-/ready", http.StatusOK, "cloud_quota_exporter is ready."},
-			{"/", http.StatusOK, `<a href="/metrics">Metrics</a>`},
-			{"/", http.StatusOK, "1.2.3"},
 			{"/nothing", http.StatusNotFound, "404 page not found"},
 		} {
 			page := s.get(t, tc.path)
@@ -57,18 +55,14 @@ func TestOtherPages(t *testing.T) {
 	})
 }
 
-func TestLandingPage(t *testing.T) {
+func TestMetricsElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig, func(o *web.Options) { o.TelemetryPath = "/quotas" })
-		body := s.get(t, "/").Body.String()
-		if !strings.Contains(body, `<a href="/quotas">Metrics</a>`) {
-			t.Errorf("it leads to no metrics:\n%s", body)
-		}
-		if strings.Contains(body, "debug/pprof") { // which is not served
-			t.Errorf("it leads to profiles:\n%s", body)
-		}
 		if page := s.get(t, "/quotas"); page.Code != http.StatusOK || series(page, quotaSeries) != documentsSeries {
 			t.Errorf("/quotas: %d\n%s", page.Code, page.Body)
+		}
+		if page := s.get(t, "/metrics"); page.Code != http.StatusNotFound {
+			t.Errorf("/metrics: %d", page.Code)
 		}
 	})
 }

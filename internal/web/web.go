@@ -1,4 +1,4 @@
-// Package web serves HTTP: the metrics, health, and a page that leads to them.
+// Package web serves HTTP: the metrics, the projects for service discovery, a status page for people, health and reload.
 package web
 
 import (
@@ -10,7 +10,6 @@ import (
 
 	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus"
-	toolkit "github.com/prometheus/exporter-toolkit/web"
 
 	"cloud_quota_exporter/collector"
 	"cloud_quota_exporter/internal/fleet"
@@ -38,24 +37,9 @@ func NewHandler(o Options) (http.Handler, error) {
 		o.TelemetryPath == probePath || o.TelemetryPath == "/sd" {
 		return nil, fmt.Errorf("--web.telemetry-path=%q can't be served; want a path of its own such as /metrics, not below /-/", o.TelemetryPath)
 	}
-	landing, err := toolkit.NewLandingPage(toolkit.LandingConfig{
-		Name:        "cloud_quota_exporter",
-		Description: "Prometheus exporter for Huawei Cloud quotas",
-		Version:     o.Version,
-		Profiling:   "false",
-		Links: []toolkit.LandingLinks{
-			{Address: o.TelemetryPath, Text: "Metrics"},
-			{Address: "/sd", Text: "Service discovery", Description: "the projects, for http_sd_configs"},
-			{Address: "/-/healthy", Text: "Healthy", Description: "the process answers"},
-			{Address: "/-/ready", Text: "Ready", Description: "the configuration is loaded"},
-		},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("landing page: %w", err)
-	}
 	o.page = new(collector.Page)
 	mux := http.NewServeMux()
-	mux.Handle("GET /{$}", landing)
+	mux.HandleFunc("GET /{$}", o.status)
 	mux.HandleFunc("GET "+o.TelemetryPath, o.metrics)
 	mux.HandleFunc("GET "+probePath, o.probe)
 	mux.HandleFunc("GET /sd", o.discovery)

@@ -29,7 +29,7 @@ type site struct {
 	handler http.Handler
 }
 
-func newSite(t *testing.T, cloud *cloudsim.Cloud, yaml string, change ...func(*web.Options)) *site {
+func newSite(t testing.TB, cloud *cloudsim.Cloud, yaml string, change ...func(*web.Options)) *site {
 	t.Helper()
 	s := &site{World: fleettest.New(t, cloud, yaml)}
 	process := prometheus.NewRegistry()

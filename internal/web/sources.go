@@ -1,0 +1,109 @@
+package web
+
+import (
+	"cmp"
+	"slices"
+
+	"cloud_quota_exporter/internal/fleet"
+)
+
+// maxTroubles of a problem are told in full: with hundreds of projects, what they have in common says more, and the sources are all listed.
+const maxTroubles = 50
+
+// problem is a trouble, and what has it.
+type problem struct {
+	Reason, Where, Remedy, Class string
+
+	First trouble
+	More  []trouble
+	Rest  int // troubles beyond these
+}
+
+// trouble is what one source has to say of a problem.
+type trouble struct {
+	Source string // empty where there is no doubt
+	What   string
+	Read   age  // of the last numbers
+	Failed bool // the source, so that these numbers are all there is
+	TooOld bool // to be shown
+}
+
+func newProblems(f facts) []problem {
+	var all []problem
+	for _, p := range fleet.Problems(f.accounts, f.readings, nil) {
+		shown := problem{Reason: p.Reason, Where: p.Where(), Remedy: p.Remedy, Class: warn, First: newTrouble(f, p, p.Cases[0])}
+		if p.Failed {
+			shown.Class = alarm
+		}
+		for i, c := range p.Cases[1:] {
+			if i+1 == maxTroubles {
+				shown.Rest = len(p.Cases) - maxTroubles
+				break
+			}
+			shown.More = append(shown.More, newTrouble(f, p, c))
+		}
+		all = append(all, shown)
+	}
+	slices.SortStableFunc(all, func(a, b problem) int { return cmp.Compare(a.Class, b.Class) }) // alarm, then warn
+	return all
+}
+
+func newTrouble(f facts, p *fleet.Problem, c fleet.Case) trouble {
+	t := trouble{What: c.What}
+	if r := c.Reading; r != nil {
+		t.Failed, t.TooOld, t.Read = p.Failed, r.TooOld, newAge(f.now, r.State.ReadAt)
+		if len(p.Cases) > 1 { // else Where has told it
+			t.Source = r.Service + " in " + r.Project.Label
+		}
+	}
+	return t
+}
+
+// matrix shows every source: projects downwards, services across.
+type matrix struct {
+	Services   []string
+	Projects   []projectRow
+	NotOffered bool // some service in some project
+}
+
+type projectRow struct {
+	fleet.Project
+
+	Cells []cell
+}
+
+// cell is the state of one source.
+type cell struct{ Text, Class string }
+
+// newMatrix makes rows of readings, which are sorted by project and have every service of each in the same order.
+func newMatrix(readings []*fleet.Reading) matrix {
+	var m matrix
+	for i, r := range readings {
+		if i == 0 || r.Project.Label != readings[i-1].Project.Label {
+			m.Projects = append(m.Projects, projectRow{Project: r.Project})
+		}
+		if len(m.Projects) == 1 {
+			m.Services = append(m.Services, r.Service)
+		}
+		last := &m.Projects[len(m.Projects)-1]
+		last.Cells = append(last.Cells, newCell(r))
+		m.NotOffered = m.NotOffered || r.NotOffered
+	}
+	return m
+}
+
+func newCell(r *fleet.Reading) cell {
+	value := r.State.Value
+	switch {
+	case r.NotOffered:
+		return cell{"not offered", muted}
+	case r.State.Err != nil:
+		return cell{r.Reason(), alarm}
+	case r.State.Fetches == 0:
+		return cell{"not read yet", warn}
+	case value.Skipped.Count > 0 || value.Incomplete != nil || len(r.Refused) > 0:
+		return cell{"incomplete", warn}
+	default:
+		return cell{"ok", ""}
+	}
+}

@@ -1,0 +1,200 @@
+package web_test
+
+import (
+	"fmt"
+	"html"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/fleet/fleettest"
+)
+
+var tag = regexp.MustCompile(`(?s)<style>.*?</style>|<script>.*?</script>|<[^>]*>`)
+
+// text returns what a person reads of a piece of the page.
+func text(piece string) string {
+	return strings.Join(strings.Fields(html.UnescapeString(tag.ReplaceAllString(piece, " "))), " ")
+}
+
+// rows returns the text of each quota, in the order of the page.
+func rows(page *httptest.ResponseRecorder) []string {
+	_, table, _ := strings.Cut(page.Body.String(), `<table id="rows">`)
+	table, _, _ = strings.Cut(table, "</table>")
+	var all []string
+	for line := range strings.Lines(table) {
+		if strings.HasPrefix(line, "<tr") {
+			all = append(all, text(line))
+		}
+	}
+	return all
+}
+
+// says asserts that the page has these texts, in this order.
+func says(t *testing.T, page *httptest.ResponseRecorder, want ...string) {
+	t.Helper()
+	all := text(page.Body.String())
+	rest := all
+	for _, piece := range want {
+		_, after, found := strings.Cut(rest, piece)
+		if !found {
+			t.Errorf("%q is missing, or not in its place, in\n%s", piece, all)
+			return
+		}
+		rest = after
+	}
+}
+
+func scaleConfig(cloud *cloudsim.Cloud) string {
+	yaml := "accounts:\n  - name: main\n    credentials: {static: {access_key: " + cloudsim.DemoAccessKey + ", secret_key: " + cloudsim.DemoSecretKey + "}}\n    ca_file: CA\n    projects:\n"
+	for _, p := range cloud.Projects() {
+		yaml += fmt.Sprintf("      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
+	}
+	return yaml
+}
+
+// withQuotas returns a cloud like Documents, of which some services state quotas of their own.
+func withQuotas(quotas map[string][]cloudsim.Quota) *cloudsim.Cloud {
+	return cloudsim.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
+		{ID: fleettest.ProjectID, Name: "ap-southeast-3", AuditInstances: 2, Quotas: quotas},
+	}})
+}
+
+// TestWorstFirst has a quota of every kind: what can't run out, or can't be told, is no bar and stands behind what is measured.
+func TestWorstFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, withQuotas(map[string][]cloudsim.Quota{
+			"cts": {
+				{Type: "data_tracker", Used: 4, Limit: 5},
+				{Type: "system_tracker", Used: 1, Limit: 1},
+				{Type: "granted_nothing", Used: 0, Limit: 0},
+				{Type: "revoked", Used: 2, Limit: 0},
+				{Type: "raised", Used: 11, Limit: 10},
+				{Type: "unused", Used: 0, Limit: 12345678},
+			},
+			"ces":      {{Type: "alarm", Used: 949, Limit: 1000}},
+			"taurusdb": {{Type: "instance", Used: 3, Limit: -1}},
+			"dcs":      {{Type: "instance", Used: 8, Limit: 10, Min: 1, Max: 10}, {Type: "ram", Unit: "GB", Used: 760, Limit: 800, Min: 1, Max: 1600}},
+			"dbss":     {{Type: "audit_instance", Used: 2, Limit: 5}, {Type: "cpu", Used: 800, Limit: 800}, {Type: "ram", Used: 0, Limit: 1638400}},
+		}), fleettest.DocumentsConfig+"thresholds: {overrides: [{service: dcs, resource_type: instance, ratios: {}}, {resource_type: raised, ratios: {page: 1}}]}")
+		page := s.get(t, "/")
+		want := `prod cts revoked in use, of a limit of 0 critical 2 0 -2 0 s ago
+prod cts raised 110.0 % page 11 10 -1 0 s ago
+prod dbss cpu limit not reported exhausted unknown unknown 0 0 s ago
+prod dcs ram 95.0 % critical 760 GB 800 GB up to 1,600 GB 40 GB 0 s ago
+prod ces alarm 94.9 % warning 949 1,000 51 0 s ago
+prod cts data_tracker 80.0 % warning 4 5 1 0 s ago
+prod dbss audit_instance 40.0 % 2 5 3 0 s ago
+prod cts unused 0.0 % 0 12,345,678 12,345,678 0 s ago
+prod dbss ram limit not reported unknown unknown 1,638,400 MB 0 s ago
+prod taurusdb instance no limit 3 unlimited unlimited 0 s ago
+prod cts granted_nothing limit 0, none in use 0 0 0 0 s ago
+Muted: no alert is due on these
+prod cts system_tracker 100.0 % muted 1 1 0 0 s ago
+prod dcs instance 80.0 % muted 8 10 2 0 s ago`
+		if got := strings.Join(rows(page), "\n"); got != want {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
+		says(t, page, "2 critical", "1 page", "1 exhausted", "2 warning", "5 sources read", "13 quotas", "As of 2000-01-01 00:00:00 UTC")
+	})
+}
+
+// TestBars: programs and screen readers get from a bar what eyes get from its colour, exactly at a threshold too.
+func TestBars(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, withQuotas(map[string][]cloudsim.Quota{
+			"cts": {{Type: "system_tracker", Used: 1, Limit: 1}},
+			"ces": {{Type: "alarm", Used: 12, Limit: 10}},
+			"dcs": {{Type: "instance", Used: 95, Limit: 100}, {Type: "ram", Used: 4, Limit: 5}},
+		}), fleettest.DocumentsConfig+"thresholds: {overrides: [{service: ces, ratios: {page: 1}}]}")
+		body := s.get(t, "/").Body.String()
+		for _, want := range []string{
+			`<tr class="alarm"><th scope="row">prod<th scope="row">ces<th scope="row">alarm<td><div class="bar"><meter aria-label="used" low="1" high="1" optimum="0" value="1"></meter>`,
+			`<tr class="alarm"><th scope="row">prod<th scope="row">dcs<th scope="row">instance<td><div class="bar"><meter aria-label="used" low="0.8" high="0.95" optimum="0" value="0.95"></meter>`,
+			`<tr class="warn"><th scope="row">prod<th scope="row">dcs<th scope="row">ram<td><div class="bar"><meter aria-label="used" low="0.8" high="0.95" optimum="0" value="0.8"></meter>`,
+			`<tr><th scope="row">prod<th scope="row">taurusdb<th scope="row">instance<td><div class="bar"><meter aria-label="used" low="0.8" high="0.95" optimum="0" value="0.08"></meter>`,
+			`<tr class="muted"><th scope="row">prod<th scope="row">cts<th scope="row">system_tracker<td><div class="bar"><meter aria-label="used" value="1"></meter>`,
+			`<time datetime="2000-01-01T00:00:00Z">0 s ago</time>`,
+		} {
+			if !strings.Contains(body, want) {
+				t.Errorf("there is no %s in\n%s", want, body)
+			}
+		}
+		if n := strings.Count(body, "<meter"); n != 6 { // and audit_instance
+			t.Errorf("%d bars, want 6: none for the two of which only the rest is known", n)
+		}
+	})
+}
+
+func TestFailingSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {defaults: {cache_ttl: 1m, max_stale: 3h}}")
+		s.get(t, "/")
+		s.Cloud.Inject(cloudsim.Fault{Service: "dcs", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dcs", 403, "no")})
+		for _, tc := range []struct {
+			passes      time.Duration
+			age, source string
+		}{
+			{2 * time.Minute, "2 min ago", "Its last numbers are shown: 2 min ago"},
+			{2*time.Hour + 57*time.Minute, "2 h ago", "Its last numbers are shown: 2 h ago"},
+			{50 * time.Hour, "", "The last numbers are too old to show: 2 days ago"},
+		} {
+			<-time.After(tc.passes)
+			s.get(t, "/")
+			synctest.Wait()
+			page := s.get(t, "/")
+			says(t, page, "1 of 5 sources failing", "Problems", "forbidden dcs in prod",
+				"What to do: grant the IAM action dcs:quota:get, and check that the project id belongs to this account",
+				"GET https://dcs.ap-southeast-3.myhuaweicloud.com/v2/"+fleettest.ProjectID+"/quota: 403 Forbidden DCS.0403: no (request id", tc.source,
+				"Sources", "prod ok ok ok forbidden ok ap-southeast-3 main "+fleettest.ProjectID)
+			got := strings.Join(rows(page), "\n")
+			if failing := "prod dcs instance 30.0 % 3 10 7 " + tc.age + " failing"; strings.Contains(got, failing) != (tc.age != "") || strings.Count(got, "dcs") > 2 {
+				t.Errorf("after %s:\n%s", tc.passes, got)
+			}
+		}
+	})
+}
+
+// TestNothingIsKnownYet: the page waits three seconds for a cloud that hangs, and says what it does not know.
+func TestNothingIsKnownYet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
+		s.Cloud.Inject(cloudsim.Fault{Hang: true})
+		start := time.Now()
+		page := s.get(t, "/")
+		if took := time.Since(start); took != 3*time.Second || page.Code != http.StatusOK || len(rows(page)) != 0 {
+			t.Errorf("%d after %s, with %q", page.Code, took, rows(page))
+		}
+		says(t, page, "5 sources not read yet", "No quota is known yet.", "within 3s is here when the page is loaded again",
+			"prod not read yet not read yet not read yet not read yet not read yet", "main ok 1 none")
+		if strings.Contains(text(page.Body.String()), "Problems") {
+			t.Error("waiting is shown as a problem")
+		}
+		<-time.After(10 * time.Second)
+		start = time.Now()
+		says(t, s.get(t, "/"), "5 of 5 sources failing", "timeout cts in prod")
+		if took := time.Since(start); took != 0 {
+			t.Errorf("the next page took %s, want none to wait for what is known to fail", took)
+		}
+		<-time.After(time.Minute)
+	})
+}
+
+// TestPageCostsNothing: any number of people cost the cloud no more calls than one scrape.
+func TestPageCostsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
+		for range 100 {
+			s.get(t, "/")
+			s.get(t, "/?project=prod")
+		}
+		if got := fmt.Sprint(s.Cloud.ProjectRequests(fleettest.ProjectID)); got != "map[ces:1 cts:1 dbss:2 dcs:1 taurusdb:1]" {
+			t.Errorf("requests %s", got)
+		}
+	})
+}
