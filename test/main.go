@@ -1,7 +1,8 @@
 // Command test runs every check of the project, from a clean clone, with nothing but Go: go run ./test
 //
-// It is what continuous integration runs. The race detector needs a C compiler on most systems; where there is none, the tests run
-// without it and that is said, except where the variable CI is set: there it is an error.
+// It is what continuous integration runs. The race detector needs a C compiler on most systems, and the tests of the status page need
+// Chromium and npm; where these are missing, the tests run without them and that is said, except where the variable CI is set: there it
+// is an error.
 package main
 
 import (
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -31,6 +33,8 @@ func main() {
 		{"vet", func() error { return run("vet", "./...") }},
 		{"lint", func() error { return run("tool", "-modfile=test/lint/go.mod", "golangci-lint", "run", "./...") }},
 		{"tests", tests},
+		{"speed of the status page", func() error { return run("test", "-run=^$", "-bench=StatusPage", "-benchtime=5x", "./internal/web") }},
+		{"status page in a browser", browser},
 		{"end to end", endToEnd},
 		{"size and memory", func() error { return run("test", "-run=^$", "-bench=Start", "-benchtime=1x", ".") }},
 	} {
@@ -68,6 +72,24 @@ func endToEnd() error {
 		return err
 	}
 	return run("-C", "test/e2e", "test", "-count=1", "-timeout=40m", "./...")
+}
+
+// browser runs the tests of the status page in a real browser.
+func browser() error {
+	isMissing := func(programs ...string) bool {
+		return !slices.ContainsFunc(programs, func(program string) bool { _, err := exec.LookPath(program); return err == nil })
+	}
+	if isMissing("chromium", "chromium-browser", "google-chrome") || isMissing("npm") {
+		if os.Getenv("CI") != "" {
+			return errors.New("the tests of the status page need a browser and the rules of accessibility: install chromium and npm")
+		}
+		fmt.Println("WITHOUT THE STATUS PAGE IN A BROWSER: it needs chromium and npm, of which one is missing")
+		return nil
+	}
+	if err := run("-C", "test/browser", "vet", "./..."); err != nil {
+		return err
+	}
+	return run("-C", "test/browser", "test", "-count=1", "./...")
 }
 
 // raceDetector returns the flag for it, where it works.

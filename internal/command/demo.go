@@ -72,7 +72,7 @@ func (s Serving) demoHints(w io.Writer, a net.Addr) {
 
   %[1]s%[2]s                               all metrics
   %[1]s%[2]s?collect[]=dcs&project[]=prod  one service of one project (curl needs -g)
-  %[1]s/                                      what else there is
+  %[1]s/                                      all quotas, the nearest to its limit first
 
 What to look for:
 

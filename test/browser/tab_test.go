@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -18,7 +19,7 @@ import (
 )
 
 // patience is for all that a test does in its tab. It is far more than is ever needed, for slow machines.
-const patience = 5 * time.Minute
+const patience = 2 * time.Minute
 
 // tab is a tab of the browser. What the browser complains of while it is open (errors of scripts, of the network, of the page's security
 // policy) fails the test.
@@ -110,6 +111,21 @@ func (b *tab) open(t *testing.T, url string) {
 	b.do(t, chromedp.Navigate(url))
 }
 
+// follow does what leads to another page, and waits for that.
+func (b *tab) follow(t *testing.T, action chromedp.Action[chromedp.Void]) {
+	t.Helper()
+	if _, err := chromedp.RunResponse(b.ctx, action); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// enter types words over those that are in the filter.
+func (b *tab) enter(t *testing.T, words string) {
+	t.Helper()
+	eval[chromedp.Void](t, b, `document.querySelector("#words").select()`)
+	b.do(t, chromedp.KeyEvent("\b"+words))
+}
+
 // resize makes the screen so wide.
 func (b *tab) resize(t *testing.T, width int64) {
 	t.Helper()
@@ -129,6 +145,35 @@ func (b *tab) texts(t *testing.T, selector string) []string {
 	t.Helper()
 	found := eval[[]string](t, b, fmt.Sprintf("Array.from(document.querySelectorAll(%s), e => e.checkVisibility() ? e.innerText.trim() : '')", quote(selector)))
 	return slices.DeleteFunc(found, func(text string) bool { return text == "" })
+}
+
+// ratios returns the percentages beside the bars of quotas that are not muted, in their order.
+func (b *tab) ratios(t *testing.T) []float64 {
+	t.Helper()
+	var all []float64
+	for _, text := range b.texts(t, "#rows tr:not(.muted) .bar span") {
+		n, err := strconv.ParseFloat(strings.TrimSuffix(text, " %"), 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, n)
+	}
+	return all
+}
+
+// mustFit asserts that nobody has to scroll the page sideways.
+func (b *tab) mustFit(t *testing.T) {
+	t.Helper()
+	if over := eval[int](t, b, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
+		t.Errorf("%d wide: the page is %d wider than the screen", eval[int](t, b, "innerWidth"), over)
+	}
+}
+
+func (b *tab) mustBeAccessible(t *testing.T) {
+	t.Helper()
+	if found := b.inaccessible(t); found != "" {
+		t.Errorf("%d wide: axe finds\n%s", eval[int](t, b, "innerWidth"), found)
+	}
 }
 
 // inaccessible returns what axe finds wrong with the page as it is now.
