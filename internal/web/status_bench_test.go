@@ -18,7 +18,7 @@ const (
 	manyRows     = 9*manyProjects + 1 // with the heading of those that are muted
 
 	maxPage  = 2_000_000 // bytes
-	maxRatio = 20
+	maxRatio = 25
 )
 
 // TestSizeOfManyQuotas: the page stays small enough for a slow line, also when every source fails.

@@ -3,6 +3,7 @@ package browser
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -113,4 +114,19 @@ func startDemo(t *testing.T) (url string) {
 	}
 	t.Fatalf("the demo ended before it listened: %v", lines.Err())
 	return ""
+}
+
+// fetch returns what another page than the status page says. The browser would ask for an icon of it.
+func fetch(t *testing.T, url string) string {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("%s: %s (%v)", url, resp.Status, err)
+	}
+	return string(body)
 }
