@@ -52,7 +52,7 @@ func (o Options) scrape(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	}
 	var quotas prometheus.Gatherer
 	if selected.isAll() {
-		quotas = prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return o.page.Families(read(ctx, selected.Wants)), nil })
+		quotas = prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return o.finished.Families(read(ctx, selected.Wants)), nil })
 	} else {
 		quotas = registry(collector.New(func() []*fleet.Reading { return read(ctx, selected.Wants) }))
 	}

@@ -25,7 +25,7 @@ type Options struct {
 	Version       string
 	Logger        log.Logger
 
-	page *collector.Page // of all projects
+	finished *collector.Page // of all projects
 }
 
 // telemetryPath is what --web.telemetry-path may be.
@@ -37,7 +37,7 @@ func NewHandler(o Options) (http.Handler, error) {
 		o.TelemetryPath == probePath || o.TelemetryPath == "/sd" {
 		return nil, fmt.Errorf("--web.telemetry-path=%q can't be served; want a path of its own such as /metrics, not below /-/", o.TelemetryPath)
 	}
-	o.page = new(collector.Page)
+	o.finished = new(collector.Page)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", o.status)
 	mux.HandleFunc("GET "+o.TelemetryPath, o.metrics)
