@@ -1,6 +1,7 @@
 package cloudsim
 
 import (
+	"io"
 	"net"
 	"slices"
 	"sync"
@@ -41,13 +42,35 @@ func (c *pipeConn) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Close ends reading at once, and the connection when all is sent that was written.
+// Read fails once the connection is closed.
+func (c *pipeConn) Read(b []byte) (int, error) {
+	c.mu.Lock()
+	closing := c.closing
+	c.mu.Unlock()
+	if closing {
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Read(b)
+}
+
+// Close ends reading at once, and the connection when all is sent that was written. What the client still sends is taken and thrown away, so
+// that two ends that close at the same time don't wait for each other.
 func (c *pipeConn) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.closing {
+		return nil
+	}
 	c.closing = true
 	c.signal()
-	return c.SetReadDeadline(time.Unix(0, 0))
+	if err := c.SetReadDeadline(time.Unix(0, 0)); err != nil { // who reads now is woken
+		return err
+	}
+	if err := c.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	go func() { _, _ = io.Copy(io.Discard, c.Conn) }() // ends with the connection
+	return nil
 }
 
 func (c *pipeConn) signal() {

@@ -97,16 +97,23 @@ func (l readLog) skipped(account string, labels []string) {
 		"count", len(labels), "projects", strings.Join(labels[:min(len(labels), maxLabelsShown)], ", "))
 }
 
-// tellCredentials has the keys of all accounts looked for, and logs where they come from. It is the one thing that is not left to who scrapes:
-// whether there are keys is told at the start, not with the first failing scrape.
+// keys logs that the keys of an account begin to fail, and that this has ended.
+func (l readLog) keys(c fleet.Credentials) {
+	logger := log.With(l.Logger, "account", c.Account, "from", c.From)
+	if c.Err != nil {
+		_ = level.Warn(logger).Log("msg", "credentials can't be had", "err", c.Err)
+		return
+	}
+	_ = level.Info(logger).Log("msg", "credentials can be had again")
+}
+
+// tellCredentials has the keys of all accounts looked for, and logs where they come from; readLog tells of those that fail. It is the one
+// thing that is not left to who scrapes: whether there are keys is told at the start, not with the first failing scrape.
 func (e *exporter) tellCredentials(ctx context.Context) {
 	for _, c := range e.fleet.LookForKeys(ctx) {
-		logger := log.With(e.logs.Program, "account", c.Account, "from", c.From)
-		if c.Err != nil {
-			_ = level.Warn(logger).Log("msg", "no credentials can be had", "err", c.Err)
-			continue
+		if c.Err == nil {
+			_ = level.Info(e.logs.Program).Log("msg", "credentials are there", "account", c.Account, "from", c.From)
 		}
-		_ = level.Info(logger).Log("msg", "credentials are there")
 	}
 }
 

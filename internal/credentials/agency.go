@@ -25,8 +25,9 @@ func AssumeAgency(base Source, iam IAM, region string, a Agency) Source {
 		c := iam(region)
 		c.Auth = base
 		c.Advice = map[string]string{
-			huaweicloud.ReasonForbidden: "grant the role Agent Operator to whose keys these are, and let the agency trust their account",
-			huaweicloud.ReasonNotFound:  "check domain_name and agency_name",
+			huaweicloud.ReasonForbidden:   "grant the role Agent Operator to whose keys these are, and let the agency trust their account",
+			huaweicloud.ReasonNotFound:    "check domain_name and agency_name",
+			huaweicloud.ReasonClientError: "check domain_name, agency_name and duration",
 		}
 		keys, err := securityTokens(ctx, c, object{
 			"methods": []string{"assume_role"},
@@ -39,15 +40,9 @@ func AssumeAgency(base Source, iam IAM, region string, a Agency) Source {
 		}
 		return keys, nil
 	}
-	return &assumed{temporary{newExpiring(2*fetchTimeout, fetch), describe, base.Check}, base}
+	return &temporary{
+		expiring: newExpiring(2*fetchTimeout, fetch),
+		describe: func() string { return describe + ", by " + base.Describe() },
+		check:    base.Check,
+	}
 }
-
-// assumed tells of its base too.
-type assumed struct {
-	temporary
-
-	base Source
-}
-
-// Describe says where the keys come from.
-func (a *assumed) Describe() string { return a.describe + ", by " + a.base.Describe() }

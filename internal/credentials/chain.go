@@ -16,7 +16,7 @@ func Chain(links ...Source) Source {
 	c := &chain{links: links}
 	c.policy = refresh.Policy[Source]{
 		Fetch:   c.choose,
-		Timeout: 4 * fetchTimeout,
+		Timeout: 4 * localTimeout, // the metadata service takes two requests, pod identity one
 		Fresh:   func(Source) time.Duration { return forGood },
 		Pause:   pause,
 	}
@@ -66,6 +66,15 @@ func (c *chain) Check() error {
 		}
 	}
 	return nil
+}
+
+// Failure is that of the source that was taken, or why there is none.
+func (c *chain) Failure() error {
+	s := c.cell.Peek()
+	if s.Value != nil {
+		return s.Value.Failure()
+	}
+	return s.Err
 }
 
 // Expiry is that of the source that was taken.

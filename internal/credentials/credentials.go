@@ -8,6 +8,7 @@ package credentials
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"cloud_quota_exporter/internal/huaweicloud"
@@ -20,6 +21,8 @@ type Source interface {
 	Describe() string
 	// Check says what is wrong with what lies on this machine, files and variables. It asks nobody else.
 	Check() error
+	// Failure is the error of the last look for keys; nil if it succeeded, or there was none. Keys that were had before may still be in use.
+	Failure() error
 	// Expiry returns when the first of the keys and tokens in use expires; zero where none does.
 	Expiry() time.Time
 }
@@ -32,23 +35,36 @@ type IAM func(region string) *huaweicloud.Client
 type permanent struct {
 	keys     func() (*huaweicloud.Keys, error)
 	describe func() string
+
+	mu   sync.Mutex
+	last error
 }
 
 // Describe says where the keys come from.
-func (p permanent) Describe() string { return p.describe() }
+func (p *permanent) Describe() string { return p.describe() }
 
 // Check looks for the keys.
-func (p permanent) Check() error {
+func (p *permanent) Check() error {
 	_, err := p.keys()
 	return err
 }
 
+// Failure is the error of the last look.
+func (p *permanent) Failure() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.last
+}
+
 // Expiry is never: what is known of the keys doesn't tell.
-func (p permanent) Expiry() time.Time { return time.Time{} }
+func (p *permanent) Expiry() time.Time { return time.Time{} }
 
 // Grant returns the keys that are in force now.
-func (p permanent) Grant(context.Context, huaweicloud.Scope) (huaweicloud.Grant, error) {
+func (p *permanent) Grant(context.Context, huaweicloud.Scope) (huaweicloud.Grant, error) {
 	keys, err := p.keys()
+	p.mu.Lock()
+	p.last = err
+	p.mu.Unlock()
 	if err != nil {
 		return nil, err // a nil *Keys would be a Grant that is not nil
 	}
@@ -56,7 +72,7 @@ func (p permanent) Grant(context.Context, huaweicloud.Scope) (huaweicloud.Grant,
 }
 
 // Reject does nothing: the next Grant looks again in any case.
-func (p permanent) Reject(huaweicloud.Grant) {}
+func (p *permanent) Reject(huaweicloud.Grant) {}
 
 // absentError is a source that this machine does not have: the default chain goes on to the next one.
 type absentError struct{ what, remedy string }

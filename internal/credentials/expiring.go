@@ -20,8 +20,9 @@ const (
 // expiring keeps what authorises until a moment, fetched by one at a time however many ask. A failure leaves what is there in use until it
 // expires.
 type expiring struct {
-	policy refresh.Policy[*lease]
-	cell   refresh.Cell[*lease]
+	policy       refresh.Policy[*lease]
+	cell         refresh.Cell[*lease]
+	refusalPause time.Duration
 
 	mu        sync.Mutex
 	refused   huaweicloud.Grant // the last that the cloud refused with a 401
@@ -29,7 +30,7 @@ type expiring struct {
 }
 
 func newExpiring(timeout time.Duration, fetch func(context.Context) (*lease, error)) *expiring {
-	return &expiring{policy: refresh.Policy[*lease]{
+	return &expiring{refusalPause: refusalPause, policy: refresh.Policy[*lease]{
 		Fetch:   fetch,
 		Timeout: timeout,
 		Fresh:   (*lease).fresh,
@@ -42,6 +43,9 @@ func pause(streak int, err error) time.Duration { return huaweicloud.Pause(strea
 // grant returns what authorises now. It waits for a fetch only where there is nothing to use meanwhile.
 func (e *expiring) grant(ctx context.Context) (huaweicloud.Grant, error) {
 	s, _ := e.cell.Ask(ctx, &e.policy)
+	if s.Value != nil && !s.Value.holds() {
+		e.cell.Expire(s) // after a suspension, the wall clock is further than the one that says when a fetch is due
+	}
 	if !s.Value.holds() || e.isRefused(s.Value) {
 		s = e.cell.Await(ctx, &e.policy)
 	}
@@ -51,9 +55,9 @@ func (e *expiring) grant(ctx context.Context) (huaweicloud.Grant, error) {
 	case s.Err != nil:
 		return nil, s.Err
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("not had in time; check the network: %w", ctx.Err())
-	default: // the gate was shut before the turn came
-		return nil, errors.New("not asked for, since IAM refused or throttled the account a moment ago; it is asked again after the pause")
+		return nil, fmt.Errorf("keys or a token were not had in time (%w); check the network, and endpoints.iam if it is set", ctx.Err())
+	default: // a gate was shut before the turn came
+		return nil, errors.New("keys or a token were not asked for, since IAM throttles the account; it is asked again after the pause")
 	}
 }
 
@@ -62,7 +66,7 @@ func (e *expiring) reject(g huaweicloud.Grant) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s := e.cell.Peek()
-	if s.Value == nil || s.Value.Grant != g || e.refused == g || time.Since(e.refusedAt) < refusalPause {
+	if s.Value == nil || s.Value.Grant != g || !e.refusedAt.IsZero() && time.Since(e.refusedAt) < e.refusalPause {
 		return
 	}
 	e.refused, e.refusedAt = g, time.Now()
@@ -74,6 +78,9 @@ func (e *expiring) isRefused(l *lease) bool {
 	defer e.mu.Unlock()
 	return e.refused == l.Grant
 }
+
+// failure is the error of the last fetch.
+func (e *expiring) failure() error { return e.cell.Peek().Err }
 
 // expiry returns when what is in use expires; zero if there is nothing.
 func (e *expiring) expiry() time.Time {
@@ -87,15 +94,18 @@ func (e *expiring) expiry() time.Time {
 type temporary struct {
 	*expiring
 
-	describe string
+	describe func() string
 	check    func() error
 }
 
 // Describe says where the keys come from.
-func (t *temporary) Describe() string { return t.describe }
+func (t *temporary) Describe() string { return t.describe() }
 
 // Check says what is wrong on this machine.
 func (t *temporary) Check() error { return t.check() }
+
+// Failure is the error of the last fetch.
+func (t *temporary) Failure() error { return t.failure() }
 
 // Expiry returns when the keys in use expire.
 func (t *temporary) Expiry() time.Time { return t.expiry() }
@@ -107,3 +117,5 @@ func (t *temporary) Grant(ctx context.Context, _ huaweicloud.Scope) (huaweicloud
 
 // Reject has refused keys fetched anew.
 func (t *temporary) Reject(g huaweicloud.Grant) { t.reject(g) }
+
+func always(text string) func() string { return func() string { return text } }

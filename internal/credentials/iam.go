@@ -2,8 +2,11 @@ package credentials
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"cloud_quota_exporter/internal/huaweicloud"
@@ -22,8 +25,15 @@ func (u unsigned) Reject(huaweicloud.Grant) {}
 // Authorize does nothing.
 func (u unsigned) Authorize(*http.Request, []byte) {}
 
-// Hide returns text without what stood in the request.
-func (u unsigned) Hide(text string) string { return secret.Hide(text, u.secrets...) }
+// Hide returns text without what stood in the request, as it is and as JSON writes it.
+func (u unsigned) Hide(text string) string {
+	for _, s := range u.secrets {
+		if quoted, err := json.Marshal(s.Reveal()); err == nil {
+			text = secret.Hide(text, secret.New(strings.Trim(string(quoted), `"`)))
+		}
+	}
+	return secret.Hide(text, u.secrets...)
+}
 
 // object is one of JSON.
 type object = map[string]any
@@ -31,18 +41,23 @@ type object = map[string]any
 // securityTokens asks IAM for temporary keys: POST /v3.0/OS-CREDENTIAL/securitytokens, "Obtaining a Temporary Access Key and SecurityToken
 // Through a Token" and "... Through an Agency" of the IAM API Reference.
 func securityTokens(ctx context.Context, iam *huaweicloud.Client, identity object) (*lease, error) {
-	answer, err := iam.Post(ctx, "/v3.0/OS-CREDENTIAL/securitytokens", nil, object{"auth": object{"identity": identity}})
+	const path = "/v3.0/OS-CREDENTIAL/securitytokens"
+	answer, err := iam.Post(ctx, path, nil, object{"auth": object{"identity": identity}})
 	if err != nil {
 		return nil, err
 	}
-	return temporaryKeys(answer.Body)
+	keys, err := temporaryKeys(answer.Body)
+	if err != nil {
+		return nil, fmt.Errorf("POST %s%s: %w", iam.BaseURL, path, err)
+	}
+	return keys, nil
 }
 
 // subjectToken returns the token that IAM issues in a header.
 func subjectToken(answer *huaweicloud.Answer) (secret.Text, error) {
 	text := answer.Header.Get("X-Subject-Token")
 	if text == "" || checkKey("", text) != nil {
-		return secret.Text{}, errors.New("there is no token in the header X-Subject-Token of IAM's answer; a proxy or a wrong endpoint may have answered")
+		return secret.Text{}, errors.New("there is no token in the header X-Subject-Token of the answer; a proxy or a wrong endpoint may have answered")
 	}
 	return secret.New(text), nil
 }

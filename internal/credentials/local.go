@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -22,8 +23,13 @@ const (
 type local struct{ http *http.Client }
 
 func newLocal(dial huaweicloud.Dial) local {
+	inTime := func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, localTimeout) // the request's own end does not end the dialling
+		defer cancel()
+		return dial(ctx, network, address)
+	}
 	return local{&http.Client{
-		Transport:     &http.Transport{DialContext: dial, DisableKeepAlives: true},
+		Transport:     &http.Transport{DialContext: inTime, DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Timeout:       localTimeout,
 	}}

@@ -20,7 +20,7 @@ func InstanceMetadata(dial huaweicloud.Dial, endpoint string) Source {
 	m := metadata{newLocal(dial), strings.TrimSuffix(endpoint, "/")}
 	return &temporary{
 		expiring: newExpiring(2*localTimeout, m.keys),
-		describe: "instance_metadata: " + endpoint,
+		describe: always("instance_metadata: " + endpoint),
 		check:    func() error { return nil },
 	}
 }

@@ -10,7 +10,10 @@ import (
 	"cloud_quota_exporter/internal/secret"
 )
 
-const oidcDuration = 6 * time.Hour // of the keys
+const (
+	oidcDuration        = 6 * time.Hour // of the keys
+	forbiddenToProvider = "check the identity conversion rules of the provider in IAM"
+)
 
 // OIDC takes temporary keys for the id token of an identity provider, which stands in a file that is read anew each time.
 //
@@ -20,7 +23,7 @@ func OIDC(iam IAM, region, provider, tokenFile string) Source {
 	o := oidc{func() *huaweicloud.Client { return iam(region) }, provider, tokenFile}
 	return &temporary{
 		expiring: newExpiring(2*fetchTimeout, o.keys),
-		describe: fmt.Sprintf("oidc: identity provider %s, token_file %s", provider, tokenFile),
+		describe: always(fmt.Sprintf("oidc: identity provider %s, token_file %s", provider, tokenFile)),
 		check: func() error {
 			_, err := o.idToken()
 			return err
@@ -46,8 +49,9 @@ func (o oidc) keys(ctx context.Context) (*lease, error) {
 	c.Auth = unsigned{[]secret.Text{idToken}}
 	c.Advice = map[string]string{
 		huaweicloud.ReasonUnauthorized: "check that the token in token_file is of the provider, meant for this cloud and not expired",
-		huaweicloud.ReasonForbidden:    "check the identity conversion rules of the provider in IAM",
+		huaweicloud.ReasonForbidden:    forbiddenToProvider,
 		huaweicloud.ReasonNotFound:     "check idp_id: IAM knows no such identity provider",
+		huaweicloud.ReasonClientError:  "check idp_id and the token in token_file",
 	}
 	answer, err := c.Post(ctx, "/v3.0/OS-AUTH/id-token/tokens", http.Header{"X-Idp-Id": {o.provider}},
 		object{"auth": object{"id_token": object{"id": idToken.Reveal()}}})
@@ -60,6 +64,7 @@ func (o oidc) keys(ctx context.Context) (*lease, error) {
 	}
 	c = o.iam()
 	c.Auth = unsigned{[]secret.Text{subject}}
+	c.Advice = map[string]string{huaweicloud.ReasonForbidden: forbiddenToProvider}
 	keys, err := securityTokens(ctx, c, object{
 		"methods": []string{"token"},
 		"token":   object{"id": subject.Reveal(), "duration_seconds": seconds(oidcDuration)},

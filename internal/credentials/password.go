@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -14,9 +15,13 @@ import (
 )
 
 const (
-	// passwordPause is how long a refused password is not tried again: IAM locks a user out after some failures in a row, usually five.
+	// passwordPause is how long a refused password is not tried again: IAM locks a user out after some failures in a row, three to ten.
 	passwordPause = 15 * time.Minute
-	tokenSlots    = 8 // tokens of projects that are asked for at a time
+	// proof is how long a login proves that the password is right: several that fail at once would lock the user out.
+	proof = time.Minute
+
+	tokenSlots        = 8 // tokens of projects in a region that are asked for at a time
+	tokenRefusalPause = time.Hour
 )
 
 // User is who logs in with a password.
@@ -34,24 +39,28 @@ type User struct {
 func Password(iam IAM, region string, u User) Source {
 	p := &password{
 		iam: iam, region: region, user: u,
-		gate:   refresh.NewGate(tokenSlots),
 		tokens: map[huaweicloud.Scope]*expiring{},
+		gates:  map[string]*refresh.Gate{},
 	}
-	p.account = p.newToken(huaweicloud.Scope{})
+	p.account = newExpiring(fetchTimeout, func(ctx context.Context) (*lease, error) {
+		return p.login(ctx, p.region, object{"domain": object{"name": u.DomainName}})
+	})
+	p.account.policy.Pause = p.pause
 	return p
 }
 
-// password keeps the tokens of one user. The account's own is asked for first: it tells whether the password is right, so that a wrong one is
-// tried once, not once for each project.
+// password keeps the tokens of one user. The account's own is asked for before those of projects: it proves that the password is right, so
+// that a wrong one is tried once, and not once for each project.
 type password struct {
 	iam     IAM
 	region  string
 	user    User
 	account *expiring
-	gate    *refresh.Gate // of the projects' tokens
 
-	mu     sync.Mutex
-	tokens map[huaweicloud.Scope]*expiring // of projects
+	mu      sync.Mutex
+	tokens  map[huaweicloud.Scope]*expiring // of projects
+	gates   map[string]*refresh.Gate        // of the tokens of a region
+	refused secret.Text                     // the password that IAM refused last
 }
 
 // Describe says whose password it is.
@@ -61,25 +70,32 @@ func (p *password) Describe() string {
 
 // Check looks for the password.
 func (p *password) Check() error {
-	_, err := p.user.Password.get("password")
+	_, err := p.user.Password.password()
 	return err
 }
 
-// Expiry returns when the first of the tokens expires.
+// Failure is that of the account's token: a project's concerns that project alone.
+func (p *password) Failure() error { return p.account.failure() }
+
+// Expiry returns when the first of the tokens that hold expires; where none does, when the account's did.
 func (p *password) Expiry() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	first := p.account.expiry()
+	var first time.Time
 	for _, e := range p.tokens {
-		if expiry := e.expiry(); !expiry.IsZero() && expiry.Before(first) {
+		if expiry := e.expiry(); time.Now().Before(expiry) && (first.IsZero() || expiry.Before(first)) {
 			first = expiry
 		}
+	}
+	if account := p.account.expiry(); first.IsZero() || time.Now().Before(account) && account.Before(first) {
+		first = account
 	}
 	return first
 }
 
 // Grant returns a token for the project of a scope, or of the account.
 func (p *password) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.Grant, error) {
+	p.retryIfMended()
 	if s.ProjectID == "" {
 		return p.account.grant(ctx)
 	}
@@ -96,7 +112,23 @@ func (p *password) Reject(g huaweicloud.Grant) {
 	}
 }
 
-// token returns what keeps the token of a project. Those that nobody asked for until they expired, of projects that are gone, are forgotten.
+// retryIfMended ends the pause after a refused password once there is another.
+func (p *password) retryIfMended() {
+	if !isRefusal(p.account.failure()) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now, err := p.user.Password.password(); err == nil && now.Reveal() != p.refused.Reveal() {
+		p.refused = now // once: should it be refused too, the pause is in force again
+		p.account.cell.Retry()
+		for _, e := range p.tokens {
+			e.cell.Retry()
+		}
+	}
+}
+
+// token returns what keeps the token of a project. Those that have expired, since their projects are gone, are forgotten.
 func (p *password) token(s huaweicloud.Scope) *expiring {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -108,76 +140,86 @@ func (p *password) token(s huaweicloud.Scope) *expiring {
 			delete(p.tokens, old)
 		}
 	}
-	e := p.newToken(s)
-	e.policy.Gate, e.policy.Shuts = p.gate, huaweicloud.IsThrottled
+	if p.gates[s.Region] == nil {
+		p.gates[s.Region] = refresh.NewGate(tokenSlots)
+	}
+	e := newExpiring(2*fetchTimeout, func(ctx context.Context) (*lease, error) { return p.fetch(ctx, s) })
+	e.refusalPause = tokenRefusalPause
+	e.policy.Pause = p.pause
+	e.policy.Gate, e.policy.Shuts = p.gates[s.Region], huaweicloud.IsThrottled
 	p.tokens[s] = e
 	return e
 }
 
-func (p *password) newToken(s huaweicloud.Scope) *expiring {
-	e := newExpiring(2*fetchTimeout, func(ctx context.Context) (*lease, error) { return p.fetch(ctx, s) })
-	e.policy.Pause = func(streak int, err error) time.Duration {
-		if isRefusal(err) {
-			return passwordPause
-		}
-		return pause(streak, err)
+// pause is longer after a login that was refused, unless that was the account's: it has a pause of its own.
+func (p *password) pause(streak int, err error) time.Duration {
+	if isRefusal(err) && !errors.Is(err, errUnproven) {
+		return passwordPause
 	}
-	return e
+	return pause(streak, err)
 }
 
 // isRefusal tells whether IAM said that the password is wrong.
 func isRefusal(err error) bool {
 	api, ok := errors.AsType[*huaweicloud.APIError](err)
-	return ok && api.Status == 401
+	return ok && api.Status == http.StatusUnauthorized
 }
 
-// fetch asks for the token of a project, or of the account. That the password is refused for a project may be the project's fault: the account
-// then tells.
+// errUnproven is why no token of a project is asked for.
+var errUnproven = errors.New("no token of a project without one of the account")
+
+// fetch asks for the token of a project, once the password is proven.
 func (p *password) fetch(ctx context.Context, s huaweicloud.Scope) (*lease, error) {
-	if s.ProjectID == "" {
-		return p.login(ctx, p.region, object{"domain": object{"name": p.user.DomainName}})
+	if last := p.account.cell.Peek(); last.Value != nil && time.Since(last.ReadAt) > proof {
+		p.account.reject(last.Value.Grant)
 	}
-	account, err := p.account.grant(ctx)
-	if last := p.account.cell.Peek(); isRefusal(last.Err) {
-		err = last.Err
+	_, err := p.account.grant(ctx)
+	if failure := p.account.failure(); isRefusal(failure) {
+		err = failure
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errUnproven, err)
 	}
-	token, err := p.login(ctx, s.Region, object{"project": object{"id": s.ProjectID}})
-	if isRefusal(err) {
-		p.account.reject(account)
-	}
-	return token, err
+	return p.login(ctx, s.Region, object{"project": object{"id": s.ProjectID}})
 }
 
 func (p *password) login(ctx context.Context, region string, scope object) (*lease, error) {
-	text, err := p.user.Password.get("password")
+	text, err := p.user.Password.password()
 	if err != nil {
 		return nil, err
 	}
 	c := p.iam(region)
 	c.Auth = unsigned{[]secret.Text{text}}
 	c.Advice = map[string]string{
-		huaweicloud.ReasonUnauthorized: fmt.Sprintf("check domain_name, user_name and password, which is tried again after %s, since IAM locks users out", passwordPause),
+		huaweicloud.ReasonUnauthorized: fmt.Sprintf("check domain_name, user_name and password; this one is tried again after %s, since IAM locks users out", passwordPause),
 		huaweicloud.ReasonForbidden:    "let the user have programmatic access and no multi-factor authentication",
+		huaweicloud.ReasonClientError:  "check domain_name and user_name, and that the project is the account's",
 	}
 	user := object{"name": p.user.Name, "password": text.Reveal(), "domain": object{"name": p.user.DomainName}}
 	answer, err := c.Post(ctx, "/v3/auth/tokens?nocatalog=true", nil, object{"auth": object{
 		"identity": object{"methods": []string{"password"}, "password": object{"user": user}},
 		"scope":    scope,
 	}})
+	if isRefusal(err) {
+		p.mu.Lock()
+		p.refused = text
+		p.mu.Unlock()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("password: %w", err)
 	}
-	return readToken(answer)
+	token, err := readToken(answer)
+	if err != nil {
+		return nil, fmt.Errorf("password: POST %s/v3/auth/tokens: %w", c.BaseURL, err)
+	}
+	return token, nil
 }
 
 // readToken reads a token from the header, and its expiry from the body of IAM's answer.
 func readToken(answer *huaweicloud.Answer) (*lease, error) {
 	subject, err := subjectToken(answer)
 	if err != nil {
-		return nil, fmt.Errorf("password: %w", err)
+		return nil, err
 	}
 	var body struct {
 		Token struct {
@@ -185,7 +227,7 @@ func readToken(answer *huaweicloud.Answer) (*lease, error) {
 		} `json:"token"`
 	}
 	if err := json.Unmarshal(answer.Body, &body); err != nil || body.Token.ExpiresAt.IsZero() {
-		return nil, errors.New("password: IAM's answer doesn't tell when the token expires; a proxy or a wrong endpoint may have answered")
+		return nil, errors.New("the answer doesn't tell when the token expires; a proxy or a wrong endpoint may have answered")
 	}
 	return newLease(&token{subject}, body.Token.ExpiresAt)
 }

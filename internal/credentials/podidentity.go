@@ -21,7 +21,7 @@ func PodIdentity(dial huaweicloud.Dial, getenv func(string) string) Source {
 	p := pod{newLocal(dial), getenv}
 	return &temporary{
 		expiring: newExpiring(localTimeout, p.keys),
-		describe: "pod_identity: " + podURI,
+		describe: always("pod_identity: " + podURI),
 		check: func() error {
 			_, err := p.token()
 			return err

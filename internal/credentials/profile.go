@@ -23,15 +23,16 @@ const (
 // empty file is HUAWEICLOUD_SDK_CREDENTIALS_FILE, or ~/.huaweicloud/credentials; an empty section is basic.
 func Profile(getenv func(string) string, file, section string) Source {
 	section = cmp.Or(section, profileSection)
+	named := func() string { return cmp.Or(file, getenv("HUAWEICLOUD_SDK_CREDENTIALS_FILE")) }
 	path := func() string {
-		path := cmp.Or(file, getenv("HUAWEICLOUD_SDK_CREDENTIALS_FILE"), profileFile)
+		path := cmp.Or(named(), profileFile)
 		if rest, inHome := strings.CutPrefix(path, "~/"); inHome && getenv("HOME") != "" {
 			return filepath.Join(getenv("HOME"), rest)
 		}
 		return path
 	}
-	return permanent{
-		keys:     func() (*huaweicloud.Keys, error) { return readProfile(path(), section) },
+	return &permanent{
+		keys:     func() (*huaweicloud.Keys, error) { return readProfile(path(), section, named() != "") },
 		describe: func() string { return fmt.Sprintf("profile: %s, section %s", path(), section) },
 	}
 }
@@ -40,14 +41,16 @@ func Profile(getenv func(string) string, file, section string) Source {
 // the next line after a backslash.
 var profileOptions = ini.LoadOptions{IgnoreInlineComment: true, IgnoreContinuation: true, PreserveSurroundedQuote: true}
 
-func readProfile(file, section string) (*huaweicloud.Keys, error) {
-	where := fmt.Sprintf("profile: %s", file)
+// readProfile reads the keys. A file that nobody named is absent if it can't be read for whatever reason.
+func readProfile(file, section string, named bool) (*huaweicloud.Keys, error) {
+	where := "profile: " + file
 	contents, err := readFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &absentError{where + " does not exist", "write ak and sk into its section [" + section + "], or state another kind of credentials"}
-	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w; want a file that the exporter may read", where, err)
+		const remedy = "want a file that the exporter may read, or another kind of credentials"
+		if named {
+			return nil, fmt.Errorf("%s: %s; %s", where, cause(err), remedy)
+		}
+		return nil, &absentError{where + ": " + cause(err), remedy}
 	}
 	parsed, err := ini.LoadSources(profileOptions, contents)
 	if err != nil { // it may quote a secret
@@ -63,7 +66,7 @@ func readProfile(file, section string) (*huaweicloud.Keys, error) {
 		required bool
 		key      *secret.Text
 	}{{"ak", true, &keys.AccessKey}, {"sk", true, &keys.SecretKey}, {"security_token", false, &keys.SecurityToken}} {
-		value := strings.TrimSpace(found.Key(part.name).String())
+		value := strings.TrimSpace(found.Key(part.name).Value())
 		if value == "" && part.required {
 			return nil, fmt.Errorf("%s, section [%s]: %s is missing; want ak and sk, or state oidc where the section names an identity provider",
 				where, section, part.name)
@@ -74,4 +77,12 @@ func readProfile(file, section string) (*huaweicloud.Keys, error) {
 		*part.key = secret.New(value)
 	}
 	return keys, nil
+}
+
+// cause is an error of the file system without the name of the file, which is told already.
+func cause(err error) string {
+	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
+		err = pathError.Err
+	}
+	return err.Error()
 }

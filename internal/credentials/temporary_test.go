@@ -1,6 +1,7 @@
 package credentials_test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"cloud_quota_exporter/internal/credentials"
@@ -125,15 +127,57 @@ func TestMetadataErrors(t *testing.T) {
 	}
 }
 
-// TestNoProxyForTheMachine has a proxy that must not be asked.
+// TestNoProxyForTheMachine has a proxy that must not be asked. The service has a name, as nobody asks a proxy for 127.0.0.1.
 func TestNoProxyForTheMachine(t *testing.T) {
-	proxy := serve(t, nil)
-	t.Setenv("HTTP_PROXY", proxy)
-	s := credentials.InstanceMetadata(dial, serve(t, map[string]http.HandlerFunc{
+	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
+	url := serve(t, map[string]http.HandlerFunc{
 		securityKey: says(`{"credential":{"access":"A","secret":"S","expires_at":"` + expiry + `","securitytoken":"T"}}`),
-	}))
-	if got, err := reveal(t, s); got != "A S T" || err != nil {
-		t.Errorf("got %q, %v", got, err)
+	})
+	var asked []string
+	s := credentials.InstanceMetadata(func(ctx context.Context, network, address string) (net.Conn, error) {
+		asked = append(asked, address)
+		return dial(ctx, network, strings.TrimPrefix(url, "http://"))
+	}, "http://metadata.example.com")
+	if got, err := reveal(t, s); got != "A S T" || err != nil || asked[0] != "metadata.example.com:80" {
+		t.Errorf("got %q, %v, of %s", got, err, asked)
+	}
+}
+
+// TestMetadataVersionOne is about how a service says that it knows no tokens.
+func TestMetadataVersionOne(t *testing.T) {
+	for _, status := range []int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusServiceUnavailable} {
+		s := credentials.InstanceMetadata(dial, serve(t, map[string]http.HandlerFunc{
+			session:     refuses(status, ""),
+			securityKey: says(`{"credential":{"access":"A","secret":"S","expires_at":"` + expiry + `","securitytoken":"T"}}`),
+		}))
+		if got, err := reveal(t, s); got != "A S T" || err != nil {
+			t.Errorf("%d: got %q, %v", status, got, err)
+		}
+	}
+}
+
+// TestMetadataThatNeverAnswers and never ends, are given up.
+func TestMetadataThatNeverAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := func(ctx context.Context, _, _ string) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		before := time.Now()
+		_, err := reveal(t, credentials.InstanceMetadata(hang, "http://169.254.169.254"))
+		if took := time.Since(before); err == nil || took != 3*time.Second {
+			t.Errorf("%v after %s", err, took)
+		}
+	})
+	endless := func(w http.ResponseWriter, _ *http.Request) {
+		for {
+			if _, err := w.Write(make([]byte, 1<<16)); err != nil {
+				return
+			}
+		}
+	}
+	if _, err := reveal(t, credentials.InstanceMetadata(dial, serve(t, map[string]http.HandlerFunc{securityKey: endless}))); err == nil {
+		t.Error("an endless answer has keys")
 	}
 }
 
@@ -203,7 +247,7 @@ func TestIAMErrors(t *testing.T) {
 	}
 	const login, exchange, keys = "POST /v3/auth/tokens", "POST /v3.0/OS-AUTH/id-token/tokens", "POST /v3.0/OS-CREDENTIAL/securitytokens"
 	password := func(url string) credentials.Source {
-		return credentials.Password(iam(url), "", credentials.User{DomainName: "main", Name: "reader", Password: text("PASSWORD")})
+		return credentials.Password(iam(url), "", credentials.User{DomainName: "main", Name: "reader", Password: text(`PASS"WORD&`)})
 	}
 	oidc := func(url string) credentials.Source { return credentials.OIDC(iam(url), "", "idp", tokenFile) }
 	agency := func(url string) credentials.Source {
@@ -217,8 +261,8 @@ func TestIAMErrors(t *testing.T) {
 	}{
 		"a wrong password":      {password, map[string]http.HandlerFunc{login: echo}, []string{"password: POST http://", "401 Unauthorized", "<hidden>", "; check domain_name, user_name and password"}},
 		"a user without access": {password, map[string]http.HandlerFunc{login: refuses(403, "no")}, []string{"; let the user have programmatic access"}},
-		"no token":              {password, map[string]http.HandlerFunc{login: says(tokenBody)}, []string{"password: there is no token in the header X-Subject-Token"}},
-		"no expiry":             {password, map[string]http.HandlerFunc{login: issues("PRIVATE", "{}")}, []string{"password: IAM's answer doesn't tell when the token expires"}},
+		"no token":              {password, map[string]http.HandlerFunc{login: says(tokenBody)}, []string{"password: POST http://", "/v3/auth/tokens: there is no token in the header X-Subject-Token"}},
+		"no expiry":             {password, map[string]http.HandlerFunc{login: issues("PRIVATE", "{}")}, []string{"password: POST http://", "/v3/auth/tokens: the answer doesn't tell when the token expires"}},
 		"an expired token":      {password, map[string]http.HandlerFunc{login: issues("PRIVATE", `{"token":{"expires_at":"2020-01-09T15:20:17.574000Z"}}`)}, []string{"; set the clock"}},
 		"a wrong id token":      {oidc, map[string]http.HandlerFunc{exchange: echo}, []string{"oidc: POST http://", "<hidden>", "; check that the token in token_file"}},
 		"an unknown provider":   {oidc, nil, []string{"404 Not Found", "; check idp_id"}},
@@ -228,7 +272,7 @@ func TestIAMErrors(t *testing.T) {
 		"keys too long":         {oidc, map[string]http.HandlerFunc{exchange: issues("PRIVATE", "{}"), keys: issues("", strings.Repeat("PRIVATE", 200_000))}, []string{"it is not shown, as keys may stand in it"}},
 		"an agency's distrust":  {agency, map[string]http.HandlerFunc{keys: refuses(403, "no")}, []string{"assume_agency: quotas of main: POST http://", "403 Forbidden", "; grant the role Agent Operator"}},
 		"an unknown agency":     {agency, nil, []string{"404 Not Found", "; check domain_name and agency_name"}},
-		"an agency's keys":      {agency, map[string]http.HandlerFunc{keys: issues("", `{"credential":{}}`)}, []string{"assume_agency: quotas of main: the answer has no access key"}},
+		"an agency's keys":      {agency, map[string]http.HandlerFunc{keys: issues("", `{"credential":{}}`)}, []string{"assume_agency: quotas of main: POST http://", "/v3.0/OS-CREDENTIAL/securitytokens: the answer has no access key"}},
 	} {
 		_, err := reveal(t, tc.source(serve(t, tc.answers)))
 		for _, part := range tc.says {
@@ -236,7 +280,7 @@ func TestIAMErrors(t *testing.T) {
 				t.Errorf("%s: %v, want %q", name, err, part)
 			}
 		}
-		for _, hidden := range []string{"PASSWORD", "ID-TOKEN", "PRIVATE", "SECRET-KEY"} {
+		for _, hidden := range []string{"PASS", "WORD", "ID-TOKEN", "PRIVATE", "SECRET-KEY"} {
 			if err != nil && strings.Contains(err.Error(), hidden) {
 				t.Errorf("%s: %s shows in %v", name, hidden, err)
 			}

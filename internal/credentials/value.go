@@ -31,6 +31,22 @@ func (v Value) get(name string) (secret.Text, error) {
 	return readSecret(name+"_file "+v.File, v.File)
 }
 
+// password returns the value as it is, but for the end of the line in its file: it goes into no header, and may have blanks.
+func (v Value) password() (secret.Text, error) {
+	if v.File == "" {
+		return v.Text, nil
+	}
+	contents, err := readFile(v.File)
+	if err != nil {
+		return secret.Text{}, fmt.Errorf("password_file %s: %w; want a file that the exporter may read, with the password alone in it", v.File, err)
+	}
+	text := strings.TrimRight(string(contents), "\r\n")
+	if text == "" {
+		return secret.Text{}, fmt.Errorf("password_file %s is empty; write the password into it, and nothing else", v.File)
+	}
+	return secret.New(text), nil
+}
+
 // readSecret reads a file that holds a key or a token alone; name says what it is in an error.
 func readSecret(name, file string) (secret.Text, error) {
 	contents, err := readFile(file)

@@ -47,14 +47,14 @@ func newAccount(stated config.Account, c *config.Config, o Options, before *acco
 	if before != nil && !a.isAskedOtherwise(before) {
 		a.auth = before.auth
 	} else {
-		a.auth = &keys{Source: a.credentials()}
+		a.auth = &keys{Source: a.credentials(), account: a.Name, changed: o.Keys}
 	}
 	return a
 }
 
 // isAskedOtherwise tells whether an account is asked with other keys, at other hosts or with other trust than before.
 func (a *account) isAskedOtherwise(before *account) bool {
-	return a.Cloud != before.Cloud || a.CAFile != before.CAFile ||
+	return a.Cloud != before.Cloud || a.CAFile != before.CAFile || asksIAM(a.Credentials) && a.iamRegion() != before.iamRegion() ||
 		!reflect.DeepEqual(a.Endpoints, before.Endpoints) || !reflect.DeepEqual(a.Credentials, before.Credentials)
 }
 

@@ -80,7 +80,7 @@ func TestDefaultChainTellsWhyNoneFits(t *testing.T) {
 			t.Fatalf("taken from %s, %v", got.From, got.Err)
 		}
 		for _, part := range []string{
-			"no source of the default chain fits (environment: no keys are set), (profile: ", "/.huaweicloud/credentials does not exist), (instance_metadata: ",
+			"no source of the default chain fits (environment: no keys are set), (profile: ", "/.huaweicloud/credentials: no such file or directory), (instance_metadata: ",
 			"Please configure Cloud Service Agency first), (pod_identity: HC_CONTAINER_CREDENTIALS_FULL_URI is not set); state credentials",
 		} {
 			if !strings.Contains(got.Err.Error(), part) {

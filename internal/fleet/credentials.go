@@ -61,17 +61,27 @@ func (a *account) kind(iam credentials.IAM) credentials.Source {
 	}
 }
 
-// keys remembers whether the last look for keys succeeded.
+// asksIAM tells whether keys or tokens come from IAM.
+func asksIAM(c config.Credentials) bool {
+	return c.OIDC != nil || c.Password != nil || c.AssumeAgency != nil
+}
+
+// keys are those of an account, with who is told when they begin to fail, and when that has ended.
 type keys struct {
 	credentials.Source
 
+	account       string
+	changed       func(Credentials)
 	asked, failed atomic.Bool
 }
 
 // Grant looks for keys.
 func (k *keys) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.Grant, error) {
 	grant, err := k.Source.Grant(ctx, s)
-	k.failed.Store(err != nil)
+	failure := k.Failure()
+	if k.failed.Swap(failure != nil) != (failure != nil) {
+		k.changed(Credentials{k.account, k.Describe(), failure})
+	}
 	k.asked.Store(true)
 	return grant, err
 }
@@ -80,7 +90,7 @@ func (k *keys) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.Gran
 type Credentials struct {
 	Account string
 	From    string
-	Err     error // why there are none
+	Err     error // of the last look for them; keys that were had before may still serve
 }
 
 // LookForKeys has every account look for its keys, side by side, and tells where they come from, in the order of the accounts.

@@ -135,7 +135,7 @@ func (f *Fleet) Accounts() []Account {
 			account.DiscoveryErr = list.Err
 			account.Asked = account.Asked && list.Fetches > 0
 		}
-		account.Up = !a.auth.failed.Load() && account.DiscoveryErr == nil
+		account.Up = a.auth.Failure() == nil && account.DiscoveryErr == nil
 		all = append(all, account)
 	}
 	return all

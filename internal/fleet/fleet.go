@@ -28,6 +28,7 @@ type Options struct {
 	Reads       func(Read)                            // every finished read of a source
 	Discoveries func(Discovery)                       // every finished look at the projects of an account
 	Skipped     func(account string, labels []string) // when other projects than before are left out
+	Keys        func(Credentials)                     // when the keys of an account begin to fail, and when that has ended
 }
 
 // Read is a finished read of a source: what was known before and what is known since.
@@ -59,6 +60,9 @@ func New(o Options) *Fleet {
 	}
 	if o.Skipped == nil {
 		o.Skipped = func(string, []string) {}
+	}
+	if o.Keys == nil {
+		o.Keys = func(Credentials) {}
 	}
 	return &Fleet{options: o, memory: newMemory()}
 }

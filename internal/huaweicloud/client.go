@@ -69,7 +69,8 @@ type Answer struct {
 	Header http.Header
 	Body   []byte
 
-	request request
+	request string // method and URL
+	private bool   // keys were asked for: nothing of the answer is shown
 	hide    func(string) string
 }
 
@@ -78,7 +79,7 @@ type request struct {
 	method, url string
 	header      http.Header
 	body        []byte
-	private     bool // keys are asked for: nothing of the answer is shown
+	private     bool // keys are asked for
 }
 
 // Hide returns text, made of the answer, without the secrets that it was asked with: a server may echo them.
@@ -86,12 +87,11 @@ func (a *Answer) Hide(text string) string { return a.hide(text) }
 
 // Malformed returns the error for an answer that can't be read: what is wrong with it, and how it begins.
 func (a *Answer) Malformed(what string) error {
-	e := &MalformedError{Request: a.request.method + " " + a.request.url, Private: a.request.private}
-	if !e.Private {
-		e.What = a.Hide(what)
-		e.Beginning = OneLine(a.hide(string(a.Body[:min(len(a.Body), maxErrorBody)])))
+	if a.private {
+		return &MalformedError{Request: a.request, Private: true}
 	}
-	return e
+	beginning := OneLine(a.hide(string(a.Body[:min(len(a.Body), maxErrorBody)])))
+	return &MalformedError{Request: a.request, What: a.Hide(what), Beginning: beginning}
 }
 
 // Get sends one GET request and returns its answer. In path, {project_id} stands for the project of the client's scope. The errors are
@@ -142,8 +142,7 @@ func (c *Client) ask(ctx context.Context, r request) (*Answer, error) {
 		}
 		return nil, c.apiError(resp, body, grant)
 	}
-	r.url = req.URL.String()
-	answer := &Answer{Header: resp.Header, Body: body, request: r, hide: grant.Hide}
+	answer := &Answer{Header: resp.Header, Body: body, request: r.method + " " + req.URL.String(), private: r.private, hide: grant.Hide}
 	if len(body) > maxBody {
 		return nil, answer.Malformed(fmt.Sprintf("it is longer than %d bytes", maxBody))
 	}

@@ -54,16 +54,20 @@ func (e *APIError) remedy() string {
 		return fmt.Sprintf("grant the IAM action %s", e.Action)
 	case reason == ReasonForbidden:
 		return fmt.Sprintf("grant the IAM action %s, and check that the project id belongs to this account", e.Action)
+	case reason == ReasonNotFound && e.Service == "iam":
+		return "check endpoints.iam: there is no such API at this address"
 	case reason == ReasonNotFound:
 		return fmt.Sprintf("check that the region offers the service and that the project exists, or set the right host by endpoints.%s", e.Service)
 	case reason == ReasonThrottled && e.Service == "iam":
-		return "IAM is paused for the account, and asked again"
+		return "IAM is asked again after a pause"
 	case reason == ReasonThrottled:
 		return fmt.Sprintf("the service is paused for the account; a longer services.%s.cache_ttl asks less often", e.Service)
 	case reason == ReasonServerError || reason == ReasonTimeout:
 		return "the cloud's own trouble, it is asked again"
 	case e.Location != "":
 		return fmt.Sprintf("redirects are not followed: if %s is right, set it as endpoints.%s", e.Location, e.Service)
+	case e.Service == "iam":
+		return "check the region, and the names in credentials"
 	default:
 		return "check the region and the id of the project"
 	}

@@ -95,6 +95,9 @@ func IsThrottled(err error) bool {
 
 // IsNotOffered tells whether the error is what a region answers that does not have the service: 404, or no such host.
 func IsNotOffered(err error) bool {
+	if Reason(err) == ReasonCredentials { // that IAM can't be found says nothing of the service
+		return false
+	}
 	api, ok := errors.AsType[*APIError](err)
 	return ok && api.Status == http.StatusNotFound || isUnknownHost(err)
 }
