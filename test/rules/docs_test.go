@@ -1,0 +1,133 @@
+// Package rules_test compares the rules for Prometheus with their documents. What the rules do is tested by promtool, with the files
+// beside this one.
+package rules_test
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+)
+
+const (
+	root      = "../../"
+	rulesFile = root + "deploy/prometheus/rules.yml"
+	runbooks  = "docs/runbooks/"
+)
+
+type rule struct {
+	Record, Alert, Expr, For string
+	Labels, Annotations      map[string]string
+}
+
+func rules(t *testing.T) []rule {
+	t.Helper()
+	var file struct {
+		Groups []struct{ Rules []rule }
+	}
+	if err := yaml.Unmarshal([]byte(read(t, rulesFile)), &file); err != nil {
+		t.Fatal(err)
+	}
+	if len(file.Groups) != 1 {
+		t.Fatalf("%d groups of rules, want one: only within a group are rules evaluated in their order", len(file.Groups))
+	}
+	return file.Groups[0].Rules
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestEveryAlertHasARunbook and a row in the overview, and there is no other.
+func TestEveryAlertHasARunbook(t *testing.T) {
+	files, err := filepath.Glob(root + runbooks + "*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pages, alerts []string
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".md")
+		pages = append(pages, name)
+		if title, _, _ := strings.Cut(read(t, file), "\n"); title != "# "+name {
+			t.Errorf("the title of %s is %q", file, title)
+		}
+	}
+	overview := read(t, root+"docs/alerts.md")
+	for _, r := range rules(t) {
+		if r.Alert == "" {
+			continue
+		}
+		alerts = append(alerts, r.Alert)
+		if want := runbooks + r.Alert + ".md"; r.Annotations["runbook_url"] != want {
+			t.Errorf("the runbook of %s is %q, want %q", r.Alert, r.Annotations["runbook_url"], want)
+		}
+		for _, name := range []string{"summary", "description"} {
+			if r.Annotations[name] == "" {
+				t.Errorf("%s has no %s", r.Alert, name)
+			}
+		}
+		severity := r.Labels["severity"]
+		if severity == "" {
+			severity = "the threshold's"
+		}
+		row := regexp.MustCompile(`(?m)^\| \[` + r.Alert + `\]\(runbooks/` + r.Alert + `\.md\) \| .* \| ` + r.For + ` \| ` + severity + ` \|$`)
+		if !row.MatchString(overview) {
+			t.Errorf("docs/alerts.md has no row of %s with %s and %s", r.Alert, r.For, severity)
+		}
+	}
+	slices.Sort(alerts)
+	if !slices.Equal(pages, alerts) {
+		t.Errorf("runbooks %v, alerts %v", pages, alerts)
+	}
+}
+
+// name is a metric or what is recorded.
+var name = regexp.MustCompile(`\b(?:\w+:)?cloud_quota_\w+(?::\w+)?`)
+
+// notMetrics look like metrics in these documents and are none.
+var notMetrics = map[string]string{
+	"cloud_quota_exporter": "the program, its directories and its repository",
+}
+
+// TestEveryMetricIsDocumented looks at each word that looks like a metric, wherever rules, scrape configurations or runbooks use one.
+func TestEveryMetricIsDocumented(t *testing.T) {
+	known := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(cloud_quota_\\w+)` \\|").FindAllStringSubmatch(read(t, root+"docs/metrics.md"), -1) {
+		known[m[1]] = true
+	}
+	overview := read(t, root+"docs/alerts.md")
+	for _, r := range rules(t) {
+		if r.Record == "" {
+			continue
+		}
+		known[r.Record] = true
+		if !strings.Contains(overview, "\n| `"+r.Record+"` |") {
+			t.Errorf("docs/alerts.md has no row of %s", r.Record)
+		}
+	}
+	files := []string{rulesFile, root + "docs/alerts.md"}
+	found, err := filepath.Glob(root + runbooks + "*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(files, found...) {
+		for _, word := range name.FindAllString(read(t, file), -1) {
+			if !known[word] && notMetrics[word] == "" {
+				t.Errorf("%s: %s is documented nowhere", file, word)
+			}
+		}
+	}
+	if len(known) < 20 {
+		t.Errorf("only %v are known", slices.Sorted(maps.Keys(known)))
+	}
+}
