@@ -35,6 +35,7 @@ func main() {
 		{"tests", tests},
 		{"speed of the status page", func() error { return run("test", "-run=^$", "-bench=StatusPage", "-benchtime=5x", "./internal/web") }},
 		{"status page in a browser", browser},
+		{"rules", rules},
 		{"end to end", endToEnd},
 		{"size and memory", func() error { return run("test", "-run=^$", "-bench=Start", "-benchtime=1x", ".") }},
 	} {

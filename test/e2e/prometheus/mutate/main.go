@@ -1,0 +1,138 @@
+// Command mutate tells how much the tests of the alerts notice. It changes each threshold, operator, clause, label matcher, label, window,
+// for, keep_firing_for and severity of the rules once, runs the tests against each of these mutants, and fails if they let one pass that is
+// not in the list of those that may.
+//
+//	go -C test/e2e/prometheus run -tags remove_all_sd ./mutate -promtool promtool
+//
+// It stands in the module of Prometheus, whose parser it needs.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+func main() {
+	promtool := flag.String("promtool", "promtool", "promtool `binary`")
+	root := flag.String("root", "../../..", "root of the repository")
+	flag.Parse()
+	if err := run(*promtool, *root); err != nil {
+		fmt.Fprintln(os.Stderr, "mutate:", err)
+		os.Exit(1)
+	}
+}
+
+func run(promtool, root string) error {
+	start := time.Now()
+	tool, err := filepath.Abs(promtool)
+	if err != nil {
+		return err
+	}
+	groups, err := readRules(filepath.Join(root, rulesFile))
+	if err != nil {
+		return err
+	}
+	mutants, err := mutantsOf(groups)
+	if err != nil {
+		return err
+	}
+	unchanged, err := yaml.Marshal(groups)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "mutate-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	r, err := newRunner(tool, root, dir)
+	if err != nil {
+		return err
+	}
+	if err := r.baseline(unchanged); err != nil {
+		return err
+	}
+	if err := r.test(mutants); err != nil {
+		return err
+	}
+	fmt.Print(table(mutants))
+	fmt.Printf("in %s\n", time.Since(start).Round(time.Second))
+	return errors.Join(checkSurvivors(mutants), checkDocument(filepath.Join(root, document), table(mutants)))
+}
+
+// table is the result in Markdown.
+func table(mutants []*mutant) string {
+	var b strings.Builder
+	b.WriteString("| rule | mutants | killed | survivors |\n|---|---|---|---|\n")
+	var all tally
+	for _, t := range tallies(mutants) {
+		fmt.Fprintf(&b, "| `%s` | %d | %d | %d |\n", t.rule, t.mutants, t.killed, t.mutants-t.killed)
+		all.mutants += t.mutants
+		all.killed += t.killed
+	}
+	fmt.Fprintf(&b, "| all | %d | %d | %d |\n", all.mutants, all.killed, all.mutants-all.killed)
+	return b.String()
+}
+
+type tally struct {
+	rule            string
+	mutants, killed int
+}
+
+// tallies counts the mutants of each rule, in the order of the rules.
+func tallies(mutants []*mutant) []*tally {
+	var all []*tally
+	for _, m := range mutants {
+		if len(all) == 0 || all[len(all)-1].rule != m.rule {
+			all = append(all, &tally{rule: m.rule})
+		}
+		t := all[len(all)-1]
+		t.mutants++
+		if m.killed {
+			t.killed++
+		}
+	}
+	return all
+}
+
+// checkSurvivors tells which survived, and compares them with those that may.
+func checkSurvivors(mutants []*mutant) error {
+	var errs []error
+	left := map[string]bool{}
+	for id := range survivors {
+		left[id] = true
+	}
+	for _, m := range mutants {
+		if m.killed {
+			continue
+		}
+		fmt.Printf("survives: %s: %s\n", m.id(), survivors[m.id()])
+		if survivors[m.id()] == "" {
+			errs = append(errs, fmt.Errorf("no test notices %q: add one or, if there is nothing to notice, its reason to survivors.go", m.id()))
+		}
+		delete(left, m.id())
+	}
+	for id := range left {
+		errs = append(errs, fmt.Errorf("%q does not survive: remove it from survivors.go", id))
+	}
+	return errors.Join(errs...)
+}
+
+// checkDocument sees to it that the document has this table.
+func checkDocument(file, table string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(string(text), table) {
+		return fmt.Errorf("%s lacks this table: replace the one that it has\n%s", file, table)
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/rulefmt"
+	"github.com/prometheus/prometheus/promql/parser"
+	"go.yaml.in/yaml/v3"
+)
+
+// Where things are in the repository.
+const (
+	rulesFile = "deploy/prometheus/rules.yml"
+	testFiles = "test/rules/*.yml"
+	document  = "docs/alerts.md"
+)
+
+var promQL = parser.NewParser(parser.Options{})
+
+// mutant is the rules with one change.
+type mutant struct {
+	rule    string
+	change  string   // what is changed, unique in the rule
+	content []byte   // the whole file
+	touched []string // the rule, and those that depend on it
+	killed  bool
+}
+
+func (m *mutant) id() string { return m.rule + ": " + m.change }
+
+func readRules(file string) (*rulefmt.RuleGroups, error) {
+	groups, errs := rulefmt.ParseFile(file, false, model.UTF8Validation, promQL, slog.New(slog.DiscardHandler))
+	return groups, errors.Join(errs...)
+}
+
+// mutantsOf returns every change of every rule, in their order.
+func mutantsOf(groups *rulefmt.RuleGroups) ([]*mutant, error) {
+	var all []*mutant
+	for g := range groups.Groups {
+		for i := range groups.Groups[g].Rules {
+			rule := &groups.Groups[g].Rules[i]
+			changes, err := changesOf(*rule)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", nameOf(*rule), err)
+			}
+			original := *rule
+			seen := map[string]int{}
+			for _, c := range changes {
+				*rule = c.rule
+				content, err := yaml.Marshal(groups)
+				*rule = original
+				if err != nil {
+					return nil, err
+				}
+				if seen[c.what]++; seen[c.what] > 1 {
+					c.what = fmt.Sprintf("%s (%d)", c.what, seen[c.what])
+				}
+				all = append(all, &mutant{rule: nameOf(original), change: c.what, content: content, touched: touched(groups, nameOf(original))})
+			}
+		}
+	}
+	return all, nil
+}
+
+func nameOf(r rulefmt.Rule) string { return r.Record + r.Alert } // one of them is empty
+
+// touched returns a rule and those that use what it records, in their annotations too, and so on.
+func touched(groups *rulefmt.RuleGroups, name string) []string {
+	names := []string{name}
+	for i := 0; i < len(names); i++ {
+		for _, g := range groups.Groups {
+			for _, r := range g.Rules {
+				if name := nameOf(r); !slices.Contains(names, name) && uses(r, names[i]) {
+					names = append(names, name)
+				}
+			}
+		}
+	}
+	return names
+}
+
+func uses(r rulefmt.Rule, record string) bool {
+	return strings.Contains(r.Expr+strings.Join(slices.Collect(maps.Values(r.Annotations)), ""), record)
+}
+
+// change is a rule that is not as it should be.
+type change struct {
+	what string
+	rule rulefmt.Rule
+}
+
+func changesOf(rule rulefmt.Rule) ([]change, error) {
+	var all []change
+	exprs, err := exprChanges(rule.Expr)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range exprs {
+		c := change{e.what, rule}
+		c.rule.Expr = e.expr
+		all = append(all, c)
+	}
+	for _, factor := range []float64{0.5, 2} {
+		if rule.For > 0 {
+			c := change{rule: rule}
+			c.rule.For = scaled(rule.For, factor)
+			c.what = fmt.Sprintf("for %s -> %s", rule.For, c.rule.For)
+			all = append(all, c)
+		}
+		if rule.KeepFiringFor > 0 {
+			c := change{rule: rule}
+			c.rule.KeepFiringFor = scaled(rule.KeepFiringFor, factor)
+			c.what = fmt.Sprintf("keep_firing_for %s -> %s", rule.KeepFiringFor, c.rule.KeepFiringFor)
+			all = append(all, c)
+		}
+	}
+	if severity := rule.Labels["severity"]; severity != "" {
+		c := change{"severity " + severity + " -> other", rule}
+		c.rule.Labels = map[string]string{"severity": "other"}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+func scaled(d model.Duration, factor float64) model.Duration {
+	return model.Duration(time.Duration(float64(d) * factor).Round(time.Second))
+}
