@@ -1,0 +1,138 @@
+package e2e
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// shipped is the directory of what users of Prometheus get.
+const shipped = "../../deploy/prometheus"
+
+// due are the alerts that newCloud gives rise to, whichever way it is scraped.
+const due = `ALERTS{alertname="CloudQuotaExhausted",alertstate="pending",project="ap-southeast-1_dev",resource_type="instance",service="dcs",severity="critical"} 1
+ALERTS{alertname="CloudQuotaNearlyExhausted",alertstate="pending",project="ap-southeast-1_dev",resource_type="alarm",service="ces",severity="warning"} 1
+ALERTS{alertname="CloudQuotaNearlyExhausted",alertstate="pending",project="ap-southeast-1_dev",resource_type="instance",service="dcs",severity="critical"} 1
+ALERTS{alertname="CloudQuotaNearlyExhausted",alertstate="pending",project="ap-southeast-1_dev",resource_type="instance",service="dcs",severity="warning"} 1`
+
+func TestShippedStaticConfiguration(t *testing.T) {
+	t.Parallel()
+	e := startExporter(t, newCloud(), "{}")
+	p := startShipped(t, "scrape-static.yml", "localhost:10133", e.at)
+	p.becomes(t, "up", "up 1")
+	p.knowsWhatIsDue(t)
+}
+
+func TestShippedConfigurationOfProjects(t *testing.T) {
+	t.Parallel()
+	cloud := newCloud()
+	one, two := startExporter(t, cloud, "{}"), startExporter(t, cloud, "{}")
+	p := startShipped(t, "scrape-projects.yml", "exporter-0.example.com:10133", one.at, "exporter-1.example.com:10133", two.at)
+	p.becomes(t, `sum(up{job="cloud_quota_exporters"})`, " 2")
+	p.becomes(t, byTarget(`sum by (instance) (up{job=~"cloud_quota_[01]"})`), lines([]string{fmt.Sprintf("{target=%q} 1", examples), fmt.Sprintf("{target=%q} 1", named)}))
+	p.knowsWhatIsDue(t)
+}
+
+func TestShippedSecureConfiguration(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(name, content string) string {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	certificate, key := keyPair(t)
+	ca, password := write("tls.crt", certificate), write("password", "open sesame")
+	write("tls.key", key)
+	web := write("web.yml", "tls_server_config: {cert_file: tls.crt, key_file: tls.key}\n"+
+		"basic_auth_users: {prometheus: $2a$04$JLbUYvQhgxuSWJOvy//feezC/Sz7Ybdi3/1JmSjrTtq0AKqV/SSFO}\n")
+	open := startExporter(t, newCloud(), "{}")
+	e := startProcess(t, exporterBinary, "--config.file="+open.config, "--web.listen-address=127.0.0.1:0", "--web.config.file="+web)
+	p := startShipped(t, "scrape-secure.yml", "exporter.example.com:10133", e.address(t),
+		"/etc/prometheus/cloud_quota_exporter/ca.crt", ca, "/etc/prometheus/cloud_quota_exporter/password", password)
+	p.becomes(t, "up", "up 1")
+	p.knowsWhatIsDue(t)
+}
+
+// startShipped runs a server with a shipped configuration, in which pairs of words are replaced, and with the shipped rules, both at
+// intervals of a second.
+func startShipped(t *testing.T, name string, replaced ...string) *prometheus {
+	t.Helper()
+	rules := filepath.Join(t.TempDir(), "rules.yml")
+	text := read(t, "rules.yml", "interval: 2m", "interval: 1s")
+	if err := os.WriteFile(rules, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config := read(t, name, append(replaced, "rules.yml", rules, "interval: 1m", "interval: 1s", "timeout: 10s", "timeout: 1s")...)
+	return startPrometheus(t, "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"+config)
+}
+
+// read returns a shipped file in which pairs of words are replaced, all of which must be there, but for intervals and timeouts.
+func read(t *testing.T, name string, replaced ...string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(shipped, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(replaced); i += 2 {
+		if word := replaced[i]; !strings.Contains(string(text), word) && !strings.HasPrefix(word, "timeout") {
+			t.Fatalf("%s does not have %q", name, word)
+		}
+	}
+	return strings.NewReplacer(replaced...).Replace(string(text))
+}
+
+// knowsWhatIsDue asserts that every rule can be evaluated, and what comes of it.
+func (p *prometheus) knowsWhatIsDue(t *testing.T) {
+	t.Helper()
+	p.becomes(t, `ALERTS`, due)
+	p.is(t, "count(quota:cloud_quota_remaining:min)", fmt.Sprintf(" %d", len(quotas)))
+	eventually(t, "all rules are evaluated", func() (string, bool) {
+		var data struct {
+			Groups []struct {
+				Rules []struct{ Name, Health, LastError string }
+			}
+		}
+		if err := p.get("/api/v1/rules", nil, &data); err != nil {
+			return err.Error(), false
+		}
+		rules := data.Groups[0].Rules
+		sick := slices.DeleteFunc(slices.Clone(rules), func(r struct{ Name, Health, LastError string }) bool { return r.Health == "ok" })
+		return fmt.Sprint(sick), len(rules) > 0 && len(sick) == 0
+	})
+}
+
+// keyPair makes a certificate of 127.0.0.1 and its key, in PEM.
+func keyPair(t *testing.T) (certificate, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encode := func(kind string, b []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b}))
+	}
+	return encode("CERTIFICATE", der), encode("PRIVATE KEY", pkcs8)
+}
