@@ -56,6 +56,11 @@ func (d dialect) ask(ctx context.Context, c *huaweicloud.Client, _ Options) (Res
 	if err != nil {
 		return Result{}, err
 	}
+	return d.parse(answer)
+}
+
+// parse makes quotas of an answer.
+func (d dialect) parse(answer *huaweicloud.Answer) (Result, error) {
 	type list struct {
 		Resources []resource `json:"resources"`
 	}

@@ -11,11 +11,13 @@ func taurusDB() Service {
 		Host:   taurusDBHost,
 		Quotas: dialect{
 			path:     "/v3/{project_id}/project-quotas?type=instance",
-			typeName: func(name string) string { return strings.TrimRight(name, ", ") },
+			typeName: withoutComma,
 			noLimit:  -1,
 		}.ask,
 	}
 }
+
+func withoutComma(name string) string { return strings.TrimRight(name, ", ") }
 
 // taurusDBHost follows the endpoints of Huawei's own SDK and, for eu-de, those of Open Telekom Cloud; the other services are called the same everywhere.
 func taurusDBHost(region string) string {

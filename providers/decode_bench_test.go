@@ -1,0 +1,102 @@
+package providers
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"cloud_quota_exporter/internal/huaweicloud"
+)
+
+// parsers make quotas of the services' answers, as the services do.
+var parsers = map[string]func(*huaweicloud.Answer) (Result, error){
+	"cts":      dialect{topLevel: true}.parse,
+	"ces":      dialect{}.parse,
+	"taurusdb": dialect{typeName: withoutComma, noLimit: -1}.parse,
+	"dcs":      dialect{typeName: singular}.parse,
+	"dbss":     dbssRemaining,
+}
+
+// plain are the structs that one would write for the documents' examples and no others: whatever differs is lost.
+var plain = map[string]func() any{
+	"cts": func() any {
+		return new(struct {
+			Resources []struct {
+				Type        string
+				Used, Quota float64
+			}
+		})
+	},
+	"ces":      func() any { return new(plainQuotas[string, float64]) },
+	"taurusdb": func() any { return new(plainQuotas[string, string]) },
+	"dcs":      func() any { return new(plainQuotas[any, float64]) },
+	"dbss": func() any {
+		return new(struct {
+			CPU, RAM   float64
+			AuditQuota float64 `json:"audit_quota"`
+		})
+	},
+}
+
+// plainQuotas are what most services answer; DCS has objects for units, and TaurusDB text for what is used.
+type plainQuotas[Unit, Used any] struct {
+	Quotas struct {
+		Resources []struct {
+			Type            string
+			Unit            Unit
+			Used            Used
+			Quota, Min, Max float64
+		}
+	}
+}
+
+// BenchmarkDecode makes quotas of each document's example, and of the largest answer of which all is read, over encoding/json into a plain
+// struct. The two are measured in turn.
+func BenchmarkDecode(b *testing.B) {
+	for _, s := range All() {
+		body, err := os.ReadFile("testdata/" + s.Name + ".json")
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run("body="+s.Name, func(b *testing.B) { compareDecoding(b, s.Name, body) })
+	}
+	var resources []string
+	for i := range maxResources {
+		resources = append(resources, fmt.Sprintf(`{"unit":"GB","min":1,"max":800,"quota":%d,"used":%d,"type":"resource_%03d"}`, 10*i+10, i, i))
+	}
+	largest := `{"quotas":{"resources":[` + strings.Join(resources, ",") + `]}}`
+	b.Run("body=largest", func(b *testing.B) { compareDecoding(b, "dcs", []byte(largest)) })
+}
+
+// compareDecoding takes the medians, which a machine that does something else for a moment leaves alone.
+func compareDecoding(b *testing.B, service string, body []byte) {
+	b.Helper()
+	const batch = 10
+	var ours, theirs []time.Duration
+	for b.Loop() {
+		start := time.Now()
+		for range batch {
+			result, err := parsers[service](&huaweicloud.Answer{Body: body})
+			if err != nil || len(result.Quotas) == 0 || result.Skipped.Count > 0 {
+				b.Fatal(result, err)
+			}
+		}
+		ours = append(ours, time.Since(start))
+		start = time.Now()
+		for range batch {
+			if err := json.Unmarshal(body, plain[service]()); err != nil {
+				b.Fatal(err)
+			}
+		}
+		theirs = append(theirs, time.Since(start))
+	}
+	slices.Sort(ours)
+	slices.Sort(theirs)
+	ourMedian, theirMedian := ours[len(ours)/2], theirs[len(theirs)/2]
+	b.ReportMetric(float64(ourMedian.Nanoseconds())/batch, "ns/op")
+	b.ReportMetric(float64(ourMedian)/float64(theirMedian), "time/plain")
+}
