@@ -76,7 +76,7 @@ func dbssRemaining(answer *huaweicloud.Answer) (Result, error) {
 	if err := decode(answer, &body); err != nil {
 		return Result{}, err
 	}
-	var result Result
+	result := Result{Quotas: make([]Quota, 0, 3)}
 	for _, field := range []struct {
 		name, resourceType, unit string
 		number                   number

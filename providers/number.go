@@ -1,6 +1,7 @@
 package providers
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -17,18 +18,10 @@ type number struct {
 // UnmarshalJSON never fails: one wrong number must not take the rest of the answer along.
 func (n *number) UnmarshalJSON(raw []byte) error {
 	*n = number{}
-	digits := string(raw)
-	if digits == "null" {
+	if string(raw) == "null" {
 		return nil
 	}
-	if raw[0] == '"' {
-		if json.Unmarshal(raw, &digits) != nil { // the decoder has checked it already
-			digits = ""
-		}
-		digits = strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(digits), ","))
-	}
-	value, err := strconv.ParseFloat(digits, 64)
-	if err == nil && !strings.ContainsFunc(digits, notInJSONNumber) {
+	if value, err := parse(raw); err == nil {
 		n.value = &value
 	} else {
 		n.wrong = string(raw)
@@ -36,8 +29,37 @@ func (n *number) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
+// parse reads a number, as it is or written as text. What is no text has the form of a number, or of no number at all: the decoder has
+// checked it.
+func parse(raw []byte) (float64, error) {
+	if raw[0] != '"' {
+		return strconv.ParseFloat(string(raw), 64)
+	}
+	digits := strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(unquote(raw)), ","))
+	if strings.ContainsFunc(digits, notInJSONNumber) {
+		return 0, strconv.ErrSyntax
+	}
+	return strconv.ParseFloat(digits, 64)
+}
+
 // notInJSONNumber finds what ParseFloat takes and JSON doesn't: Inf, NaN, hexadecimals, underscores.
 func notInJSONNumber(r rune) bool { return !strings.ContainsRune("+-.0123456789eE", r) }
+
+// unquote returns the text of a JSON string, which the decoder has checked, but for its UTF-8; empty if it is something else. Nearly all
+// are written without a backslash, and need no json.Unmarshal, which would take longer than all the rest.
+func unquote(raw []byte) string {
+	if raw[0] != '"' {
+		return ""
+	}
+	if text := raw[1 : len(raw)-1]; !bytes.ContainsRune(text, '\\') {
+		return string(text)
+	}
+	var text string
+	if json.Unmarshal(raw, &text) != nil {
+		return ""
+	}
+	return text
+}
 
 // amount returns the number, or an error where it isn't one that an amount can have. name is the API's.
 func (n number) amount(name string) (*float64, error) {

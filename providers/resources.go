@@ -34,11 +34,10 @@ type unit string
 
 // UnmarshalJSON never fails: what is no usable unit is none.
 func (u *unit) UnmarshalJSON(raw []byte) error {
-	var s string
-	if json.Unmarshal(raw, &s) != nil || utf8.RuneCountInString(s) > maxUnitLength || strings.ContainsRune(s, utf8.RuneError) {
-		s = ""
+	*u = unit(unquote(raw))
+	if utf8.RuneCountInString(string(*u)) > maxUnitLength || strings.ContainsRune(string(*u), utf8.RuneError) {
+		*u = ""
 	}
-	*u = unit(s)
 	return nil
 }
 
@@ -87,11 +86,12 @@ func decode(answer *huaweicloud.Answer, v any) error {
 	return answer.Malformed(err.Error())
 }
 
+var errFull = fmt.Errorf("more than %d resources in one answer", maxResources)
+
 // read makes quotas of the resources of an answer, and leaves out those that can't be read.
 func (d dialect) read(answer *huaweicloud.Answer, resources []resource) (Result, error) {
-	var result Result
+	result := Result{Quotas: make([]Quota, 0, min(len(resources), maxResources))}
 	seen := make(map[string]bool, len(resources))
-	full := fmt.Errorf("more than %d resources in one answer", maxResources)
 	for i, r := range resources {
 		quota, err := d.quota(r)
 		switch {
@@ -100,7 +100,7 @@ func (d dialect) read(answer *huaweicloud.Answer, resources []resource) (Result,
 		case seen[quota.ResourceType]:
 			err = fmt.Errorf("resource %d of %d: type %q is there twice", i+1, len(resources), quota.ResourceType)
 		case len(result.Quotas) == maxResources:
-			err = full
+			err = errFull
 		}
 		if err != nil {
 			result.Skipped.add(answer, err)

@@ -28,6 +28,7 @@ func TestVariants(t *testing.T) {
 		{"used alone", "cts", `{"type":"data_tracker","used":9}`, `data_tracker "" used 9 limit - remaining - range -..-`},
 		{"quota alone", "cts", `{"type":"data_tracker","used":null,"quota":100}`, `data_tracker "" used - limit 100 remaining - range -..-`},
 		{"more than the limit", "cts", `{"type":"data_tracker","used":101,"quota":100}`, `data_tracker "" used 101 limit 100 remaining - range -..-`},
+		{"texts with escapes", "ces", `{"type":"al\u0061rm","used":"\u0033","quota":"1\u0030,","unit":"G\u0042"}`, `alarm "GB" used 3 limit 10 remaining - range -..-`},
 		{"fractions", "dcs", `{"type":"ram","used":2.25e1,"quota":"800.5","unit":"GB"}`, `ram "GB" used 22.5 limit 800.5 remaining - range -..-`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
