@@ -1,5 +1,5 @@
 # Shortcuts for those who have make; each is one command of Go.
-.PHONY: build demo test lint
+.PHONY: build demo test lint bench
 
 build: ## the program, stripped
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o cloud_quota_exporter .
@@ -12,3 +12,6 @@ test: ## every check there is
 
 lint: ## golangci-lint alone
 	go tool -modfile=test/lint/go.mod golangci-lint run ./...
+
+bench: ## every figure of docs/performance.md, as benchstat reads them; some ten minutes
+	go test -run 'TestAPIEconomy|TestSlowService' -bench . -timeout 1h . ./providers ./test/bench

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"cloud_quota_exporter/internal/cloudsim"
 )
 
 // program is the built binary.
@@ -102,7 +104,7 @@ func TestVersion(t *testing.T) {
 }
 
 func TestExitCodes(t *testing.T) {
-	config := "--config.file=" + scaleConfig(t, 2) // six quotas are at a tenth, and one of one tracker, which doesn't count
+	config := "--config.file=" + scaleConfig(t, cloudsim.Scale(2)) // six quotas are at a tenth, and one of one tracker, which doesn't count
 	for _, tc := range []struct {
 		args []string
 		code int

@@ -27,39 +27,29 @@ const (
 // BenchmarkStart tells what a release build needs to begin: its size, the time from exec to ready and to the end of the first scrape of
 // 100 projects, and the memory after ten scrapes.
 func BenchmarkStart(b *testing.B) {
-	stripped := filepath.Join(b.TempDir(), "cloud_quota_exporter")
-	build := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", stripped, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		b.Fatal(string(out))
-	}
-	size, err := os.Stat(stripped)
+	binary := release(b)
+	size, err := os.Stat(binary)
 	if err != nil {
 		b.Fatal(err)
 	}
-	config := scaleConfig(b, benchmarkProjects)
+	config := scaleConfig(b, cloudsim.Scale(benchmarkProjects))
 	var ready, scraped time.Duration
 	var resident float64
 	for b.Loop() {
 		start := time.Now()
-		url, stop := startProgram(b, stripped, "--config.file="+config, "--web.listen-address=127.0.0.1:0")
-		fetch(b, url+"/-/ready")
+		e := startProgram(b, binary, config)
+		fetch(b, e.url+"/-/ready")
 		ready += time.Since(start)
-		page := fetch(b, url+"/metrics")
+		page := fetch(b, e.url+"/metrics")
 		scraped += time.Since(start)
 		if n := strings.Count(page, "\ncloud_quota_up{"); n != 5*benchmarkProjects {
 			b.Fatalf("%d sources, want %d", n, 5*benchmarkProjects)
 		}
 		for range 9 {
-			page = fetch(b, url+"/metrics")
+			page = fetch(b, e.url+"/metrics")
 		}
-		m := regexp.MustCompile(`(?m)^process_resident_memory_bytes (\S+)$`).FindStringSubmatch(page)
-		bytes, err := strconv.ParseFloat(m[1], 64)
-		if err != nil {
-			b.Fatal(err)
-		}
-		resident = max(resident, bytes)
-		stop()
+		resident = max(resident, number(b, page, `(?m)^process_resident_memory_bytes (\S+)$`))
+		e.stop()
 	}
 	if size.Size() > maxBinary || resident > maxResident {
 		b.Errorf("a binary of %d bytes, %.0f bytes resident; want at most %d and %d", size.Size(), resident, maxBinary, maxResident)
@@ -70,10 +60,35 @@ func BenchmarkStart(b *testing.B) {
 	b.ReportMetric(resident/1e6, "MB-resident")
 }
 
-// scaleConfig serves a simulated cloud on a port and returns a configuration with all its projects.
-func scaleConfig(b testing.TB, projects int) string {
+// release builds the program as it is released.
+func release(b *testing.B) string {
 	b.Helper()
-	cloud := cloudsim.Scale(projects)
+	binary := filepath.Join(b.TempDir(), "cloud_quota_exporter")
+	build := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		b.Fatal(string(out))
+	}
+	return binary
+}
+
+// number finds one in a text.
+func number(b *testing.B, text, pattern string) float64 {
+	b.Helper()
+	found := regexp.MustCompile(pattern).FindStringSubmatch(text)
+	if found == nil {
+		b.Fatalf("no %s in\n%s", pattern, text)
+	}
+	n, err := strconv.ParseFloat(found[1], 64)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return n
+}
+
+// scaleConfig serves a simulated cloud on a port and returns a configuration with all its projects.
+func scaleConfig(b testing.TB, cloud *cloudsim.Cloud) string {
+	b.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
@@ -93,29 +108,38 @@ func scaleConfig(b testing.TB, projects int) string {
 	return file
 }
 
+// exporter is a running program.
+type exporter struct {
+	*exec.Cmd
+
+	url string
+}
+
 // startProgram runs a binary until it listens.
-func startProgram(b *testing.B, binary string, args ...string) (url string, stop func()) {
+func startProgram(b *testing.B, binary, config string) exporter {
 	b.Helper()
-	c := exec.CommandContext(b.Context(), binary, args...)
-	stderr, err := c.StderrPipe()
+	e := exporter{Cmd: exec.CommandContext(b.Context(), binary, "--config.file="+config, "--web.listen-address=127.0.0.1:0")}
+	stderr, err := e.StderrPipe()
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := c.Start(); err != nil {
+	if err := e.Start(); err != nil {
 		b.Fatal(err)
 	}
 	listening := regexp.MustCompile(`Listening on" address=(\S+)`)
 	for lines := bufio.NewScanner(stderr); lines.Scan(); {
 		if m := listening.FindStringSubmatch(lines.Text()); m != nil {
-			url = "http://" + m[1]
+			e.url = "http://" + m[1]
 			break
 		}
 	}
 	go func() { _, _ = io.Copy(io.Discard, stderr) }()
-	return url, func() {
-		_ = c.Process.Kill()
-		_ = c.Wait()
-	}
+	return e
+}
+
+func (e exporter) stop() {
+	_ = e.Process.Kill()
+	_ = e.Wait()
 }
 
 func fetch(b *testing.B, url string) string {

@@ -37,7 +37,9 @@ func main() {
 		{"status page in a browser", browser},
 		{"rules", rules},
 		{"end to end", endToEnd},
-		{"size and memory", func() error { return run("test", "-run=^$", "-bench=Start", "-benchtime=1x", ".") }},
+		{"benchmarks, in small", func() error {
+			return run("test", "-run=^$", "-bench=.", "-benchtime=1x", "-short", ".", "./providers", "./test/bench")
+		}},
 	} {
 		fmt.Printf("== %s\n", step.name)
 		if err := step.run(); err != nil {

@@ -1,0 +1,66 @@
+package bench_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/config"
+)
+
+const (
+	latency     = 50 * time.Millisecond // of the simulated cloud
+	slowLatency = time.Second
+	slots       = 8 // max_in_flight by default
+	longest     = 2 // calls of a fetch of DBSS, which is asked most
+)
+
+// BenchmarkColdScrape is the first scrape of all, with nothing in the cache, over the least that it can take: as many rounds of
+// max_in_flight as there must be, each of two calls for DBSS.
+func BenchmarkColdScrape(b *testing.B) {
+	for _, scheme := range []string{"http", "https"} {
+		for _, projects := range sizes(1, 10, 100, 1000) {
+			b.Run(fmt.Sprintf("scheme=%s/projects=%d", scheme, projects), func(b *testing.B) {
+				s := simulate(b, projects, scheme == "https")
+				defer s.Close()
+				s.Inject(cloudsim.Fault{Latency: latency})
+				rounds := (projects + slots - 1) / slots
+				coldScrapes(b, s, projects, time.Duration(rounds*longest)*latency)
+			})
+		}
+	}
+}
+
+// BenchmarkColdScrapeTail has one call of a hundred take a second: the least is the time of all calls to DBSS, evenly shared by its slots.
+func BenchmarkColdScrapeTail(b *testing.B) {
+	for _, projects := range sizes(10, 100, 1000) {
+		b.Run(fmt.Sprintf("projects=%d", projects), func(b *testing.B) {
+			s := simulate(b, projects, false)
+			defer s.Close()
+			s.Inject(cloudsim.Fault{Latency: slowLatency, When: func(n int) bool { return n%100 == 50 }})
+			s.Inject(cloudsim.Fault{Latency: latency})
+			mean := (99*latency + slowLatency) / 100
+			coldScrapes(b, s, projects, mean*time.Duration(projects*longest)/slots)
+		})
+	}
+}
+
+// coldScrapes scrapes exporters that know nothing yet.
+func coldScrapes(b *testing.B, s *simulation, projects int, ideal time.Duration) {
+	b.Helper()
+	var took time.Duration
+	for b.Loop() {
+		var page strings.Builder
+		e := export(b, s, "services: {defaults: {timeout: 1m}}")
+		took += scrape(b, e.url, &page, nil)
+		if n := strings.Count(page.String(), "\ncloud_quota_up{"); n != 5*projects || strings.Contains(page.String(), "\ncloud_quota_last_failure_reason{") {
+			b.Fatalf("%d sources, want %d without a failure", n, 5*projects)
+		}
+		e.Load(new(config.Config)) // which closes its connections
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(took.Nanoseconds())/float64(b.N), "ns/scrape")
+	b.ReportMetric(float64(took)/float64(b.N)/float64(ideal), "time/ideal")
+}

@@ -1,0 +1,162 @@
+// Package bench_test measures the exporter over real HTTP, in front of a simulated cloud. Machines are noisy, so most figures are ratios to
+// something that is measured in the same run, in turn. docs/performance.md tells what they are; -short has the sizes small.
+package bench_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/fleet"
+	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/web"
+	"cloud_quota_exporter/providers"
+)
+
+func TestMain(m *testing.M) {
+	if err := os.Setenv("NO_PROXY", "*"); err != nil { // a proxy leads out of this machine, where the simulated cloud is not
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+// simulation is a simulated cloud on a port.
+type simulation struct {
+	*cloudsim.Cloud
+	*cloudsim.Server
+
+	address  string
+	accounts string // of the configuration
+}
+
+// simulate serves a cloud with so many projects, by HTTPS or by HTTP, until Close.
+func simulate(tb testing.TB, projects int, https bool) *simulation {
+	tb.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s := &simulation{Cloud: cloudsim.Scale(projects), address: listener.Addr().String()}
+	var text strings.Builder
+	fmt.Fprintf(&text, "accounts:\n  - credentials: {static: {access_key: %s, secret_key: %s}}\n", cloudsim.DemoAccessKey, cloudsim.DemoSecretKey)
+	if https {
+		s.Server = cloudsim.Serve(s.Cloud, listener)
+		file := filepath.Join(tb.TempDir(), "ca.pem")
+		if err := os.WriteFile(file, s.CA(), 0o600); err != nil {
+			tb.Fatal(err)
+		}
+		fmt.Fprintf(&text, "    ca_file: %s\n", file)
+	} else {
+		s.Server = cloudsim.ServePlain(s.Cloud, listener)
+		fmt.Fprint(&text, "    endpoints:\n")
+		for _, service := range providers.All() {
+			fmt.Fprintf(&text, "      %s: \"http://%[1]s.{region}.test\"\n", service.Name)
+		}
+	}
+	fmt.Fprint(&text, "    projects:\n")
+	for _, p := range s.Projects() {
+		fmt.Fprintf(&text, "      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
+	}
+	s.accounts = text.String()
+	return s
+}
+
+// leadTo has every host name lead to an address, so that each service has connections of its own.
+func leadTo(address string) huaweicloud.Dial {
+	return func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
+}
+
+// exporter serves what a fleet reads on a port of its own.
+type exporter struct {
+	*fleet.Fleet
+	url string
+}
+
+// export starts an exporter of a simulated cloud; services is what the configuration says of them.
+func export(tb testing.TB, s *simulation, services string) *exporter {
+	tb.Helper()
+	known := config.Known{}
+	for _, service := range providers.All() {
+		known[service.Name] = config.Defaults{CacheTTL: service.CacheTTL, ListsInstances: service.ListsInstances}
+	}
+	c, err := config.Parse("bench.yml", []byte(s.accounts+services), known, os.Getenv)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	f := fleet.New(fleet.Options{Services: providers.All(), Dial: leadTo(s.address), UserAgent: "bench", Getenv: os.Getenv})
+	f.Load(c)
+	handler, err := web.NewHandler(web.Options{
+		Fleet: f, Process: processMetrics(), TelemetryPath: "/metrics", TimeoutOffset: 500 * time.Millisecond, Logger: log.NewNopLogger(),
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	server := httptest.NewServer(handler)
+	tb.Cleanup(server.Close)
+	return &exporter{f, server.URL + "/metrics"}
+}
+
+func processMetrics() *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return registry
+}
+
+// client is a Prometheus as far as it matters here: it keeps its connections, and leaves bodies as they come.
+var client = &http.Client{Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 16}}
+
+// scrape asks for a page by a Prometheus of patience, writes it to w, and tells how long that took.
+func scrape(tb testing.TB, url string, w io.Writer, header http.Header) time.Duration {
+	tb.Helper()
+	r, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r.Header = header.Clone()
+	if r.Header == nil {
+		r.Header = http.Header{}
+	}
+	r.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", "600")
+	start := time.Now()
+	resp, err := client.Do(r)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(w, resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+		tb.Fatal(resp.Status, err)
+	}
+	return time.Since(start)
+}
+
+// text returns a page in the text format.
+func text(tb testing.TB, url string) string {
+	tb.Helper()
+	var page strings.Builder
+	scrape(tb, url, &page, nil)
+	return page.String()
+}
+
+// sizes are numbers of projects; in a short run the small ones alone.
+func sizes(all ...int) []int {
+	if testing.Short() {
+		return all[:2]
+	}
+	return all
+}

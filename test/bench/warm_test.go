@@ -1,0 +1,146 @@
+package bench_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"cloud_quota_exporter/collector"
+	"cloud_quota_exporter/internal/fleet"
+)
+
+// formats are what a Prometheus asks for.
+var formats = []struct{ name, accept string }{
+	{"text", "text/plain;version=1.0.0;escaping=allow-utf-8"},
+	{"openmetrics", "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8"},
+	{"protobuf", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"},
+}
+
+// BenchmarkWarmScrape is a scrape of which all numbers are fresh, over one of a bare handler of client_golang that serves the same series
+// from constant metrics made beforehand. The two are scraped in turn.
+func BenchmarkWarmScrape(b *testing.B) {
+	for _, projects := range sizes(1, 100, 1000, 10_000) {
+		b.Run(fmt.Sprintf("projects=%d", projects), func(b *testing.B) {
+			ours := warm(b, projects)
+			bare := bareHandler(b, ours.Fleet)
+			if quotas(text(b, ours.url)) != quotas(text(b, bare)) {
+				b.Fatal("the two serve different pages")
+			}
+			for _, format := range formats {
+				for _, encoding := range []string{"identity", "gzip"} {
+					header := http.Header{"Accept": {format.accept}, "Accept-Encoding": {encoding}}
+					b.Run(fmt.Sprintf("format=%s/encoding=%s", format.name, encoding), func(b *testing.B) {
+						compare(b, ours.url, bare, header)
+					})
+				}
+			}
+		})
+	}
+}
+
+// warm returns an exporter that has read all projects, of a cloud that has gone since.
+func warm(b *testing.B, projects int) *exporter {
+	b.Helper()
+	s := simulate(b, projects, false)
+	defer s.Close()
+	e := export(b, s, "services: {defaults: {cache_ttl: 24h, max_stale: 48h, timeout: 1m, max_in_flight: 32}}")
+	page := text(b, e.url)
+	if n := strings.Count(page, "\ncloud_quota_up{"); n != 5*projects || strings.Contains(page, "\ncloud_quota_last_failure_reason{") {
+		b.Fatalf("%d sources, want %d without a failure", n, 5*projects)
+	}
+	return e
+}
+
+// constant are metrics made beforehand.
+type constant []prometheus.Metric
+
+func (c constant) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+
+func (c constant) Collect(ch chan<- prometheus.Metric) {
+	for _, m := range c {
+		ch <- m
+	}
+}
+
+// bareHandler serves what a fleet knows, frozen, and metrics of the process, and returns where.
+func bareHandler(b *testing.B, f *fleet.Fleet) string {
+	b.Helper()
+	var metrics constant
+	for _, from := range []prometheus.Collector{
+		collector.New(func() []*fleet.Reading { return f.Read(context.Background(), fleet.Filter{}.Wants) }),
+		collector.NewAccounts(f.Accounts),
+	} {
+		sent := make(chan prometheus.Metric)
+		go func() {
+			defer close(sent)
+			from.Collect(sent)
+		}()
+		for m := range sent {
+			metrics = append(metrics, m)
+		}
+	}
+	registry := processMetrics()
+	registry.MustRegister(metrics)
+	server := httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
+	b.Cleanup(server.Close)
+	return server.URL
+}
+
+// quotas returns the lines of a page that are not of the process.
+func quotas(page string) string {
+	var lines strings.Builder
+	for line := range strings.Lines(page) {
+		if strings.Contains(line, "cloud_quota_") {
+			lines.WriteString(line)
+		}
+	}
+	return lines.String()
+}
+
+// turns is how often each of two is scraped for one iteration: what is large takes so long that there is one.
+const turns = 5
+
+// compare scrapes both in turn. Of the times the medians count, of the bytes that were allocated the sums.
+func compare(b *testing.B, ours, bare string, header http.Header) {
+	b.Helper()
+	var oursTook, bareTook []time.Duration
+	var oursBytes, bareBytes uint64
+	measure(b, ours, header) // what is made once for all
+	measure(b, bare, header)
+	for b.Loop() {
+		for range turns {
+			took, bytes := measure(b, ours, header)
+			oursTook, oursBytes = append(oursTook, took), oursBytes+bytes
+			took, bytes = measure(b, bare, header)
+			bareTook, bareBytes = append(bareTook, took), bareBytes+bytes
+		}
+	}
+	slices.Sort(oursTook)
+	slices.Sort(bareTook)
+	n := len(oursTook)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(oursTook[n/2].Nanoseconds()), "ns/scrape")
+	b.ReportMetric(float64(oursTook[n/2])/float64(bareTook[n/2]), "time/bare")
+	b.ReportMetric(float64(oursBytes)/float64(n), "B/scrape")
+	b.ReportMetric(float64(oursBytes)/float64(bareBytes), "bytes/bare")
+}
+
+// measure scrapes once, and tells how long that took and how many bytes were allocated for it.
+func measure(b *testing.B, url string, header http.Header) (time.Duration, uint64) {
+	b.Helper()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	took := scrape(b, url, io.Discard, header)
+	runtime.ReadMemStats(&after)
+	return took, after.TotalAlloc - before.TotalAlloc
+}
