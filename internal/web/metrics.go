@@ -58,7 +58,7 @@ func (o Options) scrape(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	}
 	all := gatherers{quotas}
 	if selected.exporter { // after the scrape, so that what it did is counted
-		all = append(all, registry(collector.NewAccounts(o.Fleet.Accounts)), o.Process)
+		all = append(all, o.Process)
 	}
 	promhttp.HandlerFor(all, promhttp.HandlerOpts{
 		ErrorLog:          stdlog.New(log.NewStdlibAdapter(level.Error(o.Logger)), "", 0),

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"cloud_quota_exporter/internal/fleet/fleettest"
 	"cloud_quota_exporter/internal/web"
 )
@@ -15,7 +17,7 @@ func TestTelemetryPath(t *testing.T) {
 	for path, good := range map[string]bool{
 		"/metrics": true, "/a/b-c.d_e~1": true, "": false, "metrics": false, "/": false, "/-/ready": false, "/a/": false, "/{x}": false, "/a b": false,
 	} {
-		_, err := web.NewHandler(web.Options{TelemetryPath: path})
+		_, err := web.NewHandler(web.Options{TelemetryPath: path, Process: prometheus.NewRegistry()})
 		if (err == nil) != good {
 			t.Errorf("%q: %v", path, err)
 		}

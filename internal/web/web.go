@@ -18,7 +18,7 @@ import (
 // Options are what the pages show.
 type Options struct {
 	Fleet         *fleet.Fleet
-	Process       prometheus.Gatherer // the exporter's own metrics
+	Process       *prometheus.Registry // the exporter's own metrics, which those of the accounts join
 	TelemetryPath string
 	Reload        func() error  // loads the configuration anew; nil: POST /-/reload is forbidden
 	TimeoutOffset time.Duration // how much earlier than Prometheus gives up a scrape is answered
@@ -31,11 +31,14 @@ type Options struct {
 // telemetryPath is what --web.telemetry-path may be.
 var telemetryPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
 
-// NewHandler returns the handler of all pages. The error is that of a path that can't be.
+// NewHandler returns the handler of all pages. The error is that of a path that can't be, or of metrics that are there already.
 func NewHandler(o Options) (http.Handler, error) {
 	if !telemetryPath.MatchString(o.TelemetryPath) || strings.HasPrefix(o.TelemetryPath, "/-/") ||
 		o.TelemetryPath == probePath || o.TelemetryPath == "/sd" {
 		return nil, fmt.Errorf("--web.telemetry-path=%q can't be served; want a path of its own such as /metrics, not below /-/", o.TelemetryPath)
+	}
+	if err := o.Process.Register(collector.NewAccounts(o.Fleet.Accounts)); err != nil {
+		return nil, fmt.Errorf("metrics of the accounts: %w", err)
 	}
 	o.finished = new(collector.Page)
 	mux := http.NewServeMux()

@@ -16,7 +16,6 @@ import (
 
 	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/fleet/fleettest"
@@ -114,12 +113,21 @@ func TestMetrics(t *testing.T) {
 	})
 }
 
+// outOfOrder is a collector of a metric that can't be had.
+type outOfOrder struct{}
+
+func (outOfOrder) Describe(chan<- *prometheus.Desc) {}
+
+func (outOfOrder) Collect(ch chan<- prometheus.Metric) {
+	ch <- prometheus.NewInvalidMetric(prometheus.NewInvalidDesc(nil), errors.New("out of order"))
+}
+
 // TestOneBadMetricLeavesTheQuotas: what can't be gathered of the process is logged, and takes nothing else along.
 func TestOneBadMetricLeavesTheQuotas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var logged strings.Builder
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig, func(o *web.Options) {
-			o.Process = prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return nil, errors.New("out of order") })
+			o.Process.MustRegister(outOfOrder{})
 			o.Logger = log.NewLogfmtLogger(&logged)
 		})
 		page := s.get(t, "/metrics")
