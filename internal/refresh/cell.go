@@ -53,10 +53,10 @@ type Cell[T any] struct {
 }
 
 // Ask begins a fetch if one is due, and returns what is known now. The channel closes when the fetch under way has ended; it is nil
-// where there is nothing to wait for: the value is fresh, or paused, or known to fail.
+// where there is nothing to wait for: the value is fresh, or paused, or known to fail, or whatever is fetched through the gate hangs.
 func (c *Cell[T]) Ask(ctx context.Context, p *Policy[T]) (*State[T], <-chan struct{}) {
 	s, flight := c.ask(ctx, p)
-	if s.Err != nil {
+	if s.Err != nil || p.Gate.hangs() {
 		return s, nil
 	}
 	return s, flight
@@ -166,6 +166,7 @@ func (c *Cell[T]) settle(p *Policy[T], value T, err error, start time.Time) {
 	}
 	c.state, c.retry = after, false
 	c.mu.Unlock()
+	p.Gate.ended(err != nil && after.Took >= p.Timeout)
 	switch {
 	case err == nil:
 		p.Gate.succeeded()

@@ -14,6 +14,7 @@ type Gate struct {
 	mu     sync.Mutex
 	until  time.Time // shut before this
 	streak int       // times it was shut since a fetch last succeeded
+	hung   int       // fetches in a row that used up their time
 }
 
 // NewGate returns an open Gate with so many slots.
@@ -44,6 +45,31 @@ func (g *Gate) ShutUntil() time.Time {
 }
 
 func (g *Gate) isOpen() bool { return !time.Now().Before(g.ShutUntil()) }
+
+// hangs tells whether as many fetches in a row as may be past the gate at a time used up their time. Who stands in line then is not worth
+// waiting for: the line may take that long many times over.
+func (g *Gate) hangs() bool {
+	if g == nil {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.hung >= cap(g.slots)
+}
+
+// ended takes note of whether a fetch used up its time.
+func (g *Gate) ended(hung bool) {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if hung {
+		g.hung++
+	} else {
+		g.hung = 0
+	}
+}
 
 // enter waits for a slot and tells whether the gate is still open then.
 func (g *Gate) enter() bool {

@@ -136,3 +136,46 @@ func TestLongestPauseHolds(t *testing.T) {
 		}
 	})
 }
+
+// TestNobodyWaitsInALineThatHangs: once as many fetches in a row as there are slots used up their time, nobody waits for the rest of the
+// line, until one of it is answered.
+func TestNobodyWaitsInALineThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{latency: time.Hour}
+		p := policy(c)
+		p.Gate = refresh.NewGate(2)
+		cells := make([]refresh.Cell[int], 10)
+		waited := func() (n int) {
+			for i := range cells {
+				if _, flight := cells[i].Ask(t.Context(), p); flight != nil {
+					n++
+				}
+			}
+			return n
+		}
+		cells[0].Ask(t.Context(), p)
+		pass(time.Second)
+		if n := waited(); n != 10 {
+			t.Errorf("%d are waited for, want all as long as nothing is known", n)
+		}
+		pass(9 * time.Second)
+		if n := waited(); n != 9 {
+			t.Errorf("%d are waited for, want 9: one fetch that hangs tells nothing of the others", n)
+		}
+		pass(time.Second)
+		if n := waited(); n != 0 {
+			t.Errorf("%d are waited for, want none after two that hung", n)
+		}
+		c.set(0, nil)
+		pass(10 * time.Second)
+		for i := range cells {
+			if s := cells[i].Peek(); s.Fetches != 1 {
+				t.Errorf("cell %d: %+v, want it fetched although nobody waits", i, s)
+			}
+		}
+		pass(5 * time.Minute)
+		if n := waited(); n != 6 {
+			t.Errorf("%d are waited for, want the 6 that were answered and are old by now", n)
+		}
+	})
+}

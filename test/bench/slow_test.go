@@ -31,6 +31,9 @@ func TestSlowService(t *testing.T) {
 					took := tenScrapes(t, handler, projects)
 					p50, p99 := took[len(took)/2], took[len(took)-1]
 					report(name, float64(p50), "p50-ns", float64(p99), "p99-ns")
+					if p50 > 0 || p99 > 9500*time.Millisecond {
+						t.Errorf("%v, want at most one scrape that waits, and none beyond its time", took)
+					}
 				})
 			})
 		}
