@@ -17,6 +17,8 @@ import (
 // Readings are sorted by project and have each label set once, so that nothing is left to sort or to check.
 type Page struct {
 	mu       sync.Mutex
+	of       []*fleet.Reading // that families show
+	families []*dto.MetricFamily
 	projects map[string]finished // by label; of the last page
 }
 
@@ -26,9 +28,19 @@ type finished struct {
 	metrics *[accountUp][]*dto.Metric
 }
 
-// Families returns the metrics of readings, which are sorted by project.
+// Families returns the metrics of readings, which are sorted by project. They are shared by all who ask until a reading is replaced, and not
+// to be changed.
 func (p *Page) Families(readings []*fleet.Reading) []*dto.MetricFamily {
-	all := p.finish(readings)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !slices.Equal(p.of, readings) {
+		p.of, p.families = slices.Clone(readings), join(p.finish(readings))
+	}
+	return p.families
+}
+
+// join makes families of the metrics of all projects.
+func join(all []*[accountUp][]*dto.Metric) []*dto.MetricFamily {
 	var families []*dto.MetricFamily
 	for f := range accountUp {
 		d, n := &definitions[f], 0
@@ -53,8 +65,6 @@ func (p *Page) Families(readings []*fleet.Reading) []*dto.MetricFamily {
 
 // finish returns the finished metrics of each project. Those of projects that are gone are forgotten.
 func (p *Page) finish(readings []*fleet.Reading) []*[accountUp][]*dto.Metric {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	next := make(map[string]finished, len(p.projects))
 	var all []*[accountUp][]*dto.Metric
 	for of := range projects(readings) {
