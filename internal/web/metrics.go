@@ -137,7 +137,7 @@ var errIncomplete = errors.New("not every account's projects are known yet: the 
 
 // checkProjects refuses projects that are not known, by errIncomplete as long as they may still be discovered.
 func (o Options) checkProjects(ctx context.Context, what string, asked []string) error {
-	if fleet.CheckNames(what, asked, o.Fleet.Projects()) == nil {
+	if len(asked) == 0 || fleet.CheckNames(what, asked, o.Fleet.Projects()) == nil {
 		return nil
 	}
 	o.Fleet.Look(ctx)
