@@ -79,6 +79,7 @@ func scrapeOnce(b *testing.B, url string) time.Duration {
 		return 0
 	}
 	r.Close = true
+	r.Header.Set("Accept", "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8")
 	r.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", "60")
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
