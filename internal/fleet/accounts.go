@@ -34,8 +34,8 @@ type gateID struct{ account, service string }
 // newAccount makes an account of what is stated. The one that it replaces, if any, hands on the keys.
 func newAccount(stated config.Account, c *config.Config, o Options, before *account) *account {
 	inFlight := iamInFlight
-	for _, s := range c.Services {
-		inFlight = max(inFlight, s.MaxInFlight)
+	for _, s := range c.Services { // which may all be at one host, a gateway's
+		inFlight += s.MaxInFlight
 	}
 	a := &account{
 		Account:  stated,

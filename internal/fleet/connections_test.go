@@ -27,15 +27,15 @@ func (c counted) Close() error {
 	return c.Conn.Close()
 }
 
-// TestConnectionsAreKeptUntilAReload: the connections of all requests that there may be at a time serve again, and a reload, which opens
-// others, closes them.
+// TestConnectionsAreKeptUntilAReload: the connections of all requests that there may be at a time serve again, those of two services at one
+// host too, and a reload, which opens others, closes them.
 func TestConnectionsAreKeptUntilAReload(t *testing.T) {
 	const slots = 20
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cloud := cloudsim.Scale(slots)
+	cloud := cloudsim.Scale(slots / 2)
 	t.Cleanup(cloudsim.ServePlain(cloud, listener).Close)
 	var arrived atomic.Int64
 	together := make(chan struct{})
@@ -63,8 +63,14 @@ func TestConnectionsAreKeptUntilAReload(t *testing.T) {
 			return counted{conn, sync.OnceFunc(func() { open.Add(-1) })}, nil
 		},
 	})
-	yaml := scaleConfig(cloud, ctsAlone(fmt.Sprintf("cache_ttl: 0, max_in_flight: %d", slots)))
-	c := parse(t, strings.ReplaceAll(yaml, "ca_file: CA", `endpoints: {cts: "http://`+listener.Addr().String()+`"}`))
+	yaml := scaleConfig(cloud, fmt.Sprintf(`services:
+  defaults: {cache_ttl: 0, max_in_flight: %d}
+  taurusdb: {enabled: false}
+  dcs: {enabled: false}
+  dbss: {enabled: false}
+`, slots/2))
+	at := "http://" + listener.Addr().String()
+	c := parse(t, strings.ReplaceAll(yaml, "ca_file: CA", fmt.Sprintf("endpoints: {cts: %[1]q, ces: %[1]q}", at)))
 	f.Load(c)
 	for range 2 {
 		if got := outcomes(f.Read(t.Context(), func(string, string) bool { return true })); strings.Count(got, ": ok") != slots {
