@@ -29,6 +29,11 @@ func (f *Fleet) build() {
 	}
 	f.memory = next
 	slices.SortStableFunc(f.sources, func(a, b *source) int { return cmp.Compare(a.project.label, b.project.label) })
+	f.labels = nil
+	for _, s := range f.sources {
+		f.labels = append(f.labels, s.project.label)
+	}
+	f.labels = slices.Clip(slices.Compact(f.labels))
 }
 
 // buildDiscovered adds the discovered projects. A label that is stated is taken; who had a label before keeps it, so that a series does not

@@ -45,6 +45,7 @@ type Fleet struct {
 	loaded  []*account
 	built   []*projectState // the lists that sources were made of
 	sources []*source       // by project label, then in the order of the services; replaced, never changed
+	labels  []string        // of the projects of sources; replaced, never changed
 }
 
 // New returns an empty fleet.
@@ -117,14 +118,11 @@ func (f *Fleet) Services() []string {
 	return names
 }
 
-// Projects returns the labels of the projects that are read, sorted.
+// Projects returns the labels of the projects that are read, sorted. The list is shared, and not to be changed.
 func (f *Fleet) Projects() []string {
-	var labels []string
-	projects, _ := f.Known()
-	for _, p := range projects {
-		labels = append(labels, p.Label)
-	}
-	return labels
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.labels
 }
 
 // Known returns the projects that are read, by label, and tells whether these are all: whether the projects of every account were

@@ -40,12 +40,28 @@ func BenchmarkWarmScrape(b *testing.B) {
 				for _, encoding := range []string{"identity", "gzip"} {
 					header := http.Header{"Accept": {format.accept}, "Accept-Encoding": {encoding}}
 					b.Run(fmt.Sprintf("format=%s/encoding=%s", format.name, encoding), func(b *testing.B) {
-						compare(b, ours.url, bare, header)
+						compare(b, ours.url, bare, "bare", header)
 					})
 				}
 			}
 		})
 	}
+}
+
+// BenchmarkProbe is a scrape of one project among many, over one of a project that is alone.
+func BenchmarkProbe(b *testing.B) {
+	alone := probe(warm(b, 1))
+	for _, projects := range sizes(10, 100, 1000, 10_000) {
+		b.Run(fmt.Sprintf("projects=%d", projects), func(b *testing.B) {
+			compare(b, probe(warm(b, projects)), alone, "alone", http.Header{"Accept": {formats[0].accept}})
+		})
+	}
+}
+
+// probe returns where the last project of an exporter is served.
+func probe(e *exporter) string {
+	projects := e.Projects()
+	return strings.TrimSuffix(e.url, "/metrics") + "/probe?target=" + projects[len(projects)-1]
 }
 
 // warm returns an exporter that has read all projects, of a cloud that has gone since.
@@ -110,29 +126,29 @@ func quotas(page string) string {
 // turns is how often each of two is scraped for one iteration: what is large takes so long that there is one.
 const turns = 5
 
-// compare scrapes both in turn. Of the times the medians count, of the bytes that were allocated the sums.
-func compare(b *testing.B, ours, bare string, header http.Header) {
+// compare scrapes one and another in turn. Of the times the medians count, of the bytes that were allocated the sums.
+func compare(b *testing.B, one, other, name string, header http.Header) {
 	b.Helper()
-	var oursTook, bareTook []time.Duration
-	var oursBytes, bareBytes uint64
-	measure(b, ours, header) // what is made once for all
-	measure(b, bare, header)
+	var oneTook, otherTook []time.Duration
+	var oneBytes, otherBytes uint64
+	measure(b, one, header) // what is made once for all
+	measure(b, other, header)
 	for b.Loop() {
 		for range turns {
-			took, bytes := measure(b, ours, header)
-			oursTook, oursBytes = append(oursTook, took), oursBytes+bytes
-			took, bytes = measure(b, bare, header)
-			bareTook, bareBytes = append(bareTook, took), bareBytes+bytes
+			took, bytes := measure(b, one, header)
+			oneTook, oneBytes = append(oneTook, took), oneBytes+bytes
+			took, bytes = measure(b, other, header)
+			otherTook, otherBytes = append(otherTook, took), otherBytes+bytes
 		}
 	}
-	slices.Sort(oursTook)
-	slices.Sort(bareTook)
-	n := len(oursTook)
+	slices.Sort(oneTook)
+	slices.Sort(otherTook)
+	n := len(oneTook)
 	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(float64(oursTook[n/2].Nanoseconds()), "ns/scrape")
-	b.ReportMetric(float64(oursTook[n/2])/float64(bareTook[n/2]), "time/bare")
-	b.ReportMetric(float64(oursBytes)/float64(n), "B/scrape")
-	b.ReportMetric(float64(oursBytes)/float64(bareBytes), "bytes/bare")
+	b.ReportMetric(float64(oneTook[n/2].Nanoseconds()), "ns/scrape")
+	b.ReportMetric(float64(oneTook[n/2])/float64(otherTook[n/2]), "time/"+name)
+	b.ReportMetric(float64(oneBytes)/float64(n), "B/scrape")
+	b.ReportMetric(float64(oneBytes)/float64(otherBytes), "bytes/"+name)
 }
 
 // measure scrapes once, and tells how long that took and how many bytes were allocated for it.
