@@ -53,6 +53,12 @@ func (c *pipeConn) Read(b []byte) (int, error) {
 	return c.Conn.Read(b)
 }
 
+// SetWriteDeadline does nothing, since Write never waits: crypto/tls sets one as it closes, which is not to stop what is still to be sent.
+func (c *pipeConn) SetWriteDeadline(time.Time) error { return nil }
+
+// SetDeadline is for reading alone.
+func (c *pipeConn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
+
 // Close ends reading at once, and the connection when all is sent that was written. What the client still sends is taken and thrown away, so
 // that two ends that close at the same time don't wait for each other.
 func (c *pipeConn) Close() error {

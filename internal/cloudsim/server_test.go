@@ -78,6 +78,21 @@ func TestServerOnASocket(t *testing.T) {
 	}
 }
 
+// TestAnswerBeforeTheConnectionCloses: what was written goes out, though the server closes the connection right behind it.
+func TestAnswerBeforeTheConnectionCloses(t *testing.T) {
+	pipe := cloudsim.NewPipe()
+	server := cloudsim.Serve(newCloud(), pipe)
+	defer server.Close()
+	client := trusting(t, server, pipe.Dial)
+	for range 50 {
+		r := newRequest(t, http.MethodGet, "https://localhost/v3/projects", "")
+		r.Close = true
+		if got := do(t, client, r); got.status != http.StatusUnauthorized {
+			t.Errorf("status %d, want 401", got.status)
+		}
+	}
+}
+
 func TestPlainServerHasNoCA(t *testing.T) {
 	server := cloudsim.ServePlain(newCloud(), cloudsim.NewPipe())
 	defer server.Close()
