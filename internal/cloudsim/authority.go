@@ -20,8 +20,14 @@ type authority struct {
 	root *x509.Certificate
 	pem  []byte
 
-	mu     sync.Mutex
-	byName map[string]*tls.Certificate
+	mu   sync.Mutex
+	made map[certified]*tls.Certificate
+}
+
+// certified is what a certificate is made for.
+type certified struct {
+	name  string // of the host that is asked for
+	wrong Certificate
 }
 
 func newAuthority() *authority {
@@ -38,10 +44,10 @@ func newAuthority() *authority {
 		panic(err) // the template is wrong
 	}
 	return &authority{
-		key:    key,
-		root:   root,
-		pem:    pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-		byName: map[string]*tls.Certificate{},
+		key:  key,
+		root: root,
+		pem:  pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		made: map[certified]*tls.Certificate{},
 	}
 }
 
@@ -57,25 +63,36 @@ func template(serial int64) *x509.Certificate {
 	}
 }
 
-// certificate returns the certificate for the host name of a handshake or, where there is none, for the address that was dialled.
-func (a *authority) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	name := hello.ServerName
-	if name == "" {
-		// Clients that dialled an IP address name no host.
-		host, _, err := net.SplitHostPort(hello.Conn.LocalAddr().String())
-		if err != nil {
-			host = "localhost"
-		}
-		name = host
+// askedHost is the host name of a handshake or, where there is none, the address that was dialled.
+func askedHost(hello *tls.ClientHelloInfo) string {
+	if hello.ServerName != "" {
+		return hello.ServerName
 	}
+	// Clients that dialled an IP address name no host.
+	host, _, err := net.SplitHostPort(hello.Conn.LocalAddr().String())
+	if err != nil {
+		return "localhost"
+	}
+	return host
+}
+
+// certificate returns the certificate for a host, right or wrong.
+func (a *authority) certificate(name string, wrong Certificate) (*tls.Certificate, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if made, found := a.byName[name]; found {
+	of := certified{name, wrong}
+	if made, found := a.made[of]; found {
 		return made, nil
 	}
-	leaf := template(int64(len(a.byName)) + 2)
+	leaf := template(int64(len(a.made)) + 2)
 	leaf.KeyUsage = x509.KeyUsageDigitalSignature
 	leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	switch wrong {
+	case Expired:
+		leaf.NotAfter = leaf.NotBefore.Add(time.Minute)
+	case OfAnotherHost:
+		name = "another-host.example.com"
+	}
 	if ip := net.ParseIP(name); ip != nil {
 		leaf.IPAddresses = []net.IP{ip}
 	} else {
@@ -85,6 +102,6 @@ func (a *authority) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, e
 	if err != nil {
 		return nil, err
 	}
-	a.byName[name] = &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: a.key}
-	return a.byName[name], nil
+	a.made[of] = &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: a.key}
+	return a.made[of], nil
 }

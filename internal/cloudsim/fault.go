@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -11,14 +12,19 @@ import (
 // injected wins.
 type Fault struct {
 	// Which requests; empty is any. Service is cts, ces, taurusdb, dcs, dbss, iam, metadata or pod_identity, Path the path with
-	// {project_id} in it.
-	Service, ProjectID, Path string
+	// {project_id} in it, Host the beginning of the host's name: "dcs.ap-southeast-3.".
+	Service, ProjectID, Path, Host string
 	// When, where it is set, decides by the number of requests that fitted so far, this one included.
 	When func(n int) bool
+
+	// What befalls a connection, before there is a request on it: Host alone says which, and When counts connections.
+	Dial        error // why it can't be opened, for who dials by Dialer
+	Certificate Certificate
 
 	Latency time.Duration // before anything is answered; ends early when the client goes away
 	Hang    bool          // never answers; ends when the client goes away
 	Reset   bool          // closes the connection before any answer
+	Drip    time.Duration // before each byte of the body
 
 	// What replaces the answer, where Status is not 0.
 	Status int
@@ -68,7 +74,8 @@ func (c *Cloud) candidates(q call) []candidate {
 }
 
 func (f Fault) fits(q call) bool {
-	return (f.Service == "" || q.api != nil && f.Service == q.api.service) &&
+	return !f.befallsConnections() && strings.HasPrefix(q.Host, f.Host) &&
+		(f.Service == "" || q.api != nil && f.Service == q.api.service) &&
 		(f.ProjectID == "" || f.ProjectID == q.projectID) &&
 		(f.Path == "" || f.Path == q.path)
 }

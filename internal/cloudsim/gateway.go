@@ -1,6 +1,7 @@
 package cloudsim
 
 import (
+	"context"
 	"io"
 	"maps"
 	"net/http"
@@ -35,7 +36,7 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if f.Status == 0 {
 		a = c.answer(q)
 	}
-	write(w, q, a, f.CutBody)
+	write(r.Context(), w, q, a, f)
 }
 
 // answer takes a request through the checks of the gateway, in its order, and on to the API.
@@ -78,8 +79,8 @@ func (c *Cloud) lookUp(q *call) (owner *account) {
 	return p.owner
 }
 
-// write sends an answer, or the first half of it under the length of the whole.
-func write(w http.ResponseWriter, q call, a answer, cut bool) {
+// write sends an answer. Of a fault, it cuts the body in half under the length of the whole, or sends it byte by byte.
+func write(client context.Context, w http.ResponseWriter, q call, a answer, f Fault) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
 	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
@@ -90,13 +91,29 @@ func write(w http.ResponseWriter, q call, a answer, cut bool) {
 	maps.Copy(header, a.header)
 	header.Set("Content-Length", strconv.Itoa(len(a.body)))
 	w.WriteHeader(a.status)
-	if !cut {
+	switch {
+	case f.Drip > 0:
+		drip(client, w, a.body, f.Drip)
+	case f.CutBody:
+		_, _ = w.Write(a.body[:len(a.body)/2])
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	default:
 		_, _ = w.Write(a.body) // the client may have gone away, which is its affair
-		return
 	}
-	_, _ = w.Write(a.body[:len(a.body)/2])
-	_ = http.NewResponseController(w).Flush()
-	panic(http.ErrAbortHandler)
+}
+
+// drip sends a byte at a time, until the client goes away.
+func drip(client context.Context, w http.ResponseWriter, body []byte, pause time.Duration) {
+	for i := range body {
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-time.After(pause):
+		case <-client.Done():
+			panic(http.ErrAbortHandler)
+		}
+		_, _ = w.Write(body[i : i+1])
+	}
 }
 
 func notPublished(q call) answer {

@@ -21,7 +21,11 @@ type Server struct {
 // address is asked for, and signed by the authority of CA.
 func Serve(c *Cloud, l net.Listener) *Server {
 	a := newAuthority()
-	s := ServePlain(c, tls.NewListener(l, &tls.Config{GetCertificate: a.certificate, MinVersion: tls.VersionTLS12}))
+	certificate := func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		host := askedHost(hello)
+		return a.certificate(host, c.befalls(host, Fault.showsCertificate).Certificate)
+	}
+	s := ServePlain(c, tls.NewListener(l, &tls.Config{GetCertificate: certificate, MinVersion: tls.VersionTLS12}))
 	s.ca = a.pem
 	return s
 }
