@@ -98,6 +98,8 @@ func (e *TransportError) Error() string {
 		remedy = fmt.Sprintf("check the network, or raise services.%s.timeout", e.Service)
 	case reason == ReasonTLS:
 		remedy = "a cloud with a certificate authority of its own needs ca_file, otherwise check endpoints and proxy"
+	case reason == ReasonMalformed:
+		remedy = "a proxy or a wrong endpoint may have answered"
 	case isUnknownHost(e.Err):
 		remedy = fmt.Sprintf("the region may not offer the service, or it has another host there: set endpoints.%s", e.Service)
 	}

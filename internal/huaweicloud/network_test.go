@@ -22,6 +22,13 @@ func TestNoAnswer(t *testing.T) {
 		w.Header().Set("Content-Length", "100")
 		fmt.Fprint(w, "half")
 	}
+	packed := func(body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			fmt.Fprint(w, body)
+		}
+	}
+	const gzipHeader = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 	dialError := func(err error) huaweicloud.Dial {
 		return func(context.Context, string, string) (net.Conn, error) {
 			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: err}
@@ -47,6 +54,9 @@ func TestNoAnswer(t *testing.T) {
 		{name: "hang", handler: hang, reason: "timeout", says: "raise services.cts.timeout", events: "[cts error]"},
 		{name: "reset", handler: abort, reason: "network", says: "check the network", events: "[cts error]"},
 		{name: "reset in the body", handler: cut, reason: "network", says: "200 OK, but its body broke off", events: "[cts 200]"},
+		{name: "no gzip, though it says so", handler: packed("{}, and more"), reason: "malformed", says: "gzip: invalid header; a proxy or a wrong endpoint", events: "[cts 200]"},
+		{name: "damaged gzip", handler: packed(gzipHeader + "\xff\xff\xff"), reason: "malformed", says: "corrupt input", events: "[cts 200]"},
+		{name: "gzip of something else", handler: packed(gzipHeader + "\x03\x00\x00\x00\x00\x01\x00\x00\x00\x00"), reason: "malformed", says: "invalid checksum", events: "[cts 200]"},
 		{
 			name: "headers without end", handler: func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Long", strings.Repeat("x", 300<<10)) },
 			reason: "network", says: "check the network", events: "[cts error]",

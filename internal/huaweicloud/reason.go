@@ -1,6 +1,8 @@
 package huaweicloud
 
 import (
+	"compress/flate"
+	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -50,6 +52,8 @@ func Reason(err error) string {
 		return ReasonTimeout
 	case isTLS(err):
 		return ReasonTLS
+	case isBadlyPacked(err):
+		return ReasonMalformed
 	default:
 		return ReasonNetwork
 	}
@@ -85,6 +89,12 @@ func isTLS(err error) bool {
 	return errors.As(err, &verification) || errors.As(err, &record) || errors.As(err, &unknown) || errors.As(err, &file) ||
 		errors.As(err, &alert) && (alert.Op == "remote error" || alert.Op == "local error") ||
 		errors.Is(err, http.ErrSchemeMismatch)
+}
+
+// isBadlyPacked tells whether a body came that can't be unpacked.
+func isBadlyPacked(err error) bool {
+	_, corrupt := errors.AsType[flate.CorruptInputError](err)
+	return corrupt || errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum)
 }
 
 // IsThrottled tells whether the API asks to be left alone for a while.
