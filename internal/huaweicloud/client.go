@@ -91,6 +91,9 @@ func (a *Answer) Malformed(what string) error {
 		return &MalformedError{Request: a.request, Private: true}
 	}
 	beginning := OneLine(a.hide(string(a.Body[:min(len(a.Body), maxErrorBody)])))
+	if beginning == "" && len(a.Body) > 0 {
+		beginning = "(nothing that could be shown)"
+	}
 	return &MalformedError{Request: a.request, What: a.Hide(what), Beginning: beginning}
 }
 
