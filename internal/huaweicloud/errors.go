@@ -148,7 +148,10 @@ type ProjectError struct {
 // Error says what was tried, what came back and what to do.
 func (e *ProjectError) Error() string {
 	found := "no project"
-	if len(e.IDs) > 0 {
+	switch {
+	case len(e.IDs) > maxIDs:
+		found = fmt.Sprintf("more than %d projects (%s, ...)", maxIDs, strings.Join(e.IDs[:maxIDs], ", "))
+	case len(e.IDs) > 0:
 		found = fmt.Sprintf("%d projects (%s)", len(e.IDs), strings.Join(e.IDs, ", "))
 	}
 	return fmt.Sprintf("GET %s: IAM knows %s of the name %s; state the project's id: projects: [{id: ..., region: %s, name: ...}]",

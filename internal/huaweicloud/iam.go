@@ -6,11 +6,15 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
 // ListProjectsAction is the IAM action to grant for FindProject and ListProjects.
 const ListProjectsAction = "iam:projects:listProjects"
+
+// maxIDs are as many as an error may name.
+const maxIDs = 5
 
 // FindProject asks IAM for the id of a region's project, which bears the region's name: GET /v3/projects?name=<region>, "Querying
 // Project Information Based on Specified Criteria" of the IAM API Reference. None or several are a *ProjectError.
@@ -26,11 +30,17 @@ func FindProject(ctx context.Context, iam *Client, region string) (string, error
 	}
 	var ids []string
 	for _, p := range projects {
-		if p.Name == region && p.ID != "" {
+		if p.Name == region && p.ID != "" && !slices.Contains(ids, p.ID) {
 			ids = append(ids, p.ID)
+		}
+		if len(ids) > maxIDs {
+			break
 		}
 	}
 	if len(ids) != 1 {
+		for i, id := range ids {
+			ids[i] = OneLine(answer.Hide(id))
+		}
 		return "", &ProjectError{URL: iam.BaseURL + path, Region: region, IDs: ids}
 	}
 	return ids[0], nil

@@ -14,6 +14,11 @@ import (
 func TestFindProject(t *testing.T) {
 	const one = `{"links":{"next":null,"previous":null,"self":"https://iam/v3/projects"},"projects":[
 		{"is_domain":false,"description":"","links":{"self":"x"},"enabled":true,"id":"06f1","parent_id":"d78c","domain_id":"d78c","name":"ap-southeast-1"}]}`
+	items := make([]string, 10_000)
+	for i := range items {
+		items[i] = fmt.Sprintf(`{"id":"id%d","name":"ap-southeast-1"}`, i)
+	}
+	many := `{"projects":[` + strings.Join(items, ",") + `]}`
 	for _, tc := range []struct {
 		name, body, id, reason, says string
 	}{
@@ -21,6 +26,12 @@ func TestFindProject(t *testing.T) {
 		{name: "none", body: `{"projects":[]}`, reason: "not_found", says: "IAM knows no project of the name ap-southeast-1; state the project's id: projects: [{id: ..., region: ap-southeast-1"},
 		{name: "another", body: strings.ReplaceAll(one, `"ap-southeast-1"`, `"ap-southeast-1_dev"`), reason: "not_found", says: "no project"},
 		{name: "several", body: `{"projects":[{"id":"a","name":"ap-southeast-1"},{"id":"b","name":"ap-southeast-1"}]}`, reason: "not_found", says: "2 projects (a, b)"},
+		{name: "one, twice", body: `{"projects":[{"id":"a","name":"ap-southeast-1"},{"id":"a","name":"ap-southeast-1"}]}`, id: "a"},
+		{name: "very many", body: many, reason: "not_found", says: "IAM knows more than 5 projects (id0, id1, id2, id3, id4, ...) of the name"},
+		{
+			name: "several, with what no log should have", body: `{"projects":[{"id":"a\nb","name":"ap-southeast-1"},{"id":"a-secret-key","name":"ap-southeast-1"}]}`,
+			reason: "not_found", says: "2 projects (a b, <hidden>)",
+		},
 		{name: "one without an id", body: `{"projects":[{"name":"ap-southeast-1"}]}`, reason: "not_found", says: "no project"},
 		{name: "no list", body: `{}`, reason: "malformed", says: "there is no list of projects in it; it begins with: {}"},
 		{name: "no JSON", body: `<html>`, reason: "malformed", says: "it begins with: <html>"},
