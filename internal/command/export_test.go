@@ -1,9 +1,15 @@
 package command
 
 import (
+	"net/http"
+	"os"
+	"time"
+
 	"github.com/go-kit/log"
 
+	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/fleet"
+	"cloud_quota_exporter/internal/huaweicloud"
 )
 
 // LogRead logs a read as the commands that serve do.
@@ -12,4 +18,18 @@ func LogReads(l log.Logger, reads ...fleet.Read) {
 	for _, r := range reads {
 		readLog.read(r)
 	}
+}
+
+// NewHandler returns the pages that serve would serve for a configuration, with dial in place of the network.
+func NewHandler(l log.Logger, yaml string, dial huaweicloud.Dial) (http.Handler, error) {
+	c, err := config.Parse("test.yml", []byte(yaml), knownServices(), os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	s := Serving{TelemetryPath: "/metrics", TimeoutOffset: 500 * time.Millisecond}
+	e, err := s.newExporter(Logs{Program: l, Bare: l}, c, dial)
+	if err != nil {
+		return nil, err
+	}
+	return e.handler()
 }

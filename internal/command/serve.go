@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"sync"
 	"time"
@@ -97,8 +98,8 @@ func (s Serving) newExporter(logs Logs, c *config.Config, dial huaweicloud.Dial)
 	return e, nil
 }
 
-// serve answers requests until ctx ends. listening, if not nil, is told each address on which it listens.
-func (e *exporter) serve(ctx context.Context, listening func(net.Addr)) error {
+// handler returns the pages.
+func (e *exporter) handler() (http.Handler, error) {
 	options := web.Options{
 		Fleet: e.fleet, Process: e.process.registry, TelemetryPath: e.TelemetryPath, TimeoutOffset: e.TimeoutOffset,
 		Version: version.Info(), Logger: e.logs.Program,
@@ -106,7 +107,12 @@ func (e *exporter) serve(ctx context.Context, listening func(net.Addr)) error {
 	if e.EnableLifecycle && e.load != nil {
 		options.Reload = e.reload
 	}
-	handler, err := web.NewHandler(options)
+	return web.NewHandler(options)
+}
+
+// serve answers requests until ctx ends. listening, if not nil, is told each address on which it listens.
+func (e *exporter) serve(ctx context.Context, listening func(net.Addr)) error {
+	handler, err := e.handler()
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,148 @@
+package command_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/command"
+)
+
+// exporterOf is the exporter in front of a simulated cloud, over connections in memory.
+type exporterOf struct {
+	handler http.Handler
+	log     *output
+}
+
+// newExporterOf returns what serves a configuration, in which CA and DIR stand for files.
+func newExporterOf(t *testing.T, cloud *cloudsim.Cloud, yaml, dir string) *exporterOf {
+	t.Helper()
+	pipe, plain := cloudsim.NewPipe(), cloudsim.NewPipe()
+	server := cloudsim.Serve(cloud, pipe)
+	t.Cleanup(server.Close)
+	t.Cleanup(cloudsim.ServePlain(cloud, plain).Close)
+	caFile := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(caFile, server.CA(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e := &exporterOf{log: newOutput()}
+	l := level.NewFilter(log.NewLogfmtLogger(log.NewSyncWriter(e.log)), level.AllowInfo())
+	var err error
+	e.handler, err = command.NewHandler(l, strings.NewReplacer("CA,", caFile+",", "DIR", dir).Replace(yaml), cloud.Dialer(
+		func(ctx context.Context, network, address string) (net.Conn, error) {
+			if strings.HasSuffix(address, ":80") { // what is on the machine itself is asked without TLS
+				return plain.Dial(ctx, network, address)
+			}
+			return pipe.Dial(ctx, network, address)
+		}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// scraped is a page of metrics: the values by series, of those that the cloud decides.
+type scraped struct {
+	text   string
+	series map[string]string
+	took   time.Duration
+	since  time.Time // what was read before is old
+}
+
+// scrape scrapes as Prometheus does, and asserts that the page comes in time.
+func (e *exporterOf) scrape(t *testing.T, since time.Time) scraped {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody)
+	r.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", "10")
+	w := httptest.NewRecorder()
+	p := scraped{series: map[string]string{}, since: since}
+	began := time.Now()
+	e.handler.ServeHTTP(w, r)
+	p.took = time.Since(began)
+	p.text = w.Body.String()
+	if w.Code != http.StatusOK || p.took > 9500*time.Millisecond {
+		t.Errorf("the page came with status %d after %s", w.Code, p.took)
+	}
+	for line := range strings.Lines(p.text) {
+		if at := strings.LastIndexByte(line, ' '); strings.HasPrefix(line, "cloud_quota_") && !strings.HasPrefix(line, "cloud_quota_exporter_") {
+			p.series[line[:at]] = strings.TrimSpace(line[at:])
+		}
+	}
+	return p
+}
+
+// wantReadable asserts that Prometheus can read the page.
+func (p scraped) wantReadable(t *testing.T) {
+	t.Helper()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	if _, err := parser.TextToMetricFamilies(strings.NewReader(p.text)); err != nil {
+		t.Error(err)
+	}
+}
+
+// value returns a series as it compares with that of another page: what must move from one to the other is judged here.
+func (p scraped) value(series string) string {
+	value := p.series[series]
+	switch {
+	case strings.HasPrefix(series, "cloud_quota_fetches_total{"):
+		return "counted"
+	case strings.HasPrefix(series, "cloud_quota_last_success_timestamp_seconds{"):
+		if seconds, err := strconv.ParseFloat(value, 64); err == nil && seconds >= float64(p.since.UnixMilli())/1000 {
+			return "lately"
+		}
+	}
+	return value
+}
+
+// differences tells in what two pages differ, of the series that matter.
+func differences(before, after scraped, matters func(series string) bool) []string {
+	var all []string
+	for series := range before.series {
+		if now := after.value(series); matters(series) && now != before.value(series) {
+			all = append(all, fmt.Sprintf("%s is %q, was %q", series, now, before.value(series)))
+		}
+	}
+	for series := range after.series {
+		if _, was := before.series[series]; !was && matters(series) {
+			all = append(all, fmt.Sprintf("%s is %q, and was not there", series, after.series[series]))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// isNumber tells whether a series is of the numbers of a quota.
+func isNumber(series string) bool { return strings.Contains(series, `resource_type="`) }
+
+// label returns the value of a label.
+func label(series, name string) string {
+	_, rest, _ := strings.Cut(series, name+`="`)
+	value, _, _ := strings.Cut(rest, `"`)
+	return value
+}
+
+// types returns how many resource types the series that matter are of.
+func (p scraped) types(matters func(series string) bool) int {
+	all := map[string]bool{}
+	for series := range p.series {
+		if isNumber(series) && matters(series) {
+			all[label(series, "service")+label(series, "resource_type")] = true
+		}
+	}
+	return len(all)
+}
