@@ -59,3 +59,34 @@ func heap() uint64 {
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
 }
+
+// TestEverOtherProjects: nor do projects that come and go, and those that fail are named in the log whoever failed before.
+func TestEverOtherProjects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := newFaultyCloud()
+		cloud.Inject(cloudsim.Fault{Service: "cts", Host: "cts.eu-de.", Status: http.StatusForbidden})
+		e := newExporterOf(t, cloud, strings.Replace(discover, "[ap-southeast-3]", "[eu-de]", 1), "")
+		const rounds, perRound = 20, 6
+		var series int
+		for round := range rounds {
+			for i := range perRound {
+				cloud.AddProject("main", cloudsim.Project{ID: fmt.Sprintf("id%d-%d", round, i), Name: fmt.Sprintf("eu-de_p%d-%d", round, i)})
+			}
+			logged := len(e.log.String())
+			e.scrape(t, time.Now()) // which looks for projects
+			<-time.After(time.Second)
+			p := e.scrape(t, time.Now())
+			if series = max(series, len(p.series)); round > 0 && len(p.series) != series {
+				t.Errorf("round %d: %d series, %d before", round, len(p.series), series)
+			}
+			news := e.log.String()[logged:]
+			if n := strings.Count(news, fmt.Sprintf("project=prod/eu-de_p%d-", round)); n != 6 { // five of them, and that there are more
+				t.Errorf("round %d: %d lines about its projects, want 6:\n%s", round, n, news)
+			}
+			for i := range perRound {
+				cloud.RemoveProject(fmt.Sprintf("id%d-%d", round, i))
+			}
+			<-time.After(16 * time.Minute)
+		}
+	})
+}

@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-kit/log"
@@ -74,7 +75,7 @@ func (l readLog) failed(logger log.Logger, before, after *fleet.Reading) {
 func (l readLog) discovered(d fleet.Discovery) {
 	logger := log.With(l.Logger, "account", d.Account)
 	before, after := d.Before, d.After
-	if len(after.Value) != len(before.Value) {
+	if !slices.EqualFunc(before.Value, after.Value, func(a, b huaweicloud.Project) bool { return a.ID == b.ID }) {
 		l.failing.forget()
 	}
 	_ = level.Debug(logger).Log("msg", "projects were asked for", "took", after.Took, "err", after.Err)
