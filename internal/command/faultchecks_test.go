@@ -95,6 +95,9 @@ func (x *trial) wantLogged(t *testing.T, outcome, logged string) {
 			want = append(want, "level=warn account=main project=prod service="+service+" "+message)
 		}
 	}
+	if x.column == "credentials" && outcome != isRead {
+		want = append(want, "level=warn account=main from=") // that the credentials can't be had
+	}
 	cause := x.fault.says
 	if x.column == "credentials" && (x.fault.body != nil || x.fault.fault.Status/100 == 2) {
 		cause = "the answer|no token|token of the metadata service|gzip|flate" // of which nothing may be shown

@@ -41,7 +41,7 @@ func AssumeAgency(base Source, iam IAM, region string, a Agency) Source {
 		return keys, nil
 	}
 	return &temporary{
-		expiring: newExpiring(2*fetchTimeout, fetch),
+		expiring: newExpiring(fetchTimeout, fetch),
 		describe: func() string { return describe + ", by " + base.Describe() },
 		check:    base.Check,
 	}

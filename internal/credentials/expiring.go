@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +15,7 @@ import (
 const (
 	longestPause = 5 * time.Minute // after failures
 	refusalPause = time.Minute     // between two fetches because of a 401: a service that refuses good keys must not make one each time
-	fetchTimeout = 8 * time.Second // of keys or a token from IAM
+	fetchTimeout = 7 * time.Second // of keys or a token from IAM, all its requests; less than a service has, so that its error is told
 )
 
 // expiring keeps what authorises until a moment, fetched by one at a time however many ask. A failure leaves what is there in use until it
@@ -27,6 +28,7 @@ type expiring struct {
 	mu        sync.Mutex
 	refused   huaweicloud.Grant // the last that the cloud refused with a 401
 	refusedAt time.Time
+	late      error // that somebody waited in vain; nil once there is something to use
 }
 
 func newExpiring(timeout time.Duration, fetch func(context.Context) (*lease, error)) *expiring {
@@ -51,11 +53,14 @@ func (e *expiring) grant(ctx context.Context) (huaweicloud.Grant, error) {
 	}
 	switch {
 	case s.Value.holds():
+		e.setLate(nil)
 		return s.Value.Grant, nil
 	case s.Err != nil:
 		return nil, s.Err
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("keys or a token were not had in time (%w); check the network, and endpoints.iam if it is set", ctx.Err())
+		err := fmt.Errorf("keys or a token were not had in time (%w); check the network, and endpoints.iam if it is set", ctx.Err())
+		e.setLate(err)
+		return nil, err
 	default: // a gate was shut before the turn came
 		return nil, errors.New("keys or a token were not asked for, since IAM throttles the account; it is asked again after the pause")
 	}
@@ -79,8 +84,18 @@ func (e *expiring) isRefused(l *lease) bool {
 	return e.refused == l.Grant
 }
 
-// failure is the error of the last fetch.
-func (e *expiring) failure() error { return e.cell.Peek().Err }
+func (e *expiring) setLate(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.late = err
+}
+
+// failure is the error of the last fetch, or that one takes longer than anybody waits.
+func (e *expiring) failure() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return cmp.Or(e.cell.Peek().Err, e.late)
+}
 
 // expiry returns when what is in use expires; zero if there is nothing.
 func (e *expiring) expiry() time.Time {

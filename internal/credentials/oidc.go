@@ -22,7 +22,7 @@ const (
 func OIDC(iam IAM, region, provider, tokenFile string) Source {
 	o := oidc{func() *huaweicloud.Client { return iam(region) }, provider, tokenFile}
 	return &temporary{
-		expiring: newExpiring(2*fetchTimeout, o.keys),
+		expiring: newExpiring(fetchTimeout, o.keys),
 		describe: always(fmt.Sprintf("oidc: identity provider %s, token_file %s", provider, tokenFile)),
 		check: func() error {
 			_, err := o.idToken()

@@ -143,7 +143,7 @@ func (p *password) token(s huaweicloud.Scope) *expiring {
 	if p.gates[s.Region] == nil {
 		p.gates[s.Region] = refresh.NewGate(tokenSlots)
 	}
-	e := newExpiring(2*fetchTimeout, func(ctx context.Context) (*lease, error) { return p.fetch(ctx, s) })
+	e := newExpiring(fetchTimeout, func(ctx context.Context) (*lease, error) { return p.fetch(ctx, s) })
 	e.refusalPause = tokenRefusalPause
 	e.policy.Pause = p.pause
 	e.policy.Gate, e.policy.Shuts = p.gates[s.Region], huaweicloud.IsThrottled
