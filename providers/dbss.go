@@ -88,7 +88,7 @@ func dbssRemaining(answer *huaweicloud.Answer) (Result, error) {
 		remaining, err := field.number.amount(field.name)
 		switch {
 		case err != nil:
-			result.Skipped.add(answer, err)
+			result.Skipped.add(err)
 		case remaining != nil:
 			result.Quotas = append(result.Quotas, Quota{ResourceType: field.resourceType, Unit: field.unit, Remaining: remaining})
 		}

@@ -38,11 +38,11 @@ type Skipped struct {
 
 const maxReasons = 10
 
-// add takes note of one more resource. why may quote the answer, and so what a server echoes in it.
-func (s *Skipped) add(answer *huaweicloud.Answer, why error) {
+// add takes note of one more resource.
+func (s *Skipped) add(why error) {
 	s.Count++
 	if len(s.Reasons) < maxReasons {
-		s.Reasons = append(s.Reasons, errors.New(answer.Hide(why.Error())))
+		s.Reasons = append(s.Reasons, why)
 	}
 }
 

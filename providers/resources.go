@@ -103,7 +103,7 @@ func (d dialect) read(answer *huaweicloud.Answer, resources []resource) (Result,
 			err = errFull
 		}
 		if err != nil {
-			result.Skipped.add(answer, err)
+			result.Skipped.add(err)
 			continue
 		}
 		seen[quota.ResourceType] = true

@@ -27,7 +27,7 @@ func (c *Client) apiError(resp *http.Response, body []byte, grant Grant) *APIErr
 		RequestID: OneLine(grant.Hide(firstOf(resp.Header.Get("X-Request-Id"), resp.Header.Get("X-IAM-Trace-Id"), said.requestID))),
 	}
 	if location, err := resp.Location(); err == nil {
-		e.Location = (&url.URL{Scheme: location.Scheme, Host: location.Host}).String()
+		e.Location = OneLine(grant.Hide((&url.URL{Scheme: location.Scheme, Host: location.Host}).String()))
 	}
 	if resp.StatusCode == http.StatusUnauthorized {
 		e.Skew = clockSkew(resp.Header)

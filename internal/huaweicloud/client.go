@@ -64,14 +64,14 @@ type Client struct {
 	Advice map[string]string // by reason: what to do about an error, in place of the usual; nil: none
 }
 
-// Answer is a 2xx, with a body of at most 1 MiB.
+// Answer is a 2xx, with a body of at most 1 MiB. A server may echo what it was sent: in the body of a Get, the secrets that it was asked with
+// are replaced before anybody reads it, so that none becomes a label or a part of an error.
 type Answer struct {
 	Header http.Header
 	Body   []byte
 
 	request string // method and URL
 	private bool   // keys were asked for: nothing of the answer is shown
-	hide    func(string) string
 }
 
 // request is what was sent.
@@ -82,19 +82,16 @@ type request struct {
 	private     bool // keys are asked for
 }
 
-// Hide returns text, made of the answer, without the secrets that it was asked with: a server may echo them.
-func (a *Answer) Hide(text string) string { return a.hide(text) }
-
 // Malformed returns the error for an answer that can't be read: what is wrong with it, and how it begins.
 func (a *Answer) Malformed(what string) error {
 	if a.private {
 		return &MalformedError{Request: a.request, Private: true}
 	}
-	beginning := OneLine(a.hide(string(a.Body[:min(len(a.Body), maxErrorBody)])))
+	beginning := OneLine(string(a.Body[:min(len(a.Body), maxErrorBody)]))
 	if beginning == "" && len(a.Body) > 0 {
 		beginning = "(nothing that could be shown)"
 	}
-	return &MalformedError{Request: a.request, What: a.Hide(what), Beginning: beginning}
+	return &MalformedError{Request: a.request, What: what, Beginning: beginning}
 }
 
 // Get sends one GET request and returns its answer. In path, {project_id} stands for the project of the client's scope. The errors are
@@ -137,7 +134,7 @@ func (c *Client) ask(ctx context.Context, r request) (*Answer, error) {
 		return nil, ca
 	}
 	if err != nil {
-		return nil, &TransportError{Request: r.method + " " + req.URL.String(), Service: c.Service, After: time.Since(start), Err: err}
+		return nil, &TransportError{Request: r.method + " " + req.URL.String(), Service: c.Service, After: time.Since(start), Err: quiet(err, grant)}
 	}
 	if resp.StatusCode/100 != 2 {
 		if resp.StatusCode == http.StatusUnauthorized {
@@ -145,7 +142,10 @@ func (c *Client) ask(ctx context.Context, r request) (*Answer, error) {
 		}
 		return nil, c.apiError(resp, body, grant)
 	}
-	answer := &Answer{Header: resp.Header, Body: body, request: r.method + " " + req.URL.String(), private: r.private, hide: grant.Hide}
+	answer := &Answer{Header: resp.Header, Body: body, request: r.method + " " + req.URL.String(), private: r.private}
+	if !r.private { // what keys are issued by must be read as it is, and is never shown
+		answer.Body = []byte(grant.Hide(string(body)))
+	}
 	if len(body) > maxBody {
 		return nil, answer.Malformed(fmt.Sprintf("it is longer than %d bytes", maxBody))
 	}

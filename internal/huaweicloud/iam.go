@@ -39,7 +39,7 @@ func FindProject(ctx context.Context, iam *Client, region string) (string, error
 	}
 	if len(ids) != 1 {
 		for i, id := range ids {
-			ids[i] = OneLine(answer.Hide(id))
+			ids[i] = OneLine(id)
 		}
 		return "", &ProjectError{URL: iam.BaseURL + path, Region: region, IDs: ids}
 	}

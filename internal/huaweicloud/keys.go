@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -40,9 +41,12 @@ func (k *Keys) Authorize(req *http.Request, body []byte) {
 	k.Sign(req, body, signed...)
 }
 
-// Hide returns text without the keys.
+// signature is that of a request. For some minutes, who has it with the headers that it covers may send the same request again.
+var signature = regexp.MustCompile(`Signature=[0-9a-f]{64}`)
+
+// Hide returns text without the keys, and without signatures.
 func (k *Keys) Hide(text string) string {
-	return secret.Hide(text, k.SecretKey, k.SecurityToken, k.AccessKey)
+	return signature.ReplaceAllString(secret.Hide(text, k.SecretKey, k.SecurityToken, k.AccessKey), "Signature=<hidden>")
 }
 
 // Sign sets the Authorization header of req, which has its X-Sdk-Date already; signed names the headers that the signature covers.

@@ -131,6 +131,12 @@ func TestHide(t *testing.T) {
 	if got := keys("key", "key-of-secret", "").Hide("a key-of-secret and a key"); got != "a <hidden> and a <hidden>" {
 		t.Errorf("got %s", got)
 	}
+	req := httptest.NewRequest(http.MethodGet, "https://cts.ap-southeast-3.myhuaweicloud.com/v3/p/quotas", http.NoBody)
+	k := keys("AK", "SK", "")
+	k.Authorize(req, nil)
+	if got := k.Hide(req.Header.Get("Authorization")); got != "SDK-HMAC-SHA256 Access=<hidden>, SignedHeaders=host;x-sdk-date, Signature=<hidden>" {
+		t.Errorf("got %s", got)
+	}
 }
 
 func TestAuthorizeSignsAllThatMatters(t *testing.T) {

@@ -70,6 +70,11 @@ func TestNoAnswer(t *testing.T) {
 		{name: "no route", dial: dialError(syscall.EHOSTUNREACH), reason: "network", says: "no route to host", events: "[cts error]"},
 		{name: "no TLS there", base: "https", reason: "tls", says: "check endpoints", events: "[cts error]"},
 		{name: "another protocol", dial: says("SSH-2.0-x\r\n"), base: "https", reason: "tls", says: "check endpoints", events: "[cts error]"},
+		{name: "an echo that is no HTTP", dial: says("a-security-token\r\n"), reason: "network", says: `malformed HTTP response "<hidden>"`, events: "[cts error]"},
+		{
+			name: "an echo in the status", dial: says("HTTP/1.1 200 a-secret-key\r\nContent-Length: 9\r\n\r\nhalf"),
+			reason: "timeout", says: "200 <hidden>, but its body broke off", events: "[cts 200]",
+		},
 		{name: "TLS that makes no sense", dial: says("\x16\x03\x03\x00\x04\xff\x00\x00\x00"), base: "https", reason: "tls", says: "check endpoints", events: "[cts error]"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

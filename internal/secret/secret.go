@@ -1,8 +1,6 @@
 // Package secret holds text that must never show: keys, tokens, passwords.
 package secret
 
-import "strings"
-
 // Text is a secret. Only Reveal gives it away; whatever prints, logs or encodes a Text, or a structure that holds one, sees a
 // placeholder or an address. The zero Text is empty.
 type Text struct {
@@ -11,16 +9,6 @@ type Text struct {
 }
 
 const placeholder = "<secret>"
-
-// Hide returns text with every one of the secrets replaced.
-func Hide(text string, secrets ...Text) string {
-	for _, s := range secrets {
-		if !s.IsEmpty() {
-			text = strings.ReplaceAll(text, s.Reveal(), "<hidden>")
-		}
-	}
-	return text
-}
 
 // New returns value as a secret.
 func New(value string) Text {
