@@ -51,6 +51,9 @@ func writeAccount(t Terminal, d fleet.Description) int {
 		failed++
 		_, _ = fmt.Fprintf(t.Out, "  %s %v\n", t.paint(red, "no keys:    "), strings.ReplaceAll(d.CredentialsErr.Error(), "\n", "\n               "))
 	}
+	for _, open := range d.Exposed {
+		_, _ = fmt.Fprintf(t.Out, "  %s %v\n", t.paint(yellow, "not secret: "), open)
+	}
 	if d.CAFile != "" {
 		_, _ = fmt.Fprintf(t.Out, "  ca_file      %s\n", d.CAFile)
 		if err := huaweicloud.CheckCAFile(d.CAFile); err != nil {

@@ -108,6 +108,13 @@ func (l readLog) keys(c fleet.Credentials) {
 	_ = level.Info(logger).Log("msg", "credentials can be had again")
 }
 
+// exposed logs which files with secrets are open to everybody.
+func (l readLog) exposed(account string, files []error) {
+	for _, err := range files {
+		_ = level.Warn(l.Logger).Log("msg", "secrets of the account can be read by others", "account", account, "err", err)
+	}
+}
+
 // tellCredentials has the keys of all accounts looked for, and logs where they come from; readLog tells of those that fail. It is the one
 // thing that is not left to who scrapes: whether there are keys is told at the start, not with the first failing scrape.
 func (e *exporter) tellCredentials(ctx context.Context) {

@@ -93,7 +93,9 @@ func (s Serving) newExporter(logs Logs, c *config.Config, dial huaweicloud.Dial)
 	}
 	e := &exporter{Serving: s, logs: logs, process: newProcessMetrics()}
 	l := newReadLog(logs.Program)
-	e.fleet = newFleet(c, fleet.Options{Dial: dial, Requests: e.process.requested, Reads: l.read, Discoveries: l.discovered, Skipped: l.skipped, Keys: l.keys})
+	e.fleet = newFleet(c, fleet.Options{
+		Dial: dial, Requests: e.process.requested, Reads: l.read, Discoveries: l.discovered, Skipped: l.skipped, Keys: l.keys, Exposed: l.exposed,
+	})
 	e.process.loaded(nil)
 	return e, nil
 }

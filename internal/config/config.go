@@ -25,6 +25,7 @@ type Known map[string]Defaults
 
 // Config is a whole configuration: valid, with the defaults applied and every known service present.
 type Config struct {
+	File       string // that it was loaded from; "": none
 	Accounts   []Account
 	Services   map[string]Service
 	Limits     []Limit     // in their order: the first that fits a quota counts
@@ -72,7 +73,12 @@ func Load(path string, known Known) (*Config, error) {
 	if blank.Match(text) {
 		return nil, Errors{path + ": it is empty; state at least accounts or services, or leave out --config.file to serve one account from the environment"}
 	}
-	return Parse(path, text, known, os.Getenv)
+	config, err := Parse(path, text, known, os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	config.File = path
+	return config, nil
 }
 
 // Parse reads the text of a configuration file; name stands for the file in errors, which are of type Errors. The environment is

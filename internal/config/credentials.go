@@ -67,6 +67,12 @@ type AssumeAgency struct {
 	Duration   time.Duration // of the keys; default 1h
 }
 
+// HoldSecrets tells whether secrets stand in the configuration itself.
+func (c Credentials) HoldSecrets() bool {
+	return c.Static != nil && !(c.Static.SecretKey.IsEmpty() && c.Static.SecurityToken.IsEmpty()) ||
+		c.Password != nil && !c.Password.Password.IsEmpty()
+}
+
 // credentialKinds are the keys of credentials of which exactly one is stated.
 var credentialKinds = []string{"static", "environment", "profile", "instance_metadata", "pod_identity", "oidc", "password"}
 

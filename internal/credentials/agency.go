@@ -43,6 +43,7 @@ func AssumeAgency(base Source, iam IAM, region string, a Agency) Source {
 	return &temporary{
 		expiring: newExpiring(fetchTimeout, fetch),
 		describe: func() string { return describe + ", by " + base.Describe() },
+		files:    base.Files,
 		check:    base.Check,
 	}
 }

@@ -59,13 +59,31 @@ func (c *chain) Describe() string {
 // Check looks at the sources in their order until one fits or is wrong. That none lies on this machine is no error: the metadata service may
 // have keys.
 func (c *chain) Check() error {
+	_, err := c.first()
+	return err
+}
+
+// Files are those of the source that was taken or, before that, of the first that fits or is wrong.
+func (c *chain) Files() []string {
+	source := c.cell.Peek().Value
+	if source == nil {
+		source, _ = c.first()
+	}
+	if source == nil {
+		return nil
+	}
+	return source.Files()
+}
+
+// first returns the first source that lies on this machine, and what is wrong with it; nil if none does.
+func (c *chain) first() (Source, error) {
 	for _, link := range c.links {
 		err := link.Check()
 		if _, absent := errors.AsType[*absentError](err); !absent {
-			return err
+			return link, err
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // Failure is that of the source that was taken, or why there is none.

@@ -19,6 +19,8 @@ type Source interface {
 	huaweicloud.Authorizer
 	// Describe says where the keys come from, and none of them.
 	Describe() string
+	// Files returns the names of the files in which its secrets stand.
+	Files() []string
 	// Check says what is wrong with what lies on this machine, files and variables. It asks nobody else.
 	Check() error
 	// Failure is the error of the last look for keys; nil if it succeeded, or there was none. Keys that were had before may still be in use.
@@ -35,6 +37,7 @@ type IAM func(region string) *huaweicloud.Client
 type permanent struct {
 	keys     func() (*huaweicloud.Keys, error)
 	describe func() string
+	files    func() []string
 
 	mu   sync.Mutex
 	last error
@@ -42,6 +45,9 @@ type permanent struct {
 
 // Describe says where the keys come from.
 func (p *permanent) Describe() string { return p.describe() }
+
+// Files returns the names of the small files.
+func (p *permanent) Files() []string { return p.files() }
 
 // Check looks for the keys.
 func (p *permanent) Check() error {

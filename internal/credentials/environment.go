@@ -50,7 +50,7 @@ func Environment(getenv func(string) string) Source {
 		}
 		return "environment: " + v.accessKey + ", " + v.secretKey
 	}
-	return &permanent{keys: keys, describe: describe}
+	return &permanent{keys: keys, describe: describe, files: noFiles}
 }
 
 // findVariables returns the first names of which one is set; its pair must be set too.

@@ -110,11 +110,15 @@ type temporary struct {
 	*expiring
 
 	describe func() string
+	files    func() []string
 	check    func() error
 }
 
 // Describe says where the keys come from.
 func (t *temporary) Describe() string { return t.describe() }
+
+// Files returns the names of the files with what proves who asks for the keys.
+func (t *temporary) Files() []string { return t.files() }
 
 // Check says what is wrong on this machine.
 func (t *temporary) Check() error { return t.check() }

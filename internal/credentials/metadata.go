@@ -21,6 +21,7 @@ func InstanceMetadata(dial huaweicloud.Dial, endpoint string) Source {
 	return &temporary{
 		expiring: newExpiring(2*localTimeout, m.keys),
 		describe: always("instance_metadata: " + endpoint),
+		files:    noFiles,
 		check:    func() error { return nil },
 	}
 }

@@ -24,6 +24,7 @@ func OIDC(iam IAM, region, provider, tokenFile string) Source {
 	return &temporary{
 		expiring: newExpiring(fetchTimeout, o.keys),
 		describe: always(fmt.Sprintf("oidc: identity provider %s, token_file %s", provider, tokenFile)),
+		files:    func() []string { return []string{tokenFile} },
 		check: func() error {
 			_, err := o.idToken()
 			return err

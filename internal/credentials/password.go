@@ -68,6 +68,9 @@ func (p *password) Describe() string {
 	return fmt.Sprintf("password: user %s of %s, %s", p.user.Name, p.user.DomainName, p.user.Password.describe("password"))
 }
 
+// Files returns the name of the file with the password, if it is in one.
+func (p *password) Files() []string { return files(p.user.Password) }
+
 // Check looks for the password.
 func (p *password) Check() error {
 	_, err := p.user.Password.password()

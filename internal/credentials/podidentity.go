@@ -22,6 +22,7 @@ func PodIdentity(dial huaweicloud.Dial, getenv func(string) string) Source {
 	return &temporary{
 		expiring: newExpiring(localTimeout, p.keys),
 		describe: always("pod_identity: " + podURI),
+		files:    func() []string { return files(Value{File: getenv(podTokenFile)}) },
 		check: func() error {
 			_, err := p.token()
 			return err

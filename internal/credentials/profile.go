@@ -34,6 +34,7 @@ func Profile(getenv func(string) string, file, section string) Source {
 	return &permanent{
 		keys:     func() (*huaweicloud.Keys, error) { return readProfile(path(), section, named() != "") },
 		describe: func() string { return fmt.Sprintf("profile: %s, section %s", path(), section) },
+		files:    func() []string { return []string{path()} },
 	}
 }
 

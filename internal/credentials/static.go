@@ -25,5 +25,5 @@ func Static(accessKey, secretKey, securityToken Value) Source {
 		}
 		return &huaweicloud.Keys{AccessKey: ak, SecretKey: sk, SecurityToken: token}, nil
 	}
-	return &permanent{keys: keys, describe: describe}
+	return &permanent{keys: keys, describe: describe, files: func() []string { return files(accessKey, secretKey, securityToken) }}
 }

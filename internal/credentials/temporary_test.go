@@ -319,6 +319,44 @@ func TestDescribeAndCheck(t *testing.T) {
 	}
 }
 
+// TestFiles: what others must not read.
+func TestFiles(t *testing.T) {
+	dir := t.TempDir()
+	profile := filepath.Join(dir, "profile")
+	write(t, profile, "[basic]\nak = a\nsk = s\n")
+	file := credentials.Value{File: "a file"}
+	password := credentials.Password(iam(""), "", credentials.User{Password: file})
+	home := environ("HUAWEICLOUD_SDK_CREDENTIALS_FILE", profile)
+	chain := credentials.Chain(credentials.Environment(environ()), credentials.Profile(home, "", ""))
+	taken := credentials.Chain(credentials.Environment(environ()), credentials.Profile(home, "", ""))
+	if _, err := reveal(t, taken); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		source credentials.Source
+		want   string
+	}{
+		{credentials.Static(text("a"), file, credentials.Value{File: "another"}), "[a file another]"},
+		{credentials.Static(text("a"), text("s"), credentials.Value{}), "[]"},
+		{credentials.Environment(environ("HW_ACCESS_KEY", "a")), "[]"},
+		{credentials.Profile(home, "", ""), "[" + profile + "]"},
+		{credentials.InstanceMetadata(dial, "http://169.254.169.254"), "[]"},
+		{credentials.PodIdentity(dial, environ("HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", "a token")), "[a token]"},
+		{credentials.PodIdentity(dial, environ()), "[]"},
+		{credentials.OIDC(iam(""), "", "idp", "a token"), "[a token]"},
+		{password, "[a file]"},
+		{credentials.Password(iam(""), "", credentials.User{Password: text("p")}), "[]"},
+		{credentials.AssumeAgency(password, iam(""), "", credentials.Agency{}), "[a file]"},
+		{chain, "[" + profile + "]"},
+		{taken, "[" + profile + "]"},
+		{credentials.Chain(credentials.Environment(environ())), "[]"},
+	} {
+		if got := fmt.Sprint(tc.source.Files()); got != tc.want {
+			t.Errorf("%s: %s, want %s", tc.source.Describe(), got, tc.want)
+		}
+	}
+}
+
 func makeDir(t *testing.T, dir string) {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -23,6 +23,19 @@ func (v Value) describe(name string) string {
 	return name + " in the configuration"
 }
 
+// files returns the names of the files in which values stand.
+func files(values ...Value) []string {
+	var names []string
+	for _, v := range values {
+		if v.File != "" {
+			names = append(names, v.File)
+		}
+	}
+	return names
+}
+
+func noFiles() []string { return nil }
+
 // get returns the value; name says what it is in an error.
 func (v Value) get(name string) (secret.Text, error) {
 	if v.File == "" {

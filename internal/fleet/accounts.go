@@ -47,7 +47,7 @@ func newAccount(stated config.Account, c *config.Config, o Options, before *acco
 	if before != nil && !a.isAskedOtherwise(before) {
 		a.auth = before.auth
 	} else {
-		a.auth = &keys{Source: a.credentials(), account: a.Name, changed: o.Keys}
+		a.auth = a.keys(c.File)
 	}
 	return a
 }

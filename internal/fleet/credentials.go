@@ -3,12 +3,14 @@ package fleet
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/credentials"
 	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/secret"
 )
 
 const defaultMetadata = "http://169.254.169.254"
@@ -66,13 +68,26 @@ func asksIAM(c config.Credentials) bool {
 	return c.OIDC != nil || c.Password != nil || c.AssumeAgency != nil
 }
 
-// keys are those of an account, with who is told when they begin to fail, and when that has ended.
+// keys are those of an account. They tell when they begin to fail, and when that has ended, and which files with secrets are open to everybody.
 type keys struct {
 	credentials.Source
 
-	account       string
-	changed       func(Credentials)
+	account string
+	changed func(Credentials)
+	file    string              // the configuration's own, where secrets stand in it
+	tell    func(files []error) // which are open to everybody
+
 	asked, failed atomic.Bool
+	open          atomic.Value // text of what was told last
+}
+
+func (a *account) keys(configFile string) *keys {
+	k := &keys{Source: a.credentials(), account: a.Name, changed: a.options.Keys, tell: func(files []error) { a.options.Exposed(a.Name, files) }}
+	if a.Credentials.HoldSecrets() {
+		k.file = configFile
+	}
+	k.open.Store("[]") // none
+	return k
 }
 
 // Grant looks for keys.
@@ -83,7 +98,27 @@ func (k *keys) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.Gran
 		k.changed(Credentials{k.account, k.Describe(), failure})
 	}
 	k.asked.Store(true)
+	files := k.exposed()
+	text := fmt.Sprint(files)
+	if k.open.Swap(text) != text {
+		k.tell(files)
+	}
 	return grant, err
+}
+
+// exposed tells which files with secrets are open to everybody.
+func (k *keys) exposed() []error {
+	files := k.Files()
+	if k.file != "" {
+		files = append(files, k.file)
+	}
+	var all []error
+	for _, file := range files {
+		if err := secret.CheckFile(file); err != nil {
+			all = append(all, err)
+		}
+	}
+	return all
 }
 
 // Credentials is where the keys of an account come from.

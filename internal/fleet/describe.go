@@ -5,8 +5,9 @@ import "cloud_quota_exporter/internal/config"
 // Description is what a configuration comes to for one account, before anything is asked of the cloud.
 type Description struct {
 	Account        string
-	Credentials    string // where the keys come from
-	CredentialsErr error  // what is wrong with them on this machine
+	Credentials    string  // where the keys come from
+	CredentialsErr error   // what is wrong with them on this machine
+	Exposed        []error // which files with secrets are open to everybody
 	CAFile         string
 	Discovery      *config.Discovery // nil: none
 	Sources        []Endpoint        // of the projects that are known
@@ -26,7 +27,10 @@ func (f *Fleet) Describe() []Description {
 	f.mu.Unlock()
 	var all []Description
 	for _, a := range accounts {
-		d := Description{Account: a.Name, Credentials: a.auth.Describe(), CredentialsErr: a.auth.Check(), CAFile: a.CAFile, Discovery: a.Discovery}
+		d := Description{
+			Account: a.Name, Credentials: a.auth.Describe(), CredentialsErr: a.auth.Check(), Exposed: a.auth.exposed(),
+			CAFile: a.CAFile, Discovery: a.Discovery,
+		}
 		for _, s := range sources {
 			if s.account == a {
 				d.Sources = append(d.Sources, s.endpoint())

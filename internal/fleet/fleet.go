@@ -29,6 +29,7 @@ type Options struct {
 	Discoveries func(Discovery)                       // every finished look at the projects of an account
 	Skipped     func(account string, labels []string) // when other projects than before are left out
 	Keys        func(Credentials)                     // when the keys of an account begin to fail, and when that has ended
+	Exposed     func(account string, files []error)   // when other files with secrets than before are open to everybody
 }
 
 // Read is a finished read of a source: what was known before and what is known since.
@@ -64,6 +65,9 @@ func New(o Options) *Fleet {
 	}
 	if o.Keys == nil {
 		o.Keys = func(Credentials) {}
+	}
+	if o.Exposed == nil {
+		o.Exposed = func(string, []error) {}
 	}
 	return &Fleet{options: o, memory: newMemory()}
 }

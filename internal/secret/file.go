@@ -1,0 +1,55 @@
+package secret
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+const (
+	othersReadOrWrite = 0o006
+	othersEnter       = 0o001
+)
+
+// CheckFile tells why a file is no place for a secret: every user of this machine may read or change it. A group may, as some services are
+// run; and what can't be looked at is up to who reads it.
+//
+// Volumes of Kubernetes are let be, although their files have the mode 0644 unless it is stated: only the containers of the pod see them.
+func CheckFile(name string) error {
+	if runtime.GOOS == "windows" { // has no such modes
+		return nil
+	}
+	path, err := filepath.Abs(name)
+	if err != nil {
+		return nil
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return nil
+	}
+	if strings.Contains(path, "/..") { // Kubernetes links the names in a volume to directories such as ..2026_01_31_12_00_00.123
+		return nil
+	}
+	mode := permissions(path)
+	if mode&othersReadOrWrite == 0 {
+		return nil
+	}
+	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
+		if permissions(dir)&othersEnter == 0 { // nothing below can be reached
+			return nil
+		}
+		if dir == filepath.Dir(dir) {
+			return fmt.Errorf("%s is open to every user of this machine (mode %04o); chmod o= %s", name, mode, name)
+		}
+	}
+}
+
+// permissions are none where the file can't be looked at.
+func permissions(name string) os.FileMode {
+	info, err := os.Stat(name)
+	if err != nil {
+		return 0
+	}
+	return info.Mode().Perm()
+}
