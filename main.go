@@ -8,6 +8,8 @@ import (
 	"math"
 	"os"
 	"os/signal"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -27,10 +29,11 @@ func main() {
 	app := kingpin.New("cloud_quota_exporter", "Prometheus exporter for Huawei Cloud quotas.")
 	app.HelpFlag.Short('h')
 	app.Version(version.Print("cloud_quota_exporter"))
-	configFile := app.Flag("config.file", "Configuration file; without one, a single account from the environment is served.").String()
+	configNamed := false
+	configFile := app.Flag("config.file", "Configuration file; without one, a single account from the environment is served.").IsSetByUser(&configNamed).String()
 	logLevel := app.Flag("log.level", "Least severe messages that are logged.").Default("info").Enum("debug", "info", "warn", "error")
 	logFormat := app.Flag("log.format", "Format of the log, which goes to stderr.").Default("logfmt").Enum("logfmt", "json")
-	offset := app.Flag("timeout-offset", "Seconds by which a scrape is answered before Prometheus gives up.").Default("0.5").Float64()
+	offset := number(app.Flag("timeout-offset", "Seconds by which a scrape is answered before Prometheus gives up.").Default("0.5"), "timeout-offset")
 	serving := command.Serving{Web: kingpinflag.AddFlags(app, ":10133")}
 	app.Flag("web.telemetry-path", "Path of the metrics.").Default("/metrics").StringVar(&serving.TelemetryPath)
 	app.Flag("web.enable-lifecycle", "Let POST /-/reload load the configuration anew.").BoolVar(&serving.EnableLifecycle)
@@ -40,7 +43,13 @@ func main() {
 	online := check.Flag("online", "Ask every service of every project once, and tell how to mend what fails.").Bool()
 	ask, query := queryCommand(app)
 
-	selected := kingpin.MustParse(app.Parse(os.Args[1:]))
+	selected, err := app.Parse(os.Args[1:])
+	if err == nil && configNamed && *configFile == "" {
+		err = errors.New("--config.file is empty; name a file, or leave the flag out to serve one account from the environment")
+	}
+	if err != nil {
+		end(usageError(err))
+	}
 	serving.TimeoutOffset = -1 // refused, as are numbers that no time.Duration holds
 	if *offset >= 0 && *offset < math.MaxInt32 {
 		serving.TimeoutOffset = time.Duration(*offset * float64(time.Second))
@@ -48,7 +57,6 @@ func main() {
 	logs := newLogs(*logLevel, *logFormat)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	var err error
 	switch selected {
 	case serve.FullCommand():
 		err = command.Serve(ctx, logs, serving, *configFile, hangups())
@@ -60,10 +68,50 @@ func main() {
 		err = query().Run(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile)
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "cloud_quota_exporter:", err)
-		os.Exit(exitCode(err))
+		end(err)
 	}
 }
+
+// end says why the program can't go on.
+func end(err error) {
+	fmt.Fprintln(os.Stderr, "cloud_quota_exporter:", err)
+	os.Exit(exitCode(err))
+}
+
+// usageError is what is wrong with the command line.
+func usageError(err error) error {
+	const help = "--help shows commands and flags"
+	if word, found := strings.CutPrefix(err.Error(), "unexpected "); found { // what is no command, to the library
+		return fmt.Errorf("there is no command or argument %q; %s", word, help)
+	}
+	return fmt.Errorf("%w; %s", err, help)
+}
+
+// float is a flag that wants a number; the library's own does not say which flag is wrong.
+type float struct {
+	flag  string
+	value *float64
+}
+
+// number makes a flag want a number.
+func number(s kingpin.Settings, flag string) *float64 {
+	f := float{flag, new(float64)}
+	s.SetValue(f)
+	return f.value
+}
+
+// Set takes the number.
+func (f float) Set(text string) error {
+	value, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return fmt.Errorf("--%s wants a number, such as 0.5", f.flag)
+	}
+	*f.value = value
+	return nil
+}
+
+// String shows the number.
+func (f float) String() string { return strconv.FormatFloat(*f.value, 'g', -1, 64) }
 
 // hangups are the signals at which the configuration is loaded anew.
 func hangups() <-chan os.Signal {
@@ -86,7 +134,7 @@ func queryCommand(app *kingpin.Application) (*kingpin.CmdClause, func() command.
 	projects := ask.Flag("project", "Only this project. Repeatable.").Strings()
 	order := ask.Flag("sort", "Order: by project, or by how near the limit.").Default("project").Enum("project", "usage")
 	output := ask.Flag("output", "Form of the answer.").Default("table").Enum("table", "json")
-	above := ask.Flag("fail-above", "Ratio of used to limit from which on a quota makes the exit code 2, such as 0.9.").Float64()
+	above := number(ask.Flag("fail-above", "Ratio of used to limit from which on a quota makes the exit code 2, such as 0.9."), "fail-above")
 	return ask, func() command.Query {
 		return command.Query{
 			Services:  *services,

@@ -101,11 +101,7 @@ func scaleConfig(b testing.TB, cloud *cloudsim.Cloud) string {
 	for _, p := range cloud.Projects() {
 		fmt.Fprintf(&text, "      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
 	}
-	file := filepath.Join(b.TempDir(), "config.yml")
-	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
-		b.Fatal(err)
-	}
-	return file
+	return writeFile(b, text.String())
 }
 
 // exporter is a running program.

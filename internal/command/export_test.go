@@ -12,6 +12,9 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 )
 
+// NewServer is the server of serve and demo.
+var NewServer = newServer
+
 // LogRead logs a read as the commands that serve do.
 func LogReads(l log.Logger, reads ...fleet.Read) {
 	readLog := newReadLog(l)

@@ -4,32 +4,63 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
+	"regexp"
+	"strings"
 	"time"
 
+	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 	sloggokit "github.com/tjhop/slog-gokit"
 )
 
 const (
-	headerTimeout = 10 * time.Second // for a client to send its request
-	idleTimeout   = 5 * time.Minute  // more than any scrape interval in use, so that Prometheus keeps its connection
-	stopTimeout   = 15 * time.Second // for scrapes under way to finish after a signal
+	requestTimeout = 10 * time.Second // for a client to send its request
+	idleTimeout    = 5 * time.Minute  // more than any scrape interval in use, so that Prometheus keeps its connection
+	stopTimeout    = 15 * time.Second // for scrapes under way to finish after a signal
+
+	maxHeader = 64 << 10 // bytes of a request; the longest known asks for a thousand projects by their names
 )
 
-// listen answers requests until ctx ends, and then finishes those under way.
+// newServer makes a server that no client can keep busy by being slow or long-winded. How long an answer takes is bounded by web, as it
+// depends on the request.
+func newServer(handler http.Handler, logger log.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: requestTimeout,
+		ReadTimeout:       requestTimeout, // with its body, of which no page has a use
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          stdlog.New(serverLog{logger}, "", 0),
+	}
+}
+
+// serverLog is where net/http writes what it can tell nobody else, a line at a time.
+type serverLog struct{ log.Logger }
+
+// Write logs a line.
+func (l serverLog) Write(line []byte) (int, error) {
+	_ = level.Warn(l.Logger).Log("msg", strings.TrimSpace(string(line)))
+	return len(line), nil
+}
+
+// quoted is how the library of the web configuration quotes what it can't use, which may be a password.
+var quoted = regexp.MustCompile("`[^`]*`")
+
+// listen answers requests until ctx ends, and then finishes those under way. listening is told each address.
 func (s Serving) listen(ctx context.Context, logs Logs, handler http.Handler, listening func(net.Addr)) error {
-	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
-		BaseContext: func(l net.Listener) context.Context {
-			if listening != nil {
-				listening(l.Addr())
-			}
-			return context.WithoutCancel(ctx) // a signal lets scrapes finish
-		},
+	if err := toolkit.Validate(*s.Web.WebConfigFile); err != nil {
+		return fmt.Errorf("--web.config.file=%s can't be used: %s; its format is that of the Prometheus exporter toolkit",
+			*s.Web.WebConfigFile, quoted.ReplaceAllString(err.Error(), "..."))
+	}
+	server := newServer(handler, logs.Program)
+	server.BaseContext = func(l net.Listener) context.Context {
+		listening(l.Addr())
+		return context.WithoutCancel(ctx) // a signal lets scrapes finish
 	}
 	ended := make(chan error, 1)
 	go func() {

@@ -1,6 +1,7 @@
 package command_test
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -57,6 +58,33 @@ basic_auth_users:
 	contains(t, r.get(t, "/metrics"), "401\n")
 	r.url = strings.Replace(r.url, "https://", "https://prometheus:secret@", 1)
 	contains(t, r.get(t, "/metrics"), "200\n", "cloud_quota_used{")
+}
+
+// TestRateLimit is the toolkit's, in the same file: the exporter itself counts no requests.
+func TestRateLimit(t *testing.T) {
+	_, endpoints := simulated(t)
+	r := serve(t, write(t, "web.yml", "rate_limit: {interval: 1h, burst: 2}\n"), configuration(t, endpoints, write(t, "sk", secretKey), ""))
+	for _, want := range []string{"200\n", "200\n", "429\n"} {
+		contains(t, r.get(t, "/-/healthy"), want)
+	}
+}
+
+// TestOldTLSIsRefused: the toolkit's least version.
+func TestOldTLSIsRefused(t *testing.T) {
+	_, endpoints := simulated(t)
+	certificate, key := keyPair(t)
+	webConfig := write(t, "web.yml", "tls_server_config: {cert_file: "+certificate+", key_file: "+key+"}\n")
+	r := serve(t, webConfig, configuration(t, endpoints, write(t, "sk", secretKey), ""))
+	for version, accepted := range map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
+		conn, err := tls.Dial("tcp", strings.TrimPrefix(r.url, "http://"), &tls.Config{InsecureSkipVerify: true, MinVersion: version, MaxVersion: version})
+		if (err == nil) != accepted {
+			t.Errorf("%s: %v", tls.VersionName(version), err)
+		}
+		if err == nil {
+			conn.Close()
+		}
+	}
+	r.log.waitFor(t, `msg="http: TLS handshake error from 127.0.0.1:`) // as a line of the log
 }
 
 // TestStopFinishesScrapes: a scrape that waits for the cloud when the signal comes is answered.

@@ -118,8 +118,15 @@ func (e *exporter) serve(ctx context.Context, listening func(net.Addr)) error {
 	if err != nil {
 		return err
 	}
-	_ = level.Info(e.logs.Program).Log("msg", "serving", "version", version.Info(),
-		"projects", len(e.fleet.Projects()), "services", fmt.Sprint(e.fleet.Services()))
-	go e.tellCredentials(ctx)
-	return e.listen(ctx, e.logs, handler, listening)
+	begin := sync.OnceFunc(func() { // not before there is a port: what can't begin ends with one line
+		_ = level.Info(e.logs.Program).Log("msg", "serving", "version", version.Info(),
+			"projects", len(e.fleet.Projects()), "services", fmt.Sprint(e.fleet.Services()))
+		go e.tellCredentials(ctx)
+	})
+	return e.listen(ctx, e.logs, handler, func(a net.Addr) {
+		begin()
+		if listening != nil {
+			listening(a)
+		}
+	})
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"sync"
 	"time"
@@ -119,7 +118,7 @@ func (t *transport) make(ca []byte) (*http.Transport, error) {
 	// HTTP/1.1: each request in flight has a connection of its own, so that one that is reset takes no other along. The context of a fetch
 	// bounds the request, but not the connection that is opened for it, which net/http may hand to another request: hence connectTimeout.
 	return &http.Transport{
-		Proxy: proxy,
+		Proxy: http.ProxyFromEnvironment,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 			defer cancel()
@@ -131,13 +130,4 @@ func (t *transport) make(ca []byte) (*http.Transport, error) {
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: 256 << 10,
 	}, nil
-}
-
-// proxy is the proxy that the environment states. The library's error quotes the variable, in which a password may stand.
-func proxy(req *http.Request) (*url.URL, error) {
-	u, err := http.ProxyFromEnvironment(req)
-	if err != nil {
-		return nil, errors.New("HTTPS_PROXY (for http, HTTP_PROXY) holds no URL of a proxy; want one such as http://proxy.example.com:3128")
-	}
-	return u, nil
 }

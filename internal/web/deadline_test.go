@@ -25,7 +25,7 @@ func TestAnswersBeforePrometheusGivesUp(t *testing.T) {
 		{"soon", 9500 * time.Millisecond},
 		{"-3", 9500 * time.Millisecond},
 		{"NaN", 9500 * time.Millisecond},
-		{"1e300", time.Hour - 500*time.Millisecond},
+		{"1e300", 10*time.Minute - 500*time.Millisecond},
 	} {
 		t.Run(tc.timeout, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

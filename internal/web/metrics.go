@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	stdlog "log"
 	"maps"
 	"net/http"
 	"net/url"
@@ -13,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -29,7 +27,7 @@ const (
 
 	timeoutHeader  = "X-Prometheus-Scrape-Timeout-Seconds"
 	defaultTimeout = 10 * time.Second // Prometheus's own, for who sends no header
-	longestTimeout = time.Hour
+	longestTimeout = 10 * time.Minute
 )
 
 // metrics serves the metrics, those of all sources and of the process unless collect[] and project[] ask for less.
@@ -61,11 +59,28 @@ func (o Options) scrape(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		all = append(all, o.Process)
 	}
 	promhttp.HandlerFor(all, promhttp.HandlerOpts{
-		ErrorLog:          stdlog.New(log.NewStdlibAdapter(level.Error(o.Logger)), "", 0),
+		ErrorLog:          o.complaints(r),
 		ErrorHandling:     promhttp.ContinueOnError, // one bad metric must not empty the page
 		EnableOpenMetrics: true,
 	}).ServeHTTP(w, r)
 }
+
+// complaints is where promhttp says what is wrong with a page. Of a client that has gone it says so for each family of metrics, which is not
+// for everybody to fill the log with.
+func (o Options) complaints(r *http.Request) promhttp.Logger {
+	return printer(func(v ...any) {
+		logger := level.Error(o.Logger)
+		if r.Context().Err() != nil {
+			logger = level.Debug(o.Logger)
+		}
+		_ = logger.Log("msg", strings.TrimSpace(fmt.Sprintln(v...)))
+	})
+}
+
+type printer func(v ...any)
+
+// Println is what promhttp calls.
+func (p printer) Println(v ...any) { p(v...) }
 
 func registry(c prometheus.Collector) *prometheus.Registry {
 	r := prometheus.NewRegistry()

@@ -3,7 +3,9 @@ package web
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
+	"regexp"
 
 	"github.com/go-kit/log/level"
 
@@ -37,11 +39,18 @@ type targetGroup struct {
 	Labels  map[string]string `json:"labels"`
 }
 
+// address is a host name or an IP address, and perhaps a port.
+var address = regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
+
 // discovery tells Prometheus to scrape each project by a probe of its own, at the address by which it asks. Until all projects are known
 // it tells nothing, since Prometheus would drop the targets that a short list lacks.
 func (o Options) discovery(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), o.timeout(r))
 	defer cancel()
+	if !address.MatchString(r.Host) {
+		o.refuse(w, errors.New("the Host of the request is no address that could be scraped; ask by host and port"))
+		return
+	}
 	o.Fleet.Look(ctx)
 	projects, complete := o.Fleet.Known()
 	if !complete {
@@ -64,6 +73,7 @@ func (o Options) discovery(w http.ResponseWriter, r *http.Request) {
 		})
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")               // it holds what the client calls this host: not to be kept for others
 	if err := json.NewEncoder(w).Encode(groups); err != nil { // who asked has gone
 		_ = level.Debug(o.Logger).Log("msg", "service discovery was not answered", "err", err)
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -69,6 +71,53 @@ func TestServiceDiscovery(t *testing.T) {
 			t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
 		}
 	})
+}
+
+// TestHostIsAnAddress: Prometheus will scrape what is told, and so nothing is told but what can be an address.
+func TestHostIsAnAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
+		for host, code := range map[string]int{
+			"example.com": http.StatusOK, "quota-exporter:10133": http.StatusOK, "quota_exporter.monitoring.svc:80": http.StatusOK,
+			"10.0.0.1:10133": http.StatusOK, "[2001:db8::1]:10133": http.StatusOK, "[::ffff:10.0.0.1]": http.StatusOK,
+			"": http.StatusBadRequest, ":10133": http.StatusBadRequest, "a b": http.StatusBadRequest, "user@host": http.StatusBadRequest, "host/path": http.StatusBadRequest,
+			"host:port": http.StatusBadRequest, "a,b": http.StatusBadRequest, "host\r\nX: y": http.StatusBadRequest, "host\n": http.StatusBadRequest,
+			"${HOME}": http.StatusBadRequest, "<script>": http.StatusBadRequest, "2001:db8::1": http.StatusBadRequest, "[x]:1": http.StatusBadRequest,
+		} {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/sd", http.NoBody)
+			r.Host = host
+			w := httptest.NewRecorder()
+			s.handler.ServeHTTP(w, r)
+			if w.Code != code || (code == http.StatusOK) != strings.Contains(w.Body.String(), `"targets":["`+host+`"]`) {
+				t.Errorf("%q: %d %s, want %d", host, w.Code, w.Body, code)
+			}
+			if code == http.StatusOK && w.Header().Get("Cache-Control") != "no-store" {
+				t.Errorf("%q: headers %v", host, w.Header())
+			}
+		}
+	})
+}
+
+// TestNothingOfTheClientIsFetched: a target is a name to look up, never an address to go to.
+func TestNothingOfTheClientIsFetched(t *testing.T) {
+	victim := make(chan string, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { victim <- r.URL.String() }))
+	defer server.Close()
+	s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
+	for _, path := range []string{"/probe?target=", "/metrics?project[]=", "/metrics?collect[]=", "/?project=", "/?service=", "/sd?x="} {
+		for _, target := range []string{server.URL, strings.TrimPrefix(server.URL, "http://"), server.URL + "#prod"} {
+			page := s.get(t, path+url.QueryEscape(target), "X-Forwarded-Host", target, "Forwarded", "host="+target, "Referer", target)
+			if page.Code != http.StatusBadRequest && path != "/sd?x=" {
+				t.Errorf("%s%s: %d", path, target, page.Code)
+			}
+		}
+	}
+	if n := len(s.Requests()); n != 0 {
+		t.Errorf("%d requests of the fleet", n)
+	}
+	if len(victim) != 0 {
+		t.Errorf("fetched %s", <-victim)
+	}
 }
 
 // TestBeforeDiscovery: a project that may still be discovered is not unknown, and a short list would cost targets.

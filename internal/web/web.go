@@ -51,7 +51,19 @@ func NewHandler(o Options) (http.Handler, error) {
 	// not mend it.
 	mux.HandleFunc("GET /-/ready", says("cloud_quota_exporter is ready."))
 	mux.HandleFunc("POST /-/reload", o.reload)
-	return mux, nil
+	return o.bounded(mux), nil
+}
+
+// sendTimeout is how long a client may take to receive an answer, once it is known.
+const sendTimeout = 30 * time.Second
+
+// bounded gives every request an end, for clients that read slowly.
+func (o Options) bounded(pages http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Not every writer knows deadlines, as those of tests; the server's does.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(o.timeout(r) + sendTimeout))
+		pages.ServeHTTP(w, r)
+	})
 }
 
 // reload loads the configuration anew. A bad one is refused with all its errors, and the one before stays in force.

@@ -1,0 +1,183 @@
+package command_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/command"
+	"cloud_quota_exporter/internal/fleet/fleettest"
+	"cloud_quota_exporter/internal/web"
+)
+
+// pipes is a network of connections without a buffer, on which a server feels a slow client at once.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (p pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+func (p pipes) Close() error   { close(p.closed); return nil }
+func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+func (p pipes) dial() net.Conn {
+	near, far := net.Pipe()
+	p.conns <- far
+	return near
+}
+
+// site serves the documents' examples as serve does, within a bubble.
+func site(t *testing.T) (network pipes, logged *output) {
+	t.Helper()
+	world := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {dcs: {timeout: 1m}}\n")
+	world.Cloud.Inject(cloudsim.Fault{Service: "dcs", Hang: true}) // a scrape takes its whole time
+	logged = newOutput()
+	logger := level.NewFilter(log.NewLogfmtLogger(logged), level.AllowInfo())
+	handler, err := web.NewHandler(web.Options{
+		Fleet: world.Fleet, Process: prometheus.NewRegistry(), TelemetryPath: "/metrics", TimeoutOffset: 500 * time.Millisecond, Logger: logger,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	network = pipes{make(chan net.Conn), make(chan struct{})}
+	server := command.NewServer(handler, logger)
+	ended := make(chan error)
+	go func() { ended <- server.Serve(network) }()
+	t.Cleanup(func() {
+		_ = server.Close()
+		<-ended
+		<-time.After(time.Minute) // fetches under way end
+	})
+	return network, logged
+}
+
+// trickle sends text byte by byte, one a second, and on and on with more of the last one. It returns when the server has had enough.
+func trickle(c net.Conn, text string) {
+	go func() { _, _ = io.Copy(io.Discard, c) }()
+	for i := 0; ; i++ {
+		if _, err := c.Write([]byte{text[min(i, len(text)-1)]}); err != nil {
+			return
+		}
+		<-time.After(time.Second)
+	}
+}
+
+// sip asks for a page and reads a byte of it each second. It returns when the server has had enough.
+func sip(c net.Conn, headers string) {
+	if _, err := io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost: x\r\n"+headers+"\r\n"); err != nil {
+		return
+	}
+	for b := make([]byte, 1); ; <-time.After(time.Second) {
+		if _, err := io.ReadFull(c, b); err != nil {
+			return
+		}
+	}
+}
+
+// TestSlowClients: each kind is sent away in its time, and keeps nobody else waiting meanwhile.
+func TestSlowClients(t *testing.T) {
+	const crowd = 200
+	for name, tc := range map[string]struct {
+		client func(net.Conn)
+		gone   time.Duration // after the start; a second request begins with its fourth byte
+	}{
+		"say nothing":              {func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, 10 * time.Second},
+		"send a header slowly":     {func(c net.Conn) { trickle(c, "GET / HTTP/1.1\r\nHost: x\r\nX: y") }, 10 * time.Second},
+		"begin another slowly":     {func(c net.Conn) { ask(c, "/-/ready"); trickle(c, "GET / HTTP/1.1\r\nX: y") }, 13 * time.Second},
+		"send a body slowly":       {func(c net.Conn) { head(c, "POST /-/reload", "Content-Length: 9999"); trickle(c, "x") }, 10 * time.Second},
+		"send a page's body":       {func(c net.Conn) { head(c, "GET /metrics", "Content-Length: 9999"); trickle(c, "x") }, 10 * time.Second},
+		"stay":                     {func(c net.Conn) { ask(c, "/-/ready"); _, _ = io.Copy(io.Discard, c) }, 5 * time.Minute},
+		"read slowly":              {func(c net.Conn) { sip(c, "") }, 9500*time.Millisecond + 30*time.Second},
+		"read slowly, and patient": {func(c net.Conn) { sip(c, "X-Prometheus-Scrape-Timeout-Seconds: 60\r\n") }, 59500*time.Millisecond + 30*time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				network, logged := site(t)
+				start := time.Now()
+				var clients sync.WaitGroup
+				for range crowd {
+					clients.Go(func() {
+						c := network.dial()
+						defer c.Close()
+						tc.client(c)
+						if stayed := time.Since(start); stayed < tc.gone || stayed > tc.gone+time.Second {
+							t.Errorf("sent away after %s, want %s", stayed, tc.gone)
+						}
+					})
+				}
+				<-time.After(5 * time.Second)
+				asked := time.Now()
+				if got := ask(network.dial(), "/-/healthy"); !strings.HasPrefix(got, "HTTP/1.1 200 OK") || time.Since(asked) != 0 {
+					t.Errorf("meanwhile, after %s: %s", time.Since(asked), got)
+				}
+				clients.Wait()
+				if got := ask(network.dial(), "/metrics"); !strings.HasPrefix(got, "HTTP/1.1 200 OK") {
+					t.Errorf("afterwards: %s", got)
+				}
+				if got := logged.String(); got != "" {
+					t.Errorf("anybody may fill the log:\n%.2000s", got)
+				}
+			})
+		})
+	}
+}
+
+// TestLongScrape: who waits for the cloud longer than a request may take to arrive is answered all the same.
+func TestLongScrape(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network, _ := site(t)
+		start := time.Now()
+		if got := ask(network.dial(), "/metrics", "X-Prometheus-Scrape-Timeout-Seconds: 120"); !strings.HasPrefix(got, "HTTP/1.1 200 OK") || time.Since(start) < 30*time.Second {
+			t.Errorf("after %s: %s", time.Since(start), got)
+		}
+	})
+}
+
+// TestLargeRequests are refused before anybody looks at them.
+func TestLargeRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network, _ := site(t)
+		for size, want := range map[int]string{60 << 10: "HTTP/1.1 400 Bad Request", 80 << 10: "HTTP/1.1 431 Request Header Fields Too Large"} {
+			got := ask(network.dial(), "/metrics?"+strings.Repeat("x", size))
+			if !strings.HasPrefix(got, want) {
+				t.Errorf("%d bytes: %.200s", size, got)
+			}
+		}
+	})
+}
+
+// head sends what a request begins with.
+func head(c net.Conn, request string, headers ...string) {
+	_, _ = fmt.Fprintf(c, "%s HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n", request, strings.Join(headers, "\r\n"))
+}
+
+// ask sends a request and returns its whole answer.
+func ask(c net.Conn, path string, headers ...string) string {
+	go head(c, "GET "+path, append(headers, "X: y")...) // the server may answer before it has read all
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return err.Error()
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return fmt.Sprintf("%s %s\n%s%v", resp.Proto, resp.Status, body, err)
+}
