@@ -119,27 +119,6 @@ func TestKeysRotateWithoutRestart(t *testing.T) {
 	contains(t, r.get(t, "/metrics?collect%5B%5D=cts"), `cloud_quota_last_failure_reason{project="prod",reason="unauthorized",service="cts"} 1`)
 }
 
-func TestNoSecretShows(t *testing.T) {
-	cloud, endpoints := simulated(t)
-	echo := []byte(`{"error_msg":"you sent ` + secretKey + ` ` + token + ` ` + accessKey + `"}`)
-	cloud.Inject(cloudsim.Fault{Service: "dcs", Status: http.StatusForbidden, Body: echo})
-	cloud.Inject(cloudsim.Fault{Service: "ces", Status: http.StatusOK, Body: echo})
-	r := serve(t, "", configuration(t, endpoints, write(t, "sk", secretKey), "services: {cts: {cache_ttl: 0}}"))
-	shown := r.get(t, "/metrics") + r.get(t, "/") + r.get(t, "/metrics?collect%5B%5D=x")
-	cloud.SetKeys("main", "another", "another", "")
-	shown += r.get(t, "/metrics") // the gateway's 401 echoes the access key
-	if err := r.stop(); err != nil {
-		t.Fatal(err)
-	}
-	shown += r.log.String()
-	for _, hidden := range []string{secretKey, token, accessKey} {
-		if strings.Contains(shown, hidden) {
-			t.Errorf("%s shows", hidden)
-		}
-	}
-	contains(t, shown, "you sent <hidden> <hidden> <hidden>", "ak <hidden> not exist")
-}
-
 func TestServeFromEnvironment(t *testing.T) {
 	for name, value := range map[string]string{
 		"HUAWEICLOUD_SDK_AK": accessKey, "HUAWEICLOUD_SDK_SK": secretKey, "HW_REGION_NAME": "nowhere-1", "HUAWEICLOUD_SDK_PROJECT_ID": projectID,

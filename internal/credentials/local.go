@@ -63,14 +63,15 @@ func (l local) ask(ctx context.Context, method, url, body, header string, value 
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	hide := func(text string) string { return secret.Hide(text, value) }
 	resp, err := l.http.Do(req)
 	if err != nil {
-		return nil, err // it says method and URL
+		return nil, secret.Quiet(err, hide) // it says method and URL
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if resp.StatusCode/100 != 2 {
-		return nil, &statusError{method + " " + url, resp.StatusCode, huaweicloud.OneLine(secret.Hide(string(answer), value))}
+		return nil, &statusError{method + " " + url, resp.StatusCode, huaweicloud.OneLine(hide(string(answer)))}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: the answer broke off: %w", method, url, err)

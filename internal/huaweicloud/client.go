@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"cloud_quota_exporter/internal/secret"
 )
 
 const (
@@ -134,7 +136,7 @@ func (c *Client) ask(ctx context.Context, r request) (*Answer, error) {
 		return nil, ca
 	}
 	if err != nil {
-		return nil, &TransportError{Request: r.method + " " + req.URL.String(), Service: c.Service, After: time.Since(start), Err: quiet(err, grant)}
+		return nil, &TransportError{Request: r.method + " " + req.URL.String(), Service: c.Service, After: time.Since(start), Err: secret.Quiet(err, grant.Hide)}
 	}
 	if resp.StatusCode/100 != 2 {
 		if resp.StatusCode == http.StatusUnauthorized {

@@ -109,27 +109,6 @@ func (e *TransportError) Error() string {
 // Unwrap returns the cause.
 func (e *TransportError) Unwrap() error { return e.Err }
 
-// quietError says what another error does, without the secrets in it.
-type quietError struct {
-	text string
-	err  error
-}
-
-// quiet returns an error without the secrets of a grant: net/http quotes an answer that is no HTTP, which may be an echo.
-func quiet(err error, grant Grant) error {
-	text := grant.Hide(err.Error())
-	if text == err.Error() {
-		return err
-	}
-	return &quietError{text, err}
-}
-
-// Error says what happened.
-func (e *quietError) Error() string { return e.text }
-
-// Unwrap returns the error itself, for those who look at its type.
-func (e *quietError) Unwrap() error { return e.err }
-
 // MalformedError is a 2xx that can't be read.
 type MalformedError struct {
 	Request   string // method and URL

@@ -42,11 +42,11 @@ func (k *Keys) Authorize(req *http.Request, body []byte) {
 }
 
 // signature is that of a request. For some minutes, who has it with the headers that it covers may send the same request again.
-var signature = regexp.MustCompile(`Signature=[0-9a-f]{64}`)
+var signature = regexp.MustCompile(`(Signature(?:=|%3[Dd]))[0-9a-f]+`)
 
 // Hide returns text without the keys, and without signatures.
 func (k *Keys) Hide(text string) string {
-	return signature.ReplaceAllString(secret.Hide(text, k.SecretKey, k.SecurityToken, k.AccessKey), "Signature=<hidden>")
+	return signature.ReplaceAllString(secret.Hide(text, k.SecretKey, k.SecurityToken, k.AccessKey), "${1}<hidden>")
 }
 
 // Sign sets the Authorization header of req, which has its X-Sdk-Date already; signed names the headers that the signature covers.

@@ -42,6 +42,9 @@ func TestHideInAnySpelling(t *testing.T) {
 		"a query":                 url.QueryEscape(awkward),
 		"a path":                  url.PathEscape(awkward),
 		"a query in small digits": strings.ReplaceAll(url.QueryEscape(awkward), "%3C", "%3c"),
+		"JSON in a query":         url.QueryEscape(inJSON(t, awkward)),
+		"JSON in HTML":            html.EscapeString(inJSON(t, awkward)),
+		"JSON in JSON in a query": url.QueryEscape(inJSON(t, inJSON(t, awkward))),
 		"HTML":                    html.EscapeString(awkward),
 		"HTML of templates":       template.HTMLEscapeString(awkward),
 		"HTML in numbers":         entities.String(),
@@ -49,6 +52,21 @@ func TestHideInAnySpelling(t *testing.T) {
 		got := secret.Hide("sent "+spelled+" and "+spelled+`\.`, secret.New("unused"), secret.New(awkward))
 		if got != `sent <hidden> and <hidden>\.` {
 			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// TestHideWhatIsCutOff: a server may shorten what it echoes. A few characters of a secret may as well be something else.
+func TestHideWhatIsCutOff(t *testing.T) {
+	long := secret.New("MIIEpAIBAAKCAQEA0123456789")
+	for text, want := range map[string]string{
+		"sent MIIEpAIBAAKCAQEA0123456": "sent <hidden>",
+		"sent MIIEpAIBAAKCAQEA...":     "sent <hidden>...",
+		"sent MIIEpAIBAAKCAQEAx":       "sent <hidden>x",
+		"sent MIIEpAIBAAKCAQE...":      "sent MIIEpAIBAAKCAQE...",
+	} {
+		if got := secret.Hide(text, long); got != want {
+			t.Errorf("%s became %s, want %s", text, got, want)
 		}
 	}
 }

@@ -3,6 +3,8 @@ package secret_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -45,5 +47,28 @@ func TestEmptyText(t *testing.T) {
 	}
 	if err := s.UnmarshalText([]byte(hidden)); err != nil || s.Reveal() != hidden {
 		t.Errorf("UnmarshalText gave %v and %v, want the text", s, err)
+	}
+}
+
+// TestPanicShowsNoSecret has this program crash in another process, with secrets in what it crashes with and in what it was called with.
+func TestPanicShowsNoSecret(t *testing.T) {
+	type keys struct{ key secret.Text }
+	crashes := map[string]func(s secret.Text){
+		"text":      func(s secret.Text) { panic(s) },
+		"structure": func(s secret.Text) { panic(keys{s}) },
+		"pointer":   func(s secret.Text) { panic(&keys{s}) },
+		"error":     func(s secret.Text) { panic(fmt.Errorf("bad %+v %s", keys{s}, s)) },
+		"nil":       func(s secret.Text) { var none *keys; none.key = s },
+	}
+	if crash := crashes[os.Getenv("TEST_CRASH")]; crash != nil {
+		crash(secret.New(hidden))
+	}
+	for name := range crashes {
+		c := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestPanicShowsNoSecret$")
+		c.Env = append(os.Environ(), "TEST_CRASH="+name, "GOTRACEBACK=all")
+		out, err := c.CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "panic") || strings.Contains(string(out), hidden) {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
 	}
 }
