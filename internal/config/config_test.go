@@ -229,12 +229,14 @@ func TestLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkConfig(t, got, fullConfig())
+	want := fullConfig()
+	want.File = path
+	checkConfig(t, got, want)
 	_, err = config.Load("missing.yml", known)
-	const want = "read the configuration: open missing.yml: no such file or directory; name a readable file with --config.file, " +
+	const missing = "read the configuration: open missing.yml: no such file or directory; name a readable file with --config.file, " +
 		"or leave the flag out to serve one account from the environment"
-	if err == nil || err.Error() != want || !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("got %v, want %s", err, want)
+	if err == nil || err.Error() != missing || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v, want %s", err, missing)
 	}
 }
 

@@ -69,7 +69,7 @@ type AssumeAgency struct {
 
 // HoldSecrets tells whether secrets stand in the configuration itself.
 func (c Credentials) HoldSecrets() bool {
-	return c.Static != nil && !(c.Static.SecretKey.IsEmpty() && c.Static.SecurityToken.IsEmpty()) ||
+	return c.Static != nil && (!c.Static.SecretKey.IsEmpty() || !c.Static.SecurityToken.IsEmpty()) ||
 		c.Password != nil && !c.Password.Password.IsEmpty()
 }
 

@@ -21,13 +21,7 @@ func CheckFile(name string) error {
 	if runtime.GOOS == "windows" { // has no such modes
 		return nil
 	}
-	path, err := filepath.Abs(name)
-	if err != nil {
-		return nil
-	}
-	if path, err = filepath.EvalSymlinks(path); err != nil {
-		return nil
-	}
+	path := resolve(name)
 	if strings.Contains(path, "/..") { // Kubernetes links the names in a volume to directories such as ..2026_01_31_12_00_00.123
 		return nil
 	}
@@ -43,6 +37,18 @@ func CheckFile(name string) error {
 			return fmt.Errorf("%s is open to every user of this machine (mode %04o); chmod o= %s", name, mode, name)
 		}
 	}
+}
+
+// resolve returns the absolute name without links, or an empty one where there is no such file.
+func resolve(name string) string {
+	path, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		return ""
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return ""
+	}
+	return path
 }
 
 // permissions are none where the file can't be looked at.
