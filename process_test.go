@@ -191,7 +191,7 @@ func TestStartsWhileTheCloudIsDown(t *testing.T) {
     endpoints: `+endpoints+`
     projects: [{region: ap-southeast-1, name: b}]
 `, "URL", `"http://`+nobody.Addr().String()+`"`)))
-	p.waitFor(t, `account=user from="password: user u of d, password in the configuration" msg="no credentials can be had" err="password: POST http`)
+	p.waitFor(t, `account=user from="password: user u of d, password in the configuration" msg="credentials can't be had" err="password: POST http`)
 	for path, want := range map[string][]string{
 		"/-/ready": {"200 OK", "is ready"},
 		"/metrics": {

@@ -156,7 +156,7 @@ func TestExampleConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := serve(t, "", "../../config.example.yml")
-	contains(t, r.log.String(), "msg=serving")
+	r.log.waitFor(t, "msg=serving")
 	// Every key is there, the ones that are commented out too.
 	for _, key := range []string{
 		"accounts", "name", "credentials", "static", "environment", "access_key", "access_key_file", "secret_key", "secret_key_file",
