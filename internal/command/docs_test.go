@@ -2,9 +2,11 @@ package command_test
 
 import (
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -74,5 +76,42 @@ func TestMetricsAreDocumented(t *testing.T) {
 		if got := onPage[name]; got != want {
 			t.Errorf("%s: the page has %q, the document %q", name, got, want)
 		}
+	}
+}
+
+// TestSecurityIsShown: each row of docs/security.md names tests, and all tests that it names exist.
+func TestSecurityIsShown(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	test := regexp.MustCompile(`\bTest[A-Z]\w*`)
+	exist := map[string]bool{}
+	err = filepath.WalkDir("../..", func(name string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(name)
+		for _, m := range regexp.MustCompile(`(?m)^func (Test[A-Z]\w*)\(t `).FindAllStringSubmatch(string(text), -1) {
+			exist[m[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range test.FindAllString(string(doc), -1) {
+		if !exist[name] {
+			t.Errorf("there is no %s", name)
+		}
+	}
+	rows := regexp.MustCompile(`(?m)^\| .*\|$`).FindAllString(string(doc), -1)
+	for _, row := range rows[1:] {
+		if !test.MatchString(row) {
+			t.Errorf("no test shows %s", row)
+		}
+	}
+	if len(rows) < 15 {
+		t.Errorf("only %d rows were found", len(rows))
 	}
 }
