@@ -34,6 +34,7 @@ func main() {
 		{"lint", func() error { return run("tool", "-modfile=test/lint/go.mod", "golangci-lint", "run", "./...") }},
 		{"tests", tests},
 		{"speed of the status page", func() error { return run("test", "-run=^$", "-bench=StatusPage", "-benchtime=5x", "./internal/web") }},
+		{"network", network},
 		{"status page in a browser", browser},
 		{"rules", rules},
 		{"end to end", endToEnd},
@@ -67,6 +68,14 @@ func tests() error {
 		return err
 	}
 	return checkCoverage(profile)
+}
+
+// network runs the tests with real trouble in the network.
+func network() error {
+	if err := run("-C", "test/network", "vet", "./..."); err != nil {
+		return err
+	}
+	return run("-C", "test/network", "test", "-count=1", "./...")
 }
 
 // endToEnd runs the tests in front of a real Prometheus, which is built for it: some minutes the first time.
