@@ -61,10 +61,16 @@ func unquote(raw []byte) string {
 	return text
 }
 
+// maxAmount is far beyond any amount. The sum of larger ones could be +Inf, which would say that there is no limit.
+const maxAmount = 1e300
+
 // amount returns the number, or an error where it isn't one that an amount can have. name is the API's.
 func (n number) amount(name string) (*float64, error) {
 	if n.wrong != "" {
 		return nil, fmt.Errorf("%s is %.40q, want a number", name, n.wrong)
+	}
+	if n.value != nil && *n.value > maxAmount {
+		return nil, fmt.Errorf("%s is %g, want a number that can be added to another", name, *n.value)
 	}
 	if n.value != nil && *n.value < 0 {
 		return nil, fmt.Errorf("%s is %g, and the document gives negative numbers no meaning", name, *n.value)

@@ -60,6 +60,7 @@ func TestBadResourceIsLeftOut(t *testing.T) {
 		{"hexadecimal", `{"type":"bad","used":1,"quota":"0x10"}`, "want a number"},
 		{"an underscore", `{"type":"bad","used":1,"quota":"1_0"}`, "want a number"},
 		{"too large", `{"type":"bad","used":1,"quota":1e400}`, "want a number"},
+		{"beyond any sum", `{"type":"bad","used":1,"quota":1e301}`, "quota is 1e+301, want a number that can be added to another"},
 		{"true", `{"type":"bad","used":true,"quota":2}`, "want a number"},
 		{"an object", `{"type":"bad","used":{},"quota":2}`, "want a number"},
 		{"a bad range", `{"type":"bad","used":1,"quota":2,"min":"low"}`, "min is"},
