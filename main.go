@@ -28,6 +28,7 @@ func main() {
 	}
 	app := kingpin.New("cloud_quota_exporter", "Prometheus exporter for Huawei Cloud quotas.")
 	app.HelpFlag.Short('h')
+	app.UsageWriter(os.Stdout) // of --help and --version
 	app.Version(version.Print("cloud_quota_exporter"))
 	configNamed := false
 	configFile := app.Flag("config.file", "Configuration file; without one, a single account from the environment is served.").IsSetByUser(&configNamed).String()

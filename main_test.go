@@ -116,8 +116,8 @@ func TestMistakesEndWithOneClearLine(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	code, stdout, stderr := run(t, nil, "--version")
-	if code != 0 || !strings.Contains(stdout+stderr, "cloud_quota_exporter, version devel") {
-		t.Errorf("exit code %d, %s", code, stdout+stderr)
+	if code != 0 || !strings.HasPrefix(stdout, "cloud_quota_exporter, version devel") || stderr != "" {
+		t.Errorf("exit code %d, %s%s", code, stdout, stderr)
 	}
 }
 

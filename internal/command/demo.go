@@ -6,18 +6,26 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/config"
 )
 
-// demoConfig asks often, so that a person sees the numbers move. The ids of two projects are looked up, as with a real account.
+// demoConfig asks often, so that a person sees the numbers move. The ids of two projects are looked up, as with a real account. The hosts
+// are those of the regions; TLS would need a file with the certificate, and a container may have no place for one.
 const demoConfig = `accounts:
   - name: demo
     credentials:
       static: {access_key: %s, secret_key: %s}
-    ca_file: %s
+    endpoints:
+      iam: http://iam.{region}.myhuaweicloud.com
+      cts: http://cts.{region}.myhuaweicloud.com
+      ces: http://ces.{region}.myhuaweicloud.com
+      taurusdb:
+        ap-southeast-3: http://gaussdb.ap-southeast-3.myhuaweicloud.com
+        default: http://gaussdbformysql.{region}.myhuaweicloud.com
+      dcs: http://dcs.{region}.myhuaweicloud.com
+      dbss: http://dbss.{region}.myhuaweicloud.com
     projects:
       - {region: ap-southeast-3, name: prod}
       - {region: ap-southeast-1, name: staging}
@@ -26,19 +34,13 @@ services:
   defaults: {cache_ttl: 10s}
 `
 
-// Demo runs the exporter against a simulated cloud, by the way that a real one is asked: signed requests over TLS to the hosts of the
-// regions. Only the connections end in this process. hints is where it says what to look at.
+// Demo runs the exporter against a simulated cloud, by the way that a real one is asked: signed requests to the hosts of the regions. Only
+// the connections end in this process. hints is where it says what to look at.
 func Demo(ctx context.Context, logs Logs, s Serving, hints io.Writer) error {
 	cloud := cloudsim.Demo()
 	pipe := cloudsim.NewPipe()
-	server := cloudsim.Serve(cloud, pipe)
-	defer server.Close()
-	dir, err := os.MkdirTemp("", "cloud_quota_exporter-demo-")
-	if err != nil {
-		return fmt.Errorf("a place for the certificate of the simulated cloud: %w", err)
-	}
-	defer os.RemoveAll(dir)
-	c, err := demoConfiguration(cloud, filepath.Join(dir, "ca.pem"), server.CA())
+	defer cloudsim.ServePlain(cloud, pipe).Close()
+	c, err := demoConfiguration(cloud)
 	if err != nil {
 		return err
 	}
@@ -53,13 +55,10 @@ func Demo(ctx context.Context, logs Logs, s Serving, hints io.Writer) error {
 	return e.serve(ctx, func(a net.Addr) { s.demoHints(hints, a) })
 }
 
-func demoConfiguration(cloud *cloudsim.Cloud, caFile string, ca []byte) (*config.Config, error) {
-	if err := os.WriteFile(caFile, ca, 0o600); err != nil {
-		return nil, fmt.Errorf("the certificate of the simulated cloud: %w", err)
-	}
+func demoConfiguration(cloud *cloudsim.Cloud) (*config.Config, error) {
 	projects := cloud.Projects()
 	development := projects[len(projects)-1]
-	text := fmt.Sprintf(demoConfig, cloudsim.DemoAccessKey, cloudsim.DemoSecretKey, caFile, development.ID)
+	text := fmt.Sprintf(demoConfig, cloudsim.DemoAccessKey, cloudsim.DemoSecretKey, development.ID)
 	return config.Parse("demo", []byte(text), knownServices(), os.Getenv)
 }
 

@@ -2,7 +2,6 @@ package command_test
 
 import (
 	"context"
-	"os"
 	"strings"
 	"testing"
 
@@ -10,8 +9,7 @@ import (
 )
 
 func TestDemo(t *testing.T) {
-	temporary := t.TempDir()
-	t.Setenv("TMPDIR", temporary)
+	t.Setenv("TMPDIR", "/missing") // as in the container image, which has no place to write
 	hints := newOutput()
 	r := start(t, "", func(ctx context.Context, logs command.Logs, s command.Serving) error {
 		return command.Demo(ctx, logs, s, hints)
@@ -29,8 +27,5 @@ func TestDemo(t *testing.T) {
 	contains(t, hints.String(), "Open:\n\n  "+r.url+"/metrics ", "Ctrl-C ends it.")
 	if err := r.stop(); err != nil {
 		t.Errorf("it ended with %v", err)
-	}
-	if left, err := os.ReadDir(temporary); err != nil || len(left) != 0 {
-		t.Errorf("it left %v (%v)", left, err)
 	}
 }
