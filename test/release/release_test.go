@@ -1,0 +1,187 @@
+package main_test
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	commitTime = "2026-01-31T10:20:30Z"
+	prefix     = "cloud_quota_exporter-9.8.7."
+)
+
+// host is the platform of this machine, of which the binary can be run.
+var host = runtime.GOOS + "/" + runtime.GOARCH
+
+// TestRelease builds the same commit in two clones. One platform with tar and one with zip are built twice, another once.
+func TestRelease(t *testing.T) {
+	first := clone(t, "## 9.8.7 / 2026-01-31")
+	second := filepath.Join(t.TempDir(), "a", "path", "of", "another", "length")
+	git(t, "", "clone", "--quiet", first, second)
+	revision := strings.TrimSpace(git(t, first, "rev-parse", "HEAD"))
+	other := "darwin/arm64"
+	if host == other {
+		other = "linux/amd64"
+	}
+	platforms := []string{host, "windows/amd64", other}
+	if out, err := release(first, "-platforms="+strings.Join(platforms, ",")); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if out, err := release(second, "-platforms="+strings.Join(platforms[:2], ",")); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	base := prefix + strings.ReplaceAll(host, "/", "-")
+	once := prefix + strings.ReplaceAll(other, "/", "-")
+	checkFiles(t, filepath.Join(first, "dist"), []string{
+		base + ".cdx.json", base + ".tar.gz", once + ".cdx.json", once + ".tar.gz", "sha256sums.txt",
+		prefix + "windows-amd64.cdx.json", prefix + "windows-amd64.zip",
+	})
+	for _, name := range []string{base + ".tar.gz", base + ".cdx.json", prefix + "windows-amd64.zip", prefix + "windows-amd64.cdx.json"} {
+		if !bytes.Equal(read(t, first, "dist", name), read(t, second, "dist", name)) {
+			t.Errorf("%s differs between two clones of the same commit", name)
+		}
+	}
+	checkTar(t, read(t, first, "dist", base+".tar.gz"), base, revision)
+	checkZip(t, read(t, first, "dist", prefix+"windows-amd64.zip"), prefix+"windows-amd64")
+	checkMaterials(t, read(t, first, "dist", base+".cdx.json"))
+	checkMistakes(t, first)
+}
+
+func checkFiles(t *testing.T, dist string, want []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dist)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	var sums strings.Builder
+	for _, e := range entries {
+		names = append(names, e.Name())
+		if e.Name() != "sha256sums.txt" {
+			fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256(read(t, dist, e.Name())), e.Name())
+		}
+	}
+	slices.Sort(want)
+	if !slices.Equal(names, want) {
+		t.Errorf("files %q, want %q", names, want)
+	}
+	stated := slices.Sorted(strings.Lines(string(read(t, dist, "sha256sums.txt"))))
+	if counted := slices.Sorted(strings.Lines(sums.String())); !slices.Equal(stated, counted) {
+		t.Errorf("sha256sums.txt says %q, want %q", stated, counted)
+	}
+}
+
+// checkTar unpacks an archive and runs the program in it.
+func checkTar(t *testing.T, data []byte, base, revision string) {
+	t.Helper()
+	unzipped, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	var names []string
+	for archive := tar.NewReader(unzipped); ; {
+		header, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if header.Uid != 0 || header.Gid != 0 || header.Uname != "" || header.ModTime.UTC().Format(time.RFC3339) != commitTime {
+			t.Errorf("%s is of %d:%d and %s, want 0:0 and %s", header.Name, header.Uid, header.Gid, header.ModTime, commitTime)
+		}
+		names = append(names, strings.TrimPrefix(header.Name, base+"/"))
+		content, err := io.ReadAll(archive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(header.Name)), content, os.FileMode(header.Mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{"cloud_quota_exporter", "LICENSE", "config.example.yml"}
+	if runtime.GOOS == "linux" {
+		want = append(want, "cloud_quota_exporter.service", "keys.conf")
+	}
+	if !slices.Equal(names, want) {
+		t.Errorf("files %q in %s, want %q", names, base, want)
+	}
+	out, err := exec.Command(filepath.Join(dir, "cloud_quota_exporter"), "--version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"version 9.8.7 ", "revision: " + revision + ")", commitTime} {
+		if !strings.Contains(string(out), part) {
+			t.Errorf("--version says\n%s\nwant %q", out, part)
+		}
+	}
+}
+
+func checkZip(t *testing.T, data []byte, base string) {
+	t.Helper()
+	archive, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range archive.File {
+		names = append(names, f.Name)
+		if at := f.Modified.UTC().Format(time.RFC3339); at != commitTime {
+			t.Errorf("%s is of %s, want %s", f.Name, at, commitTime)
+		}
+	}
+	if want := []string{base + "/cloud_quota_exporter.exe", base + "/LICENSE", base + "/config.example.yml"}; !slices.Equal(names, want) {
+		t.Errorf("files %q, want %q", names, want)
+	}
+}
+
+// checkMaterials compares the bill of materials with the modules of the program.
+func checkMaterials(t *testing.T, data []byte) {
+	t.Helper()
+	var bill struct {
+		BOMFormat, SerialNumber string
+		Metadata                struct {
+			Timestamp string
+			Component struct{ Name, Version string }
+		}
+		Components []struct{ Name, Version string }
+	}
+	if err := json.Unmarshal(data, &bill); err != nil {
+		t.Fatal(err)
+	}
+	if c := bill.Metadata.Component; bill.BOMFormat != "CycloneDX" || c.Name != "cloud_quota_exporter" || c.Version != "9.8.7" {
+		t.Errorf("a bill in %s of %+v", bill.BOMFormat, c)
+	}
+	if bill.SerialNumber != "" || bill.Metadata.Timestamp != "" {
+		t.Errorf("serial number %q and time %q, which no second build has", bill.SerialNumber, bill.Metadata.Timestamp)
+	}
+	required := string(read(t, "../../go.mod"))
+	found := map[string]bool{}
+	for _, c := range bill.Components {
+		found[c.Name] = true
+		if c.Name != "std" && !strings.Contains(required, "\t"+c.Name+" "+c.Version) {
+			t.Errorf("%s %s is not in go.mod", c.Name, c.Version)
+		}
+	}
+	for _, name := range []string{"std", "github.com/prometheus/client_golang", "github.com/alecthomas/kingpin/v2", "golang.org/x/net"} {
+		if !found[name] {
+			t.Errorf("%s is missing", name)
+		}
+	}
+}
