@@ -1,0 +1,3 @@
+FROM scratch
+COPY . /
+ENV PATH=/usr/local/go/bin:/bin GOPATH=/go GOCACHE=/go/cache GOTOOLCHAIN=local
