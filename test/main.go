@@ -37,6 +37,8 @@ func main() {
 		{"network", network},
 		{"status page in a browser", browser},
 		{"rules", rules},
+		{"container image", onDebian("the container image", "test/image", "buildah podman runc busybox", "buildah podman runc busybox-static")},
+		{"systemd unit", onDebian("the systemd unit", "test/systemd", "systemd-nspawn systemctl systemd-analyze", "systemd systemd-container")},
 		{"end to end", endToEnd},
 		{"benchmarks, in small", func() error {
 			return run("test", "-run=^$", "-bench=.", "-benchtime=1x", "-short", ".", "./providers", "./test/bench")
