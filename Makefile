@@ -1,5 +1,5 @@
 # Shortcuts for those who have make; each is one command of Go.
-.PHONY: build demo test lint bench
+.PHONY: build demo test lint bench release
 
 build: ## the program, stripped
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o cloud_quota_exporter .
@@ -15,3 +15,6 @@ lint: ## golangci-lint alone
 
 bench: ## every figure of docs/performance.md, as benchstat reads them; some ten minutes
 	go test -run 'TestAPIEconomy|TestSlowService' -bench . -timeout 1h . ./providers ./test/bench
+
+release: ## archives, checksums and bills of materials of the last commit, in dist/
+	go run ./test/release
