@@ -1,8 +1,8 @@
 // Command test runs every check of the project, from a clean clone, with nothing but Go: go run ./test
 //
-// It is what continuous integration runs. The race detector needs a C compiler on most systems, and the tests of the status page need
-// Chromium and npm; where these are missing, the tests run without them and that is said, except where the variable CI is set: there it
-// is an error.
+// It is what continuous integration runs. The race detector needs a C compiler on most systems, the tests of the status page need Chromium
+// and npm, and those of the dashboards npm; where these are missing, the tests run without them and that is said, except where the variable
+// CI is set: there it is an error.
 package main
 
 import (
@@ -39,6 +39,7 @@ func main() {
 		{"rules", rules},
 		{"container image", onDebian("the container image", "test/image", "buildah podman runc busybox", "buildah podman runc busybox-static")},
 		{"systemd unit", onDebian("the systemd unit", "test/systemd", "systemd-nspawn systemctl systemd-analyze", "systemd systemd-container")},
+		{"dashboards", dashboards},
 		{"end to end", endToEnd},
 		{"benchmarks, in small", func() error {
 			return run("test", "-run=^$", "-bench=.", "-benchtime=1x", "-short", ".", "./providers", "./test/bench")
