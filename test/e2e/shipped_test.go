@@ -71,13 +71,18 @@ func TestShippedSecureConfiguration(t *testing.T) {
 // intervals of a second.
 func startShipped(t *testing.T, name string, replaced ...string) *prometheus {
 	t.Helper()
-	rules := filepath.Join(t.TempDir(), "rules.yml")
-	text := read(t, "rules.yml", "interval: 2m", "interval: 1s")
-	if err := os.WriteFile(rules, []byte(text), 0o600); err != nil {
+	config := read(t, name, append(replaced, "rules.yml", rulesEverySecond(t), "interval: 1m", "interval: 1s", "timeout: 10s", "timeout: 1s")...)
+	return startPrometheus(t, "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"+config)
+}
+
+// rulesEverySecond returns a file with the shipped rules, evaluated that often.
+func rulesEverySecond(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "rules.yml")
+	if err := os.WriteFile(file, []byte(read(t, "rules.yml", "interval: 2m", "interval: 1s")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	config := read(t, name, append(replaced, "rules.yml", rules, "interval: 1m", "interval: 1s", "timeout: 10s", "timeout: 1s")...)
-	return startPrometheus(t, "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"+config)
+	return file
 }
 
 // read returns a shipped file in which pairs of words are replaced, all of which must be there, but for intervals and timeouts.
