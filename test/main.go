@@ -40,6 +40,7 @@ func main() {
 		{"container image", onDebian("the container image", "test/image", "buildah podman runc busybox", "buildah podman runc busybox-static")},
 		{"systemd unit", onDebian("the systemd unit", "test/systemd", "systemd-nspawn systemctl systemd-analyze", "systemd systemd-container")},
 		{"dashboards", dashboards},
+		{"manifests for Kubernetes", func() error { return run("-C", "test/k8s", "test", "-count=1", "./...") }},
 		{"end to end", endToEnd},
 		{"benchmarks, in small", func() error {
 			return run("test", "-run=^$", "-bench=.", "-benchtime=1x", "-short", ".", "./providers", "./test/bench")
