@@ -83,6 +83,7 @@ func network() error {
 }
 
 // endToEnd runs the tests in front of a real Prometheus, which is built for it: some minutes the first time.
+// endToEnd runs the tests in front of a real Prometheus and a real Alertmanager, which are built for it: some minutes the first time.
 func endToEnd() error {
 	if err := run("-C", "test/e2e", "vet", "./..."); err != nil {
 		return err

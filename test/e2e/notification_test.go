@@ -1,0 +1,144 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"cloud_quota_exporter/internal/cloudsim"
+)
+
+// The alerts on the one quota of newClimbing that moves.
+const (
+	ram            = " project=" + named + " service=dcs resource_type=ram"
+	nearlyWarning  = "CloudQuotaNearlyExhausted warning" + ram
+	nearlyCritical = "CloudQuotaNearlyExhausted critical" + ram
+	exhausted      = "CloudQuotaExhausted critical" + ram
+)
+
+// newClimbing returns a cloud of one project, and what sets the used amount and the limit of the only quota of which alerts can be due.
+func newClimbing() (cloud *cloudsim.Cloud, set func(used, limit int64)) {
+	const id = "7d3c1f0e5b9a48e2a6c4d8f01b2e3a59"
+	cloud = cloudsim.New(cloudsim.Account{
+		Name: "main", AccessKey: accessKey, SecretKey: secretKey,
+		Projects: []cloudsim.Project{{ID: id, Name: named, Quotas: map[string][]cloudsim.Quota{
+			"dcs": {{Type: "ram", Unit: "GB", Used: 400, Limit: 800, Min: 1, Max: 1600}},
+		}}},
+	})
+	return cloud, func(used, limit int64) { cloud.SetQuota(id, "dcs", "ram", used, limit) }
+}
+
+// rapid asks the cloud at nearly every scrape.
+const rapid = "{defaults: {cache_ttl: 1s}}"
+
+// TestClimbingQuota is told of as nearly exhausted, as exhausted and as over, each once.
+func TestClimbingQuota(t *testing.T) {
+	t.Parallel()
+	cloud, set := newClimbing()
+	a := startAlertmanager(t)
+	p := a.alerted(t, startExporter(t, cloud, rapid).at, 200*time.Millisecond)
+	p.becomes(t, `count(quota:cloud_quota_utilization:ratio{resource_type="ram"})`, " 1")
+
+	told := []string{"cloud_quota: " + nearlyWarning + " firing"}
+	set(680, 800)
+	a.inbox.tells(t, told...)
+	a.has(t, nearlyWarning)
+
+	told = append(told, "cloud_quota_critical: "+exhausted+" firing")
+	set(800, 800)
+	a.inbox.tells(t, told...)
+	a.has(t, exhausted, nearlyCritical+" < CloudQuotaExhausted", nearlyWarning+" < CloudQuotaExhausted")
+
+	told = append(told, "cloud_quota_critical: "+exhausted+" resolved")
+	set(800, 900) // which ends the critical one too, of which nothing was told
+	a.inbox.tells(t, told...)
+	a.has(t, nearlyWarning) // of which was told
+
+	told = append(told, "cloud_quota: "+nearlyWarning+" resolved")
+	set(800, 1600)
+	a.inbox.tells(t, told...)
+	a.has(t)
+
+	isGolden(t, "nearly_exhausted.json", a.inbox.nth(t, 1, "webhook", "cloud_quota"))
+	isGolden(t, "resolved.json", a.inbox.nth(t, 2, "webhook", "cloud_quota"))
+	for _, kind := range []string{"chat", "mail"} {
+		isGolden(t, "nearly_exhausted.txt", a.inbox.nth(t, 1, kind, "cloud_quota"))
+		isGolden(t, "resolved.txt", a.inbox.nth(t, 2, kind, "cloud_quota"))
+	}
+}
+
+// TestOutageTellsNothingOfQuotas: neither an end nor a repetition, although the cloud refuses everything and the exporter is restarted.
+func TestOutageTellsNothingOfQuotas(t *testing.T) {
+	t.Parallel()
+	cloud, set := newClimbing()
+	set(800, 800)
+	a := startAlertmanager(t)
+	e := startExporter(t, cloud, rapid)
+	p := a.alerted(t, e.at, time.Second)
+	told := []string{"cloud_quota_critical: " + exhausted + " firing"}
+	a.inbox.tells(t, told...)
+
+	heal := cloud.Inject(cloudsim.Fault{Status: http.StatusServiceUnavailable})
+	p.becomes(t, "count(cloud_quota_up == 0)", " 5")
+	p.is(t, "count(cloud_quota_remaining{service=\"dcs\"} <= 0)", " 1")
+	e.restart(t, p)
+	p.becomes(t, "count(cloud_quota_up == 0)", " 5")
+	p.is(t, "cloud_quota_remaining", "") // the numbers were in memory, and can't be had again
+	heal()
+	e.restart(t, p) // it would try again after 15 seconds
+	p.becomes(t, "count(cloud_quota_up == 1)", " 5")
+	p.becomes(t, "count(cloud_quota_remaining{service=\"dcs\"} <= 0)", " 1")
+	a.inbox.tells(t, told...)
+
+	told = append(told, "cloud_quota_critical: "+exhausted+" resolved")
+	set(800, 1600)
+	a.inbox.tells(t, told...)
+}
+
+// restart starts the exporter anew where it was, and waits until Prometheus has seen that.
+func (e *exporter) restart(t *testing.T, p *prometheus) {
+	t.Helper()
+	e.terminate(t)
+	p.becomes(t, "up", "up 0")
+	e.run(t, e.at)
+	p.becomes(t, "up", "up 1")
+}
+
+// TestManyProjectsAreOneNotification, in which the list is cut and the count is not.
+func TestManyProjectsAreOneNotification(t *testing.T) {
+	t.Parallel()
+	a := startAlertmanager(t)
+	failing := func(project string, since time.Time) alert {
+		return alert{labelled("CloudQuotaReadFailing warning service=dcs project=" + project), map[string]string{
+			"summary":     "dcs of project " + project + " can't be read: timeout",
+			"description": "It was never read. The log tells what came back.",
+			"runbook_url": "https://runbooks.example.com/CloudQuotaReadFailing.html",
+		}, since, time.Now().Add(time.Hour)}
+	}
+	var all []alert
+	for i := range 500 {
+		all = append(all, failing(fmt.Sprintf("p%03d", i), time.Now()))
+	}
+	a.post(t, all)
+	isGolden(t, "many.txt", a.inbox.nth(t, 1, "chat", "cloud_quota"))
+	if text := a.inbox.nth(t, 1, "webhook", "cloud_quota"); !strings.Contains(text, `"truncatedAlerts":400`) {
+		t.Errorf("the webhook got %.1000s..., want 100 of 500 alerts", text)
+	}
+
+	for i := range all { // of two times, Alertmanager believes the earlier
+		all[i].StartsAt = time.Date(1999, time.December, 30, 18, 30, 0, 0, time.FixedZone("", -8*60*60))
+	}
+	a.post(t, append(all, failing("p999", time.Now()))) // the last by its name
+	isGolden(t, "many_and_one.txt", a.inbox.nth(t, 2, "chat", "cloud_quota"))
+
+	for i := range all[:30] {
+		all[i].EndsAt = time.Now()
+	}
+	a.post(t, all[:30])
+	isGolden(t, "many_resolved.txt", a.inbox.nth(t, 3, "chat", "cloud_quota"))
+	if n := len(a.inbox.all("chat", "cloud_quota")); n != 3 {
+		t.Errorf("%d notifications, want 3", n)
+	}
+}
