@@ -18,3 +18,4 @@ bench: ## every figure of docs/performance.md, as benchstat reads them; some ten
 
 release: ## archives, checksums and bills of materials of the last commit, in dist/
 	go run ./test/release
+	go test -run 'TestAPIEconomy|TestSlowService|TestThrottle' -bench . -timeout 1h . ./providers ./test/bench

@@ -178,13 +178,26 @@ func (f *Fleet) read(ctx context.Context, keep func(service, project string) boo
 	return readings
 }
 
-// ask begins the fetches that are due, and returns the sources that keep wants, and what to wait for.
+// ask begins the fetches that are due, and returns the sources that keep wants, and what to wait for. What was read longest ago is asked for
+// first: where the cloud throttles, it would else always be the same that come too late.
 func ask(ctx context.Context, sources []*source, keep func(service, project string) bool) (kept []*source, flights []<-chan struct{}) {
 	kept = wanted(sources, keep)
-	for _, s := range kept {
+	askFor := func(s *source) {
 		if _, flight := s.cell.Ask(ctx, s.policy); flight != nil {
 			flights = append(flights, flight)
 		}
+	}
+	var due []*source
+	for _, s := range kept {
+		if s.cell.IsDue(s.policy) {
+			due = append(due, s)
+		} else {
+			askFor(s) // it may be under way
+		}
+	}
+	slices.SortStableFunc(due, func(a, b *source) int { return a.cell.Peek().ReadAt.Compare(b.cell.Peek().ReadAt) })
+	for _, s := range due {
+		askFor(s)
 	}
 	return kept, flights
 }

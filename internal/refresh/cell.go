@@ -75,6 +75,13 @@ func (c *Cell[T]) Await(ctx context.Context, p *Policy[T]) *State[T] {
 	return c.land(ctx, s, flight)
 }
 
+// IsDue tells whether it is time for a fetch, and none is under way. The gate may be shut all the same.
+func (c *Cell[T]) IsDue(p *Policy[T]) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.isDue(p)
+}
+
 // Peek returns what is known now and fetches nothing.
 func (c *Cell[T]) Peek() *State[T] {
 	c.mu.Lock()
@@ -113,11 +120,16 @@ func (c *Cell[T]) ask(ctx context.Context, p *Policy[T]) (*State[T], <-chan stru
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.known()
-	if c.flight == nil && !time.Now().Before(s.due(p)) && p.Gate.isOpen() {
+	if c.isDue(p) && p.Gate.isOpen() {
 		c.flight = make(chan struct{})
 		go c.fly(context.WithoutCancel(ctx), p, c.flight)
 	}
 	return s, c.flight
+}
+
+// isDue is IsDue; c.mu is held.
+func (c *Cell[T]) isDue(p *Policy[T]) bool {
+	return c.flight == nil && !time.Now().Before(c.known().due(p))
 }
 
 // land waits for the flight, if there is one, and returns what is known then.
@@ -159,9 +171,10 @@ func (c *Cell[T]) fly(ctx context.Context, p *Policy[T], landed chan struct{}) {
 
 func (c *Cell[T]) settle(p *Policy[T], value T, err error, start time.Time) {
 	before := c.Peek()
-	after := before.after(p, value, err, start) // the policy is asked without the lock, so that it may look at the cell
+	shuts := err != nil && p.Gate != nil && p.Shuts != nil && p.Shuts(err) // then the gate makes the pause, for all alike
+	after := before.after(p, value, err, start)                            // the policy is asked without the lock, so that it may look at the cell
 	c.mu.Lock()
-	if c.retry {
+	if c.retry || shuts {
 		after.next = time.Time{}
 	}
 	c.state, c.retry = after, false
@@ -170,7 +183,7 @@ func (c *Cell[T]) settle(p *Policy[T], value T, err error, start time.Time) {
 	switch {
 	case err == nil:
 		p.Gate.succeeded()
-	case p.Shuts != nil && p.Shuts(err):
+	case shuts:
 		p.Gate.shut(func(streak int) time.Duration { return p.Pause(streak, err) })
 	}
 	if p.Settled != nil {
