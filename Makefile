@@ -13,9 +13,8 @@ test: ## every check there is
 lint: ## golangci-lint alone
 	go tool -modfile=test/lint/go.mod golangci-lint run ./...
 
-bench: ## every figure of docs/performance.md, as benchstat reads them; some ten minutes
-	go test -run 'TestAPIEconomy|TestSlowService' -bench . -timeout 1h . ./providers ./test/bench
+bench: ## what a scrape costs, as benchstat reads them; some ten minutes
+	go test -run 'TestAPIEconomy|TestSlowService|TestThrottle' -bench . -timeout 1h . ./providers ./test/bench
 
 release: ## archives, checksums and bills of materials of the last commit, in dist/
 	go run ./test/release
-	go test -run 'TestAPIEconomy|TestSlowService|TestThrottle' -bench . -timeout 1h . ./providers ./test/bench
