@@ -23,9 +23,9 @@ type alertmanager struct {
 	inbox *inbox // what it sends
 }
 
-// startAlertmanager changes of the shipped configuration that groups wait a second, and the addresses of receivers. Those for mail and chat,
+// startAlertmanager changes of the shipped configuration how long groups wait, and the addresses of receivers. Those for mail and chat,
 // which are shipped as comments, are in force beside the webhook.
-func startAlertmanager(t *testing.T) *alertmanager {
+func startAlertmanager(t *testing.T, wait time.Duration) *alertmanager {
 	t.Helper()
 	dir, in := t.TempDir(), newInbox(t)
 	save := func(name, content string) string {
@@ -37,7 +37,7 @@ func startAlertmanager(t *testing.T) *alertmanager {
 	}
 	config := replace(t, readFile(t, deploy+"alertmanager/alertmanager.yml"),
 		`(?m)^    # `, "    ",
-		`(group_(?:wait|interval)): \d+\w`, "$1: 1s",
+		`(group_(?:wait|interval)): \d+\w`, "$1: "+wait.String(),
 		`http://127\.0\.0\.1:5001`, in.http,
 		`/etc/alertmanager/cloud_quota_chat_url`, save("chat_url", in.http+"/chat/cloud_quota"),
 		`smarthost: .*`, "smarthost: "+in.smtp+"\n        require_tls: false")

@@ -44,7 +44,7 @@ var silencing = []struct{ alert, by, whileDown string }{
 func TestWhatSilencesWhat(t *testing.T) {
 	t.Parallel()
 	const down = "CloudQuotaExporterDown critical job=cloud_quota instance=one:10133"
-	a := startAlertmanager(t)
+	a := startAlertmanager(t, time.Second)
 	fire := func(name string) alert {
 		return alert{Labels: labelled(name), StartsAt: time.Now(), EndsAt: time.Now().Add(time.Hour)}
 	}

@@ -30,15 +30,19 @@ func newClimbing() (cloud *cloudsim.Cloud, set func(used, limit int64)) {
 	return cloud, func(used, limit int64) { cloud.SetQuota(id, "dcs", "ram", used, limit) }
 }
 
-// rapid asks the cloud at nearly every scrape.
-const rapid = "{defaults: {cache_ttl: 1s}}"
+const (
+	// rapid asks the cloud at nearly every scrape.
+	rapid = "{defaults: {cache_ttl: 1s}}"
+	// wait is how long groups of alerts wait: at least as long as an alert may come after one that silences it, on a slow machine.
+	wait = 2 * time.Second
+)
 
 // TestClimbingQuota is told of as nearly exhausted, as exhausted and as over, each once.
 func TestClimbingQuota(t *testing.T) {
 	t.Parallel()
 	cloud, set := newClimbing()
-	a := startAlertmanager(t)
-	p := a.alerted(t, startExporter(t, cloud, rapid).at, 200*time.Millisecond)
+	a := startAlertmanager(t, wait)
+	p := a.alerted(t, startExporter(t, cloud, rapid).at, 400*time.Millisecond)
 	p.becomes(t, `count(quota:cloud_quota_utilization:ratio{resource_type="ram"})`, " 1")
 
 	told := []string{"cloud_quota: " + nearlyWarning + " firing"}
@@ -74,7 +78,7 @@ func TestOutageTellsNothingOfQuotas(t *testing.T) {
 	t.Parallel()
 	cloud, set := newClimbing()
 	set(800, 800)
-	a := startAlertmanager(t)
+	a := startAlertmanager(t, wait)
 	e := startExporter(t, cloud, rapid)
 	p := a.alerted(t, e.at, time.Second)
 	told := []string{"cloud_quota_critical: " + exhausted + " firing"}
@@ -109,7 +113,7 @@ func (e *exporter) restart(t *testing.T, p *prometheus) {
 // TestManyProjectsAreOneNotification, in which the list is cut and the count is not.
 func TestManyProjectsAreOneNotification(t *testing.T) {
 	t.Parallel()
-	a := startAlertmanager(t)
+	a := startAlertmanager(t, 5*time.Second) // 500 alerts take their time
 	failing := func(project string, since time.Time) alert {
 		return alert{labelled("CloudQuotaReadFailing warning service=dcs project=" + project), map[string]string{
 			"summary":     "dcs of project " + project + " can't be read: timeout",
