@@ -94,7 +94,7 @@ var paths = map[string]string{
 
 const instances = "/v2/" + project + "/audit/instances?offset=0&limit=1000"
 
-func document(t *testing.T, service string) reply {
+func document(t testing.TB, service string) reply {
 	t.Helper()
 	body, err := os.ReadFile("testdata/" + service + ".json")
 	if err != nil {

@@ -1,0 +1,144 @@
+package providers_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/secret"
+	"cloud_quota_exporter/providers"
+)
+
+// echoed is a secret that a server may echo; in what is fuzzed, its beginning stands for it.
+const (
+	echoed    = "SECRETKEY-of-forty-characters-0123456789"
+	beginning = "SECRETKEY"
+)
+
+// echo authorises with the secret.
+type echo struct{ auth }
+
+func (echo) Grant(context.Context, huaweicloud.Scope) (huaweicloud.Grant, error) {
+	return &huaweicloud.Keys{AccessKey: secret.New("AK-of-the-test"), SecretKey: secret.New(echoed)}, nil
+}
+
+// stub answers requests without a network: by the list where audit instances are asked for, and by the body elsewhere.
+type stub struct{ body, list string }
+
+func (s stub) RoundTrip(r *http.Request) (*http.Response, error) {
+	body := s.body
+	if strings.HasSuffix(r.URL.Path, "/audit/instances") {
+		body = s.list
+	}
+	body = strings.ReplaceAll(body, beginning, echoed)
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+}
+
+// read has a service, by its number, read what a stub answers.
+func (s stub) read(t *testing.T, service uint8) (string, providers.Result, error) {
+	all := providers.All()
+	chosen := all[int(service)%len(all)]
+	c := &huaweicloud.Client{
+		HTTP: &http.Client{Transport: s}, Auth: echo{}, Service: chosen.Name, BaseURL: "https://host", Scope: huaweicloud.Scope{ProjectID: project},
+		Events: func(string, string, time.Duration) {},
+	}
+	result, err := chosen.Quotas(t.Context(), c, providers.Options{ListInstances: true})
+	return chosen.Name, result, err
+}
+
+// FuzzQuotas: whatever a service answers, what is exported is a number, under a name of its own that Prometheus takes, and what isn't
+// exported is told, without a secret.
+func FuzzQuotas(f *testing.F) {
+	const list = `{"instances":[{"id":"a","status":"ACTIVE"}],"total":1}`
+	for i, service := range providers.All() {
+		f.Add(uint8(i), string(document(f, service.Name)), list)
+		f.Add(uint8(i), string(common(service.Name, `{"type":"a","used":"4,","quota":-1,"unit":{}},{"type":"a"},null,{"type":"SECRETKEY","used":"SECRETKEY"}`)), `{"servers":[{}]}`)
+		f.Add(uint8(i), string(common(service.Name, `{"type":"\ud800","used":1e400,"quota":"NaN","min":-0.0,"max":1e308}`)), `{"instances":[],"total":1e308}`)
+		f.Add(uint8(i), string(common(service.Name, `{"type":"a","used":"many of SECRETKEY"},{"type":"`+strings.Repeat("x", 240)+`SECRETKEY","used":1}`)), `{"total":"many of SECRETKEY"}`)
+		f.Add(uint8(i), `{"audit_quota":1,"cpu":"as many as SECRETKEY"}`, `{"total":"many of SECRETKEY"}`)
+		f.Add(uint8(i), `{"audit_quota":1e308,"cpu":"-1","ram":null}`, `{"instances":[],"total":1.7e308}`)
+		f.Add(uint8(i), "", "<html>SECRETKEY")
+	}
+	f.Fuzz(func(t *testing.T, service uint8, body, list string) {
+		name, result, err := stub{body, list}.read(t, service)
+		if err != nil {
+			wantHarmless(t, err.Error())
+			if reason := huaweicloud.Reason(err); reason != huaweicloud.ReasonMalformed || len(result.Quotas) > 0 {
+				t.Errorf("reason %s with %d quotas", reason, len(result.Quotas))
+			}
+			return
+		}
+		if n := len(result.Quotas); n == 0 || n > 200 {
+			t.Errorf("%d quotas", n)
+		}
+		seen := map[string]bool{}
+		for _, q := range result.Quotas {
+			if seen[q.ResourceType] || q.ResourceType == "" || len(q.ResourceType) > 256 || !utf8.ValidString(q.ResourceType) || !utf8.ValidString(q.Unit) {
+				t.Errorf("resource type %q, unit %q", q.ResourceType, q.Unit)
+			}
+			seen[q.ResourceType] = true
+			if q.Used == nil && q.Limit == nil && q.Remaining == nil {
+				t.Errorf("%s reports nothing", q.ResourceType)
+			}
+			for _, n := range []*float64{q.Used, q.Limit, q.Remaining, q.Min, q.Max} {
+				unlimited := name == "taurusdb" && n == q.Limit // the one that knows no limit
+				if n != nil && (math.IsNaN(*n) || *n < 0 || math.IsInf(*n, 0) && !unlimited) {
+					t.Errorf("%s has the number %g", q.ResourceType, *n)
+				}
+			}
+		}
+		if s := result.Skipped; (s.Count > 0) != (len(s.Reasons) > 0) || len(s.Reasons) > 10 {
+			t.Errorf("%d skipped, %d reasons", s.Count, len(s.Reasons))
+		}
+		wantHarmless(t, result.Skipped.String())
+	})
+}
+
+// wantHarmless asserts that a text can be shown.
+func wantHarmless(t *testing.T, text string) {
+	t.Helper()
+	if strings.Contains(text, echoed[:len(beginning)+4]) || !utf8.ValidString(text) || len(text) > 16<<10 {
+		t.Errorf("%d bytes of text: %.2000q", len(text), text)
+	}
+}
+
+// FuzzResourceBesideAnother: a good resource is never lost, whatever stands before or behind it.
+func FuzzResourceBesideAnother(f *testing.F) {
+	for _, bad := range []string{`{}`, `null`, `5`, `[]`, `"x"`, `{"type":5}`, `{"type":"a","used":{}}`, `{"type":"a","used":"x"},{"type":"b"}`, `{"Type":"good "}`} {
+		for i := range 4 {
+			f.Add(uint8(i), bad, i%2 == 0)
+		}
+	}
+	const good = `{"type":"good","used":1,"quota":2,"unit":"GB"}`
+	f.Fuzz(func(t *testing.T, service uint8, bad string, before bool) {
+		names := []string{"cts", "ces", "taurusdb", "dcs"}
+		service %= uint8(len(names))
+		var others []json.RawMessage
+		if json.Unmarshal([]byte("["+bad+"]"), &others) != nil || len(others) > 199 {
+			return // it would be no answer, or too long a one
+		}
+		list := good + "," + bad
+		if before {
+			list = bad + "," + good
+		}
+		if strings.TrimSpace(bad) == "" {
+			list = good
+		}
+		_, result, err := stub{body: string(common(names[service], list))}.read(t, service)
+		i := slices.IndexFunc(result.Quotas, func(q providers.Quota) bool { return q.ResourceType == "good" })
+		if err != nil || i < 0 {
+			t.Fatalf("the good resource is lost: %v\n%s", err, show(result))
+		}
+		if q := result.Quotas[i]; !before && (*q.Used != 1 || *q.Limit != 2 || q.Unit != "GB") {
+			t.Errorf("the good resource is another:\n%s", show(result))
+		}
+	})
+}
