@@ -77,8 +77,10 @@ func wantTampered(t *testing.T, authority *cloudsim.Cloud, r *http.Request, body
 		"method": func(r *http.Request) { r.Method = http.MethodGet },
 		"host":   func(r *http.Request) { r.Host = "cts.eu-de.myhuaweicloud.com" },
 		"path":   func(r *http.Request) { r.URL = &url.URL{Path: "/x" + r.URL.Path, RawQuery: r.URL.RawQuery} },
-		"query":  func(r *http.Request) { r.URL = &url.URL{Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: "x=x&" + r.URL.RawQuery} },
-		"date":   func(r *http.Request) { r.Header.Set("X-Sdk-Date", "20000101T000000Z") },
+		"query": func(r *http.Request) {
+			r.URL = &url.URL{Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: "x=x&" + r.URL.RawQuery}
+		},
+		"date": func(r *http.Request) { r.Header.Set("X-Sdk-Date", "20000101T000000Z") },
 	} {
 		changed := r.Clone(t.Context())
 		change(changed)

@@ -81,6 +81,7 @@ func TestCheckConfigTellsOpenFiles(t *testing.T) {
 	if err := os.WriteFile(file, []byte(keysElsewhere), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	chmod(t, file, 0o644)
 	if got := check(t, file, false); strings.Contains(got, says) {
 		t.Errorf("without a secret in it:\n%s", got)
 	}
