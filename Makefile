@@ -1,5 +1,5 @@
 # Shortcuts for those who have make; each is one command of Go.
-.PHONY: build demo test lint bench release
+.PHONY: build demo test lint fuzz bench release
 
 build: ## the program, stripped
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o cloud_quota_exporter .
@@ -12,6 +12,9 @@ test: ## every check there is
 
 lint: ## golangci-lint alone
 	go tool -modfile=test/lint/go.mod golangci-lint run ./...
+
+fuzz: ## every fuzz target for 10 seconds; go run ./test/fuzz 5m takes longer
+	go run ./test/fuzz
 
 bench: ## what a scrape costs, as benchstat reads them; some ten minutes
 	go test -run 'TestAPIEconomy|TestSlowService|TestThrottle' -bench . -timeout 1h . ./providers ./test/bench

@@ -134,6 +134,7 @@ func FuzzParse(f *testing.F) {
 			f.Add(text)
 		}
 	}
+	f.Add([]byte("accounts: [{discovery: {regions: [eu-de], include: 'a.*'}}]"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		c, err := config.Parse("c.yml", text, known, inRegion)
 		if err != nil {
@@ -149,7 +150,7 @@ func FuzzParse(f *testing.F) {
 func checkUsable(t *testing.T, c *config.Config) {
 	names, labels := make(map[string]bool), make(map[string]bool)
 	for _, a := range c.Accounts {
-		if a.Name == "" || names[a.Name] || len(a.Projects) == 0 {
+		if a.Name == "" || names[a.Name] || len(a.Projects) == 0 && a.Discovery == nil {
 			t.Errorf("account %+v has no name of its own or no projects", a)
 		}
 		names[a.Name] = true

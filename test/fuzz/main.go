@@ -1,0 +1,60 @@
+// Command fuzz runs every fuzz target of the project for a while, one after the other: go run ./test/fuzz 1m
+//
+// Continuous integration runs the seeds alone, with the other tests: what is found by chance must not fail a change that has nothing to do
+// with it. What a target finds is kept in testdata/fuzz of its package, and is to be committed with the fix.
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"time"
+)
+
+func main() {
+	length := "10s"
+	if len(os.Args) > 1 {
+		length = os.Args[1]
+	}
+	if _, err := time.ParseDuration(length); err != nil || len(os.Args) > 2 {
+		fmt.Fprintln(os.Stderr, "fuzz: want how long each target runs, such as 1m")
+		os.Exit(2)
+	}
+	failed := false
+	for _, target := range targets() {
+		pkg, name, _ := strings.Cut(target, " ")
+		// Minimizing what is merely new takes most of the time, unless it is bounded.
+		c := exec.Command("go", "test", "-run=^$", "-fuzz=^"+name+"$", "-fuzztime="+length, "-fuzzminimizetime=20x", pkg) //nolint:gosec,noctx // of this project
+		c.Stdout, c.Stderr = os.Stdout, os.Stderr
+		fmt.Printf("== %s in %s\n", name, pkg)
+		failed = c.Run() != nil || failed
+	}
+	if failed {
+		os.Exit(1)
+	}
+}
+
+var listed = regexp.MustCompile(`(?m)^(Fuzz\w+)$|^ok\s+(\S+)`)
+
+// targets are "package name" of all fuzz targets, as go test lists them: the names, and then the package.
+func targets() []string {
+	out, err := exec.Command("go", "test", "-list=^Fuzz", "./...").Output() //nolint:noctx // Ctrl-C reaches it
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "fuzz: list the targets: %v\n%s", err, out)
+		os.Exit(1)
+	}
+	var all, names []string
+	for _, m := range listed.FindAllStringSubmatch(string(out), -1) {
+		if m[1] != "" {
+			names = append(names, m[1])
+			continue
+		}
+		for _, name := range names {
+			all = append(all, m[2]+" "+name)
+		}
+		names = nil
+	}
+	return all
+}
