@@ -1,17 +1,14 @@
 package k8s
 
 import (
-	"bufio"
-	"net/http"
+	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	monitoringalpha "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1alpha1"
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
@@ -19,176 +16,121 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-var kustomizations = []string{"base", "overlays/keys", "overlays/pod-identity", "overlays/shards"}
-
 // TestKustomizations builds each, and looks at every exporter in it.
 func TestKustomizations(t *testing.T) {
-	for _, name := range kustomizations {
+	for name, exporters := range map[string]int{"base": 1, "overlays/keys": 1, "overlays/pod-identity": 1, "overlays/shards": 2} {
 		t.Run(name, func(t *testing.T) {
 			objects := build(t, root+"deploy/k8s/"+name)
-			seen := map[string]bool{}
-			exporters := 0
-			for _, o := range objects {
-				if id := o.kind + " " + o.name; seen[id] {
-					t.Errorf("%s is there twice", id)
-				} else {
-					seen[id] = true
-				}
-				if d, ok := o.typed.(*apps.Deployment); ok {
-					exporters++
-					checkDeployment(t, d, objects)
-				}
+			if n := len(all[apps.Deployment](objects)); n != exporters {
+				t.Errorf("%d exporters, want %d", n, exporters)
 			}
-			if want := map[bool]int{true: 2, false: 1}[name == "overlays/shards"]; exporters != want {
-				t.Errorf("%d exporters, want %d", exporters, want)
+			for _, complaint := range examine(t, objects) {
+				t.Error(complaint)
 			}
 		})
 	}
 }
 
-func checkDeployment(t *testing.T, d *apps.Deployment, objects []object) {
+// complaints are what is wrong with manifests: none with those that are shipped, some with each mistake of TestMistakesAreCaught.
+type complaints []string
+
+func (c *complaints) add(format string, args ...any) { *c = append(*c, fmt.Sprintf(format, args...)) }
+
+// examine looks at what the types of the API can't tell: whether objects fit each other and the program.
+func examine(t *testing.T, objects []object) (c complaints) {
 	t.Helper()
-	pod := d.Spec.Template.Spec
-	c := pod.Containers[0]
-	checkSecurity(t, pod, c)
-	if !selects(d.Spec.Selector.MatchLabels, d.Spec.Template.Labels) {
-		t.Errorf("%s: the selector does not select the pods", d.Name)
-	}
-	services := 0
+	seen := map[string]bool{}
 	for _, o := range objects {
-		switch v := o.typed.(type) {
-		case *core.Service:
-			if selects(v.Spec.Selector, d.Spec.Template.Labels) {
-				services++
-				if v.Name != d.Name || v.Spec.Ports[0].TargetPort.StrVal != c.Ports[0].Name {
-					t.Errorf("service %s: port %v, want that of %s", v.Name, v.Spec.Ports, d.Name)
-				}
-			}
-		case *networking.NetworkPolicy:
-			if port := v.Spec.Ingress[0].Ports[0].Port.StrVal; port != c.Ports[0].Name {
-				t.Errorf("network policy %s: port %s", v.Name, port)
-			}
+		id := o.kind + " " + o.name
+		if seen[id] {
+			c.add("%s is there twice", id)
 		}
+		seen[id] = true
 	}
-	if services != 1 {
-		t.Errorf("%d services lead to %s, want one", services, d.Name)
+	for _, d := range all[apps.Deployment](objects) {
+		c.security(d)
+		c.network(d, objects)
+		c.program(t, d, objects)
 	}
-	checkProgram(t, d, objects)
+	c.monitoring(objects)
+	return c
 }
 
-func checkSecurity(t *testing.T, pod core.PodSpec, c core.Container) {
-	t.Helper()
-	s := c.SecurityContext
-	switch {
-	case pod.SecurityContext.RunAsNonRoot == nil || !*pod.SecurityContext.RunAsNonRoot || *pod.SecurityContext.RunAsUser == 0:
-		t.Error("it may run as root")
-	case pod.SecurityContext.SeccompProfile.Type != core.SeccompProfileTypeRuntimeDefault:
-		t.Error("no seccomp profile")
-	case *s.AllowPrivilegeEscalation || !*s.ReadOnlyRootFilesystem || !slices.Equal(s.Capabilities.Drop, []core.Capability{"ALL"}):
-		t.Error("privileges, capabilities or a root that can be written")
-	case *pod.AutomountServiceAccountToken:
-		t.Error("it has a token of Kubernetes")
-	case c.Resources.Limits.Memory().IsZero() || c.Resources.Requests.Memory().IsZero() || c.Resources.Requests.Cpu().IsZero():
-		t.Error("no requests or limits")
-	case *pod.TerminationGracePeriodSeconds <= 15: // scrapes under way have 15 s to finish
-		t.Error("the grace period is shorter than a shutdown takes")
-	}
-}
-
-// checkProgram starts the program with the manifest's flags and configuration, and asks by the manifest's ports and paths.
-func checkProgram(t *testing.T, d *apps.Deployment, objects []object) {
-	t.Helper()
-	c := d.Spec.Template.Spec.Containers[0]
-	config := mounted(t, d, objects)
-	args := append(slices.Clone(c.Args), "--config.file="+config)
-	args = slices.DeleteFunc(args, func(a string) bool { return strings.HasPrefix(a, "--config.file=/etc/") })
-	if len(args) != len(c.Args) {
-		t.Errorf("%s: --config.file is not among %q", d.Name, c.Args)
-	}
-	if _, err := run(program, append(args, "check-config")...); err != nil && !strings.Contains(err.Error(), "no keys:") { // the keys are in a Secret
-		t.Error(err)
-	}
-	if help, err := exec.Command(program, "--help").CombinedOutput(); err != nil || !strings.Contains(string(help), ":10133") {
-		t.Errorf("the program's port is not 10133: %v", err)
-	}
-	if c.Ports[0].ContainerPort != 10133 {
-		t.Errorf("port %d, want 10133", c.Ports[0].ContainerPort)
-	}
-	url := serve(t, append(args, "--web.listen-address=127.0.0.1:0"))
-	for _, probe := range []*core.Probe{c.ReadinessProbe, c.LivenessProbe} {
-		resp, err := http.Get(url + probe.HTTPGet.Path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
-		if resp.StatusCode != http.StatusOK || probe.HTTPGet.Port.StrVal != c.Ports[0].Name {
-			t.Errorf("probe %s at port %s: %s", probe.HTTPGet.Path, probe.HTTPGet.Port.StrVal, resp.Status)
-		}
-	}
-}
-
-// mounted writes the configuration that the pod has at its path, and returns the file.
-func mounted(t *testing.T, d *apps.Deployment, objects []object) string {
-	t.Helper()
+func (c *complaints) security(d *apps.Deployment) {
 	pod := d.Spec.Template.Spec
-	for _, v := range pod.Volumes {
-		if v.ConfigMap == nil {
-			continue
-		}
-		for _, o := range objects {
-			if m, ok := o.typed.(*core.ConfigMap); ok && m.Name == v.ConfigMap.Name {
-				file := filepath.Join(t.TempDir(), "config.yml")
-				if err := os.WriteFile(file, []byte(m.Data["config.yml"]), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				return file
+	container := pod.Containers[0]
+	s := container.SecurityContext
+	if pod.SecurityContext.RunAsNonRoot == nil || !*pod.SecurityContext.RunAsNonRoot || *pod.SecurityContext.RunAsUser == 0 {
+		c.add("%s may run as root", d.Name)
+	}
+	if pod.SecurityContext.SeccompProfile.Type != core.SeccompProfileTypeRuntimeDefault {
+		c.add("%s has no seccomp profile", d.Name)
+	}
+	if *s.AllowPrivilegeEscalation || !*s.ReadOnlyRootFilesystem || !slices.Equal(s.Capabilities.Drop, []core.Capability{"ALL"}) {
+		c.add("%s has privileges, capabilities or a root that can be written", d.Name)
+	}
+	if *pod.AutomountServiceAccountToken {
+		c.add("%s has a token of Kubernetes", d.Name)
+	}
+	if r := container.Resources; r.Limits.Memory().IsZero() || r.Requests.Memory().IsZero() || r.Requests.Cpu().IsZero() {
+		c.add("%s has no requests or limits", d.Name)
+	}
+	if *pod.TerminationGracePeriodSeconds <= 15 { // scrapes under way have 15 s to finish
+		c.add("%s: the grace period is shorter than a shutdown takes", d.Name)
+	}
+}
+
+// network follows the way from a service and through the network policy to the pod's port.
+func (c *complaints) network(d *apps.Deployment, objects []object) {
+	pod := d.Spec.Template.Labels
+	port := d.Spec.Template.Spec.Containers[0].Ports[0].Name
+	if !selects(d.Spec.Selector.MatchLabels, pod) {
+		c.add("%s: the selector does not select the pods", d.Name)
+	}
+	services := slices.DeleteFunc(all[core.Service](objects), func(s *core.Service) bool { return !selects(s.Spec.Selector, pod) })
+	if len(services) != 1 || services[0].Name != d.Name || services[0].Spec.Ports[0].TargetPort.StrVal != port {
+		c.add("%s: %d services lead to it, want one of its name, to its port %s", d.Name, len(services), port)
+	}
+	policies := slices.DeleteFunc(all[networking.NetworkPolicy](objects), func(p *networking.NetworkPolicy) bool {
+		return !selects(p.Spec.PodSelector.MatchLabels, pod)
+	})
+	if len(policies) != 1 || policies[0].Spec.Ingress[0].Ports[0].Port.StrVal != port {
+		c.add("%s: %d network policies hold for it, want one that lets port %s in", d.Name, len(policies), port)
+	}
+}
+
+// monitoring looks whether Prometheus finds the services.
+func (c *complaints) monitoring(objects []object) {
+	at := map[string]bool{}
+	for _, s := range all[core.Service](objects) {
+		at[fmt.Sprintf("%s:%d", s.Name, s.Spec.Ports[0].Port)] = true
+		for _, m := range all[monitoring.ServiceMonitor](objects) {
+			if e := m.Spec.Endpoints[0]; !selects(m.Spec.Selector.MatchLabels, s.Labels) || e.Port != s.Spec.Ports[0].Name {
+				c.add("monitor %s does not find service %s", m.Name, s.Name)
+			}
+			if r := m.Spec.Endpoints[0].RelabelConfigs; len(r) != 1 || r[0].Action != "labeldrop" || r[0].Regex != "service" {
+				c.add("monitor %s: relabelings %+v: the target's label service stays", m.Name, r)
 			}
 		}
 	}
-	t.Fatalf("%s: no ConfigMap is mounted that exists", d.Name)
-	return ""
-}
-
-// serve starts the program and returns its URL.
-func serve(t *testing.T, args []string) string {
-	t.Helper()
-	c := exec.Command(program, args...)
-	out, err := c.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = c.Process.Kill()
-		_ = c.Wait()
-	})
-	listening := regexp.MustCompile(`127\.0\.0\.1:\d+`)
-	var log strings.Builder
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		log.WriteString(lines.Text() + "\n")
-		if at := listening.FindString(lines.Text()); at != "" && strings.Contains(lines.Text(), "Listening") {
-			return "http://" + at
+	for _, scrape := range all[monitoringalpha.ScrapeConfig](objects) {
+		for _, static := range scrape.Spec.StaticConfigs {
+			for _, target := range static.Targets {
+				if !at[string(target)] {
+					c.add("scrape configuration %s: there is no service %s", scrape.Name, target)
+				}
+			}
+		}
+		for _, sd := range scrape.Spec.HTTPSDConfigs {
+			if host := strings.TrimSuffix(strings.TrimPrefix(string(sd.URL), "http://"), "/sd"); !at[host] {
+				c.add("scrape configuration %s: nothing answers %s", scrape.Name, sd.URL)
+			}
 		}
 	}
-	t.Fatalf("it does not listen:\n%s", &log)
-	return ""
 }
 
 func selects(selector, of map[string]string) bool {
 	return len(selector) > 0 && labels.SelectorFromSet(selector).Matches(labels.Set(of))
-}
-
-func TestServiceMonitor(t *testing.T) {
-	objects := build(t, root+"deploy/k8s/base")
-	m, service := find[monitoring.ServiceMonitor](t, objects), find[core.Service](t, objects)
-	if !selects(m.Spec.Selector.MatchLabels, service.Labels) || m.Spec.Endpoints[0].Port != service.Spec.Ports[0].Name {
-		t.Errorf("the monitor does not find the service")
-	}
-	if r := m.Spec.Endpoints[0].RelabelConfigs; len(r) != 1 || r[0].Action != "labeldrop" || r[0].Regex != "service" {
-		t.Errorf("relabelings %+v: the target's label service stays", r)
-	}
 }
 
 // TestOneSourceOfRules compares the PrometheusRule with the rules that promtool tests.
@@ -221,28 +163,5 @@ func TestOneSourceOfRules(t *testing.T) {
 	}
 	if string(got) != want {
 		t.Errorf("%s is not what rules.yml makes; -update writes it anew", file)
-	}
-}
-
-// TestMistakesAreCaught has a mistake of each sort in a manifest.
-func TestMistakesAreCaught(t *testing.T) {
-	out, err := run("go", "tool", "kustomize", "build", root+"deploy/k8s/base")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, mistake := range [][2]string{
-		{"readOnlyRootFilesystem", "readOnlyRootFs"},
-		{"scrapeTimeout: 25s", "scrapeTimeout: 25 seconds"},
-		{"action: labeldrop", "action: labelDropp"},
-		{"for: 15m", "for: fifteen"},
-		{"expr: max", "expression: max"},
-		{"containerPort: 10133", "containerPort: http"},
-	} {
-		if !strings.Contains(string(out), mistake[0]) {
-			t.Errorf("there is no %s", mistake[0])
-		}
-		if _, err := decode([]byte(strings.Replace(string(out), mistake[0], mistake[1], 1))); err == nil {
-			t.Errorf("%s: nobody noticed", mistake[1])
-		}
 	}
 }

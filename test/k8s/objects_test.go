@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
@@ -91,52 +93,60 @@ func decode(text []byte) ([]object, error) {
 
 // validate checks an object of the operator by the CRD of its kind.
 func (o object) validate(kind string) error {
-	files, err := filepath.Glob(filepath.Join(crds, "*.yaml"))
+	if !strings.HasPrefix(o.kind, "monitoring.coreos.com/") {
+		return nil
+	}
+	known, err := validators()
 	if err != nil {
 		return err
 	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		var crd apiextensionsv1.CustomResourceDefinition
-		if err := yaml.Unmarshal(text, &crd); err != nil {
-			return fmt.Errorf("%s: %w", file, err)
-		}
-		if crd.Spec.Names.Kind != kind || crd.Spec.Group != "monitoring.coreos.com" {
-			continue
-		}
-		var internal apiextensions.CustomResourceValidation
-		if err := apiextensionsv1.Convert_v1_CustomResourceValidation_To_apiextensions_CustomResourceValidation(crd.Spec.Versions[0].Schema, &internal, nil); err != nil {
-			return err
-		}
-		validator, _, err := validation.NewSchemaValidator(internal.OpenAPIV3Schema)
-		if err != nil {
-			return err
-		}
-		var value any
-		if err := yaml.Unmarshal(o.text, &value); err != nil {
-			return err
-		}
-		if problems := validation.ValidateCustomResource(nil, value, validator); len(problems) > 0 {
-			return fmt.Errorf("%s %s: %w", o.kind, o.name, problems.ToAggregate())
-		}
+	validator, found := known[kind]
+	if !found {
+		return fmt.Errorf("%s %s: there is no CRD of the kind", o.kind, o.name)
+	}
+	var value any
+	if err := yaml.Unmarshal(o.text, &value); err != nil {
+		return err
+	}
+	if problems := validation.ValidateCustomResource(nil, value, validator); len(problems) > 0 {
+		return fmt.Errorf("%s %s: %w", o.kind, o.name, problems.ToAggregate())
 	}
 	return nil
 }
 
-// find returns the only object of a type.
-func find[T any](t *testing.T, objects []object) *T {
-	t.Helper()
-	var found []*T
+// validators are made of the operator's CRDs, by kind.
+var validators = sync.OnceValues(func() (map[string]validation.SchemaValidator, error) {
+	files, err := filepath.Glob(filepath.Join(crds, "*.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	made := map[string]validation.SchemaValidator{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		var crd apiextensionsv1.CustomResourceDefinition
+		if err := yaml.Unmarshal(text, &crd); err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		var internal apiextensions.CustomResourceValidation
+		if err := apiextensionsv1.Convert_v1_CustomResourceValidation_To_apiextensions_CustomResourceValidation(crd.Spec.Versions[0].Schema, &internal, nil); err != nil {
+			return nil, err
+		}
+		if made[crd.Spec.Names.Kind], _, err = validation.NewSchemaValidator(internal.OpenAPIV3Schema); err != nil {
+			return nil, err
+		}
+	}
+	return made, nil
+})
+
+// all returns the objects of a type.
+func all[T any](objects []object) (found []*T) {
 	for _, o := range objects {
 		if v, ok := o.typed.(*T); ok {
 			found = append(found, v)
 		}
 	}
-	if len(found) != 1 {
-		t.Fatalf("%d objects of type %T, want one", len(found), *new(T))
-	}
-	return found[0]
+	return found
 }
