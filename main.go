@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,9 +24,7 @@ import (
 )
 
 func main() {
-	if version.Version == "" { // not stamped by a release build
-		version.Version = "devel"
-	}
+	stamp()
 	app := kingpin.New("cloud_quota_exporter", "Prometheus exporter for Huawei Cloud quotas.")
 	app.HelpFlag.Short('h')
 	app.UsageWriter(os.Stdout) // of --help and --version
@@ -70,6 +69,22 @@ func main() {
 	}
 	if err != nil {
 		end(err)
+	}
+}
+
+// stamp fills in what a build without -ldflags leaves empty. The library itself finds the commit that Go notes in a program, but not its date.
+func stamp() {
+	if version.Version == "" {
+		version.Version = "devel"
+	}
+	build, ok := debug.ReadBuildInfo()
+	if !ok || version.BuildDate != "" {
+		return
+	}
+	for _, s := range build.Settings {
+		if s.Key == "vcs.time" {
+			version.BuildDate = s.Value
+		}
 	}
 }
 

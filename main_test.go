@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"debug/buildinfo"
 	"errors"
 	"net"
 	"os"
@@ -114,10 +115,21 @@ func TestMistakesEndWithOneClearLine(t *testing.T) {
 	}
 }
 
+// TestVersion wants the commit that Go noted in the program, and its date; outside a repository there is none.
 func TestVersion(t *testing.T) {
+	build, err := buildinfo.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	noted := map[string]string{"vcs.revision": "unknown", "vcs.time": ""}
+	for _, s := range build.Settings {
+		noted[s.Key] = s.Value
+	}
 	code, stdout, stderr := run(t, nil, "--version")
-	if code != 0 || !strings.HasPrefix(stdout, "cloud_quota_exporter, version devel") || stderr != "" {
-		t.Errorf("exit code %d, %s%s", code, stdout, stderr)
+	for _, want := range []string{"cloud_quota_exporter, version devel", ", revision: " + noted["vcs.revision"], "\n  build date:       " + noted["vcs.time"] + "\n"} {
+		if code != 0 || !strings.Contains(stdout, want) || stderr != "" {
+			t.Errorf("exit code %d, want %q in %s%s", code, want, stdout, stderr)
+		}
 	}
 }
 

@@ -5,7 +5,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/collectors/version"
+	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
+	"github.com/prometheus/common/version"
 )
 
 // processMetrics are the exporter's own metrics.
@@ -42,7 +43,7 @@ func newProcessMetrics() *processMetrics {
 		p.requests, p.duration, p.reloaded, p.reloadSuccess,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		version.NewCollector("cloud_quota_exporter"),
+		prometheus.WrapCollectorWith(prometheus.Labels{"build_date": version.BuildDate}, versioncollector.NewCollector("cloud_quota_exporter")),
 	)
 	return p
 }
