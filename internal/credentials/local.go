@@ -2,10 +2,12 @@ package credentials
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	neturl "net/url"
 	"strings"
 	"time"
 
@@ -66,7 +68,11 @@ func (l local) ask(ctx context.Context, method, url, body, header string, value 
 	hide := func(text string) string { return secret.Hide(text, value) }
 	resp, err := l.http.Do(req)
 	if err != nil {
-		return nil, secret.Quiet(err, hide) // it says method and URL
+		if wrapped, ok := errors.AsType[*neturl.Error](err); ok { // it quotes the URL
+			err = wrapped.Err
+		}
+		quiet := func(text string) string { return huaweicloud.OneLine(huaweicloud.WithoutQuotes(hide(text))) }
+		return nil, fmt.Errorf("%s %s: %w", method, url, secret.Quiet(err, quiet))
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))

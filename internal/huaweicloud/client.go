@@ -136,7 +136,7 @@ func (c *Client) ask(ctx context.Context, r request) (*Answer, error) {
 		return nil, ca
 	}
 	if err != nil {
-		return nil, &TransportError{Request: r.method + " " + req.URL.String(), Service: c.Service, After: time.Since(start), Err: secret.Quiet(err, grant.Hide)}
+		return nil, &TransportError{Request: r.method + " " + req.URL.String(), Service: c.Service, After: time.Since(start), Err: quiet(err, grant, r.private)}
 	}
 	if resp.StatusCode/100 != 2 {
 		if resp.StatusCode == http.StatusUnauthorized {
@@ -152,6 +152,17 @@ func (c *Client) ask(ctx context.Context, r request) (*Answer, error) {
 		return nil, answer.Malformed(fmt.Sprintf("it is longer than %d bytes", maxBody))
 	}
 	return answer, nil
+}
+
+// quiet returns the error with its text as one line, without secrets. Of an answer that should hold keys, which nobody knows yet, it quotes nothing.
+func quiet(err error, grant Grant, private bool) error {
+	return secret.Quiet(err, func(text string) string {
+		text = grant.Hide(text)
+		if private {
+			text = WithoutQuotes(text)
+		}
+		return OneLine(text)
+	})
 }
 
 // send returns the answer with as much of its body as is looked at, and one byte more where it is longer.
@@ -176,7 +187,7 @@ func (c *Client) send(req *http.Request) (*http.Response, []byte, error) {
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit))
 	if err != nil && resp.StatusCode/100 == 2 { // of an error, the status says enough
-		return nil, nil, fmt.Errorf("%s, but its body broke off: %w", resp.Status, err)
+		return nil, nil, fmt.Errorf("%q, but its body broke off: %w", resp.Status, err)
 	}
 	return resp, body, nil
 }

@@ -3,6 +3,7 @@ package huaweicloud
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -157,6 +158,12 @@ func (e *ProjectError) Error() string {
 	return fmt.Sprintf("GET %s: IAM knows %s of the name %s; state the project's id: projects: [{id: ..., region: %s, name: ...}]",
 		e.URL, found, e.Region, e.Region)
 }
+
+// quotes are what errors of net/http repeat of an answer.
+var quotes = regexp.MustCompile(`"(?:[^"\\]|\\.)*"?`)
+
+// WithoutQuotes returns what an error of net/http says, without what it quotes of the answer: keys may stand in it that nobody knows yet.
+func WithoutQuotes(text string) string { return quotes.ReplaceAllString(text, `"..."`) }
 
 const maxShown = 200 // runes of a body or message in an error
 

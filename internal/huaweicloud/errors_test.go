@@ -84,6 +84,7 @@ func TestErrorShapes(t *testing.T) {
 		{name: "throttled by the gateway's other code", status: 403, body: `{"error_code":"APIG.0308"}`, code: "APIG.0308", message: `{"error_code":"APIG.0308"}`, reason: "throttled"},
 		{name: "redirect", status: 302, header: map[string]string{"Location": "https://elsewhere.example.com/path?token=x"}, reason: "client_error", says: "if https://elsewhere.example.com is right"},
 		{name: "redirect with an echo", status: 302, header: map[string]string{"Location": "https://a-secret-key.example.com/"}, reason: "client_error", says: "if https://<hidden>.example.com is right"},
+		{name: "redirect to what is no URL", status: 302, header: map[string]string{"Location": "http://[a-secret-key"}, reason: "client_error", says: "302 Found; check the region"},
 		{name: "clock", status: 401, header: map[string]string{"Date": time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)}, reason: "clock_skew", says: "s ahead of the cloud's"},
 		{name: "clock behind", status: 401, header: map[string]string{"Date": time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)}, reason: "clock_skew", says: "behind the cloud's"},
 		{name: "clock right enough", status: 401, header: map[string]string{"Date": time.Now().Add(14 * time.Minute).UTC().Format(http.TimeFormat)}, reason: "unauthorized"},

@@ -166,7 +166,7 @@ func FuzzConnection(f *testing.F) {
 		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "HTTP/1.1 200 SECRETKEY\r\nContent-Length: 9\r\n\r\n{}", "HTTP/1.1 SECRETKEY\r\n\r\n",
 		"SSH-2.0-SECRETKEY\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: SECRETKEY\r\n\r\n", "HTTP/1.1 302 Found\r\nLocation: http://[SECRETKEY\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nx",
-		"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 429 x\r\nRetry-After: 5\r\n\r\n", "HTTP/1.1 200 OK\r\nSECRETKEY\r\n\r\n", "",
+		"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 429 x\r\nRetry-After: 5\r\n\r\n", "HTTP/1.1 200 OK\r\nSECRETKEY\r\n\r\n", strings.Repeat("x", 8000), "",
 	} {
 		f.Add(said)
 	}

@@ -53,7 +53,7 @@ func TestNoAnswer(t *testing.T) {
 	}{
 		{name: "hang", handler: hang, reason: "timeout", says: "raise services.cts.timeout", events: "[cts error]"},
 		{name: "reset", handler: abort, reason: "network", says: "check the network", events: "[cts error]"},
-		{name: "reset in the body", handler: cut, reason: "network", says: "200 OK, but its body broke off", events: "[cts 200]"},
+		{name: "reset in the body", handler: cut, reason: "network", says: `"200 OK", but its body broke off`, events: "[cts 200]"},
 		{name: "no gzip, though it says so", handler: packed("{}, and more"), reason: "malformed", says: "gzip: invalid header; a proxy or a wrong endpoint", events: "[cts 200]"},
 		{name: "damaged gzip", handler: packed(gzipHeader + "\xff\xff\xff"), reason: "malformed", says: "corrupt input", events: "[cts 200]"},
 		{name: "gzip of something else", handler: packed(gzipHeader + "\x03\x00\x00\x00\x00\x01\x00\x00\x00\x00"), reason: "malformed", says: "invalid checksum", events: "[cts 200]"},
@@ -73,7 +73,7 @@ func TestNoAnswer(t *testing.T) {
 		{name: "an echo that is no HTTP", dial: says("a-security-token\r\n"), reason: "network", says: `malformed HTTP response "<hidden>"`, events: "[cts error]"},
 		{
 			name: "an echo in the status", dial: says("HTTP/1.1 200 a-secret-key\r\nContent-Length: 9\r\n\r\nhalf"),
-			reason: "timeout", says: "200 <hidden>, but its body broke off", events: "[cts 200]",
+			reason: "timeout", says: `"200 <hidden>", but its body broke off`, events: "[cts 200]",
 		},
 		{name: "TLS that makes no sense", dial: says("\x16\x03\x03\x00\x04\xff\x00\x00\x00"), base: "https", reason: "tls", says: "check endpoints", events: "[cts error]"},
 	} {
@@ -103,5 +103,22 @@ func TestNoAnswer(t *testing.T) {
 				t.Errorf("events = %s, want %s", got, tc.events)
 			}
 		})
+	}
+}
+
+// TestBrokenAnswerHidesSecrets: errors of net/http quote what is wrong with an answer. Of one that should hold keys, nothing is shown.
+func TestBrokenAnswerHidesSecrets(t *testing.T) {
+	c, _, _ := client(t, nil)
+	c.HTTP = huaweicloud.NewHTTPClient(func(context.Context, string, string) (net.Conn, error) {
+		near, far := net.Pipe()
+		go func() { _, _ = io.Copy(io.Discard, far) }()
+		go func() { _, _ = io.WriteString(far, "HTTP/1.1 200 OK\r\na-new-token for a-secret-key\r\n\r\n") }()
+		return near, nil
+	}, "", 1)
+	if _, err := c.Get(t.Context(), "/"); err == nil || !strings.Contains(err.Error(), `missing colon: "a-new-token for <hidden>"; check the network`) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := c.Post(t.Context(), "/", nil, "x"); err == nil || !strings.Contains(err.Error(), `missing colon: "..."; check the network`) {
+		t.Errorf("got %v", err)
 	}
 }

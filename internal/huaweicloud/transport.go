@@ -61,7 +61,14 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return current.RoundTrip(req)
+	resp, err := current.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := resp.Location(); err != nil { // http.Client would take a redirect to what is no URL for no answer at all
+		resp.Header.Del("Location")
+	}
+	return resp, nil
 }
 
 // CloseIdleConnections is what http.Client.CloseIdleConnections calls.
