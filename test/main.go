@@ -33,6 +33,7 @@ func main() {
 		{"vet", func() error { return run("vet", "./...") }},
 		{"lint", func() error { return run("tool", "-modfile=test/lint/go.mod", "golangci-lint", "run", "./...") }},
 		{"tests", tests},
+		{"fuzzing, a little", func() error { return run("run", "./test/fuzz", "2s") }},
 		{"speed of the status page", func() error { return run("test", "-run=^$", "-bench=StatusPage", "-benchtime=5x", "./internal/web") }},
 		{"network", network},
 		{"status page in a browser", browser},
@@ -82,7 +83,6 @@ func network() error {
 	return run("-C", "test/network", "test", "-count=1", "./...")
 }
 
-// endToEnd runs the tests in front of a real Prometheus, which is built for it: some minutes the first time.
 // endToEnd runs the tests in front of a real Prometheus and a real Alertmanager, which are built for it: some minutes the first time.
 func endToEnd() error {
 	if err := run("-C", "test/e2e", "vet", "./..."); err != nil {

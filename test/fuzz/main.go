@@ -1,7 +1,7 @@
 // Command fuzz runs every fuzz target of the project for a while, one after the other: go run ./test/fuzz 1m
 //
-// Continuous integration runs the seeds alone, with the other tests: what is found by chance must not fail a change that has nothing to do
-// with it. What a target finds is kept in testdata/fuzz of its package, and is to be committed with the fix.
+// go run ./test gives each two seconds. The seeds and the inputs in testdata/fuzz, of which no two cover the same code, run with the other
+// tests. What a target finds is kept in testdata/fuzz of its package, and is to be committed with the fix.
 package main
 
 import (
