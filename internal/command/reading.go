@@ -40,8 +40,8 @@ func readOnce(ctx context.Context, t Terminal, c *config.Config, filter fleet.Fi
 	if err := fleet.CheckNames("--project", filter.Projects, f.Projects()); err != nil {
 		return nil, nil, errors.Join(err, discoveryFailures(f))
 	}
-	p.total = f.Count(filter.Wants)
-	readings := f.Read(ctx, filter.Wants)
+	p.total = f.Count(filter)
+	readings := f.Read(ctx, filter)
 	p.end()
 	if err := ctx.Err(); err != nil {
 		return nil, nil, fmt.Errorf("interrupted after %d of %d reads", p.count(), p.total)

@@ -73,7 +73,7 @@ func TestConnectionsAreKeptUntilAReload(t *testing.T) {
 	c := parse(t, strings.ReplaceAll(yaml, "ca_file: CA", fmt.Sprintf("endpoints: {cts: %[1]q, ces: %[1]q}", at)))
 	f.Load(c)
 	for range 2 {
-		if got := outcomes(f.Read(t.Context(), func(string, string) bool { return true })); strings.Count(got, ": ok") != slots {
+		if got := outcomes(f.Read(t.Context(), fleet.Filter{})); strings.Count(got, ": ok") != slots {
 			t.Errorf("outcomes\n%s", got)
 		}
 	}

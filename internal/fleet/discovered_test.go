@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
@@ -49,7 +50,7 @@ func TestKnownProjectsWaitForNoList(t *testing.T) {
 		w := fleettest.New(t, organisation(), discoverAll+"    projects: [{id: "+prodID+", region: ap-southeast-3, name: prod}]\n")
 		w.Cloud.Inject(cloudsim.Fault{Service: "iam", Hang: true})
 		start := time.Now()
-		readings := w.ReadKnown(t.Context(), func(_, project string) bool { return project == "prod" })
+		readings := w.ReadKnown(t.Context(), fleet.Filter{Projects: []string{"prod"}})
 		if got := outcomes(readings); got != all("prod", "ok") || time.Since(start) != 0 {
 			t.Errorf("after %s\n%s", time.Since(start), got)
 		}

@@ -74,7 +74,7 @@ func TestHosts(t *testing.T) {
 				},
 			})
 			f.Load(parse(t, "accounts:\n  - "+keys+"\n    "+tc.account))
-			f.Read(t.Context(), func(string, string) bool { return true })
+			f.Read(t.Context(), fleet.Filter{})
 			slices.Sort(dialled)
 			if got := strings.Join(dialled, " "); got != tc.want {
 				t.Errorf("got  %s\nwant %s", got, tc.want)
@@ -104,7 +104,7 @@ func TestPaths(t *testing.T) {
     projects: [{id: p, region: eu-de, name: prod}]
 services: {taurusdb: {enabled: false}, dbss: {enabled: false}}
 `))
-	f.Read(t.Context(), func(string, string) bool { return true })
+	f.Read(t.Context(), fleet.Filter{})
 	slices.Sort(asked)
 	if got := strings.Join(asked, ", "); got != "/gateway/V1.0/p/quotas by test, /own/p?x=y by test, /v3/p/quotas by test" {
 		t.Errorf("asked for %s", got)

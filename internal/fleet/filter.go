@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,10 +10,29 @@ import (
 // Filter says which sources are wanted; an empty list means all.
 type Filter struct{ Services, Projects []string }
 
-// Wants tells whether a source is wanted. It is what Read asks.
-func (f Filter) Wants(service, project string) bool {
-	return (len(f.Services) == 0 || slices.Contains(f.Services, service)) &&
-		(len(f.Projects) == 0 || slices.Contains(f.Projects, project))
+// of returns which of the sources are wanted. They are sorted by label, so that a project among thousands is found at once.
+func (f Filter) of(sources []*source) []*source {
+	if len(f.Projects) > 0 {
+		sources = labelled(sources, f.Projects)
+	}
+	if len(f.Services) == 0 {
+		return sources
+	}
+	return slices.DeleteFunc(slices.Clone(sources), func(s *source) bool { return !slices.Contains(f.Services, s.service.Name) })
+}
+
+// labelled returns the sources of the projects with these labels.
+func labelled(sources []*source, labels []string) (found []*source) {
+	for _, label := range slices.Compact(slices.Sorted(slices.Values(labels))) {
+		first, _ := slices.BinarySearchFunc(sources, label, func(s *source, label string) int { return cmp.Compare(s.project.label, label) })
+		for _, s := range sources[first:] {
+			if s.project.label != label {
+				break
+			}
+			found = append(found, s)
+		}
+	}
+	return found
 }
 
 // CheckNames refuses names that are not known, and tells which are, so that nobody takes an empty answer for good news. What says how

@@ -144,51 +144,50 @@ func (f *Fleet) Known() (projects []Project, complete bool) {
 	return projects, !slices.ContainsFunc(f.built, func(s *projectState) bool { return s.ReadAt.IsZero() })
 }
 
-// Count returns how many sources keep wants.
-func (f *Fleet) Count(keep func(service, project string) bool) int {
-	return len(wanted(f.current(), keep))
+// Count returns how many sources a filter wants.
+func (f *Fleet) Count(filter Filter) int {
+	return len(filter.of(f.current()))
 }
 
-// Read reads the sources that keep wants, side by side, and returns what is known of each when all is known that is worth waiting for,
+// Read reads the sources that a filter wants, side by side, and returns what is known of each when all is known that is worth waiting for,
 // or when ctx ends. The readings are sorted by project, then in the order of the services.
-func (f *Fleet) Read(ctx context.Context, keep func(service, project string) bool) []*Reading {
-	return f.read(ctx, keep, f.Look)
+func (f *Fleet) Read(ctx context.Context, filter Filter) []*Reading {
+	return f.read(ctx, filter, f.Look)
 }
 
 // ReadKnown is Read for projects that are known: it waits for no list of projects.
-func (f *Fleet) ReadKnown(ctx context.Context, keep func(service, project string) bool) []*Reading {
-	return f.read(ctx, keep, func(ctx context.Context) { f.askLists(ctx) })
+func (f *Fleet) ReadKnown(ctx context.Context, filter Filter) []*Reading {
+	return f.read(ctx, filter, func(ctx context.Context) { f.askLists(ctx) })
 }
 
-func (f *Fleet) read(ctx context.Context, keep func(service, project string) bool, look func(context.Context)) []*Reading {
+func (f *Fleet) read(ctx context.Context, filter Filter, look func(context.Context)) []*Reading {
 	asked := time.Now()
 	known := f.current()
-	kept, flights := ask(ctx, known, keep) // under way while lists of projects are waited for
+	wanted := filter.of(known)
+	flights := ask(ctx, wanted) // under way while lists of projects are waited for
 	look(ctx)
 	if now := f.current(); !slices.Equal(now, known) {
-		kept = wanted(now, keep)
-		_, more := ask(ctx, unknown(kept, known), keep)
-		flights = append(flights, more...)
+		wanted = filter.of(now)
+		flights = append(flights, ask(ctx, unknown(wanted, known))...)
 	}
 	wait(ctx, flights)
-	readings := make([]*Reading, len(kept))
-	for i, s := range kept {
+	readings := make([]*Reading, len(wanted))
+	for i, s := range wanted {
 		readings[i] = s.reading(s.cell.Peek(), asked)
 	}
 	return readings
 }
 
-// ask begins the fetches that are due, and returns the sources that keep wants, and what to wait for. What was read longest ago is asked for
-// first: where the cloud throttles, it would else always be the same that come too late.
-func ask(ctx context.Context, sources []*source, keep func(service, project string) bool) (kept []*source, flights []<-chan struct{}) {
-	kept = wanted(sources, keep)
+// ask begins the fetches that are due, and returns what to wait for. What was read longest ago is asked for first: where the cloud throttles, it
+// would else always be the same that come too late.
+func ask(ctx context.Context, sources []*source) (flights []<-chan struct{}) {
 	askFor := func(s *source) {
 		if _, flight := s.cell.Ask(ctx, s.policy); flight != nil {
 			flights = append(flights, flight)
 		}
 	}
 	var due []*source
-	for _, s := range kept {
+	for _, s := range sources {
 		if s.cell.IsDue(s.policy) {
 			due = append(due, s)
 		} else {
@@ -199,7 +198,7 @@ func ask(ctx context.Context, sources []*source, keep func(service, project stri
 	for _, s := range due {
 		askFor(s)
 	}
-	return kept, flights
+	return flights
 }
 
 // unknown returns the sources that are not among those known before, under whichever label.
@@ -209,16 +208,6 @@ func unknown(sources, before []*source) []*source {
 		ids[s.ID] = true
 	}
 	return slices.DeleteFunc(slices.Clone(sources), func(s *source) bool { return ids[s.ID] })
-}
-
-func wanted(sources []*source, keep func(service, project string) bool) []*source {
-	var kept []*source
-	for _, s := range sources {
-		if keep(s.service.Name, s.project.label) {
-			kept = append(kept, s)
-		}
-	}
-	return kept
 }
 
 // wait returns when all flights have ended, or ctx has.

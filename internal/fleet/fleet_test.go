@@ -47,7 +47,7 @@ func TestReadsAllServices(t *testing.T) {
 func TestReadsOnlyWhatIsWanted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		readings := w.Read(t.Context(), func(service, project string) bool { return service == "dcs" && project == "prod" })
+		readings := w.Read(t.Context(), fleet.Filter{Services: []string{"dcs"}, Projects: []string{"prod"}})
 		if got := outcomes(readings); got != "dcs/prod: ok" {
 			t.Errorf("outcomes\n%s", got)
 		}
@@ -194,10 +194,10 @@ func TestReadsAreTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
 		heal := w.Cloud.Inject(cloudsim.Fault{Service: "cts", Status: http.StatusInternalServerError})
-		w.Read(t.Context(), func(service, _ string) bool { return service == "cts" })
+		w.Read(t.Context(), fleet.Filter{Services: []string{"cts"}})
 		heal()
 		pass(15 * time.Second)
-		w.Read(t.Context(), func(service, _ string) bool { return service == "cts" })
+		w.Read(t.Context(), fleet.Filter{Services: []string{"cts"}})
 		synctest.Wait()
 		if len(w.Reads()) != 2 {
 			t.Fatalf("told of %d reads, want 2", len(w.Reads()))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
@@ -27,7 +28,7 @@ func TestThrottledIAM(t *testing.T) {
       - {region: cn-north-4}
 `)
 		heal := cloud.Inject(cloudsim.Fault{Service: "iam", Status: http.StatusTooManyRequests})
-		w.Read(t.Context(), func(_, project string) bool { return project == "ap-southeast-1" })
+		w.Read(t.Context(), fleet.Filter{Projects: []string{"ap-southeast-1"}})
 		readings := w.Scrape(t, time.Minute)
 		want := strings.Join([]string{all("ap-southeast-1", "throttled"), all("cn-north-4", "throttled"), all("prod", "ok")}, "\n")
 		if got := outcomes(readings); got != want {

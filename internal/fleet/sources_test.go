@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
@@ -55,7 +56,7 @@ func TestThrottlingPausesTheServiceForTheAccount(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w, heal := throttledCloud(t, tc.header, tc.message)
-				w.Read(t.Context(), func(service, project string) bool { return project == "prod" && service == "ces" })
+				w.Read(t.Context(), fleet.Filter{Services: []string{"ces"}, Projects: []string{"prod"}})
 				heal()
 				pass(tc.pause - 1)
 				readings := w.Scrape(t, time.Minute)

@@ -50,9 +50,9 @@ func (o Options) scrape(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	}
 	var quotas prometheus.Gatherer
 	if selected.isAll() {
-		quotas = prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return o.finished.Families(read(ctx, selected.Wants)), nil })
+		quotas = prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return o.finished.Families(read(ctx, selected.Filter)), nil })
 	} else {
-		quotas = registry(collector.New(func() []*fleet.Reading { return read(ctx, selected.Wants) }))
+		quotas = registry(collector.New(func() []*fleet.Reading { return read(ctx, selected.Filter) }))
 	}
 	all := gatherers{quotas}
 	if selected.exporter { // after the scrape, so that what it did is counted

@@ -92,7 +92,7 @@ func (o Options) page(ctx context.Context, filter fleet.Filter) page {
 	if len(filter.Projects) > 0 {
 		read = o.Fleet.ReadKnown
 	}
-	f := facts{filter: filter, readings: read(ctx, filter.Wants), accounts: o.Fleet.Accounts(), services: o.Fleet.Services()}
+	f := facts{filter: filter, readings: read(ctx, filter), accounts: o.Fleet.Accounts(), services: o.Fleet.Services()}
 	f.projects, f.complete = o.Fleet.Known()
 	f.now = time.Now()
 	p := newPage(f)

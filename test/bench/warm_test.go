@@ -93,7 +93,7 @@ func bareHandler(b *testing.B, f *fleet.Fleet) string {
 	b.Helper()
 	var metrics constant
 	for _, from := range []prometheus.Collector{
-		collector.New(func() []*fleet.Reading { return f.Read(context.Background(), fleet.Filter{}.Wants) }),
+		collector.New(func() []*fleet.Reading { return f.Read(context.Background(), fleet.Filter{}) }),
 		collector.NewAccounts(f.Accounts),
 	} {
 		sent := make(chan prometheus.Metric)

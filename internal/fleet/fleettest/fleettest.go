@@ -159,7 +159,7 @@ func (w *World) Scrape(t testing.TB, deadline time.Duration) []*fleet.Reading {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
-	return w.Read(ctx, func(string, string) bool { return true })
+	return w.Read(ctx, fleet.Filter{})
 }
 
 func (w *World) isUnknown(address string) bool {
