@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // checkStates asserts what the panels of quotas say of the project in which everything happens, and that this agrees with the alerts.
@@ -56,6 +57,18 @@ func (p *prometheus) checkTables(t *testing.T, quotas dashboard) {
 			p.becomes(t, fmt.Sprintf("(%[1]s unless %[2]s) or (%[2]s unless %[1]s)", rows(title, q.RefID), all), "")
 		}
 	}
+}
+
+// TestDashboardKeepsExportersThatAreDown: what can't be scraped has no series, and is what people look for.
+func TestDashboardKeepsExportersThatAreDown(t *testing.T) {
+	t.Parallel()
+	e := startExporter(t, newCloud(), "{}")
+	p := startPrometheus(t, scraping(e.at, time.Second))
+	table := readDashboards(t)[slices.IndexFunc(readDashboards(t), func(d dashboard) bool { return d.file == "exporter.json" })]
+	isScraped := substitute(t, table.expr(t, "Exporters", "E"), map[string]string{"instance": ".+", "__range": "10m"})
+	p.becomes(t, isScraped, " 1")
+	e.terminate(t)
+	p.becomes(t, isScraped, " 0")
 }
 
 // checkChain asserts that each filter narrows those after it.
