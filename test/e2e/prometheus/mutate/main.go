@@ -131,7 +131,8 @@ func checkDocument(file, table string) error {
 	if err != nil {
 		return err
 	}
-	if !strings.Contains(string(text), table) {
+	heading, _, _ := strings.Cut(table, "\n")
+	if !strings.Contains(string(text), table) || strings.Count(string(text), heading) != 1 {
 		return fmt.Errorf("%s lacks this table: replace the one that it has\n%s", file, table)
 	}
 	return nil
