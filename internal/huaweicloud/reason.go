@@ -112,7 +112,12 @@ func IsNotOffered(err error) bool {
 	return ok && api.Status == http.StatusNotFound || isUnknownHost(err)
 }
 
+// isUnknownHost tells whether there is no such host as the cloud's. That there is none as the proxy's says nothing of the cloud.
 func isUnknownHost(err error) bool {
 	var dns *net.DNSError
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "proxyconnect" {
+		return false
+	}
 	return errors.As(err, &dns) && dns.IsNotFound
 }
