@@ -48,10 +48,14 @@ func (c *chain) choose(ctx context.Context) (Source, error) {
 	return nil, errors.New("no source of the default chain fits (" + strings.Join(why, "), (") + "); state credentials in the configuration, or set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK")
 }
 
-// Describe says which source was taken, or which there are.
+// Describe says which source was taken. Before any was asked, it is the first that fits as far as this machine can tell.
 func (c *chain) Describe() string {
-	if taken := c.cell.Peek().Value; taken != nil {
-		return taken.Describe()
+	s := c.cell.Peek()
+	if s.Value != nil {
+		return s.Value.Describe()
+	}
+	if source, _ := c.first(); source != nil && s.Err == nil {
+		return "default chain: " + source.Describe()
 	}
 	return "default chain: environment, profile, instance_metadata, pod_identity"
 }

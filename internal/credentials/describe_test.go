@@ -28,7 +28,9 @@ func TestDescribeAndCheck(t *testing.T) {
 			"assume_agency: quotas of main, by password: user reader of main, password_file " + missing, "no such file",
 		},
 		{credentials.Chain(credentials.Environment(environ()), credentials.PodIdentity(dial, environ())), "default chain: environment, profile, instance_metadata, pod_identity", ""},
-		{credentials.Chain(credentials.Environment(environ("HW_ACCESS_KEY", "A"))), "default chain: environment, profile, instance_metadata, pod_identity", "HW_SECRET_KEY is not"},
+		{credentials.Chain(credentials.Environment(environ("HW_ACCESS_KEY", "A", "HW_SECRET_KEY", "S"))), "default chain: environment: HW_ACCESS_KEY, HW_SECRET_KEY", ""},
+		{credentials.Chain(credentials.Environment(environ()), credentials.InstanceMetadata(dial, "http://169.254.169.254")), "default chain: instance_metadata: http://169.254.169.254", ""},
+		{credentials.Chain(credentials.Environment(environ("HW_ACCESS_KEY", "A"))), "default chain: environment", "HW_SECRET_KEY is not"},
 	} {
 		if got := tc.source.Describe(); got != tc.want {
 			t.Errorf("described as %s, want %s", got, tc.want)
