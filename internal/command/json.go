@@ -47,6 +47,9 @@ type failureJSON struct {
 	Error   string `json:"error"`
 }
 
+// noProjects is the reason where nothing failed, but nothing was found either.
+const noProjects = "no projects"
+
 func writeJSON(w io.Writer, f *fleet.Fleet, rows []row, readings []*fleet.Reading) error {
 	a := answer{Quotas: []quotaJSON{}, Failures: []failureJSON{}}
 	for _, r := range rows {
@@ -60,6 +63,9 @@ func writeJSON(w io.Writer, f *fleet.Fleet, rows []row, readings []*fleet.Readin
 	for _, account := range f.Accounts() {
 		if err := account.DiscoveryErr; err != nil {
 			a.Failures = append(a.Failures, failureJSON{account.Name, "", "iam", huaweicloud.Reason(err), err.Error()})
+		}
+		if err := account.Empty; err != nil {
+			a.Failures = append(a.Failures, failureJSON{account.Name, "", "iam", noProjects, err.Error()})
 		}
 	}
 	e := json.NewEncoder(w)

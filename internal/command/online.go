@@ -22,7 +22,24 @@ func checkOnline(ctx context.Context, t Terminal, c *config.Config) error {
 	if err := countFailures(f, readings); err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(t.Out, "\nAll %d reads succeeded.\n", len(readings))
+	return writeSuccess(t, readings)
+}
+
+// writeSuccess tells how many reads succeeded, where none failed. That nothing is offered anywhere is no success.
+func writeSuccess(t Terminal, readings []*fleet.Reading) error {
+	succeeded, notOffered := 0, ""
+	for _, r := range readings {
+		if !r.NotOffered {
+			succeeded++
+		}
+	}
+	if succeeded == 0 {
+		return &ExitError{exitFailed, "no service is offered to any project: 404, or no such host; check cloud and endpoints"}
+	}
+	if n := len(readings) - succeeded; n > 0 {
+		notOffered = fmt.Sprintf(" Not offered by the region (404, or no such host): %d.", n)
+	}
+	_, _ = fmt.Fprintf(t.Out, "\nAll %d reads succeeded.%s\n", succeeded, notOffered)
 	return nil
 }
 

@@ -69,7 +69,7 @@ func countFailures(f *fleet.Fleet, readings []*fleet.Reading) error {
 		}
 	}
 	for _, a := range f.Accounts() {
-		if a.DiscoveryErr != nil {
+		if a.DiscoveryErr != nil || a.Empty != nil {
 			failed++
 			all++
 		}

@@ -46,9 +46,19 @@ func (l readLog) read(r fleet.Read) {
 	}
 }
 
+// notOffered stands for the reason of a source that its region does not have, which is no failure.
+const notOffered = "not offered"
+
+func reasonOf(r *fleet.Reading) string {
+	if r.NotOffered {
+		return notOffered
+	}
+	return r.Reason()
+}
+
 // failed logs a failure that begins, is another than before, or has ended. Of those that have it in common, some are named.
 func (l readLog) failed(logger log.Logger, before, after *fleet.Reading) {
-	was, is := before.Reason(), after.Reason()
+	was, is := reasonOf(before), reasonOf(after)
 	if was == is {
 		return
 	}
@@ -63,6 +73,11 @@ func (l readLog) failed(logger log.Logger, before, after *fleet.Reading) {
 		return
 	}
 	switch n := l.failing.join(crowd{after.Account, after.Service, is}, after.Project.Label); {
+	case is == notOffered && n <= named:
+		_ = level.Info(logger).Log("msg", "the region does not offer the service; it is asked again in an hour", "err", after.State.Err)
+	case is == notOffered && n == named+1:
+		_ = level.Info(logger).Log("msg", "the regions of more projects do not offer the service; the status page tells which")
+	case is == notOffered:
 	case n <= named:
 		_ = level.Warn(logger).Log("msg", "quotas can't be read", "reason", is, "err", after.State.Err)
 	case n == named+1:
@@ -82,6 +97,8 @@ func (l readLog) discovered(d fleet.Discovery) {
 	switch {
 	case after.Err != nil && (before.Err == nil || huaweicloud.Reason(after.Err) != huaweicloud.Reason(before.Err)):
 		_ = level.Warn(logger).Log("msg", "projects can't be discovered", "reason", huaweicloud.Reason(after.Err), "err", after.Err)
+	case d.Empty != nil && (before.Err != nil || len(after.Value) != len(before.Value) || before.ReadAt.IsZero()):
+		_ = level.Warn(logger).Log("msg", "no project is discovered", "err", d.Empty)
 	case after.Err == nil && (before.Err != nil || len(after.Value) != len(before.Value)):
 		_ = level.Info(logger).Log("msg", "projects are discovered", "seen", len(after.Value), "before", len(before.Value))
 	}

@@ -3,6 +3,7 @@ package command_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -74,6 +75,33 @@ func TestReadLog(t *testing.T) {
 		}
 		if n := strings.Count(b.String(), "level=debug"); n != 1 {
 			t.Errorf("%s: %d lines for debugging, want one of each read", tc.name, n)
+		}
+	}
+}
+
+// TestLogTellsWhatIsNotOffered: a service that a region doesn't have is no failure, and some of many are named.
+func TestLogTellsWhatIsNotOffered(t *testing.T) {
+	var reads []fleet.Read
+	for i := range 10 {
+		before := &fleet.Reading{Account: "main", Service: "dbss", Project: fleet.Project{Label: fmt.Sprint("p", i)}, State: &refresh.State[providers.Result]{}}
+		after := *before
+		after.NotOffered, after.State = true, &refresh.State[providers.Result]{Err: &huaweicloud.APIError{Status: http.StatusNotFound}}
+		again := after
+		again.NotOffered, again.State = false, &refresh.State[providers.Result]{}
+		reads = append(reads, fleet.Read{Before: before, After: &after}, fleet.Read{Before: &after, After: &after})
+		if i == 9 {
+			reads = append(reads, fleet.Read{Before: &after, After: &again})
+		}
+	}
+	var b strings.Builder
+	command.LogReads(level.NewFilter(log.NewLogfmtLogger(&b), level.AllowInfo()), reads...)
+	for text, want := range map[string]int{
+		"level=warn": 0, "level=info": 6,
+		`service=dbss msg="the region does not offer the service; it is asked again in an hour" err=`: 5,
+		`msg="the regions of more projects do not offer the service; the status page tells which"`:    1,
+	} {
+		if got := strings.Count(b.String(), text); got != want {
+			t.Errorf("%q is %d times in the log, want %d:\n%s", text, got, want, &b)
 		}
 	}
 }

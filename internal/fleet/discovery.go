@@ -3,6 +3,7 @@ package fleet
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -23,6 +24,7 @@ type (
 type Discovery struct {
 	Account       string
 	Before, After *projectState
+	Empty         error // that it succeeded, and leaves the account without a project; nil otherwise
 }
 
 // list gives an account that discovers its projects the Cell of their list.
@@ -41,17 +43,24 @@ func (a *account) list(m memory) {
 		Pause:   func(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, interval) },
 		Gate:    a.gate("iam", iamInFlight, m, m),
 		Shuts:   throttledBy("iam"),
-		Settled: func(before, after *projectState) { a.options.Discoveries(Discovery{a.Name, before, after}) },
+		Settled: func(before, after *projectState) {
+			a.options.Discoveries(Discovery{a.Name, before, after, a.empty(after, a.wanted(after.Value))})
+		},
 	}
 }
 
-// discovered are the wanted projects of the last list, but those that are stated.
+// discovered are the wanted projects of the last list.
 func (a *account) discovered() []config.Project {
 	if a.Discovery == nil {
 		return nil
 	}
+	return a.wanted(a.listed.Peek().Value)
+}
+
+// wanted are the projects of a list that are to be read, but those that are stated.
+func (a *account) wanted(list []huaweicloud.Project) []config.Project {
 	var found []config.Project
-	for _, p := range a.listed.Peek().Value {
+	for _, p := range list {
 		if !p.Serves() || !a.Discovery.Wants(p.Name, p.Region()) {
 			continue
 		}
@@ -64,6 +73,16 @@ func (a *account) discovered() []config.Project {
 	}
 	slices.SortFunc(found, func(x, y config.Project) int { return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(x.ID, y.ID)) })
 	return found
+}
+
+// empty tells that a list leaves the account without a project: IAM just leaves out what the keys may not see, so that all seems well.
+func (a *account) empty(list *projectState, found []config.Project) error {
+	succeeded := list.Err == nil && !list.ReadAt.IsZero()
+	if !succeeded || len(a.Projects)+len(found) > 0 {
+		return nil
+	}
+	return fmt.Errorf("none of the projects that IAM lists (%d) is read; check that the keys may see projects, and regions, include and exclude of discovery",
+		len(list.Value))
 }
 
 // Look looks at the lists of projects that are due: a list that was never had is waited for, until ctx ends; one that is only old is not.
@@ -121,6 +140,7 @@ type Account struct {
 	KeysExpire time.Time // when the first of the keys and tokens in use does; zero where none does
 
 	DiscoveryErr error // of the last finished discovery
+	Empty        error // that the last discovery succeeded, and no project is served; nil otherwise
 }
 
 // Accounts tells the state of the accounts, in their order.
@@ -134,6 +154,7 @@ func (f *Fleet) Accounts() []Account {
 			list := a.listed.Peek()
 			account.DiscoveryErr = list.Err
 			account.Asked = account.Asked && list.Fetches > 0
+			account.Empty = a.empty(list, a.found)
 		}
 		account.Up = a.auth.Failure() == nil && account.DiscoveryErr == nil
 		all = append(all, account)

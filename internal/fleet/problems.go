@@ -31,6 +31,9 @@ func Problems(accounts []Account, readings []*Reading, unread error) []*Problem 
 		if a.DiscoveryErr != nil {
 			all.add(Problem{Account: a.Name, Reason: huaweicloud.Reason(a.DiscoveryErr), Failed: true}, nil, a.DiscoveryErr)
 		}
+		if a.Empty != nil {
+			all.add(Problem{Account: a.Name, Reason: "no projects", Failed: true}, nil, a.Empty)
+		}
 	}
 	for _, r := range readings {
 		all.read(r, unread)

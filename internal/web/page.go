@@ -76,6 +76,8 @@ func newAccount(a fleet.Account) account {
 	switch {
 	case a.DiscoveryErr != nil:
 		shown.State, shown.Class = "discovery fails", alarm
+	case a.Empty != nil:
+		shown.State, shown.Class = "no projects", alarm
 	case !a.Asked:
 		shown.State, shown.Class = "not asked yet", muted
 	case !a.Up:
