@@ -34,14 +34,6 @@ func TestNoAnswer(t *testing.T) {
 			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: err}
 		}
 	}
-	says := func(greeting string) huaweicloud.Dial { // a host with a protocol of its own
-		return func(context.Context, string, string) (net.Conn, error) {
-			near, far := net.Pipe()
-			go func() { _, _ = io.Copy(io.Discard, far) }()
-			go func() { _, _ = io.WriteString(far, greeting) }()
-			return near, nil
-		}
-	}
 	for _, tc := range []struct {
 		name    string
 		handler http.HandlerFunc
@@ -106,15 +98,23 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
+// says is a host that answers with text, whatever it is asked. It waits for a request: what comes before any is not taken for an answer.
+func says(text string) huaweicloud.Dial {
+	return func(context.Context, string, string) (net.Conn, error) {
+		near, far := net.Pipe()
+		go func() {
+			_, _ = far.Read(make([]byte, 1))
+			go func() { _, _ = io.Copy(io.Discard, far) }()
+			_, _ = io.WriteString(far, text)
+		}()
+		return near, nil
+	}
+}
+
 // TestBrokenAnswerHidesSecrets: errors of net/http quote what is wrong with an answer. Of one that should hold keys, nothing is shown.
 func TestBrokenAnswerHidesSecrets(t *testing.T) {
 	c, _, _ := client(t, nil)
-	c.HTTP = huaweicloud.NewHTTPClient(func(context.Context, string, string) (net.Conn, error) {
-		near, far := net.Pipe()
-		go func() { _, _ = io.Copy(io.Discard, far) }()
-		go func() { _, _ = io.WriteString(far, "HTTP/1.1 200 OK\r\na-new-token for a-secret-key\r\n\r\n") }()
-		return near, nil
-	}, "", 1)
+	c.HTTP = huaweicloud.NewHTTPClient(says("HTTP/1.1 200 OK\r\na-new-token for a-secret-key\r\n\r\n"), "", 1)
 	if _, err := c.Get(t.Context(), "/"); err == nil || !strings.Contains(err.Error(), `missing colon: "a-new-token for <hidden>"; check the network`) {
 		t.Errorf("got %v", err)
 	}
