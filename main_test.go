@@ -76,6 +76,7 @@ func TestMistakesEndWithOneClearLine(t *testing.T) {
 		}},
 		{"unreadable file", nil, []string{"--config.file=" + filepath.Dir(bad)}, []string{"is a directory; name a readable file with --config.file"}},
 		{"file without a name", inRegion, []string{"--config.file", ""}, []string{"--config.file is empty"}},
+		{"demo with a file", nil, []string{"demo", "--config.file=/nope", "--web.listen-address=" + taken.Addr().String()}, []string{"demo takes no --config.file, as its cloud is simulated; serve takes one; --help shows"}},
 		{"no such flag", nil, []string{"--colour"}, []string{"unknown long flag '--colour'; --help shows"}},
 		{"no such command", nil, []string{"sevre"}, []string{`there is no command or argument "sevre"; --help shows`}},
 		{"no such argument", nil, []string{"query", "prod"}, []string{`there is no command or argument "prod"; --help shows`}},

@@ -106,7 +106,10 @@ func (e *exporter) handler() (http.Handler, error) {
 		Fleet: e.fleet, Process: e.process.registry, TelemetryPath: e.TelemetryPath, TimeoutOffset: e.TimeoutOffset,
 		Version: version.Info(), Logger: e.logs.Program,
 	}
-	if e.EnableLifecycle && e.load != nil {
+	switch {
+	case e.load == nil:
+		options.NoReload = "demo has no configuration that could be loaded; serve has"
+	case e.EnableLifecycle:
 		options.Reload = e.reload
 	}
 	return web.NewHandler(options)
