@@ -52,6 +52,9 @@ func Serve(ctx context.Context, logs Logs, s Serving, configFile string, hangup 
 }
 
 func loadConfig(file string) (*config.Config, error) {
+	if err := huaweicloud.CheckProxy(os.Getenv); err != nil {
+		return nil, err
+	}
 	if file == "" {
 		return config.FromEnvironment(knownServices(), os.Getenv)
 	}
