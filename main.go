@@ -44,8 +44,8 @@ func main() {
 	ask, query := queryCommand(app)
 
 	selected, err := app.Parse(os.Args[1:])
-	if err == nil && configNamed && *configFile == "" {
-		err = errors.New("--config.file is empty; name a file, or leave the flag out to serve one account from the environment")
+	if err == nil && configNamed {
+		err = checkConfigFile(*configFile, selected == demo.FullCommand())
 	}
 	if err != nil {
 		end(usageError(err))
@@ -61,6 +61,7 @@ func main() {
 	case serve.FullCommand():
 		err = command.Serve(ctx, logs, serving, *configFile, hangups())
 	case demo.FullCommand():
+		signal.Ignore(syscall.SIGHUP) // there is nothing to load, and nothing to end for
 		err = command.Demo(ctx, logs, serving, os.Stdout)
 	case check.FullCommand():
 		err = command.CheckConfig(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile, *online)
@@ -101,6 +102,18 @@ func usageError(err error) error {
 		return fmt.Errorf("there is no command or argument %q; %s", word, help)
 	}
 	return fmt.Errorf("%w; %s", err, help)
+}
+
+// checkConfigFile refuses a --config.file that nothing can be read from, or would be.
+func checkConfigFile(name string, demo bool) error {
+	switch {
+	case demo:
+		return errors.New("demo takes no --config.file, as its cloud is simulated; serve takes one")
+	case name == "":
+		return errors.New("--config.file is empty; name a file, or leave the flag out to serve one account from the environment")
+	default:
+		return nil
+	}
 }
 
 // float is a flag that wants a number; the library's own does not say which flag is wrong.

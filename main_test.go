@@ -62,6 +62,7 @@ func TestMistakesEndWithOneClearLine(t *testing.T) {
 	defer taken.Close()
 	bad := writeFile(t, "accounts:\n  - project: []\nservices: {cst: {}}\n")
 	inRegion := []string{"HW_REGION_NAME=cn-north-4"}
+	badProxy := []string{"HTTPS_PROXY=http://user:pa%ss@127.0.0.1:1", "http_proxy=http://pa%ss"}
 	web := writeFile(t, "basic_auth_users: a-password\n")
 	for _, tc := range []struct {
 		name string
@@ -76,6 +77,11 @@ func TestMistakesEndWithOneClearLine(t *testing.T) {
 		}},
 		{"unreadable file", nil, []string{"--config.file=" + filepath.Dir(bad)}, []string{"is a directory; name a readable file with --config.file"}},
 		{"file without a name", inRegion, []string{"--config.file", ""}, []string{"--config.file is empty"}},
+		{"demo with a file", nil, []string{"demo", "--config.file=/nope", "--web.listen-address=" + taken.Addr().String()}, []string{"demo takes no --config.file, as its cloud is simulated; serve takes one; --help shows"}},
+		{"bad proxy", append(inRegion, badProxy...), []string{"--web.listen-address=" + taken.Addr().String()}, []string{"HTTPS_PROXY is no URL", "http_proxy is no URL"}},
+		{"check with a bad proxy", append(inRegion, badProxy...), []string{"check-config"}, []string{"HTTPS_PROXY is no URL", "http_proxy is no URL"}},
+		{"query by a bad proxy", append(inRegion, badProxy...), []string{"query"}, []string{"HTTPS_PROXY is no URL", "http_proxy is no URL"}},
+		{"demo needs no proxy", badProxy, []string{"demo", "--web.listen-address=" + taken.Addr().String()}, []string{"address already in use"}},
 		{"no such flag", nil, []string{"--colour"}, []string{"unknown long flag '--colour'; --help shows"}},
 		{"no such command", nil, []string{"sevre"}, []string{`there is no command or argument "sevre"; --help shows`}},
 		{"no such argument", nil, []string{"query", "prod"}, []string{`there is no command or argument "prod"; --help shows`}},
@@ -103,6 +109,9 @@ func TestMistakesEndWithOneClearLine(t *testing.T) {
 				t.Errorf("exit code %d and output %q, want 1 and none", code, stdout)
 			}
 			lines := strings.Split(strings.TrimSuffix(stderr, "\n"), "\n")
+			if strings.Contains(stderr, "pa%ss") {
+				t.Errorf("it shows a password:\n%s", stderr)
+			}
 			if len(lines) != len(tc.says) || !strings.HasPrefix(stderr, "cloud_quota_exporter: ") {
 				t.Fatalf("it says\n%s\nwant %d lines", stderr, len(tc.says))
 			}

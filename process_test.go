@@ -115,6 +115,28 @@ func TestSignalEndsInOrder(t *testing.T) {
 	}
 }
 
+// TestDemoHasNothingToReload: it says so, and SIGHUP ends it no more than it ends serve.
+func TestDemoHasNothingToReload(t *testing.T) {
+	p := startServing(t, "demo", "--web.enable-lifecycle")
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.Post(p.url+"/-/reload", "", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	const want = "demo has no configuration that could be loaded; serve has\n"
+	if body, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusForbidden || string(body) != want {
+		t.Errorf("%s %s, %v", resp.Status, body, err)
+	}
+	p.terminate(t)
+	<-p.ended
+	if code := p.cmd.ProcessState.ExitCode(); code != 0 || !strings.Contains(p.lines(), "stopping, scrapes under way are finished") {
+		t.Errorf("exit code %d, log\n%s", code, p.lines())
+	}
+}
+
 // stopDuringScrape sends SIGTERM while a scrape waits for the cloud, which answers on proceed.
 func stopDuringScrape(t *testing.T) (p *process, proceed chan<- struct{}, page <-chan string) {
 	t.Helper()

@@ -52,6 +52,9 @@ func Serve(ctx context.Context, logs Logs, s Serving, configFile string, hangup 
 }
 
 func loadConfig(file string) (*config.Config, error) {
+	if err := huaweicloud.CheckProxy(os.Getenv); err != nil {
+		return nil, err
+	}
 	if file == "" {
 		return config.FromEnvironment(knownServices(), os.Getenv)
 	}
@@ -106,7 +109,10 @@ func (e *exporter) handler() (http.Handler, error) {
 		Fleet: e.fleet, Process: e.process.registry, TelemetryPath: e.TelemetryPath, TimeoutOffset: e.TimeoutOffset,
 		Version: version.Info(), Logger: e.logs.Program,
 	}
-	if e.EnableLifecycle && e.load != nil {
+	switch {
+	case e.load == nil:
+		options.NoReload = "demo has no configuration that could be loaded; serve has"
+	case e.EnableLifecycle:
 		options.Reload = e.reload
 	}
 	return web.NewHandler(options)

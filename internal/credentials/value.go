@@ -1,9 +1,7 @@
 package credentials
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"cloud_quota_exporter/internal/secret"
@@ -76,18 +74,7 @@ func readSecret(name, file string) (secret.Text, error) {
 // maxKeyFile is more than any key or token has.
 const maxKeyFile = 64 << 10
 
-// readFile reads a regular file: anything else might keep the reader waiting for good.
-func readFile(name string) ([]byte, error) {
-	switch info, err := os.Stat(name); {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, errors.New("no regular file")
-	case info.Size() > maxKeyFile:
-		return nil, fmt.Errorf("larger than %d bytes", maxKeyFile)
-	}
-	return os.ReadFile(name) //nolint:gosec // the user names it
-}
+func readFile(name string) ([]byte, error) { return secret.ReadFile(name, maxKeyFile) }
 
 // checkKey refuses what no header can carry, such as a whole table of keys. The error quotes nothing.
 func checkKey(name, key string) error {

@@ -67,12 +67,12 @@ func TestCompleteAsOfTheSources(t *testing.T) {
 		defer cancel()
 		w.Look(ctx)
 		pass(2 * time.Second)
-		if projects, complete := w.Known(); complete || len(projects) != 0 {
-			t.Errorf("complete %t with %v", complete, projects)
+		if projects, incomplete := w.Known(); fmt.Sprint(incomplete) != "[main]" || len(projects) != 0 {
+			t.Errorf("incomplete %v with %v", incomplete, projects)
 		}
 		w.Look(t.Context())
-		if projects, complete := w.Known(); !complete || len(projects) != 2 {
-			t.Errorf("complete %t with %v", complete, projects)
+		if projects, incomplete := w.Known(); len(incomplete) != 0 || len(projects) != 2 {
+			t.Errorf("incomplete %v with %v", incomplete, projects)
 		}
 	})
 }

@@ -36,8 +36,8 @@ const discoverAll = `accounts:
 `
 
 func complete(w *fleettest.World) bool {
-	_, complete := w.Known()
-	return complete
+	_, incomplete := w.Known()
+	return len(incomplete) == 0
 }
 
 // account finds what is known of an account.

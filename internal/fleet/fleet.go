@@ -129,9 +129,8 @@ func (f *Fleet) Projects() []string {
 	return f.labels
 }
 
-// Known returns the projects that are read, by label, and tells whether these are all: whether the projects of every account were
-// discovered once.
-func (f *Fleet) Known() (projects []Project, complete bool) {
+// Known returns the projects that are read, by label, and the accounts of which there may be more: those that never discovered theirs.
+func (f *Fleet) Known() (projects []Project, incomplete []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	last := ""
@@ -141,7 +140,17 @@ func (f *Fleet) Known() (projects []Project, complete bool) {
 			projects = append(projects, s.describe())
 		}
 	}
-	return projects, !slices.ContainsFunc(f.built, func(s *projectState) bool { return s.ReadAt.IsZero() })
+	lists := f.built // of the accounts that have one, in their order
+	for _, a := range f.loaded {
+		if a.listed == nil {
+			continue
+		}
+		if lists[0].ReadAt.IsZero() {
+			incomplete = append(incomplete, a.Name)
+		}
+		lists = lists[1:]
+	}
+	return projects, incomplete
 }
 
 // Count returns how many sources a filter wants.

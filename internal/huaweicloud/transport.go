@@ -9,13 +9,17 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"time"
+
+	"cloud_quota_exporter/internal/secret"
 )
 
 // connectTimeout bounds each of opening a connection and its TLS handshake.
 const connectTimeout = 30 * time.Second
+
+// maxCAFile is more than the authorities of a whole system have.
+const maxCAFile = 4 << 20
 
 // Dial opens a connection, as net.Dialer.DialContext does.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -90,7 +94,7 @@ func (t *transport) get() (*http.Transport, error) {
 	var ca []byte
 	if t.caFile != "" {
 		var err error
-		if ca, err = os.ReadFile(t.caFile); err != nil {
+		if ca, err = secret.ReadFile(t.caFile, maxCAFile); err != nil {
 			return nil, &CAFileError{t.caFile, err}
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -121,6 +122,29 @@ func TestCAFileIsReadAgain(t *testing.T) {
 	}
 	if sent != 0 {
 		t.Errorf("%d requests are told, though none was sent", sent)
+	}
+}
+
+// TestCAFileThatNeverEnds: no timeout of a request would end its reading.
+func TestCAFileThatNeverEnds(t *testing.T) {
+	dir := t.TempDir()
+	fifo, large := filepath.Join(dir, "fifo"), filepath.Join(dir, "large")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(large, make([]byte, 4<<20+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, _, _ := client(t, nil)
+	for file, says := range map[string]string{fifo: "no regular file", large: "larger than 4194304 bytes"} {
+		c.HTTP = huaweicloud.NewHTTPClient(new(net.Dialer).DialContext, file, 8)
+		want := "ca_file " + file + ": " + says + "; it must hold certificates in PEM"
+		if _, err := c.Get(t.Context(), "/"); huaweicloud.Reason(err) != "tls" || !strings.Contains(err.Error(), want) {
+			t.Errorf("a request: got %v, want %s", err, want)
+		}
+		if err := huaweicloud.CheckCAFile(file); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
 	}
 }
 

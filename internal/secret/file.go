@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +13,19 @@ const (
 	othersReadOrWrite = 0o006
 	othersEnter       = 0o001
 )
+
+// ReadFile reads a regular file of so many bytes at most: anything else might keep the reader waiting for good.
+func ReadFile(name string, most int64) ([]byte, error) {
+	switch info, err := os.Stat(name); {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errors.New("no regular file")
+	case info.Size() > most:
+		return nil, fmt.Errorf("larger than %d bytes", most)
+	}
+	return os.ReadFile(name) //nolint:gosec // the user names it
+}
 
 // CheckFile tells why a file is no place for a secret: every user of this machine may read or change it. A group may, as some services are
 // run; and what can't be looked at is up to who reads it.

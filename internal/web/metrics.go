@@ -147,18 +147,24 @@ func (o Options) selection(ctx context.Context, r *http.Request) (selection, err
 	}, nil
 }
 
-// errIncomplete is why a project is not known yet.
-var errIncomplete = errors.New("not every account's projects are known yet: the first discovery has not succeeded; ask again later")
+// incompleteError is why a project is not known yet: accounts whose projects are not.
+type incompleteError []string
 
-// checkProjects refuses projects that are not known, by errIncomplete as long as they may still be discovered.
+// Error says which accounts, and where to look.
+func (e incompleteError) Error() string {
+	return fmt.Sprintf("not every account's projects are known yet: the first discovery has not succeeded for %s; "+
+		"the status page (/) and the log tell why, ask again later", strings.Join(e, ", "))
+}
+
+// checkProjects refuses projects that are not known, by an incompleteError as long as they may still be discovered.
 func (o Options) checkProjects(ctx context.Context, what string, asked []string) error {
 	if len(asked) == 0 || fleet.CheckNames(what, asked, o.Fleet.Projects()) == nil {
 		return nil
 	}
 	o.Fleet.Look(ctx)
 	err := fleet.CheckNames(what, asked, o.Fleet.Projects())
-	if _, complete := o.Fleet.Known(); err != nil && !complete {
-		return errIncomplete
+	if _, incomplete := o.Fleet.Known(); err != nil && len(incomplete) > 0 {
+		return incompleteError(incomplete)
 	}
 	return err
 }
@@ -166,7 +172,7 @@ func (o Options) checkProjects(ctx context.Context, what string, asked []string)
 // refuse answers a request that can't be served.
 func (o Options) refuse(w http.ResponseWriter, err error) {
 	code := http.StatusBadRequest
-	if errors.Is(err, errIncomplete) {
+	if _, ok := errors.AsType[incompleteError](err); ok {
 		code = http.StatusServiceUnavailable
 	}
 	http.Error(w, err.Error(), code)

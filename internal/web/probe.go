@@ -52,9 +52,9 @@ func (o Options) discovery(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	o.Fleet.Look(ctx)
-	projects, complete := o.Fleet.Known()
-	if !complete {
-		o.refuse(w, errIncomplete)
+	projects, incomplete := o.Fleet.Known()
+	if len(incomplete) > 0 {
+		o.refuse(w, incompleteError(incomplete))
 		return
 	}
 	groups := []targetGroup{}

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -146,6 +147,31 @@ func TestBeforeDiscovery(t *testing.T) {
 		}
 		if page := s.get(t, "/probe?target=x"); page.Code != http.StatusBadRequest {
 			t.Errorf("an unknown target: %d", page.Code)
+		}
+	})
+}
+
+// TestWhoseProjectsAreMissing: of many accounts, those that hold up the others are named.
+func TestWhoseProjectsAreMissing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		yaml := fleettest.DocumentsConfig
+		for _, name := range []string{"locked", "good", "lost"} {
+			key := map[string]string{"good": "AK, secret_key: SK"}[name]
+			yaml += "  - name: " + name + "\n    ca_file: CA\n    discovery: {}\n    credentials: {static: {access_key: " + cmp.Or(key, "wrong, secret_key: wrong") + "}}\n"
+		}
+		s := newSite(t, fleettest.Documents(), yaml)
+		const want = "not every account's projects are known yet: the first discovery has not succeeded for locked, lost; " +
+			"the status page (/) and the log tell why, ask again later\n"
+		for _, path := range []string{"/sd", "/probe?target=x", "/metrics?project%5B%5D=x"} {
+			if page := s.get(t, path); page.Code != http.StatusServiceUnavailable || page.Body.String() != want {
+				t.Errorf("%s: %d %s", path, page.Code, page.Body)
+			}
+		}
+		page := s.get(t, "/").Body.String()
+		for _, account := range []string{"locked", "lost"} {
+			if !strings.Contains(page, "account "+account) {
+				t.Errorf("the status page doesn't tell why of %s", account)
+			}
 		}
 	})
 }

@@ -93,7 +93,8 @@ func (o Options) page(ctx context.Context, filter fleet.Filter) page {
 		read = o.Fleet.ReadKnown
 	}
 	f := facts{filter: filter, readings: read(ctx, filter), accounts: o.Fleet.Accounts(), services: o.Fleet.Services()}
-	f.projects, f.complete = o.Fleet.Known()
+	projects, incomplete := o.Fleet.Known()
+	f.projects, f.complete = projects, len(incomplete) == 0
 	f.now = time.Now()
 	p := newPage(f)
 	p.Version, p.TelemetryPath = o.Version, o.TelemetryPath

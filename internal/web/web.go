@@ -2,6 +2,7 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -21,6 +22,7 @@ type Options struct {
 	Process       *prometheus.Registry // the exporter's own metrics, which those of the accounts join
 	TelemetryPath string
 	Reload        func() error  // loads the configuration anew; nil: POST /-/reload is forbidden
+	NoReload      string        // why it is; empty: for lack of the flag
 	TimeoutOffset time.Duration // how much earlier than Prometheus gives up a scrape is answered
 	Version       string
 	Logger        log.Logger
@@ -69,7 +71,8 @@ func (o Options) bounded(pages http.Handler) http.Handler {
 // reload loads the configuration anew. A bad one is refused with all its errors, and the one before stays in force.
 func (o Options) reload(w http.ResponseWriter, _ *http.Request) {
 	if o.Reload == nil {
-		http.Error(w, "reloading by HTTP is off; --web.enable-lifecycle turns it on, SIGHUP works in any case", http.StatusForbidden)
+		const off = "reloading by HTTP is off; --web.enable-lifecycle turns it on, SIGHUP works in any case"
+		http.Error(w, cmp.Or(o.NoReload, off), http.StatusForbidden)
 		return
 	}
 	if err := o.Reload(); err != nil {
