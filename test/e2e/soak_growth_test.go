@@ -47,7 +47,7 @@ var growths = []struct {
 	what, over   string
 	factor, more float64
 }{
-	{"process_resident_memory_bytes", "avg", 1.25, 16 << 20},
+	{"process_resident_memory_bytes", "avg", 1.1, 16 << 20},
 	{"go_goroutines - 2 * process_open_fds", "min", 1, 20},
 	{"process_open_fds", "min", 1.25, 250},
 	{"scrape_samples_scraped", "max", 1.1, 100},
