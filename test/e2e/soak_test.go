@@ -94,7 +94,8 @@ func newStorm(t *testing.T, seed uint64) *storm {
 		s.add(stated, "", chance)
 	}
 	s.fixed = projectsOf(s.record)
-	s.exporter = configured(t, s.configuration(chance), "--web.enable-lifecycle", "--timeout-offset=1")
+	// A page waits for a service that hangs. On a slow machine, such a page takes long to write too.
+	s.exporter = configured(t, s.configuration(chance), "--web.enable-lifecycle", "--timeout-offset=1.5")
 	return s
 }
 
