@@ -30,13 +30,14 @@ type verdict struct {
 	record       *record
 	since, ended time.Time
 
-	scrapes, samples, complaints int
-	longest                      float64 // of the scrapes, in seconds
-	explained, unexplained       int     // gaps of a series: times of which it has no sample
-	wrong                        int     // samples with what the cloud had not said, or too long ago
-	late                         int     // scrapes of a source with an older reading than could be
-	requests, budget, lists      int
-	grown                        string // what is not to grow, by thirds of the time
+	scrapes, failed         int
+	samples, complaints     int
+	longest                 float64 // of the scrapes, in seconds
+	explained, unexplained  int     // gaps of a series: times of which it has no sample
+	wrong                   int     // samples with what the cloud had not said, or too long ago
+	late                    int     // scrapes of a source with an older reading than could be
+	requests, budget, lists int
+	grown                   string // what is not to grow, by thirds of the time
 }
 
 // complain tells the first of the findings.
@@ -48,8 +49,8 @@ func (v *verdict) complain(format string, args ...any) {
 }
 
 func (v *verdict) figures() string {
-	return fmt.Sprintf("%d scrapes, the longest %.2f s; %d samples looked at; gaps: %d explained, %d unexplained; wrong values: %d; readings older than could be: %d; "+
-		"calls: %d, budget %d, lists of projects %d; the machine stood still for %.1f s; %s", v.scrapes, v.longest, v.samples,
+	return fmt.Sprintf("%d scrapes, %d failed, the longest %.2f s; %d samples looked at; gaps: %d explained, %d unexplained; wrong values: %d; readings older than could be: %d; "+
+		"calls: %d, budget %d, lists of projects %d; the machine stood still for %.1f s; %s", v.scrapes, v.failed, v.longest, v.samples,
 		v.explained, v.unexplained, v.wrong, v.late, v.requests, v.budget, v.lists, v.record.stood(unix(v.since), unix(v.ended)), v.grown)
 }
 
