@@ -42,6 +42,7 @@ type exporter struct {
 	*process
 
 	config string
+	flags  []string
 	at     string // the address at which it listens
 }
 
@@ -66,14 +67,18 @@ func serve(t *testing.T, cloud *cloudsim.Cloud) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(cloudsim.ServePlain(cloud, listener).Close)
-	at := "http://" + listener.Addr().String()
-	return fmt.Sprintf("{iam: %[1]q, cts: %[1]q, ces: %[1]q, taurusdb: %[1]q, dcs: %[1]q, dbss: %[1]q}", at)
+	return endpointsAt(listener.Addr().String())
 }
 
-// configured runs the exporter with a configuration.
-func configured(t *testing.T, config string) *exporter {
+// endpointsAt are the endpoints to configure for a cloud at one address.
+func endpointsAt(address string) string {
+	return fmt.Sprintf("{iam: %[1]q, cts: %[1]q, ces: %[1]q, taurusdb: %[1]q, dcs: %[1]q, dbss: %[1]q}", "http://"+address)
+}
+
+// configured runs the exporter with a configuration, and perhaps more flags.
+func configured(t *testing.T, config string, flags ...string) *exporter {
 	t.Helper()
-	e := &exporter{config: filepath.Join(t.TempDir(), "config.yml")}
+	e := &exporter{config: filepath.Join(t.TempDir(), "config.yml"), flags: flags}
 	if err := os.WriteFile(e.config, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -84,6 +89,6 @@ func configured(t *testing.T, config string) *exporter {
 // run runs the binary until it listens.
 func (e *exporter) run(t *testing.T, address string) {
 	t.Helper()
-	e.process = startProcess(t, exporterBinary, "--config.file="+e.config, "--web.listen-address="+address)
+	e.process = startProcess(t, exporterBinary, append([]string{"--config.file=" + e.config, "--web.listen-address=" + address}, e.flags...)...)
 	e.at = e.address(t)
 }
