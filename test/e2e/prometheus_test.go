@@ -19,7 +19,7 @@ import (
 // prometheus is a running Prometheus server.
 type prometheus struct{ url string }
 
-// startPrometheus runs a server with a configuration that promtool finds no fault with.
+// startPrometheus runs a server with a configuration that promtool finds no fault with, and returns when it answers queries.
 func startPrometheus(t *testing.T, config string) *prometheus {
 	t.Helper()
 	dir := t.TempDir()
@@ -32,7 +32,16 @@ func startPrometheus(t *testing.T, config string) *prometheus {
 	}
 	p := startProcess(t, prometheusBinary, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"),
 		"--web.listen-address=127.0.0.1:0", "--scrape.discovery-reload-interval=200ms") // by default, the first scrape comes after 5 s
-	return &prometheus{"http://" + p.address(t)}
+	url := "http://" + p.address(t)
+	eventually(t, "Prometheus is ready", func() (string, bool) {
+		resp, err := http.Get(url + "/-/ready")
+		if err != nil {
+			return err.Error(), false
+		}
+		resp.Body.Close()
+		return resp.Status, resp.StatusCode == http.StatusOK
+	})
+	return &prometheus{url}
 }
 
 // scraping configures one job, called cloud_quota, which waits a whole interval for an answer.
