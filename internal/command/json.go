@@ -47,9 +47,6 @@ type failureJSON struct {
 	Error   string `json:"error"`
 }
 
-// noProjects is the reason where nothing failed, but nothing was found either.
-const noProjects = "no projects"
-
 func writeJSON(w io.Writer, f *fleet.Fleet, rows []row, readings []*fleet.Reading) error {
 	a := answer{Quotas: []quotaJSON{}, Failures: []failureJSON{}}
 	for _, r := range rows {
@@ -65,7 +62,7 @@ func writeJSON(w io.Writer, f *fleet.Fleet, rows []row, readings []*fleet.Readin
 			a.Failures = append(a.Failures, failureJSON{account.Name, "", "iam", huaweicloud.Reason(err), err.Error()})
 		}
 		if err := account.Empty; err != nil {
-			a.Failures = append(a.Failures, failureJSON{account.Name, "", "iam", noProjects, err.Error()})
+			a.Failures = append(a.Failures, failureJSON{account.Name, "", "iam", fleet.NoProjects, err.Error()})
 		}
 	}
 	e := json.NewEncoder(w)

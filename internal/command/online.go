@@ -27,7 +27,7 @@ func checkOnline(ctx context.Context, t Terminal, c *config.Config) error {
 
 // writeSuccess tells how many reads succeeded, where none failed. That nothing is offered anywhere is no success.
 func writeSuccess(t Terminal, readings []*fleet.Reading) error {
-	succeeded, notOffered := 0, ""
+	succeeded, rest := 0, ""
 	for _, r := range readings {
 		if !r.NotOffered {
 			succeeded++
@@ -37,9 +37,9 @@ func writeSuccess(t Terminal, readings []*fleet.Reading) error {
 		return &ExitError{exitFailed, "no service is offered to any project: 404, or no such host; check cloud and endpoints"}
 	}
 	if n := len(readings) - succeeded; n > 0 {
-		notOffered = fmt.Sprintf(" Not offered by the region (404, or no such host): %d.", n)
+		rest = fmt.Sprintf(" Not offered by the region (404, or no such host): %d.", n)
 	}
-	_, _ = fmt.Fprintf(t.Out, "\nAll %d reads succeeded.%s\n", succeeded, notOffered)
+	_, _ = fmt.Fprintf(t.Out, "\nAll %d reads succeeded.%s\n", succeeded, rest)
 	return nil
 }
 
@@ -69,7 +69,7 @@ func upper(texts []string) []string {
 // outcome is a word for a cell: the number of quotas, or the reason of the failure.
 func outcome(r *fleet.Reading) string {
 	if r.NotOffered {
-		return "not offered"
+		return notOffered
 	}
 	if err := failure(r); err != nil {
 		return huaweicloud.Reason(err)

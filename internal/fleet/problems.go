@@ -23,6 +23,9 @@ type Case struct {
 	What    string   // what was tried and what came back
 }
 
+// NoProjects stands for the reason where a discovery succeeded, and left the account without a project.
+const NoProjects = "no projects"
+
 // Problems tells what readings lack, and why: discoveries first, then in the order of the readings. unread is what a source suffers from of
 // which no fetch has ended; nil: nothing.
 func Problems(accounts []Account, readings []*Reading, unread error) []*Problem {
@@ -32,7 +35,7 @@ func Problems(accounts []Account, readings []*Reading, unread error) []*Problem 
 			all.add(Problem{Account: a.Name, Reason: huaweicloud.Reason(a.DiscoveryErr), Failed: true}, nil, a.DiscoveryErr)
 		}
 		if a.Empty != nil {
-			all.add(Problem{Account: a.Name, Reason: "no projects", Failed: true}, nil, a.Empty)
+			all.add(Problem{Account: a.Name, Reason: NoProjects, Failed: true}, nil, a.Empty)
 		}
 	}
 	for _, r := range readings {

@@ -77,7 +77,7 @@ func newAccount(a fleet.Account) account {
 	case a.DiscoveryErr != nil:
 		shown.State, shown.Class = "discovery fails", alarm
 	case a.Empty != nil:
-		shown.State, shown.Class = "no projects", alarm
+		shown.State, shown.Class = fleet.NoProjects, alarm
 	case !a.Asked:
 		shown.State, shown.Class = "not asked yet", muted
 	case !a.Up:
