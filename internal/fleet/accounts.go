@@ -22,14 +22,13 @@ type account struct {
 
 	listed  *projectList                           // nil without discovery
 	listing *refresh.Policy[[]huaweicloud.Project] // likewise
-
-	// The fleet's lock guards these.
-	found  []config.Project // discovered ones that sources were made of, and those that were skipped
-	served int              // projects
 }
 
-// gateID says whose slots and pause a Gate holds: those of a service in an account.
-type gateID struct{ account, service string }
+// pauseID says whom a pause concerns: a service that throttles the account does so in all regions.
+type pauseID struct{ account, service string }
+
+// gateID says whose slots a Gate holds. They are by region, so that one that hangs leaves the slots of the others alone.
+type gateID struct{ account, service, region string }
 
 // newAccount makes an account of what is stated. The one that it replaces, if any, hands on the keys.
 func newAccount(stated config.Account, c *config.Config, o Options, before *account) *account {
@@ -82,19 +81,20 @@ func (a *account) sources(stated config.Project, discovered bool, before, next m
 		id := ID{Account: a.Name, Service: service.Name, ProjectID: stated.ID, Region: stated.Region}
 		cell := recall(before.cells, next.cells, id, func() *refresh.Cell[providers.Result] { return new(refresh.Cell[providers.Result]) })
 		s := &source{ID: id, account: a, service: service, settings: settings, project: p, discovered: discovered, cell: cell}
-		s.policy = s.newPolicy(a.gate(service.Name, settings.MaxInFlight, before, next))
+		s.policy = s.newPolicy(a.gate(service.Name, stated.Region, settings.MaxInFlight, before, next))
 		sources = append(sources, s)
 	}
 	return sources
 }
 
-// gate returns the slots and the pause of a service in this account. A changed number of slots makes a new one.
-func (a *account) gate(service string, slots int, before, next memory) *refresh.Gate {
-	id := gateID{a.Name, service}
+// gate returns the slots of a service in a region, and the pause of that service in this account. A changed number of slots makes a new one.
+func (a *account) gate(service, region string, slots int, before, next memory) *refresh.Gate {
+	pause := recall(before.pauses, next.pauses, pauseID{a.Name, service}, func() *refresh.Gate { return refresh.NewGate(1) })
+	id := gateID{a.Name, service, region}
 	if old := before.gates[id]; old != nil && old.Slots() != slots {
-		before.gates[id] = old.Resized(slots)
+		delete(before.gates, id)
 	}
-	return recall(before.gates, next.gates, id, func() *refresh.Gate { return refresh.NewGate(slots) })
+	return recall(before.gates, next.gates, id, func() *refresh.Gate { return pause.Beside(slots) })
 }
 
 // client returns the client for one API: that of a service, or "iam". host is the API's usual one in the region.

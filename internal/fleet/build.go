@@ -7,64 +7,82 @@ import (
 	"cloud_quota_exporter/internal/config"
 )
 
-// build makes the sources of the accounts and of the projects that are known now; f.mu is held.
-func (f *Fleet) build() {
-	next := newMemory()
-	f.built, f.sources = f.lists(), nil
-	for _, a := range f.loaded {
-		a.served, a.found = len(a.Projects), a.discovered()
+// build makes the view of the accounts and of the projects that are known now, and remembers what it needs; f.building is held.
+func (f *Fleet) build(accounts []*account) *view {
+	b := builder{
+		before: f.memory, next: newMemory(),
+		view: &view{accounts: accounts, lists: lists(accounts), found: map[string][]config.Project{}, skipped: map[string][]string{}, served: map[string]int{}},
+	}
+	for _, a := range accounts {
+		b.found[a.Name] = a.discovered()
 		if a.listed != nil {
-			next.lists[a.Name] = a.listed
-			a.gate("iam", iamInFlight, f.memory, next)
+			b.next.lists[a.Name] = a.listed
+			a.gate("iam", a.iamRegion(), iamInFlight, b.before, b.next)
 		}
 		for _, p := range a.Projects {
-			f.sources = append(f.sources, a.sources(p, false, f.memory, next)...)
+			b.serve(a, p, false)
 		}
 	}
-	f.buildDiscovered(next)
-	for _, a := range f.loaded {
-		if !slices.Equal(next.skipped[a.Name], f.memory.skipped[a.Name]) {
-			f.options.Skipped(a.Name, next.skipped[a.Name])
-		}
+	b.addDiscovered()
+	f.memory = b.next
+	slices.SortStableFunc(b.sources, func(a, b *source) int { return cmp.Compare(a.project.label, b.project.label) })
+	for _, s := range b.sources {
+		b.labels = append(b.labels, s.project.label)
 	}
-	f.memory = next
-	slices.SortStableFunc(f.sources, func(a, b *source) int { return cmp.Compare(a.project.label, b.project.label) })
-	f.labels = nil
-	for _, s := range f.sources {
-		f.labels = append(f.labels, s.project.label)
-	}
-	f.labels = slices.Clip(slices.Compact(f.labels))
+	b.labels = slices.Clip(slices.Compact(b.labels))
+	return b.view
 }
 
-// buildDiscovered adds the discovered projects. A label that is stated is taken; who had a label before keeps it, so that a series does not
+// tellSkipped tells of accounts that leave out other projects than before. No lock is held.
+func (f *Fleet) tellSkipped(before, now *view) {
+	for _, a := range now.accounts {
+		if !slices.Equal(now.skipped[a.Name], before.skipped[a.Name]) {
+			f.options.Skipped(a.Name, now.skipped[a.Name])
+		}
+	}
+}
+
+// builder makes a view.
+type builder struct {
+	*view
+
+	before, next memory
+}
+
+// serve adds the sources of a project.
+func (b *builder) serve(a *account, p config.Project, discovered bool) {
+	b.served[a.Name]++
+	b.sources = append(b.sources, a.sources(p, discovered, b.before, b.next)...)
+}
+
+// addDiscovered adds the discovered projects. A label that is stated is taken; who had a label before keeps it, so that a series does not
 // become another project's; else it goes to the first.
-func (f *Fleet) buildDiscovered(next memory) {
+func (b *builder) addDiscovered() {
 	taken := map[string]bool{}
-	for _, a := range f.loaded {
+	for _, a := range b.accounts {
 		for _, p := range a.Projects {
 			taken[p.Name] = true
 		}
 	}
 	add := func(a *account, p config.Project) {
 		taken[p.Name] = true
-		next.holders[p.Name] = holder{a.Name, p.ID}
-		a.served++
-		f.sources = append(f.sources, a.sources(p, true, f.memory, next)...)
+		b.next.holders[p.Name] = holder{a.Name, p.ID}
+		b.serve(a, p, true)
 	}
-	isHolder := func(a *account, p config.Project) bool { return f.memory.holders[p.Name] == holder{a.Name, p.ID} }
-	for _, a := range f.loaded {
-		for _, p := range a.found {
+	isHolder := func(a *account, p config.Project) bool { return b.before.holders[p.Name] == holder{a.Name, p.ID} }
+	for _, a := range b.accounts {
+		for _, p := range b.found[a.Name] {
 			if isHolder(a, p) && !taken[p.Name] {
 				add(a, p)
 			}
 		}
 	}
-	for _, a := range f.loaded {
-		for _, p := range a.found {
+	for _, a := range b.accounts {
+		for _, p := range b.found[a.Name] {
 			switch {
-			case next.holders[p.Name] == holder{a.Name, p.ID}: // added above
+			case b.next.holders[p.Name] == holder{a.Name, p.ID}: // added above
 			case taken[p.Name]:
-				next.skipped[a.Name] = append(next.skipped[a.Name], p.Name)
+				b.skipped[a.Name] = append(b.skipped[a.Name], p.Name)
 			default:
 				add(a, p)
 			}

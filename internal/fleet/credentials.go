@@ -130,9 +130,7 @@ type Credentials struct {
 
 // LookForKeys has every account look for its keys, side by side, and tells where they come from, in the order of the accounts.
 func (f *Fleet) LookForKeys(ctx context.Context) []Credentials {
-	f.mu.Lock()
-	accounts := f.loaded
-	f.mu.Unlock()
+	accounts := f.now.Load().accounts
 	all := make([]Credentials, len(accounts))
 	var looking sync.WaitGroup
 	for i, a := range accounts {

@@ -22,16 +22,14 @@ type Endpoint struct {
 
 // Describe tells what is configured, in the order of the accounts. Nobody else is asked, but files that can't be read are told.
 func (f *Fleet) Describe() []Description {
-	f.mu.Lock()
-	accounts, sources := f.loaded, f.sources
-	f.mu.Unlock()
+	v := f.now.Load()
 	var all []Description
-	for _, a := range accounts {
+	for _, a := range v.accounts {
 		d := Description{
 			Account: a.Name, Credentials: a.auth.Describe(), CredentialsErr: a.auth.Check(), Exposed: a.auth.exposed(),
 			CAFile: a.CAFile, Discovery: a.Discovery,
 		}
-		for _, s := range sources {
+		for _, s := range v.sources {
 			if s.account == a {
 				d.Sources = append(d.Sources, s.endpoint())
 			}

@@ -41,7 +41,7 @@ func (a *account) list(m memory) {
 		Timeout: listTimeout,
 		Fresh:   func([]huaweicloud.Project) time.Duration { return interval },
 		Pause:   func(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, interval) },
-		Gate:    a.gate("iam", iamInFlight, m, m),
+		Gate:    a.gate("iam", a.iamRegion(), iamInFlight, m, m),
 		Shuts:   throttledBy("iam"),
 		Settled: func(before, after *projectState) {
 			a.options.Discoveries(Discovery{a.Name, before, after, a.empty(after, a.wanted(after.Value))})
@@ -59,17 +59,18 @@ func (a *account) discovered() []config.Project {
 
 // wanted are the projects of a list that are to be read, but those that are stated.
 func (a *account) wanted(list []huaweicloud.Project) []config.Project {
+	type project struct{ region, id string } // the id is empty for the one that bears the region's name
+	stated := make(map[project]bool, len(a.Projects))
+	for _, p := range a.Projects {
+		stated[project{p.Region, p.ID}] = true
+	}
 	var found []config.Project
 	for _, p := range list {
-		if !p.Serves() || !a.Discovery.Wants(p.Name, p.Region()) {
+		region := p.Region()
+		if !p.Serves() || !a.Discovery.Wants(p.Name, region) || stated[project{region, p.ID}] || p.Name == region && stated[project{region, ""}] {
 			continue
 		}
-		stated := slices.ContainsFunc(a.Projects, func(s config.Project) bool {
-			return s.Region == p.Region() && (s.ID == p.ID || s.ID == "" && p.Name == s.Region)
-		})
-		if !stated {
-			found = append(found, config.Project{ID: p.ID, Region: p.Region(), Name: a.Discovery.NamePrefix + p.Name})
-		}
+		found = append(found, config.Project{ID: p.ID, Region: region, Name: a.Discovery.NamePrefix + p.Name})
 	}
 	slices.SortFunc(found, func(x, y config.Project) int { return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(x.ID, y.ID)) })
 	return found
@@ -88,26 +89,30 @@ func (a *account) empty(list *projectState, found []config.Project) error {
 // Look looks at the lists of projects that are due: a list that was never had is waited for, until ctx ends; one that is only old is not.
 func (f *Fleet) Look(ctx context.Context) {
 	wait(ctx, f.askLists(ctx))
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	lists := f.lists()
-	if slices.Equal(f.built, lists) {
+	if v := f.now.Load(); slices.Equal(v.lists, lists(v.accounts)) {
 		return
 	}
-	f.built = lists
-	changed := func(a *account) bool { return !slices.Equal(a.discovered(), a.found) }
-	if slices.ContainsFunc(f.loaded, changed) { // else the sources stay the same, and so do their readings
-		f.build()
+	f.building.Lock()
+	before := f.now.Load()
+	now := before.with(lists(before.accounts))
+	if slices.ContainsFunc(now.accounts, func(a *account) bool { return !slices.Equal(a.discovered(), now.found[a.Name]) }) {
+		now = f.build(now.accounts) // else the sources stay the same, and so do their readings
 	}
+	f.now.Store(now)
+	f.building.Unlock()
+	f.tellSkipped(before, now)
+}
+
+// with is the view with other lists that leave the projects as they are.
+func (v view) with(lists []*projectState) *view {
+	v.lists = lists
+	return &v
 }
 
 // askLists begins to fetch the lists that are due, and returns what to wait for.
 func (f *Fleet) askLists(ctx context.Context) []<-chan struct{} {
-	f.mu.Lock()
-	accounts := f.loaded
-	f.mu.Unlock()
 	var flights []<-chan struct{}
-	for _, a := range accounts {
+	for _, a := range f.now.Load().accounts {
 		if a.listed == nil {
 			continue
 		}
@@ -118,10 +123,10 @@ func (f *Fleet) askLists(ctx context.Context) []<-chan struct{} {
 	return flights
 }
 
-// lists are the states of all lists of projects; f.mu is held.
-func (f *Fleet) lists() []*projectState {
+// lists are the states of all lists of projects.
+func lists(accounts []*account) []*projectState {
 	var states []*projectState
-	for _, a := range f.loaded {
+	for _, a := range accounts {
 		if a.listed != nil {
 			states = append(states, a.listed.Peek())
 		}
@@ -145,16 +150,15 @@ type Account struct {
 
 // Accounts tells the state of the accounts, in their order.
 func (f *Fleet) Accounts() []Account {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	v := f.now.Load()
 	var all []Account
-	for _, a := range f.loaded {
-		account := Account{Name: a.Name, Asked: a.auth.asked.Load(), Projects: a.served, Skipped: f.memory.skipped[a.Name], KeysExpire: a.auth.Expiry()}
+	for _, a := range v.accounts {
+		account := Account{Name: a.Name, Asked: a.auth.asked.Load(), Projects: v.served[a.Name], Skipped: v.skipped[a.Name], KeysExpire: a.auth.Expiry()}
 		if a.listed != nil {
 			list := a.listed.Peek()
 			account.DiscoveryErr = list.Err
 			account.Asked = account.Asked && list.Fetches > 0
-			account.Empty = a.empty(list, a.found)
+			account.Empty = a.empty(list, v.found[a.Name])
 		}
 		account.Up = a.auth.Failure() == nil && account.DiscoveryErr == nil
 		all = append(all, account)

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"cloud_quota_exporter/internal/config"
@@ -22,6 +23,7 @@ type Options struct {
 	Dial      huaweicloud.Dial
 	UserAgent string
 	Getenv    func(string) string
+	Once      bool // each source is read once, for a command: what is behind fetches that hang is not asked
 
 	// Who is told; nil: nobody. They must not block, and not call back.
 	Requests    huaweicloud.Events                    // every request to the cloud
@@ -40,13 +42,21 @@ type Read struct {
 // Fleet is all that is read. Its methods are safe for concurrent use.
 type Fleet struct {
 	options Options
+	now     atomic.Pointer[view]
 
-	mu      sync.Mutex
-	memory  memory
-	loaded  []*account
-	built   []*projectState // the lists that sources were made of
-	sources []*source       // by project label, then in the order of the services; replaced, never changed
-	labels  []string        // of the projects of sources; replaced, never changed
+	building sync.Mutex // held while the next view is made: who reads does not wait for that
+	memory   memory     // guarded by building
+}
+
+// view is what is read at a time. It is replaced, never changed.
+type view struct {
+	accounts []*account
+	lists    []*projectState             // of the accounts that discover projects: the lists that sources were made of
+	found    map[string][]config.Project // by account: discovered ones that sources were made of, and those that were skipped
+	skipped  map[string][]string         // labels of projects that are left out, by account
+	served   map[string]int              // projects, by account
+	sources  []*source                   // by project label, then in the order of the services
+	labels   []string                    // of the projects of sources
 }
 
 // New returns an empty fleet.
@@ -69,35 +79,44 @@ func New(o Options) *Fleet {
 	if o.Exposed == nil {
 		o.Exposed = func(string, []error) {}
 	}
-	return &Fleet{options: o, memory: newMemory()}
+	f := &Fleet{options: o, memory: newMemory()}
+	f.now.Store(new(view))
+	return f
 }
 
 // Load puts a configuration in force for the next read. Numbers, counters and pauses of the sources that it still has are kept. Where it is
 // stated otherwise than before how an account is asked, its failing sources are asked again without a pause, and what IAM told is asked for
 // anew.
 func (f *Fleet) Load(c *config.Config) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.building.Lock()
+	old := f.now.Load()
 	before := map[string]*account{}
-	for _, a := range f.loaded {
-		a.http.CloseIdleConnections()
+	for _, a := range old.accounts {
 		before[a.Name] = a
 	}
-	f.loaded = nil
+	var accounts []*account
+	otherwise := map[string]bool{} // accounts that are asked otherwise than before
 	for _, stated := range c.Accounts {
 		a := newAccount(stated, c, f.options, before[stated.Name])
 		a.list(f.memory)
-		f.loaded = append(f.loaded, a)
-		if old := before[a.Name]; old != nil && a.isAskedOtherwise(old) {
+		accounts = append(accounts, a)
+		if was := before[a.Name]; was != nil && a.isAskedOtherwise(was) {
+			otherwise[a.Name] = true
 			f.forgetProjects(a)
 		}
 	}
-	f.build()
-	for _, s := range f.sources {
-		if old := before[s.Account]; old != nil {
-			s.retryAfter(old)
+	next := f.build(accounts)
+	for _, s := range next.sources {
+		if was := before[s.Account]; was != nil {
+			s.retryAfter(was, otherwise[s.Account])
 		}
 	}
+	f.now.Store(next)
+	f.building.Unlock()
+	for _, a := range old.accounts {
+		a.http.CloseIdleConnections()
+	}
+	f.tellSkipped(old, next)
 }
 
 // forgetProjects has asked anew what IAM told of an account's projects: with other keys it may tell others. The list serves until then.
@@ -111,11 +130,10 @@ func (f *Fleet) forgetProjects(a *account) {
 
 // Services returns the names of the services that are read, in the order of the list.
 func (f *Fleet) Services() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	accounts := f.now.Load().accounts
 	var names []string
 	for _, s := range f.options.Services {
-		if len(f.loaded) > 0 && f.loaded[0].services[s.Name].Enabled {
+		if len(accounts) > 0 && accounts[0].services[s.Name].Enabled {
 			names = append(names, s.Name)
 		}
 	}
@@ -123,25 +141,20 @@ func (f *Fleet) Services() []string {
 }
 
 // Projects returns the labels of the projects that are read, sorted. The list is shared, and not to be changed.
-func (f *Fleet) Projects() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.labels
-}
+func (f *Fleet) Projects() []string { return f.now.Load().labels }
 
 // Known returns the projects that are read, by label, and the accounts of which there may be more: those that never discovered theirs.
 func (f *Fleet) Known() (projects []Project, incomplete []string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	v := f.now.Load()
 	last := ""
-	for _, s := range f.sources {
+	for _, s := range v.sources {
 		if s.project.label != last {
 			last = s.project.label
 			projects = append(projects, s.describe())
 		}
 	}
-	lists := f.built // of the accounts that have one, in their order
-	for _, a := range f.loaded {
+	lists := v.lists // of the accounts that have one, in their order
+	for _, a := range v.accounts {
 		if a.listed == nil {
 			continue
 		}
@@ -155,7 +168,7 @@ func (f *Fleet) Known() (projects []Project, incomplete []string) {
 
 // Count returns how many sources a filter wants.
 func (f *Fleet) Count(filter Filter) int {
-	return len(filter.of(f.current()))
+	return len(filter.of(f.now.Load().sources))
 }
 
 // Read reads the sources that a filter wants, side by side, and returns what is known of each when all is known that is worth waiting for,
@@ -171,11 +184,11 @@ func (f *Fleet) ReadKnown(ctx context.Context, filter Filter) []*Reading {
 
 func (f *Fleet) read(ctx context.Context, filter Filter, look func(context.Context)) []*Reading {
 	asked := time.Now()
-	known := f.current()
+	known := f.now.Load().sources
 	wanted := filter.of(known)
 	flights := ask(ctx, wanted) // under way while lists of projects are waited for
 	look(ctx)
-	if now := f.current(); !slices.Equal(now, known) {
+	if now := f.now.Load().sources; !slices.Equal(now, known) {
 		wanted = filter.of(now)
 		flights = append(flights, ask(ctx, unknown(wanted, known))...)
 	}
@@ -228,10 +241,4 @@ func wait(ctx context.Context, flights []<-chan struct{}) {
 			return
 		}
 	}
-}
-
-func (f *Fleet) current() []*source {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.sources
 }

@@ -9,10 +9,10 @@ import (
 type memory struct {
 	cells   map[ID]*refresh.Cell[providers.Result]
 	lookups map[lookupID]*refresh.Cell[string]
+	pauses  map[pauseID]*refresh.Gate // that the gates of all regions stand beside
 	gates   map[gateID]*refresh.Gate
 	lists   map[string]*projectList // by account
 	holders map[string]holder       // of the labels of discovered projects
-	skipped map[string][]string     // labels of projects that are left out, by account
 }
 
 // holder is the discovered project that has a label, and keeps it while it is there.
@@ -22,10 +22,10 @@ func newMemory() memory {
 	return memory{
 		cells:   map[ID]*refresh.Cell[providers.Result]{},
 		lookups: map[lookupID]*refresh.Cell[string]{},
+		pauses:  map[pauseID]*refresh.Gate{},
 		gates:   map[gateID]*refresh.Gate{},
 		lists:   map[string]*projectList{},
 		holders: map[string]holder{},
-		skipped: map[string][]string{},
 	}
 }
 

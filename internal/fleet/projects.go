@@ -51,8 +51,9 @@ func (a *account) project(stated config.Project, before, next memory) *project {
 		Timeout: iamTimeout,
 		Fresh:   func(string) time.Duration { return idFresh },
 		Pause:   func(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, iamLongestPause) },
-		Gate:    a.gate("iam", iamInFlight, before, next),
+		Gate:    a.gate("iam", stated.Region, iamInFlight, before, next),
 		Shuts:   throttledBy("iam"),
+		GivesUp: a.options.Once,
 	}
 	return p
 }
@@ -75,7 +76,19 @@ func (p *project) id(ctx context.Context) (string, error) {
 	case ctx.Err() != nil:
 		return "", fmt.Errorf("the id of the project of %s: IAM has not answered in time; check the network, or state the id: %w", p.stated.Region, ctx.Err())
 	default:
-		return "", fmt.Errorf("the id of the project of %s: %w", p.stated.Region, huaweicloud.ErrPaused)
+		return "", fmt.Errorf("the id of the project of %s: %w", p.stated.Region, notAsked(p.policy.Gate))
+	}
+}
+
+// notAsked is why nothing was asked that had to pass a gate.
+func notAsked(g *refresh.Gate) error {
+	switch {
+	case time.Now().Before(g.ShutUntil()):
+		return huaweicloud.ErrPaused
+	case g.Hangs():
+		return huaweicloud.ErrHangs
+	default:
+		return huaweicloud.ErrNotAsked
 	}
 }
 

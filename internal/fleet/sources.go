@@ -38,6 +38,16 @@ type Reading struct {
 	Refused []error // stated limits that can't be
 
 	NotOffered bool // the region of a discovered project has never had the service, which is no failure
+
+	gate *refresh.Gate
+}
+
+// NotAsked returns why no fetch of the source has ended; nil if one has.
+func (r *Reading) NotAsked() error {
+	if r.State.Fetches > 0 {
+		return nil
+	}
+	return notAsked(r.gate)
 }
 
 // Reason classifies the failure of the last finished fetch; empty if it did not fail.
@@ -75,6 +85,7 @@ func (s *source) newPolicy(gate *refresh.Gate) *refresh.Policy[providers.Result]
 		Pause:   func(streak int, err error) time.Duration { return s.pause(streak, err) },
 		Gate:    gate,
 		Shuts:   throttledBy(s.Service),
+		GivesUp: s.account.options.Once,
 		Settled: func(before, after *refresh.State[providers.Result]) {
 			s.account.options.Reads(Read{s.newReading(before, false), s.newReading(after, false)})
 		},
@@ -102,10 +113,9 @@ func (s *source) pause(streak int, err error) time.Duration {
 }
 
 // retryAfter ends the pauses after failures where a new configuration asks otherwise than the one before.
-func (s *source) retryAfter(before *account) {
+func (s *source) retryAfter(before *account, otherwise bool) {
 	settings := before.services[s.Service]
-	asked := s.account.isAskedOtherwise(before)
-	if asked || settings.Timeout != s.settings.Timeout || settings.ListInstances != s.settings.ListInstances {
+	if otherwise || settings.Timeout != s.settings.Timeout || settings.ListInstances != s.settings.ListInstances {
 		s.cell.Retry()
 	}
 }
@@ -139,6 +149,8 @@ func (s *source) newReading(state *refresh.State[providers.Result], tooOld bool)
 		TooOld:  tooOld,
 
 		NotOffered: s.discovered && state.ReadAt.IsZero() && state.Err != nil && huaweicloud.IsNotOffered(state.Err),
+
+		gate: s.policy.Gate,
 	}
 	if !tooOld {
 		r.Quotas, r.Refused = s.account.rules.apply(s.Service, s.project.label, state.Value.Quotas)

@@ -122,6 +122,7 @@ func TestReloadKeepsPauses(t *testing.T) {
 	})
 }
 
+// TestReloadWithOtherSlots: the projects are in two regions, of which each has slots.
 func TestReloadWithOtherSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudsim.Scale(100)
@@ -131,13 +132,13 @@ func TestReloadWithOtherSlots(t *testing.T) {
 		}
 		w := fleettest.New(t, cloud, slots(2))
 		w.Scrape(t, time.Minute)
-		if most := cloud.MaxInFlight(); most != 2 {
-			t.Errorf("%d requests at a time, want 2", most)
+		if most := cloud.MaxInFlight(); most != 2*2 {
+			t.Errorf("%d requests at a time, want 2 in each region", most)
 		}
 		w.Configure(t, slots(16))
 		w.Scrape(t, time.Minute)
-		if most := cloud.MaxInFlight(); most != 16 {
-			t.Errorf("%d requests at a time after the reload, want 16", most)
+		if most := cloud.MaxInFlight(); most != 2*16 {
+			t.Errorf("%d requests at a time after the reload, want 16 in each region", most)
 		}
 	})
 }

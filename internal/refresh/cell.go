@@ -5,9 +5,8 @@ package refresh
 
 import (
 	"context"
-	"fmt"
-	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,9 +19,10 @@ type State[T any] struct {
 	Fetches  uint64        // finished
 	Failures uint64        // of Fetches, those that failed
 
-	streak int       // failures in a row
-	begun  time.Time // when the fetch of Value began; zero if Value is not to serve any longer
-	next   time.Time // no fetch before this, after a failure
+	streak  int       // failures in a row
+	begun   time.Time // when the fetch of Value began; zero if Value is not to serve any longer
+	next    time.Time // no fetch before this, after a failure
+	retried bool      // Retry was called since the failure: the next fetch is worth waiting for
 }
 
 // due returns when the next fetch may begin. How long a value serves is up to who asks, so that a new policy is in force at once.
@@ -41,6 +41,7 @@ type Policy[T any] struct {
 	Pause   func(streak int, err error) time.Duration // before the next fetch, after so many failures in a row
 	Gate    *Gate                                     // shared by values that must not all be fetched at once; nil: none
 	Shuts   func(error) bool                          // whether an error pauses everybody at the Gate; nil: none does
+	GivesUp bool                                      // a fetch whose turn comes while the Gate hangs never begins
 	Settled func(before, after *State[T])             // told of every finished fetch, before those who wait for it; nil: nobody
 }
 
@@ -50,13 +51,15 @@ type Cell[T any] struct {
 	state  *State[T]
 	flight chan struct{} // closed when the fetch under way has ended; nil while there is none
 	retry  bool          // the failure of the fetch under way is to make no pause
+
+	abandoned atomic.Bool // a fetch outlived its timeout and has not returned
 }
 
 // Ask begins a fetch if one is due, and returns what is known now. The channel closes when the fetch under way has ended; it is nil
 // where there is nothing to wait for: the value is fresh, or paused, or known to fail, or whatever is fetched through the gate hangs.
 func (c *Cell[T]) Ask(ctx context.Context, p *Policy[T]) (*State[T], <-chan struct{}) {
 	s, flight := c.ask(ctx, p)
-	if s.Err != nil || p.Gate.hangs() {
+	if s.Err != nil && !s.retried || p.Gate.Hangs() {
 		return s, nil
 	}
 	return s, flight
@@ -103,16 +106,16 @@ func (c *Cell[T]) Expire(s *State[T]) {
 	c.state = &expired
 }
 
-// Retry ends the pause after a failure, and that of a fetch under way if it fails: the next question fetches anew. It is for when the cause
-// may have been mended.
+// Retry ends the pause after a failure, and that of a fetch under way if it fails: the next question fetches again, and Ask returns its
+// flight. Call it if the cause of the failure may be gone.
 func (c *Cell[T]) Retry() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.retry = c.flight != nil
 	if s := c.known(); s.Err != nil {
-		retried := *s
-		retried.next = time.Time{}
-		c.state = &retried
+		again := *s
+		again.next, again.retried = time.Time{}, true
+		c.state = &again
 	}
 }
 
@@ -160,12 +163,12 @@ func (c *Cell[T]) fly(ctx context.Context, p *Policy[T], landed chan struct{}) {
 		c.flight = nil
 		close(landed)
 	}()
-	if !p.Gate.enter() {
-		return // the gate was shut while this fetch stood in line: it never began
+	if !p.Gate.enter(p.GivesUp) {
+		return // the gate was shut, or hangs, since this fetch stood in line: it never began
 	}
 	defer p.Gate.leave()
 	start := time.Now()
-	value, err := p.fetch(ctx)
+	value, err := c.fetch(ctx, p)
 	c.settle(p, value, err, start)
 }
 
@@ -177,6 +180,7 @@ func (c *Cell[T]) settle(p *Policy[T], value T, err error, start time.Time) {
 	if c.retry || shuts {
 		after.next = time.Time{}
 	}
+	after.retried = c.retry && err != nil
 	c.state, c.retry = after, false
 	c.mu.Unlock()
 	p.Gate.ended(err != nil && after.Took >= p.Timeout)
@@ -189,18 +193,6 @@ func (c *Cell[T]) settle(p *Policy[T], value T, err error, start time.Time) {
 	if p.Settled != nil {
 		p.Settled(before, after)
 	}
-}
-
-// fetch turns a panic into an error, so that a defect in one fetch doesn't take the program along.
-func (p *Policy[T]) fetch(ctx context.Context) (value T, err error) {
-	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
-	defer cancel()
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("a defect of this program, please report it: panic: %v\n%s", r, debug.Stack())
-		}
-	}()
-	return p.Fetch(ctx)
 }
 
 func (s *State[T]) after(p *Policy[T], value T, err error, start time.Time) *State[T] {

@@ -2,33 +2,35 @@ package refresh
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// Gate is passed by fetches that share something scarce: at most so many are past it at a time, and none while it is shut. A fetch
-// that stands in line when the gate is shut goes home without having begun. All methods are safe for concurrent use; a nil Gate is
-// always open.
+// Gate is passed by fetches that share something scarce: at most so many are past it at a time, and none while it is shut. Gates may be shut
+// together and have slots of their own: where a service is asked in several regions, a region that hangs takes no slots of the others, and a
+// service that throttles the account pauses all of them. A fetch that stands in line when the gate is shut goes home without having begun. All
+// methods are safe for concurrent use; a nil Gate is always open.
 type Gate struct {
 	slots chan struct{}
+	pause *pause
+	hung  atomic.Int64 // fetches in a row that used up their time
+}
 
+// pause is what shuts gates.
+type pause struct {
 	mu     sync.Mutex
 	until  time.Time // shut before this
 	streak int       // times it was shut since a fetch last succeeded
-	hung   int       // fetches in a row that used up their time
 }
 
 // NewGate returns an open Gate with so many slots.
 func NewGate(slots int) *Gate {
-	return &Gate{slots: make(chan struct{}, slots)}
+	return &Gate{slots: make(chan struct{}, slots), pause: new(pause)}
 }
 
-// Resized returns a Gate with other slots, which is shut as long as g is.
-func (g *Gate) Resized(slots int) *Gate {
-	resized := NewGate(slots)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	resized.until, resized.streak = g.until, g.streak
-	return resized
+// Beside returns a Gate with slots of its own, which is shut whenever g is.
+func (g *Gate) Beside(slots int) *Gate {
+	return &Gate{slots: make(chan struct{}, slots), pause: g.pause}
 }
 
 // Slots returns how many fetches may be past the gate at a time.
@@ -39,45 +41,35 @@ func (g *Gate) ShutUntil() time.Time {
 	if g == nil {
 		return time.Time{}
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.until
+	g.pause.mu.Lock()
+	defer g.pause.mu.Unlock()
+	return g.pause.until
 }
 
 func (g *Gate) isOpen() bool { return !time.Now().Before(g.ShutUntil()) }
 
-// hangs tells whether as many fetches in a row as may be past the gate at a time used up their time. Who stands in line then is not worth
+// Hangs returns whether as many fetches in a row as may be past the gate at a time used up their time. Who stands in line then is not worth
 // waiting for: the line may take that long many times over.
-func (g *Gate) hangs() bool {
-	if g == nil {
-		return false
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.hung >= cap(g.slots)
-}
+func (g *Gate) Hangs() bool { return g != nil && g.hung.Load() >= int64(cap(g.slots)) }
 
 // ended takes note of whether a fetch used up its time.
 func (g *Gate) ended(hung bool) {
-	if g == nil {
-		return
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if hung {
-		g.hung++
-	} else {
-		g.hung = 0
+	switch {
+	case g == nil:
+	case hung:
+		g.hung.Add(1)
+	default:
+		g.hung.Store(0)
 	}
 }
 
-// enter waits for a slot and tells whether the gate is still open then.
-func (g *Gate) enter() bool {
+// enter waits for a slot, and returns whether the fetch is to begin: not if the gate is shut by then or, for those who give up, hangs.
+func (g *Gate) enter(givesUp bool) bool {
 	if g == nil {
 		return true
 	}
 	g.slots <- struct{}{}
-	if g.isOpen() {
+	if g.isOpen() && !(givesUp && g.Hangs()) {
 		return true
 	}
 	g.leave()
@@ -92,22 +84,23 @@ func (g *Gate) leave() {
 
 // shut keeps everybody out for a pause. Fetches that were past the gate together all report the same trouble: it counts once, and
 // the longest of their pauses holds.
-func (g *Gate) shut(pause func(streak int) time.Duration) {
+func (g *Gate) shut(length func(streak int) time.Duration) {
 	if g == nil {
 		return
 	}
-	g.mu.Lock()
-	if now := time.Now(); !now.Before(g.until) {
-		g.streak++
-		g.until = now.Add(time.Second) // shut at once, so that the others don't count; for how long is told below
+	p := g.pause
+	p.mu.Lock()
+	if now := time.Now(); !now.Before(p.until) {
+		p.streak++
+		p.until = now.Add(time.Second) // shut at once, so that the others don't count; for how long is known below
 	}
-	streak := g.streak
-	g.mu.Unlock()
-	until := time.Now().Add(pause(streak)) // without the lock, so that the policy may look around
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if until.After(g.until) {
-		g.until = until
+	streak := p.streak
+	p.mu.Unlock()
+	until := time.Now().Add(length(streak)) // without the lock, so that the policy may look around
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if until.After(p.until) {
+		p.until = until
 	}
 }
 
@@ -116,9 +109,9 @@ func (g *Gate) succeeded() {
 	if g == nil {
 		return
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !time.Now().Before(g.until) {
-		g.streak = 0
+	g.pause.mu.Lock()
+	defer g.pause.mu.Unlock()
+	if !time.Now().Before(g.pause.until) {
+		g.pause.streak = 0
 	}
 }

@@ -1,0 +1,99 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// grace is how much longer than its timeout a fetch may take. A fetch that honors its context returns within it, with an error that says
+	// more than a TimeoutError does.
+	grace = 500 * time.Millisecond
+
+	maxAbandoned = 100 // in the process
+)
+
+// abandoned counts the fetches of all Cells that outlived their timeout and have not returned.
+var abandoned atomic.Int64
+
+// Abandoned returns how many fetches of the process outlived their timeout and have not returned.
+func Abandoned() int { return int(abandoned.Load()) }
+
+// TimeoutError is a fetch that did not return within its timeout, or one that was not begun since too many before it have not returned. It is a
+// context.DeadlineExceeded.
+type TimeoutError struct {
+	Timeout time.Duration
+	Begun   bool // false: an earlier fetch of the same value, or too many others, have not returned
+}
+
+// Error says what happened.
+func (e *TimeoutError) Error() string {
+	if e.Begun {
+		return fmt.Sprintf("no result after %s, although the fetch was canceled", e.Timeout)
+	}
+	return "not fetched, since an earlier fetch was canceled and has not returned"
+}
+
+// Remedy says what to do.
+func (e *TimeoutError) Remedy() string {
+	return "check the file systems and the network of this machine; restart the exporter if this persists"
+}
+
+// Unwrap makes it a timeout.
+func (e *TimeoutError) Unwrap() error { return context.DeadlineExceeded }
+
+// errNoResult is why a fetch that ended its own goroutine has failed.
+var errNoResult = errors.New("a defect of this program, please report it: the fetch ended without a result")
+
+type result[T any] struct {
+	value T
+	err   error
+}
+
+// fetch calls the policy's Fetch and ends when its time is up, even if Fetch ignores its context: whatever it returns then is discarded. So
+// that such fetches do not pile up, a Cell has at most one of them, and the process a hundred.
+func (c *Cell[T]) fetch(ctx context.Context, p *Policy[T]) (value T, err error) {
+	if c.abandoned.Load() || abandoned.Load() >= maxAbandoned {
+		return value, &TimeoutError{Timeout: p.Timeout}
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
+	defer cancel()
+	done := make(chan result[T], 1)
+	go p.run(ctx, done)
+	patience := time.NewTimer(p.Timeout + grace)
+	defer patience.Stop()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-patience.C:
+		c.abandon(done)
+		return value, &TimeoutError{Timeout: p.Timeout, Begun: true}
+	}
+}
+
+// abandon counts a fetch until it returns.
+func (c *Cell[T]) abandon(done <-chan result[T]) {
+	c.abandoned.Store(true)
+	abandoned.Add(1)
+	go func() {
+		<-done
+		c.abandoned.Store(false)
+		abandoned.Add(-1)
+	}()
+}
+
+// run calls Fetch, and turns a panic into an error, so that a defect in one fetch does not take the program along.
+func (p *Policy[T]) run(ctx context.Context, done chan<- result[T]) {
+	r := result[T]{err: errNoResult}
+	defer func() {
+		if p := recover(); p != nil {
+			r.err = fmt.Errorf("a defect of this program, please report it: panic: %v\n%s", p, debug.Stack())
+		}
+		done <- r
+	}()
+	r.value, r.err = p.Fetch(ctx)
+}
