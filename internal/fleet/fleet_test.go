@@ -167,8 +167,8 @@ func TestDeadRegionLeavesTheOthers(t *testing.T) {
 			projects = append(projects, cloudsim.Project{ID: fmt.Sprintf("%032d", i), Name: fmt.Sprintf("%s_p%03d", region, i)})
 		}
 		cloud := cloudsim.New(cloudsim.Account{Name: "main", AccessKey: cloudsim.DemoAccessKey, SecretKey: cloudsim.DemoSecretKey, Projects: projects})
-		cloud.Inject(cloudsim.Fault{Latency: 100 * time.Millisecond})
 		cloud.Inject(cloudsim.Fault{Host: "cts.ap-southeast-1.", Hang: true})
+		cloud.Inject(cloudsim.Fault{Latency: 100 * time.Millisecond})
 		w := fleettest.New(t, cloud, scaleConfig(cloud, ctsAlone("")))
 		start := time.Now()
 		if got := strings.Count(outcomes(w.Scrape(t, 9500*time.Millisecond)), ": ok"); got != 160 {

@@ -82,8 +82,8 @@ func TestLookUpsWaitForNoOtherRegion(t *testing.T) {
 			yaml += "      - {region: " + region + "}\n"
 		}
 		w := fleettest.New(t, cloudsim.New(account), yaml+ctsAlone("max_in_flight: 100, timeout: 7s"))
-		w.Cloud.Inject(cloudsim.Fault{Service: "iam", Latency: 500 * time.Millisecond})
 		w.Cloud.Inject(cloudsim.Fault{Host: "iam.cn-north-7.", Hang: true})
+		w.Cloud.Inject(cloudsim.Fault{Service: "iam", Latency: 500 * time.Millisecond})
 		if got := outcomes(w.Scrape(t, 9*time.Second)); strings.Count(got, ": ok") != 71 {
 			t.Errorf("outcomes\n%s", got)
 		}
