@@ -32,12 +32,20 @@ type expiring struct {
 }
 
 func newExpiring(timeout time.Duration, fetch func(context.Context) (*lease, error)) *expiring {
-	return &expiring{refusalPause: refusalPause, policy: refresh.Policy[*lease]{
-		Fetch:   fetch,
+	e := &expiring{refusalPause: refusalPause}
+	e.policy = refresh.Policy[*lease]{
+		Fetch: func(ctx context.Context) (*lease, error) {
+			l, err := fetch(ctx)
+			if l != nil {
+				l.renewedBy(e)
+			}
+			return l, err
+		},
 		Timeout: timeout,
 		Fresh:   (*lease).fresh,
 		Pause:   pause,
-	}}
+	}
+	return e
 }
 
 func pause(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, longestPause) }

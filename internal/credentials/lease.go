@@ -40,6 +40,13 @@ func newLease(g huaweicloud.Grant, expires time.Time) (*lease, error) {
 	return l, nil
 }
 
+// renewedBy says what renews the keys of the lease, so that those that come after them count as proven, too.
+func (l *lease) renewedBy(e *expiring) {
+	if keys, ok := l.Grant.(*huaweicloud.Keys); ok {
+		keys.Origin = e
+	}
+}
+
 // token authorises by X-Auth-Token.
 type token struct{ text secret.Text }
 

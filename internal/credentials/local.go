@@ -75,6 +75,9 @@ func (l local) ask(ctx context.Context, method, url, body, header string, value 
 		return nil, fmt.Errorf("%s %s: %w", method, url, secret.Quiet(err, quiet))
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode < http.StatusOK { // the body of "101 Switching Protocols" is the connection, which no context ends
+		return nil, &statusError{method + " " + url, resp.StatusCode, ""}
+	}
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if resp.StatusCode/100 != 2 {
 		return nil, &statusError{method + " " + url, resp.StatusCode, huaweicloud.OneLine(hide(string(answer)))}

@@ -17,6 +17,7 @@ type account struct {
 	services map[string]config.Service
 	rules    rules
 	options  Options
+	proofs   *huaweicloud.Proofs
 	auth     *keys
 	http     *http.Client
 
@@ -31,7 +32,7 @@ type pauseID struct{ account, service string }
 type gateID struct{ account, service, region string }
 
 // newAccount makes an account of what is stated. The one that it replaces, if any, hands on the keys.
-func newAccount(stated config.Account, c *config.Config, o Options, before *account) *account {
+func newAccount(stated config.Account, c *config.Config, f *Fleet, before *account) *account {
 	inFlight := iamInFlight
 	for _, s := range c.Services { // which may all be at one host, a gateway's
 		inFlight += s.MaxInFlight
@@ -40,8 +41,9 @@ func newAccount(stated config.Account, c *config.Config, o Options, before *acco
 		Account:  stated,
 		services: c.Services,
 		rules:    rules{c.Limits, c.Thresholds},
-		options:  o,
-		http:     huaweicloud.NewHTTPClient(o.Dial, stated.CAFile, inFlight),
+		options:  f.options,
+		proofs:   f.proofs,
+		http:     huaweicloud.NewHTTPClient(f.options.Dial, stated.CAFile, inFlight),
 	}
 	if before != nil && !a.isAskedOtherwise(before) {
 		a.auth = before.auth
@@ -102,6 +104,8 @@ func (a *account) client(service, host, region string) *huaweicloud.Client {
 	c := &huaweicloud.Client{
 		HTTP:      a.http,
 		Auth:      a.auth,
+		Proofs:    a.proofs,
+		Account:   a.Name,
 		Service:   service,
 		Scope:     huaweicloud.Scope{Region: region},
 		BaseURL:   huaweicloud.BaseURL(host, region, a.Cloud),

@@ -37,19 +37,6 @@ func TestConnectionsAreKeptUntilAReload(t *testing.T) {
 	}
 	cloud := cloudsim.Scale(slots / 2)
 	t.Cleanup(cloudsim.ServePlain(cloud, listener).Close)
-	var arrived atomic.Int64
-	together := make(chan struct{})
-	cloud.Inject(cloudsim.Fault{When: func(int) bool {
-		if arrived.Add(1)%slots == 0 { // all are in flight at a time
-			for range slots - 1 {
-				together <- struct{}{}
-			}
-		} else {
-			<-together
-		}
-		return false
-	}})
-
 	var dials, open atomic.Int64
 	f := fleet.New(fleet.Options{
 		Services: providers.All(), Getenv: os.Getenv, Requests: func(string, string, time.Duration) {}, Reads: func(fleet.Read) {},
@@ -72,6 +59,21 @@ func TestConnectionsAreKeptUntilAReload(t *testing.T) {
 	at := "http://" + listener.Addr().String()
 	c := parse(t, strings.ReplaceAll(yaml, "ca_file: CA", fmt.Sprintf("endpoints: {cts: %[1]q, ces: %[1]q}", at)))
 	f.Load(c)
+	f.Read(t.Context(), fleet.Filter{}) // proves the key
+	f.Load(c)
+	dials.Store(0)
+	var arrived atomic.Int64
+	together := make(chan struct{})
+	cloud.Inject(cloudsim.Fault{When: func(int) bool {
+		if arrived.Add(1)%slots == 0 { // all are in flight at a time
+			for range slots - 1 {
+				together <- struct{}{}
+			}
+		} else {
+			<-together
+		}
+		return false
+	}})
 	for range 2 {
 		if got := outcomes(f.Read(t.Context(), fleet.Filter{})); strings.Count(got, ": ok") != slots {
 			t.Errorf("outcomes\n%s", got)

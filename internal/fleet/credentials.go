@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/credentials"
 	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/refresh"
 	"cloud_quota_exporter/internal/secret"
 )
 
@@ -79,6 +81,13 @@ type keys struct {
 
 	asked, failed atomic.Bool
 	open          atomic.Value // text of what was told last
+
+	blamed atomic.Bool // something could not be read for want of good keys
+
+	mu        sync.Mutex
+	inUse     string    // huaweicloud.KeyID
+	failing   bool      // the last look for keys failed
+	changedAt time.Time // when other keys than before were granted, or keys after there were none
 }
 
 func (a *account) keys(configFile string) *keys {
@@ -94,6 +103,7 @@ func (a *account) keys(configFile string) *keys {
 func (k *keys) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.Grant, error) {
 	grant, err := k.Source.Grant(ctx, s)
 	failure := k.Failure()
+	k.note(grant, failure)
 	if k.failed.Swap(failure != nil) != (failure != nil) {
 		k.changed(Credentials{k.account, k.Describe(), failure})
 	}
@@ -104,6 +114,91 @@ func (k *keys) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.Gran
 		k.tell(files)
 	}
 	return grant, err
+}
+
+// note keeps when the keys changed.
+func (k *keys) note(grant huaweicloud.Grant, failure error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if failure == nil && (k.failing || huaweicloud.KeyID(grant) != k.inUse) {
+		k.changedAt, k.inUse = time.Now(), huaweicloud.KeyID(grant)
+	}
+	k.failing = failure != nil
+}
+
+// haveChangedSince returns whether other keys were granted since then.
+func (k *keys) haveChangedSince(t time.Time) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.changedAt.After(t)
+}
+
+// blame takes note of an error that keys may be the cause of.
+func (k *keys) blame(err error) {
+	if isKeyTrouble(err) {
+		k.blamed.Store(true)
+	}
+}
+
+// isKeyTrouble returns whether other keys may help.
+func isKeyTrouble(err error) bool {
+	if err == nil {
+		return false
+	}
+	reason := huaweicloud.Reason(err)
+	return reason == huaweicloud.ReasonUnauthorized || reason == huaweicloud.ReasonCredentials
+}
+
+// keyLook is how long a scrape waits for a look at keys that were refused.
+const keyLook = 500 * time.Millisecond
+
+// retryChangedKeys ends the pauses of what failed for want of good keys, once the account has other keys: as soon as a file with keys is
+// corrected, the next scrape is good.
+func (f *Fleet) retryChangedKeys(ctx context.Context) {
+	v := f.now.Load()
+	blamed := map[*account]bool{}
+	var looking sync.WaitGroup
+	for _, a := range v.accounts {
+		if !a.auth.blamed.Swap(false) {
+			continue
+		}
+		blamed[a] = true
+		looking.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, keyLook)
+			defer cancel()
+			_, _ = a.auth.Grant(ctx, huaweicloud.Scope{}) // notes whether they have changed
+		})
+	}
+	looking.Wait()
+	if len(blamed) == 0 {
+		return
+	}
+	for a := range blamed {
+		if a.listed != nil {
+			retryWithKeys(a.auth, a.listed)
+		}
+	}
+	for _, s := range v.sources {
+		if !blamed[s.account] {
+			continue
+		}
+		if s.project.lookup != nil {
+			retryWithKeys(s.account.auth, s.project.lookup)
+		}
+		retryWithKeys(s.account.auth, s.cell)
+	}
+}
+
+// retryWithKeys ends the pause of a cell if the keys have changed since its last fetch began; else they are to be looked at again.
+func retryWithKeys[T any](k *keys, c *refresh.Cell[T]) {
+	s := c.Peek()
+	switch {
+	case !isKeyTrouble(s.Err):
+	case k.haveChangedSince(s.BegunAt):
+		c.Retry()
+	default:
+		k.blamed.Store(true)
+	}
 }
 
 // exposed tells which files with secrets are open to everybody.

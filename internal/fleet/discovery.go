@@ -44,6 +44,7 @@ func (a *account) list(m memory) {
 		Gate:    a.gate("iam", a.iamRegion(), iamInFlight, m, m),
 		Shuts:   throttledBy("iam"),
 		Settled: func(before, after *projectState) {
+			a.auth.blame(after.Err)
 			a.options.Discoveries(Discovery{a.Name, before, after, a.empty(after, a.wanted(after.Value))})
 		},
 	}
@@ -88,6 +89,11 @@ func (a *account) empty(list *projectState, found []config.Project) error {
 
 // Look looks at the lists of projects that are due: a list that was never had is waited for, until ctx ends; one that is only old is not.
 func (f *Fleet) Look(ctx context.Context) {
+	f.retryChangedKeys(ctx)
+	f.look(ctx)
+}
+
+func (f *Fleet) look(ctx context.Context) {
 	wait(ctx, f.askLists(ctx))
 	if v := f.now.Load(); slices.Equal(v.lists, lists(v.accounts)) {
 		return

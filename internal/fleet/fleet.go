@@ -42,6 +42,7 @@ type Read struct {
 // Fleet is all that is read. Its methods are safe for concurrent use.
 type Fleet struct {
 	options Options
+	proofs  *huaweicloud.Proofs
 	now     atomic.Pointer[view]
 
 	building sync.Mutex // held while the next view is made: who reads does not wait for that
@@ -79,7 +80,7 @@ func New(o Options) *Fleet {
 	if o.Exposed == nil {
 		o.Exposed = func(string, []error) {}
 	}
-	f := &Fleet{options: o, memory: newMemory()}
+	f := &Fleet{options: o, proofs: huaweicloud.NewProofs(), memory: newMemory()}
 	f.now.Store(new(view))
 	return f
 }
@@ -97,7 +98,7 @@ func (f *Fleet) Load(c *config.Config) {
 	var accounts []*account
 	otherwise := map[string]bool{} // accounts that are asked otherwise than before
 	for _, stated := range c.Accounts {
-		a := newAccount(stated, c, f.options, before[stated.Name])
+		a := newAccount(stated, c, f, before[stated.Name])
 		a.list(f.memory)
 		accounts = append(accounts, a)
 		if was := before[a.Name]; was != nil && a.isAskedOtherwise(was) {
@@ -174,7 +175,7 @@ func (f *Fleet) Count(filter Filter) int {
 // Read reads the sources that a filter wants, side by side, and returns what is known of each when all is known that is worth waiting for,
 // or when ctx ends. The readings are sorted by project, then in the order of the services.
 func (f *Fleet) Read(ctx context.Context, filter Filter) []*Reading {
-	return f.read(ctx, filter, f.Look)
+	return f.read(ctx, filter, f.look)
 }
 
 // ReadKnown is Read for projects that are known: it waits for no list of projects.
@@ -184,6 +185,7 @@ func (f *Fleet) ReadKnown(ctx context.Context, filter Filter) []*Reading {
 
 func (f *Fleet) read(ctx context.Context, filter Filter, look func(context.Context)) []*Reading {
 	asked := time.Now()
+	f.retryChangedKeys(ctx)
 	known := f.now.Load().sources
 	wanted := filter.of(known)
 	flights := ask(ctx, wanted) // under way while lists of projects are waited for

@@ -87,6 +87,7 @@ func (s *source) newPolicy(gate *refresh.Gate) *refresh.Policy[providers.Result]
 		Shuts:   throttledBy(s.Service),
 		GivesUp: s.account.options.Once,
 		Settled: func(before, after *refresh.State[providers.Result]) {
+			s.account.auth.blame(after.Err)
 			s.account.options.Reads(Read{s.newReading(before, false), s.newReading(after, false)})
 		},
 	}

@@ -12,7 +12,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -55,11 +54,13 @@ type Events func(service, code string, took time.Duration)
 type Client struct {
 	HTTP      *http.Client
 	Auth      Authorizer
-	Service   string // label of the service, "iam" for IAM
-	Action    string // IAM action to grant where the API answers 403; empty where none is documented
-	BaseURL   string // scheme, host and, with a gateway in between, the path in front of the documented ones
-	QuotaPath string // path and query that the configuration puts in place of the documented one; usually empty
-	Scope     Scope  // of its requests
+	Proofs    *Proofs // that the process has; nil: none, every request is sent
+	Account   string  // whose service is left alone if it refuses good keys
+	Service   string  // label of the service, "iam" for IAM
+	Action    string  // IAM action to grant where the API answers 403; empty where none is documented
+	BaseURL   string  // scheme, host and, with a gateway in between, the path in front of the documented ones
+	QuotaPath string  // path and query that the configuration puts in place of the documented one; usually empty
+	Scope     Scope   // of its requests
 	UserAgent string
 	Events    Events
 
@@ -73,7 +74,8 @@ type Answer struct {
 	Body   []byte
 
 	request string // method and URL
-	private bool   // keys were asked for: nothing of the answer is shown
+	status  int
+	private bool // keys were asked for: nothing of the answer is shown
 }
 
 // request is what was sent.
@@ -87,13 +89,13 @@ type request struct {
 // Malformed returns the error for an answer that can't be read: what is wrong with it, and how it begins.
 func (a *Answer) Malformed(what string) error {
 	if a.private {
-		return &MalformedError{Request: a.request, Private: true}
+		return &MalformedError{Request: a.request, Status: a.status, Private: true}
 	}
 	beginning := OneLine(string(a.Body[:min(len(a.Body), maxErrorBody)]))
 	if beginning == "" && len(a.Body) > 0 {
 		beginning = "(nothing that could be shown)"
 	}
-	return &MalformedError{Request: a.request, What: what, Beginning: beginning}
+	return &MalformedError{Request: a.request, Status: a.status, What: what, Beginning: beginning}
 }
 
 // Get sends one GET request and returns its answer. In path, {project_id} stands for the project of the client's scope. The errors are
@@ -122,6 +124,25 @@ func (c *Client) ask(ctx context.Context, r request) (*Answer, error) {
 	if err != nil {
 		return nil, &CredentialsError{err}
 	}
+	pass, err := c.Proofs.enter(ctx, grant, serviceOf{c.Account, c.Service}, req.URL.Host)
+	if err != nil {
+		return nil, err
+	}
+	outcome := errNoOutcome // should what follows panic
+	defer func() { pass.end(outcome) }()
+	if pass.isTrial() {
+		c.HTTP.CloseIdleConnections() // a dead one would take the request along
+	}
+	var answer *Answer
+	answer, outcome = c.exchange(req, r, grant)
+	return answer, outcome
+}
+
+// errNoOutcome is that of a request of which nothing is known.
+var errNoOutcome = errors.New("no outcome")
+
+// exchange authorizes a request, sends it and reads the answer.
+func (c *Client) exchange(req *http.Request, r request, grant Grant) (*Answer, error) {
 	maps.Copy(req.Header, r.header)
 	req.Header.Set("Content-Type", "application/json; charset=UTF-8") // recommended by CES's document
 	req.Header.Set("User-Agent", c.UserAgent)
@@ -131,12 +152,15 @@ func (c *Client) ask(ctx context.Context, r request) (*Answer, error) {
 	grant.Authorize(req, r.body)
 
 	start := time.Now()
-	resp, body, err := c.send(req)                      //nolint:bodyclose // send has read and closed it
+	resp, body, err := c.send(req)                      //nolint:bodyclose // send has closed it
 	if ca, ok := errors.AsType[*CAFileError](err); ok { // nothing was sent
 		return nil, ca
 	}
 	if err != nil {
 		return nil, &TransportError{Request: r.method + " " + req.URL.String(), Service: c.Service, After: time.Since(start), Err: quiet(err, grant, r.private)}
+	}
+	if resp.StatusCode < http.StatusOK {
+		return nil, &MalformedError{Request: r.method + " " + req.URL.String(), Status: resp.StatusCode, Private: r.private}
 	}
 	if resp.StatusCode/100 != 2 {
 		if resp.StatusCode == http.StatusUnauthorized {
@@ -144,7 +168,7 @@ func (c *Client) ask(ctx context.Context, r request) (*Answer, error) {
 		}
 		return nil, c.apiError(resp, body, grant)
 	}
-	answer := &Answer{Header: resp.Header, Body: body, request: r.method + " " + req.URL.String(), private: r.private}
+	answer := &Answer{Header: resp.Header, Body: body, request: r.method + " " + req.URL.String(), status: resp.StatusCode, private: r.private}
 	if !r.private { // what keys are issued by must be read as it is, and is never shown
 		answer.Body = []byte(grant.Hide(string(body)))
 	}
@@ -165,29 +189,27 @@ func quiet(err error, grant Grant, private bool) error {
 	})
 }
 
-// send returns the answer with as much of its body as is looked at, and one byte more where it is longer.
+// send returns the answer with as much of its body as is looked at, and one byte more if it is longer. Of a 1xx nothing is read: after "101
+// Switching Protocols" the connection is the body, which no context ends.
 func (c *Client) send(req *http.Request) (*http.Response, []byte, error) {
-	start := time.Now()
-	code := "error"
-	resp, err := c.HTTP.Do(req)
-	if _, ok := errors.AsType[*CAFileError](err); !ok {
-		defer func() { c.Events(c.Service, code, time.Since(start)) }()
-	}
-	if err != nil {
-		if wrapped, ok := errors.AsType[*url.Error](err); ok { // it repeats the URL, which TransportError says already
-			err = wrapped.Err
+	x := c.do(req)
+	defer x.end()
+	if x.err != nil {
+		if wrapped, ok := errors.AsType[*url.Error](x.err); ok { // it repeats the URL, which TransportError says already
+			x.err = wrapped.Err
 		}
-		return nil, nil, err
+		return nil, nil, x.err
 	}
-	defer resp.Body.Close()
-	code = strconv.Itoa(resp.StatusCode)
+	if x.resp.StatusCode < http.StatusOK {
+		return x.resp, nil, nil
+	}
 	limit := int64(maxBody + 1)
-	if resp.StatusCode/100 != 2 {
+	if x.resp.StatusCode/100 != 2 {
 		limit = maxErrorBody
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, limit))
-	if err != nil && resp.StatusCode/100 == 2 { // of an error, the status says enough
-		return nil, nil, fmt.Errorf("%q, but its body broke off: %w", resp.Status, err)
+	body, err := io.ReadAll(io.LimitReader(x.resp.Body, limit))
+	if err != nil && x.resp.StatusCode/100 == 2 { // of an error, the status says enough
+		return nil, nil, fmt.Errorf("%q, but its body broke off: %w", x.resp.Status, err)
 	}
-	return resp, body, nil
+	return x.resp, body, nil
 }

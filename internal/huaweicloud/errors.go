@@ -20,7 +20,7 @@ type APIError struct {
 	RequestID  string        // to give to Huawei's support; empty where none came
 	Action     string        // IAM action to grant, of a 403; empty where none is documented
 	Location   string        // scheme and host that a redirect points to
-	RetryAfter time.Duration // what the answer asks to wait, of a throttled request; 0 where it doesn't say
+	RetryAfter time.Duration // what a throttling answer asks to wait, or how long a refused key is not used again; 0: nothing is known
 	Skew       time.Duration // of a 401: this machine's clock minus the cloud's, where they differ by more than 15 minutes
 	Advice     string        // what to do, in place of the usual; usually empty
 }
@@ -110,9 +110,10 @@ func (e *TransportError) Error() string {
 // Unwrap returns the cause.
 func (e *TransportError) Unwrap() error { return e.Err }
 
-// MalformedError is a 2xx that can't be read.
+// MalformedError is a 2xx that can't be read, or a 1xx, which is no answer.
 type MalformedError struct {
 	Request   string // method and URL
+	Status    int
 	What      string // what is wrong with it
 	Beginning string // of the body, one line
 	Private   bool   // keys may stand in it: the two above are empty
@@ -120,6 +121,9 @@ type MalformedError struct {
 
 // Error says what was tried, what came back and what to do.
 func (e *MalformedError) Error() string {
+	if e.Status > 0 && e.Status < http.StatusOK {
+		return fmt.Sprintf("%s: %d %s, which is no answer to this request; a proxy or a wrong endpoint may have answered", e.Request, e.Status, http.StatusText(e.Status))
+	}
 	if e.Private {
 		return fmt.Sprintf("%s: the answer can't be read (it is not shown, as keys may stand in it); a proxy or a wrong endpoint may have answered", e.Request)
 	}

@@ -25,6 +25,8 @@ type Keys struct {
 	AccessKey     secret.Text
 	SecretKey     secret.Text
 	SecurityToken secret.Text // empty for permanent keys
+
+	Origin any // whatever renews these keys, a comparable value; nil for keys that somebody states
 }
 
 // Authorize dates and signs req, with the host, the project and the security token covered by the signature.

@@ -8,8 +8,11 @@ import (
 const shortestPause = 15 * time.Second
 
 // Pause is how long nothing is asked after so many failures in a row: 15 s, doubling up to longest, or what the cloud asks for if that is
-// longer.
+// longer. What was not sent because of a refused key is asked when that key is tried again.
 func Pause(streak int, err error, longest time.Duration) time.Duration {
+	if refused, ok := errors.AsType[*RefusedError](err); ok {
+		return time.Until(refused.Until)
+	}
 	p := shortestPause
 	for ; streak > 1 && p < longest; streak-- {
 		p *= 2

@@ -18,6 +18,10 @@ import (
 // connectTimeout bounds each of opening a connection and its TLS handshake.
 const connectTimeout = 30 * time.Second
 
+// idleTimeout is less than the time after which NATs forget a connection without a word. Most services are asked every few minutes: their
+// connections would not serve again anyway.
+const idleTimeout = 30 * time.Second
+
 // maxCAFile is more than the authorities of a whole system have.
 const maxCAFile = 4 << 20
 
@@ -138,7 +142,7 @@ func (t *transport) make(ca []byte) (*http.Transport, error) {
 		TLSHandshakeTimeout:    connectTimeout,
 		TLSClientConfig:        config,
 		MaxIdleConnsPerHost:    t.maxInFlight,
-		IdleConnTimeout:        90 * time.Second,
+		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: 256 << 10,
 	}, nil
 }

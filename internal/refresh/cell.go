@@ -15,7 +15,8 @@ type State[T any] struct {
 	Value    T             // of the last fetch that succeeded
 	ReadAt   time.Time     // when that fetch ended; zero if none ever succeeded
 	Err      error         // of the last finished fetch; nil if it succeeded or there was none
-	Took     time.Duration // by the last finished fetch, from the moment it had its slot
+	BegunAt  time.Time     // when the last finished fetch had its slot; zero if there was none
+	Took     time.Duration // by that fetch
 	Fetches  uint64        // finished
 	Failures uint64        // of Fetches, those that failed
 
@@ -199,7 +200,7 @@ func (s *State[T]) after(p *Policy[T], value T, err error, start time.Time) *Sta
 	now := time.Now()
 	n := *s
 	n.Fetches++
-	n.Took = now.Sub(start)
+	n.BegunAt, n.Took = start, now.Sub(start)
 	n.Err = err
 	if err != nil {
 		n.Failures++

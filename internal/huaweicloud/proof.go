@@ -1,0 +1,321 @@
+package huaweicloud
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// keyPause is how long a key that was refused is not used again. More than five failed signatures in a row lock an access key for as long
+	// ("API Request Signing Guide", FAQ), for everybody who uses it.
+	keyPause  = 5 * time.Minute
+	skewPause = 15 * time.Second
+
+	maxTrials   = 2 // unproven requests of an access key at a time, and failed signatures of an unproven key within keyPause
+	maxFailures = 5 // failed signatures of unproven keys within keyPause that have one access key, however many secret keys are tried
+
+	secondTrial     = time.Second                       // after this without an answer, a second request goes out, best to another host
+	secondTrialHere = secondTrial + 10*time.Millisecond // to the same host
+
+	forgetAfter = 2 * time.Hour // keys that are not used any more
+)
+
+// Proofs knows which keys the cloud accepts. A key that nobody has seen it accept goes out with one request while all others wait for the
+// answer, so that a wrong secret key costs one failed signature, not one for each source. One Proofs serves the whole process and outlives every
+// configuration. Its methods are safe for concurrent use.
+type Proofs struct {
+	mu      sync.Mutex
+	holders map[any]*holder       // by the KeyID of keys that somebody states, by the Origin of keys that are renewed
+	keys    map[string]*accessKey // by the access key, hashed
+}
+
+// NewProofs returns a Proofs that has seen no key.
+func NewProofs() *Proofs { return &Proofs{holders: map[any]*holder{}, keys: map[string]*accessKey{}} }
+
+// holder is what is known of keys: of one pair of access key and secret key, or of all that one source renews.
+type holder struct {
+	key    *accessKey
+	pair   string    // KeyID of the keys in use
+	since  time.Time // they are
+	used   time.Time
+	proven bool
+
+	refused   *APIError // why they are not used until a time
+	refusedAt time.Time
+	until     time.Time
+
+	services map[serviceOf]refusal // that refused keys which others accepted
+}
+
+// serviceOf is a service in an account.
+type serviceOf struct{ account, service string }
+
+// refusal is that of a service.
+type refusal struct {
+	err   *APIError
+	until time.Time
+	pair  string // that it refused
+	again bool   // it refused the pair before, too: other keys do not help
+}
+
+// accessKey is what all pairs with one access key have in common.
+type accessKey struct {
+	trials   []*pass       // unproven requests under way
+	failures []time.Time   // failed signatures of unproven keys within keyPause
+	last     *APIError     // the last of them
+	ended    chan struct{} // closed when a trial ends
+}
+
+// RefusedError is a request that was not sent, since the cloud has just refused the key that would sign it.
+type RefusedError struct {
+	Err   *APIError // how it was refused
+	Until time.Time // when it is tried again
+}
+
+// Error says what came back before, and what to do.
+func (e *RefusedError) Error() string { return "not sent, since the key was refused: " + e.Err.Error() }
+
+// Unwrap returns the refusal.
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// waitError is a request that was not sent, since its time was up before the key was proven.
+type waitError struct{ err error }
+
+// Error says what was waited for.
+func (e *waitError) Error() string {
+	return fmt.Sprintf("not sent: the first request with this key has no answer yet (%v)", e.err)
+}
+
+// Remedy says what to do.
+func (e *waitError) Remedy() string { return "check the network and the services that time out" }
+
+// Unwrap returns the end of the context.
+func (e *waitError) Unwrap() error { return e.err }
+
+// KeyID identifies the keys that sign with a grant, without giving them away. It is empty for grants that sign nothing, such as tokens.
+func KeyID(g Grant) string {
+	k, ok := g.(*Keys)
+	if !ok || k.AccessKey.IsEmpty() {
+		return ""
+	}
+	return hexHash(k.AccessKey.Reveal() + "\x00" + k.SecretKey.Reveal() + "\x00" + k.SecurityToken.Reveal())
+}
+
+// pass is the leave to send one request; the nil pass is one that nobody keeps an account of.
+type pass struct {
+	proofs *Proofs
+	holder *holder
+	key    *accessKey
+	pair   string
+	of     serviceOf
+	host   string
+	began  time.Time
+	trial  bool // the key is unproven
+}
+
+// enter waits until a request may be signed with a grant. The error is a *RefusedError, or that there was no time to wait.
+func (p *Proofs) enter(ctx context.Context, g Grant, of serviceOf, host string) (*pass, error) {
+	keys, signs := g.(*Keys)
+	if p == nil || !signs {
+		return nil, nil
+	}
+	for {
+		ask := &pass{proofs: p, of: of, host: host, began: time.Now()}
+		wait, ended, err := p.try(ask, keys)
+		if err != nil {
+			return nil, err
+		}
+		if ended == nil {
+			return ask, nil
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ended:
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, &waitError{ctx.Err()}
+		}
+		timer.Stop()
+	}
+}
+
+// try lets a request pass, or returns for how long to wait at most and what ends the wait earlier.
+func (p *Proofs) try(ask *pass, keys *Keys) (wait time.Duration, ended <-chan struct{}, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h := p.holder(keys, ask.began)
+	ask.holder, ask.key, ask.pair = h, h.key, h.pair
+	if ask.began.Before(h.until) {
+		return 0, nil, &RefusedError{h.refused, h.until}
+	}
+	if r := h.services[ask.of]; ask.began.Before(r.until) && (r.again || r.pair == h.pair) {
+		return 0, nil, &RefusedError{r.err, r.until}
+	}
+	if h.proven {
+		return 0, nil, nil
+	}
+	wait, err = h.key.patience(h, ask)
+	switch {
+	case err != nil:
+		return 0, nil, err
+	case wait > 0:
+		return wait, h.key.ended, nil
+	}
+	ask.trial = true
+	h.key.trials = append(h.key.trials, ask)
+	return 0, nil, nil
+}
+
+// holder returns what is known of keys; p.mu is held.
+func (p *Proofs) holder(keys *Keys, now time.Time) *holder {
+	pair := KeyID(keys)
+	var id any = pair
+	if keys.Origin != nil {
+		id = keys.Origin
+	}
+	h := p.holders[id]
+	if h == nil {
+		p.forget(now)
+		h = &holder{services: map[serviceOf]refusal{}}
+		p.holders[id] = h
+	}
+	if h.pair != pair {
+		h.pair, h.since, h.until, h.key = pair, now, time.Time{}, p.accessKey(keys)
+	}
+	h.used = now
+	return h
+}
+
+// accessKey returns what is known of an access key; p.mu is held.
+func (p *Proofs) accessKey(keys *Keys) *accessKey {
+	id := hexHash(keys.AccessKey.Reveal())
+	k := p.keys[id]
+	if k == nil {
+		k = &accessKey{ended: make(chan struct{})}
+		p.keys[id] = k
+	}
+	return k
+}
+
+// forget drops what has not been used for long; p.mu is held.
+func (p *Proofs) forget(now time.Time) {
+	inUse := map[*accessKey]bool{}
+	for id, h := range p.holders {
+		if now.Sub(h.used) > forgetAfter {
+			delete(p.holders, id)
+		} else {
+			inUse[h.key] = true
+		}
+	}
+	for id, k := range p.keys {
+		if !inUse[k] && len(k.trials) == 0 {
+			delete(p.keys, id)
+		}
+	}
+}
+
+// patience is how long an unproven request waits for those under way; 0 lets it pass. Failures since the pair is known count against it, so
+// that a key that was corrected is tried at once.
+func (k *accessKey) patience(h *holder, ask *pass) (time.Duration, error) {
+	k.failures = slices.DeleteFunc(k.failures, func(at time.Time) bool { return ask.began.Sub(at) >= keyPause })
+	since := slices.DeleteFunc(slices.Clone(k.failures), func(at time.Time) bool { return at.Before(h.since) })
+	switch {
+	case len(since) >= maxTrials:
+		return 0, &RefusedError{k.last, since[0].Add(keyPause)}
+	case len(k.failures) >= maxFailures:
+		return 0, &RefusedError{k.last, k.failures[0].Add(keyPause)}
+	case len(k.trials) == 0:
+		return 0, nil
+	case len(k.trials) >= maxTrials || len(since)+len(k.trials) >= maxTrials || len(k.failures)+len(k.trials) >= maxFailures:
+		return keyPause, nil
+	}
+	first := k.trials[0]
+	wait := secondTrialHere
+	if first.host != ask.host {
+		wait = secondTrial
+	}
+	return max(wait-ask.began.Sub(first.began), 0), nil
+}
+
+// isTrial returns whether the answer decides whether the key is proven.
+func (a *pass) isTrial() bool { return a != nil && a.trial }
+
+// end takes note of what became of a request. If a key or a service is left alone because of it, the error says for how long.
+func (a *pass) end(err error) {
+	if a == nil {
+		return
+	}
+	p, h, now := a.proofs, a.holder, time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	api, _ := errors.AsType[*APIError](err)
+	refused := api != nil && api.Status == http.StatusUnauthorized
+	if a.trial {
+		a.key.trialEnded(a)
+		if refused && api.Skew == 0 {
+			a.key.failures, a.key.last = append(a.key.failures, now), api
+		}
+	}
+	switch {
+	case a.pair != h.pair: // the keys were renewed meanwhile
+	case refused && api.Skew != 0:
+		h.refuse(api, now, skewPause)
+	case refused && a.trial:
+		h.refuse(api, now, keyPause)
+	case refused:
+		h.refusedBy(a, api, now)
+	case proves(err, api) && (a.trial || !a.began.Before(h.refusedAt)):
+		h.proven, h.until = true, time.Time{}
+		delete(h.services, a.of)
+	}
+}
+
+// trialEnded lets the next unproven request go out; the lock of Proofs is held.
+func (k *accessKey) trialEnded(a *pass) {
+	k.trials = slices.DeleteFunc(k.trials, func(other *pass) bool { return other == a })
+	close(k.ended)
+	k.ended = make(chan struct{})
+}
+
+func (h *holder) refuse(err *APIError, now time.Time, pause time.Duration) {
+	h.refused, h.refusedAt, h.until = err, now, now.Add(pause)
+	err.RetryAfter = pause
+}
+
+// refusedBy takes note that a service refuses keys that others accepted. Two such services make the keys unproven.
+func (h *holder) refusedBy(a *pass, err *APIError, now time.Time) {
+	was := h.services[a.of]
+	if was.pair == a.pair && now.Before(was.until) { // one of those that were in flight together
+		err.RetryAfter = was.until.Sub(now)
+		return
+	}
+	err.RetryAfter = keyPause
+	again := was.again || was.pair != "" && was.pair != a.pair
+	h.services[a.of] = refusal{err: err, until: now.Add(keyPause), pair: a.pair, again: again}
+	services := map[string]bool{}
+	for of, r := range h.services {
+		if r.pair == a.pair && now.Before(r.until) {
+			services[of.service] = true
+		}
+	}
+	if len(services) > 1 {
+		h.proven, h.refusedAt = false, now
+	}
+}
+
+// proves returns whether an answer shows that the signature was right: a 2xx, or a 403 or 429 of the service behind the gateway.
+func proves(err error, api *APIError) bool {
+	if api != nil {
+		return (api.Status == http.StatusForbidden || api.Status == http.StatusTooManyRequests) &&
+			api.Code != "" && !strings.HasPrefix(api.Code, "APIG")
+	}
+	malformed, ok := errors.AsType[*MalformedError](err)
+	return err == nil || ok && malformed.Status/100 == 2
+}
