@@ -22,9 +22,9 @@ func TestDescribeAndCheck(t *testing.T) {
 		{credentials.InstanceMetadata(dial, "http://169.254.169.254"), "instance_metadata: http://169.254.169.254", ""},
 		{credentials.PodIdentity(dial, environ()), "pod_identity: HC_CONTAINER_CREDENTIALS_FULL_URI", "is not set"},
 		{credentials.OIDC(iam(""), "", "idp", missing), "oidc: identity provider idp, token_file " + missing, "no such file"},
-		{credentials.Password(iam(""), "", user), "password: user reader of main, password_file " + missing, "no such file"},
+		{credentials.Password(iam(""), "", user, credentials.NewLogins()), "password: user reader of main, password_file " + missing, "no such file"},
 		{
-			credentials.AssumeAgency(credentials.Password(iam(""), "", user), iam(""), "", agency),
+			credentials.AssumeAgency(credentials.Password(iam(""), "", user, credentials.NewLogins()), iam(""), "", agency),
 			"assume_agency: quotas of main, by password: user reader of main, password_file " + missing, "no such file",
 		},
 		{credentials.Chain(credentials.Environment(environ()), credentials.PodIdentity(dial, environ())), "default chain: environment, profile, instance_metadata, pod_identity", ""},
@@ -50,7 +50,7 @@ func TestFiles(t *testing.T) {
 	profile := filepath.Join(dir, "profile")
 	write(t, profile, "[basic]\nak = a\nsk = s\n")
 	file := credentials.Value{File: "a file"}
-	password := credentials.Password(iam(""), "", credentials.User{Password: file})
+	password := credentials.Password(iam(""), "", credentials.User{Password: file}, credentials.NewLogins())
 	home := environ("HUAWEICLOUD_SDK_CREDENTIALS_FILE", profile)
 	chain := credentials.Chain(credentials.Environment(environ()), credentials.Profile(home, "", ""))
 	taken := credentials.Chain(credentials.Environment(environ()), credentials.Profile(home, "", ""))
@@ -70,7 +70,7 @@ func TestFiles(t *testing.T) {
 		{credentials.PodIdentity(dial, environ()), "[]"},
 		{credentials.OIDC(iam(""), "", "idp", "a token"), "[a token]"},
 		{password, "[a file]"},
-		{credentials.Password(iam(""), "", credentials.User{Password: text("p")}), "[]"},
+		{credentials.Password(iam(""), "", credentials.User{Password: text("p")}, credentials.NewLogins()), "[]"},
 		{credentials.AssumeAgency(password, iam(""), "", credentials.Agency{}), "[a file]"},
 		{chain, "[" + profile + "]"},
 		{taken, "[" + profile + "]"},

@@ -110,7 +110,7 @@ func FuzzToken(f *testing.F) {
 				Events: func(string, string, time.Duration) {},
 			}
 		}
-		wantGrant(t, credentials.Password(iam, "", credentials.User{DomainName: "d", Name: "u", Password: credentials.Value{Text: secret.New("a-password")}}))
+		wantGrant(t, credentials.Password(iam, "", credentials.User{DomainName: "d", Name: "u", Password: credentials.Value{Text: secret.New("a-password")}}, credentials.NewLogins()))
 	})
 }
 

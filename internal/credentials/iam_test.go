@@ -43,7 +43,7 @@ func TestIAMErrors(t *testing.T) {
 	}
 	const login, exchange, keys = "POST /v3/auth/tokens", "POST /v3.0/OS-AUTH/id-token/tokens", "POST /v3.0/OS-CREDENTIAL/securitytokens"
 	password := func(url string) credentials.Source {
-		return credentials.Password(iam(url), "", credentials.User{DomainName: "main", Name: "reader", Password: text(`PASS"WORD&`)})
+		return credentials.Password(iam(url), "", credentials.User{DomainName: "main", Name: "reader", Password: text(`PASS"WORD&`)}, credentials.NewLogins())
 	}
 	oidc := func(url string) credentials.Source { return credentials.OIDC(iam(url), "", "idp", tokenFile) }
 	agency := func(url string) credentials.Source {

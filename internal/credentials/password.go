@@ -15,11 +15,6 @@ import (
 )
 
 const (
-	// passwordPause is how long a refused password is not tried again: IAM locks a user out after some failures in a row, three to ten.
-	passwordPause = 15 * time.Minute
-	// proof is how long a login proves that the password is right: several that fail at once would lock the user out.
-	proof = time.Minute
-
 	tokenSlots        = 8 // tokens of projects in a region that are asked for at a time
 	tokenRefusalPause = time.Hour
 )
@@ -36,9 +31,9 @@ type User struct {
 //
 // Source: POST /v3/auth/tokens, "Obtaining a User Token Through Password Authentication" of the IAM API Reference. A token is asked for in
 // the region of its project: one from elsewhere may be refused there.
-func Password(iam IAM, region string, u User) Source {
+func Password(iam IAM, region string, u User, logins *Logins) Source {
 	p := &password{
-		iam: iam, region: region, user: u,
+		iam: iam, region: region, user: u, logins: logins,
 		tokens: map[huaweicloud.Scope]*expiring{},
 		gates:  map[string]*refresh.Gate{},
 	}
@@ -55,6 +50,7 @@ type password struct {
 	iam     IAM
 	region  string
 	user    User
+	logins  *Logins
 	account *expiring
 
 	mu      sync.Mutex
@@ -156,6 +152,9 @@ func (p *password) token(s huaweicloud.Scope) *expiring {
 
 // pause is longer after a login that was refused, unless that was the account's: it has a pause of its own.
 func (p *password) pause(streak int, err error) time.Duration {
+	if locked, ok := errors.AsType[*LockedError](err); ok {
+		return time.Until(locked.Until)
+	}
 	if isRefusal(err) && !errors.Is(err, errUnproven) {
 		return passwordPause
 	}
@@ -191,6 +190,20 @@ func (p *password) login(ctx context.Context, region string, scope object) (*lea
 	if err != nil {
 		return nil, err
 	}
+	token, err := p.logins.login(ctx, p.user, text, func(ctx context.Context) (*lease, error) { return p.send(ctx, region, scope, text) })
+	if isRefusal(err) {
+		p.mu.Lock()
+		p.refused = text
+		p.mu.Unlock()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("password: %w", err)
+	}
+	return token, nil
+}
+
+// send asks IAM for a token.
+func (p *password) send(ctx context.Context, region string, scope object, text secret.Text) (*lease, error) {
 	c := p.iam(region)
 	c.Auth = unsigned{[]secret.Text{text}}
 	c.Advice = map[string]string{
@@ -203,17 +216,12 @@ func (p *password) login(ctx context.Context, region string, scope object) (*lea
 		"identity": object{"methods": []string{"password"}, "password": object{"user": user}},
 		"scope":    scope,
 	}})
-	if isRefusal(err) {
-		p.mu.Lock()
-		p.refused = text
-		p.mu.Unlock()
-	}
 	if err != nil {
-		return nil, fmt.Errorf("password: %w", err)
+		return nil, err
 	}
 	token, err := readToken(answer)
 	if err != nil {
-		return nil, fmt.Errorf("password: POST %s/v3/auth/tokens: %w", c.BaseURL, err)
+		return nil, fmt.Errorf("POST %s/v3/auth/tokens: %w", c.BaseURL, err)
 	}
 	return token, nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/credentials"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/refresh"
 	"cloud_quota_exporter/providers"
@@ -18,6 +19,7 @@ type account struct {
 	rules    rules
 	options  Options
 	proofs   *huaweicloud.Proofs
+	logins   *credentials.Logins
 	auth     *keys
 	http     *http.Client
 
@@ -43,6 +45,7 @@ func newAccount(stated config.Account, c *config.Config, f *Fleet, before *accou
 		rules:    rules{c.Limits, c.Thresholds},
 		options:  f.options,
 		proofs:   f.proofs,
+		logins:   f.logins,
 		http:     huaweicloud.NewHTTPClient(f.options.Dial, stated.CAFile, inFlight),
 	}
 	if before != nil && !a.isAskedOtherwise(before) {

@@ -58,7 +58,7 @@ func (a *account) kind(iam credentials.IAM) credentials.Source {
 		return credentials.Password(iam, a.iamRegion(), credentials.User{
 			DomainName: c.Password.DomainName, Name: c.Password.UserName,
 			Password: credentials.Value{Text: c.Password.Password, File: c.Password.PasswordFile},
-		})
+		}, a.logins)
 	default:
 		return credentials.Chain(credentials.Environment(o.Getenv), profile(config.Profile{}), metadata(config.InstanceMetadata{}),
 			credentials.PodIdentity(o.Dial, o.Getenv))

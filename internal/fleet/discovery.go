@@ -12,9 +12,6 @@ import (
 	"cloud_quota_exporter/internal/refresh"
 )
 
-// listTimeout bounds all pages of a list of projects.
-const listTimeout = 30 * time.Second
-
 type (
 	projectList  = refresh.Cell[[]huaweicloud.Project]
 	projectState = refresh.State[[]huaweicloud.Project]
@@ -38,7 +35,7 @@ func (a *account) list(m memory) {
 	interval := a.Discovery.RefreshInterval
 	a.listing = &refresh.Policy[[]huaweicloud.Project]{
 		Fetch:   func(ctx context.Context) ([]huaweicloud.Project, error) { return huaweicloud.ListProjects(ctx, iam) },
-		Timeout: listTimeout,
+		Timeout: huaweicloud.ListTimeout,
 		Fresh:   func([]huaweicloud.Project) time.Duration { return interval },
 		Pause:   func(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, interval) },
 		Gate:    a.gate("iam", a.iamRegion(), iamInFlight, m, m),

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/credentials"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/refresh"
 	"cloud_quota_exporter/providers"
@@ -43,6 +44,7 @@ type Read struct {
 type Fleet struct {
 	options Options
 	proofs  *huaweicloud.Proofs
+	logins  *credentials.Logins
 	now     atomic.Pointer[view]
 
 	building sync.Mutex // held while the next view is made: who reads does not wait for that
@@ -80,7 +82,7 @@ func New(o Options) *Fleet {
 	if o.Exposed == nil {
 		o.Exposed = func(string, []error) {}
 	}
-	f := &Fleet{options: o, proofs: huaweicloud.NewProofs(), memory: newMemory()}
+	f := &Fleet{options: o, proofs: huaweicloud.NewProofs(), logins: credentials.NewLogins(), memory: newMemory()}
 	f.now.Store(new(view))
 	return f
 }

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // ListProjectsAction is the IAM action to grant for FindProject and ListProjects.
@@ -71,17 +72,23 @@ func (p Project) Serves() bool {
 const (
 	projectsPerPage = 200 // with long descriptions, more would not fit into an answer of 1 MiB
 	maxProjectPages = 200
+
+	// pageTimeout bounds each page of a list. A list takes as long as its pages: with 10,000 projects, some take more than half a minute.
+	pageTimeout = 10 * time.Second
+
+	// ListTimeout bounds a whole list, of as many pages as there may be.
+	ListTimeout = maxProjectPages * pageTimeout
 )
 
 // ListProjects asks IAM for all projects that the account may see: GET /v3/projects, page by page, "Querying Project Information Based on
-// Specified Criteria" of the IAM API Reference.
+// Specified Criteria" of the IAM API Reference. Each page has a timeout of its own.
 func ListProjects(ctx context.Context, iam *Client) ([]Project, error) {
 	var all []Project
 	seen := map[string]bool{}
 	var answer *Answer
 	for page := range maxProjectPages {
 		var err error
-		if answer, err = iam.Get(ctx, fmt.Sprintf("/v3/projects?page=%d&per_page=%d", page+1, projectsPerPage)); err != nil {
+		if answer, err = getPage(ctx, iam, page+1); err != nil {
 			return nil, err
 		}
 		projects, err := readProjects(answer)
@@ -100,6 +107,12 @@ func ListProjects(ctx context.Context, iam *Client) ([]Project, error) {
 		}
 	}
 	return nil, answer.Malformed(fmt.Sprintf("the list of projects goes on after %d", len(all)))
+}
+
+func getPage(ctx context.Context, iam *Client, page int) (*Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
+	defer cancel()
+	return iam.Get(ctx, fmt.Sprintf("/v3/projects?page=%d&per_page=%d", page, projectsPerPage))
 }
 
 func readProjects(answer *Answer) ([]Project, error) {

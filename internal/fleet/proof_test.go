@@ -1,0 +1,299 @@
+package fleet_test
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/fleet"
+	"cloud_quota_exporter/internal/fleet/fleettest"
+)
+
+// unencrypted asks the five services and IAM without TLS, which takes most of a test's time.
+const unencrypted = `    endpoints:
+      iam: http://iam.{region}.myhuaweicloud.com
+      cts: http://cts.{region}.myhuaweicloud.com
+      ces: http://ces.{region}.myhuaweicloud.com
+      taurusdb: http://gaussdb.{region}.myhuaweicloud.com
+      dcs: http://dcs.{region}.myhuaweicloud.com
+      dbss: http://dbss.{region}.myhuaweicloud.com
+`
+
+// keyed is an account with the twenty projects of manyProjects, and keys in files of dir.
+func keyed(dir, name string) string {
+	yaml := "  - name: " + name + "\n    credentials: {static: {access_key: AK, secret_key_file: " + filepath.Join(dir, name) + "}}\n" +
+		unencrypted + "    projects:\n"
+	for i := range 20 {
+		yaml += fmt.Sprintf("      - {id: \"%032d\", region: ap-southeast-3, name: %s-%02d}\n", i, name, i)
+	}
+	return yaml
+}
+
+// keyedWorld reads the twenty projects with a secret key in the file "main" of dir.
+func keyedWorld(t *testing.T, dir, secretKey string) *fleettest.World {
+	t.Helper()
+	write(dir, "main", secretKey)
+	w := fleettest.New(t, manyProjects(), "accounts:\n"+keyed(dir, "main"))
+	return w
+}
+
+// unauthorized is how many requests the cloud answered with a 401.
+func unauthorized(w *fleettest.World) (n int) {
+	for _, r := range w.Requests() {
+		if strings.HasSuffix(r, " 401") {
+			n++
+		}
+	}
+	return n
+}
+
+const allRefused = "map[unauthorized:100]"
+
+// TestWrongSecretKey costs one failed signature in five minutes, however many sources and scrapes there are, and the next scrape is good once
+// the file is corrected.
+func TestWrongSecretKey(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := keyedWorld(t, dir, "wrong")
+		start := time.Now()
+		for time.Since(start) < 5*time.Minute {
+			wantScrape(t, w, "with a wrong secret key", allRefused)
+			pass(15 * time.Second)
+		}
+		if got := unauthorized(w); got != 1 || len(w.Requests()) != 1 {
+			t.Errorf("%d failed signatures in five minutes, want 1; requests %v", got, w.Requests())
+		}
+		wantScrape(t, w, "after five minutes", allRefused)
+		if got := unauthorized(w); got != 2 {
+			t.Errorf("%d failed signatures after five minutes, want 2", got)
+		}
+		pass(20 * time.Second)
+		write(dir, "main", "wrong-again")
+		wantScrape(t, w, "with another wrong secret key", allRefused)
+		write(dir, "main", "SK")
+		wantScrape(t, w, "as soon as the file is corrected", allRead)
+		if got := unauthorized(w); got != 3 {
+			t.Errorf("%d failed signatures, want one of each wrong key and one after the pause", got)
+		}
+	})
+}
+
+// TestWrongSecretKeyIsCorrectedInTheCloud: it is tried again after five minutes, by one request.
+func TestWrongSecretKeyIsCorrectedInTheCloud(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := keyedWorld(t, dir, "other")
+		wantScrape(t, w, "at first", allRefused)
+		w.Cloud.SetKeys("main", "AK", "other", "")
+		pass(4*time.Minute + 59*time.Second)
+		wantScrape(t, w, "before the pause is over", allRefused)
+		pass(time.Second)
+		w.Scrape(t, 10*time.Second)
+		pass(time.Second)
+		wantScrape(t, w, "after the pause", allRead)
+	})
+}
+
+// TestWrongSecretKeyThatTakesLong: a second request goes out after a second, and no other one.
+func TestWrongSecretKeyThatTakesLong(t *testing.T) {
+	for name, fault := range map[string]cloudsim.Fault{
+		"slow":  {Latency: 3 * time.Second},
+		"hangs": {Hang: true, When: func(n int) bool { return n == 1 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				w := keyedWorld(t, dir, "wrong")
+				heal := w.Cloud.Inject(fault)
+				for range 19 {
+					w.Scrape(t, 10*time.Second)
+					pass(5 * time.Second)
+				}
+				wantScrape(t, w, "with a wrong secret key", allRefused)
+				if got := w.Cloud.Requests(); len(w.Requests()) > 2 {
+					t.Errorf("%d requests in five minutes, want 2 at most: %v", len(w.Requests()), got)
+				}
+				heal()
+				write(dir, "main", "SK")
+				wantScrape(t, w, "as soon as the file is corrected", allRead)
+			})
+		})
+	}
+}
+
+// TestReloadsKeepAKeyPaused: ten reloads of an account that is stated otherwise each time send no signature.
+func TestReloadsKeepAKeyPaused(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := keyedWorld(t, dir, "wrong")
+		wantScrape(t, w, "at first", allRefused)
+		for i := range 10 {
+			w.Configure(t, "accounts:\n"+keyed(dir, "main")+fmt.Sprintf("    cloud: cloud-%d.example.com\n", i))
+			wantScrape(t, w, "after a reload", allRefused)
+			w.Configure(t, "accounts:\n"+strings.ReplaceAll(keyed(dir, "main"), "name: main", "name: renamed"))
+			wantScrape(t, w, "with another label", allRefused)
+		}
+		if got := unauthorized(w); got != 1 {
+			t.Errorf("%d failed signatures with 20 reloads, want 1", got)
+		}
+	})
+}
+
+// TestTwoSecretKeysOfOneAccessKey: the account with the right one is read, and the other one costs two failed signatures in five minutes.
+func TestTwoSecretKeysOfOneAccessKey(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := keyedWorld(t, dir, "SK")
+		write(dir, "bad", "wrong")
+		w.Configure(t, "accounts:\n"+keyed(dir, "bad")+keyed(dir, "main"))
+		for range 19 {
+			wantScrape(t, w, "with a wrong secret key beside the right one", "map[ok:100 unauthorized:100]")
+			pass(15 * time.Second)
+		}
+		if got := unauthorized(w); got != 1 {
+			t.Errorf("%d failed signatures, want 1", got)
+		}
+		write(dir, "bad", "SK")
+		wantScrape(t, w, "as soon as the file is corrected", "map[ok:200]")
+	})
+}
+
+// TestManySecretKeysOfOneAccessKey: failed signatures are counted by access key.
+func TestManySecretKeysOfOneAccessKey(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		yaml := "accounts:\n"
+		for i := range 8 {
+			name := fmt.Sprintf("bad%d", i)
+			write(dir, name, fmt.Sprint("wrong", i))
+			yaml += keyed(dir, name)
+		}
+		w := keyedWorld(t, dir, "SK")
+		w.Configure(t, yaml)
+		for range 19 {
+			wantScrape(t, w, "with wrong secret keys", "map[unauthorized:800]")
+			pass(15 * time.Second)
+		}
+		if got := unauthorized(w); got > 2 {
+			t.Errorf("%d failed signatures of one access key in five minutes, want 2 at most", got)
+		}
+	})
+}
+
+// TestServiceThatRefusesAProvenKey is paused alone, and what waits for a slot is not sent.
+func TestServiceThatRefusesAProvenKey(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := keyedWorld(t, dir, "SK")
+		wantScrape(t, w, "at first", allRead)
+		heal := w.Cloud.Inject(cloudsim.Fault{Service: "dcs", Status: http.StatusUnauthorized, Body: cloudsim.ErrorBody("", 401, "no"), Latency: time.Second})
+		pass(6 * time.Minute)
+		w.Scrape(t, 10*time.Second)
+		wantScrape(t, w, "while a service refuses the key", "map[ok:80 unauthorized:20]")
+		if got := unauthorized(w); got > 8 {
+			t.Errorf("%d refusals, want as many as may be in flight, 8", got)
+		}
+		heal()
+		pass(5 * time.Minute)
+		w.Scrape(t, 10*time.Second)
+		pass(time.Second)
+		wantScrape(t, w, "after five minutes", allRead)
+	})
+}
+
+// TestKeyThatTwoServicesRefuse is to be proven again: it was revoked.
+func TestKeyThatTwoServicesRefuse(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := keyedWorld(t, dir, "SK")
+		wantScrape(t, w, "at first", allRead)
+		w.Cloud.SetKeys("main", "AK", "rotated", "")
+		w.Cloud.Inject(cloudsim.Fault{Latency: 10 * time.Millisecond})
+		pass(16 * time.Minute)
+		for range 19 {
+			w.Scrape(t, 10*time.Second)
+			pass(15 * time.Second)
+		}
+		wantScrape(t, w, "with a revoked key", allRefused)
+		if got := unauthorized(w); got > 5*8 {
+			t.Errorf("%d failed signatures, want at most what was in flight when the key was revoked", got)
+		}
+		write(dir, "main", "rotated")
+		w.Scrape(t, 10*time.Second)
+		wantScrape(t, w, "as soon as the file has the new key", allRead)
+	})
+}
+
+// TestSilentRegionProvesNothing: the first requests go to a region that hangs. A second later, one goes elsewhere, and the others follow.
+func TestSilentRegionProvesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := fleettest.New(t, cloudsim.Scale(40), fleettest.DocumentsConfig)
+		w.Cloud.Inject(cloudsim.Fault{Host: "cts.ap-southeast-3.", Hang: true})
+		w.Configure(t, scaleConfig(w.Cloud, ctsAlone("")))
+		start := time.Now()
+		if got := strings.Count(outcomes(w.Scrape(t, 3*time.Second)), ": ok"); got != 20 || time.Since(start) > 3*time.Second {
+			t.Errorf("%d projects were read after %s, want the 20 of the other region", got, time.Since(start))
+		}
+	})
+}
+
+// TestKeysThatAppear: keys are in files that are missing at first, and wrong then. Discovery and look-ups of ids go on with the next scrape, too.
+func TestKeysThatAppear(t *testing.T) {
+	for name, projects := range map[string]string{
+		"discovered": "discovery: {regions: [ap-southeast-3], include: 'ap-southeast-3_p0[0-4]', name_prefix: x}",
+		"looked up":  "projects: [{region: ap-southeast-3, name: x1}]",
+		"stated":     "projects: [{id: '00000000000000000000000000000001', region: ap-southeast-3, name: x1}]",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				cloud := manyProjects()
+				cloud.AddProject("main", cloudsim.Project{ID: prodID, Name: "ap-southeast-3"})
+				w := fleettest.New(t, cloud, "accounts:\n  - name: main\n    credentials: {static: {access_key: AK, secret_key_file: "+
+					filepath.Join(dir, "sk")+"}}\n"+unencrypted+"    "+projects+"\n")
+				for range 40 {
+					w.Scrape(t, 10*time.Second)
+					pass(15 * time.Second)
+				}
+				write(dir, "sk", "wrong")
+				for range 10 {
+					w.Scrape(t, 10*time.Second)
+					pass(15 * time.Second)
+				}
+				if got := unauthorized(w); got != 1 {
+					t.Errorf("%d failed signatures, want 1", got)
+				}
+				write(dir, "sk", "SK")
+				readings := w.Read(t.Context(), fleet.Filter{})
+				if got := outcomes(readings); len(readings) == 0 || strings.Count(got, ": ok") != len(readings) {
+					t.Errorf("as soon as the file is corrected:\n%s", got)
+				}
+			})
+		})
+	}
+}
+
+// TestPausedSourcesAreDown: numbers that were read before stay, and show that they are not read now.
+func TestPausedSourcesAreDown(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := keyedWorld(t, dir, "SK")
+		wantScrape(t, w, "at first", allRead)
+		write(dir, "main", "wrong")
+		pass(16 * time.Minute)
+		w.Scrape(t, 10*time.Second)
+		for _, r := range w.Scrape(t, 10*time.Second) {
+			if r.Reason() != "unauthorized" || len(r.Quotas) == 0 || r.State.Failures == 0 {
+				t.Errorf("%s of %s: reason %q, %d quotas", r.Service, r.Project.Label, r.Reason(), len(r.Quotas))
+			}
+		}
+		if got := unauthorized(w); got != 1 {
+			t.Errorf("%d failed signatures, want 1", got)
+		}
+	})
+}
