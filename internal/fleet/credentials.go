@@ -126,11 +126,11 @@ func (k *keys) note(grant huaweicloud.Grant, failure error) {
 	k.failing = failure != nil
 }
 
-// haveChangedSince returns whether other keys were granted since then.
+// haveChangedSince returns whether other keys were granted then or later.
 func (k *keys) haveChangedSince(t time.Time) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.changedAt.After(t)
+	return !k.changedAt.Before(t)
 }
 
 // blame takes note of an error that keys may be the cause of.
