@@ -20,6 +20,7 @@ type Fault struct {
 	// What befalls a connection, before there is a request on it: Host alone says which, and When counts connections.
 	Dial        error // why it can't be opened, for who dials by Dialer
 	Certificate Certificate
+	Dead        bool // those that are open when it is injected carry nothing any more, for who dials by Dialer; new ones are good
 
 	Latency time.Duration // before anything is answered; ends early when the client goes away
 	Hang    bool          // never answers; ends when the client goes away
@@ -38,6 +39,7 @@ type Fault struct {
 type fault struct {
 	Fault
 
+	since  time.Time
 	fitted int
 }
 
@@ -52,7 +54,7 @@ type candidate struct {
 func (c *Cloud) Inject(f Fault) (heal func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	injected := &fault{Fault: f}
+	injected := &fault{Fault: f, since: time.Now()}
 	c.faults = append(c.faults, injected)
 	return func() {
 		c.mu.Lock()

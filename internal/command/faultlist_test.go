@@ -19,6 +19,8 @@ type wrong struct {
 	fault cloudsim.Fault
 	body  func(asked string) string // of a 200, by the service that is asked
 
+	keys bool // the account has another secret key in the cloud
+
 	want string                    // the reason, or read
 	but  map[string]string         // what another target makes of it
 	says string                    // in the error that is logged, as a regular expression
@@ -48,6 +50,7 @@ func connections() []wrong {
 		{name: "certificate of another host", fault: cloudsim.Fault{Certificate: cloudsim.OfAnotherHost}, want: "tls", says: "certificate is valid for another-host"},
 		{name: "expired certificate", fault: cloudsim.Fault{Certificate: cloudsim.Expired}, want: "tls", says: "certificate has expired"},
 		{name: "no answer at all", fault: cloudsim.Fault{Hang: true}, want: "timeout", says: tooLong},
+		{name: "connections that died while they were idle", fault: cloudsim.Fault{Dead: true}, want: isRead},
 		{name: "a body by one byte a second", fault: cloudsim.Fault{Drip: time.Second}, want: "timeout", says: tooLong},
 	}
 }
@@ -76,6 +79,9 @@ func statuses() []wrong {
 		name := fmt.Sprint(s.status)
 		w := wrong{name: name, want: s.want, says: name + " " + http.StatusText(s.status), fault: cloudsim.Fault{Status: s.status}}
 		switch s.status {
+		case http.StatusUnauthorized:
+			w.fault.Body = cloudsim.ErrorBody("", s.status, "no")
+			w.asks = 5 * time.Minute // the service is paused, or the key
 		case http.StatusForbidden, http.StatusNotFound:
 			w.but = map[string]string{instanceList: isRead}
 			w.gone = map[string]*regexp.Regexp{instanceList: regexp.MustCompile("cloud_quota_(used|limit){.*audit_instance")}
@@ -98,6 +104,8 @@ func statuses() []wrong {
 	return append(
 		all,
 		wrong{name: "302 to another host", want: "client_error", says: "302 Found", fault: cloudsim.Fault{Status: http.StatusFound, Header: elsewhere}},
+		wrong{name: "another secret key", keys: true, want: "unauthorized", says: "401 Unauthorized APIGW.0301", asks: 5 * time.Minute},
+		wrong{name: "101, and the connection stays open", want: "malformed", says: "101 Switching Protocols", fault: cloudsim.Fault{Status: http.StatusSwitchingProtocols}},
 		wrong{name: "204", want: "malformed", says: "it is empty", fault: cloudsim.Fault{Status: http.StatusNoContent}},
 	)
 }

@@ -70,6 +70,9 @@ func (m matrix) cell(fault, column string) string {
 			names[s.outcome] = append(names[s.outcome], s.target.name)
 		}
 	}
+	if len(outcomes) == 0 {
+		return "-"
+	}
 	most := outcomes[0]
 	for _, outcome := range outcomes {
 		if len(names[outcome]) > len(names[most]) {

@@ -73,12 +73,19 @@ func targets() []target {
 		target{name: discoveryLater, column: "IAM", yaml: discover, at: iam, asked: "iam", account: "main", later: 16 * time.Minute, recovers: 16 * time.Minute},
 	)
 	for _, c := range []struct{ kind, states, host string }{
+		{"static", "static: {access_key: AK, secret_key: SECRETKEY}", ""},
 		{"instance_metadata", "instance_metadata: {}", "169.254.169.254"},
 		{"pod_identity", "pod_identity: {}", "169.254.1.1"},
 		{"oidc", "oidc: {idp_id: idp, token_file: DIR/id_token}", "iam.ap-southeast-3."},
 		{"password", "password: {domain_name: main, user_name: reader, password_file: DIR/password}", "iam.ap-southeast-3."},
 		{"assume_agency", "static: {access_key: BASE, secret_key: SECRETBASE}, assume_agency: {domain_name: main, agency_name: quotas, duration: 24h}", "iam.ap-southeast-3."},
 	} {
+		if c.kind == "static" {
+			all = append(all, target{
+				name: c.kind, column: "credentials", services: allServices, yaml: strings.Replace(issued, "KIND", c.states, 1), recovers: 16 * time.Second,
+			})
+			continue
+		}
 		all = append(all, target{
 			name: c.kind, column: "credentials", at: cloudsim.Fault{Host: c.host}, asked: "cts", services: allServices, account: "main",
 			yaml:  strings.Replace(issued, "KIND", c.states, 1),
@@ -106,6 +113,12 @@ func (f wrong) befalls(to target) bool {
 	if to.name == instanceList && (f.befallsConnections() || f.half) {
 		return false // its host is DBSS's, and it has no resources
 	}
+	if f.keys || to.name == "static" { // keys that somebody states are asked of nobody
+		return f.keys && to.name == "static"
+	}
+	if f.fault.Dead {
+		return to.column == "services" && to.name != instanceList // connections to the others are closed by then
+	}
 	return f.fault.Certificate == "" || !to.plain
 }
 
@@ -122,6 +135,10 @@ func (f wrong) outcome(to target) string {
 
 // inject makes the fault befall the target.
 func (f wrong) inject(c *cloudsim.Cloud, to target) (heal func()) {
+	if f.keys {
+		c.SetKeys("main", "AK", "SECRETOTHER", "")
+		return func() { c.SetKeys("main", "AK", "SECRETKEY", "") }
+	}
 	fault := f.fault
 	fault.Service, fault.Path, fault.Host = to.at.Service, to.at.Path, to.at.Host
 	if f.half && to.name == "dbss" {

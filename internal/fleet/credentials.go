@@ -120,10 +120,15 @@ func (k *keys) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.Gran
 func (k *keys) note(grant huaweicloud.Grant, failure error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if failure == nil && (k.failing || huaweicloud.KeyID(grant) != k.inUse) {
-		k.changedAt, k.inUse = time.Now(), huaweicloud.KeyID(grant)
+	if failure != nil {
+		k.failing = true
+		return
 	}
-	k.failing = failure != nil
+	id := huaweicloud.KeyID(grant)
+	if k.failing || k.inUse != "" && k.inUse != id {
+		k.changedAt = time.Now()
+	}
+	k.inUse, k.failing = id, false
 }
 
 // haveChangedSince returns whether other keys were granted then or later.

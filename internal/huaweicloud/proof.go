@@ -273,7 +273,9 @@ func (a *pass) end(err error) {
 		h.refusedBy(a, api, now)
 	case proves(err, api) && (a.trial || !a.began.Before(h.refusedAt)):
 		h.proven, h.until = true, time.Time{}
-		delete(h.services, a.of)
+		if !now.Before(h.services[a.of].until) { // else it was sent before the service refused the key
+			delete(h.services, a.of)
+		}
 	}
 }
 
