@@ -16,6 +16,9 @@ type Gate struct {
 	hung  atomic.Int64 // fetches in a row that used up their time
 }
 
+// together is how much later than one that used up its time those end that began with it.
+const together = 100 * time.Millisecond
+
 // pause is what shuts gates.
 type pause struct {
 	mu     sync.Mutex
@@ -69,6 +72,9 @@ func (g *Gate) enter(givesUp bool) bool {
 		return true
 	}
 	g.slots <- struct{}{}
+	if givesUp && g.hung.Load() > 0 {
+		<-time.After(together)
+	}
 	if g.isOpen() && !(givesUp && g.Hangs()) {
 		return true
 	}

@@ -1,0 +1,203 @@
+package huaweicloud_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cloud_quota_exporter/internal/huaweicloud"
+)
+
+// TestInformationalAnswerIsRefusedUnread: after a 101 the connection stays open, and whoever reads its body waits for good.
+func TestInformationalAnswerIsRefusedUnread(t *testing.T) {
+	c, _, events := client(t, func(w http.ResponseWriter, _ *http.Request) {
+		conn, buffer, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		t.Cleanup(func() { conn.Close() })
+		fmt.Fprint(buffer, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: anything\r\n\r\n")
+		buffer.Flush()
+	})
+	for _, ask := range []func() error{
+		func() error { _, err := c.Get(t.Context(), "/"); return err }, // no deadline: it must end by itself
+		func() error { _, err := c.Post(t.Context(), "/", nil, struct{}{}); return err },
+	} {
+		err := ask()
+		if reason := huaweicloud.Reason(err); reason != huaweicloud.ReasonMalformed || !strings.Contains(err.Error(), "101 Switching Protocols") {
+			t.Errorf("%s: %v, want malformed", reason, err)
+		}
+	}
+	if got := fmt.Sprint(*events); got != "[cts 101 cts 101]" {
+		t.Errorf("events %s", got)
+	}
+}
+
+// nat is a network whose connections may be forgotten: they stay open and carry nothing any more.
+type nat struct {
+	mu       sync.Mutex
+	open     []*natConn
+	requests atomic.Int64
+}
+
+type natConn struct {
+	net.Conn
+	dead   atomic.Bool
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (c *natConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.dead.Load() {
+		<-c.closed
+		return 0, net.ErrClosed
+	}
+	return n, err
+}
+
+func (c *natConn) Write(b []byte) (int, error) {
+	if c.dead.Load() {
+		return len(b), nil
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *natConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+// dial leads to a server that answers each request with {} after a latency.
+func (n *nat) dial(latency time.Duration) huaweicloud.Dial {
+	return func(context.Context, string, string) (net.Conn, error) {
+		here, there := net.Pipe()
+		go func() {
+			defer there.Close()
+			for in := bufio.NewReader(there); ; {
+				if _, err := http.ReadRequest(in); err != nil {
+					return
+				}
+				n.requests.Add(1)
+				<-time.After(latency)
+				if _, err := fmt.Fprint(there, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"); err != nil {
+					return
+				}
+			}
+		}()
+		c := &natConn{Conn: here, closed: make(chan struct{})}
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.open = append(n.open, c)
+		return c, nil
+	}
+}
+
+// forget has all connections dead that are open now.
+func (n *nat) forget() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, c := range n.open {
+		c.dead.Store(true)
+	}
+}
+
+// sources asks for 60 of them at a time, each with a timeout of 8 seconds, and returns how many failed.
+func sources(t *testing.T, c *huaweicloud.Client) int64 {
+	t.Helper()
+	var failed atomic.Int64
+	var all sync.WaitGroup
+	for range 60 {
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+			defer cancel()
+			if _, err := c.Get(ctx, "/"); err != nil {
+				failed.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	return failed.Load()
+}
+
+// TestForgottenConnections: a NAT forgets the connections of 60 sources right after a scrape. The next one loses nothing, whenever it comes, and
+// each fetch costs one request more at most.
+func TestForgottenConnections(t *testing.T) {
+	for _, idle := range []time.Duration{5 * time.Second, 15 * time.Second, 29 * time.Second, 31 * time.Second, 5 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			var n nat
+			c := clientOf(n.dial(10 * time.Millisecond))
+			if failed := sources(t, c); failed != 0 {
+				t.Fatalf("%d failed at first", failed)
+			}
+			<-time.After(idle)
+			n.forget()
+			n.requests.Store(0)
+			start := time.Now()
+			failed := sources(t, c)
+			if took := time.Since(start); failed != 0 || took > 6*time.Second || n.requests.Load() != 60 {
+				t.Errorf("idle for %s: %d of 60 failed after %s, %d requests arrived", idle, failed, took, n.requests.Load())
+			}
+			c.HTTP.CloseIdleConnections()
+		})
+	}
+}
+
+// TestSlowServiceIsAskedOnce: a service that takes three seconds gets one request on a new connection, and on one that served just before. On a
+// connection that was idle it may get two, and the answer comes in the time that it takes.
+func TestSlowServiceIsAskedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n nat
+		c := clientOf(n.dial(3 * time.Second))
+		for _, step := range []struct {
+			idle time.Duration
+			want int64
+		}{{0, 1}, {time.Second, 2}, {20 * time.Second, 4}} {
+			<-time.After(step.idle)
+			start := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+			_, err := c.Get(ctx, "/")
+			cancel()
+			if took := time.Since(start); err != nil || took != 3*time.Second || n.requests.Load() != step.want {
+				t.Errorf("idle for %s: %v after %s, %d requests, want %d", step.idle, err, took, n.requests.Load(), step.want)
+			}
+		}
+		<-time.After(3 * time.Second) // the request that nobody waits for ends
+		c.HTTP.CloseIdleConnections()
+	})
+}
+
+// TestLoginsAreSentOnce: a request that is no GET is never sent again.
+func TestLoginsAreSentOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n nat
+		c := clientOf(n.dial(0))
+		if _, err := c.Post(t.Context(), "/", nil, struct{}{}); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(20 * time.Second)
+		n.forget()
+		ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+		defer cancel()
+		if _, err := c.Post(ctx, "/", nil, struct{}{}); !errors.Is(err, context.DeadlineExceeded) || n.requests.Load() != 1 {
+			t.Errorf("%v with %d requests that arrived, want a timeout", err, n.requests.Load())
+		}
+	})
+}
+
+func clientOf(dial huaweicloud.Dial) *huaweicloud.Client {
+	return &huaweicloud.Client{
+		Auth: &auth{keys: keys("AK", "SK", "")}, Service: "cts", BaseURL: "http://127.0.0.1", Events: func(string, string, time.Duration) {},
+		HTTP: huaweicloud.NewHTTPClient(dial, "", 60),
+	}
+}
