@@ -36,6 +36,10 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if f.Status == 0 {
 		a = c.answer(q)
 	}
+	if a.status == http.StatusSwitchingProtocols {
+		switchProtocols(w)
+		return
+	}
 	write(r.Context(), w, q, a, f)
 }
 
@@ -101,6 +105,18 @@ func write(client context.Context, w http.ResponseWriter, q call, a answer, f Fa
 	default:
 		_, _ = w.Write(a.body) // the client may have gone away, which is its affair
 	}
+}
+
+// switchProtocols answers with a 101 and keeps the connection open, as long as the client does, without another byte.
+func switchProtocols(w http.ResponseWriter) {
+	conn, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	defer func() { _ = conn.Close() }()
+	_, _ = buffered.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: none\r\n\r\n")
+	_ = buffered.Flush()
+	_, _ = io.Copy(io.Discard, conn)
 }
 
 // drip sends a byte at a time, until the client goes away.

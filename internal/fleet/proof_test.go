@@ -224,6 +224,14 @@ func TestKeyThatTwoServicesRefuse(t *testing.T) {
 		if got := unauthorized(w); got > 5*8 {
 			t.Errorf("%d failed signatures, want at most what was in flight when the key was revoked", got)
 		}
+		before := unauthorized(w)
+		for range 8 * 4 { // eight minutes
+			w.Scrape(t, 10*time.Second)
+			pass(15 * time.Second)
+		}
+		if got := unauthorized(w) - before; got < 1 || got > 2 {
+			t.Errorf("%d failed signatures in eight minutes, want one every five", got)
+		}
 		write(dir, "main", "rotated")
 		w.Scrape(t, 10*time.Second)
 		wantScrape(t, w, "as soon as the file has the new key", allRead)
