@@ -76,5 +76,5 @@ func absent(err error) error {
 	if status, answered := errors.AsType[*statusError](err); answered && strings.Contains(status.text, "Please configure Cloud Service Agency first") {
 		remedy = "assign an agency to the ECS that may read quotas"
 	}
-	return &absentError{"instance_metadata: " + err.Error(), remedy}
+	return newAbsent("instance_metadata: "+err.Error(), remedy)
 }

@@ -29,7 +29,7 @@ const (
 )
 
 // ErrPaused is why nothing was asked: the service throttled the account a moment ago.
-var ErrPaused = errors.New("not asked, since it throttles the account; it is asked again after the pause")
+var ErrPaused = Advise(errors.New("not asked, since it throttles the account"), "it is asked again after the pause")
 
 // Reason classifies the error of a fetch. It is the only place that does.
 func Reason(err error) string {
