@@ -50,6 +50,8 @@ func (e *APIError) Error() string {
 // Remedy says what to do, whatever the answer's own words are.
 func (e *APIError) Remedy() string {
 	switch reason := e.reason(); {
+	case reason == ReasonClientError && e.Location != "":
+		return fmt.Sprintf("redirects are not followed: set endpoints.%s if the service has moved", e.Service)
 	case e.Advice != "":
 		return e.Advice
 	case reason == ReasonClockSkew:
@@ -72,8 +74,6 @@ func (e *APIError) Remedy() string {
 		return fmt.Sprintf("the service is paused for the account; a longer services.%s.cache_ttl asks less often", e.Service)
 	case reason == ReasonServerError || reason == ReasonTimeout:
 		return "the cloud's own trouble, it is asked again"
-	case e.Location != "":
-		return fmt.Sprintf("redirects are not followed: set endpoints.%s if the service has moved", e.Service)
 	case e.Service == "iam":
 		return "check the region, and the names in credentials"
 	default:
