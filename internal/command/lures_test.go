@@ -86,6 +86,9 @@ func oneLine(r rune) rune {
 func TestNobodyElseWritesTheRemedy(t *testing.T) {
 	told := map[string]map[string]bool{} // remedies, by kind of credentials
 	for kind, credentials := range leakyKinds {
+		if leakySteps[kind] == 0 && kind != "static" {
+			continue // it makes no difference where permanent keys are
+		}
 		told[kind] = map[string]bool{}
 		for name, lure := range lures {
 			t.Run(kind+" "+name, func(t *testing.T) {
@@ -147,7 +150,7 @@ func luredBy(t *testing.T, kind, credentials, lure string) []string {
 	}
 	file := write(t, "config.yml", b.String())
 	remedies := map[string]bool{}
-	for _, text := range []string{check(t, file, true), (&people{}).query(t, file, command.Query{})} {
+	for _, text := range []string{check(t, file, true), (&people{}).query(t, file, command.Query{}), (&people{}).query(t, file, command.Query{Projects: []string{"x"}})} {
 		wantOwnLines(t, text)
 		for _, m := range regexp.MustCompile(`(?m)^\s*-> (.*)$`).FindAllStringSubmatch(text, -1) {
 			remedies[m[1]] = true

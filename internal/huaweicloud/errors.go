@@ -19,7 +19,7 @@ type APIError struct {
 	Message    string        // one line; the beginning of the body where it isn't an error of a known shape
 	RequestID  string        // to give to Huawei's support; empty where none came
 	Action     string        // IAM action to grant, of a 403; empty where none is documented
-	Location   string        // scheme and host that a redirect points to
+	Location   string        // scheme and host that a redirect points to; empty if it is none
 	RetryAfter time.Duration // what the answer asks to wait, of a throttled request; 0 where it doesn't say
 	Skew       time.Duration // of a 401: this machine's clock minus the cloud's, where they differ by more than 15 minutes
 	Advice     string        // what to do, in place of the usual; usually empty
