@@ -70,7 +70,8 @@ func TestCloudDoesNotWriteTheRemedy(t *testing.T) {
 				`401 Unauthorized: ` + lure + ` (the clock of this machine is 2h0m0s ahead of the cloud's)`,
 		},
 		{
-			"a list that is refused", cloudsim.Fault{
+			"a list that is refused",
+			cloudsim.Fault{
 				Path: "/v2/{project_id}/audit/instances", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dbss", 403, lure),
 			},
 			`incomplete dbss in prod | What to do: grant the IAM action dbss:auditInstance:list, and check that the project id belongs to this account | ` +
