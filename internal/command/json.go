@@ -38,13 +38,15 @@ type quotaJSON struct {
 	ReadAt       time.Time          `json:"read_at"`
 }
 
-// failureJSON is a read that failed; that of an account's projects has the service "iam" and no project.
+// failureJSON is a read that failed; that of an account's projects has the service "iam" and no project. Error is the whole text; the remedy,
+// which the text ends with, is empty if there is none. Nobody has to look for it in a text that quotes the cloud.
 type failureJSON struct {
 	Account string `json:"account"`
 	Project string `json:"project"`
 	Service string `json:"service"`
 	Reason  string `json:"reason"`
 	Error   string `json:"error"`
+	Remedy  string `json:"remedy"`
 }
 
 func writeJSON(w io.Writer, f *fleet.Fleet, rows []row, readings []*fleet.Reading) error {
@@ -54,15 +56,15 @@ func writeJSON(w io.Writer, f *fleet.Fleet, rows []row, readings []*fleet.Readin
 	}
 	for _, r := range readings {
 		if err := failure(r); err != nil {
-			a.Failures = append(a.Failures, failureJSON{r.Account, r.Project.Label, r.Service, huaweicloud.Reason(err), err.Error()})
+			a.Failures = append(a.Failures, newFailure(r.Account, r.Project.Label, r.Service, huaweicloud.Reason(err), err))
 		}
 	}
 	for _, account := range f.Accounts() {
 		if err := account.DiscoveryErr; err != nil {
-			a.Failures = append(a.Failures, failureJSON{account.Name, "", "iam", huaweicloud.Reason(err), err.Error()})
+			a.Failures = append(a.Failures, newFailure(account.Name, "", "iam", huaweicloud.Reason(err), err))
 		}
 		if err := account.Empty; err != nil {
-			a.Failures = append(a.Failures, failureJSON{account.Name, "", "iam", fleet.NoProjects, err.Error()})
+			a.Failures = append(a.Failures, newFailure(account.Name, "", "iam", fleet.NoProjects, err))
 		}
 	}
 	e := json.NewEncoder(w)
@@ -72,6 +74,10 @@ func writeJSON(w io.Writer, f *fleet.Fleet, rows []row, readings []*fleet.Readin
 		return fmt.Errorf("write the answer: %w", err)
 	}
 	return nil
+}
+
+func newFailure(account, project, service, reason string, err error) failureJSON {
+	return failureJSON{account, project, service, reason, err.Error(), huaweicloud.Remedy(err)}
 }
 
 func (r row) json() quotaJSON {

@@ -11,7 +11,7 @@ import (
 // writeProblems tells what readings lack, why, and what to do.
 func writeProblems(t Terminal, f *fleet.Fleet, readings []*fleet.Reading) {
 	for _, p := range fleet.Problems(f.Accounts(), readings, huaweicloud.ErrPaused) {
-		_, _ = fmt.Fprintf(t.Out, "\n%s %s\n  %s\n", t.paint(red, p.Reason+":"), p.Where(),
+		_, _ = fmt.Fprintf(t.Out, "\n%s %s\n  %s\n", t.paint(red, p.Reason+":"), printable(p.Where()),
 			strings.ReplaceAll(p.Cases[0].What, "\n", "\n  "))
 		if p.Remedy != "" {
 			_, _ = fmt.Fprintf(t.Out, "  %s\n", t.paint(yellow, "-> "+p.Remedy))

@@ -37,8 +37,8 @@ func readOnce(ctx context.Context, t Terminal, c *config.Config, filter fleet.Fi
 	if err := fleet.CheckNames("--service", filter.Services, f.Services()); err != nil {
 		return nil, nil, err
 	}
-	if err := fleet.CheckNames("--project", filter.Projects, f.Projects()); err != nil {
-		return nil, nil, errors.Join(err, discoveryFailures(f))
+	if err := fleet.CheckNames("--project", filter.Projects, f.Projects()); err != nil { // it names those that IAM lists
+		return nil, nil, errors.Join(errors.New(printable(err.Error())), discoveryFailures(f))
 	}
 	p.total = f.Count(filter)
 	readings := f.Read(ctx, filter)

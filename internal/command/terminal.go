@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/term"
@@ -50,7 +51,25 @@ type table struct {
 	right map[int]bool // columns of numbers
 }
 
-func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
+// add takes a row. What the cloud names stays in its cell.
+func (t *table) add(cells ...string) {
+	row := make([]string, len(cells))
+	for i, cell := range cells {
+		row[i] = printable(cell)
+	}
+	t.rows = append(t.rows, row)
+}
+
+// printable returns text without what would begin a line or move the cursor: in front of a terminal, a name with such a character in it could look
+// like another part of what is printed.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return utf8.RuneError
+	}, text)
+}
 
 // width returns the columns that all but the last cell take.
 func (t *table) width() int {

@@ -43,9 +43,10 @@ func (c *chain) choose(ctx context.Context) (Source, error) {
 		if !ok {
 			return nil, err
 		}
-		why = append(why, absent.what)
+		why = append(why, huaweicloud.What(absent))
 	}
-	return nil, errors.New("no source of the default chain fits (" + strings.Join(why, "), (") + "); state credentials in the configuration, or set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK")
+	return nil, huaweicloud.Advise(errors.New("no source of the default chain fits ("+strings.Join(why, "), (")+")"),
+		"state credentials in the configuration, or set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK")
 }
 
 // Describe says which source was taken. Before any was asked, it is the first that fits as far as this machine can tell.

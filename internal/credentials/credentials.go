@@ -8,6 +8,7 @@ package credentials
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -81,7 +82,14 @@ func (p *permanent) Grant(context.Context, huaweicloud.Scope) (huaweicloud.Grant
 func (p *permanent) Reject(huaweicloud.Grant) {}
 
 // absentError is a source that this machine does not have: the default chain goes on to the next one.
-type absentError struct{ what, remedy string }
+type absentError struct{ err error }
+
+func newAbsent(what, remedy string) *absentError {
+	return &absentError{huaweicloud.Advise(errors.New(what), remedy)}
+}
 
 // Error says what is missing, and what to do.
-func (e *absentError) Error() string { return e.what + "; " + e.remedy }
+func (e *absentError) Error() string { return e.err.Error() }
+
+// Unwrap returns the same with its remedy.
+func (e *absentError) Unwrap() error { return e.err }

@@ -18,11 +18,11 @@ var known = [...]variables{
 	{"OS_ACCESS_KEY", "OS_SECRET_KEY", "OS_SECURITY_TOKEN"},
 }
 
-var errNoVariables = &absentError{
+var errNoVariables = newAbsent(
 	"environment: no keys are set",
-	"set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK (or HW_ACCESS_KEY and HW_SECRET_KEY, or OS_ACCESS_KEY and OS_SECRET_KEY), " +
+	"set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK (or HW_ACCESS_KEY and HW_SECRET_KEY, or OS_ACCESS_KEY and OS_SECRET_KEY), "+
 		"or state credentials in the configuration",
-}
+)
 
 // Environment takes the keys from the variables of the environment.
 func Environment(getenv func(string) string) Source {

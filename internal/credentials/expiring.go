@@ -66,11 +66,11 @@ func (e *expiring) grant(ctx context.Context) (huaweicloud.Grant, error) {
 	case s.Err != nil:
 		return nil, s.Err
 	case ctx.Err() != nil:
-		err := fmt.Errorf("keys or a token were not had in time (%w); check the network, and endpoints.iam if it is set", ctx.Err())
+		err := huaweicloud.Advise(fmt.Errorf("keys or a token were not had in time (%w)", ctx.Err()), "check the network, and endpoints.iam if it is set")
 		e.setLate(err)
 		return nil, err
 	default: // a gate was shut before the turn came
-		return nil, errors.New("keys or a token were not asked for, since IAM throttles the account; it is asked again after the pause")
+		return nil, huaweicloud.Advise(errors.New("keys or a token were not asked for, since IAM throttles the account"), "it is asked again after the pause")
 	}
 }
 

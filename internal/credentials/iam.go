@@ -53,11 +53,14 @@ func securityTokens(ctx context.Context, iam *huaweicloud.Client, identity objec
 	return keys, nil
 }
 
+// answeredByOther is what to do about an answer without a token.
+const answeredByOther = "a proxy or a wrong endpoint may have answered"
+
 // subjectToken returns the token that IAM issues in a header.
 func subjectToken(answer *huaweicloud.Answer) (secret.Text, error) {
 	text := answer.Header.Get("X-Subject-Token")
 	if text == "" || checkKey("", text) != nil {
-		return secret.Text{}, errors.New("there is no token in the header X-Subject-Token of the answer; a proxy or a wrong endpoint may have answered")
+		return secret.Text{}, huaweicloud.Advise(errors.New("there is no token in the header X-Subject-Token of the answer"), answeredByOther)
 	}
 	return secret.New(text), nil
 }

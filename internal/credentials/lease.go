@@ -35,7 +35,8 @@ func (l *lease) holds() bool { return l != nil && time.Now().Before(l.expires) }
 func newLease(g huaweicloud.Grant, expires time.Time) (*lease, error) {
 	l := &lease{Grant: g, issued: time.Now(), expires: expires}
 	if !l.holds() {
-		return nil, fmt.Errorf("what was issued just now has expired at %s; set the clock of this machine by NTP", expires.UTC().Format(time.RFC3339))
+		return nil, huaweicloud.Advise(fmt.Errorf("what was issued just now has expired at %s", expires.UTC().Format(time.RFC3339)),
+			"set the clock of this machine by NTP")
 	}
 	return l, nil
 }
@@ -58,12 +59,15 @@ func (t *token) Authorize(req *http.Request, _ []byte) {
 // Hide returns text without the token.
 func (t *token) Hide(text string) string { return secret.Hide(text, t.text) }
 
+// noIssuer is what to do about an answer without keys.
+const noIssuer = "something else than a service that issues keys may have answered"
+
 // temporaryKeys reads keys as the metadata service, pod identity, IAM and STS write them: an object "credential" or "credentials" with
 // access, accessKeyId or access_key_id, and so on. The errors quote nothing.
 func temporaryKeys(body []byte) (*lease, error) {
 	var answer map[string]any
 	if err := json.Unmarshal(body, &answer); err != nil {
-		return nil, errors.New("the answer is no JSON object; something else than a service that issues keys may have answered")
+		return nil, huaweicloud.Advise(errors.New("the answer is no JSON object"), noIssuer)
 	}
 	fields := plainNames(answer)
 	for _, wrapper := range []string{"credential", "credentials"} {
@@ -77,12 +81,12 @@ func temporaryKeys(body []byte) (*lease, error) {
 		{"access key", accessKey}, {"secret key", secretKey}, {"security token", securityToken}, {"expiry", expiry},
 	} {
 		if part.value == "" || checkKey("", part.value) != nil {
-			return nil, fmt.Errorf("the answer has no %s that could be used; something else than a service that issues keys may have answered", part.name)
+			return nil, huaweicloud.Advise(fmt.Errorf("the answer has no %s that could be used", part.name), noIssuer)
 		}
 	}
 	expires, err := time.Parse(time.RFC3339, expiry)
 	if err != nil {
-		return nil, errors.New("the expiry in the answer is no time of RFC 3339; something else than a service that issues keys may have answered")
+		return nil, huaweicloud.Advise(errors.New("the expiry in the answer is no time of RFC 3339"), noIssuer)
 	}
 	return newLease(&huaweicloud.Keys{
 		AccessKey: secret.New(accessKey), SecretKey: secret.New(secretKey), SecurityToken: secret.New(securityToken),

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/secret"
 )
 
@@ -29,6 +30,9 @@ type Logins struct {
 	passwords map[[sha256.Size]byte]*attempts
 	users     map[userID]*failures
 }
+
+// noLogin is what to do if IAM does not answer.
+const noLogin = "check the network, and endpoints.iam if it is set"
 
 type userID struct{ domain, name string }
 
@@ -77,7 +81,7 @@ func (l *Logins) login(ctx context.Context, u User, password secret.Text, send f
 	select {
 	case a.turn <- struct{}{}:
 	case <-ctx.Done():
-		return nil, fmt.Errorf("another login with this password has no answer yet (%w); check the network, and endpoints.iam if it is set", ctx.Err())
+		return nil, huaweicloud.Advise(fmt.Errorf("another login with this password has no answer yet: %w", ctx.Err()), noLogin)
 	}
 	return l.try(ctx, a, send, func() { <-a.turn })
 }
@@ -105,7 +109,7 @@ func (l *Logins) try(ctx context.Context, a *attempts, send func(context.Context
 	case r := <-ended:
 		return r.lease, r.err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("the login has no answer yet (%w); check the network, and endpoints.iam if it is set", ctx.Err())
+		return nil, huaweicloud.Advise(fmt.Errorf("the login has no answer yet: %w", ctx.Err()), noLogin)
 	}
 }
 

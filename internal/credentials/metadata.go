@@ -71,10 +71,12 @@ func (m metadata) session(ctx context.Context) (secret.Text, error) {
 
 // absent makes of any failure that this machine has no metadata service of the cloud: other clouds have something at the same address, which
 // may answer whatever it likes.
+//
+// The service has no code for an ECS without an agency, only words. They choose between two remedies, and nothing else depends on them.
 func absent(err error) error {
 	remedy := "an ECS needs an agency that may read quotas, and elsewhere another kind of credentials must be stated"
 	if status, answered := errors.AsType[*statusError](err); answered && strings.Contains(status.text, "Please configure Cloud Service Agency first") {
 		remedy = "assign an agency to the ECS that may read quotas"
 	}
-	return &absentError{"instance_metadata: " + err.Error(), remedy}
+	return newAbsent("instance_metadata: "+err.Error(), remedy)
 }

@@ -238,7 +238,7 @@ func readToken(answer *huaweicloud.Answer) (*lease, error) {
 		} `json:"token"`
 	}
 	if err := json.Unmarshal(answer.Body, &body); err != nil || body.Token.ExpiresAt.IsZero() {
-		return nil, errors.New("the answer doesn't tell when the token expires; a proxy or a wrong endpoint may have answered")
+		return nil, huaweicloud.Advise(errors.New("the answer doesn't tell when the token expires"), answeredByOther)
 	}
 	return newLease(&token{subject}, body.Token.ExpiresAt)
 }

@@ -40,10 +40,8 @@ type pod struct {
 func (p pod) token() (secret.Text, error) {
 	for _, name := range []string{podURI, podTokenFile} {
 		if p.getenv(name) == "" {
-			return secret.Text{}, &absentError{
-				"pod_identity: " + name + " is not set",
-				"let the pod's service account have an identity in CCE, or state another kind of credentials",
-			}
+			return secret.Text{}, newAbsent("pod_identity: "+name+" is not set",
+				"let the pod's service account have an identity in CCE, or state another kind of credentials")
 		}
 	}
 	file := p.getenv(podTokenFile)
@@ -57,7 +55,7 @@ func (p pod) keys(ctx context.Context) (*lease, error) {
 	}
 	body, err := p.ask(ctx, http.MethodPost, p.getenv(podURI), "{}", "Authorization", token)
 	if err != nil {
-		return nil, fmt.Errorf("pod_identity: %w; check the identity of the pod's service account in CCE", err)
+		return nil, huaweicloud.Advise(fmt.Errorf("pod_identity: %w", err), "check the identity of the pod's service account in CCE")
 	}
 	keys, err := temporaryKeys(body)
 	if err != nil {

@@ -49,17 +49,17 @@ func readProfile(file, section string, named bool) (*huaweicloud.Keys, error) {
 	if err != nil {
 		const remedy = "want a file that the exporter may read, or another kind of credentials"
 		if named {
-			return nil, fmt.Errorf("%s: %s; %s", where, cause(err), remedy)
+			return nil, huaweicloud.Advise(fmt.Errorf("%s: %s", where, cause(err)), remedy)
 		}
-		return nil, &absentError{where + ": " + cause(err), remedy}
+		return nil, newAbsent(where+": "+cause(err), remedy)
 	}
 	parsed, err := ini.LoadSources(profileOptions, contents)
 	if err != nil { // it may quote a secret
-		return nil, fmt.Errorf("%s is no INI file; want sections such as [%s] with ak and sk", where, section)
+		return nil, huaweicloud.Advise(fmt.Errorf("%s is no INI file", where), fmt.Sprintf("want sections such as [%s] with ak and sk", section))
 	}
 	found, err := parsed.GetSection(section)
 	if err != nil {
-		return nil, fmt.Errorf("%s has no section [%s]; its sections can be had by profile: {section: ...}", where, section)
+		return nil, huaweicloud.Advise(fmt.Errorf("%s has no section [%s]", where, section), "its sections can be had by profile: {section: ...}")
 	}
 	keys := &huaweicloud.Keys{}
 	for _, part := range []struct {
@@ -69,8 +69,8 @@ func readProfile(file, section string, named bool) (*huaweicloud.Keys, error) {
 	}{{"ak", true, &keys.AccessKey}, {"sk", true, &keys.SecretKey}, {"security_token", false, &keys.SecurityToken}} {
 		value := strings.TrimSpace(found.Key(part.name).Value())
 		if value == "" && part.required {
-			return nil, fmt.Errorf("%s, section [%s]: %s is missing; want ak and sk, or state oidc where the section names an identity provider",
-				where, section, part.name)
+			return nil, huaweicloud.Advise(fmt.Errorf("%s, section [%s]: %s is missing", where, section, part.name),
+				"want ak and sk, or state oidc where the section names an identity provider")
 		}
 		if err := checkKey(fmt.Sprintf("%s, section [%s]: %s", where, section, part.name), value); err != nil {
 			return nil, err

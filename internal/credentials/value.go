@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/secret"
 )
 
@@ -49,11 +50,12 @@ func (v Value) password() (secret.Text, error) {
 	}
 	contents, err := readFile(v.File)
 	if err != nil {
-		return secret.Text{}, fmt.Errorf("password_file %s: %w; want a file that the exporter may read, with the password alone in it", v.File, err)
+		return secret.Text{}, huaweicloud.Advise(fmt.Errorf("password_file %s: %w", v.File, err),
+			"want a file that the exporter may read, with the password alone in it")
 	}
 	text := strings.TrimRight(string(contents), "\r\n")
 	if text == "" {
-		return secret.Text{}, fmt.Errorf("password_file %s is empty; write the password into it, and nothing else", v.File)
+		return secret.Text{}, huaweicloud.Advise(fmt.Errorf("password_file %s is empty", v.File), "write the password into it, and nothing else")
 	}
 	return secret.New(text), nil
 }
@@ -62,11 +64,12 @@ func (v Value) password() (secret.Text, error) {
 func readSecret(name, file string) (secret.Text, error) {
 	contents, err := readFile(file)
 	if err != nil {
-		return secret.Text{}, fmt.Errorf("%s: %w; want a file that the exporter may read, with the key alone in it", name, err)
+		return secret.Text{}, huaweicloud.Advise(fmt.Errorf("%s: %w", name, err),
+			"want a file that the exporter may read, with the key alone in it")
 	}
 	value := strings.TrimSpace(string(contents))
 	if value == "" {
-		return secret.Text{}, fmt.Errorf("%s is empty; write the key into it, and nothing else", name)
+		return secret.Text{}, huaweicloud.Advise(fmt.Errorf("%s is empty", name), "write the key into it, and nothing else")
 	}
 	return secret.New(value), checkKey(name, value)
 }

@@ -221,7 +221,7 @@ func TestClockSkew(t *testing.T) {
 		late := http.Header{"Date": {time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)}}
 		w.Cloud.Inject(cloudsim.Fault{Status: http.StatusUnauthorized, Header: late, Body: cloudsim.ErrorBody("", 401, "signature expired")})
 		readings := w.Scrape(t, time.Minute)
-		if r := readings[0]; r.Reason() != huaweicloud.ReasonClockSkew || !strings.Contains(r.State.Err.Error(), "1h0m0s behind the cloud's, set it by NTP") {
+		if r := readings[0]; r.Reason() != huaweicloud.ReasonClockSkew || !strings.Contains(r.State.Err.Error(), "1h0m0s behind the cloud's) (request id ") {
 			t.Errorf("%s: %v", r.Reason(), r.State.Err)
 		}
 	})

@@ -80,8 +80,8 @@ func (a *account) empty(list *projectState, found []config.Project) error {
 	if !succeeded || len(a.Projects)+len(found) > 0 {
 		return nil
 	}
-	return fmt.Errorf("none of the projects that IAM lists (%d) is read; check that the keys may see projects, and regions, include and exclude of discovery",
-		len(list.Value))
+	return huaweicloud.Advise(fmt.Errorf("none of the projects that IAM lists (%d) is read", len(list.Value)),
+		"check that the keys may see projects, and regions, include and exclude of discovery")
 }
 
 // Look looks at the lists of projects that are due: a list that was never had is waited for, until ctx ends; one that is only old is not.

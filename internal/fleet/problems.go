@@ -101,7 +101,7 @@ func (p *problems) read(r *Reading, unread error) {
 }
 
 func (p *problems) add(found Problem, r *Reading, err error) {
-	what, remedy := splitRemedy(err)
+	remedy := huaweicloud.Remedy(err)
 	k := kind{found.Account, found.Reason, remedy, r == nil}
 	known := p.known[k]
 	if known == nil {
@@ -110,15 +110,5 @@ func (p *problems) add(found Problem, r *Reading, err error) {
 		p.known[k] = known
 		p.list = append(p.list, known)
 	}
-	known.Cases = append(known.Cases, Case{r, what})
-}
-
-// splitRemedy cuts an error behind its last semicolon: by the custom of this program, what to do stands there.
-func splitRemedy(err error) (what, remedy string) {
-	text := err.Error()
-	i := strings.LastIndex(text, "; ")
-	if i < 0 {
-		return text, ""
-	}
-	return text[:i], text[i+2:]
+	known.Cases = append(known.Cases, Case{r, huaweicloud.What(err)})
 }

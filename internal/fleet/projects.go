@@ -74,7 +74,8 @@ func (p *project) id(ctx context.Context) (string, error) {
 	case s.Err != nil:
 		return "", s.Err
 	case ctx.Err() != nil:
-		return "", fmt.Errorf("the id of the project of %s: IAM has not answered in time; check the network, or state the id: %w", p.stated.Region, ctx.Err())
+		return "", huaweicloud.Advise(fmt.Errorf("the id of the project of %s: IAM has not answered in time: %w", p.stated.Region, ctx.Err()),
+			"check the network, or state the id")
 	default:
 		return "", fmt.Errorf("the id of the project of %s: %w", p.stated.Region, notAsked(p.policy.Gate))
 	}

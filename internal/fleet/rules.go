@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/providers"
 )
 
@@ -37,8 +38,8 @@ func (r rules) apply(service, project string, reported []providers.Quota) (quota
 	for i, q := range reported {
 		if limit := r.limit(service, project, q.ResourceType); limit != nil {
 			if q.Remaining != nil && q.Used == nil && *limit < *q.Remaining {
-				refused = append(refused, fmt.Errorf("%s: the stated limit %s is below what remains, %s, and is not used; raise or remove it",
-					q.ResourceType, plain(*limit), plain(*q.Remaining)))
+				refused = append(refused, huaweicloud.Advise(fmt.Errorf("type %q: the stated limit %s is below what remains, %s, and is not used",
+					q.ResourceType, plain(*limit), plain(*q.Remaining)), "raise or remove it"))
 			} else {
 				q = restate(q, limit)
 			}

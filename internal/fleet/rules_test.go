@@ -35,7 +35,7 @@ func TestStatedLimits(t *testing.T) {
 			t.Errorf("got\n%s\nwant\n%s", got, want)
 		}
 		refused := fmt.Sprint(find(t, readings, "dbss", "prod").Refused)
-		if !strings.Contains(refused, "ram: the stated limit 1000 is below what remains, 1622016, and is not used; raise or remove it") {
+		if !strings.Contains(refused, `type "ram": the stated limit 1000 is below what remains, 1622016, and is not used; raise or remove it`) {
 			t.Errorf("refused: %s", refused)
 		}
 	})

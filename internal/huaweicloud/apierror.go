@@ -26,7 +26,7 @@ func (c *Client) apiError(resp *http.Response, body []byte, grant Grant) *APIErr
 		Message:   OneLine(grant.Hide(said.message)),
 		RequestID: OneLine(grant.Hide(firstOf(resp.Header.Get("X-Request-Id"), resp.Header.Get("X-IAM-Trace-Id"), said.requestID))),
 	}
-	if location, err := resp.Location(); err == nil {
+	if location, err := resp.Location(); err == nil && resp.StatusCode/100 == 3 {
 		e.Location = OneLine(grant.Hide((&url.URL{Scheme: location.Scheme, Host: location.Host}).String()))
 	}
 	if resp.StatusCode == http.StatusUnauthorized {

@@ -19,7 +19,7 @@ type APIError struct {
 	Message    string        // one line; the beginning of the body where it isn't an error of a known shape
 	RequestID  string        // to give to Huawei's support; empty where none came
 	Action     string        // IAM action to grant, of a 403; empty where none is documented
-	Location   string        // scheme and host that a redirect points to
+	Location   string        // scheme and host that a redirect points to; empty if it is none
 	RetryAfter time.Duration // what a throttling answer asks to wait, or how long a refused key is not used again; 0: nothing is known
 	Skew       time.Duration // of a 401: this machine's clock minus the cloud's, where they differ by more than 15 minutes
 	Advice     string        // what to do, in place of the usual; usually empty
@@ -35,18 +35,27 @@ func (e *APIError) Error() string {
 	if e.Message != "" {
 		fmt.Fprintf(&b, ": %s", e.Message)
 	}
+	if e.Location != "" {
+		fmt.Fprintf(&b, " (redirect to %s)", e.Location)
+	}
+	if e.Skew != 0 {
+		fmt.Fprintf(&b, " (the clock of this machine is %s)", skewText(e.Skew))
+	}
 	if e.RequestID != "" {
 		fmt.Fprintf(&b, " (request id %s)", e.RequestID)
 	}
-	return b.String() + "; " + e.remedy()
+	return b.String() + ending(e.Remedy())
 }
 
-func (e *APIError) remedy() string {
+// Remedy says what to do, whatever the answer's own words are.
+func (e *APIError) Remedy() string {
 	switch reason := e.reason(); {
+	case reason == ReasonClientError && e.Location != "":
+		return fmt.Sprintf("redirects are not followed: set endpoints.%s if the service has moved", e.Service)
 	case e.Advice != "":
 		return e.Advice
 	case reason == ReasonClockSkew:
-		return fmt.Sprintf("the clock of this machine is %s, set it by NTP", skewText(e.Skew))
+		return "set the clock of this machine by NTP"
 	case reason == ReasonUnauthorized:
 		return "check that the keys are right, active and of this cloud"
 	case reason == ReasonForbidden && e.Action == "":
@@ -65,8 +74,6 @@ func (e *APIError) remedy() string {
 		return fmt.Sprintf("the service is paused for the account; a longer services.%s.cache_ttl asks less often", e.Service)
 	case reason == ReasonServerError || reason == ReasonTimeout:
 		return "the cloud's own trouble, it is asked again"
-	case e.Location != "":
-		return fmt.Sprintf("redirects are not followed: if %s is right, set it as endpoints.%s", e.Location, e.Service)
 	case e.Service == "iam":
 		return "check the region, and the names in credentials"
 	default:
@@ -91,20 +98,25 @@ type TransportError struct {
 
 // Error says what was tried, what came back and what to do.
 func (e *TransportError) Error() string {
-	remedy := fmt.Sprintf("check the network, the proxy if HTTPS_PROXY is set, and endpoints.%s if it is", e.Service)
+	return fmt.Sprintf("%s: no answer after %s: %v", e.Request, e.After.Round(time.Millisecond), e.Err) + ending(e.Remedy())
+}
+
+// Remedy says what to do, by the kind of the cause.
+func (e *TransportError) Remedy() string {
 	switch reason := Reason(e.Err); {
 	case reason == ReasonTimeout && e.Service == "iam":
-		remedy = "check the network, and endpoints.iam if it is set"
+		return "check the network, and endpoints.iam if it is set"
 	case reason == ReasonTimeout:
-		remedy = fmt.Sprintf("check the network, or raise services.%s.timeout", e.Service)
+		return fmt.Sprintf("check the network, or raise services.%s.timeout", e.Service)
 	case reason == ReasonTLS:
-		remedy = "a cloud with a certificate authority of its own needs ca_file, otherwise check endpoints and proxy"
+		return "a cloud with a certificate authority of its own needs ca_file, otherwise check endpoints and proxy"
 	case reason == ReasonMalformed:
-		remedy = "a proxy or a wrong endpoint may have answered"
+		return answeredByOther
 	case isUnknownHost(e.Err):
-		remedy = fmt.Sprintf("the region may not offer the service, or it has another host there: set endpoints.%s", e.Service)
+		return fmt.Sprintf("the region may not offer the service, or it has another host there: set endpoints.%s", e.Service)
+	default:
+		return fmt.Sprintf("check the network, the proxy if HTTPS_PROXY is set, and endpoints.%s if it is", e.Service)
 	}
-	return fmt.Sprintf("%s: no answer after %s: %v; %s", e.Request, e.After.Round(time.Millisecond), e.Err, remedy)
 }
 
 // Unwrap returns the cause.
@@ -122,17 +134,22 @@ type MalformedError struct {
 // Error says what was tried, what came back and what to do.
 func (e *MalformedError) Error() string {
 	if e.Status > 0 && e.Status < http.StatusOK {
-		return fmt.Sprintf("%s: %d %s, which is no answer to this request; a proxy or a wrong endpoint may have answered", e.Request, e.Status, http.StatusText(e.Status))
+		return fmt.Sprintf("%s: %d %s, which is no answer to this request", e.Request, e.Status, http.StatusText(e.Status)) + ending(e.Remedy())
 	}
 	if e.Private {
-		return fmt.Sprintf("%s: the answer can't be read (it is not shown, as keys may stand in it); a proxy or a wrong endpoint may have answered", e.Request)
+		return fmt.Sprintf("%s: the answer can't be read (it is not shown, as keys may stand in it)", e.Request) + ending(e.Remedy())
 	}
 	beginning := "it is empty"
 	if e.Beginning != "" {
 		beginning = "it begins with: " + e.Beginning
 	}
-	return fmt.Sprintf("%s: the answer can't be read: %s; %s; a proxy or a wrong endpoint may have answered", e.Request, e.What, beginning)
+	return fmt.Sprintf("%s: the answer can't be read: %s; %s", e.Request, e.What, beginning) + ending(e.Remedy())
 }
+
+// Remedy says what to do.
+func (e *MalformedError) Remedy() string { return answeredByOther }
+
+const answeredByOther = "a proxy or a wrong endpoint may have answered"
 
 // CredentialsError is a request that could not be authorised: there were no keys and no token.
 type CredentialsError struct{ Err error }
@@ -159,8 +176,12 @@ func (e *ProjectError) Error() string {
 	case len(e.IDs) > 0:
 		found = fmt.Sprintf("%d projects (%s)", len(e.IDs), strings.Join(e.IDs, ", "))
 	}
-	return fmt.Sprintf("GET %s: IAM knows %s of the name %s; state the project's id: projects: [{id: ..., region: %s, name: ...}]",
-		e.URL, found, e.Region, e.Region)
+	return fmt.Sprintf("GET %s: IAM knows %s of the name %s", e.URL, found, e.Region) + ending(e.Remedy())
+}
+
+// Remedy says what to do.
+func (e *ProjectError) Remedy() string {
+	return fmt.Sprintf("state the project's id: projects: [{id: ..., region: %s, name: ...}]", e.Region)
 }
 
 // quotes are what errors of net/http repeat of an answer.

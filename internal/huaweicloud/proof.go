@@ -89,7 +89,7 @@ type waitError struct{ err error }
 
 // Error says what was waited for.
 func (e *waitError) Error() string {
-	return fmt.Sprintf("not sent: the first request with this key has no answer yet (%v)", e.err)
+	return fmt.Sprintf("not sent: the first request with this key has no answer yet (%v)", e.err) + ending(e.Remedy())
 }
 
 // Remedy says what to do.

@@ -29,13 +29,14 @@ const (
 )
 
 // ErrPaused is why nothing was asked: the service throttled the account a moment ago.
-var ErrPaused = errors.New("not asked, since it throttles the account; it is asked again after the pause")
+var ErrPaused = Advise(errors.New("not asked, since it throttles the account"), "it is asked again after the pause")
 
 // ErrHangs is why nothing was asked: as many fetches in a row as there may be at a time have timed out.
-var ErrHangs = errors.New("not asked, since as many fetches in a row as there may be at a time timed out")
+var ErrHangs = Advise(errors.New("not asked, since as many fetches in a row as there may be at a time timed out"),
+	"check the network and the service, or raise its timeout")
 
 // ErrNotAsked is why nothing was asked: there was no time left.
-var ErrNotAsked = errors.New("not asked, since the command ended before")
+var ErrNotAsked = Advise(errors.New("not asked, since the command ended before"), "raise --timeout, or ask for less by --service and --project")
 
 // Reason classifies the error of a fetch. It is the only place that does.
 func Reason(err error) string {

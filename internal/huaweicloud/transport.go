@@ -46,8 +46,11 @@ type CAFileError struct {
 
 // Error says which file, and why.
 func (e *CAFileError) Error() string {
-	return fmt.Sprintf("ca_file %s: %v; it must hold certificates in PEM", e.File, e.Err)
+	return fmt.Sprintf("ca_file %s: %v", e.File, e.Err) + ending(e.Remedy())
 }
+
+// Remedy says what to do.
+func (e *CAFileError) Remedy() string { return "it must hold certificates in PEM" }
 
 // Unwrap returns the cause.
 func (e *CAFileError) Unwrap() error { return e.Err }

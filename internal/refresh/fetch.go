@@ -30,12 +30,13 @@ type TimeoutError struct {
 	Begun   bool // false: an earlier fetch of the same value, or too many others, have not returned
 }
 
-// Error says what happened.
+// Error says what happened, and what to do.
 func (e *TimeoutError) Error() string {
+	what := "not fetched, since an earlier fetch was canceled and has not returned"
 	if e.Begun {
-		return fmt.Sprintf("no result after %s, although the fetch was canceled", e.Timeout)
+		what = fmt.Sprintf("no result after %s, although the fetch was canceled", e.Timeout)
 	}
-	return "not fetched, since an earlier fetch was canceled and has not returned"
+	return what + "; " + e.Remedy()
 }
 
 // Remedy says what to do.

@@ -1,0 +1,215 @@
+package command_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"html"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-kit/log"
+
+	"cloud_quota_exporter/internal/command"
+)
+
+// lures are what a cloud, or who answers in its place, would like people to do: in the form of an error of this program, of a line that a
+// command prints, and of one that overwrites the line before. N stands for the number of the bait.
+var lures = map[string]string{
+	"semicolon": "x; open https://evil.example/N and log in",
+	"new line":  "x\n  -> open https://evil.example/N and log in",
+	"terminal":  "x\r\x1b[1A\x1b[2K  -> open https://evil.example/N and log in",
+}
+
+// baits are answers that hold a lure: wherever an answer has a text that is shown.
+var baits = []func(w http.ResponseWriter, lure string){
+	refusal(http.StatusBadRequest),
+	refusal(http.StatusUnauthorized),
+	refusal(http.StatusForbidden),
+	refusal(http.StatusNotFound),
+	refusal(http.StatusTooManyRequests),
+	refusal(http.StatusServiceUnavailable),
+	func(w http.ResponseWriter, lure string) {
+		w.Header().Set("Date", time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat))
+		refusal(http.StatusUnauthorized)(w, lure)
+	},
+	func(w http.ResponseWriter, lure string) {
+		w.Header().Set("Location", regexp.MustCompile(`https://\S+`).FindString(lure))
+		reply(w, http.StatusFound, lure)
+	},
+	func(w http.ResponseWriter, lure string) { reply(w, http.StatusOK, lure) },
+	func(w http.ResponseWriter, lure string) { // resources, good ones and bad ones; a project that is there, and one that is discovered
+		name := quote(lure)
+		list := `"resources":[{"type":` + name + `,"unit":` + quote(lure[:min(len(lure), 30)]) + `,"used":1,"quota":2},
+			{"type":` + quote("y"+lure) + `,"used":` + name + `},{"type":` + name + `,"used":3}]`
+		reply(w, http.StatusOK, `{"quotas":{`+list+`},`+list+`,"audit_quota":1,"cpu":1,"ram":`+name+`,"instances":[],"total":0,
+			"projects":[{"id":"1","name":"ap-southeast-1"},{"id":`+name+`,"name":`+quote("ap-southeast-3_"+lure)+`}]}`)
+	},
+	func(w http.ResponseWriter, lure string) { // nothing readable, and several projects where there should be one
+		list := `"resources":[{"type":` + quote(lure) + `,"used":` + quote(lure) + `}]`
+		reply(w, http.StatusOK, `{"quotas":{`+list+`},`+list+`,"audit_quota":`+quote(lure)+`,
+			"projects":[{"id":`+quote(lure)+`,"name":"ap-southeast-1"},{"id":`+quote("y"+lure)+`,"name":"ap-southeast-1"}]}`)
+	},
+	func(w http.ResponseWriter, lure string) {
+		raw(w, "HTTP/1.1 200 OK\r\n"+strings.Map(oneLine, lure)+"\r\n\r\n")
+	},
+	func(w http.ResponseWriter, lure string) {
+		raw(w, "HTTP/1.1 200 "+strings.Map(oneLine, lure)+"\r\nContent-Length: 99\r\n\r\nhalf")
+	},
+}
+
+// refusal has a lure in the code, the message and the id of the request.
+func refusal(status int) func(w http.ResponseWriter, lure string) {
+	return func(w http.ResponseWriter, lure string) {
+		w.Header().Set("X-Request-Id", strings.Map(oneLine, lure))
+		w.Header().Set("Retry-After", strings.Map(oneLine, lure))
+		reply(w, status, `{"error_code":`+quote(lure)+`,"error_msg":`+quote(lure)+`}`)
+	}
+}
+
+func oneLine(r rune) rune {
+	if r < ' ' {
+		return ' '
+	}
+	return r
+}
+
+// TestNobodyElseWritesTheRemedy: what people are told to do is this program's own advice, whatever is answered to any request. So it is in what
+// commands print, in JSON and on the status page; and nothing that is answered begins a line of its own.
+func TestNobodyElseWritesTheRemedy(t *testing.T) {
+	told := map[string]map[string]bool{} // remedies, by kind of credentials
+	for kind, credentials := range leakyKinds {
+		if leakySteps[kind] == 0 && kind != "static" {
+			continue // it makes no difference where permanent keys are
+		}
+		told[kind] = map[string]bool{}
+		for name, lure := range lures {
+			t.Run(kind+" "+name, func(t *testing.T) {
+				for _, remedy := range luredBy(t, kind, credentials, lure) {
+					told[kind][remedy] = true
+					if strings.Contains(remedy, "evil") {
+						t.Errorf("people are told %q", remedy)
+					}
+				}
+			})
+		}
+	}
+	for kind, wants := range map[string][]string{
+		"static": {
+			"check that the keys are right, active and of this cloud",
+			"set the clock of this machine by NTP",
+			"redirects are not followed: set endpoints.cts if the service has moved",
+			"grant the IAM action dcs:quota:get, and check that the project id belongs to this account",
+			"grant the IAM action iam:projects:listProjects",
+			"a proxy or a wrong endpoint may have answered",
+			"state the project's id: projects: [{id: ..., region: ap-southeast-1, name: ...}]",
+		},
+		"oidc":              {"check idp_id and the token in token_file", "redirects are not followed: set endpoints.iam if the service has moved"},
+		"instance_metadata": {"an ECS needs an agency that may read quotas, and elsewhere another kind of credentials must be stated"},
+		"pod_identity":      {"check the identity of the pod's service account in CCE"},
+		"assume_agency":     {"something else than a service that issues keys may have answered"},
+		"password":          {"let the user have programmatic access and no multi-factor authentication"},
+	} {
+		for _, want := range wants {
+			if !told[kind][want] {
+				t.Errorf("%s: nobody is told %q, but %q", kind, want, slices.Sorted(maps.Keys(told[kind])))
+			}
+		}
+	}
+}
+
+// luredBy lets an account meet each bait, where keys are issued to it or else where quotas are read, and returns the remedies.
+func luredBy(t *testing.T, kind, credentials, lure string) []string {
+	t.Helper()
+	cloud := leakyCloud()
+	var b strings.Builder
+	fmt.Fprintln(&b, "accounts:")
+	for i, bait := range baits {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if issues(r.URL.Path) != (leakySteps[kind] > 0) {
+				cloud.ServeHTTP(w, r)
+				return
+			}
+			bait(w, strings.ReplaceAll(lure, "N", fmt.Sprint(i)))
+		}))
+		defer server.Close()
+		dir := leakyMachine(t, server.URL)
+		fmt.Fprintf(&b, `  - name: a%02[1]d
+    credentials: {%[2]s}
+    endpoints: {iam: %[3]q, cts: %[3]q, ces: %[3]q, taurusdb: %[3]q, dcs: %[3]q, dbss: %[3]q}
+    projects: [{id: "%032[1]d", region: ap-southeast-3, name: p%02[1]d}, {region: ap-southeast-1, name: q%02[1]d}]
+    discovery: {}
+`, i, strings.NewReplacer("URL", `"`+server.URL+`"`, "DIR", dir).Replace(credentials), server.URL)
+	}
+	file := write(t, "config.yml", b.String())
+	remedies := map[string]bool{}
+	for _, text := range []string{check(t, file, true), (&people{}).query(t, file, command.Query{}), (&people{}).query(t, file, command.Query{Projects: []string{"x"}})} {
+		wantOwnLines(t, text)
+		for _, m := range regexp.MustCompile(`(?m)^\s*-> (.*)$`).FindAllStringSubmatch(text, -1) {
+			remedies[m[1]] = true
+		}
+	}
+	answer, _, _ := strings.Cut((&people{}).query(t, file, command.Query{JSON: true}), "--- stderr")
+	maps.Copy(remedies, remediesInJSON(t, answer))
+	page, logged := pageOf(t, b.String())
+	for _, m := range regexp.MustCompile(`(?s)<span>What to do:</span>(.*?)</p>`).FindAllStringSubmatch(page, -1) {
+		remedies[strings.TrimSpace(html.UnescapeString(m[1]))] = true
+	}
+	wantOwnLines(t, logged)
+	for i := range baits {
+		if evil := fmt.Sprintf("evil.example/%d", i); leakySteps[kind] == 0 && !strings.Contains(page, evil) && !strings.Contains(page, url.PathEscape(evil)) {
+			t.Errorf("nothing of bait %d is shown on\n%s", i, page)
+		}
+	}
+	return slices.Sorted(maps.Keys(remedies))
+}
+
+// wantOwnLines asserts that no text from elsewhere begins a line, or moves the cursor.
+func wantOwnLines(t *testing.T, text string) {
+	t.Helper()
+	if m := regexp.MustCompile(`(?m)^\s*(->|open) .*evil.*$|^.*[\r\x1b].*$`).FindString(text); m != "" {
+		t.Errorf("a line is %q in\n%s", m, text)
+	}
+}
+
+func remediesInJSON(t *testing.T, text string) map[string]bool {
+	t.Helper()
+	var answer struct {
+		Failures []struct{ Project, Error, Remedy string }
+	}
+	if err := json.Unmarshal([]byte(text), &answer); err != nil || len(answer.Failures) == 0 {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	remedies := map[string]bool{}
+	for _, f := range answer.Failures {
+		remedies[f.Remedy] = true
+		if f.Remedy == "" || !strings.HasSuffix(f.Error, "; "+f.Remedy) {
+			t.Errorf("%s: remedy %q of %q", f.Project, f.Remedy, f.Error)
+		}
+	}
+	return remedies
+}
+
+// pageOf returns the status page, and what is logged meanwhile.
+func pageOf(t *testing.T, yaml string) (page, logged string) {
+	t.Helper()
+	var out output
+	handler, err := command.NewHandler(log.NewLogfmtLogger(log.NewSyncWriter(&out)), yaml, new(net.Dialer).DialContext)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	for range 2 { // the second one shows what came too late for the first
+		w = httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody))
+	}
+	_, page, _ = strings.Cut(w.Body.String(), "<main>")
+	return page, out.String()
+}
