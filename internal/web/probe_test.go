@@ -182,17 +182,18 @@ func TestPagesThatNeedNoList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig+"    discovery: {}\n")
 		s.Cloud.Inject(cloudsim.Fault{Service: "iam", Hang: true})
+		s.get(t, "/probe?target=prod") // proves the key, a second later, as IAM does not
 		for path, want := range map[string]time.Duration{
 			"/probe?target=prod":              0,
 			"/metrics?project%5B%5D=prod":     0,
 			"/metrics?collect%5B%5D=exporter": 0,
-			"/metrics":                        2500 * time.Millisecond,
-			"/probe?target=other":             2500 * time.Millisecond,
-			"/metrics?project%5B%5D=other":    2500 * time.Millisecond,
-			"/sd":                             2500 * time.Millisecond,
+			"/metrics":                        1500 * time.Millisecond,
+			"/probe?target=other":             1500 * time.Millisecond,
+			"/metrics?project%5B%5D=other":    1500 * time.Millisecond,
+			"/sd":                             1500 * time.Millisecond,
 		} {
 			start := time.Now()
-			page := s.get(t, path, "X-Prometheus-Scrape-Timeout-Seconds", "3")
+			page := s.get(t, path, "X-Prometheus-Scrape-Timeout-Seconds", "2")
 			if took := time.Since(start); took != want {
 				t.Errorf("%s: %d after %s, want %s", path, page.Code, took, want)
 			}
