@@ -146,7 +146,7 @@ func luredBy(t *testing.T, kind, credentials, lure string) []string {
     endpoints: {iam: %[3]q, cts: %[3]q, ces: %[3]q, taurusdb: %[3]q, dcs: %[3]q, dbss: %[3]q}
     projects: [{id: "%032[1]d", region: ap-southeast-3, name: p%02[1]d}, {region: ap-southeast-1, name: q%02[1]d}]
     discovery: {}
-`, i, strings.NewReplacer("URL", `"`+server.URL+`"`, "DIR", dir).Replace(credentials), server.URL)
+`, i, own(i).Replace(strings.NewReplacer("URL", `"`+server.URL+`"`, "DIR", dir).Replace(credentials)), server.URL)
 	}
 	file := write(t, "config.yml", b.String())
 	remedies := map[string]bool{}
@@ -169,6 +169,12 @@ func luredBy(t *testing.T, kind, credentials, lure string) []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(remedies))
+}
+
+// own gives an account a key and a user of its own: one that is refused is not tried for any other account.
+func own(account int) *strings.Replacer {
+	n := fmt.Sprint(account)
+	return strings.NewReplacer("access_key: "+leakyAccessKey, "access_key: "+leakyAccessKey+n, "user_name: reader", "user_name: reader"+n)
 }
 
 // wantOwnLines asserts that no text from elsewhere begins a line, or moves the cursor.

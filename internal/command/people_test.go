@@ -26,6 +26,7 @@ func golden(t *testing.T, name, got string) {
 	t.Helper()
 	for pattern, replacement := range map[string]string{
 		`127\.0\.0\.1:\d+`:                      "127.0.0.1:PORT",
+		`(127\.0\.0\.1:\w+)/\S+: 401`:           "$1/PATH: 401", // of whichever request proves the key
 		`request id [0-9a-f-]+`:                 "request id ID",
 		`"read_at": "[^"]+"`:                    `"read_at": "TIME"`,
 		`(signature|server) time:\w+`:           "$1 time:TIME",

@@ -11,8 +11,9 @@ import (
 // writeProblems tells what readings lack, why, and what to do.
 func writeProblems(t Terminal, f *fleet.Fleet, readings []*fleet.Reading) {
 	for _, p := range fleet.Problems(f.Accounts(), readings, huaweicloud.ErrPaused) {
+		cause, _ := p.Cause()
 		_, _ = fmt.Fprintf(t.Out, "\n%s %s\n  %s\n", t.paint(red, p.Reason+":"), printable(p.Where()),
-			strings.ReplaceAll(p.Cases[0].What, "\n", "\n  "))
+			strings.ReplaceAll(cause.What, "\n", "\n  "))
 		if p.Remedy != "" {
 			_, _ = fmt.Fprintf(t.Out, "  %s\n", t.paint(yellow, "-> "+p.Remedy))
 		}

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +16,14 @@ type Problem struct {
 	Failed  bool   // whether nothing could be read; else something is lacking in what was
 	Remedy  string // what to do; empty where the error tells none
 	Cases   []Case // at least one
+
+	cause int  // of the cases, the one that explains the others
+	sent  bool // it is of a request that was sent: the refusal of a key explains why others were not
+}
+
+// Cause returns the case that explains best, and the others.
+func (p *Problem) Cause() (cause Case, others []Case) {
+	return p.Cases[p.cause], slices.Delete(slices.Clone(p.Cases), p.cause, p.cause+1)
 }
 
 // Case is one source that has a problem.
@@ -109,6 +118,9 @@ func (p *problems) add(found Problem, r *Reading, err error) {
 		known = &found
 		p.known[k] = known
 		p.list = append(p.list, known)
+	}
+	if _, notSent := errors.AsType[*huaweicloud.RefusedError](err); !notSent && !known.sent {
+		known.cause, known.sent = len(known.Cases), true
 	}
 	known.Cases = append(known.Cases, Case{r, huaweicloud.What(err)})
 }

@@ -31,11 +31,12 @@ type trouble struct {
 func newProblems(f facts) []problem {
 	var all []problem
 	for _, p := range fleet.Problems(f.accounts, f.readings, nil) {
-		shown := problem{Reason: p.Reason, Where: p.Where(), Remedy: p.Remedy, Class: warn, First: newTrouble(f, p, p.Cases[0])}
+		cause, others := p.Cause()
+		shown := problem{Reason: p.Reason, Where: p.Where(), Remedy: p.Remedy, Class: warn, First: newTrouble(f, p, cause)}
 		if p.Failed {
 			shown.Class = alarm
 		}
-		for i, c := range p.Cases[1:] {
+		for i, c := range others {
 			if i+1 == maxTroubles {
 				shown.Rest = len(p.Cases) - maxTroubles
 				break
