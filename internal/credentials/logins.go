@@ -24,11 +24,11 @@ const (
 )
 
 // Logins knows which passwords IAM refuses, by user and whatever the configuration makes of them: one Logins serves the whole process and
-// outlives every configuration. Until a login proves a password, one at a time is under way with it.
+// outlives every configuration. Logins of a user with passwords that are not proven are under way one at a time.
 type Logins struct {
 	mu        sync.Mutex
 	passwords map[[sha256.Size]byte]*attempts
-	users     map[userID]*failures
+	users     map[userID]*user
 }
 
 // noLogin is what to do if IAM does not answer.
@@ -36,19 +36,19 @@ const noLogin = "check the network, and endpoints.iam if it is set"
 
 type userID struct{ domain, name string }
 
-// failures are the refused logins of a user within passwordPause.
-type failures struct {
-	at   []time.Time
-	last error
+// user is whose logins are counted, with whichever password.
+type user struct {
+	turn     chan struct{} // holds one token, for the login that is under way with a password that is not proven
+	failures []time.Time   // refused logins within passwordPause
+	last     error         // of the last of them
 }
 
 // attempts are those with one password.
 type attempts struct {
-	user   *failures
+	user   *user
 	since  time.Time // the password is known
 	used   time.Time
 	proven time.Time
-	turn   chan struct{} // holds one token, for the login that is under way
 
 	refused error
 	until   time.Time
@@ -56,7 +56,7 @@ type attempts struct {
 
 // NewLogins returns a Logins that has seen no password.
 func NewLogins() *Logins {
-	return &Logins{passwords: map[[sha256.Size]byte]*attempts{}, users: map[userID]*failures{}}
+	return &Logins{passwords: map[[sha256.Size]byte]*attempts{}, users: map[userID]*user{}}
 }
 
 // LockedError is a login that is not tried, since IAM has just refused the password.
@@ -71,19 +71,23 @@ func (e *LockedError) Error() string { return "not tried again yet: " + e.Err.Er
 // Unwrap returns the refusal.
 func (e *LockedError) Unwrap() error { return e.Err }
 
-// login calls send, which logs in, unless the password is known to be wrong. It waits for a login that is under way with a password that is
-// not proven. Send goes on after ctx has ended, and its refusal counts.
+// login calls send, which logs in, unless the password is known to be wrong. If the password is not proven, it waits for another login of the
+// user. What send does goes on after ctx has ended, and a refusal counts.
 func (l *Logins) login(ctx context.Context, u User, password secret.Text, send func(context.Context) (*lease, error)) (*lease, error) {
 	a := l.attempts(u, password)
 	if l.isProven(a) {
 		return l.try(ctx, a, send, func() {})
 	}
 	select {
-	case a.turn <- struct{}{}:
+	case a.user.turn <- struct{}{}:
 	case <-ctx.Done():
-		return nil, huaweicloud.Advise(fmt.Errorf("another login with this password has no answer yet: %w", ctx.Err()), noLogin)
+		return nil, huaweicloud.Advise(fmt.Errorf("another login of this user has no answer yet: %w", ctx.Err()), noLogin)
 	}
-	return l.try(ctx, a, send, func() { <-a.turn })
+	if l.isProven(a) { // by the login that was waited for
+		<-a.user.turn
+		return l.try(ctx, a, send, func() {})
+	}
+	return l.try(ctx, a, send, func() { <-a.user.turn })
 }
 
 // try sends a login unless it would be refused, and calls done when it has ended.
@@ -98,12 +102,18 @@ func (l *Logins) try(ctx context.Context, a *attempts, send func(context.Context
 	}
 	ended := make(chan result, 1)
 	go func() {
-		defer done()
+		var r result
+		defer func() {
+			if p := recover(); p != nil {
+				r.err = fmt.Errorf("a defect of this program, please report it: panic: %v", p)
+			}
+			l.note(a, r.err)
+			done()
+			ended <- r
+		}()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loginTimeout)
 		defer cancel()
-		lease, err := send(ctx)
-		l.note(a, err)
-		ended <- result{lease, err}
+		r.lease, r.err = send(ctx)
 	}()
 	select {
 	case r := <-ended:
@@ -116,7 +126,7 @@ func (l *Logins) try(ctx context.Context, a *attempts, send func(context.Context
 // attempts returns what is known of a password. Passwords that are not used any more are forgotten.
 func (l *Logins) attempts(u User, password secret.Text) *attempts {
 	id := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", u.DomainName, u.Name, password.Reveal()))
-	user := userID{u.DomainName, u.Name}
+	name := userID{u.DomainName, u.Name}
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -127,10 +137,10 @@ func (l *Logins) attempts(u User, password secret.Text) *attempts {
 				delete(l.passwords, other)
 			}
 		}
-		if l.users[user] == nil {
-			l.users[user] = &failures{}
+		if l.users[name] == nil {
+			l.users[name] = &user{turn: make(chan struct{}, 1)}
 		}
-		a = &attempts{user: l.users[user], since: now, turn: make(chan struct{}, 1)}
+		a = &attempts{user: l.users[name], since: now}
 		l.passwords[id] = a
 	}
 	a.used = now
@@ -152,8 +162,8 @@ func (l *Logins) locked(a *attempts) error {
 	if now.Before(a.until) {
 		return &LockedError{a.refused, a.until}
 	}
-	a.user.at = slices.DeleteFunc(a.user.at, func(at time.Time) bool { return now.Sub(at) >= passwordPause })
-	since := slices.DeleteFunc(slices.Clone(a.user.at), func(at time.Time) bool { return at.Before(a.since) })
+	a.user.failures = slices.DeleteFunc(a.user.failures, func(at time.Time) bool { return now.Sub(at) >= passwordPause })
+	since := slices.DeleteFunc(slices.Clone(a.user.failures), func(at time.Time) bool { return at.Before(a.since) })
 	if len(since) >= maxRefusals {
 		return &LockedError{a.user.last, since[0].Add(passwordPause)}
 	}
@@ -170,6 +180,6 @@ func (l *Logins) note(a *attempts, err error) {
 		a.proven, a.until = now, time.Time{}
 	case isRefusal(err):
 		a.refused, a.until, a.proven = err, now.Add(passwordPause), time.Time{}
-		a.user.at, a.user.last = append(a.user.at, now), err
+		a.user.failures, a.user.last = append(a.user.failures, now), err
 	}
 }

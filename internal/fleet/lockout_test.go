@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -201,4 +202,70 @@ accounts:
 			})
 		})
 	}
+}
+
+// TestReloadsKeepALoginPaused: ten reloads that change how IAM is asked, and nothing of the credentials, make no login.
+func TestReloadsKeepALoginPaused(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := passwordWorld(t, dir, "{}")
+		write(dir, "password", "wrong")
+		configure := func(label, extra string) {
+			w.Configure(t, "accounts:\n  - name: "+label+"\n    credentials: {"+strings.ReplaceAll(kinds["password"].credentials, "DIR", dir)+"}\n"+
+				"    projects: [{id: '00000000000000000000000000000001', region: ap-southeast-3, name: p}]\n"+extra)
+			w.Scrape(t, 10*time.Second)
+		}
+		for i := range 10 {
+			configure("main", fmt.Sprintf("    ca_file: CA\n    endpoints: {cts: 'http://cts%d.example.com'}\n", i))
+			configure("renamed", "    ca_file: CA\n")
+		}
+		if got := refusals(w); got != 1 {
+			t.Errorf("%d logins were refused with 20 reloads, want 1", got)
+		}
+		write(dir, "password", "password-1")
+		wantScrape(t, w, "as soon as the file is corrected", "map[ok:5]")
+	})
+}
+
+// TestOneLoginOfManyAccounts: ten accounts with one user make one login with a wrong password, and few with ten wrong ones.
+func TestOneLoginOfManyAccounts(t *testing.T) {
+	for name, most := range map[string]int{"one password": 1, "ten passwords": 2} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				yaml := "accounts:\n"
+				for i := range 10 {
+					password := "wrong"
+					if most > 1 {
+						password += fmt.Sprint(i)
+					}
+					yaml += fmt.Sprintf("  - name: a%[1]d\n    ca_file: CA\n    credentials: {password: {domain_name: main, user_name: reader, password: %[2]s}}\n"+
+						"    projects: [{id: '%032[1]d', region: ap-southeast-3, name: p%[1]d}]\n", i, password)
+				}
+				w := fleettest.New(t, manyProjects(), yaml)
+				w.Cloud.Inject(cloudsim.Fault{Path: tokenPath, Latency: 10 * time.Millisecond})
+				scrapeFor(t, w, 14*time.Minute)
+				wantScrape(t, w, "with wrong passwords", "map[credentials:50]")
+				if got := refusals(w); got > most {
+					t.Errorf("%d logins were refused in 14 minutes, want %d at most", got, most)
+				}
+			})
+		})
+	}
+}
+
+// TestLateRefusalCounts: IAM refuses the password after nobody waits for the login any more.
+func TestLateRefusalCounts(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := passwordWorld(t, dir, "{}")
+		write(dir, "password", "wrong")
+		w.Cloud.Inject(cloudsim.Fault{Path: tokenPath, Latency: 12 * time.Second})
+		scrapeFor(t, w, 14*time.Minute)
+		if got := w.Cloud.Requests()["POST "+tokenPath]; got != 1 {
+			t.Errorf("%d logins in 14 minutes, want 1", got)
+		}
+		if got := refusals(w); got != 1 {
+			t.Errorf("%d refusals were heard of, want 1", got)
+		}
+	})
 }
