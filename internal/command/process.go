@@ -7,6 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
 	"github.com/prometheus/common/version"
+
+	"cloud_quota_exporter/internal/fleet"
 )
 
 // processMetrics are the exporter's own metrics.
@@ -41,6 +43,10 @@ func newProcessMetrics() *processMetrics {
 	}
 	p.registry.MustRegister(
 		p.requests, p.duration, p.reloaded, p.reloadSuccess,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "cloud_quota_exporter_abandoned_fetches",
+			Help: "Fetches that outlived their timeout and have not returned. At most 1 for each service and project; at 100, fetches fail at once.",
+		}, func() float64 { return float64(fleet.AbandonedFetches()) }),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.WrapCollectorWith(prometheus.Labels{"build_date": version.BuildDate}, versioncollector.NewCollector("cloud_quota_exporter")),

@@ -169,6 +169,9 @@ func (f *Fleet) Known() (projects []Project, incomplete []string) {
 	return projects, incomplete
 }
 
+// AbandonedFetches returns how many fetches of the process outlived their timeout and have not returned.
+func AbandonedFetches() int { return refresh.Abandoned() }
+
 // Count returns how many sources a filter wants.
 func (f *Fleet) Count(filter Filter) int {
 	return len(filter.of(f.now.Load().sources))

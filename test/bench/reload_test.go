@@ -1,0 +1,77 @@
+package bench_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/fleet"
+	"cloud_quota_exporter/providers"
+)
+
+// BenchmarkReload loads configurations of so many stated projects beside twice as many discovered ones, over four times the time that a quarter
+// of them takes: 1 if it is linear, 4 if it is quadratic.
+func BenchmarkReload(b *testing.B) {
+	projects := 5000
+	if testing.Short() {
+		projects = 2000
+	}
+	quarter, whole := reloads(b, projects/4), reloads(b, projects)
+	quarter() // which warms up
+	var few, many time.Duration
+	for b.Loop() {
+		for range 4 {
+			few += quarter()
+		}
+		many += whole()
+	}
+	ratio := float64(many) / float64(few)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(many.Nanoseconds())/float64(b.N), "ns/reload")
+	b.ReportMetric(ratio, "time/linear")
+	if ratio > 3 {
+		b.Errorf("a reload of %d projects takes %.1f times what four of a quarter take", 3*projects, ratio)
+	}
+}
+
+// reloads returns what reloads a fleet of stated and discovered projects, and how long that took.
+func reloads(b *testing.B, stated int) func() time.Duration {
+	b.Helper()
+	var listed []cloudsim.Project
+	for i := range 2 * stated {
+		listed = append(listed, cloudsim.Project{ID: fmt.Sprintf("d%05d", i), Name: fmt.Sprintf("ap-southeast-3_d%05d", i)})
+	}
+	cloud := cloudsim.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: listed})
+	pipe := cloudsim.NewPipe()
+	server := cloudsim.ServePlain(cloud, pipe)
+	b.Cleanup(server.Close)
+	f := fleet.New(fleet.Options{Services: providers.All(), Dial: pipe.Dial, Getenv: os.Getenv})
+	var yaml strings.Builder
+	yaml.WriteString("accounts:\n  - name: main\n    credentials: {static: {access_key: AK, secret_key: SK}}\n" +
+		"    endpoints: {iam: 'http://iam.example.com'}\n    discovery: {}\n    projects:\n")
+	for i := range stated {
+		fmt.Fprintf(&yaml, "      - {id: s%05d, region: ap-southeast-3, name: s%05d}\n", i, i)
+	}
+	known := config.Known{}
+	for _, s := range providers.All() {
+		known[s.Name] = config.Defaults{CacheTTL: s.CacheTTL, ListsInstances: s.ListsInstances}
+	}
+	c, err := config.Parse("bench", []byte(yaml.String()), known, os.Getenv)
+	if err != nil {
+		b.Fatal(err)
+	}
+	f.Load(c)
+	f.Look(b.Context())
+	if n := len(f.Projects()); n != 3*stated {
+		b.Fatalf("%d projects, want %d: %v", n, 3*stated, f.Accounts()[0].DiscoveryErr)
+	}
+	return func() time.Duration {
+		start := time.Now()
+		f.Load(c)
+		return time.Since(start)
+	}
+}
