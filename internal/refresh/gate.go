@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,12 @@ type Gate struct {
 	pause *pause
 	hung  atomic.Int64 // fetches in a row that used up their time
 }
+
+// Why a gate keeps out a fetch that is due.
+var (
+	ErrShut  = errors.New("the gate is shut")
+	ErrHangs = errors.New("the fetches past the gate hang") // only if the fetch gives up
+)
 
 // pause is what shuts gates.
 type pause struct {
@@ -63,17 +70,22 @@ func (g *Gate) ended(hung bool) {
 	}
 }
 
-// enter waits for a slot, and returns whether the fetch is to begin: not if the gate is shut by then or, for those who give up, hangs.
-func (g *Gate) enter(givesUp bool) bool {
+// enter waits for a slot. An error means that the fetch is not to begin: the gate is shut by then or, for those who give up, hangs.
+func (g *Gate) enter(givesUp bool) error {
 	if g == nil {
-		return true
+		return nil
 	}
 	g.slots <- struct{}{}
-	if g.isOpen() && !(givesUp && g.Hangs()) {
-		return true
+	switch {
+	case !g.isOpen():
+		g.leave()
+		return ErrShut
+	case givesUp && g.Hangs():
+		g.leave()
+		return ErrHangs
+	default:
+		return nil
 	}
-	g.leave()
-	return false
 }
 
 func (g *Gate) leave() {
