@@ -23,6 +23,10 @@ var (
 	ErrHangs = errors.New("the fetches past the gate hang") // only if the fetch gives up
 )
 
+// settling is how long a fetch that gives up waits if the last one used up its time: those that began together end together, and all of them
+// are to count before another one begins.
+const settling = 100 * time.Millisecond
+
 // pause is what shuts gates.
 type pause struct {
 	mu     sync.Mutex
@@ -76,6 +80,9 @@ func (g *Gate) enter(givesUp bool) error {
 		return nil
 	}
 	g.slots <- struct{}{}
+	if givesUp && g.hung.Load() > 0 && !g.Hangs() {
+		time.Sleep(settling)
+	}
 	switch {
 	case !g.isOpen():
 		g.leave()
