@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/fleet"
-	"cloud_quota_exporter/internal/huaweicloud"
 )
 
 // answer is what query prints with --output json. Its keys are a promise to scripts.
@@ -38,7 +37,8 @@ type quotaJSON struct {
 	ReadAt       time.Time          `json:"read_at"`
 }
 
-// failureJSON is a read that failed; that of an account's projects has the service "iam" and no project.
+// failureJSON is a read that failed; that of an account's projects has the service "iam" and no project. The reason is that of the metric
+// cloud_quota_last_failure_reason, fleet.NoProjects, or one of fleet.NotAsked and fleet.Unfinished if the command ended before the read did.
 type failureJSON struct {
 	Account string `json:"account"`
 	Project string `json:"project"`
@@ -47,19 +47,19 @@ type failureJSON struct {
 	Error   string `json:"error"`
 }
 
-func writeJSON(w io.Writer, f *fleet.Fleet, rows []row, readings []*fleet.Reading) error {
+func (o *outcome) writeJSON(w io.Writer, rows []row) error {
 	a := answer{Quotas: []quotaJSON{}, Failures: []failureJSON{}}
 	for _, r := range rows {
 		a.Quotas = append(a.Quotas, r.json())
 	}
-	for _, r := range readings {
-		if err := failure(r); err != nil {
-			a.Failures = append(a.Failures, failureJSON{r.Account, r.Project.Label, r.Service, huaweicloud.Reason(err), err.Error()})
+	for _, r := range o.readings {
+		if err := o.failure(r); err != nil {
+			a.Failures = append(a.Failures, failureJSON{r.Account, r.Project.Label, r.Service, fleet.Reason(err), err.Error()})
 		}
 	}
-	for _, account := range f.Accounts() {
+	for _, account := range o.accounts {
 		if err := account.DiscoveryErr; err != nil {
-			a.Failures = append(a.Failures, failureJSON{account.Name, "", "iam", huaweicloud.Reason(err), err.Error()})
+			a.Failures = append(a.Failures, failureJSON{account.Name, "", "iam", fleet.Reason(err), err.Error()})
 		}
 		if err := account.Empty; err != nil {
 			a.Failures = append(a.Failures, failureJSON{account.Name, "", "iam", fleet.NoProjects, err.Error()})

@@ -34,9 +34,6 @@ var ErrPaused = errors.New("not asked, since it throttles the account; it is ask
 // ErrHangs is why nothing was asked: as many fetches in a row as there may be at a time have timed out.
 var ErrHangs = errors.New("not asked, since as many fetches in a row as there may be at a time timed out")
 
-// ErrNotAsked is why nothing was asked: there was no time left.
-var ErrNotAsked = errors.New("not asked, since the command ended before")
-
 // Reason classifies the error of a fetch. It is the only place that does.
 func Reason(err error) string {
 	var api *APIError
@@ -54,7 +51,7 @@ func Reason(err error) string {
 		return ReasonNotFound
 	case errors.Is(err, ErrPaused):
 		return ReasonThrottled
-	case errors.Is(err, ErrHangs), errors.Is(err, ErrNotAsked), errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, ErrHangs), errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return ReasonTimeout
 	case isTLS(err):
 		return ReasonTLS
