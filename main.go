@@ -163,7 +163,7 @@ type duration struct {
 
 // timeout adds the flag --timeout to a command that asks the cloud once.
 func timeout(c *kingpin.CmdClause, value *time.Duration) {
-	c.Flag("timeout", "Maximum duration of the command. When it is over, the command prints what is known and exits with 1.").
+	c.Flag("timeout", "Maximum duration of the command. After it, and on Ctrl-C, the command prints what is known.").
 		Default("5m").SetValue(duration{"timeout", value})
 }
 
@@ -182,16 +182,16 @@ func (d duration) String() string { return d.value.String() }
 
 // checkCommand adds the command check-config; after parsing, what it returns has its flags.
 func checkCommand(app *kingpin.Application) (*kingpin.CmdClause, *command.Check) {
-	verify := app.Command("check-config", "Tell what the configuration comes to. Exit code 1 where something is wrong.")
+	verify := app.Command("check-config", "Validate the configuration and show the result. Exits with 1 if there is a problem.")
 	check := new(command.Check)
-	verify.Flag("online", "Ask every service of every project once, and tell how to mend what fails.").BoolVar(&check.Online)
+	verify.Flag("online", "Also fetch every service of every project once, and show how to fix failures.").BoolVar(&check.Online)
 	timeout(verify, &check.Timeout)
 	return verify, check
 }
 
 // queryCommand adds the command query; what it returns tells its flags after parsing.
 func queryCommand(app *kingpin.Application) (*kingpin.CmdClause, func() command.Query) {
-	ask := app.Command("query", "Read all quotas now and show them. Exit code 1 where a read failed, 2 where a quota is at or above --fail-above.")
+	ask := app.Command("query", "Fetch all quotas now and print them. Exits with 1 if a fetch failed or did not finish, or 2 if a quota is at or above --fail-above.")
 	services := ask.Flag("service", "Only this service. Repeatable.").Strings()
 	projects := ask.Flag("project", "Only this project. Repeatable.").Strings()
 	order := ask.Flag("sort", "Order: by project, or by how near the limit.").Default("project").Enum("project", "usage")
