@@ -78,10 +78,10 @@ func newUnread[T any](service string, c *refresh.Cell[T]) *UnreadError {
 
 // notAsked is why a gate kept out a fetch, in the words of the API behind it; nil if it did not.
 func notAsked(keptOut error) error {
-	switch keptOut {
-	case nil:
+	switch {
+	case keptOut == nil:
 		return nil
-	case refresh.ErrShut:
+	case errors.Is(keptOut, refresh.ErrShut):
 		return huaweicloud.ErrPaused
 	default:
 		return huaweicloud.ErrHangs
