@@ -39,8 +39,7 @@ func main() {
 	app.Flag("web.enable-lifecycle", "Let POST /-/reload load the configuration anew.").BoolVar(&serving.EnableLifecycle)
 	serve := app.Command("serve", "Serve the quotas of the configured accounts. The default command.").Default()
 	demo := app.Command("demo", "Serve the quotas of a simulated cloud; no account is needed.")
-	check := app.Command("check-config", "Tell what the configuration comes to. Exit code 1 where something is wrong.")
-	online := check.Flag("online", "Ask every service of every project once, and tell how to mend what fails.").Bool()
+	verify, check := checkCommand(app)
 	ask, query := queryCommand(app)
 
 	selected, err := app.Parse(os.Args[1:])
@@ -63,8 +62,8 @@ func main() {
 	case demo.FullCommand():
 		signal.Ignore(syscall.SIGHUP) // there is nothing to load, and nothing to end for
 		err = command.Demo(ctx, logs, serving, os.Stdout)
-	case check.FullCommand():
-		err = command.CheckConfig(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile, *online)
+	case verify.FullCommand():
+		err = check.Run(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile)
 	case ask.FullCommand():
 		err = query().Run(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile)
 	}
@@ -156,16 +155,53 @@ func exitCode(err error) int {
 	return 1
 }
 
+// duration is a flag that wants a time.
+type duration struct {
+	flag  string
+	value *time.Duration
+}
+
+// timeout adds the flag --timeout to a command that asks the cloud once.
+func timeout(c *kingpin.CmdClause, value *time.Duration) {
+	c.Flag("timeout", "Maximum duration of the command. After it, and on Ctrl-C, the command prints what is known.").
+		Default("5m").SetValue(duration{"timeout", value})
+}
+
+// Set takes the time.
+func (d duration) Set(text string) error {
+	value, err := time.ParseDuration(text)
+	if err != nil || value <= 0 {
+		return fmt.Errorf("--%s wants a duration above 0 with its unit, such as 30s or 5m", d.flag)
+	}
+	*d.value = value
+	return nil
+}
+
+// String shows the time.
+func (d duration) String() string { return d.value.String() }
+
+// checkCommand adds the command check-config; after parsing, what it returns has its flags.
+func checkCommand(app *kingpin.Application) (*kingpin.CmdClause, *command.Check) {
+	verify := app.Command("check-config", "Validate the configuration and show the result. Exits with 1 if there is a problem.")
+	check := new(command.Check)
+	verify.Flag("online", "Also fetch every service of every project once, and show how to fix failures.").BoolVar(&check.Online)
+	timeout(verify, &check.Timeout)
+	return verify, check
+}
+
 // queryCommand adds the command query; what it returns tells its flags after parsing.
 func queryCommand(app *kingpin.Application) (*kingpin.CmdClause, func() command.Query) {
-	ask := app.Command("query", "Read all quotas now and show them. Exit code 1 where a read failed, 2 where a quota is at or above --fail-above.")
+	ask := app.Command("query", "Fetch all quotas now and print them. Exits with 1 if a fetch failed or did not finish, or 2 if a quota is at or above --fail-above.")
 	services := ask.Flag("service", "Only this service. Repeatable.").Strings()
 	projects := ask.Flag("project", "Only this project. Repeatable.").Strings()
 	order := ask.Flag("sort", "Order: by project, or by how near the limit.").Default("project").Enum("project", "usage")
 	output := ask.Flag("output", "Form of the answer.").Default("table").Enum("table", "json")
+	var once command.Once
+	timeout(ask, &once.Timeout)
 	above := number(ask.Flag("fail-above", "Ratio of used to limit from which on a quota makes the exit code 2, such as 0.9."), "fail-above")
 	return ask, func() command.Query {
 		return command.Query{
+			Once:      once,
 			Services:  *services,
 			Projects:  *projects,
 			SortUsage: *order == "usage",

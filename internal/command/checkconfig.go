@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net"
 	"regexp"
 	"slices"
 	"strconv"
@@ -13,34 +12,47 @@ import (
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/fleet"
-	"cloud_quota_exporter/internal/huaweicloud"
 )
 
-// CheckConfig tells what a configuration comes to and, online, asks every service of every project once and tells what works and how to
-// mend what doesn't. The error is that of a configuration that can't be, or an *ExitError with code 1 where something failed.
-func CheckConfig(ctx context.Context, t Terminal, configFile string, online bool) error {
-	c, err := loadConfig(configFile)
+// Check is what check-config is told by flags.
+type Check struct {
+	Once
+
+	Online bool // ask the cloud, too
+}
+
+// Run tells what a configuration comes to and, online, asks every service of every project once and tells what works and how to mend what
+// doesn't. When ctx ends or the time is over, it tells what is known. The error is that of a configuration that can't be, or an *ExitError with
+// code 1 where something failed or was not finished.
+func (check Check) Run(ctx context.Context, t Terminal, configFile string) error {
+	ctx, cancel := limit(ctx, check.Timeout)
+	defer cancel()
+	c, err := check.load(ctx, configFile)
 	if err != nil {
 		return err
 	}
 	where := cmp.Or(configFile, "environment")
-	offline := newFleet(c, fleet.Options{Dial: new(net.Dialer).DialContext})
+	offline := check.fleet(c, nil)
 	_, _ = fmt.Fprintf(t.Out, "%s can be served. Accounts: %d, projects: %d, services: %s.\n",
 		where, len(c.Accounts), len(offline.Projects()), strings.Join(offline.Services(), ", "))
 	failed := 0
-	for _, d := range offline.Describe() {
+	for _, d := range offline.Describe(ctx) {
 		failed += writeAccount(t, d)
 	}
 	writeServices(t, c, offline.Services())
 	writeRules(t, c)
-	if failed > 0 && !online {
+	cut := ended(ctx)
+	switch {
+	case check.Online:
+		return check.online(ctx, t, c)
+	case failed > 0 && cut != nil:
+		return &ExitError{exitFailed, fmt.Sprintf("%v, problems: %d", cut, failed)}
+	case failed > 0:
 		return &ExitError{exitFailed, fmt.Sprintf("problems: %d", failed)}
-	}
-	if !online {
+	default:
 		_, _ = fmt.Fprintln(t.Out, "\nNothing was asked of the cloud; --online does.")
 		return nil
 	}
-	return checkOnline(ctx, t, c)
 }
 
 // writeAccount shows an account and returns how many problems it has.
@@ -56,9 +68,9 @@ func writeAccount(t Terminal, d fleet.Description) int {
 	}
 	if d.CAFile != "" {
 		_, _ = fmt.Fprintf(t.Out, "  ca_file      %s\n", d.CAFile)
-		if err := huaweicloud.CheckCAFile(d.CAFile); err != nil {
+		if d.CAFileErr != nil {
 			failed++
-			_, _ = fmt.Fprintf(t.Out, "  %s %v\n", t.paint(red, "unusable:   "), err)
+			_, _ = fmt.Fprintf(t.Out, "  %s %v\n", t.paint(red, "unusable:   "), d.CAFileErr)
 		}
 	}
 	if d.Discovery != nil {

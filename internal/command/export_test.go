@@ -36,3 +36,9 @@ func NewHandler(l log.Logger, yaml string, dial huaweicloud.Dial) (http.Handler,
 	}
 	return e.handler()
 }
+
+// Through makes a command reach the cloud by dial.
+func (o Once) Through(dial huaweicloud.Dial) Once {
+	o.dial = dial
+	return o
+}

@@ -38,8 +38,9 @@ type quotaJSON struct {
 	ReadAt       time.Time          `json:"read_at"`
 }
 
-// failureJSON is a read that failed; that of an account's projects has the service "iam" and no project. Error is the whole text; the remedy,
-// which the text ends with, is empty if there is none. Nobody has to look for it in a text that quotes the cloud.
+// failureJSON is a read that failed; that of an account's projects has the service "iam" and no project. The reason is that of the metric
+// cloud_quota_last_failure_reason, fleet.NoProjects, or one of fleet.NotAsked and fleet.Unfinished if the command ended before the read did. Error
+// is the whole text; the remedy, which the text ends with, is empty if there is none. Nobody has to look for it in a text that quotes the cloud.
 type failureJSON struct {
 	Account string `json:"account"`
 	Project string `json:"project"`
@@ -49,19 +50,19 @@ type failureJSON struct {
 	Remedy  string `json:"remedy"`
 }
 
-func writeJSON(w io.Writer, f *fleet.Fleet, rows []row, readings []*fleet.Reading) error {
+func (o *outcome) writeJSON(w io.Writer, rows []row) error {
 	a := answer{Quotas: []quotaJSON{}, Failures: []failureJSON{}}
 	for _, r := range rows {
 		a.Quotas = append(a.Quotas, r.json())
 	}
-	for _, r := range readings {
-		if err := failure(r); err != nil {
-			a.Failures = append(a.Failures, newFailure(r.Account, r.Project.Label, r.Service, huaweicloud.Reason(err), err))
+	for _, r := range o.readings {
+		if err := o.failure(r); err != nil {
+			a.Failures = append(a.Failures, newFailure(r.Account, r.Project.Label, r.Service, fleet.Reason(err), err))
 		}
 	}
-	for _, account := range f.Accounts() {
+	for _, account := range o.accounts {
 		if err := account.DiscoveryErr; err != nil {
-			a.Failures = append(a.Failures, newFailure(account.Name, "", "iam", huaweicloud.Reason(err), err))
+			a.Failures = append(a.Failures, newFailure(account.Name, "", "iam", fleet.Reason(err), err))
 		}
 		if err := account.Empty; err != nil {
 			a.Failures = append(a.Failures, newFailure(account.Name, "", "iam", fleet.NoProjects, err))

@@ -3,26 +3,26 @@ package command
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/fleet"
-	"cloud_quota_exporter/internal/huaweicloud"
 )
 
-// checkOnline asks every service of every project once.
-func checkOnline(ctx context.Context, t Terminal, c *config.Config) error {
-	f, readings, err := readOnce(ctx, t, c, fleet.Filter{})
+// online asks every service of every project once.
+func (check Check) online(ctx context.Context, t Terminal, c *config.Config) error {
+	o, err := check.read(ctx, t, c, fleet.Filter{})
 	if err != nil {
 		return err
 	}
 	_, _ = fmt.Fprintln(t.Out)
-	writeMatrix(t, f.Services(), readings)
-	writeProblems(t, f, readings)
-	if err := countFailures(f, readings); err != nil {
+	o.writeMatrix(t)
+	o.writeProblems(t)
+	if err := o.verdict(); err != nil {
 		return err
 	}
-	return writeSuccess(t, readings)
+	return writeSuccess(t, o.readings)
 }
 
 // writeSuccess tells how many reads succeeded, where none failed. That nothing is offered anywhere is no success.
@@ -44,14 +44,13 @@ func writeSuccess(t Terminal, readings []*fleet.Reading) error {
 }
 
 // writeMatrix shows each project and what became of its services.
-func writeMatrix(t Terminal, services []string, readings []*fleet.Reading) {
+func (o *outcome) writeMatrix(t Terminal) {
 	out := table{}
-	out.add(append(append([]string{"PROJECT", "ID"}, upper(services)...), "")...)
-	for start := 0; start < len(readings); start += len(services) { // each project has every service, in their order
-		project := readings[start].Project
-		cells := []string{project.Label, project.ID}
-		for _, r := range readings[start : start+len(services)] {
-			cells = append(cells, outcome(r))
+	out.add(append(append([]string{"PROJECT", "ID"}, upper(o.services)...), "")...)
+	for project := range slices.Chunk(o.readings, max(len(o.services), 1)) { // each has every service, in their order
+		cells := []string{project[0].Project.Label, project[0].Project.ID}
+		for _, r := range project {
+			cells = append(cells, o.word(r))
 		}
 		out.add(append(cells, "")...)
 	}
@@ -66,13 +65,13 @@ func upper(texts []string) []string {
 	return all
 }
 
-// outcome is a word for a cell: the number of quotas, or the reason of the failure.
-func outcome(r *fleet.Reading) string {
+// word stands for a reading in a cell: the number of quotas, or the reason of the failure.
+func (o *outcome) word(r *fleet.Reading) string {
 	if r.NotOffered {
 		return notOffered
 	}
-	if err := failure(r); err != nil {
-		return huaweicloud.Reason(err)
+	if err := o.failure(r); err != nil {
+		return fleet.Reason(err)
 	}
 	return fmt.Sprintf("ok (%d)", len(r.Quotas))
 }

@@ -110,7 +110,7 @@ func (p *people) query(t *testing.T, config string, q command.Query) string {
 func check(t *testing.T, config string, online bool) string {
 	t.Helper()
 	return said(func(terminal command.Terminal) error {
-		return command.CheckConfig(t.Context(), terminal, config, online)
+		return command.Check{Online: online}.Run(t.Context(), terminal, config)
 	})
 }
 

@@ -14,6 +14,8 @@ import (
 
 // Query is what query is told by flags.
 type Query struct {
+	Once
+
 	Services  []string // empty: all
 	Projects  []string // empty: all
 	SortUsage bool     // by how near the limit, instead of by project
@@ -29,31 +31,34 @@ type row struct {
 	fleet.Quota
 }
 
-// Run reads all quotas now and shows them. The error is an *ExitError with code 2 where a quota is at or above FailAbove, else with
-// code 1 where a read failed. Quotas without a threshold are muted and don't count.
+// Run reads all quotas now and shows them, or what is known of them when ctx ends or the time is over. The error is an *ExitError with code 2
+// where a quota is at or above FailAbove, else with code 1 where a read failed or was not finished. Quotas without a threshold are muted and
+// don't count.
 func (q Query) Run(ctx context.Context, t Terminal, configFile string) error {
 	if !(q.FailAbove >= 0 && q.FailAbove <= maxFailAbove) {
 		return fmt.Errorf("--fail-above is out of range; want a ratio of used to limit such as 0.9, at most %d", maxFailAbove)
 	}
-	c, err := loadConfig(configFile)
+	ctx, cancel := limit(ctx, q.Timeout)
+	defer cancel()
+	c, err := q.load(ctx, configFile)
 	if err != nil {
 		return err
 	}
-	f, readings, err := readOnce(ctx, t, c, fleet.Filter{Services: q.Services, Projects: q.Projects})
+	o, err := q.read(ctx, t, c, fleet.Filter{Services: q.Services, Projects: q.Projects})
 	if err != nil {
 		return err
 	}
-	rows := q.rows(readings)
+	rows := q.rows(o.readings)
 	if q.JSON {
-		err = writeJSON(t.Out, f, rows, readings)
+		err = o.writeJSON(t.Out, rows)
 	} else {
 		q.writeTable(t, rows)
-		writeProblems(Terminal{Out: t.Err, Colour: t.Colour && t.Live}, f, readings) // what the table lacks
+		o.writeProblems(Terminal{Out: t.Err, Colour: t.Colour && t.Live}) // what the table lacks
 	}
 	if err != nil {
 		return err
 	}
-	return q.verdict(f, rows, readings)
+	return q.verdict(o, rows)
 }
 
 func (q Query) rows(readings []*fleet.Reading) []row {
@@ -77,17 +82,22 @@ func (r row) nearness() float64 {
 	return math.Inf(-1)
 }
 
-func (q Query) verdict(f *fleet.Fleet, rows []row, readings []*fleet.Reading) error {
+func (q Query) verdict(o *outcome, rows []row) error {
 	above := 0
 	for _, r := range rows {
 		if q.FailAbove > 0 && len(r.Thresholds) > 0 && r.nearness() >= q.FailAbove {
 			above++
 		}
 	}
-	if above > 0 {
-		return &ExitError{exitAbove, fmt.Sprintf("%d of %d quotas are at or above %g", above, len(rows), q.FailAbove)}
+	failed := o.verdict()
+	switch text := fmt.Sprintf("%d of %d quotas are at or above %g", above, len(rows), q.FailAbove); {
+	case above == 0:
+		return failed
+	case o.cut != nil: // there may be more
+		return &ExitError{exitAbove, text + ", " + failed.Error()}
+	default:
+		return &ExitError{exitAbove, text}
 	}
-	return countFailures(f, readings)
 }
 
 func (q Query) writeTable(t Terminal, rows []row) {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"sync"
+	"time"
 
 	"github.com/prometheus/common/version"
 
@@ -26,27 +26,42 @@ func newFleet(c *config.Config, o fleet.Options) *fleet.Fleet {
 	return f
 }
 
-// readOnce makes a fleet of a configuration and reads what filter wants, each source once, with a line of progress.
-func readOnce(ctx context.Context, t Terminal, c *config.Config, filter fleet.Filter) (*fleet.Fleet, []*fleet.Reading, error) {
+// Once is how the commands that read everything once do so.
+type Once struct {
+	Timeout time.Duration // of the whole command, which prints what is known then; 0: none
+
+	dial huaweicloud.Dial // nil: the network
+}
+
+func (o Once) load(ctx context.Context, file string) (*config.Config, error) {
+	return within(ctx, "the configuration was read", func() (*config.Config, error) { return loadConfig(file) })
+}
+
+func (o Once) fleet(c *config.Config, reads func(fleet.Read)) *fleet.Fleet {
+	dial := o.dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	return newFleet(c, fleet.Options{Dial: dial, Reads: reads, Once: true})
+}
+
+// read reads what filter wants, each source once, with a line of progress. When ctx ends, it returns what is known.
+func (o Once) read(ctx context.Context, t Terminal, c *config.Config, filter fleet.Filter) (*outcome, error) {
 	p := &progress{terminal: t}
-	f := newFleet(c, fleet.Options{Dial: new(net.Dialer).DialContext, Reads: p.read})
-	f.Look(ctx)
-	if err := ctx.Err(); err != nil {
-		return nil, nil, errors.New("interrupted while projects were discovered")
-	}
+	f := o.fleet(c, p.read)
 	if err := fleet.CheckNames("--service", filter.Services, f.Services()); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if err := fleet.CheckNames("--project", filter.Projects, f.Projects()); err != nil { // it names those that IAM lists
-		return nil, nil, errors.Join(errors.New(printable(err.Error())), discoveryFailures(f))
+	if fleet.CheckNames("--project", filter.Projects, f.Projects()) != nil {
+		f.Look(ctx) // they may be discovered
 	}
-	p.total = f.Count(filter)
+	if err := fleet.CheckNames("--project", filter.Projects, f.Projects()); err != nil && ctx.Err() == nil {
+		return nil, errors.Join(errors.New(printable(err.Error())), discoveryFailures(f)) // it names those that IAM lists
+	}
+	p.begin(func() int { return f.Count(filter) })
 	readings := f.Read(ctx, filter)
 	p.end()
-	if err := ctx.Err(); err != nil {
-		return nil, nil, fmt.Errorf("interrupted after %d of %d reads", p.count(), p.total)
-	}
-	return f, readings, nil
+	return newOutcome(f, readings, ended(ctx)), nil
 }
 
 // discoveryFailures says why projects may be unknown.
@@ -60,68 +75,75 @@ func discoveryFailures(f *fleet.Fleet) error {
 	return all
 }
 
-// countFailures returns how many reads failed, discoveries among them, and an *ExitError that says so; nil if none did.
-func countFailures(f *fleet.Fleet, readings []*fleet.Reading) error {
-	failed, all := 0, len(readings)
+// outcome is what a command knows at its end.
+type outcome struct {
+	services []string
+	accounts []fleet.Account
+	readings []*fleet.Reading
+	failures map[*fleet.Reading]error // why a reading shows no numbers of now
+	unread   int                      // sources and discoveries that were not read to the end; they failed, too
+	failed   int                      // sources and discoveries
+	cut      *cutShort                // why there was no time for all; nil if there was
+}
+
+// newOutcome makes it of readings. How far a fetch has come that is under way is noted once, so that all that is printed agrees.
+func newOutcome(f *fleet.Fleet, readings []*fleet.Reading, cut *cutShort) *outcome {
+	o := &outcome{services: f.Services(), accounts: f.Accounts(), readings: readings, failures: map[*fleet.Reading]error{}}
+	advise := func(e *fleet.UnreadError) error {
+		o.unread++
+		if cut != nil {
+			o.cut, e.Advice = cut, cut.remedy()
+		}
+		return e
+	}
 	for _, r := range readings {
-		if failure(r) != nil {
-			failed++
+		err := r.State.Err
+		if unread := r.Unread(); unread != nil {
+			err = advise(unread)
+		}
+		if err != nil && !r.NotOffered {
+			o.failures[r] = err
+			o.failed++
 		}
 	}
-	for _, a := range f.Accounts() {
+	for i := range o.accounts {
+		a := &o.accounts[i]
+		if a.Undiscovered != nil && a.DiscoveryErr == nil {
+			a.DiscoveryErr = advise(a.Undiscovered)
+		}
 		if a.DiscoveryErr != nil || a.Empty != nil {
-			failed++
-			all++
+			o.failed++
 		}
 	}
-	if failed == 0 {
-		return nil
-	}
-	return &ExitError{exitFailed, fmt.Sprintf("%d of %d reads failed", failed, all)}
+	return o
 }
 
 // failure says why a reading shows no numbers of now; nil if it does.
-func failure(r *fleet.Reading) error {
-	if r.NotOffered {
+func (o *outcome) failure(r *fleet.Reading) error { return o.failures[r] }
+
+// verdict is an *ExitError that says how many reads failed, discoveries among them, or were not finished; nil if all is well.
+func (o *outcome) verdict() error {
+	all := len(o.readings)
+	for _, a := range o.accounts {
+		if a.DiscoveryErr != nil || a.Empty != nil {
+			all++
+		}
+	}
+	failed := o.failed - o.unread
+	var text string
+	switch {
+	case o.failed == 0:
 		return nil
+	case o.cut == nil && o.unread == 0:
+		text = fmt.Sprintf("%d of %d reads failed", failed, all)
+	case o.cut == nil:
+		text = fmt.Sprintf("%d of %d reads failed, %d were not asked", failed, all, o.unread)
+	case failed == 0:
+		text = o.cut.after(all-o.unread, all)
+	default:
+		text = fmt.Sprintf("%s, %d of them failed", o.cut.after(all-o.unread, all), failed)
 	}
-	if r.State.Err == nil && r.State.Fetches == 0 {
-		return huaweicloud.ErrPaused // another project of the account was throttled before its turn came
-	}
-	return r.State.Err
-}
-
-// progress is a line on stderr that counts reads, where there are enough of them to wait for.
-type progress struct {
-	terminal Terminal
-	total    int
-
-	mu   sync.Mutex
-	done int
-}
-
-const progressFrom = 20 // reads
-
-func (p *progress) read(fleet.Read) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.done++
-	if p.terminal.Live && p.total >= progressFrom {
-		_, _ = fmt.Fprintf(p.terminal.Err, "\r%d of %d read", p.done, p.total)
-	}
-}
-
-func (p *progress) count() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.done
-}
-
-// end wipes the line.
-func (p *progress) end() {
-	if p.terminal.Live && p.total >= progressFrom {
-		_, _ = fmt.Fprint(p.terminal.Err, "\r\x1b[K")
-	}
+	return &ExitError{exitFailed, text}
 }
 
 // ExitError is how a command ends that did its work and found something: with an exit code of its own.

@@ -109,6 +109,7 @@ func (a *account) client(service, host, region string) *huaweicloud.Client {
 		Auth:      a.auth,
 		Proofs:    a.proofs,
 		Account:   a.Name,
+		Extend:    refresh.Extend,
 		Service:   service,
 		Scope:     huaweicloud.Scope{Region: region},
 		BaseURL:   huaweicloud.BaseURL(host, region, a.Cloud),

@@ -147,13 +147,15 @@ type Account struct {
 
 	KeysExpire time.Time // when the first of the keys and tokens in use does; zero where none does
 
-	DiscoveryErr error // of the last finished discovery
-	Empty        error // that the last discovery succeeded, and no project is served; nil otherwise
+	DiscoveryErr error        // of the last finished discovery
+	Undiscovered *UnreadError // how far the first discovery has come, if what is read was made without it; nil otherwise
+	Empty        error        // that the last discovery succeeded, and no project is served; nil otherwise
 }
 
 // Accounts tells the state of the accounts, in their order.
 func (f *Fleet) Accounts() []Account {
 	v := f.now.Load()
+	used := v.lists // of the accounts that have one, in their order
 	var all []Account
 	for _, a := range v.accounts {
 		account := Account{Name: a.Name, Asked: a.auth.asked.Load(), Projects: v.served[a.Name], Skipped: v.skipped[a.Name], KeysExpire: a.auth.Expiry()}
@@ -162,6 +164,10 @@ func (f *Fleet) Accounts() []Account {
 			account.DiscoveryErr = list.Err
 			account.Asked = account.Asked && list.Fetches > 0
 			account.Empty = a.empty(list, v.found[a.Name])
+			if used[0].Fetches == 0 {
+				account.Undiscovered = newUnread("iam", a.listed)
+			}
+			used = used[1:]
 		}
 		account.Up = a.auth.Failure() == nil && account.DiscoveryErr == nil
 		all = append(all, account)

@@ -12,7 +12,7 @@ import (
 // Problem is a trouble and all that has it in common: of one account, for the same reason, with the same remedy.
 type Problem struct {
 	Account string
-	Reason  string // as huaweicloud.Reason tells it, or in a few words where the read did not fail
+	Reason  string // as Reason tells it, or in a few words where the read did not fail
 	Failed  bool   // whether nothing could be read; else something is lacking in what was
 	Remedy  string // what to do; empty where the error tells none
 	Cases   []Case // at least one
@@ -35,20 +35,20 @@ type Case struct {
 // NoProjects stands for the reason where a discovery succeeded, and left the account without a project.
 const NoProjects = "no projects"
 
-// Problems tells what readings lack, and why: discoveries first, then in the order of the readings. unread is what a source suffers from of
-// which no fetch has ended; nil: nothing.
-func Problems(accounts []Account, readings []*Reading, unread error) []*Problem {
+// Problems tells what readings lack, and why: discoveries first, then in the order of the readings. failure says why nothing was read of a
+// source; nil if something was, or will be.
+func Problems(accounts []Account, readings []*Reading, failure func(*Reading) error) []*Problem {
 	all := problems{known: map[kind]*Problem{}}
 	for _, a := range accounts {
 		if a.DiscoveryErr != nil {
-			all.add(Problem{Account: a.Name, Reason: huaweicloud.Reason(a.DiscoveryErr), Failed: true}, nil, a.DiscoveryErr)
+			all.add(Problem{Account: a.Name, Reason: Reason(a.DiscoveryErr), Failed: true}, nil, a.DiscoveryErr)
 		}
 		if a.Empty != nil {
 			all.add(Problem{Account: a.Name, Reason: NoProjects, Failed: true}, nil, a.Empty)
 		}
 	}
 	for _, r := range readings {
-		all.read(r, unread)
+		all.read(r, failure(r))
 	}
 	return all.list
 }
@@ -85,16 +85,12 @@ type kind struct {
 	discovery               bool
 }
 
-func (p *problems) read(r *Reading, unread error) {
-	err := r.State.Err
-	if err == nil && r.State.Fetches == 0 {
-		err = unread
-	}
+func (p *problems) read(r *Reading, err error) {
 	switch {
 	case r.NotOffered:
 		return
 	case err != nil:
-		p.add(Problem{Account: r.Account, Reason: huaweicloud.Reason(err), Failed: true}, r, err)
+		p.add(Problem{Account: r.Account, Reason: Reason(err), Failed: true}, r, err)
 		return
 	}
 	add := func(reason string, err error) { p.add(Problem{Account: r.Account, Reason: reason}, r, err) }

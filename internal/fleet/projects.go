@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -77,19 +78,8 @@ func (p *project) id(ctx context.Context) (string, error) {
 		return "", huaweicloud.Advise(fmt.Errorf("the id of the project of %s: IAM has not answered in time: %w", p.stated.Region, ctx.Err()),
 			"check the network, or state the id")
 	default:
-		return "", fmt.Errorf("the id of the project of %s: %w", p.stated.Region, notAsked(p.policy.Gate))
-	}
-}
-
-// notAsked is why nothing was asked that had to pass a gate.
-func notAsked(g *refresh.Gate) error {
-	switch {
-	case time.Now().Before(g.ShutUntil()):
-		return huaweicloud.ErrPaused
-	case g.Hangs():
-		return huaweicloud.ErrHangs
-	default:
-		return huaweicloud.ErrNotAsked
+		_, keptOut := p.lookup.Attempt() // nil if the next look-up stands in line already: the pause is over
+		return "", fmt.Errorf("the id of the project of %s: %w", p.stated.Region, notAsked(cmp.Or(keptOut, refresh.ErrShut)))
 	}
 }
 

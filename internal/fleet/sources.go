@@ -39,15 +39,15 @@ type Reading struct {
 
 	NotOffered bool // the region of a discovered project has never had the service, which is no failure
 
-	gate *refresh.Gate
+	cell *refresh.Cell[providers.Result]
 }
 
-// NotAsked returns why no fetch of the source has ended; nil if one has.
-func (r *Reading) NotAsked() error {
+// Unread returns how far the first fetch of the source has come; nil if it has ended.
+func (r *Reading) Unread() *UnreadError {
 	if r.State.Fetches > 0 {
 		return nil
 	}
-	return notAsked(r.gate)
+	return newUnread(r.Service, r.cell)
 }
 
 // Reason classifies the failure of the last finished fetch; empty if it did not fail.
@@ -151,7 +151,7 @@ func (s *source) newReading(state *refresh.State[providers.Result], tooOld bool)
 
 		NotOffered: s.discovered && state.ReadAt.IsZero() && state.Err != nil && huaweicloud.IsNotOffered(state.Err),
 
-		gate: s.policy.Gate,
+		cell: s.cell,
 	}
 	if !tooOld {
 		r.Quotas, r.Refused = s.account.rules.apply(s.Service, s.project.label, state.Value.Quotas)

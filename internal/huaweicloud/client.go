@@ -52,15 +52,19 @@ type Events func(service, code string, took time.Duration)
 
 // Client asks one API in the name of one account, for one project.
 type Client struct {
-	HTTP      *http.Client
-	Auth      Authorizer
-	Proofs    *Proofs // that the process has; nil: none, every request is sent
-	Account   string  // whose service is left alone if it refuses good keys
-	Service   string  // label of the service, "iam" for IAM
-	Action    string  // IAM action to grant where the API answers 403; empty where none is documented
-	BaseURL   string  // scheme, host and, with a gateway in between, the path in front of the documented ones
-	QuotaPath string  // path and query that the configuration puts in place of the documented one; usually empty
-	Scope     Scope   // of its requests
+	HTTP    *http.Client
+	Auth    Authorizer
+	Proofs  *Proofs // that the process has; nil: none, every request is sent
+	Account string  // whose service is left alone if it refuses good keys
+
+	// Extend, if not nil, puts off the end of a fetch: to wait for another request that proves the key must not cost a service its time.
+	Extend func(ctx context.Context, by time.Duration)
+
+	Service   string // label of the service, "iam" for IAM
+	Action    string // IAM action to grant where the API answers 403; empty where none is documented
+	BaseURL   string // scheme, host and, with a gateway in between, the path in front of the documented ones
+	QuotaPath string // path and query that the configuration puts in place of the documented one; usually empty
+	Scope     Scope  // of its requests
 	UserAgent string
 	Events    Events
 
@@ -124,7 +128,7 @@ func (c *Client) ask(ctx context.Context, r request) (*Answer, error) {
 	if err != nil {
 		return nil, &CredentialsError{err}
 	}
-	pass, err := c.Proofs.enter(ctx, grant, serviceOf{c.Account, c.Service}, req.URL.Host)
+	pass, err := c.Proofs.enter(ctx, grant, serviceOf{c.Account, c.Service}, c.Scope.Region, c.Extend)
 	if err != nil {
 		return nil, err
 	}

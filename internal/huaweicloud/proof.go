@@ -20,8 +20,10 @@ const (
 	maxTrials   = 2 // unproven requests of an access key at a time, and failed signatures of an unproven key within keyPause
 	maxFailures = 5 // failed signatures of unproven keys within keyPause that have one access key, however many secret keys are tried
 
-	secondTrial     = time.Second                       // after this without an answer, a second request goes out, best to another host
-	secondTrialHere = secondTrial + 10*time.Millisecond // to the same host
+	// secondTrial is how long an unproven request may have no answer before a second one goes out, or a quarter of that one's time if it has
+	// less. What may hang is a service or a region: requests to the same one stand back.
+	secondTrial = time.Second
+	standBack   = 10 * time.Millisecond
 
 	forgetAfter = 2 * time.Hour // keys that are not used any more
 )
@@ -109,30 +111,46 @@ func KeyID(g Grant) string {
 
 // pass is the leave to send one request; the nil pass is one that nobody keeps an account of.
 type pass struct {
-	proofs *Proofs
-	holder *holder
-	key    *accessKey
-	pair   string
-	of     serviceOf
-	host   string
-	began  time.Time
-	trial  bool // the key is unproven
+	proofs  *Proofs
+	holder  *holder
+	key     *accessKey
+	pair    string
+	of      serviceOf
+	region  string
+	began   time.Time
+	patient time.Duration // it waits so long for the answer to another one
+	trial   bool          // the key is unproven
 }
 
-// enter waits until a request may be signed with a grant. The error is a *RefusedError, or that there was no time to wait.
-func (p *Proofs) enter(ctx context.Context, g Grant, of serviceOf, host string) (*pass, error) {
+// enter waits until a request may be signed with a grant. It waits as long as two trials may take; extend, if not nil, gives the fetch that time
+// besides its own. The error is a *RefusedError, or that the wait was in vain.
+func (p *Proofs) enter(ctx context.Context, g Grant, of serviceOf, region string, extend func(context.Context, time.Duration)) (*pass, error) {
 	keys, signs := g.(*Keys)
 	if p == nil || !signs {
 		return nil, nil
 	}
+	began, patience, longest := time.Now(), secondTrial, time.Duration(0)
+	if deadline, ok := ctx.Deadline(); ok && extend != nil {
+		own := time.Until(deadline)
+		patience = min(secondTrial, own/4)
+		longest = own + patience + 4*standBack
+	}
+	extended := false
 	for {
-		ask := &pass{proofs: p, of: of, host: host, began: time.Now()}
+		ask := &pass{proofs: p, of: of, region: region, began: time.Now(), patient: patience}
 		wait, ended, err := p.try(ask, keys)
-		if err != nil {
-			return nil, err
+		if err != nil || ended == nil {
+			if extended {
+				extend(ctx, time.Since(began)-longest)
+			}
+			return ask, err
 		}
-		if ended == nil {
-			return ask, nil
+		if longest > 0 && !extended {
+			extended = true
+			extend(ctx, longest)
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, longest)
+			defer cancel()
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -236,10 +254,12 @@ func (k *accessKey) patience(h *holder, ask *pass) (time.Duration, error) {
 	case len(k.trials) >= maxTrials || len(since)+len(k.trials) >= maxTrials || len(k.failures)+len(k.trials) >= maxFailures:
 		return keyPause, nil
 	}
-	first := k.trials[0]
-	wait := secondTrialHere
-	if first.host != ask.host {
-		wait = secondTrial
+	first, wait := k.trials[0], ask.patient
+	if first.of.service == ask.of.service {
+		wait += standBack
+	}
+	if first.region == ask.region {
+		wait += standBack
 	}
 	return max(wait-ask.began.Sub(first.began), 0), nil
 }

@@ -35,9 +35,6 @@ var ErrPaused = Advise(errors.New("not asked, since it throttles the account"), 
 var ErrHangs = Advise(errors.New("not asked, since as many fetches in a row as there may be at a time timed out"),
 	"check the network and the service, or raise its timeout")
 
-// ErrNotAsked is why nothing was asked: there was no time left.
-var ErrNotAsked = Advise(errors.New("not asked, since the command ended before"), "raise --timeout, or ask for less by --service and --project")
-
 // Reason classifies the error of a fetch. It is the only place that does.
 func Reason(err error) string {
 	var api *APIError
@@ -55,7 +52,7 @@ func Reason(err error) string {
 		return ReasonNotFound
 	case errors.Is(err, ErrPaused):
 		return ReasonThrottled
-	case errors.Is(err, ErrHangs), errors.Is(err, ErrNotAsked), errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, ErrHangs), errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return ReasonTimeout
 	case isTLS(err):
 		return ReasonTLS

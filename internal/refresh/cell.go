@@ -42,7 +42,7 @@ type Policy[T any] struct {
 	Pause   func(streak int, err error) time.Duration // before the next fetch, after so many failures in a row
 	Gate    *Gate                                     // shared by values that must not all be fetched at once; nil: none
 	Shuts   func(error) bool                          // whether an error pauses everybody at the Gate; nil: none does
-	GivesUp bool                                      // a fetch whose turn comes while the Gate hangs never begins
+	GivesUp bool                                      // a fetch whose turn comes while the Gate hangs never begins, so that its turn is worth waiting for
 	Settled func(before, after *State[T])             // told of every finished fetch, before those who wait for it; nil: nobody
 }
 
@@ -53,14 +53,18 @@ type Cell[T any] struct {
 	flight chan struct{} // closed when the fetch under way has ended; nil while there is none
 	retry  bool          // the failure of the fetch under way is to make no pause
 
+	begun   bool  // the last fetch that was due is past the gate
+	keptOut error // or the gate kept it out: ErrShut or ErrHangs
+
 	abandoned atomic.Bool // a fetch outlived its timeout and has not returned
 }
 
 // Ask begins a fetch if one is due, and returns what is known now. The channel closes when the fetch under way has ended; it is nil
-// where there is nothing to wait for: the value is fresh, or paused, or known to fail, or whatever is fetched through the gate hangs.
+// where there is nothing to wait for: the value is fresh, or paused, or known to fail, or whatever is fetched through the gate hangs and the
+// policy does not give up.
 func (c *Cell[T]) Ask(ctx context.Context, p *Policy[T]) (*State[T], <-chan struct{}) {
 	s, flight := c.ask(ctx, p)
-	if s.Err != nil && !s.retried || p.Gate.Hangs() {
+	if s.Err != nil && !s.retried || p.Gate.Hangs() && !p.GivesUp {
 		return s, nil
 	}
 	return s, flight
@@ -84,6 +88,14 @@ func (c *Cell[T]) IsDue(p *Policy[T]) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.isDue(p)
+}
+
+// Attempt tells what became of the last fetch that was due: it has begun (and may have ended), or the gate kept it out, by ErrShut or ErrHangs.
+// It is neither of both while it stands in line, and before anybody asked.
+func (c *Cell[T]) Attempt() (begun bool, keptOut error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.begun, c.keptOut
 }
 
 // Peek returns what is known now and fetches nothing.
@@ -124,7 +136,12 @@ func (c *Cell[T]) ask(ctx context.Context, p *Policy[T]) (*State[T], <-chan stru
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.known()
-	if c.isDue(p) && p.Gate.isOpen() {
+	switch {
+	case !c.isDue(p):
+	case !p.Gate.isOpen():
+		c.begun, c.keptOut = false, ErrShut
+	default:
+		c.begun, c.keptOut = false, nil
 		c.flight = make(chan struct{})
 		go c.fly(context.WithoutCancel(ctx), p, c.flight)
 	}
@@ -164,8 +181,12 @@ func (c *Cell[T]) fly(ctx context.Context, p *Policy[T], landed chan struct{}) {
 		c.flight = nil
 		close(landed)
 	}()
-	if !p.Gate.enter(p.GivesUp) {
-		return // the gate was shut, or hangs, since this fetch stood in line: it never began
+	keptOut := p.Gate.enter(p.GivesUp)
+	c.mu.Lock()
+	c.begun, c.keptOut = keptOut == nil, keptOut
+	c.mu.Unlock()
+	if keptOut != nil {
+		return
 	}
 	defer p.Gate.leave()
 	start := time.Now()

@@ -61,16 +61,19 @@ func (c *Cell[T]) fetch(ctx context.Context, p *Policy[T]) (value T, err error) 
 	if c.abandoned.Load() || abandoned.Load() >= maxAbandoned {
 		return value, &TimeoutError{Timeout: p.Timeout}
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
-	defer cancel()
+	clock := newClock(ctx, p.Timeout)
+	defer clock.end(context.Canceled)
 	done := make(chan result[T], 1)
-	go p.run(ctx, done)
-	patience := time.NewTimer(p.Timeout + grace)
-	defer patience.Stop()
+	go p.run(clock, done)
 	select {
 	case r := <-done:
 		return r.value, r.err
-	case <-patience.C:
+	case <-clock.Done():
+	}
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-time.After(grace):
 		c.abandon(done)
 		return value, &TimeoutError{Timeout: p.Timeout, Begun: true}
 	}

@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,8 +17,15 @@ type Gate struct {
 	hung  atomic.Int64 // fetches in a row that used up their time
 }
 
-// together is how much later than one that used up its time those end that began with it.
-const together = 100 * time.Millisecond
+// Why a gate keeps out a fetch that is due.
+var (
+	ErrShut  = errors.New("the gate is shut")
+	ErrHangs = errors.New("the fetches past the gate hang") // only if the fetch gives up
+)
+
+// settling is how long a fetch that gives up waits if the last one used up its time: those that began together end together, and all of them
+// are to count before another one begins.
+const settling = 100 * time.Millisecond
 
 // pause is what shuts gates.
 type pause struct {
@@ -66,20 +74,25 @@ func (g *Gate) ended(hung bool) {
 	}
 }
 
-// enter waits for a slot, and returns whether the fetch is to begin: not if the gate is shut by then or, for those who give up, hangs.
-func (g *Gate) enter(givesUp bool) bool {
+// enter waits for a slot. An error means that the fetch is not to begin: the gate is shut by then or, for those who give up, hangs.
+func (g *Gate) enter(givesUp bool) error {
 	if g == nil {
-		return true
+		return nil
 	}
 	g.slots <- struct{}{}
-	if givesUp && g.hung.Load() > 0 {
-		<-time.After(together)
+	if givesUp && g.hung.Load() > 0 && !g.Hangs() {
+		time.Sleep(settling)
 	}
-	if g.isOpen() && !(givesUp && g.Hangs()) {
-		return true
+	switch {
+	case !g.isOpen():
+		g.leave()
+		return ErrShut
+	case givesUp && g.Hangs():
+		g.leave()
+		return ErrHangs
+	default:
+		return nil
 	}
-	g.leave()
-	return false
 }
 
 func (g *Gate) leave() {

@@ -30,7 +30,8 @@ type trouble struct {
 
 func newProblems(f facts) []problem {
 	var all []problem
-	for _, p := range fleet.Problems(f.accounts, f.readings, nil) {
+	failure := func(r *fleet.Reading) error { return r.State.Err } // that a source is not read yet is no problem
+	for _, p := range fleet.Problems(f.accounts, f.readings, failure) {
 		cause, others := p.Cause()
 		shown := problem{Reason: p.Reason, Where: p.Where(), Remedy: p.Remedy, Class: warn, First: newTrouble(f, p, cause)}
 		if p.Failed {

@@ -1,0 +1,335 @@
+package command_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/command"
+)
+
+// network is a simulated cloud within a bubble. The hosts are those of the services and regions.
+type network struct {
+	*cloudsim.Cloud
+
+	pipe   *cloudsim.Pipe
+	config string
+}
+
+// newNetwork has a configuration with all projects of the cloud; more is appended.
+func newNetwork(t *testing.T, cloud *cloudsim.Cloud, more string) *network {
+	t.Helper()
+	n := &network{Cloud: cloud, pipe: cloudsim.NewPipe()}
+	t.Cleanup(cloudsim.ServePlain(cloud, n.pipe).Close)
+	t.Cleanup(func() { <-time.After(10 * time.Minute) }) // fetches that are under way when a command ends
+	var b strings.Builder
+	fmt.Fprintf(&b, "accounts:\n  - name: main\n    credentials: {static: {access_key: %s, secret_key: %s}}\n", cloudsim.DemoAccessKey, cloudsim.DemoSecretKey)
+	fmt.Fprintf(&b, "    endpoints: %s\n    projects:\n", hosts)
+	for _, p := range cloud.Projects() {
+		fmt.Fprintf(&b, "      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
+	}
+	n.config = write(t, "config.yml", b.String()+more)
+	return n
+}
+
+const hosts = `{iam: "http://iam.{region}.sim", cts: "http://cts.{region}.sim", ces: "http://ces.{region}.sim", ` +
+	`taurusdb: "http://taurusdb.{region}.sim", dcs: "http://dcs.{region}.sim", dbss: "http://dbss.{region}.sim"}`
+
+// once has a command reach the cloud, and end after a time.
+func (n *network) once(timeout time.Duration) command.Once {
+	return command.Once{Timeout: timeout}.Through(n.pipe.Dial)
+}
+
+// query runs query and returns what it printed, and how long it took.
+func (n *network) query(ctx context.Context, q command.Query) (text string, took time.Duration) {
+	start := time.Now()
+	text = said(func(terminal command.Terminal) error { return q.Run(ctx, terminal, n.config) })
+	return text, time.Since(start)
+}
+
+func (n *network) check(ctx context.Context, timeout time.Duration) (text string, took time.Duration) {
+	start := time.Now()
+	text = said(func(terminal command.Terminal) error {
+		return command.Check{Once: n.once(timeout), Online: true}.Run(ctx, terminal, n.config)
+	})
+	return text, time.Since(start)
+}
+
+// interrupted is a context that somebody ends after a time.
+func interrupted(t *testing.T, after time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(after, cancel)
+	return ctx
+}
+
+// answer is what query prints with --output json.
+type answer struct {
+	Quotas   []struct{ Project, Service string }
+	Failures []struct{ Project, Service, Reason, Error string }
+}
+
+// parse takes JSON from what a command said.
+func parse(t *testing.T, text string) (a answer) {
+	t.Helper()
+	stdout, _, _ := strings.Cut(text, "--- stderr\n")
+	if err := json.Unmarshal([]byte(stdout), &a); err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	return a
+}
+
+// reasons counts the failures of a service by their reason.
+func (a answer) reasons(service string) map[string]int {
+	count := map[string]int{}
+	for _, f := range a.Failures {
+		if f.Service == service {
+			count[f.Reason]++
+		}
+	}
+	return count
+}
+
+// read returns how many projects have quotas of a service.
+func (a answer) read(service string) int {
+	projects := map[string]bool{}
+	for _, q := range a.Quotas {
+		if q.Service == service {
+			projects[q.Project] = true
+		}
+	}
+	return len(projects)
+}
+
+// ending is the end of what a command said, behind the problems.
+func ending(text string) string {
+	lines := strings.SplitAfter(text, "\n")
+	return strings.Join(lines[max(len(lines)-3, 0):], "")
+}
+
+// TestServiceThatHangs: 80 projects in each of two regions. It takes one timeout to know that the service hangs.
+func TestServiceThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, cloudsim.Scale(160), "services: {defaults: {timeout: 1s}}\n")
+		n.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
+		text, took := n.query(t.Context(), command.Query{Once: n.once(0), JSON: true})
+		a := parse(t, text)
+		for _, service := range []string{"cts", "ces", "taurusdb", "dbss"} {
+			if a.read(service) != 160 {
+				t.Errorf("%s: %d projects were read, want all", service, a.read(service))
+			}
+		}
+		late, notAsked := a.reasons("dcs")["timeout"], a.reasons("dcs")["not asked"]
+		if took > 2500*time.Millisecond || late > 18 || late+notAsked != 160 || len(a.Failures) != 160 { // one of them may have begun before the others, to prove the key
+			t.Errorf("after %s, %d timed out and %d were not asked; want 8 timeouts in each region", took, late, notAsked)
+		}
+		for _, f := range a.Failures {
+			if f.Reason == "not asked" && f.Error != "not asked because max_in_flight fetches in a row timed out; check the network, or raise services.dcs.timeout" {
+				t.Fatalf("%s: %s", f.Project, f.Error)
+			}
+		}
+		if got := ending(text); got != fmt.Sprintf("cloud_quota_exporter: %d of 800 reads failed, %d were not asked\n--- exit code 1\n", late, notAsked) {
+			t.Errorf("it ends with\n%s", got)
+		}
+	})
+}
+
+// TestRegionThatHangs leaves the other one alone.
+func TestRegionThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, cloudsim.Scale(160), "services: {defaults: {timeout: 1s}}\n")
+		n.Inject(cloudsim.Fault{Host: "dcs.ap-southeast-1.", Hang: true})
+		n.Inject(cloudsim.Fault{Service: "dcs", Latency: 900 * time.Millisecond})
+		text, took := n.query(t.Context(), command.Query{Once: n.once(0), JSON: true, Services: []string{"dcs"}})
+		a := parse(t, text)
+		// Nine rounds, and one for the request that proves the key. The fetches that wait for it may end a little later than the first.
+		if a.read("dcs") != 80 || len(a.Failures) != 80 || a.reasons("dcs")["not asked"] < 70 || took > 11*time.Second {
+			t.Errorf("after %s, %d projects were read, and failures are %v; want the 80 of one region, and those of the other given up",
+				took, a.read("dcs"), a.reasons("dcs"))
+		}
+		for _, f := range a.Failures {
+			if !strings.HasPrefix(f.Project, "ap-southeast-1_") {
+				t.Errorf("%s: %s", f.Project, f.Error)
+			}
+		}
+	})
+}
+
+// TestTimeoutOfACommand: no fetch fails, and yet there is no time for all. It would take 9 s.
+func TestTimeoutOfACommand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, cloudsim.Scale(160), "services: {defaults: {timeout: 1s}}\n")
+		n.Inject(cloudsim.Fault{Latency: 900 * time.Millisecond})
+		text, took := n.query(t.Context(), command.Query{Once: n.once(5 * time.Second), JSON: true, Services: []string{"cts", "dcs"}})
+		a := parse(t, text)
+		for _, service := range []string{"cts", "dcs"} {
+			got := a.reasons(service)
+			if n := a.read(service); n < 64 || n > 66 || got["unfinished"] != 16 || n+got["unfinished"]+got["not asked"] != 160 {
+				t.Errorf("%s: %d and %v; want four times 8 in each region after the key was proven, and 8 under way", service, n, got)
+			}
+		}
+		want := fmt.Sprintf("--- stderr\ncloud_quota_exporter: timed out after 5s: %d of 320 reads finished\n--- exit code 1\n", a.read("cts")+a.read("dcs"))
+		if !strings.HasSuffix(text, want) || took != 5*time.Second {
+			t.Errorf("after %s, it ends with\n%s", took, ending(text))
+		}
+	})
+}
+
+// oneSlot has one project of DCS in each region under way, and the others in line.
+const oneSlot = "services: {dcs: {max_in_flight: 1, timeout: %s}}\n"
+
+var (
+	nameOrID = regexp.MustCompile(`ap-southeast-\d_p\d{4}|\b[0-9a-f]{32}\b`)
+	rows     = regexp.MustCompile(`(?m)(^X +X .*\n)+`)
+)
+
+// anonymous is a text without what differs from run to run: which project has the slot.
+func anonymous(text string) string {
+	text = regexp.MustCompile(`request id [0-9a-f]+`).ReplaceAllString(text, "request id ID")
+	text = nameOrID.ReplaceAllStringFunc(text, func(found string) string { return "X" + strings.Repeat(" ", len(found)-1) })
+	text = rows.ReplaceAllStringFunc(text, func(block string) string {
+		return strings.Join(slices.Sorted(strings.Lines(block)), "")
+	})
+	return regexp.MustCompile(` +(/| and |\n)`).ReplaceAllString(text, "$1")
+}
+
+// online cuts off what check-config tells of the configuration.
+func online(text string) string { return text[strings.LastIndex(text, "\nPROJECT "):] }
+
+func TestGivenUpForPeople(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, cloudsim.Scale(5), fmt.Sprintf(oneSlot, "1s"))
+		n.Inject(cloudsim.Fault{Service: "dcs", Host: "dcs.ap-southeast-1.", Hang: true})
+		text, _ := n.check(t.Context(), 0)
+		golden(t, "check-online-hangs", anonymous(online(text)))
+		n.Inject(cloudsim.Fault{Service: "dcs", Status: http.StatusTooManyRequests, Latency: 500 * time.Millisecond})
+		text, _ = n.check(t.Context(), 0)
+		golden(t, "check-online-throttled", anonymous(online(text)))
+	})
+}
+
+func TestInterrupted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, cloudsim.Scale(5), fmt.Sprintf(oneSlot, "1m"))
+		n.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
+		n.Inject(cloudsim.Fault{Host: "ces.ap-southeast-1.", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("ces", 403, "no")})
+		text, took := n.check(interrupted(t, 2*time.Second), 0)
+		golden(t, "check-online-interrupted", anonymous(online(text)))
+		if took != 2*time.Second {
+			t.Errorf("check-config took %s", took)
+		}
+		text, _ = n.check(t.Context(), 2*time.Second)
+		if got, want := ending(text), "cloud_quota_exporter: timed out after 2s: 20 of 25 reads finished, 2 of them failed\n--- exit code 1\n"; got != want {
+			t.Errorf("it ends with\n%s\nwant\n%s", got, want)
+		}
+		both := []string{"dcs", "ces"}
+		for name, q := range map[string]command.Query{
+			"query-interrupted":       {Services: both},
+			"query-interrupted-above": {Services: both, SortUsage: true, FailAbove: 0.4},
+			"query-timed-out":         {Services: []string{"dcs"}, Once: n.once(2 * time.Second)},
+		} {
+			ctx := t.Context()
+			if q.Timeout == 0 {
+				q.Once, ctx = n.once(time.Minute), interrupted(t, 2*time.Second)
+			}
+			text, took := n.query(ctx, q)
+			golden(t, name, anonymous(text))
+			if took != 2*time.Second {
+				t.Errorf("%s took %s", name, took)
+			}
+		}
+	})
+}
+
+func TestInterruptedAnswerIsJSON(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, cloudsim.Scale(2), "")
+		n.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
+		text, _ := n.query(interrupted(t, 2*time.Second), command.Query{Once: n.once(0), Services: []string{"dcs", "ces"}, JSON: true})
+		golden(t, "query-interrupted-json", text)
+		if a := parse(t, text); a.read("ces") != 2 || a.reasons("dcs")["unfinished"] != 2 {
+			t.Errorf("got %+v", a)
+		}
+	})
+}
+
+// TestTimeThatIsJustEnough for the request that proves the key and for the others: what has been read is all there is.
+func TestTimeThatIsJustEnough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, cloudsim.Scale(5), "")
+		n.Inject(cloudsim.Fault{Service: "cts", Latency: 2 * time.Second})
+		text, took := n.query(t.Context(), command.Query{Once: n.once(4*time.Second + 1), Services: []string{"cts"}})
+		if !strings.HasSuffix(text, "--- stderr\n--- exit code 0\n") || took != 4*time.Second {
+			t.Errorf("after %s:\n%s", took, text)
+		}
+	})
+}
+
+// TestInterruptedWhileProjectsAreDiscovered: IAM hangs, and keeps no configured project waiting.
+func TestInterruptedWhileProjectsAreDiscovered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, cloudsim.Scale(2), "    discovery: {regions: [ap-southeast-1]}\nservices: {dcs: {timeout: 1m}}\n")
+		n.Inject(cloudsim.Fault{Service: "iam", Hang: true})
+		text, _ := n.check(interrupted(t, 2*time.Second), 0)
+		golden(t, "check-online-undiscovered", online(text))
+		for name, project := range map[string]string{"query-undiscovered": n.Projects()[0].Name, "query-undiscovered-json": "later"} {
+			q := command.Query{Once: n.once(2 * time.Second), Projects: []string{project}, Services: []string{"ces"}, JSON: project == "later"}
+			text, took := n.query(t.Context(), q)
+			golden(t, name, text)
+			if took != 2*time.Second {
+				t.Errorf("%s took %s", name, took)
+			}
+		}
+	})
+}
+
+// TestCredentialsThatHang: the metadata service does, for longer than there is time.
+func TestCredentialsThatHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, cloudsim.Scale(2), "")
+		n.config = write(t, "config.yml", `accounts:
+  - credentials: {instance_metadata: {endpoint: http://metadata.sim}}
+    endpoints: `+hosts+`
+    projects: [{region: ap-southeast-1, id: "1", name: prod}]
+    discovery: {}
+`)
+		n.Inject(cloudsim.Fault{Service: "metadata", Hang: true})
+		text, took := n.query(t.Context(), command.Query{Once: n.once(2 * time.Second), JSON: true})
+		a := parse(t, text)
+		if got := fmt.Sprint(a.reasons("cts"), a.reasons("iam"), len(a.Failures)); got != "map[unfinished:1] map[unfinished:1] 6" || took != 2*time.Second {
+			t.Errorf("after %s, failures are %s\n%s", took, got, text)
+		}
+		text, _ = n.query(t.Context(), command.Query{Once: n.once(0), JSON: true})
+		a = parse(t, text)
+		if got := fmt.Sprint(a.reasons("cts"), a.reasons("iam"), len(a.Failures)); got != "map[credentials:1] map[credentials:1] 6" {
+			t.Errorf("with time enough, failures are %s\n%s", got, text)
+		}
+	})
+}
+
+// TestProgressOfAnInterruptedCommand: the line counts, and is gone before anything else is printed; what ends later doesn't show.
+func TestProgressOfAnInterruptedCommand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, cloudsim.Scale(40), "services: {defaults: {timeout: 1s}}\n")
+		n.Inject(cloudsim.Fault{Latency: 870 * time.Millisecond})
+		var stdout, stderr bytes.Buffer
+		err := command.Query{Once: n.once(0), Services: []string{"cts"}}.Run(interrupted(t, 2*time.Second), command.Terminal{Out: &stdout, Err: &stderr, Live: true}, n.config)
+		<-time.After(time.Minute)
+		want := regexp.MustCompile(`^(\r0 of 40 read)+(\r[12] of 40 read)+(\r1[78] of 40 read)+\r\x1b\[K\nunfinished: cts in `) // one or two prove the key
+		if got := stderr.String(); !want.MatchString(got) || strings.Count(got, "\r") > 25 {
+			t.Errorf("progress %q", got)
+		}
+		if err == nil || !regexp.MustCompile(`^interrupted after 1[78] of 40 reads$`).MatchString(err.Error()) {
+			t.Errorf("got %v", err)
+		}
+	})
+}

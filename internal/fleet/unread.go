@@ -1,0 +1,89 @@
+package fleet
+
+import (
+	"errors"
+	"fmt"
+
+	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/refresh"
+)
+
+// The words that stand for a reason if a command ends before a fetch has.
+const (
+	NotAsked   = "not asked"  // no fetch has begun
+	Unfinished = "unfinished" // a fetch has begun, and there is no response yet
+)
+
+// UnreadError is why a command knows nothing of a source, or of the projects of an account: no fetch of it has ended.
+type UnreadError struct {
+	Service string
+	Begun   bool   // a fetch was under way when the command ended
+	Cause   error  // why none has begun: huaweicloud.ErrPaused or huaweicloud.ErrHangs; nil: there was no time
+	Advice  string // what to do if there was no time; empty: nothing
+}
+
+// Error says how far the fetch came, why, and what to do.
+func (e *UnreadError) Error() string {
+	what := "not asked before the command ended"
+	switch {
+	case e.Begun:
+		what = "no response before the command ended"
+	case errors.Is(e.Cause, huaweicloud.ErrPaused):
+		what = "not asked because the API throttles the account"
+	case errors.Is(e.Cause, huaweicloud.ErrHangs):
+		what = "not asked because max_in_flight fetches in a row timed out"
+	}
+	if remedy := e.Remedy(); remedy != "" {
+		return what + "; " + remedy
+	}
+	return what
+}
+
+// Remedy says what to do.
+func (e *UnreadError) Remedy() string {
+	switch {
+	case errors.Is(e.Cause, huaweicloud.ErrPaused):
+		return "run the command again later"
+	case errors.Is(e.Cause, huaweicloud.ErrHangs):
+		return fmt.Sprintf("check the network, or raise services.%s.timeout", e.Service)
+	default:
+		return e.Advice
+	}
+}
+
+// Unwrap returns the cause.
+func (e *UnreadError) Unwrap() error { return e.Cause }
+
+// reason is NotAsked or Unfinished.
+func (e *UnreadError) reason() string {
+	if e.Begun {
+		return Unfinished
+	}
+	return NotAsked
+}
+
+// Reason classifies why something is not known, as huaweicloud.Reason does, and tells apart what was not asked.
+func Reason(err error) string {
+	if unread, ok := errors.AsType[*UnreadError](err); ok {
+		return unread.reason()
+	}
+	return huaweicloud.Reason(err)
+}
+
+// newUnread tells how far a fetch came of which none has ended.
+func newUnread[T any](service string, c *refresh.Cell[T]) *UnreadError {
+	begun, keptOut := c.Attempt()
+	return &UnreadError{Service: service, Begun: begun, Cause: notAsked(keptOut)}
+}
+
+// notAsked is why a gate kept out a fetch, in the words of the API behind it; nil if it did not.
+func notAsked(keptOut error) error {
+	switch {
+	case keptOut == nil:
+		return nil
+	case errors.Is(keptOut, refresh.ErrShut):
+		return huaweicloud.ErrPaused
+	default:
+		return huaweicloud.ErrHangs
+	}
+}
