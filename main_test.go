@@ -75,7 +75,7 @@ func TestMistakesEndWithOneClearLine(t *testing.T) {
 		{"bad file", nil, []string{"--config.file=" + bad}, []string{
 			bad + ":2: accounts[0].project: unknown key; did you mean projects?", "accounts[0].projects: missing", bad + ":3: services.cst: unknown key; did you mean cts?",
 		}},
-		{"unreadable file", nil, []string{"--config.file=" + filepath.Dir(bad)}, []string{"is a directory; name a readable file with --config.file"}},
+		{"unreadable file", nil, []string{"--config.file=" + filepath.Dir(bad)}, []string{"it is a directory, not a regular file; name a readable file with --config.file"}},
 		{"file without a name", inRegion, []string{"--config.file", ""}, []string{"--config.file is empty"}},
 		{"demo with a file", nil, []string{"demo", "--config.file=/nope", "--web.listen-address=" + taken.Addr().String()}, []string{"demo takes no --config.file, as its cloud is simulated; serve takes one; --help shows"}},
 		{"bad proxy", append(inRegion, badProxy...), []string{"--web.listen-address=" + taken.Addr().String()}, []string{"HTTPS_PROXY is no URL", "http_proxy is no URL"}},
@@ -97,7 +97,7 @@ func TestMistakesEndWithOneClearLine(t *testing.T) {
 		}},
 		{"no such address", inRegion, []string{"--web.listen-address=127.0.0.1:99999"}, []string{"cloud_quota_exporter: listen tcp: address 99999: invalid port"}},
 		{"no web file", inRegion, []string{"--web.listen-address=127.0.0.1:0", "--web.config.file=missing.yml"}, []string{
-			"--web.config.file=missing.yml can't be used: open missing.yml: no such file",
+			"--web.config.file=missing.yml can't be used: no such file",
 		}},
 		{"bad web file", inRegion, []string{"--web.listen-address=127.0.0.1:0", "--web.config.file=" + web}, []string{
 			"--web.config.file=" + web + " can't be used: yaml: unmarshal errors:", "line 1: cannot unmarshal !!str ... into map",

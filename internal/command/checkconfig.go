@@ -13,13 +13,12 @@ import (
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/fleet"
-	"cloud_quota_exporter/internal/huaweicloud"
 )
 
 // CheckConfig tells what a configuration comes to and, online, asks every service of every project once and tells what works and how to
 // mend what doesn't. The error is that of a configuration that can't be, or an *ExitError with code 1 where something failed.
 func CheckConfig(ctx context.Context, t Terminal, configFile string, online bool) error {
-	c, err := loadConfig(configFile)
+	c, err := loadConfig(ctx, configFile)
 	if err != nil {
 		return err
 	}
@@ -28,7 +27,7 @@ func CheckConfig(ctx context.Context, t Terminal, configFile string, online bool
 	_, _ = fmt.Fprintf(t.Out, "%s can be served. Accounts: %d, projects: %d, services: %s.\n",
 		where, len(c.Accounts), len(offline.Projects()), strings.Join(offline.Services(), ", "))
 	failed := 0
-	for _, d := range offline.Describe() {
+	for _, d := range offline.Describe(ctx) {
 		failed += writeAccount(t, d)
 	}
 	writeServices(t, c, offline.Services())
@@ -56,9 +55,9 @@ func writeAccount(t Terminal, d fleet.Description) int {
 	}
 	if d.CAFile != "" {
 		_, _ = fmt.Fprintf(t.Out, "  ca_file      %s\n", d.CAFile)
-		if err := huaweicloud.CheckCAFile(d.CAFile); err != nil {
+		if d.CAFileErr != nil {
 			failed++
-			_, _ = fmt.Fprintf(t.Out, "  %s %v\n", t.paint(red, "unusable:   "), err)
+			_, _ = fmt.Fprintf(t.Out, "  %s %v\n", t.paint(red, "unusable:   "), d.CAFileErr)
 		}
 	}
 	if d.Discovery != nil {

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
@@ -48,14 +47,15 @@ func (l serverLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// quoted is how the library of the web configuration quotes what it can't use, which may be a password.
-var quoted = regexp.MustCompile("`[^`]*`")
-
 // listen answers requests until ctx ends, and then finishes those under way. listening is told each address.
 func (s Serving) listen(ctx context.Context, logs Logs, handler http.Handler, listening func(net.Addr)) error {
-	if err := toolkit.Validate(*s.Web.WebConfigFile); err != nil {
-		return fmt.Errorf("--web.config.file=%s can't be used: %s; its format is that of the Prometheus exporter toolkit",
-			*s.Web.WebConfigFile, quoted.ReplaceAllString(err.Error(), "..."))
+	err := checkWebConfig(ctx, *s.Web.WebConfigFile)
+	if ctx.Err() != nil { // a signal, which ends the program in order
+		_ = level.Info(logs.Program).Log("msg", "Stopping before the exporter listens")
+		return nil
+	}
+	if err != nil {
+		return err
 	}
 	server := newServer(handler, logs.Program)
 	server.BaseContext = func(l net.Listener) context.Context {

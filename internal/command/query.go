@@ -35,7 +35,7 @@ func (q Query) Run(ctx context.Context, t Terminal, configFile string) error {
 	if !(q.FailAbove >= 0 && q.FailAbove <= maxFailAbove) {
 		return fmt.Errorf("--fail-above is out of range; want a ratio of used to limit such as 0.9, at most %d", maxFailAbove)
 	}
-	c, err := loadConfig(configFile)
+	c, err := loadConfig(ctx, configFile)
 	if err != nil {
 		return err
 	}

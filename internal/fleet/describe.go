@@ -1,6 +1,16 @@
 package fleet
 
-import "cloud_quota_exporter/internal/config"
+import (
+	"context"
+	"sync"
+	"time"
+
+	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/huaweicloud"
+)
+
+// describeTimeout is for all files of all accounts to be looked at.
+const describeTimeout = 10 * time.Second
 
 // Description is what a configuration comes to for one account, before anything is asked of the cloud.
 type Description struct {
@@ -9,6 +19,7 @@ type Description struct {
 	CredentialsErr error   // what is wrong with them on this machine
 	Exposed        []error // which files with secrets are open to everybody
 	CAFile         string
+	CAFileErr      error             // why it can't be used
 	Discovery      *config.Discovery // nil: none
 	Sources        []Endpoint        // of the projects that are known
 }
@@ -20,23 +31,35 @@ type Endpoint struct {
 	URL     string // scheme and host, and the path where it is configured
 }
 
-// Describe tells what is configured, in the order of the accounts. Nobody else is asked, but files that can't be read are told.
-func (f *Fleet) Describe() []Description {
+// Describe tells what is configured, in the order of the accounts. Nobody else is asked, but files that can't be read are told: those of all
+// accounts are read side by side, so that a file system that hangs costs its time once.
+func (f *Fleet) Describe(ctx context.Context) []Description {
 	f.mu.Lock()
 	accounts, sources := f.loaded, f.sources
 	f.mu.Unlock()
-	var all []Description
-	for _, a := range accounts {
-		d := Description{
-			Account: a.Name, Credentials: a.auth.Describe(), CredentialsErr: a.auth.Check(), Exposed: a.auth.exposed(),
-			CAFile: a.CAFile, Discovery: a.Discovery,
-		}
+	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
+	defer cancel()
+	all := make([]Description, len(accounts))
+	var looking sync.WaitGroup
+	for i, a := range accounts {
+		looking.Go(func() {
+			wrong := a.auth.Check(ctx) // first: what the others say depends on it
+			all[i] = Description{
+				Account: a.Name, Credentials: a.auth.Describe(), CredentialsErr: wrong, Exposed: a.auth.exposed(ctx),
+				CAFile: a.CAFile, Discovery: a.Discovery,
+			}
+			if a.CAFile != "" {
+				all[i].CAFileErr = huaweicloud.CheckCAFile(ctx, a.CAFile)
+			}
+		})
+	}
+	looking.Wait()
+	for i, a := range accounts {
 		for _, s := range sources {
 			if s.account == a {
-				d.Sources = append(d.Sources, s.endpoint())
+				all[i].Sources = append(all[i].Sources, s.endpoint())
 			}
 		}
-		all = append(all, d)
 	}
 	return all
 }
