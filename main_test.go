@@ -97,7 +97,7 @@ func TestMistakesEndWithOneClearLine(t *testing.T) {
 		}},
 		{"no such address", inRegion, []string{"--web.listen-address=127.0.0.1:99999"}, []string{"cloud_quota_exporter: listen tcp: address 99999: invalid port"}},
 		{"no web file", inRegion, []string{"--web.listen-address=127.0.0.1:0", "--web.config.file=missing.yml"}, []string{
-			"--web.config.file=missing.yml can't be used: no such file",
+			"--web.config.file=missing.yml can't be used: open missing.yml: no such file",
 		}},
 		{"bad web file", inRegion, []string{"--web.listen-address=127.0.0.1:0", "--web.config.file=" + web}, []string{
 			"--web.config.file=" + web + " can't be used: yaml: unmarshal errors:", "line 1: cannot unmarshal !!str ... into map",

@@ -3,6 +3,7 @@ package command_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -269,4 +270,54 @@ func TestStopWhileTheConfigurationHangs(t *testing.T) {
 			t.Errorf("%s ended with %v", name, err)
 		}
 	}
+}
+
+// TestWebFileThatHangs: the toolkit reads it with every request. What it would wait for good for is refused, without a thread each, and when
+// the file can be read, requests are answered.
+func TestWebFileThatHangs(t *testing.T) {
+	_, endpoints := simulated(t)
+	certificate, key := keyPair(t)
+	file := write(t, "web.yml", "tls_server_config: {cert_file: "+certificate+", key_file: "+key+"}\n")
+	r := serve(t, file, configuration(t, endpoints, write(t, "sk", secretKey), ""))
+	r.url = strings.Replace(r.url, "http", "https", 1)
+	answers := func() bool {
+		r.client.CloseIdleConnections()
+		resp, err := r.client.Get(r.url + "/-/healthy")
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err == nil && resp.StatusCode == http.StatusOK
+	}
+	for hung, requests := range map[string]int{file: 7, certificate: 1, key: 1} {
+		if !answers() {
+			t.Fatalf("no answer before %s hangs", hung)
+		}
+		before := threads(t)
+		hanging := filestest.Hang(t, hung)
+		start := time.Now()
+		var clients sync.WaitGroup
+		for range requests {
+			clients.Go(func() {
+				if answers() {
+					t.Errorf("answered while %s hangs", hung)
+				}
+			})
+		}
+		clients.Wait()
+		if now := threads(t); now > before+5 || time.Since(start) > 4*time.Second {
+			t.Errorf("%d threads, %d before, after %s", now, before, time.Since(start))
+		}
+		hanging.Release()
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if answers() {
+		t.Error("answered while the file is a pipe")
+	}
+	r.log.waitFor(t, "Refused a connection because --web.config.file can't be used")
+	contains(t, r.log.String(), `err="no response from the file system`, `err="cert_file `+certificate+": no response", `err="key_file `+key+": no response", "it is a named pipe")
 }

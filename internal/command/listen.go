@@ -15,6 +15,8 @@ import (
 	"github.com/go-kit/log/level"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 	sloggokit "github.com/tjhop/slog-gokit"
+
+	"cloud_quota_exporter/internal/huaweicloud"
 )
 
 const (
@@ -47,6 +49,21 @@ func (l serverLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
+// RedirectStandardLog has the lines that libraries write to the standard log written like all others, so that they don't wait for stderr either.
+// net/http quotes there what a server sent unasked, which might be an echo of secrets.
+func RedirectStandardLog(logs Logs) {
+	stdlog.SetFlags(0)
+	stdlog.SetOutput(standardLog{serverLog{logs.Program}})
+}
+
+type standardLog struct{ serverLog }
+
+// Write logs a line without what it quotes.
+func (l standardLog) Write(line []byte) (int, error) {
+	_, _ = l.serverLog.Write([]byte(huaweicloud.WithoutQuotes(string(line))))
+	return len(line), nil
+}
+
 // listen answers requests until ctx ends, and then finishes those under way. listening is told each address.
 func (s Serving) listen(ctx context.Context, logs Logs, handler http.Handler, listening func(net.Addr)) error {
 	err := checkWebConfig(ctx, *s.Web.WebConfigFile)
@@ -62,6 +79,7 @@ func (s Serving) listen(ctx context.Context, logs Logs, handler http.Handler, li
 		listening(l.Addr())
 		return context.WithoutCancel(ctx) // a signal lets scrapes finish
 	}
+	guardConnections(server, logs.Program, *s.Web.WebConfigFile)
 	ended := make(chan error, 1)
 	go func() {
 		// The bare logger's own level decides what is logged.

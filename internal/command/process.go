@@ -18,7 +18,8 @@ type processMetrics struct {
 	reloadSuccess prometheus.Gauge
 }
 
-func newProcessMetrics() *processMetrics {
+// newProcessMetrics makes the metrics; dropped counts lines of the log, nil means that none can be.
+func newProcessMetrics(dropped func() uint64) *processMetrics {
 	p := &processMetrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -40,12 +41,24 @@ func newProcessMetrics() *processMetrics {
 		}),
 	}
 	p.registry.MustRegister(
-		p.requests, p.duration, p.reloaded, p.reloadSuccess,
+		p.requests, p.duration, p.reloaded, p.reloadSuccess, droppedLines(dropped),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.WrapCollectorWith(prometheus.Labels{"build_date": version.BuildDate}, versioncollector.NewCollector("cloud_quota_exporter")),
 	)
 	return p
+}
+
+func droppedLines(dropped func() uint64) prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "cloud_quota_exporter_log_lines_dropped_total",
+		Help: "Log lines that were dropped because stderr was not read fast enough or could not be written to.",
+	}, func() float64 {
+		if dropped == nil {
+			return 0
+		}
+		return float64(dropped())
+	})
 }
 
 // requested counts one request to the cloud. It is the fleet's Events.

@@ -24,8 +24,11 @@ import (
 
 const maxOffset = time.Hour // of --timeout-offset
 
-// Logs are the program's logger, and the bare one that it is made of: the toolkit brings time and caller of its own.
-type Logs struct{ Program, Bare log.Logger }
+// Logs are the program's logger, and the bare one that it is made of: the toolkit brings time and caller of its own. They must not block.
+type Logs struct {
+	Program, Bare log.Logger
+	Dropped       func() uint64 // lines that were not written; nil: none
+}
 
 // Serving is what serve and demo are told by flags.
 type Serving struct {
@@ -101,7 +104,7 @@ func (s Serving) newExporter(logs Logs, c *config.Config, dial huaweicloud.Dial)
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	e := &exporter{Serving: s, logs: logs, process: newProcessMetrics(), loading: make(chan struct{}, 1)}
+	e := &exporter{Serving: s, logs: logs, process: newProcessMetrics(logs.Dropped), loading: make(chan struct{}, 1)}
 	l := newReadLog(logs.Program)
 	e.fleet = newFleet(c, fleet.Options{
 		Dial: dial, Requests: e.process.requested, Reads: l.read, Discoveries: l.discovered, Skipped: l.skipped, Keys: l.keys, Exposed: l.exposed,

@@ -2,11 +2,17 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
 	"path/filepath"
 	"regexp"
 	"time"
 
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 	"gopkg.in/yaml.v3"
 
@@ -14,8 +20,9 @@ import (
 )
 
 const (
-	maxWebFile     = 1 << 20          // bytes of --web.config.file and of each file that it names
-	webFileTimeout = 10 * time.Second // for all of them to be read
+	maxWebFile        = 1 << 20                // bytes of --web.config.file and of each file that it names
+	webFileTimeout    = 10 * time.Second       // for all of them to be read at the start
+	connectionTimeout = 250 * time.Millisecond // and for a connection, which others stand behind
 )
 
 // quoted is how the library of the web configuration quotes what it can't use, which may be a password.
@@ -27,6 +34,8 @@ func checkWebConfig(ctx context.Context, name string) error {
 	if name == "" {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, webFileTimeout)
+	defer cancel()
 	err := checkWebFiles(ctx, name)
 	if err == nil {
 		err = toolkit.Validate(name)
@@ -38,11 +47,26 @@ func checkWebConfig(ctx context.Context, name string) error {
 	return nil
 }
 
-// checkWebFiles reads what the toolkit is going to read.
+// guardConnections closes each new connection for which the toolkit's files can't be read: it reads them with every request, and each of these
+// would take a thread for good.
+func guardConnections(server *http.Server, logger log.Logger, name string) {
+	if name == "" {
+		return
+	}
+	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		look, cancel := context.WithTimeout(ctx, connectionTimeout)
+		defer cancel()
+		if err := checkWebFiles(look, name); err != nil {
+			_ = level.Error(logger).Log("msg", "Refused a connection because --web.config.file can't be used", "err", err)
+			_ = c.Close()
+		}
+		return ctx
+	}
+}
+
+// checkWebFiles reads what the toolkit is going to read. What it can say itself is no error here.
 func checkWebFiles(ctx context.Context, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, webFileTimeout)
-	defer cancel()
-	text, err := files.Read(ctx, name, maxWebFile)
+	text, err := readWebFile(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -58,9 +82,17 @@ func checkWebFiles(ctx context.Context, name string) error {
 		if !filepath.IsAbs(file) {
 			file = filepath.Join(filepath.Dir(name), file)
 		}
-		if _, err := files.Read(ctx, file, maxWebFile); err != nil {
+		if _, err := readWebFile(ctx, file); err != nil {
 			return fmt.Errorf("%s %s: %w", key, file, err)
 		}
 	}
 	return nil
+}
+
+func readWebFile(ctx context.Context, name string) ([]byte, error) {
+	text, err := files.Read(ctx, name, maxWebFile)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil, nil
+	}
+	return text, err
 }
