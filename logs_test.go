@@ -43,6 +43,7 @@ type unread struct {
 	*process
 
 	config string
+	reader *os.File
 	log    *bufio.Reader
 }
 
@@ -50,7 +51,7 @@ type unread struct {
 func serveUnread(t *testing.T, args ...string) unread {
 	t.Helper()
 	read, write := smallPipe(t)
-	u := unread{&process{ended: make(chan struct{})}, scaleConfig(t, cloudsim.Scale(10)), bufio.NewReader(read)}
+	u := unread{&process{ended: make(chan struct{})}, scaleConfig(t, cloudsim.Scale(10)), read, bufio.NewReader(read)}
 	good := u.configure(t, func(text string) string { return text + "services: {defaults: {cache_ttl: 0}}\n" })
 	args = append([]string{"--config.file=" + u.config, "--web.listen-address=127.0.0.1:0", "--web.enable-lifecycle", "--log.level=debug"}, args...)
 	u.cmd = exec.CommandContext(t.Context(), program, args...)
@@ -195,6 +196,23 @@ func TestLogThatIsReadAgain(t *testing.T) {
 	}
 	if n := strings.Count(log, notice); n != 1 || missing < dropped || last != "stopping, scrapes under way are finished" {
 		t.Errorf("%d notices of %d lines, of which %d were dropped at first; the last line is %q", n, missing, dropped, last)
+	}
+}
+
+// TestLogThatNobodyCanRead: whoever read it has gone, which ends most programs at their next line.
+func TestLogThatNobodyCanRead(t *testing.T) {
+	u := serveUnread(t)
+	u.reader.Close()
+	before := u.dropped(t)
+	u.scrape(t)
+	u.reload(t, http.StatusOK)
+	if n := u.dropped(t) - before; n < 10*50 {
+		t.Errorf("%d lines were dropped", n)
+	}
+	u.terminate(t)
+	<-u.ended
+	if code := u.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("it ended with %s", u.cmd.ProcessState)
 	}
 }
 

@@ -71,10 +71,11 @@ func main() {
 	switch selected {
 	case serve.FullCommand():
 		stderr = queue
+		signal.Ignore(syscall.SIGPIPE) // whoever read the log has gone: lines are dropped
 		err = command.Serve(ctx, logs, serving, *configFile, hangups())
 	case demo.FullCommand():
 		stderr = queue
-		signal.Ignore(syscall.SIGHUP) // there is nothing to load, and nothing to end for
+		signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP) // there is nothing to load, and nothing to end for
 		err = command.Demo(ctx, logs, serving, os.Stdout)
 	case check.FullCommand():
 		err = command.CheckConfig(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile, *online)
