@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"os/signal"
@@ -21,6 +22,12 @@ import (
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
 
 	"cloud_quota_exporter/internal/command"
+	"cloud_quota_exporter/internal/logqueue"
+)
+
+const (
+	maxUnwritten = 1 << 20     // bytes of log lines that wait for stderr to take them
+	flushTimeout = time.Second // for stderr to take them at the end
 )
 
 func main() {
@@ -46,30 +53,35 @@ func main() {
 	if err == nil && configNamed {
 		err = checkConfigFile(*configFile, selected == demo.FullCommand())
 	}
+	queue := newQueue(*logFormat)
 	if err != nil {
-		end(usageError(err))
+		end(queue, queue, usageError(err))
 	}
 	serving.TimeoutOffset = -1 // refused, as are numbers that no time.Duration holds
 	if *offset >= 0 && *offset < math.MaxInt32 {
 		serving.TimeoutOffset = time.Duration(*offset * float64(time.Second))
 	}
-	logs := newLogs(*logLevel, *logFormat)
+	logs := newLogs(queue, *logLevel, *logFormat)
+	logs.Dropped = queue.Dropped
+	command.RedirectStandardLog(logs)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	context.AfterFunc(ctx, stop)   // a second signal ends the process at once
+	stderr := io.Writer(os.Stderr) // of what a person waits for
 	switch selected {
 	case serve.FullCommand():
+		stderr = queue
+		signal.Ignore(syscall.SIGPIPE) // whoever read the log has gone: lines are dropped
 		err = command.Serve(ctx, logs, serving, *configFile, hangups())
 	case demo.FullCommand():
-		signal.Ignore(syscall.SIGHUP) // there is nothing to load, and nothing to end for
+		stderr = queue
+		signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP) // there is nothing to load, and nothing to end for
 		err = command.Demo(ctx, logs, serving, os.Stdout)
 	case verify.FullCommand():
 		err = check.Run(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile)
 	case ask.FullCommand():
 		err = query().Run(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile)
 	}
-	if err != nil {
-		end(err)
-	}
+	end(stderr, queue, err)
 }
 
 // stamp fills in what a build without -ldflags leaves empty. The library itself finds the commit that Go notes in a program, but not its date.
@@ -88,9 +100,12 @@ func stamp() {
 	}
 }
 
-// end says why the program can't go on.
-func end(err error) {
-	fmt.Fprintln(os.Stderr, "cloud_quota_exporter:", err)
+// end ends the program, and says why if it can't go on. Nobody needs to read that, or the rest of the log, for it to end.
+func end(stderr io.Writer, queue *logqueue.Queue, err error) {
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "cloud_quota_exporter:", err)
+	}
+	queue.Flush(flushTimeout)
 	os.Exit(exitCode(err))
 }
 
@@ -149,6 +164,9 @@ func hangups() <-chan os.Signal {
 }
 
 func exitCode(err error) int {
+	if err == nil {
+		return 0
+	}
 	if found, ok := errors.AsType[*command.ExitError](err); ok {
 		return found.Code
 	}
@@ -211,8 +229,14 @@ func queryCommand(app *kingpin.Application) (*kingpin.CmdClause, func() command.
 	}
 }
 
-func newLogs(least, format string) command.Logs {
-	out := log.NewSyncWriter(os.Stderr)
+// newQueue returns what keeps the program from waiting for whoever reads its log.
+func newQueue(format string) *logqueue.Queue {
+	return logqueue.New(os.Stderr, maxUnwritten, func(out io.Writer, dropped uint64) {
+		_ = level.Warn(newLogs(out, "warn", format).Program).Log("msg", "Dropped log lines because stderr was not read", "lines", dropped)
+	})
+}
+
+func newLogs(out io.Writer, least, format string) command.Logs {
 	bare := log.NewLogfmtLogger(out)
 	if format == "json" {
 		bare = log.NewJSONLogger(out)

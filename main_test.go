@@ -75,7 +75,7 @@ func TestMistakesEndWithOneClearLine(t *testing.T) {
 		{"bad file", nil, []string{"--config.file=" + bad}, []string{
 			bad + ":2: accounts[0].project: unknown key; did you mean projects?", "accounts[0].projects: missing", bad + ":3: services.cst: unknown key; did you mean cts?",
 		}},
-		{"unreadable file", nil, []string{"--config.file=" + filepath.Dir(bad)}, []string{"is a directory; name a readable file with --config.file"}},
+		{"unreadable file", nil, []string{"--config.file=" + filepath.Dir(bad)}, []string{"it is a directory, not a regular file; name a readable file with --config.file"}},
 		{"file without a name", inRegion, []string{"--config.file", ""}, []string{"--config.file is empty"}},
 		{"demo with a file", nil, []string{"demo", "--config.file=/nope", "--web.listen-address=" + taken.Addr().String()}, []string{"demo takes no --config.file, as its cloud is simulated; serve takes one; --help shows"}},
 		{"bad proxy", append(inRegion, badProxy...), []string{"--web.listen-address=" + taken.Addr().String()}, []string{"HTTPS_PROXY is no URL", "http_proxy is no URL"}},

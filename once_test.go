@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/files/filestest"
 )
 
 // hangingConfig is that of a cloud with so many projects, whose DCS answers first times and then hangs. It is asked one by one in each region,
@@ -120,10 +121,8 @@ func TestTimeoutEndsACommand(t *testing.T) {
 
 // TestTimeoutBoundsReadingTheConfiguration: that file may be on a server that is down.
 func TestTimeoutBoundsReadingTheConfiguration(t *testing.T) {
-	file := writeFile(t, "") + ".pipe"
-	if err := syscall.Mkfifo(file, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	file := writeFile(t, "services: {}\n")
+	filestest.Hang(t, file)
 	for _, command := range []string{"query", "check-config"} {
 		code, stdout, stderr := run(t, nil, command, "--config.file="+file, "--timeout=100ms")
 		if code != 1 || stdout != "" || stderr != "cloud_quota_exporter: timed out after 100ms while the configuration was read\n" {

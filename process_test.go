@@ -30,10 +30,20 @@ type process struct {
 // startServing runs the program until it listens.
 func startServing(t *testing.T, args ...string) *process {
 	t.Helper()
+	p := startProcess(t, nil, append(args, "--web.listen-address=127.0.0.1:0")...)
+	p.waitFor(t, "serving")
+	p.url = "http://" + regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(p.lines())
+	return p
+}
+
+// startProcess runs the program; without an environment, it has that of the test.
+func startProcess(t *testing.T, env []string, args ...string) *process {
+	t.Helper()
 	p := &process{
-		cmd:   exec.CommandContext(t.Context(), program, append(args, "--web.listen-address=127.0.0.1:0")...),
+		cmd:   exec.CommandContext(t.Context(), program, args...),
 		ended: make(chan struct{}), written: make(chan struct{}, 1),
 	}
+	p.cmd.Env = env
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -58,8 +68,6 @@ func startServing(t *testing.T, args ...string) *process {
 		_ = p.cmd.Process.Kill()
 		<-p.ended
 	})
-	p.waitFor(t, "serving")
-	p.url = "http://" + regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(p.lines())
 	return p
 }
 

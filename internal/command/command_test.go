@@ -61,6 +61,12 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
+// logsTo are loggers of everything.
+func logsTo(out *output) command.Logs {
+	bare := level.NewFilter(log.NewLogfmtLogger(log.NewSyncWriter(out)), level.AllowDebug())
+	return command.Logs{Program: log.With(bare, "caller", log.DefaultCaller), Bare: bare}
+}
+
 // running is a command that serves.
 type running struct {
 	url    string
@@ -73,7 +79,6 @@ type running struct {
 func start(t *testing.T, webConfig string, run func(context.Context, command.Logs, command.Serving) error) *running {
 	t.Helper()
 	out := newOutput()
-	bare := level.NewFilter(log.NewLogfmtLogger(log.NewSyncWriter(out)), level.AllowDebug())
 	systemd := false
 	serving := command.Serving{
 		Web:           &toolkit.FlagConfig{WebListenAddresses: &[]string{"127.0.0.1:0"}, WebSystemdSocket: &systemd, WebConfigFile: &webConfig},
@@ -83,7 +88,7 @@ func start(t *testing.T, webConfig string, run func(context.Context, command.Log
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- run(ctx, command.Logs{Program: log.With(bare, "caller", log.DefaultCaller), Bare: bare}, serving)
+		ended <- run(ctx, logsTo(out), serving)
 	}()
 	r := &running{
 		log:    out,

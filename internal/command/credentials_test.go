@@ -34,5 +34,5 @@ func TestMissingCredentialsAreTold(t *testing.T) {
 	_, endpoints := simulated(t)
 	r := serve(t, "", configuration(t, endpoints, "/nonexistent/sk", ""))
 	r.log.waitFor(t, `msg="credentials can't be had"`)
-	contains(t, r.log.String(), "level=warn", "account=main", "secret_key_file /nonexistent/sk: stat /nonexistent/sk: no such file or directory; want a file")
+	contains(t, r.log.String(), "level=warn", "account=main", "secret_key_file /nonexistent/sk: no such file or directory; want a file")
 }

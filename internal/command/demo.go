@@ -52,7 +52,7 @@ func Demo(ctx context.Context, logs Logs, s Serving, hints io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return e.serve(ctx, func(a net.Addr) { s.demoHints(hints, a) })
+	return e.serve(ctx, func(a net.Addr) { go s.demoHints(hints, a) }) // whoever reads them, or doesn't
 }
 
 func demoConfiguration(cloud *cloudsim.Cloud) (*config.Config, error) {

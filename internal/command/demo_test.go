@@ -24,6 +24,7 @@ func TestDemo(t *testing.T) {
 	if n := strings.Count(page, "\ncloud_quota_up{"); n != 15 {
 		t.Errorf("%d sources, want 15", n)
 	}
+	hints.waitFor(t, "Ctrl-C ends it.")
 	contains(t, hints.String(), "Open:\n\n  "+r.url+"/metrics ", "Ctrl-C ends it.")
 	if err := r.stop(); err != nil {
 		t.Errorf("it ended with %v", err)

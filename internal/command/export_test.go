@@ -1,8 +1,10 @@
 package command
 
 import (
+	"context"
 	"net/http"
 	"os"
+	"testing"
 	"time"
 
 	"github.com/go-kit/log"
@@ -11,6 +13,13 @@ import (
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/huaweicloud"
 )
+
+// SetReloadTimeout shortens the time for a reload until the test has ended.
+func SetReloadTimeout(t *testing.T, d time.Duration) {
+	before := reloadTimeout
+	reloadTimeout = d
+	t.Cleanup(func() { reloadTimeout = before })
+}
 
 // NewServer is the server of serve and demo.
 var NewServer = newServer
@@ -34,7 +43,7 @@ func NewHandler(l log.Logger, yaml string, dial huaweicloud.Dial) (http.Handler,
 	if err != nil {
 		return nil, err
 	}
-	return e.handler()
+	return e.handler(context.Background())
 }
 
 // Through makes a command reach the cloud by dial.

@@ -115,7 +115,7 @@ func everything(t *testing.T, file string) string {
 	for _, q := range []command.Query{{}, {JSON: true}, {Projects: []string{"x"}}} {
 		said += (&people{}).query(t, file, q)
 	}
-	c, err := config.Load(file, config.Known{"cts": {}, "ces": {}, "taurusdb": {}, "dcs": {}, "dbss": {}})
+	c, err := config.Load(t.Context(), file, config.Known{"cts": {}, "ces": {}, "taurusdb": {}, "dcs": {}, "dbss": {}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,23 +54,3 @@ func ended(ctx context.Context) *cutShort {
 	}
 	return &cutShort{}
 }
-
-// within returns what f does, or that ctx has ended before; doing is what f does then. A file on a server that is down may never come.
-func within[T any](ctx context.Context, doing string, f func() (T, error)) (T, error) {
-	type result struct {
-		value T
-		err   error
-	}
-	done := make(chan result, 1)
-	go func() {
-		value, err := f()
-		done <- result{value, err}
-	}()
-	select {
-	case r := <-done:
-		return r.value, r.err
-	case <-ctx.Done():
-		var none T
-		return none, fmt.Errorf("%w while %s", ended(ctx), doing)
-	}
-}

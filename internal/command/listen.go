@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
@@ -16,6 +15,8 @@ import (
 	"github.com/go-kit/log/level"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 	sloggokit "github.com/tjhop/slog-gokit"
+
+	"cloud_quota_exporter/internal/huaweicloud"
 )
 
 const (
@@ -48,20 +49,37 @@ func (l serverLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// quoted is how the library of the web configuration quotes what it can't use, which may be a password.
-var quoted = regexp.MustCompile("`[^`]*`")
+// RedirectStandardLog has the lines that libraries write to the standard log written like all others, so that they don't wait for stderr either.
+// net/http quotes there what a server sent unasked, which might be an echo of secrets.
+func RedirectStandardLog(logs Logs) {
+	stdlog.SetFlags(0)
+	stdlog.SetOutput(standardLog{serverLog{logs.Program}})
+}
+
+type standardLog struct{ serverLog }
+
+// Write logs a line without what it quotes.
+func (l standardLog) Write(line []byte) (int, error) {
+	_, _ = l.serverLog.Write([]byte(huaweicloud.WithoutQuotes(string(line))))
+	return len(line), nil
+}
 
 // listen answers requests until ctx ends, and then finishes those under way. listening is told each address.
 func (s Serving) listen(ctx context.Context, logs Logs, handler http.Handler, listening func(net.Addr)) error {
-	if err := toolkit.Validate(*s.Web.WebConfigFile); err != nil {
-		return fmt.Errorf("--web.config.file=%s can't be used: %s; its format is that of the Prometheus exporter toolkit",
-			*s.Web.WebConfigFile, quoted.ReplaceAllString(err.Error(), "..."))
+	err := checkWebConfig(ctx, *s.Web.WebConfigFile)
+	if ctx.Err() != nil { // a signal, which ends the program in order
+		_ = level.Info(logs.Program).Log("msg", "Stopping before the exporter listens")
+		return nil
+	}
+	if err != nil {
+		return err
 	}
 	server := newServer(handler, logs.Program)
 	server.BaseContext = func(l net.Listener) context.Context {
 		listening(l.Addr())
 		return context.WithoutCancel(ctx) // a signal lets scrapes finish
 	}
+	guardConnections(server, logs.Program, *s.Web.WebConfigFile)
 	ended := make(chan error, 1)
 	go func() {
 		// The bare logger's own level decides what is logged.

@@ -20,7 +20,8 @@ type processMetrics struct {
 	reloadSuccess prometheus.Gauge
 }
 
-func newProcessMetrics() *processMetrics {
+// newProcessMetrics makes the metrics; dropped counts lines of the log, nil means that none can be.
+func newProcessMetrics(dropped func() uint64) *processMetrics {
 	p := &processMetrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -42,7 +43,7 @@ func newProcessMetrics() *processMetrics {
 		}),
 	}
 	p.registry.MustRegister(
-		p.requests, p.duration, p.reloaded, p.reloadSuccess,
+		p.requests, p.duration, p.reloaded, p.reloadSuccess, droppedLines(dropped),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "cloud_quota_exporter_abandoned_fetches",
 			Help: "Fetches that outlived their timeout and have not returned. At most 1 for each service and project; at 100, fetches fail at once.",
@@ -52,6 +53,18 @@ func newProcessMetrics() *processMetrics {
 		prometheus.WrapCollectorWith(prometheus.Labels{"build_date": version.BuildDate}, versioncollector.NewCollector("cloud_quota_exporter")),
 	)
 	return p
+}
+
+func droppedLines(dropped func() uint64) prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "cloud_quota_exporter_log_lines_dropped_total",
+		Help: "Log lines that were dropped because stderr was not read fast enough or could not be written to.",
+	}, func() float64 {
+		if dropped == nil {
+			return 0
+		}
+		return float64(dropped())
+	})
 }
 
 // requested counts one request to the cloud. It is the fleet's Events.

@@ -34,7 +34,11 @@ type Once struct {
 }
 
 func (o Once) load(ctx context.Context, file string) (*config.Config, error) {
-	return within(ctx, "the configuration was read", func() (*config.Config, error) { return loadConfig(file) })
+	c, err := loadConfig(ctx, file)
+	if why := ended(ctx); err != nil && why != nil {
+		return nil, fmt.Errorf("%w while the configuration was read", why)
+	}
+	return c, err
 }
 
 func (o Once) fleet(c *config.Config, reads func(fleet.Read)) *fleet.Fleet {

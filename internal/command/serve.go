@@ -24,8 +24,11 @@ import (
 
 const maxOffset = time.Hour // of --timeout-offset
 
-// Logs are the program's logger, and the bare one that it is made of: the toolkit brings time and caller of its own.
-type Logs struct{ Program, Bare log.Logger }
+// Logs are the program's logger, and the bare one that it is made of: the toolkit brings time and caller of its own. They must not block.
+type Logs struct {
+	Program, Bare log.Logger
+	Dropped       func() uint64 // lines that were not written; nil: none
+}
 
 // Serving is what serve and demo are told by flags.
 type Serving struct {
@@ -38,7 +41,11 @@ type Serving struct {
 // Serve runs the exporter with the configuration of a file, or without a file with one account from the environment, until ctx ends.
 // hangup has it load the configuration anew. An error means that it could not begin, or could not end in order.
 func Serve(ctx context.Context, logs Logs, s Serving, configFile string, hangup <-chan os.Signal) error {
-	c, err := loadConfig(configFile)
+	c, err := loadConfig(ctx, configFile)
+	if ctx.Err() != nil {
+		_ = level.Info(logs.Program).Log("msg", "Stopping before the configuration is loaded")
+		return nil //nolint:nilerr // a signal ends the program in order, whatever was under way
+	}
 	if err != nil {
 		return err
 	}
@@ -46,19 +53,22 @@ func Serve(ctx context.Context, logs Logs, s Serving, configFile string, hangup 
 	if err != nil {
 		return err
 	}
-	e.load = func() (*config.Config, error) { return loadConfig(configFile) }
+	e.load = func(ctx context.Context) (*config.Config, error) { return loadConfig(ctx, configFile) }
 	go e.reloadOn(ctx, hangup)
 	return e.serve(ctx, nil)
 }
 
-func loadConfig(file string) (*config.Config, error) {
+func loadConfig(ctx context.Context, file string) (*config.Config, error) {
 	if err := huaweicloud.CheckProxy(os.Getenv); err != nil {
+		return nil, err
+	}
+	if err := huaweicloud.CheckAuthorities(ctx, os.Getenv); err != nil {
 		return nil, err
 	}
 	if file == "" {
 		return config.FromEnvironment(knownServices(), os.Getenv)
 	}
-	return config.Load(file, knownServices())
+	return config.Load(ctx, file, knownServices())
 }
 
 // knownServices tells the configuration which services there are.
@@ -85,8 +95,8 @@ type exporter struct {
 	logs    Logs
 	fleet   *fleet.Fleet
 	process *processMetrics
-	load    func() (*config.Config, error) // reads the configuration anew; nil: there is none to read
-	loading sync.Mutex
+	load    func(context.Context) (*config.Config, error) // reads the configuration anew; nil: there is none to read
+	loading chan struct{}                                 // holds an item while somebody loads
 }
 
 // newExporter makes an exporter of a configuration; dial leads to the cloud.
@@ -94,7 +104,7 @@ func (s Serving) newExporter(logs Logs, c *config.Config, dial huaweicloud.Dial)
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	e := &exporter{Serving: s, logs: logs, process: newProcessMetrics()}
+	e := &exporter{Serving: s, logs: logs, process: newProcessMetrics(logs.Dropped), loading: make(chan struct{}, 1)}
 	l := newReadLog(logs.Program)
 	e.fleet = newFleet(c, fleet.Options{
 		Dial: dial, Requests: e.process.requested, Reads: l.read, Discoveries: l.discovered, Skipped: l.skipped, Keys: l.keys, Exposed: l.exposed,
@@ -103,8 +113,8 @@ func (s Serving) newExporter(logs Logs, c *config.Config, dial huaweicloud.Dial)
 	return e, nil
 }
 
-// handler returns the pages.
-func (e *exporter) handler() (http.Handler, error) {
+// handler returns the pages. A reload ends with ctx.
+func (e *exporter) handler(ctx context.Context) (http.Handler, error) {
 	options := web.Options{
 		Fleet: e.fleet, Process: e.process.registry, TelemetryPath: e.TelemetryPath, TimeoutOffset: e.TimeoutOffset,
 		Version: version.Info(), Logger: e.logs.Program,
@@ -113,14 +123,14 @@ func (e *exporter) handler() (http.Handler, error) {
 	case e.load == nil:
 		options.NoReload = "demo has no configuration that could be loaded; serve has"
 	case e.EnableLifecycle:
-		options.Reload = e.reload
+		options.Reload = func() error { return e.reload(ctx) }
 	}
 	return web.NewHandler(options)
 }
 
 // serve answers requests until ctx ends. listening, if not nil, is told each address on which it listens.
 func (e *exporter) serve(ctx context.Context, listening func(net.Addr)) error {
-	handler, err := e.handler()
+	handler, err := e.handler(ctx)
 	if err != nil {
 		return err
 	}

@@ -6,12 +6,20 @@
 package config
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"os"
 	"regexp"
 	"slices"
 	"time"
+
+	"cloud_quota_exporter/internal/files"
+)
+
+const (
+	maxFile     = 1 << 20          // bytes; ten thousand configured projects take about as many
+	readTimeout = 10 * time.Second // for the file system to respond
 )
 
 // Defaults are what is special about a service.
@@ -63,12 +71,14 @@ type Service struct {
 // blank is a text of nothing but comments. As a file that is being written it must not replace a configuration.
 var blank = regexp.MustCompile(`^(\s*(#[^\n]*)?(\n|$))*$`)
 
-// Load reads the file at path.
-func Load(path string, known Known) (*Config, error) {
-	text, err := os.ReadFile(path) //nolint:gosec // the user names it
+// Load reads the file at path: a regular file of at most 1 MiB, to which links may lead. It waits 10 seconds at most, or until ctx ends.
+func Load(ctx context.Context, path string, known Known) (*Config, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	text, err := files.Read(ctx, path, maxFile)
 	if err != nil {
-		return nil, fmt.Errorf("read the configuration: %w; name a readable file with --config.file, "+
-			"or leave the flag out to serve one account from the environment", err)
+		return nil, fmt.Errorf("read the configuration: %s: %w; name a readable file with --config.file, "+
+			"or leave the flag out to serve one account from the environment", path, err)
 	}
 	if blank.Match(text) {
 		return nil, Errors{path + ": it is empty; state at least accounts or services, or leave out --config.file to serve one account from the environment"}

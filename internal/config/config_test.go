@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/files/filestest"
 	"cloud_quota_exporter/internal/secret"
 )
 
@@ -196,7 +198,7 @@ func TestLoadEmptyFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Setenv("HW_REGION_NAME", "eu-de")
-		if _, err := config.Load(file, known); (err == nil) != good || err != nil && !strings.Contains(err.Error(), "c.yml: it is empty; state") {
+		if _, err := config.Load(t.Context(), file, known); (err == nil) != good || err != nil && !strings.Contains(err.Error(), "c.yml: it is empty; state") {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
@@ -204,18 +206,38 @@ func TestLoadEmptyFile(t *testing.T) {
 
 func TestLoad(t *testing.T) {
 	path := filepath.Join("testdata", "good", "full.yml")
-	got, err := config.Load(path, known)
+	got, err := config.Load(t.Context(), path, known)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := fullConfig()
 	want.File = path
 	checkConfig(t, got, want)
-	_, err = config.Load("missing.yml", known)
-	const missing = "read the configuration: open missing.yml: no such file or directory; name a readable file with --config.file, " +
+	_, err = config.Load(t.Context(), "missing.yml", known)
+	const missing = "read the configuration: missing.yml: no such file or directory; name a readable file with --config.file, " +
 		"or leave the flag out to serve one account from the environment"
 	if err == nil || err.Error() != missing || !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v, want %s", err, missing)
+	}
+}
+
+// TestLoadEnds with its context, whatever the file does.
+func TestLoadEnds(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "c.yml")
+	if err := os.WriteFile(file, []byte("accounts: [{projects: [{region: eu-de}]}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hanging := filestest.Hang(t, file)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := config.Load(ctx, file, known)
+	want := "read the configuration: " + file + ": no response from the file system: context deadline exceeded; name a readable file"
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	hanging.Release()
+	if _, err := config.Load(t.Context(), file, known); err != nil {
+		t.Errorf("released: %v", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"time"
 
 	"cloud_quota_exporter/internal/huaweicloud"
@@ -16,7 +17,7 @@ func Chain(links ...Source) Source {
 	c := &chain{links: links}
 	c.policy = refresh.Policy[Source]{
 		Fetch:   c.choose,
-		Timeout: 4 * localTimeout, // the metadata service takes two requests, pod identity one
+		Timeout: 3*localTimeout + fileTimeout, // the metadata service takes two requests, pod identity one, and the profile is a file
 		Fresh:   func(Source) time.Duration { return forGood },
 		Pause:   pause,
 	}
@@ -29,6 +30,9 @@ type chain struct {
 	links  []Source
 	cell   refresh.Cell[Source]
 	policy refresh.Policy[Source]
+
+	mu    sync.Mutex
+	found Source // that the last look took, or found wrong; nil: none
 }
 
 // choose returns the first source that has keys.
@@ -36,26 +40,39 @@ func (c *chain) choose(ctx context.Context) (Source, error) {
 	var why []string
 	for _, link := range c.links {
 		_, err := link.Grant(ctx, huaweicloud.Scope{})
-		if err == nil {
-			return link, nil
-		}
 		absent, ok := errors.AsType[*absentError](err)
 		if !ok {
-			return nil, err
+			c.note(link)
+			return link, err
 		}
 		why = append(why, huaweicloud.What(absent))
 	}
+	c.note(nil)
 	return nil, huaweicloud.Advise(errors.New("no source of the default chain fits ("+strings.Join(why, "), (")+")"),
 		"state credentials in the configuration, or set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK")
 }
 
-// Describe says which source was taken. Before any was asked, it is the first that fits as far as this machine can tell.
+// note keeps what a look found.
+func (c *chain) note(found Source) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.found = found
+}
+
+// last returns what the last look found.
+func (c *chain) last() Source {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.found
+}
+
+// Describe says which source was taken. Before any was asked, it is the first that fits as far as Check could tell.
 func (c *chain) Describe() string {
 	s := c.cell.Peek()
 	if s.Value != nil {
 		return s.Value.Describe()
 	}
-	if source, _ := c.first(); source != nil && s.Err == nil {
+	if source := c.last(); source != nil && s.Err == nil {
 		return "default chain: " + source.Describe()
 	}
 	return "default chain: environment, profile, instance_metadata, pod_identity"
@@ -63,32 +80,30 @@ func (c *chain) Describe() string {
 
 // Check looks at the sources in their order until one fits or is wrong. That none lies on this machine is no error: the metadata service may
 // have keys.
-func (c *chain) Check() error {
-	_, err := c.first()
-	return err
+func (c *chain) Check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, fileTimeout)
+	defer cancel()
+	for _, link := range c.links {
+		err := link.Check(ctx)
+		if _, absent := errors.AsType[*absentError](err); !absent {
+			c.note(link)
+			return err
+		}
+	}
+	c.note(nil)
+	return nil
 }
 
 // Files are those of the source that was taken or, before that, of the first that fits or is wrong.
 func (c *chain) Files() []string {
 	source := c.cell.Peek().Value
 	if source == nil {
-		source, _ = c.first()
+		source = c.last()
 	}
 	if source == nil {
 		return nil
 	}
 	return source.Files()
-}
-
-// first returns the first source that lies on this machine, and what is wrong with it; nil if none does.
-func (c *chain) first() (Source, error) {
-	for _, link := range c.links {
-		err := link.Check()
-		if _, absent := errors.AsType[*absentError](err); !absent {
-			return link, err
-		}
-	}
-	return nil, nil
 }
 
 // Failure is that of the source that was taken, or why there is none.

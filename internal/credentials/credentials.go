@@ -18,12 +18,12 @@ import (
 // Source is where the keys or tokens of an account come from.
 type Source interface {
 	huaweicloud.Authorizer
-	// Describe says where the keys come from, and none of them.
+	// Describe says where the keys come from, and none of them. It looks at no file: what depends on one is as the last Check or Grant found it.
 	Describe() string
-	// Files returns the names of the files in which its secrets stand.
+	// Files returns the names of the files in which its secrets stand. It looks at none of them either.
 	Files() []string
-	// Check says what is wrong with what lies on this machine, files and variables. It asks nobody else.
-	Check() error
+	// Check says what is wrong with what lies on this machine, files and variables. It asks nobody else, and waits 5 seconds at most.
+	Check(ctx context.Context) error
 	// Failure is the error of the last look for keys; nil if it succeeded, or there was none. Keys that were had before may still be in use.
 	Failure() error
 	// Expiry returns when the first of the keys and tokens in use expires; zero where none does.
@@ -34,9 +34,12 @@ type Source interface {
 // source.
 type IAM func(region string) *huaweicloud.Client
 
+// fileTimeout is for all files of a source to be read. It is less than a service has, so that the error of the file is the one that is shown.
+const fileTimeout = 5 * time.Second
+
 // permanent is a source of keys that lie on this machine: variables or small files.
 type permanent struct {
-	keys     func() (*huaweicloud.Keys, error)
+	keys     func(context.Context) (*huaweicloud.Keys, error)
 	describe func() string
 	files    func() []string
 
@@ -51,9 +54,16 @@ func (p *permanent) Describe() string { return p.describe() }
 func (p *permanent) Files() []string { return p.files() }
 
 // Check looks for the keys.
-func (p *permanent) Check() error {
-	_, err := p.keys()
+func (p *permanent) Check(ctx context.Context) error {
+	_, err := p.look(ctx)
 	return err
+}
+
+// look reads the keys.
+func (p *permanent) look(ctx context.Context) (*huaweicloud.Keys, error) {
+	ctx, cancel := context.WithTimeout(ctx, fileTimeout)
+	defer cancel()
+	return p.keys(ctx)
 }
 
 // Failure is the error of the last look.
@@ -67,8 +77,8 @@ func (p *permanent) Failure() error {
 func (p *permanent) Expiry() time.Time { return time.Time{} }
 
 // Grant returns the keys that are in force now.
-func (p *permanent) Grant(context.Context, huaweicloud.Scope) (huaweicloud.Grant, error) {
-	keys, err := p.keys()
+func (p *permanent) Grant(ctx context.Context, _ huaweicloud.Scope) (huaweicloud.Grant, error) {
+	keys, err := p.look(ctx)
 	p.mu.Lock()
 	p.last = err
 	p.mu.Unlock()

@@ -86,9 +86,9 @@ func TestWhatIsNoKeyIsRefused(t *testing.T) {
 	write(t, large, strings.Repeat("hidden", 20_000))
 	for says, a := range map[string]huaweicloud.Authorizer{
 		"credentials.csv holds more than a key: want one word": credentials.Static(credentials.Value{File: table}, text("sk"), credentials.Value{}),
-		"no regular file":                  credentials.Static(text("ak"), credentials.Value{File: dir}, credentials.Value{}),
-		"larger than 65536 bytes":          credentials.Static(text("ak"), credentials.Value{File: large}, credentials.Value{}),
-		"secret_key holds more than a key": credentials.Static(text("ak"), text("hidden\nhidden"), credentials.Value{}),
+		"it is a directory, not a regular":                     credentials.Static(text("ak"), credentials.Value{File: dir}, credentials.Value{}),
+		"larger than 65536 bytes":                              credentials.Static(text("ak"), credentials.Value{File: large}, credentials.Value{}),
+		"secret_key holds more than a key":                     credentials.Static(text("ak"), text("hidden\nhidden"), credentials.Value{}),
 		"environment: HW_SECRET_KEY holds more": credentials.Environment(func(name string) string {
 			return map[string]string{"HW_ACCESS_KEY": "ak", "HW_SECRET_KEY": "hidden hidden"}[name]
 		}),

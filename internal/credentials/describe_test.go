@@ -32,10 +32,11 @@ func TestDescribeAndCheck(t *testing.T) {
 		{credentials.Chain(credentials.Environment(environ()), credentials.InstanceMetadata(dial, "http://169.254.169.254")), "default chain: instance_metadata: http://169.254.169.254", ""},
 		{credentials.Chain(credentials.Environment(environ("HW_ACCESS_KEY", "A"))), "default chain: environment", "HW_SECRET_KEY is not"},
 	} {
+		err := tc.source.Check(t.Context())
 		if got := tc.source.Describe(); got != tc.want {
 			t.Errorf("described as %s, want %s", got, tc.want)
 		}
-		if err := tc.source.Check(); (err == nil) != (tc.wrong == "") || err != nil && !strings.Contains(err.Error(), tc.wrong) {
+		if (err == nil) != (tc.wrong == "") || err != nil && !strings.Contains(err.Error(), tc.wrong) {
 			t.Errorf("%s: %v, want %q", tc.want, err, tc.wrong)
 		}
 		if !tc.source.Expiry().IsZero() {
@@ -55,6 +56,9 @@ func TestFiles(t *testing.T) {
 	chain := credentials.Chain(credentials.Environment(environ()), credentials.Profile(home, "", ""))
 	taken := credentials.Chain(credentials.Environment(environ()), credentials.Profile(home, "", ""))
 	if _, err := reveal(t, taken); err != nil {
+		t.Fatal(err)
+	}
+	if err := chain.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct {

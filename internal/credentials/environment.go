@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"context"
 	"fmt"
 
 	"cloud_quota_exporter/internal/huaweicloud"
@@ -27,7 +28,7 @@ var errNoVariables = newAbsent(
 // Environment takes the keys from the variables of the environment.
 func Environment(getenv func(string) string) Source {
 	find := func() (variables, error) { return findVariables(getenv) }
-	keys := func() (*huaweicloud.Keys, error) {
+	keys := func(context.Context) (*huaweicloud.Keys, error) {
 		v, err := find()
 		if err != nil {
 			return nil, err

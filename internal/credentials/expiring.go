@@ -119,7 +119,7 @@ type temporary struct {
 
 	describe func() string
 	files    func() []string
-	check    func() error
+	check    func(context.Context) error
 }
 
 // Describe says where the keys come from.
@@ -129,7 +129,11 @@ func (t *temporary) Describe() string { return t.describe() }
 func (t *temporary) Files() []string { return t.files() }
 
 // Check says what is wrong on this machine.
-func (t *temporary) Check() error { return t.check() }
+func (t *temporary) Check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, fileTimeout)
+	defer cancel()
+	return t.check(ctx)
+}
 
 // Failure is the error of the last fetch.
 func (t *temporary) Failure() error { return t.failure() }

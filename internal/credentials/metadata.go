@@ -22,7 +22,7 @@ func InstanceMetadata(dial huaweicloud.Dial, endpoint string) Source {
 		expiring: newExpiring(2*localTimeout, m.keys),
 		describe: always("instance_metadata: " + endpoint),
 		files:    noFiles,
-		check:    func() error { return nil },
+		check:    func(context.Context) error { return nil },
 	}
 }
 

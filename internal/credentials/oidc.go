@@ -25,8 +25,8 @@ func OIDC(iam IAM, region, provider, tokenFile string) Source {
 		expiring: newExpiring(fetchTimeout, o.keys),
 		describe: always(fmt.Sprintf("oidc: identity provider %s, token_file %s", provider, tokenFile)),
 		files:    func() []string { return []string{tokenFile} },
-		check: func() error {
-			_, err := o.idToken()
+		check: func(ctx context.Context) error {
+			_, err := o.idToken(ctx)
 			return err
 		},
 	}
@@ -37,12 +37,12 @@ type oidc struct {
 	provider, tokenFile string
 }
 
-func (o oidc) idToken() (secret.Text, error) {
-	return readSecret("oidc: token_file "+o.tokenFile, o.tokenFile)
+func (o oidc) idToken(ctx context.Context) (secret.Text, error) {
+	return readSecret(ctx, "oidc: token_file "+o.tokenFile, o.tokenFile)
 }
 
 func (o oidc) keys(ctx context.Context) (*lease, error) {
-	idToken, err := o.idToken()
+	idToken, err := o.idToken(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -65,12 +65,19 @@ func (p *password) Describe() string {
 }
 
 // Files returns the name of the file with the password, if it is in one.
-func (p *password) Files() []string { return files(p.user.Password) }
+func (p *password) Files() []string { return fileNames(p.user.Password) }
 
 // Check looks for the password.
-func (p *password) Check() error {
-	_, err := p.user.Password.password()
+func (p *password) Check(ctx context.Context) error {
+	_, err := p.text(ctx)
 	return err
+}
+
+// text reads the password.
+func (p *password) text(ctx context.Context) (secret.Text, error) {
+	ctx, cancel := context.WithTimeout(ctx, fileTimeout)
+	defer cancel()
+	return p.user.Password.password(ctx)
 }
 
 // Failure is that of the account's token: a project's concerns that project alone.
@@ -94,7 +101,7 @@ func (p *password) Expiry() time.Time {
 
 // Grant returns a token for the project of a scope, or of the account.
 func (p *password) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.Grant, error) {
-	p.retryIfMended()
+	p.retryIfMended(ctx)
 	if s.ProjectID == "" {
 		return p.account.grant(ctx)
 	}
@@ -111,20 +118,32 @@ func (p *password) Reject(g huaweicloud.Grant) {
 	}
 }
 
-// retryIfMended ends the pause after a refused password once there is another.
-func (p *password) retryIfMended() {
+// retryIfMended ends the pause after a refused password once there is another. The file is read without the lock, because it might hang.
+func (p *password) retryIfMended(ctx context.Context) {
 	if !isRefusal(p.account.failure()) {
+		return
+	}
+	before := p.lastRefused()
+	now, err := p.text(ctx)
+	if err != nil || now.Reveal() == before.Reveal() {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now, err := p.user.Password.password(); err == nil && now.Reveal() != p.refused.Reveal() {
-		p.refused = now // once: should it be refused too, the pause is in force again
-		p.account.cell.Retry()
-		for _, e := range p.tokens {
-			e.cell.Retry()
-		}
+	if p.refused.Reveal() != before.Reveal() {
+		return // another request was faster
 	}
+	p.refused = now // once: should it be refused too, the pause is in force again
+	p.account.cell.Retry()
+	for _, e := range p.tokens {
+		e.cell.Retry()
+	}
+}
+
+func (p *password) lastRefused() secret.Text {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.refused
 }
 
 // token returns what keeps the token of a project. Those that have expired, since their projects are gone, are forgotten.
@@ -186,7 +205,7 @@ func (p *password) fetch(ctx context.Context, s huaweicloud.Scope) (*lease, erro
 }
 
 func (p *password) login(ctx context.Context, region string, scope object) (*lease, error) {
-	text, err := p.user.Password.password()
+	text, err := p.text(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -22,9 +22,9 @@ func PodIdentity(dial huaweicloud.Dial, getenv func(string) string) Source {
 	return &temporary{
 		expiring: newExpiring(localTimeout, p.keys),
 		describe: always("pod_identity: " + podURI),
-		files:    func() []string { return files(Value{File: getenv(podTokenFile)}) },
-		check: func() error {
-			_, err := p.token()
+		files:    func() []string { return fileNames(Value{File: getenv(podTokenFile)}) },
+		check: func(ctx context.Context) error {
+			_, err := p.token(ctx)
 			return err
 		},
 	}
@@ -37,7 +37,7 @@ type pod struct {
 }
 
 // token reads what authorises the pod.
-func (p pod) token() (secret.Text, error) {
+func (p pod) token(ctx context.Context) (secret.Text, error) {
 	for _, name := range []string{podURI, podTokenFile} {
 		if p.getenv(name) == "" {
 			return secret.Text{}, newAbsent("pod_identity: "+name+" is not set",
@@ -45,11 +45,11 @@ func (p pod) token() (secret.Text, error) {
 		}
 	}
 	file := p.getenv(podTokenFile)
-	return readSecret("pod_identity: "+podTokenFile+" "+file, file)
+	return readSecret(ctx, "pod_identity: "+podTokenFile+" "+file, file)
 }
 
 func (p pod) keys(ctx context.Context) (*lease, error) {
-	token, err := p.token()
+	token, err := p.token(ctx)
 	if err != nil {
 		return nil, err
 	}

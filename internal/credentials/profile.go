@@ -2,14 +2,14 @@ package credentials
 
 import (
 	"cmp"
-	"errors"
+	"context"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"strings"
 
 	"gopkg.in/ini.v1"
 
+	"cloud_quota_exporter/internal/files"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/secret"
 )
@@ -32,7 +32,9 @@ func Profile(getenv func(string) string, file, section string) Source {
 		return path
 	}
 	return &permanent{
-		keys:     func() (*huaweicloud.Keys, error) { return readProfile(path(), section, named() != "") },
+		keys: func(ctx context.Context) (*huaweicloud.Keys, error) {
+			return readProfile(ctx, path(), section, named() != "")
+		},
 		describe: func() string { return fmt.Sprintf("profile: %s, section %s", path(), section) },
 		files:    func() []string { return []string{path()} },
 	}
@@ -43,15 +45,15 @@ func Profile(getenv func(string) string, file, section string) Source {
 var profileOptions = ini.LoadOptions{IgnoreInlineComment: true, IgnoreContinuation: true, PreserveSurroundedQuote: true}
 
 // readProfile reads the keys. A file that nobody named is absent if it can't be read for whatever reason.
-func readProfile(file, section string, named bool) (*huaweicloud.Keys, error) {
+func readProfile(ctx context.Context, file, section string, named bool) (*huaweicloud.Keys, error) {
 	where := "profile: " + file
-	contents, err := readFile(file)
+	contents, err := files.Read(ctx, file, maxKeyFile)
 	if err != nil {
 		const remedy = "want a file that the exporter may read, or another kind of credentials"
 		if named {
-			return nil, huaweicloud.Advise(fmt.Errorf("%s: %s", where, cause(err)), remedy)
+			return nil, huaweicloud.Advise(fmt.Errorf("%s: %w", where, err), remedy)
 		}
-		return nil, newAbsent(where+": "+cause(err), remedy)
+		return nil, newAbsent(where+": "+err.Error(), remedy)
 	}
 	parsed, err := ini.LoadSources(profileOptions, contents)
 	if err != nil { // it may quote a secret
@@ -78,12 +80,4 @@ func readProfile(file, section string, named bool) (*huaweicloud.Keys, error) {
 		*part.key = secret.New(value)
 	}
 	return keys, nil
-}
-
-// cause is an error of the file system without the name of the file, which is told already.
-func cause(err error) string {
-	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
-		err = pathError.Err
-	}
-	return err.Error()
 }

@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"context"
 	"errors"
 	"strings"
 
@@ -16,14 +17,14 @@ func Static(accessKey, secretKey, securityToken Value) Source {
 		}
 		return "static: " + strings.Join(parts, ", ")
 	}
-	keys := func() (*huaweicloud.Keys, error) {
-		ak, errAK := accessKey.get("access_key")
-		sk, errSK := secretKey.get("secret_key")
-		token, errToken := securityToken.get("security_token")
+	keys := func(ctx context.Context) (*huaweicloud.Keys, error) {
+		ak, errAK := accessKey.get(ctx, "access_key")
+		sk, errSK := secretKey.get(ctx, "secret_key")
+		token, errToken := securityToken.get(ctx, "security_token")
 		if err := errors.Join(errAK, errSK, errToken); err != nil {
 			return nil, err
 		}
 		return &huaweicloud.Keys{AccessKey: ak, SecretKey: sk, SecurityToken: token}, nil
 	}
-	return &permanent{keys: keys, describe: describe, files: func() []string { return files(accessKey, secretKey, securityToken) }}
+	return &permanent{keys: keys, describe: describe, files: func() []string { return fileNames(accessKey, secretKey, securityToken) }}
 }

@@ -209,7 +209,7 @@ func TestPodIdentity(t *testing.T) {
 			t.Errorf("got %q, %v; want %q, %q", got, err, tc.want, tc.says)
 		}
 	}
-	if err := credentials.PodIdentity(dial, environ()).Check(); err == nil {
+	if err := credentials.PodIdentity(dial, environ()).Check(t.Context()); err == nil {
 		t.Error("Check finds nothing wrong without variables")
 	}
 }

@@ -1,9 +1,11 @@
 package credentials
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
+	"cloud_quota_exporter/internal/files"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/secret"
 )
@@ -22,8 +24,8 @@ func (v Value) describe(name string) string {
 	return name + " in the configuration"
 }
 
-// files returns the names of the files in which values stand.
-func files(values ...Value) []string {
+// fileNames returns the names of the files in which values stand.
+func fileNames(values ...Value) []string {
 	var names []string
 	for _, v := range values {
 		if v.File != "" {
@@ -36,19 +38,19 @@ func files(values ...Value) []string {
 func noFiles() []string { return nil }
 
 // get returns the value; name says what it is in an error.
-func (v Value) get(name string) (secret.Text, error) {
+func (v Value) get(ctx context.Context, name string) (secret.Text, error) {
 	if v.File == "" {
 		return v.Text, checkKey(name, v.Text.Reveal())
 	}
-	return readSecret(name+"_file "+v.File, v.File)
+	return readSecret(ctx, name+"_file "+v.File, v.File)
 }
 
 // password returns the value as it is, but for the end of the line in its file: it goes into no header, and may have blanks.
-func (v Value) password() (secret.Text, error) {
+func (v Value) password(ctx context.Context) (secret.Text, error) {
 	if v.File == "" {
 		return v.Text, nil
 	}
-	contents, err := readFile(v.File)
+	contents, err := files.Read(ctx, v.File, maxKeyFile)
 	if err != nil {
 		return secret.Text{}, huaweicloud.Advise(fmt.Errorf("password_file %s: %w", v.File, err),
 			"want a file that the exporter may read, with the password alone in it")
@@ -61,8 +63,8 @@ func (v Value) password() (secret.Text, error) {
 }
 
 // readSecret reads a file that holds a key or a token alone; name says what it is in an error.
-func readSecret(name, file string) (secret.Text, error) {
-	contents, err := readFile(file)
+func readSecret(ctx context.Context, name, file string) (secret.Text, error) {
+	contents, err := files.Read(ctx, file, maxKeyFile)
 	if err != nil {
 		return secret.Text{}, huaweicloud.Advise(fmt.Errorf("%s: %w", name, err),
 			"want a file that the exporter may read, with the key alone in it")
@@ -76,8 +78,6 @@ func readSecret(name, file string) (secret.Text, error) {
 
 // maxKeyFile is more than any key or token has.
 const maxKeyFile = 64 << 10
-
-func readFile(name string) ([]byte, error) { return secret.ReadFile(name, maxKeyFile) }
 
 // checkKey refuses what no header can carry, such as a whole table of keys. The error quotes nothing.
 func checkKey(name, key string) error {

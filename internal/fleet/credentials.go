@@ -10,12 +10,17 @@ import (
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/credentials"
+	"cloud_quota_exporter/internal/files"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/refresh"
-	"cloud_quota_exporter/internal/secret"
 )
 
-const defaultMetadata = "http://169.254.169.254"
+const (
+	defaultMetadata = "http://169.254.169.254"
+
+	exposedTimeout = time.Minute // of a look at who may read the files with secrets
+	exposedWait    = time.Second // for it by a fetch, which does not need to know
+)
 
 // credentials makes the source of keys that is configured.
 func (a *account) credentials() credentials.Source {
@@ -80,6 +85,7 @@ type keys struct {
 	tell    func(files []error) // which are open to everybody
 
 	asked, failed atomic.Bool
+	looking       atomic.Bool  // at the files
 	open          atomic.Value // text of what was told last
 
 	blamed atomic.Bool // something could not be read for want of good keys
@@ -108,11 +114,7 @@ func (k *keys) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.Gran
 		k.changed(Credentials{k.account, k.Describe(), failure})
 	}
 	k.asked.Store(true)
-	files := k.exposed()
-	text := fmt.Sprint(files)
-	if k.open.Swap(text) != text {
-		k.tell(files)
-	}
+	k.tellExposed(ctx)
 	return grant, err
 }
 
@@ -206,15 +208,47 @@ func retryWithKeys[T any](k *keys, c *refresh.Cell[T]) {
 	}
 }
 
-// exposed tells which files with secrets are open to everybody.
-func (k *keys) exposed() []error {
-	files := k.Files()
+// tellExposed looks which files with secrets are open to everybody, and tells if they are others than before. The look goes on in the background
+// if it takes long, because keys that are at hand must not wait for a file system that hangs; a fetch waits for no look of another one.
+func (k *keys) tellExposed(ctx context.Context) {
+	if !k.looking.CompareAndSwap(false, true) {
+		return
+	}
+	looked := make(chan struct{})
+	go func() {
+		defer close(looked)
+		defer k.looking.Store(false)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exposedTimeout)
+		defer cancel()
+		exposed := k.exposed(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		text := fmt.Sprint(exposed)
+		if k.open.Swap(text) != text {
+			k.tell(exposed)
+		}
+	}()
+	wait := exposedWait
+	if deadline, ok := ctx.Deadline(); ok {
+		wait = min(wait, time.Until(deadline)/2) // the rest is for the fetch itself
+	}
+	select {
+	case <-looked:
+	case <-time.After(wait):
+	case <-ctx.Done():
+	}
+}
+
+// exposed returns which files with secrets are open to everybody; those that can't be looked at before ctx ends are left out.
+func (k *keys) exposed(ctx context.Context) []error {
+	names := k.Files()
 	if k.file != "" {
-		files = append(files, k.file)
+		names = append(names, k.file)
 	}
 	var all []error
-	for _, file := range files {
-		if err := secret.CheckFile(file); err != nil {
+	for _, name := range names {
+		if err := files.CheckSecret(ctx, name); err != nil {
 			all = append(all, err)
 		}
 	}

@@ -2,32 +2,26 @@ package fleet
 
 import (
 	"context"
-	"errors"
+	"sync"
 	"time"
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/huaweicloud"
 )
 
-// localPatience is how long files on this machine are waited for: one on a file server that is down may never come.
-const localPatience = 10 * time.Second
+// describeTimeout is for all files of all accounts to be looked at.
+const describeTimeout = 10 * time.Second
 
 // Description is what a configuration comes to for one account, before anything is asked of the cloud.
 type Description struct {
-	Local
-
-	Account   string
-	CAFile    string
-	Discovery *config.Discovery // nil: none
-	Sources   []Endpoint        // of the projects that are known
-}
-
-// Local is what is found on this machine.
-type Local struct {
+	Account        string
 	Credentials    string  // where the keys come from
-	CredentialsErr error   // what is wrong with them
+	CredentialsErr error   // what is wrong with them on this machine
 	Exposed        []error // which files with secrets are open to everybody
-	CAFileErr      error   // what is wrong with the ca_file
+	CAFile         string
+	CAFileErr      error             // why it can't be used
+	Discovery      *config.Discovery // nil: none
+	Sources        []Endpoint        // of the projects that are known
 }
 
 // Endpoint is where a source is asked.
@@ -37,54 +31,35 @@ type Endpoint struct {
 	URL     string // scheme and host, and the path where it is configured
 }
 
-// Describe tells what is configured, in the order of the accounts. Nobody else is asked, but files that can't be read are told, and so are those
-// that have not come when ctx ends, or after ten seconds.
+// Describe tells what is configured, in the order of the accounts. Nobody else is asked, but files that can't be read are told: those of all
+// accounts are read side by side, so that a file system that hangs costs its time once.
 func (f *Fleet) Describe(ctx context.Context) []Description {
-	ctx, cancel := context.WithTimeout(ctx, localPatience)
-	defer cancel()
 	v := f.now.Load()
+	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
+	defer cancel()
 	all := make([]Description, len(v.accounts))
-	looks := make([]chan Local, len(v.accounts))
+	var looking sync.WaitGroup
 	for i, a := range v.accounts {
-		all[i] = Description{Account: a.Name, CAFile: a.CAFile, Discovery: a.Discovery}
+		looking.Go(func() {
+			wrong := a.auth.Check(ctx) // first: what the others say depends on it
+			all[i] = Description{
+				Account: a.Name, Credentials: a.auth.Describe(), CredentialsErr: wrong, Exposed: a.auth.exposed(ctx),
+				CAFile: a.CAFile, Discovery: a.Discovery,
+			}
+			if a.CAFile != "" {
+				all[i].CAFileErr = huaweicloud.CheckCAFile(ctx, a.CAFile)
+			}
+		})
+	}
+	looking.Wait()
+	for i, a := range v.accounts {
 		for _, s := range v.sources {
 			if s.account == a {
 				all[i].Sources = append(all[i].Sources, s.endpoint())
 			}
 		}
-		looks[i] = make(chan Local, 1)
-		go func() { looks[i] <- a.look() }() // side by side: an account whose files don't come keeps no other waiting
-	}
-	for i := range all {
-		select {
-		case all[i].Local = <-looks[i]:
-		case <-ctx.Done():
-			all[i].Local = late(looks[i])
-		}
 	}
 	return all
-}
-
-// late returns what was found by now.
-func late(look <-chan Local) Local {
-	select {
-	case found := <-look:
-		return found
-	default:
-		return Local{Credentials: "not known", CredentialsErr: errLate}
-	}
-}
-
-// errLate is why nothing is known of files.
-var errLate = errors.New("the files of the account could not be read in time; check the file systems of this machine")
-
-// look reads the account's files. It may never return.
-func (a *account) look() Local {
-	found := Local{Credentials: a.auth.Describe(), CredentialsErr: a.auth.Check(), Exposed: a.auth.exposed()}
-	if a.CAFile != "" {
-		found.CAFileErr = huaweicloud.CheckCAFile(a.CAFile)
-	}
-	return found
 }
 
 func (s *source) endpoint() Endpoint {

@@ -12,18 +12,20 @@ import (
 	"sync"
 	"time"
 
-	"cloud_quota_exporter/internal/secret"
+	"cloud_quota_exporter/internal/files"
 )
 
 // connectTimeout bounds each of opening a connection and its TLS handshake.
 const connectTimeout = 30 * time.Second
 
+const (
+	maxCAFile     = 4 << 20         // bytes, more than the authorities of a whole system have
+	caFileTimeout = 5 * time.Second // for the file system to respond; less than a service has, so that this error is the one that is shown
+)
+
 // idleTimeout is less than the time after which NATs forget a connection without a word. Most services are asked every few minutes: their
 // connections would not serve again anyway.
 const idleTimeout = 30 * time.Second
-
-// maxCAFile is more than the authorities of a whole system have.
-const maxCAFile = 4 << 20
 
 // Dial opens a connection, as net.Dialer.DialContext does.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -68,7 +70,7 @@ type transport struct {
 
 // RoundTrip sends one request.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	current, err := t.get()
+	current, err := t.get(req.Context())
 	if err != nil {
 		return nil, err
 	}
@@ -92,16 +94,18 @@ func (t *transport) CloseIdleConnections() {
 }
 
 // CheckCAFile tells whether a file holds certificates to trust; the error is a *CAFileError.
-func CheckCAFile(name string) error {
-	_, err := (&transport{caFile: name}).get()
+func CheckCAFile(ctx context.Context, name string) error {
+	_, err := (&transport{caFile: name}).get(ctx)
 	return err
 }
 
-func (t *transport) get() (*http.Transport, error) {
+func (t *transport) get(ctx context.Context) (*http.Transport, error) {
 	var ca []byte
 	if t.caFile != "" {
+		ctx, cancel := context.WithTimeout(ctx, caFileTimeout)
+		defer cancel()
 		var err error
-		if ca, err = secret.ReadFile(t.caFile, maxCAFile); err != nil {
+		if ca, err = files.Read(ctx, t.caFile, maxCAFile); err != nil {
 			return nil, &CAFileError{t.caFile, err}
 		}
 	}

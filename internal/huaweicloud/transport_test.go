@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"cloud_quota_exporter/internal/files/filestest"
 	"cloud_quota_exporter/internal/huaweicloud"
 )
 
@@ -136,15 +137,40 @@ func TestCAFileThatNeverEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, _, _ := client(t, nil)
-	for file, says := range map[string]string{fifo: "no regular file", large: "larger than 4194304 bytes"} {
+	for file, says := range map[string]string{fifo: "it is a named pipe, not a regular file", large: "larger than 4194304 bytes"} {
 		c.HTTP = huaweicloud.NewHTTPClient(new(net.Dialer).DialContext, file, 8)
 		want := "ca_file " + file + ": " + says + "; it must hold certificates in PEM"
 		if _, err := c.Get(t.Context(), "/"); huaweicloud.Reason(err) != "tls" || !strings.Contains(err.Error(), want) {
 			t.Errorf("a request: got %v, want %s", err, want)
 		}
-		if err := huaweicloud.CheckCAFile(file); err == nil || err.Error() != want {
+		if err := huaweicloud.CheckCAFile(t.Context(), file); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
+	}
+}
+
+// TestCAFileThatHangs: a request ends with its own context, and the file serves as soon as it can be read.
+func TestCAFileThatHangs(t *testing.T) {
+	c, ca := secure(t)
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, ca, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hanging := filestest.Hang(t, file)
+	c.HTTP = huaweicloud.NewHTTPClient(new(net.Dialer).DialContext, file, 8)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	const says = ": no response from the file system: context deadline exceeded"
+	var e *huaweicloud.CAFileError
+	if _, err := c.Get(ctx, "/"); huaweicloud.Reason(err) != "timeout" || !errors.As(err, &e) || !strings.Contains(err.Error(), "ca_file "+file+says) {
+		t.Errorf("a request: got %v", err)
+	}
+	if err := huaweicloud.CheckCAFile(ctx, file); err == nil || !strings.Contains(err.Error(), "ca_file "+file+says) {
+		t.Errorf("got %v", err)
+	}
+	hanging.Release()
+	if _, err := c.Get(t.Context(), "/"); err != nil {
+		t.Errorf("when it can be read: %v", err)
 	}
 }
 

@@ -1,4 +1,4 @@
-package secret_test
+package files_test
 
 import (
 	"os"
@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"cloud_quota_exporter/internal/secret"
+	"cloud_quota_exporter/internal/files"
 )
 
 // open makes a directory that everybody may enter.
@@ -35,7 +35,7 @@ func link(t *testing.T, to, name string) {
 	}
 }
 
-func TestCheckFile(t *testing.T) {
+func TestCheckSecret(t *testing.T) {
 	dir := open(t)
 	file := filepath.Join(dir, "key")
 	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
@@ -47,32 +47,32 @@ func TestCheckFile(t *testing.T) {
 	} {
 		chmod(t, file, mode)
 		for _, name := range []string{file, filepath.Join(dir, "link")} {
-			err := secret.CheckFile(name)
+			err := files.CheckSecret(t.Context(), name)
 			if (err != nil) != open {
 				t.Errorf("%s, mode %o: %v", filepath.Base(name), mode, err)
 			}
 		}
 	}
 	chmod(t, file, 0o644)
-	if err := secret.CheckFile(file); err == nil || err.Error() != file+" is open to every user of this machine (mode 0644); chmod o= "+file {
+	if err := files.CheckSecret(t.Context(), file); err == nil || err.Error() != file+" is open to every user of this machine (mode 0644); chmod o= "+file {
 		t.Errorf("got %v", err)
 	}
 	chmod(t, dir, 0o750)
-	if err := secret.CheckFile(file); err != nil {
+	if err := files.CheckSecret(t.Context(), file); err != nil {
 		t.Errorf("in a closed directory: %v", err)
 	}
-	if err := secret.CheckFile(filepath.Join(dir, "missing")); err != nil {
+	if err := files.CheckSecret(t.Context(), filepath.Join(dir, "missing")); err != nil {
 		t.Errorf("a missing file: %v", err)
 	}
 	t.Chdir(dir)
 	chmod(t, dir, 0o755)
-	if err := secret.CheckFile("key"); err == nil || !strings.HasPrefix(err.Error(), "key is open") {
+	if err := files.CheckSecret(t.Context(), "key"); err == nil || !strings.HasPrefix(err.Error(), "key is open") {
 		t.Errorf("a relative name: %v", err)
 	}
 }
 
-// TestCheckFileInKubernetes lays a file out as the volume of a Secret is, with the mode that it has by default.
-func TestCheckFileInKubernetes(t *testing.T) {
+// TestCheckSecretInKubernetes lays a file out as the volume of a Secret is, with the mode that it has by default.
+func TestCheckSecretInKubernetes(t *testing.T) {
 	dir := open(t)
 	version := filepath.Join(dir, "..2026_01_31_12_00_00.1234567890")
 	if err := os.Mkdir(version, 0o755); err != nil {
@@ -84,7 +84,7 @@ func TestCheckFileInKubernetes(t *testing.T) {
 	chmod(t, filepath.Join(version, "secret_key"), 0o644)
 	link(t, filepath.Base(version), filepath.Join(dir, "..data"))
 	link(t, "..data/secret_key", filepath.Join(dir, "secret_key"))
-	if err := secret.CheckFile(filepath.Join(dir, "secret_key")); err != nil {
+	if err := files.CheckSecret(t.Context(), filepath.Join(dir, "secret_key")); err != nil {
 		t.Errorf("got %v", err)
 	}
 }

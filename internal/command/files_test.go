@@ -1,0 +1,323 @@
+package command_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"cloud_quota_exporter/internal/command"
+	"cloud_quota_exporter/internal/files"
+	"cloud_quota_exporter/internal/files/filestest"
+)
+
+// unfit puts something that is no configuration in place of a file, for each kind. Link targets are files that exist on every Linux.
+var unfit = map[string]struct {
+	put  func(t *testing.T, name string) error
+	says string
+}{
+	"a pipe":      {func(_ *testing.T, name string) error { return syscall.Mkfifo(name, 0o600) }, "it is a named pipe, not a regular file"},
+	"a directory": {func(_ *testing.T, name string) error { return os.Mkdir(name, 0o700) }, "it is a directory, not a regular file"},
+	"a device":    {func(_ *testing.T, name string) error { return os.Symlink("/dev/zero", name) }, "it is a device, not a regular file"},
+	"a link to a pipe": {func(t *testing.T, name string) error {
+		pipe := filepath.Join(t.TempDir(), "pipe")
+		if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+			return err
+		}
+		return os.Symlink(pipe, name)
+	}, "it is a named pipe, not a regular file"},
+	"a large file": {func(_ *testing.T, name string) error {
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			return err
+		}
+		return os.Truncate(name, 100<<20)
+	}, "larger than 1048576 bytes"},
+	"a large valid file": {func(_ *testing.T, name string) error {
+		return os.WriteFile(name, []byte("services: {}\n"+strings.Repeat("#\n", 1<<19)), 0o600)
+	}, "larger than 1048576 bytes"},
+	"a file of /proc": {func(_ *testing.T, name string) error { return os.Symlink("/proc/sys/kernel/ostype", name) }, "is a single value; want a mapping"},
+	"nothing":         {func(*testing.T, string) error { return nil }, "no such file or directory"},
+}
+
+// TestReloadOfWhatIsNoFile: each is refused with one line, by HTTP and by SIGHUP, and the next good file is loaded.
+func TestReloadOfWhatIsNoFile(t *testing.T) {
+	_, endpoints := simulated(t)
+	good := configuration(t, endpoints, write(t, "sk", secretKey), "")
+	file := filepath.Join(t.TempDir(), "config.yml")
+	if err := os.Symlink(good, file); err != nil {
+		t.Fatal(err)
+	}
+	r, hangup := reloading(t, file, true)
+	for name, bad := range unfit {
+		os.RemoveAll(file)
+		if err := bad.put(t, file); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		body := r.post(t, "/-/reload")
+		contains(t, body, "500\nthe configuration before stays in force:\n", file, bad.says)
+		if n := strings.Count(body, "\n"); n > 3 || time.Since(start) > 2*time.Second {
+			t.Errorf("%s: %d lines after %s:\n%s", name, n, time.Since(start), body)
+		}
+		hangup <- os.Interrupt
+		hangup <- os.Interrupt // taken when the first is done
+		contains(t, r.get(t, "/metrics"), "\ncloud_quota_exporter_config_last_reload_successful 0\n", `cloud_quota_up{project="prod",service="cts"} 1`)
+		os.RemoveAll(file)
+		if err := os.Symlink(good, file); err != nil {
+			t.Fatal(err)
+		}
+		contains(t, r.post(t, "/-/reload"), "200\n")
+	}
+	contains(t, r.get(t, "/metrics"), "\ncloud_quota_exporter_config_last_reload_successful 1\n")
+}
+
+// TestReloadOfAFileThatHangs: it ends in time, so do those that came meanwhile, and the next one finds the file well.
+func TestReloadOfAFileThatHangs(t *testing.T) {
+	command.SetReloadTimeout(t, 300*time.Millisecond)
+	_, endpoints := simulated(t)
+	file := configuration(t, endpoints, write(t, "sk", secretKey), "")
+	r, hangup := reloading(t, file, true)
+	hanging := filestest.Hang(t, file)
+	hangup <- os.Interrupt
+	hanging.WaitForReader(t)
+	answers := make(chan string)
+	for range 3 {
+		go func() { answers <- r.post(t, "/-/reload") }()
+	}
+	contains(t, r.get(t, "/metrics"), `cloud_quota_up{project="prod",service="cts"} 1`)
+	start := time.Now()
+	for range 3 {
+		contains(t, <-answers, "500\nthe configuration before stays in force:\n", "context deadline exceeded")
+	}
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("they took %s", took)
+	}
+	r.log.waitFor(t, "context deadline exceeded") // of the file, or of the reload before
+	hanging.Release()
+	contains(t, r.post(t, "/-/reload"), "200\n")
+	contains(t, r.get(t, "/metrics"), "\ncloud_quota_exporter_config_last_reload_successful 1\n")
+}
+
+// TestStopEndsAReload that waits for a file system.
+func TestStopEndsAReload(t *testing.T) {
+	_, endpoints := simulated(t)
+	file := configuration(t, endpoints, write(t, "sk", secretKey), "")
+	r, _ := reloading(t, file, true)
+	hanging := filestest.Hang(t, file)
+	answer := make(chan string, 1)
+	go func() { answer <- r.post(t, "/-/reload") }()
+	hanging.WaitForReader(t)
+	start := time.Now()
+	if err := r.stop(); err != nil || time.Since(start) > 3*time.Second {
+		t.Errorf("it ended after %s with %v", time.Since(start), err)
+	}
+	contains(t, <-answer, "500\n", "no response from the file system: context canceled")
+}
+
+// TestKeyFilesThatHang: a hundred accounts whose key files hang fail in time, and for that reason, on few threads; another account is not
+// affected; and when the files can be read again, so can the quotas.
+func TestKeyFilesThatHang(t *testing.T) {
+	const hung = 100
+	_, endpoints := simulated(t)
+	dir := t.TempDir()
+	var hanging []*filestest.Hanging
+	config := func(timeout string) string {
+		var b strings.Builder
+		b.WriteString("accounts:\n")
+		for i := range hung + 1 {
+			key := filepath.Join(dir, strconv.Itoa(i))
+			if i == hung {
+				key = filepath.Join(t.TempDir(), "good")
+			}
+			if _, err := os.Stat(key); err != nil {
+				if err := os.WriteFile(key, []byte(secretKey), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			fmt.Fprintf(&b, "  - name: a%d\n    credentials: {static: {access_key: %s, secret_key_file: %s, security_token: %s}}\n    endpoints: %s\n"+
+				"    projects: [{id: %s, region: ap-southeast-3, name: p%d}]\n", i, accessKey, key, token, endpoints, projectID, i)
+		}
+		return b.String() + "services: {defaults: {timeout: " + timeout + ", max_in_flight: 200}, ces: {enabled: false}, taurusdb: {enabled: false}, dcs: {enabled: false}, dbss: {enabled: false}}\n"
+	}
+	file := write(t, "config.yml", config("400ms"))
+	for i := range hung {
+		hanging = append(hanging, filestest.Hang(t, filepath.Join(dir, strconv.Itoa(i))))
+	}
+	before := threads(t)
+	r, _ := reloading(t, file, true)
+	start := time.Now()
+	page := r.get(t, "/metrics")
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("the page took %s", took)
+	}
+	if now := threads(t); now > before+20 {
+		t.Errorf("%d threads, %d before", now, before)
+	}
+	contains(t, page, `cloud_quota_up{project="p100",service="cts"} 1`)
+	if n := strings.Count(page, `reason="credentials",service="cts"} 1`); n != hung {
+		t.Errorf("%d of %d fail for lack of credentials:\n%s", n, hung, page)
+	}
+	contains(t, r.log.String(), "no credentials: secret_key_file "+dir+"/", ": no response from the file system: context deadline exceeded")
+	for _, h := range hanging {
+		h.Release()
+	}
+	if err := os.WriteFile(file, []byte(config("8s")), 0o600); err != nil { // another timeout ends the pauses after failures
+		t.Fatal(err)
+	}
+	contains(t, r.post(t, "/-/reload"), "200\n")
+	read := func() int {
+		return len(regexp.MustCompile(`(?m)^cloud_quota_up\{.*\} 1$`).FindAllString(r.get(t, "/metrics"), -1))
+	}
+	for deadline := time.Now().Add(20 * time.Second); read() < hung+1; <-time.After(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d are read when the files can be", read(), hung+1)
+		}
+	}
+}
+
+// threads returns how many this process has.
+func threads(t *testing.T) int {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.Atoi(string(regexp.MustCompile(`Threads:\s+(\d+)`).FindSubmatch(status)[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// TestKeysAtHandWaitForNoFile: whether others may read the file in which they stand is looked at without them.
+func TestKeysAtHandWaitForNoFile(t *testing.T) {
+	_, endpoints := simulated(t)
+	file := configuration(t, endpoints, write(t, "sk", secretKey), "services: {defaults: {cache_ttl: 0, timeout: 3s}}")
+	r := serve(t, "", file) // the token stands in it
+	r.log.waitFor(t, `msg="credentials are there"`)
+	var readers sync.WaitGroup
+	for i := range 4 { // more of a directory are not looked at
+		name := filepath.Join(filepath.Dir(file), strconv.Itoa(i))
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		hanging := filestest.Hang(t, name)
+		readers.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			_, _ = files.Read(ctx, name, 1)
+		})
+		hanging.WaitForReader(t)
+	}
+	readers.Wait()
+	for range 3 {
+		start := time.Now()
+		contains(t, r.get(t, "/metrics?collect[]=cts"), `cloud_quota_up{project="prod",service="cts"} 1`)
+		if took := time.Since(start); took > 2500*time.Millisecond {
+			t.Errorf("a scrape took %s", took)
+		}
+	}
+}
+
+// TestCheckConfigOfFilesThatHang: what hangs is told, for every account, within the time of one.
+func TestCheckConfigOfFilesThatHang(t *testing.T) {
+	_, endpoints := simulated(t)
+	key, ca := write(t, "sk", secretKey), write(t, "ca.pem", "")
+	filestest.Hang(t, key)
+	filestest.Hang(t, ca)
+	file := configuration(t, endpoints, key, "")
+	rewrite(t, file, func(text string) string {
+		return strings.Replace(text, "    projects:", "    ca_file: "+ca+"\n    projects:", 1)
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	got := said(func(terminal command.Terminal) error { return command.Check{}.Run(ctx, terminal, file) })
+	contains(t, got, "no keys:     secret_key_file "+key+": no response from the file system", "unusable:    ca_file "+ca+": no response from the file system", "exit code 1")
+	if took := time.Since(start); took > 3*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
+
+// TestStopWhileTheConfigurationHangs: a signal ends a start that waits for a file system.
+func TestStopWhileTheConfigurationHangs(t *testing.T) {
+	file := write(t, "config.yml", "services: {}\n")
+	hanging := filestest.Hang(t, file)
+	ctx, cancel := context.WithCancel(t.Context())
+	out := newOutput()
+	ended := make(chan error)
+	go func() { ended <- command.Serve(ctx, logsTo(out), command.Serving{}, file, nil) }()
+	hanging.WaitForReader(t)
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+	contains(t, out.String(), "Stopping before the configuration is loaded")
+	terminal := command.Terminal{Out: out, Err: out}
+	for name, run := range map[string]func() error{
+		"query":        func() error { return command.Query{}.Run(ctx, terminal, file) },
+		"check-config": func() error { return command.Check{}.Run(ctx, terminal, file) },
+	} {
+		if err := run(); err == nil || err.Error() != "interrupted while the configuration was read" {
+			t.Errorf("%s ended with %v", name, err)
+		}
+	}
+}
+
+// TestWebFileThatHangs: the toolkit reads it with every request. What it would wait for good for is refused, without a thread each, and when
+// the file can be read, requests are answered.
+func TestWebFileThatHangs(t *testing.T) {
+	_, endpoints := simulated(t)
+	certificate, key := keyPair(t)
+	file := write(t, "web.yml", "tls_server_config: {cert_file: "+certificate+", key_file: "+key+"}\n")
+	r := serve(t, file, configuration(t, endpoints, write(t, "sk", secretKey), ""))
+	r.url = strings.Replace(r.url, "http", "https", 1)
+	answers := func() bool {
+		r.client.CloseIdleConnections()
+		resp, err := r.client.Get(r.url + "/-/healthy")
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err == nil && resp.StatusCode == http.StatusOK
+	}
+	for hung, requests := range map[string]int{file: 7, certificate: 1, key: 1} {
+		if !answers() {
+			t.Fatalf("no answer before %s hangs", hung)
+		}
+		before := threads(t)
+		hanging := filestest.Hang(t, hung)
+		start := time.Now()
+		var clients sync.WaitGroup
+		for range requests {
+			clients.Go(func() {
+				if answers() {
+					t.Errorf("answered while %s hangs", hung)
+				}
+			})
+		}
+		clients.Wait()
+		if now := threads(t); now > before+5 || time.Since(start) > 4*time.Second {
+			t.Errorf("%d threads, %d before, after %s", now, before, time.Since(start))
+		}
+		hanging.Release()
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if answers() {
+		t.Error("answered while the file is a pipe")
+	}
+	r.log.waitFor(t, "Refused a connection because --web.config.file can't be used")
+	contains(t, r.log.String(), `err="no response from the file system`, `err="cert_file `+certificate+": no response", `err="key_file `+key+": no response", "it is a named pipe")
+}

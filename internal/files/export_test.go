@@ -1,0 +1,22 @@
+package files
+
+import "context"
+
+// Readers are readers of a test's own.
+type Readers struct{ *readers }
+
+// NewReaders returns readers that share no slots with those of the process.
+func NewReaders() Readers { return Readers{newReaders()} }
+
+// Ask asks for a file, with work in place of reading it.
+func (r Readers) Ask(ctx context.Context, name string, work func() ([]byte, error)) (string, error) {
+	contents, err := r.ask(ctx, question{name, 0}, work)
+	return string(contents), err
+}
+
+// IsIdle tells whether nothing is kept of what was asked.
+func (r Readers) IsIdle() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.answers) == 0 && len(r.line) == 0 && len(r.inside) == 0 && r.running == 0
+}

@@ -1,0 +1,153 @@
+package files_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"cloud_quota_exporter/internal/files"
+	"cloud_quota_exporter/internal/files/filestest"
+)
+
+const most = 1 << 20
+
+func write(t *testing.T, name, contents string) string {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(contents), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// sparse makes a file that takes no space.
+func sparse(t *testing.T, name string, size int64) string {
+	t.Helper()
+	if err := os.Truncate(write(t, name, ""), size); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestRead(t *testing.T) {
+	dir := t.TempDir()
+	full := strings.Repeat("x", most)
+	file := write(t, filepath.Join(dir, "file"), "contents")
+	link(t, "file", filepath.Join(dir, "link"))
+	link(t, "link", filepath.Join(dir, "link to link"))
+	for name, want := range map[string]string{
+		file:                               "contents",
+		filepath.Join(dir, "link to link"): "contents",
+		write(t, filepath.Join(dir, "full"), full): full,
+		write(t, filepath.Join(dir, "empty"), ""):  "",
+		"/proc/sys/kernel/ostype":                  "Linux\n", // of size 0, as it says
+	} {
+		got, err := files.Read(t.Context(), name, most)
+		if string(got) != want || err != nil {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+	}
+	write(t, file, "changed")
+	if got, err := files.Read(t.Context(), file, most); string(got) != "changed" || err != nil {
+		t.Errorf("changed: %s, %v", got, err)
+	}
+}
+
+// TestWhatIsNotRead: none of these ends in a wait, or in all of the memory.
+func TestWhatIsNotRead(t *testing.T) {
+	dir := t.TempDir()
+	fifo, socket := filepath.Join(dir, "fifo"), filepath.Join(dir, "socket")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	link(t, "fifo", filepath.Join(dir, "link"))
+	link(t, "loop", filepath.Join(dir, "loop"))
+	for name, want := range map[string]string{
+		filepath.Join(dir, "missing"): "no such file or directory",
+		filepath.Join(dir, "loop"):    "too many levels of symbolic links",
+		dir:                           "it is a directory, not a regular file",
+		fifo:                          "it is a named pipe, not a regular file",
+		filepath.Join(dir, "link"):    "it is a named pipe, not a regular file",
+		socket:                        "it is a socket, not a regular file",
+		"/dev/zero":                   "it is a device, not a regular file",
+		"/dev/null":                   "it is a device, not a regular file",
+		sparse(t, filepath.Join(dir, "large"), 100<<20): "larger than 1048576 bytes",
+		sparse(t, filepath.Join(dir, "barely"), most+1): "larger than 1048576 bytes",
+	} {
+		got, err := files.Read(t.Context(), name, most)
+		if err == nil || err.Error() != want || got != nil {
+			t.Errorf("%s: %d bytes, %v; want %s", name, len(got), err, want)
+		}
+	}
+	if _, err := files.Read(t.Context(), "/proc/self/maps", 100); err == nil || err.Error() != "larger than 100 bytes" { // of size 0, as it says
+		t.Errorf("got %v", err)
+	}
+	if _, err := files.Read(t.Context(), filepath.Join(dir, "missing"), most); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestHangingFiles are a hundred real ones: each question ends in time, they take few threads, another directory is read meanwhile, and so
+// are they when they respond again.
+func TestHangingFiles(t *testing.T) {
+	dir := t.TempDir()
+	other := write(t, filepath.Join(t.TempDir(), "other"), "other")
+	var names []string
+	var hanging []*filestest.Hanging
+	for i := range 100 {
+		name := write(t, filepath.Join(dir, strconv.Itoa(i)), strconv.Itoa(i))
+		names, hanging = append(names, name), append(hanging, filestest.Hang(t, name))
+	}
+	before := threads(t)
+	var askers sync.WaitGroup
+	for _, name := range names {
+		askers.Go(func() {
+			if _, err := files.Read(within(t, 300*time.Millisecond), name, most); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	if got, err := files.Read(within(t, 200*time.Millisecond), other, most); string(got) != "other" || err != nil {
+		t.Errorf("elsewhere: %s, %v", got, err)
+	}
+	askers.Wait()
+	if now := threads(t); now > before+10 {
+		t.Errorf("%d threads, %d before", now, before)
+	}
+	for _, h := range hanging {
+		h.Release()
+	}
+	for i, name := range names {
+		if got, err := files.Read(within(t, 10*time.Second), name, most); string(got) != strconv.Itoa(i) || err != nil {
+			t.Errorf("released: %s, %v", got, err)
+		}
+	}
+}
+
+// threads returns how many this process has.
+func threads(t *testing.T) int {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.Atoi(string(regexp.MustCompile(`Threads:\s+(\d+)`).FindSubmatch(status)[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}

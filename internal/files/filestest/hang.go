@@ -1,0 +1,56 @@
+// Package filestest makes files that hang, for tests.
+package filestest
+
+import (
+	"os"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// What the package syscall lacks.
+const (
+	setLease = 1024 // F_SETLEASE
+	getLease = 1025 // F_GETLEASE
+)
+
+// Hanging is a file that nobody can open.
+type Hanging struct {
+	file *os.File
+
+	// Release lets everybody open it who waits.
+	Release func()
+}
+
+// Hang makes every open of a regular file wait, as a file system that does not respond does, until it is released or the test has ended. It
+// holds a write lease on it, which Linux breaks after 45 seconds (/proc/sys/fs/lease-break-time). Nobody may have the file open meanwhile.
+func Hang(t testing.TB, name string) *Hanging {
+	t.Helper()
+	file, err := os.OpenFile(name, os.O_RDWR, 0) //nolint:gosec // a file of the test
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &Hanging{file: file, Release: sync.OnceFunc(func() { _ = file.Close() })}
+	t.Cleanup(h.Release)
+	if _, err := h.control(setLease, syscall.F_WRLCK); err != 0 {
+		t.Fatalf("no lease on %s: %v", name, err)
+	}
+	return h
+}
+
+// WaitForReader returns when somebody waits for the file.
+func (h *Hanging) WaitForReader(t testing.TB) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); <-time.After(time.Millisecond) {
+		if lease, _ := h.control(getLease, 0); lease != syscall.F_WRLCK { // it is being broken
+			return
+		}
+	}
+	t.Fatalf("nobody opens %s", h.file.Name())
+}
+
+func (h *Hanging) control(command, argument uintptr) (uintptr, syscall.Errno) {
+	result, _, err := syscall.Syscall(syscall.SYS_FCNTL, h.file.Fd(), command, argument)
+	return result, err
+}

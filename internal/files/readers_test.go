@@ -1,0 +1,182 @@
+package files_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cloud_quota_exporter/internal/files"
+)
+
+// disk is a file system that responds while it is told to.
+type disk struct {
+	hangs   chan struct{} // closed when it responds again
+	reading atomic.Int64
+	most    atomic.Int64
+	reads   atomic.Int64
+}
+
+func newDisk() *disk { return &disk{hangs: make(chan struct{})} }
+
+// read returns the number of the read, once the disk responds.
+func (d *disk) read() ([]byte, error) {
+	n := d.reads.Add(1)
+	d.most.Store(max(d.most.Load(), d.reading.Add(1)))
+	defer d.reading.Add(-1)
+	<-d.hangs
+	return fmt.Append(nil, n), nil
+}
+
+func quick() ([]byte, error) { return []byte("quick"), nil }
+
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// TestHangingFileIsReadOnce: who asks gets an error in time, one goroutine goes on, and whoever asks next gets what it finds.
+func TestHangingFileIsReadOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, d := files.NewReaders(), newDisk()
+		var askers sync.WaitGroup
+		for range 100 {
+			askers.Go(func() {
+				start := time.Now()
+				_, err := r.Ask(within(t, time.Second), "/hung/a", d.read)
+				if e, ok := errors.AsType[*files.NoResponseError](err); !ok || !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second {
+					t.Errorf("got %v %v after %s", e, err, time.Since(start))
+				}
+			})
+		}
+		askers.Wait()
+		go func() {
+			<-time.After(time.Minute)
+			close(d.hangs)
+		}()
+		if got, err := r.Ask(t.Context(), "/hung/a", d.read); got != "2" || err != nil {
+			t.Errorf("got %q, %v; want what was read after the question", got, err)
+		}
+		if n, most := d.reads.Load(), d.most.Load(); n != 2 || most != 1 {
+			t.Errorf("%d reads, %d at a time", n, most)
+		}
+		if got, err := r.Ask(t.Context(), "/hung/a", quick); got != "quick" || err != nil {
+			t.Errorf("got %q, %v from a file that was read before", got, err)
+		}
+		synctest.Wait()
+		if !r.IsIdle() {
+			t.Error("something is kept")
+		}
+	})
+}
+
+// TestAnswerIsNotOlderThanTheQuestion: who asks while a file is read gets what it holds now.
+func TestAnswerIsNotOlderThanTheQuestion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := files.NewReaders()
+		contents := "old"
+		slow := func() ([]byte, error) {
+			read := contents
+			<-time.After(time.Second)
+			return []byte(read), nil
+		}
+		var askers sync.WaitGroup
+		askers.Go(func() {
+			if got, _ := r.Ask(t.Context(), "/f", slow); got != "old" {
+				t.Errorf("the first got %q", got)
+			}
+		})
+		synctest.Wait()
+		contents = "new"
+		for range 10 {
+			askers.Go(func() {
+				start := time.Now()
+				if got, _ := r.Ask(t.Context(), "/f", slow); got != "new" || time.Since(start) != 2*time.Second {
+					t.Errorf("a later one got %q after %s", got, time.Since(start))
+				}
+			})
+		}
+		askers.Wait()
+	})
+}
+
+// TestHangingDirectoryLeavesTheOthers: it takes four threads, and all that hangs takes 32.
+func TestHangingDirectoryLeavesTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, d := files.NewReaders(), newDisk()
+		defer func() {
+			close(d.hangs)
+			synctest.Wait()
+			if !r.IsIdle() {
+				t.Error("something is kept")
+			}
+		}()
+		hang := func(directories int) {
+			var askers sync.WaitGroup
+			for i := range 100 {
+				askers.Go(func() {
+					name := fmt.Sprintf("/hung%d/%d", i%directories, i)
+					if _, err := r.Ask(within(t, time.Second), name, d.read); !errors.Is(err, context.DeadlineExceeded) {
+						t.Errorf("got %v", err)
+					}
+				})
+			}
+			askers.Wait()
+		}
+		elsewhere := func(want error) {
+			t.Helper()
+			start := time.Now()
+			_, err := r.Ask(within(t, time.Second), "/elsewhere/a", quick)
+			if !errors.Is(err, want) || err == nil && time.Since(start) != 0 {
+				t.Errorf("got %v after %s, want %v", err, time.Since(start), want)
+			}
+		}
+		hang(1)
+		if n := d.most.Load(); n != 4 {
+			t.Errorf("%d readers of one directory", n)
+		}
+		elsewhere(nil)
+		hang(7)
+		elsewhere(nil)
+		hang(20)
+		if n := d.most.Load(); n != 32 {
+			t.Errorf("%d readers in the process", n)
+		}
+		elsewhere(context.DeadlineExceeded)
+	})
+}
+
+// TestWaitForASlotEnds: a question that everybody has given up before its turn is not asked.
+func TestWaitForASlotEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, d := files.NewReaders(), newDisk()
+		for i := range 4 {
+			go func() { _, _ = r.Ask(t.Context(), fmt.Sprintf("/d/%d", i), d.read) }()
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			<-time.After(time.Second)
+			cancel()
+		}()
+		asked := false
+		_, err := r.Ask(ctx, "/d/late", func() ([]byte, error) {
+			asked = true
+			return nil, nil
+		})
+		if !errors.Is(err, context.Canceled) || err.Error() != "no response from the file system: context canceled" {
+			t.Errorf("got %v", err)
+		}
+		close(d.hangs)
+		synctest.Wait()
+		if asked || !r.IsIdle() {
+			t.Errorf("asked %t, idle %t", asked, r.IsIdle())
+		}
+	})
+}

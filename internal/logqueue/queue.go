@@ -1,0 +1,124 @@
+// Package logqueue keeps whoever logs from waiting for whoever reads the log. A pipe that nobody reads is full after some lines, and would keep
+// every goroutine that logs: scrapes, reloads, and the end of the program.
+package logqueue
+
+import (
+	"io"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Queue takes lines and writes them one after the other, whole and in order. If they are not read fast enough, lines are dropped and counted.
+type Queue struct {
+	out    io.Writer
+	most   int // bytes that wait
+	notice func(out io.Writer, dropped uint64)
+
+	mu       sync.Mutex
+	entries  []entry
+	size     int  // bytes in entries
+	dropping bool // until half of the bytes are written: one notice is to be about many lines
+	dropped  uint64
+	drained  chan struct{} // closed when all is written; nil if nothing waits
+}
+
+// entry is a line, or lines that were dropped in its place.
+type entry struct {
+	line    []byte
+	dropped uint64
+}
+
+// New returns a queue in front of out, for so many bytes. notice writes a line to out that says how many lines are missing there; it is called
+// once out takes lines again.
+func New(out io.Writer, most int, notice func(out io.Writer, dropped uint64)) *Queue {
+	return &Queue{out: out, most: most, notice: notice}
+}
+
+// Write takes a line. It never waits, and never fails.
+func (q *Queue) Write(line []byte) (int, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.dropping = q.size+len(line) > q.most || q.dropping && q.size > q.most/2; q.dropping {
+		q.drop()
+	} else {
+		q.entries = append(q.entries, entry{line: slices.Clone(line)})
+		q.size += len(line)
+	}
+	if q.drained == nil {
+		q.drained = make(chan struct{})
+		go q.drain()
+	}
+	return len(line), nil
+}
+
+// drop counts a line, where it would have been; q.mu is held.
+func (q *Queue) drop() {
+	q.dropped++
+	if n := len(q.entries); n > 0 && q.entries[n-1].dropped > 0 {
+		q.entries[n-1].dropped++
+		return
+	}
+	q.entries = append(q.entries, entry{dropped: 1})
+}
+
+// Dropped returns how many lines were dropped.
+func (q *Queue) Dropped() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.dropped
+}
+
+// Flush waits until all is written, but no longer than this.
+func (q *Queue) Flush(within time.Duration) {
+	q.mu.Lock()
+	drained := q.drained
+	q.mu.Unlock()
+	if drained == nil {
+		return
+	}
+	select {
+	case <-drained:
+	case <-time.After(within):
+	}
+}
+
+// drain writes until nothing waits.
+func (q *Queue) drain() {
+	for {
+		e, found := q.next()
+		switch {
+		case !found:
+			return
+		case e.dropped > 0:
+			q.notice(q.out, e.dropped)
+		default:
+			if _, err := q.out.Write(e.line); err != nil {
+				q.lost()
+			}
+		}
+	}
+}
+
+// next takes the first entry, or ends the writing.
+func (q *Queue) next() (e entry, found bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.entries) == 0 {
+		q.entries = nil // what it has grown to
+		close(q.drained)
+		q.drained = nil
+		return entry{}, false
+	}
+	e = q.entries[0]
+	q.entries = q.entries[1:]
+	q.size -= len(e.line)
+	return e, true
+}
+
+// lost counts a line that could not be written.
+func (q *Queue) lost() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.dropped++
+}
