@@ -213,7 +213,6 @@ func TestLongListIsRead(t *testing.T) {
 		heal()
 		w.Cloud.Inject(cloudsim.Fault{Path: "/v3/projects", Hang: true, When: func(n int) bool { return n == 20 }})
 		pass(16 * time.Minute)
-		start = time.Now()
 		w.Look(t.Context())
 		pass(11 * time.Second)
 		if account := w.Accounts()[0]; account.DiscoveryErr == nil || len(w.Projects()) != 10_000 {

@@ -8,7 +8,7 @@ import (
 
 // clock is the context of a fetch. It ends when the fetch's time is up, and its end can be put off.
 type clock struct {
-	context.Context // of who asked: its values alone
+	context.Context //nolint:containedctx // it is one; of who asked, it has the values alone
 
 	done chan struct{}
 
