@@ -23,6 +23,8 @@ type clockKey struct{}
 // newClock returns a clock that ends after a timeout, or when it is stopped.
 func newClock(values context.Context, timeout time.Duration) *clock {
 	c := &clock{Context: values, done: make(chan struct{}), deadline: time.Now().Add(timeout)}
+	c.mu.Lock() // the timer may end the clock before it is set
+	defer c.mu.Unlock()
 	c.timer = time.AfterFunc(timeout, func() { c.end(context.DeadlineExceeded) })
 	return c
 }
