@@ -3,6 +3,7 @@ package refresh_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,12 +13,12 @@ import (
 
 // stuck is a fetch that ignores its context until it is released.
 type stuck struct {
-	calls   int
+	calls   atomic.Int64
 	release chan struct{}
 }
 
 func (s *stuck) fetch(context.Context) (int, error) {
-	s.calls++
+	s.calls.Add(1)
 	<-s.release
 	return 42, nil
 }
@@ -50,8 +51,8 @@ func TestFetchThatIgnoresItsContext(t *testing.T) {
 				t.Errorf("got %+v after %s, want a timeout at once", got, time.Since(start))
 			}
 		}
-		if n := refresh.Abandoned(); n != 1 || s.calls != 1 {
-			t.Errorf("%d abandoned fetches of %d, want one at a time", n, s.calls)
+		if n := refresh.Abandoned(); n != 1 || s.calls.Load() != 1 {
+			t.Errorf("%d abandoned fetches of %d, want one at a time", n, s.calls.Load())
 		}
 		close(s.release)
 		synctest.Wait()
@@ -94,8 +95,8 @@ func TestAbandonedFetchesAreBounded(t *testing.T) {
 				t.Errorf("cell %d: %+v", i, got)
 			}
 		}
-		if n := refresh.Abandoned(); n != 100 || s.calls != 100 {
-			t.Errorf("%d abandoned fetches of %d, want 100", n, s.calls)
+		if n := refresh.Abandoned(); n != 100 || s.calls.Load() != 100 {
+			t.Errorf("%d abandoned fetches of %d, want 100", n, s.calls.Load())
 		}
 		close(s.release)
 		synctest.Wait()
