@@ -146,6 +146,7 @@ func TestGatesBesideEachOther(t *testing.T) {
 		if until := one.Gate.ShutUntil(); !until.Equal(time.Now().Add(15 * time.Second)) {
 			t.Errorf("shut until %s, want 15s", until)
 		}
+		pass(time.Minute) // the one that hangs has ended
 	})
 }
 
