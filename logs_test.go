@@ -167,16 +167,23 @@ func TestLogThatIsReadAgain(t *testing.T) {
 	u := serveUnread(t, "--log.format=json")
 	u.scrape(t)
 	dropped := u.dropped(t)
-	text := make(chan string)
-	go func() {
-		all, _ := io.ReadAll(u.log)
-		text <- string(all)
-	}()
+	const notice = "Dropped log lines because stderr was not read"
+	log := ""
+	for !strings.Contains(log, notice) {
+		line, err := u.log.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		log += line
+	}
 	u.reload(t, http.StatusOK)
 	u.terminate(t)
-	log := <-text
+	rest, err := io.ReadAll(u.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log += string(rest)
 	<-u.ended
-	const notice = "Dropped log lines because stderr was not read"
 	missing, last := 0, ""
 	for line := range strings.Lines(log) {
 		var l struct {
