@@ -103,8 +103,8 @@ func (x *trial) isHit(series string) bool {
 
 // isPaused tells whether a series is of what is not asked, for the time being, because the target throttles the account or refuses its key.
 func (x *trial) isPaused(series string) bool {
-	if x.fault.want == "unauthorized" && !x.isHit(series) && !isNumber(series) { // it may have been asked just before
-		ofService := x.column == "services" && strings.Contains(series, `service="`+x.services[0]+`"`)
+	if x.fault.want == "unauthorized" && !x.isHit(series) { // it may have been asked just before
+		ofService := x.column == "services" && !isNumber(series) && strings.Contains(series, `service="`+x.services[0]+`"`)
 		return ofService || x.name == lookUp && strings.Contains(series, `project="staging"`)
 	}
 	return x.fault.want == "throttled" && x.column == "services" && !x.isHit(series) &&
