@@ -12,7 +12,8 @@ import (
 )
 
 // storms are faults that befall requests, by name. A 404 is not among them: it says that a region lacks the service, which is then let be for
-// an hour. Throttling concerns the whole account: see throttling.
+// an hour. Nor is a 401: a service that refuses a proven key is let be for five minutes. Rotations of keys cause them, and end them sooner.
+// Throttling concerns the whole account: see throttling.
 var storms = []struct {
 	name  string
 	fault cloudsim.Fault
@@ -24,7 +25,6 @@ var storms = []struct {
 	{"an answer that comes late", cloudsim.Fault{Latency: soakTimeout / 4}},
 	{"a body by one byte a second", cloudsim.Fault{Drip: time.Second}},
 	{"400", status(http.StatusBadRequest)},
-	{"401", status(http.StatusUnauthorized)},
 	{"403", status(http.StatusForbidden)},
 	{"408", status(http.StatusRequestTimeout)},
 	{"409", status(http.StatusConflict)},
