@@ -108,7 +108,6 @@ func (a *account) client(service, host, region string) *huaweicloud.Client {
 		HTTP:      a.http,
 		Auth:      a.auth,
 		Proofs:    a.proofs,
-		Account:   a.Name,
 		Extend:    refresh.Extend,
 		Service:   service,
 		Scope:     huaweicloud.Scope{Region: region},

@@ -18,7 +18,7 @@ const (
 type UnreadError struct {
 	Service string
 	Begun   bool   // a fetch was under way when the command ended
-	Cause   error  // why none has begun: huaweicloud.ErrPaused or huaweicloud.ErrHangs; nil: there was no time
+	Cause   error  // why none has begun: huaweicloud.ErrPaused, huaweicloud.ErrHangs, or why a request was not sent; nil: there was no time
 	Advice  string // what to do if there was no time; empty: nothing
 }
 
@@ -32,6 +32,8 @@ func (e *UnreadError) Error() string {
 		what = "not asked because the API throttles the account"
 	case errors.Is(e.Cause, huaweicloud.ErrHangs):
 		what = "not asked because max_in_flight fetches in a row timed out"
+	case e.Cause != nil:
+		what = huaweicloud.What(e.Cause)
 	}
 	if remedy := e.Remedy(); remedy != "" {
 		return what + "; " + remedy
@@ -46,6 +48,8 @@ func (e *UnreadError) Remedy() string {
 		return "run the command again later"
 	case errors.Is(e.Cause, huaweicloud.ErrHangs):
 		return fmt.Sprintf("check the network, or raise services.%s.timeout", e.Service)
+	case e.Cause != nil:
+		return huaweicloud.Remedy(e.Cause)
 	default:
 		return e.Advice
 	}
@@ -83,7 +87,9 @@ func notAsked(keptOut error) error {
 		return nil
 	case errors.Is(keptOut, refresh.ErrShut):
 		return huaweicloud.ErrPaused
-	default:
+	case errors.Is(keptOut, refresh.ErrHangs):
 		return huaweicloud.ErrHangs
+	default:
+		return keptOut
 	}
 }

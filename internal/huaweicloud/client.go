@@ -52,10 +52,9 @@ type Events func(service, code string, took time.Duration)
 
 // Client asks one API in the name of one account, for one project.
 type Client struct {
-	HTTP    *http.Client
-	Auth    Authorizer
-	Proofs  *Proofs // that the process has; nil: none, every request is sent
-	Account string  // whose service is left alone if it refuses good keys
+	HTTP   *http.Client
+	Auth   Authorizer
+	Proofs *Proofs // that the process has; nil: none, every request is sent
 
 	// Extend, if not nil, puts off the end of a fetch: to wait for another request that proves the key must not cost a service its time.
 	Extend func(ctx context.Context, by time.Duration)
@@ -128,7 +127,7 @@ func (c *Client) ask(ctx context.Context, r request) (*Answer, error) {
 	if err != nil {
 		return nil, &CredentialsError{err}
 	}
-	pass, err := c.Proofs.enter(ctx, grant, serviceOf{c.Account, c.Service}, c.Scope.Region, c.Extend)
+	pass, err := c.Proofs.enter(ctx, grant, c.Service, c.Scope.Region, c.Extend)
 	if err != nil {
 		return nil, err
 	}
@@ -137,9 +136,18 @@ func (c *Client) ask(ctx context.Context, r request) (*Answer, error) {
 	if pass.isTrial() {
 		c.HTTP.CloseIdleConnections() // a dead one would take the request along
 	}
-	var answer *Answer
-	answer, outcome = c.exchange(req, r, grant)
-	return answer, outcome
+	answer, err := c.exchange(req, r, grant)
+	outcome = err
+	if err == nil && !answer.isJSON() {
+		outcome = errNoOutcome // a page of a proxy's, say, shows nothing
+	}
+	return answer, err
+}
+
+// isJSON returns whether the body may be JSON, or is empty.
+func (a *Answer) isJSON() bool {
+	body := bytes.TrimSpace(a.Body)
+	return len(body) == 0 || body[0] == '{' || body[0] == '['
 }
 
 // errNoOutcome is that of a request of which nothing is known.

@@ -52,27 +52,30 @@ type holder struct {
 	refusedAt time.Time
 	until     time.Time
 
-	services map[serviceOf]refusal // that refused keys which others accepted
+	services map[string]refusal // that refused keys which others accepted
 }
-
-// serviceOf is a service in an account.
-type serviceOf struct{ account, service string }
 
 // refusal is that of a service.
 type refusal struct {
-	err   *APIError
-	until time.Time
-	pair  string // that it refused
-	again bool   // it refused the pair before, too: other keys do not help
+	err    *APIError
+	until  time.Time // then one request probes the service, and the others wait
+	pair   string    // that it refused
+	again  bool      // it refused the pair before, too: other keys do not help
+	probed bool      // a request that probes it is under way
 }
 
 // accessKey is what all pairs with one access key have in common.
 type accessKey struct {
-	trials   []*pass       // unproven requests under way
-	failures []time.Time   // failed signatures of unproven keys within keyPause
-	last     *APIError     // the last of them
-	ended    chan struct{} // closed when a trial ends
+	trials   []*pass         // unproven requests under way
+	failures []failure       // failed signatures of unproven keys within keyPause
+	last     *APIError       // the last of them
+	answered uint64          // trials that got an answer
+	suspect  map[string]bool // services and regions whose trials were refused or got no answer, since the key was last proven
+	ended    chan struct{}   // closed when a trial ends
 }
+
+// failure is a failed signature. When it was sent says of which keys it is: those that are known since then are others.
+type failure struct{ sent, at time.Time }
 
 // RefusedError is a request that was not sent, since the cloud has just refused the key that would sign it.
 type RefusedError struct {
@@ -87,15 +90,30 @@ func (e *RefusedError) Error() string { return "not sent, since the key was refu
 func (e *RefusedError) Unwrap() error { return e.Err }
 
 // waitError is a request that was not sent, since its time was up before the key was proven.
-type waitError struct{ err error }
+type waitError struct {
+	err      error
+	answered bool // other requests were answered meanwhile, and none of the answers proves the key: its turn did not come
+}
 
 // Error says what was waited for.
 func (e *waitError) Error() string {
-	return fmt.Sprintf("not sent: the first request with this key has no answer yet (%v)", e.err) + ending(e.Remedy())
+	what := fmt.Sprintf("not sent: the first request with this key has no answer yet (%v)", e.err)
+	if e.answered {
+		what = "not sent yet: until one succeeds, requests with this key go out one or two at a time"
+	}
+	return what + ending(e.Remedy())
 }
 
 // Remedy says what to do.
-func (e *waitError) Remedy() string { return "check the network and the services that time out" }
+func (e *waitError) Remedy() string {
+	if e.answered {
+		return "see why the other requests of this account fail"
+	}
+	return "check the network and the services that time out"
+}
+
+// NotBegun returns whether nothing is known of the service because of this: the request waits for its turn again.
+func (e *waitError) NotBegun() bool { return e.answered }
 
 // Unwrap returns the end of the context.
 func (e *waitError) Unwrap() error { return e.err }
@@ -115,16 +133,18 @@ type pass struct {
 	holder  *holder
 	key     *accessKey
 	pair    string
-	of      serviceOf
+	service string
 	region  string
+	asked   time.Time // it is waiting since then
 	began   time.Time
 	patient time.Duration // it waits so long for the answer to another one
 	trial   bool          // the key is unproven
+	probe   bool          // it is to show whether the service still refuses the key
 }
 
 // enter waits until a request may be signed with a grant. It waits as long as two trials may take; extend, if not nil, gives the fetch that time
 // besides its own. The error is a *RefusedError, or that the wait was in vain.
-func (p *Proofs) enter(ctx context.Context, g Grant, of serviceOf, region string, extend func(context.Context, time.Duration)) (*pass, error) {
+func (p *Proofs) enter(ctx context.Context, g Grant, service, region string, extend func(context.Context, time.Duration)) (*pass, error) {
 	keys, signs := g.(*Keys)
 	if p == nil || !signs {
 		return nil, nil
@@ -136,9 +156,13 @@ func (p *Proofs) enter(ctx context.Context, g Grant, of serviceOf, region string
 		longest = own + patience + 4*standBack
 	}
 	extended := false
-	for {
-		ask := &pass{proofs: p, of: of, region: region, began: time.Now(), patient: patience}
+	var answered uint64
+	for first, pair := true, KeyID(keys); ; first = false {
+		ask := &pass{proofs: p, pair: pair, service: service, region: region, asked: began, began: time.Now(), patient: patience}
 		wait, ended, err := p.try(ask, keys)
+		if first {
+			answered = ask.answered()
+		}
 		if err != nil || ended == nil {
 			if extended {
 				extend(ctx, time.Since(began)-longest)
@@ -158,7 +182,7 @@ func (p *Proofs) enter(ctx context.Context, g Grant, of serviceOf, region string
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return nil, &waitError{ctx.Err()}
+			return nil, &waitError{ctx.Err(), ask.answered() != answered}
 		}
 		timer.Stop()
 	}
@@ -168,32 +192,35 @@ func (p *Proofs) enter(ctx context.Context, g Grant, of serviceOf, region string
 func (p *Proofs) try(ask *pass, keys *Keys) (wait time.Duration, ended <-chan struct{}, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	h := p.holder(keys, ask.began)
-	ask.holder, ask.key, ask.pair = h, h.key, h.pair
+	h := p.holder(keys, ask.pair, ask.began)
+	ask.holder, ask.key = h, h.key
 	if ask.began.Before(h.until) {
 		return 0, nil, &RefusedError{h.refused, h.until}
 	}
-	if r := h.services[ask.of]; ask.began.Before(r.until) && (r.again || r.pair == h.pair) {
-		return 0, nil, &RefusedError{r.err, r.until}
-	}
-	if h.proven {
-		return 0, nil, nil
-	}
-	wait, err = h.key.patience(h, ask)
+	r, found := h.services[ask.service]
+	isRefused := found && (r.again || r.pair == h.pair)
 	switch {
-	case err != nil:
-		return 0, nil, err
-	case wait > 0:
-		return wait, h.key.ended, nil
+	case isRefused && ask.began.Before(r.until):
+		return 0, nil, &RefusedError{r.err, r.until}
+	case isRefused && r.probed:
+		return keyPause, h.key.ended, nil
+	case !h.proven:
+		wait, err = h.key.patience(h, ask)
+		if err != nil || wait > 0 {
+			return wait, h.key.ended, err
+		}
+		ask.trial = true
+		h.key.trials = append(h.key.trials, ask)
 	}
-	ask.trial = true
-	h.key.trials = append(h.key.trials, ask)
+	if isRefused {
+		ask.probe, r.probed = true, true
+		h.services[ask.service] = r
+	}
 	return 0, nil, nil
 }
 
 // holder returns what is known of keys; p.mu is held.
-func (p *Proofs) holder(keys *Keys, now time.Time) *holder {
-	pair := KeyID(keys)
+func (p *Proofs) holder(keys *Keys, pair string, now time.Time) *holder {
 	var id any = pair
 	if keys.Origin != nil {
 		id = keys.Origin
@@ -201,7 +228,7 @@ func (p *Proofs) holder(keys *Keys, now time.Time) *holder {
 	h := p.holders[id]
 	if h == nil {
 		p.forget(now)
-		h = &holder{services: map[serviceOf]refusal{}}
+		h = &holder{services: map[string]refusal{}}
 		p.holders[id] = h
 	}
 	if h.pair != pair {
@@ -216,7 +243,7 @@ func (p *Proofs) accessKey(keys *Keys) *accessKey {
 	id := hexHash(keys.AccessKey.Reveal())
 	k := p.keys[id]
 	if k == nil {
-		k = &accessKey{ended: make(chan struct{})}
+		k = &accessKey{suspect: map[string]bool{}, ended: make(chan struct{})}
 		p.keys[id] = k
 	}
 	return k
@@ -239,29 +266,45 @@ func (p *Proofs) forget(now time.Time) {
 	}
 }
 
-// patience is how long an unproven request waits for those under way; 0 lets it pass. Failures since the pair is known count against it, so
-// that a key that was corrected is tried at once.
+// patience is how long an unproven request waits for those under way; 0 lets it pass. Failed signatures that were sent since the pair is known
+// count against it, so that a key that was corrected is tried at once.
 func (k *accessKey) patience(h *holder, ask *pass) (time.Duration, error) {
-	k.failures = slices.DeleteFunc(k.failures, func(at time.Time) bool { return ask.began.Sub(at) >= keyPause })
-	since := slices.DeleteFunc(slices.Clone(k.failures), func(at time.Time) bool { return at.Before(h.since) })
+	k.failures = slices.DeleteFunc(k.failures, func(f failure) bool { return ask.began.Sub(f.at) >= keyPause })
+	since := slices.DeleteFunc(slices.Clone(k.failures), func(f failure) bool { return f.sent.Before(h.since) })
+	mine := slices.DeleteFunc(slices.Clone(k.trials), func(t *pass) bool { return t.began.Before(h.since) })
 	switch {
 	case len(since) >= maxTrials:
-		return 0, &RefusedError{k.last, since[0].Add(keyPause)}
+		return 0, &RefusedError{k.last, since[0].at.Add(keyPause)}
 	case len(k.failures) >= maxFailures:
-		return 0, &RefusedError{k.last, k.failures[0].Add(keyPause)}
-	case len(k.trials) == 0:
-		return 0, nil
-	case len(k.trials) >= maxTrials || len(since)+len(k.trials) >= maxTrials || len(k.failures)+len(k.trials) >= maxFailures:
+		return 0, &RefusedError{k.last, k.failures[0].at.Add(keyPause)}
+	case len(k.trials) >= maxTrials || len(since)+len(mine) >= maxTrials || len(k.failures)+len(k.trials) >= maxFailures:
 		return keyPause, nil
+	case len(k.trials) == 0:
+		return max(k.standBack(ask)-ask.began.Sub(ask.asked), 0), nil
+	case k.answered > 0: // the answers do not prove the key, and they come: two at a time are quicker
+		return 0, nil
+	default:
+		return max(ask.patient+k.standBack(ask)-ask.began.Sub(k.trials[0].began), 0), nil
 	}
-	first, wait := k.trials[0], ask.patient
-	if first.of.service == ask.of.service {
-		wait += standBack
+}
+
+// standBack is how long a request lets others go first: those to other services and regions than the trials that are under way, that were
+// refused or that got no answer.
+func (k *accessKey) standBack(ask *pass) (d time.Duration) {
+	for _, place := range []string{ask.service, ask.region} {
+		isTried := slices.ContainsFunc(k.trials, func(t *pass) bool { return place == t.service || place == t.region })
+		if isTried || k.suspect[place] {
+			d += standBack
+		}
 	}
-	if first.region == ask.region {
-		wait += standBack
-	}
-	return max(wait-ask.began.Sub(first.began), 0), nil
+	return d
+}
+
+// answered returns how many trials of the access key got an answer.
+func (a *pass) answered() uint64 {
+	a.proofs.mu.Lock()
+	defer a.proofs.mu.Unlock()
+	return a.key.answered
 }
 
 // isTrial returns whether the answer decides whether the key is proven.
@@ -278,24 +321,45 @@ func (a *pass) end(err error) {
 	api, _ := errors.AsType[*APIError](err)
 	refused := api != nil && api.Status == http.StatusUnauthorized
 	if a.trial {
+		a.key.note(a, err, now)
+	}
+	if a.trial || a.probe {
 		a.key.trialEnded(a)
-		if refused && api.Skew == 0 {
-			a.key.failures, a.key.last = append(a.key.failures, now), api
-		}
+	}
+	if r, found := h.services[a.service]; found && a.probe {
+		r.probed = false
+		h.services[a.service] = r
 	}
 	switch {
 	case a.pair != h.pair: // the keys were renewed meanwhile
 	case refused && api.Skew != 0:
 		h.refuse(api, now, skewPause)
+		h.proven = false
 	case refused && a.trial:
 		h.refuse(api, now, keyPause)
 	case refused:
 		h.refusedBy(a, api, now)
 	case proves(err, api) && (a.trial || !a.began.Before(h.refusedAt)):
 		h.proven, h.until = true, time.Time{}
-		if !now.Before(h.services[a.of].until) { // else it was sent before the service refused the key
-			delete(h.services, a.of)
+		a.key.answered = 0
+		clear(a.key.suspect)
+		if a.probe || !now.Before(h.services[a.service].until) { // else it was sent before the service refused the key
+			delete(h.services, a.service)
 		}
+	}
+}
+
+// note takes note of how a trial ended.
+func (k *accessKey) note(a *pass, err error, now time.Time) {
+	api, _ := errors.AsType[*APIError](err)
+	switch {
+	case err != nil && Reason(err) == ReasonTimeout:
+		k.suspect[a.service], k.suspect[a.region] = true, true
+	case api == nil || api.Status != http.StatusUnauthorized:
+		k.answered++
+	case api.Skew == 0:
+		k.failures, k.last = append(k.failures, failure{a.began, now}), api
+		k.suspect[a.service], k.answered = true, 0
 	}
 }
 
@@ -313,31 +377,31 @@ func (h *holder) refuse(err *APIError, now time.Time, pause time.Duration) {
 
 // refusedBy takes note that a service refuses keys that others accepted. Two such services make the keys unproven.
 func (h *holder) refusedBy(a *pass, err *APIError, now time.Time) {
-	was := h.services[a.of]
-	if was.pair == a.pair && now.Before(was.until) { // one of those that were in flight together
+	was := h.services[a.service]
+	if was.pair == a.pair && now.Before(was.until) && !a.probe { // one of those that were in flight together
 		err.RetryAfter = was.until.Sub(now)
 		return
 	}
 	err.RetryAfter = keyPause
 	again := was.again || was.pair != "" && was.pair != a.pair
-	h.services[a.of] = refusal{err: err, until: now.Add(keyPause), pair: a.pair, again: again}
-	services := map[string]bool{}
-	for of, r := range h.services {
+	h.services[a.service] = refusal{err: err, until: now.Add(keyPause), pair: a.pair, again: again}
+	services := 0
+	for _, r := range h.services {
 		if r.pair == a.pair && now.Before(r.until) {
-			services[of.service] = true
+			services++
 		}
 	}
-	if len(services) > 1 {
+	if services > 1 {
 		h.proven, h.refusedAt = false, now
 	}
 }
 
-// proves returns whether an answer shows that the signature was right: a 2xx, or a 403 or 429 of the service behind the gateway.
+// proves returns whether an answer shows that the signature was right: a 2xx, or a 403 or 429 of the service behind the gateway. What is not JSON
+// does not: something else may have answered.
 func proves(err error, api *APIError) bool {
 	if api != nil {
 		return (api.Status == http.StatusForbidden || api.Status == http.StatusTooManyRequests) &&
 			api.Code != "" && !strings.HasPrefix(api.Code, "APIG")
 	}
-	malformed, ok := errors.AsType[*MalformedError](err)
-	return err == nil || ok && malformed.Status/100 == 2
+	return err == nil
 }

@@ -5,6 +5,7 @@ package refresh
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,7 +55,7 @@ type Cell[T any] struct {
 	retry  bool          // the failure of the fetch under way is to make no pause
 
 	begun   bool  // the last fetch that was due is past the gate
-	keptOut error // or the gate kept it out: ErrShut or ErrHangs
+	keptOut error // or the gate kept it out, by ErrShut or ErrHangs, or the error of a fetch that has not begun
 
 	abandoned atomic.Bool // a fetch outlived its timeout and has not returned
 }
@@ -90,7 +91,8 @@ func (c *Cell[T]) IsDue(p *Policy[T]) bool {
 	return c.isDue(p)
 }
 
-// Attempt tells what became of the last fetch that was due: it has begun (and may have ended), or the gate kept it out, by ErrShut or ErrHangs.
+// Attempt tells what became of the last fetch that was due: it has begun (and may have ended), or the gate kept it out, by ErrShut or ErrHangs, or
+// it waited for its turn in vain, by the error of Fetch.
 // It is neither of both while it stands in line, and before anybody asked.
 func (c *Cell[T]) Attempt() (begun bool, keptOut error) {
 	c.mu.Lock()
@@ -191,7 +193,20 @@ func (c *Cell[T]) fly(ctx context.Context, p *Policy[T], landed chan struct{}) {
 	defer p.Gate.leave()
 	start := time.Now()
 	value, err := c.fetch(ctx, p)
+	if waits, ok := errors.AsType[notBegun](err); ok && waits.NotBegun() {
+		c.mu.Lock()
+		c.begun, c.keptOut = false, err
+		c.mu.Unlock()
+		return
+	}
 	c.settle(p, value, err, start)
+}
+
+// notBegun is an error by which Fetch says that nothing was asked, as if the fetch still stood in line: the state stays, and who asks next begins
+// it again.
+type notBegun interface {
+	error
+	NotBegun() bool
 }
 
 func (c *Cell[T]) settle(p *Policy[T], value T, err error, start time.Time) {
