@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -41,7 +42,13 @@ func AssumeAgency(base Source, iam IAM, region string, a Agency) Source {
 		return keys, nil
 	}
 	return &temporary{
-		expiring: newExpiring(fetchTimeout, fetch),
+		expiring: newExpiring(fetchTimeout, fetch).provenBy(func(ctx context.Context) string {
+			grant, err := base.Grant(ctx, huaweicloud.Scope{})
+			if err != nil {
+				return ""
+			}
+			return cmp.Or(huaweicloud.KeyID(grant), fmt.Sprintf("%p", grant))
+		}),
 		describe: func() string { return describe + ", by " + base.Describe() },
 		files:    base.Files,
 		check:    base.Check,

@@ -24,8 +24,10 @@ type expiring struct {
 	policy       refresh.Policy[*lease]
 	cell         refresh.Cell[*lease]
 	refusalPause time.Duration
+	credential   func(context.Context) string // identifies what proves who asks; empty if it can't be had. nil: nothing does
 
 	mu        sync.Mutex
+	used      string            // credential of the last fetch
 	refused   huaweicloud.Grant // the last that the cloud refused with a 401
 	refusedAt time.Time
 	late      error // that somebody waited in vain; nil once there is something to use
@@ -35,6 +37,7 @@ func newExpiring(timeout time.Duration, fetch func(context.Context) (*lease, err
 	e := &expiring{refusalPause: refusalPause}
 	e.policy = refresh.Policy[*lease]{
 		Fetch: func(ctx context.Context) (*lease, error) {
+			e.use(ctx)
 			l, err := fetch(ctx)
 			if l != nil {
 				l.renewedBy(e)
@@ -48,10 +51,42 @@ func newExpiring(timeout time.Duration, fetch func(context.Context) (*lease, err
 	return e
 }
 
+// provenBy has a fetch tried again as soon as another credential is there than that of the fetch that failed.
+func (e *expiring) provenBy(credential func(context.Context) string) *expiring {
+	e.credential = credential
+	return e
+}
+
+// use notes the credential of a fetch.
+func (e *expiring) use(ctx context.Context) {
+	if e.credential == nil {
+		return
+	}
+	id := e.credential(ctx)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.used = id
+}
+
+// retryIfMended ends the pause after a failed fetch if its credential has changed since.
+func (e *expiring) retryIfMended(ctx context.Context) {
+	if e.credential == nil || e.cell.Peek().Err == nil {
+		return
+	}
+	id := e.credential(ctx)
+	e.mu.Lock()
+	changed := id != "" && id != e.used
+	e.mu.Unlock()
+	if changed {
+		e.cell.Retry()
+	}
+}
+
 func pause(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, longestPause) }
 
 // grant returns what authorises now. It waits for a fetch only where there is nothing to use meanwhile.
 func (e *expiring) grant(ctx context.Context) (huaweicloud.Grant, error) {
+	e.retryIfMended(ctx)
 	s, _ := e.cell.Ask(ctx, &e.policy)
 	if s.Value != nil && !s.Value.holds() {
 		e.cell.Expire(s) // after a suspension, the wall clock is further than the one that says when a fetch is due
@@ -69,8 +104,9 @@ func (e *expiring) grant(ctx context.Context) (huaweicloud.Grant, error) {
 		err := huaweicloud.Advise(fmt.Errorf("keys or a token were not had in time (%w)", ctx.Err()), "check the network, and endpoints.iam if it is set")
 		e.setLate(err)
 		return nil, err
-	default: // a gate was shut before the turn came
-		return nil, huaweicloud.Advise(errors.New("keys or a token were not asked for, since IAM throttles the account"), "it is asked again after the pause")
+	default: // a gate was shut before the turn came, or nothing proves the key yet that the request would be signed with
+		return nil, huaweicloud.Advise(errors.New("keys or a token were not asked for, since IAM throttles the account or other requests with the same key fail"),
+			"it is asked again after the pause")
 	}
 }
 

@@ -22,7 +22,7 @@ const (
 func OIDC(iam IAM, region, provider, tokenFile string) Source {
 	o := oidc{func() *huaweicloud.Client { return iam(region) }, provider, tokenFile}
 	return &temporary{
-		expiring: newExpiring(fetchTimeout, o.keys),
+		expiring: newExpiring(fetchTimeout, o.keys).provenBy(fingerprint(o.idToken)),
 		describe: always(fmt.Sprintf("oidc: identity provider %s, token_file %s", provider, tokenFile)),
 		files:    func() []string { return []string{tokenFile} },
 		check: func(ctx context.Context) error {

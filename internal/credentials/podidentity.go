@@ -20,7 +20,7 @@ const (
 func PodIdentity(dial huaweicloud.Dial, getenv func(string) string) Source {
 	p := pod{newLocal(dial), getenv}
 	return &temporary{
-		expiring: newExpiring(localTimeout, p.keys),
+		expiring: newExpiring(localTimeout, p.keys).provenBy(fingerprint(p.token)),
 		describe: always("pod_identity: " + podURI),
 		files:    func() []string { return fileNames(Value{File: getenv(podTokenFile)}) },
 		check: func(ctx context.Context) error {

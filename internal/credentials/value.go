@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"strings"
 
@@ -74,6 +75,17 @@ func readSecret(ctx context.Context, name, file string) (secret.Text, error) {
 		return secret.Text{}, huaweicloud.Advise(fmt.Errorf("%s is empty", name), "write the key into it, and nothing else")
 	}
 	return secret.New(value), checkKey(name, value)
+}
+
+// fingerprint returns what identifies a secret without giving it away; it is empty if the secret can't be had.
+func fingerprint(get func(context.Context) (secret.Text, error)) func(context.Context) string {
+	return func(ctx context.Context) string {
+		text, err := get(ctx)
+		if err != nil {
+			return ""
+		}
+		return fmt.Sprintf("%x", sha256.Sum256([]byte(text.Reveal())))
+	}
 }
 
 // maxKeyFile is more than any key or token has.

@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -303,6 +304,82 @@ func TestPausedSourcesAreDown(t *testing.T) {
 		}
 		if got := unauthorized(w); got != 1 {
 			t.Errorf("%d failed signatures, want 1", got)
+		}
+	})
+}
+
+// TestCorrectedCredentialIsUsedAtOnce: what proves who asks for keys is wrong, and then corrected. The next scrape is good.
+func TestCorrectedCredentialIsUsedAtOnce(t *testing.T) {
+	for kind, c := range map[string]struct{ states, file, right string }{
+		"agency":             {"static: {access_key: BASE, secret_key_file: DIR/c}, assume_agency: {domain_name: main, agency_name: quotas}", "c", "SECRET"},
+		"agency by password": {"password: {domain_name: base, user_name: robot, password_file: DIR/c}, assume_agency: {domain_name: main, agency_name: quotas}", "c", "PASSWORD"},
+		"oidc":               {"oidc: {idp_id: idp, token_file: DIR/c}", "c", "id.token.1"},
+		"password":           {"password: {domain_name: main, user_name: reader, password_file: DIR/c}", "c", "password-1"},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				write(dir, c.file, "wrong")
+				yaml := strings.Replace(keyed(dir, "main"), "static: {access_key: AK, secret_key_file: "+filepath.Join(dir, "main")+"}", strings.ReplaceAll(c.states, "DIR", dir), 1)
+				w := fleettest.New(t, manyProjects(), "accounts:\n"+yaml)
+				for range 12 {
+					w.Scrape(t, 10*time.Second)
+					pass(15 * time.Second)
+				}
+				wantScrape(t, w, "with a wrong credential", "map[credentials:100]")
+				write(dir, c.file, c.right)
+				wantScrape(t, w, "as soon as it is corrected", allRead)
+			})
+		})
+	}
+}
+
+// TestKeyCorrectedDuringTheTrials: both requests with the wrong key are under way when the file is corrected. The right key is sent at once.
+func TestKeyCorrectedDuringTheTrials(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := keyedWorld(t, dir, "wrong")
+		w.Cloud.Inject(cloudsim.Fault{Latency: 3 * time.Second, When: func(n int) bool { return n <= 2 }})
+		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+		w.Read(ctx, fleet.Filter{})
+		cancel()
+		write(dir, "main", "SK")
+		pass(10 * time.Second)
+		w.Scrape(t, 10*time.Second)
+		wantScrape(t, w, "after the trials", allRead)
+	})
+}
+
+// TestEveryRequestFails: nothing proves the key, so requests go out two at a time. Each source shows its own reason, or nothing yet.
+func TestEveryRequestFails(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := keyedWorld(t, dir, "SK")
+		w.Cloud.Inject(cloudsim.Fault{Status: http.StatusServiceUnavailable, Latency: 200 * time.Millisecond})
+		for range 4 {
+			for _, r := range w.Scrape(t, 10*time.Second) {
+				if reason := r.Reason(); reason != "" && reason != "server_error" {
+					t.Fatalf("%s of %s: %v", r.Service, r.Project.Label, r.State.Err)
+				}
+			}
+			pass(5 * time.Second)
+		}
+		wantScrape(t, w, "after half a minute", "map[server_error:100]")
+	})
+}
+
+// TestForeignAnswerProvesNothing: a proxy answers the first request with a page.
+func TestForeignAnswerProvesNothing(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := keyedWorld(t, dir, "wrong")
+		w.Cloud.Inject(cloudsim.Fault{Status: http.StatusOK, Body: []byte("<html>hello</html>"), When: func(n int) bool { return n == 1 }})
+		for range 19 {
+			w.Scrape(t, 10*time.Second)
+			pass(15 * time.Second)
+		}
+		if got := unauthorized(w); got > 2 {
+			t.Errorf("%d failed signatures in five minutes, want 2 at most", got)
 		}
 	})
 }

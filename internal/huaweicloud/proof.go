@@ -226,8 +226,10 @@ func (p *Proofs) holder(keys *Keys, pair string, now time.Time) *holder {
 		id = keys.Origin
 	}
 	h := p.holders[id]
-	if h == nil {
+	if h == nil || h.pair != pair {
 		p.forget(now)
+	}
+	if h == nil {
 		h = &holder{services: map[string]refusal{}}
 		p.holders[id] = h
 	}
