@@ -70,7 +70,8 @@ type accessKey struct {
 	failures []failure       // failed signatures of unproven keys within keyPause
 	last     *APIError       // the last of them
 	answered uint64          // trials that got an answer
-	suspect  map[string]bool // services and regions whose trials were refused or got no answer, since the key was last proven
+	refused  map[string]bool // services whose trials were refused since the key was last proven
+	silent   map[string]bool // services and regions whose trials got no answer since then
 	ended    chan struct{}   // closed when a trial ends
 }
 
@@ -245,7 +246,7 @@ func (p *Proofs) accessKey(keys *Keys) *accessKey {
 	id := hexHash(keys.AccessKey.Reveal())
 	k := p.keys[id]
 	if k == nil {
-		k = &accessKey{suspect: map[string]bool{}, ended: make(chan struct{})}
+		k = &accessKey{refused: map[string]bool{}, silent: map[string]bool{}, ended: make(chan struct{})}
 		p.keys[id] = k
 	}
 	return k
@@ -281,8 +282,10 @@ func (k *accessKey) patience(h *holder, ask *pass) (time.Duration, error) {
 		return 0, &RefusedError{k.last, k.failures[0].at.Add(keyPause)}
 	case len(k.trials) >= maxTrials || len(since)+len(mine) >= maxTrials || len(k.failures)+len(k.trials) >= maxFailures:
 		return keyPause, nil
+	case len(k.trials) == 0 && k.refused[ask.service]: // it might be this service alone
+		return max(standBack-ask.began.Sub(ask.asked), 0), nil
 	case len(k.trials) == 0:
-		return max(k.standBack(ask)-ask.began.Sub(ask.asked), 0), nil
+		return 0, nil
 	case k.answered > 0: // the answers do not prove the key, and they come: two at a time are quicker
 		return 0, nil
 	default:
@@ -290,12 +293,11 @@ func (k *accessKey) patience(h *holder, ask *pass) (time.Duration, error) {
 	}
 }
 
-// standBack is how long a request lets others go first: those to other services and regions than the trials that are under way, that were
-// refused or that got no answer.
+// standBack is how long a request lets others go first: those to other services and regions than the trial that is under way, and than those
+// that got no answer.
 func (k *accessKey) standBack(ask *pass) (d time.Duration) {
 	for _, place := range []string{ask.service, ask.region} {
-		isTried := slices.ContainsFunc(k.trials, func(t *pass) bool { return place == t.service || place == t.region })
-		if isTried || k.suspect[place] {
+		if first := k.trials[0]; place == first.service || place == first.region || k.silent[place] {
 			d += standBack
 		}
 	}
@@ -344,7 +346,8 @@ func (a *pass) end(err error) {
 	case proves(err, api) && (a.trial || !a.began.Before(h.refusedAt)):
 		h.proven, h.until = true, time.Time{}
 		a.key.answered = 0
-		clear(a.key.suspect)
+		clear(a.key.refused)
+		clear(a.key.silent)
 		if a.probe || !now.Before(h.services[a.service].until) { // else it was sent before the service refused the key
 			delete(h.services, a.service)
 		}
@@ -356,12 +359,12 @@ func (k *accessKey) note(a *pass, err error, now time.Time) {
 	api, _ := errors.AsType[*APIError](err)
 	switch {
 	case err != nil && Reason(err) == ReasonTimeout:
-		k.suspect[a.service], k.suspect[a.region] = true, true
+		k.silent[a.service], k.silent[a.region] = true, true
 	case api == nil || api.Status != http.StatusUnauthorized:
 		k.answered++
 	case api.Skew == 0:
 		k.failures, k.last = append(k.failures, failure{a.began, now}), api
-		k.suspect[a.service], k.answered = true, 0
+		k.refused[a.service], k.answered = true, 0
 	}
 }
 
