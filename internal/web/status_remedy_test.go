@@ -81,6 +81,9 @@ func TestCloudDoesNotWriteTheRemedy(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
+				if tc.fault.Service == "cts" { // the others are read before: a wrong clock pauses the key
+					s.get(t, "/metrics?collect%5B%5D=ces&collect%5B%5D=taurusdb&collect%5B%5D=dcs&collect%5B%5D=dbss")
+				}
 				s.Cloud.Inject(tc.fault)
 				got := problemsOf(s.get(t, "/"))
 				if len(got) != 1 || !strings.HasPrefix(got[0], tc.want) {
