@@ -133,7 +133,7 @@ func (c *Client) ask(ctx context.Context, r request) (*Answer, error) {
 	}
 	outcome := errNoOutcome // should what follows panic
 	defer func() { pass.end(outcome) }()
-	if pass.isTrial() {
+	if pass.isFirst() {
 		c.HTTP.CloseIdleConnections() // a dead one would take the request along
 	}
 	answer, err := c.exchange(req, r, grant)

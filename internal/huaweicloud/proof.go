@@ -140,6 +140,7 @@ type pass struct {
 	began   time.Time
 	patient time.Duration // it waits so long for the answer to another one
 	trial   bool          // the key is unproven
+	first   bool          // and nothing that was sent with it is answered yet
 	probe   bool          // it is to show whether the service still refuses the key
 }
 
@@ -210,7 +211,7 @@ func (p *Proofs) try(ask *pass, keys *Keys) (wait time.Duration, ended <-chan st
 		if err != nil || wait > 0 {
 			return wait, h.key.ended, err
 		}
-		ask.trial = true
+		ask.trial, ask.first = true, h.key.answered == 0
 		h.key.trials = append(h.key.trials, ask)
 	}
 	if isRefused {
@@ -311,8 +312,8 @@ func (a *pass) answered() uint64 {
 	return a.key.answered
 }
 
-// isTrial returns whether the answer decides whether the key is proven.
-func (a *pass) isTrial() bool { return a != nil && a.trial }
+// isFirst returns whether the answer may prove the key, and no other one came before.
+func (a *pass) isFirst() bool { return a != nil && a.first }
 
 // end takes note of what became of a request. If a key or a service is left alone because of it, the error says for how long.
 func (a *pass) end(err error) {
