@@ -105,6 +105,9 @@ func (p *password) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.
 	if s.ProjectID == "" {
 		return p.account.grant(ctx)
 	}
+	if p.account.failure() != nil { // nobody else asks for it while the tokens of the projects hold
+		_, _ = p.account.cell.Ask(ctx, &p.account.policy)
+	}
 	return p.token(s).grant(ctx)
 }
 

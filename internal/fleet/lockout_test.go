@@ -168,6 +168,7 @@ func TestFailingRenewalIsTold(t *testing.T) {
 		w.Scrape(t, time.Minute)
 		<-time.After(5 * time.Minute)
 		wantScrape(t, w, "when they are renewed", allRead)
+		synctest.Wait() // the renewal keeps no scrape waiting
 		if !w.Accounts()[0].Up {
 			t.Error("the account is down though its keys were renewed")
 		}
