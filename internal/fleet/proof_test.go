@@ -339,11 +339,16 @@ func TestKeyCorrectedDuringTheTrials(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		w := keyedWorld(t, dir, "wrong")
-		w.Cloud.Inject(cloudsim.Fault{Latency: 3 * time.Second, When: func(n int) bool { return n <= 2 }})
-		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
-		w.Read(ctx, fleet.Filter{})
-		cancel()
+		w.Cloud.Inject(cloudsim.Fault{Latency: 3 * time.Second, When: func(n int) bool { return n == 1 }})
+		w.Cloud.Inject(cloudsim.Fault{Latency: 1900 * time.Millisecond, When: func(n int) bool { return n == 2 }}) // both end before another one begins
+		read := func(service string) {
+			ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+			defer cancel()
+			w.Read(ctx, fleet.Filter{Services: []string{service}})
+		}
+		read("cts")
 		write(dir, "main", "SK")
+		read("ces") // with the right key, while the trials of the wrong one go on
 		pass(10 * time.Second)
 		w.Scrape(t, 10*time.Second)
 		wantScrape(t, w, "after the trials", allRead)
