@@ -14,16 +14,16 @@ import (
 	"cloud_quota_exporter/internal/fleet"
 )
 
-// Check is what check-config is told by flags.
+// Check holds the flags of check-config.
 type Check struct {
 	Once
 
 	Online bool // ask the cloud, too
 }
 
-// Run tells what a configuration comes to and, online, asks every service of every project once and tells what works and how to mend what
-// doesn't. When ctx ends or the time is over, it tells what is known. The error is that of a configuration that can't be, or an *ExitError with
-// code 1 where something failed or was not finished.
+// Run prints the accounts, projects, services and rules of a configuration. Online, it also fetches every service of every project once, and
+// prints what works and how to fix the rest. If ctx ends or the time is over, it prints what is known. The error is that of an invalid
+// configuration, or an *ExitError with code 1 if something failed or was not finished.
 func (check Check) Run(ctx context.Context, t Terminal, configFile string) error {
 	ctx, cancel := limit(ctx, check.Timeout)
 	defer cancel()

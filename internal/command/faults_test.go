@@ -101,7 +101,7 @@ func (x *trial) isHit(series string) bool {
 	return x.first || slices.ContainsFunc(x.services, func(service string) bool { return strings.Contains(series, `service="`+service+`"`) })
 }
 
-// isPaused tells whether a series is of what is not asked, for the time being, because the target throttles the account or refuses its key.
+// isPaused returns whether a series belongs to something that is not fetched for now, because the target throttles the account or refuses its key.
 func (x *trial) isPaused(series string) bool {
 	if x.fault.want == "unauthorized" && !x.isHit(series) { // it may have been asked just before
 		ofService := x.column == "services" && !isNumber(series) && strings.Contains(series, `service="`+x.services[0]+`"`)

@@ -81,7 +81,7 @@ func oneLine(r rune) rune {
 	return r
 }
 
-// TestNobodyElseWritesTheRemedy: what people are told to do is this program's own advice, whatever is answered to any request. So it is in what
+// TestNobodyElseWritesTheRemedy: the advice to people is this program's own, whatever the response to any request. So it is in what
 // commands print, in JSON and on the status page; and nothing that is answered begins a line of its own.
 func TestNobodyElseWritesTheRemedy(t *testing.T) {
 	told := map[string]map[string]bool{} // remedies, by kind of credentials
@@ -95,7 +95,7 @@ func TestNobodyElseWritesTheRemedy(t *testing.T) {
 				for _, remedy := range luredBy(t, kind, credentials, lure) {
 					told[kind][remedy] = true
 					if strings.Contains(remedy, "evil") {
-						t.Errorf("people are told %q", remedy)
+						t.Errorf("the advice is %q", remedy)
 					}
 				}
 			})
