@@ -158,11 +158,19 @@ func readRegion(n node) (string, bool) {
 }
 
 func readLabel(n node) (string, bool) {
-	const most = 128
 	label, ok := n.text()
-	if ok && (len(label) > most || !utf8.ValidString(label) || strings.ContainsFunc(label, unicode.IsControl)) {
-		n.fail("not of the right form; want at most %d bytes of UTF-8 without control characters", most)
+	if !ok || !checkLabel(n, label) {
 		return "", false
 	}
-	return label, ok
+	return label, true
+}
+
+// checkLabel returns whether text, which n states, can be in a label. If not, it reports that.
+func checkLabel(n node, text string) bool {
+	const most = 128
+	if len(text) > most || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+		n.fail("not of the right form; want at most %d bytes of UTF-8 without control characters", most)
+		return false
+	}
+	return true
 }

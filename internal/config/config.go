@@ -111,10 +111,11 @@ func FromEnvironment(known Known, getenv func(string) string) (*Config, error) {
 // read resolves the text, as far as that goes where problems are found.
 func read(text []byte, known Known, getenv func(string) string, found *problems) *Config {
 	var file fields // without a document: nothing is stated
-	if root := document(text, found); root != nil {
-		file, _ = node{value: root, line: root.Line, found: found}.fields("accounts", "services", "limits", "thresholds")
+	readable := false
+	if top := document(text, found); top.stated() {
+		file, readable = top.fields("accounts", "services", "limits", "thresholds")
 	}
-	if file.values == nil && len(found.all) > 0 {
+	if !readable && found.any() {
 		return nil // what is missing in a text that can't be read would only distract
 	}
 	names := slices.Sorted(maps.Keys(known))

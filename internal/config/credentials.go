@@ -82,13 +82,17 @@ func readCredentials(n node) Credentials {
 	if !ok {
 		return c
 	}
+	stated := 0
+	for _, kind := range credentialKinds {
+		if f.get(kind).stated() {
+			stated++
+		}
+	}
 	agency := f.get("assume_agency")
-	stated := len(f.values)
 	if agency.stated() {
-		stated--
 		c.AssumeAgency = readAgency(agency)
 	}
-	if stated > 1 || len(f.values) == 0 {
+	if stated > 1 || stated == 0 && !agency.stated() {
 		n.fail("states %d kinds; want exactly one of %s, or none at all for the default chain", stated, strings.Join(credentialKinds, ", "))
 	}
 	readKind(f, "static", &c.Static, readStatic, staticKeys...)
@@ -109,7 +113,7 @@ func readKind[T any](f fields, kind string, to **T, read func(fields) T, keys ..
 	}
 	var value T
 	*to = &value
-	if isNull(n.value) {
+	if n.isNull() {
 		n.fail("has no value; write %s: {}", kind)
 		return
 	}

@@ -3,8 +3,6 @@ package config
 import (
 	"regexp"
 	"time"
-
-	"gopkg.in/yaml.v3"
 )
 
 // Discovery says which of the projects that the credentials may see are read.
@@ -71,9 +69,9 @@ func readRegions(n node) []string {
 
 // readPrefix reads a prefix, which may be empty.
 func readPrefix(n node) string {
-	if n.value.Kind == yaml.ScalarNode && n.value.ShortTag() == "!!str" && n.value.Value == "" {
+	prefix, ok := n.optionalText()
+	if !ok || !checkLabel(n, prefix) {
 		return ""
 	}
-	prefix, _ := readLabel(n)
 	return prefix
 }

@@ -11,8 +11,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// document returns the top of the text's one document, nil where there is none: an empty text, only comments, or no YAML.
-func document(text []byte, found *problems) *yaml.Node {
+// document returns the top of the text's one document. It is not stated if there is none: an empty text, only comments, or no YAML.
+func document(text []byte, found *problems) node {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var first, second yaml.Node
 	err := decoder.Decode(&first)
@@ -27,9 +27,9 @@ func document(text []byte, found *problems) *yaml.Node {
 		found.add(line, "", what)
 	}
 	if len(first.Content) == 0 || isNull(first.Content[0]) {
-		return nil
+		return node{found: found}
 	}
-	return first.Content[0]
+	return node{value: first.Content[0], line: first.Content[0].Line, found: found}
 }
 
 var (

@@ -4,8 +4,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-
-	"gopkg.in/yaml.v3"
 )
 
 const (
@@ -46,11 +44,11 @@ func readEndpoints(n node, services []string) map[string]Endpoint {
 // readEndpoint reads one URL or several by region; whole tells whether they may be whole URLs of a call.
 func readEndpoint(n node, whole bool) Endpoint {
 	endpoint := make(Endpoint)
-	if n.value.Kind == yaml.ScalarNode {
+	if n.isScalar() {
 		endpoint[anyRegion] = readURL(n, whole)
 		return endpoint
 	}
-	if n.value.Kind != yaml.MappingNode || len(n.value.Content) == 0 {
+	if !n.isMapping() || n.len() == 0 {
 		n.fail("states no URL; want one, or one by region: {eu-west-101: https://...}")
 		return endpoint
 	}

@@ -32,9 +32,12 @@ func (p *problems) add(line int, path, text string) {
 	p.all = append(p.all, problem{line, text})
 }
 
+// any returns whether there is a problem.
+func (p *problems) any() bool { return len(p.all) > 0 }
+
 // err returns the problems as Errors, or nil.
 func (p *problems) err() error {
-	if len(p.all) == 0 {
+	if !p.any() {
 		return nil
 	}
 	slices.SortStableFunc(p.all, func(a, b problem) int { return cmp.Compare(a.line, b.line) })

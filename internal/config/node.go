@@ -21,9 +21,31 @@ type node struct {
 
 func (n node) stated() bool { return n.value != nil }
 
-// isEmpty tells whether n is left out or a list without items.
-func (n node) isEmpty() bool {
-	return !n.stated() || n.value.Kind == yaml.SequenceNode && len(n.value.Content) == 0
+// isEmpty returns whether n is left out or a list without items.
+func (n node) isEmpty() bool { return !n.stated() || n.isList() && n.len() == 0 }
+
+// isNull returns whether n is a key or an item without a value.
+func (n node) isNull() bool { return n.stated() && isNull(n.value) }
+
+// isScalar returns whether n is a single value, which null is too.
+func (n node) isScalar() bool { return n.stated() && n.value.Kind == yaml.ScalarNode }
+
+// isList returns whether n is a list.
+func (n node) isList() bool { return n.stated() && n.value.Kind == yaml.SequenceNode }
+
+// isMapping returns whether n is a mapping of keys to values.
+func (n node) isMapping() bool { return n.stated() && n.value.Kind == yaml.MappingNode }
+
+// len returns the number of items of a list or of keys of a mapping, and 0 for anything else. A merge (<<) counts as one key.
+func (n node) len() int {
+	switch {
+	case n.isList():
+		return len(n.value.Content)
+	case n.isMapping():
+		return len(n.value.Content) / 2
+	default:
+		return 0
+	}
 }
 
 // fail reports a problem of n: what is wrong; what would be right. No argument may be a value of the file.
@@ -34,7 +56,9 @@ func (n node) fail(format string, args ...any) {
 // is checks that n is of one kind; want names it to the user.
 func (n node) is(kind yaml.Kind, want string) bool {
 	switch {
-	case isNull(n.value):
+	case !n.stated():
+		n.fail("missing: want %s", want)
+	case n.isNull():
 		n.fail("has no value: give it one or remove the key")
 	case n.value.Kind != kind:
 		n.fail("is %s; want %s", kinds[n.value.Kind], want)
@@ -111,6 +135,14 @@ func (n node) text() (string, bool) {
 		n.fail("is empty: give it a value or remove the key")
 	}
 	return text, text != ""
+}
+
+// optionalText reads n as a text, which may be empty.
+func (n node) optionalText() (string, bool) {
+	if n.isScalar() && n.value.ShortTag() == "!!str" && n.value.Value == "" {
+		return "", true
+	}
+	return n.text()
 }
 
 // matching reads n as a text of a form; want describes the form to the user.
