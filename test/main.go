@@ -18,8 +18,8 @@ import (
 
 // covered are the packages of which tests must execute most statements.
 const (
-	covered = "./collector,./providers,./internal/command,./internal/config,./internal/credentials,./internal/fleet," +
-		"./internal/huaweicloud,./internal/refresh,./internal/secret,./internal/web"
+	covered = "./collector,./providers,./internal/command,./internal/config,./internal/config/strictyaml,./internal/credentials," +
+		"./internal/fleet,./internal/huaweicloud,./internal/refresh,./internal/secret,./internal/web"
 
 	minCoverage = 90.0 // percent
 )

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"cloud_quota_exporter/internal/config/strictyaml"
 )
 
 const (
@@ -26,15 +28,15 @@ func isRegion(text string) bool { return len(text) <= 40 && regionForm.MatchStri
 
 // accountReader reads the accounts one after the other and remembers what must be unique among them.
 type accountReader struct {
-	services []string        // the names of the known ones
-	several  bool            // there is more than one account
-	names    map[string]node // of accounts
-	labels   map[string]node // of projects
+	services []string                   // the names of the known ones
+	several  bool                       // there is more than one account
+	names    map[string]strictyaml.Node // of accounts
+	labels   map[string]strictyaml.Node // of projects
 }
 
-func readAccounts(n node, services []string) []Account {
-	items := n.list()
-	r := accountReader{services, len(items) > 1, make(map[string]node), make(map[string]node)}
+func readAccounts(n strictyaml.Node, services []string) []Account {
+	items := n.List()
+	r := accountReader{services, len(items) > 1, make(map[string]strictyaml.Node), make(map[string]strictyaml.Node)}
 	var accounts []Account
 	for _, item := range items {
 		accounts = append(accounts, r.account(item))
@@ -42,77 +44,77 @@ func readAccounts(n node, services []string) []Account {
 	return accounts
 }
 
-func (r *accountReader) account(n node) Account {
+func (r *accountReader) account(n strictyaml.Node) Account {
 	var a Account
-	f, ok := n.fields("name", "credentials", "cloud", "endpoints", "ca_file", "projects", "discovery")
+	f, ok := n.Fields("name", "credentials", "cloud", "endpoints", "ca_file", "projects", "discovery")
 	if !ok {
 		return a
 	}
-	a.Name = r.name(f.get("name"))
-	if c := f.get("credentials"); c.stated() {
+	a.Name = r.name(f.Get("name"))
+	if c := f.Get("credentials"); c.Stated() {
 		a.Credentials = readCredentials(c)
 	}
-	if c := f.get("cloud"); c.stated() {
-		a.Cloud, _ = c.matching(cloudDomain, "a bare DNS domain such as myhuaweicloud.com, without scheme, port and path")
+	if c := f.Get("cloud"); c.Stated() {
+		a.Cloud, _ = c.Matching(cloudDomain, "a bare DNS domain such as myhuaweicloud.com, without scheme, port and path")
 	}
-	if e := f.get("endpoints"); e.stated() {
+	if e := f.Get("endpoints"); e.Stated() {
 		a.Endpoints = readEndpoints(e, r.services)
 	}
-	if c := f.get("ca_file"); c.stated() {
-		a.CAFile, _ = c.text()
+	if c := f.Get("ca_file"); c.Stated() {
+		a.CAFile, _ = c.Text()
 	}
-	if d := f.get("discovery"); d.stated() {
+	if d := f.Get("discovery"); d.Stated() {
 		a.Discovery = readDiscovery(d, a.Name, r.several)
 	}
-	if e := a.Endpoints[iam]; a.Discovery != nil && len(a.Discovery.Regions) == 0 && f.get("projects").isEmpty() && strings.Contains(e[anyRegion], inRegion) {
-		f.get("discovery").fail("names no region for the {region} of endpoints.iam; state regions, or a default without {region} there")
+	if e := a.Endpoints[iam]; a.Discovery != nil && len(a.Discovery.Regions) == 0 && f.Get("projects").IsEmpty() && strings.Contains(e[anyRegion], inRegion) {
+		f.Get("discovery").Fail("names no region for the {region} of endpoints.iam; state regions, or a default without {region} there")
 	}
-	switch p := f.get("projects"); {
-	case !p.isEmpty():
+	switch p := f.Get("projects"); {
+	case !p.IsEmpty():
 		a.Projects = r.projects(p)
 	case a.Discovery == nil:
-		p.fail("missing: list the projects of the account, e.g. projects: [{region: ap-southeast-1}], or let discovery: {} find them")
+		p.Fail("missing: list the projects of the account, e.g. projects: [{region: ap-southeast-1}], or let discovery: {} find them")
 	}
 	return a
 }
 
-func (r *accountReader) name(n node) string {
-	if !n.stated() {
+func (r *accountReader) name(n strictyaml.Node) string {
+	if !n.Stated() {
 		if r.several {
-			n.fail("missing: with several accounts each needs a name of its own, e.g. name: main")
+			n.Fail("missing: with several accounts each needs a name of its own, e.g. name: main")
 		}
 		return "default"
 	}
-	name, ok := n.matching(accountName, accountNameWant)
+	name, ok := n.Matching(accountName, accountNameWant)
 	if !ok {
 		return ""
 	}
 	if first, taken := r.names[name]; taken {
-		n.fail("the same as %s in line %d; give each account a name of its own", first.path, first.line)
+		n.Fail("the same as %s in line %d; give each account a name of its own", first.Path(), first.Line())
 	} else {
 		r.names[name] = n
 	}
 	return name
 }
 
-func (r *accountReader) projects(n node) []Project {
+func (r *accountReader) projects(n strictyaml.Node) []Project {
 	type place struct{ id, region string }
-	places := make(map[place]node)
+	places := make(map[place]strictyaml.Node)
 	var projects []Project
-	for _, item := range n.list() {
+	for _, item := range n.List() {
 		p, label, ok := readProject(item)
 		if !ok {
 			continue
 		}
 		projects = append(projects, p)
 		if first, taken := places[place{p.ID, p.Region}]; taken {
-			item.fail("the same project as %s in line %d; remove one of them", first.path, first.line)
+			item.Fail("the same project as %s in line %d; remove one of them", first.Path(), first.Line())
 			continue // its label may be the same for the same reason
 		}
 		places[place{p.ID, p.Region}] = item
 		if first, taken := r.labels[p.Name]; taken {
-			label.fail("the same label as %s in line %d; give each project a name of its own (the default is the region), "+
-				"e.g. name: prod", first.path, first.line)
+			label.Fail("the same label as %s in line %d; give each project a name of its own (the default is the region), "+
+				"e.g. name: prod", first.Path(), first.Line())
 			continue
 		}
 		r.labels[p.Name] = label
@@ -121,22 +123,22 @@ func (r *accountReader) projects(n node) []Project {
 }
 
 // readProject reads one project; label is where its name stands or should.
-func readProject(n node) (p Project, label node, ok bool) {
-	f, ok := n.fields("id", "region", "name")
+func readProject(n strictyaml.Node) (p Project, label strictyaml.Node, ok bool) {
+	f, ok := n.Fields("id", "region", "name")
 	if !ok {
 		return p, n, false
 	}
-	id, region, label := f.get("id"), f.get("region"), f.get("name")
+	id, region, label := f.Get("id"), f.Get("region"), f.Get("name")
 	hasID, hasName := true, true
-	if id.stated() {
-		p.ID, hasID = id.matching(projectID, projectIDWant)
+	if id.Stated() {
+		p.ID, hasID = id.Matching(projectID, projectIDWant)
 	}
 	p.Region, ok = readRegion(region)
 	switch {
-	case label.stated():
+	case label.Stated():
 		p.Name, hasName = readLabel(label)
-	case id.stated():
-		label.fail("missing: a project with an id needs a name, e.g. name: prod")
+	case id.Stated():
+		label.Fail("missing: a project with an id needs a name, e.g. name: prod")
 		hasName = false
 	default:
 		p.Name = p.Region
@@ -144,21 +146,21 @@ func readProject(n node) (p Project, label node, ok bool) {
 	return p, label, ok && hasID && hasName
 }
 
-func readRegion(n node) (string, bool) {
-	if !n.stated() {
-		n.fail("missing: want %s", regionWant)
+func readRegion(n strictyaml.Node) (string, bool) {
+	if !n.Stated() {
+		n.Fail("missing: want %s", regionWant)
 		return "", false
 	}
-	region, ok := n.text()
+	region, ok := n.Text()
 	if ok && !isRegion(region) {
-		n.fail("not of the right form; want %s", regionWant)
+		n.Fail("not of the right form; want %s", regionWant)
 		return "", false
 	}
 	return region, ok
 }
 
-func readLabel(n node) (string, bool) {
-	label, ok := n.text()
+func readLabel(n strictyaml.Node) (string, bool) {
+	label, ok := n.Text()
 	if !ok || !checkLabel(n, label) {
 		return "", false
 	}
@@ -166,10 +168,10 @@ func readLabel(n node) (string, bool) {
 }
 
 // checkLabel returns whether text, which n states, can be in a label. If not, it reports that.
-func checkLabel(n node, text string) bool {
+func checkLabel(n strictyaml.Node, text string) bool {
 	const most = 128
 	if len(text) > most || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
-		n.fail("not of the right form; want at most %d bytes of UTF-8 without control characters", most)
+		n.Fail("not of the right form; want at most %d bytes of UTF-8 without control characters", most)
 		return false
 	}
 	return true

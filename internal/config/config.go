@@ -1,6 +1,6 @@
 // Package config reads the configuration file and tells everything that is wrong with it at once.
 //
-// The text becomes a tree of YAML nodes; every reader takes one node, checks it and returns the resolved value, so that a rule stands
+// The text becomes a tree of YAML nodes (package strictyaml); every reader takes one node, checks it and returns the resolved value, so that a rule stands
 // next to the value it is about and knows its line. Nothing of the file but closed harmless forms is ever quoted in an error, since a
 // secret may stand anywhere by mistake. Files that the configuration names are not read here.
 package config
@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	"cloud_quota_exporter/internal/config/strictyaml"
 	"cloud_quota_exporter/internal/files"
 )
 
@@ -30,6 +31,12 @@ type Defaults struct {
 
 // Known are the quota services that may be configured, by name.
 type Known map[string]Defaults
+
+// Errors are all problems of a configuration, as package strictyaml collects them.
+type Errors = strictyaml.Errors
+
+// Short returns a duration as users write it: 5m, not 5m0s.
+func Short(d time.Duration) string { return strictyaml.Short(d) }
 
 // Config is a whole configuration: valid, with the defaults applied and every known service present.
 type Config struct {
@@ -94,9 +101,9 @@ func Load(ctx context.Context, path string, known Known) (*Config, error) {
 // Parse reads the text of a configuration file; name stands for the file in errors, which are of type Errors. The environment is
 // asked for the account where the text has none.
 func Parse(name string, text []byte, known Known, getenv func(string) string) (*Config, error) {
-	found := &problems{file: name}
+	found := strictyaml.NewProblems(name)
 	config := read(text, known, getenv, found)
-	if err := found.err(); err != nil {
+	if err := found.Err(); err != nil {
 		return nil, err
 	}
 	return config, nil
@@ -109,22 +116,22 @@ func FromEnvironment(known Known, getenv func(string) string) (*Config, error) {
 }
 
 // read resolves the text, as far as that goes where problems are found.
-func read(text []byte, known Known, getenv func(string) string, found *problems) *Config {
-	var file fields // without a document: nothing is stated
+func read(text []byte, known Known, getenv func(string) string, found *strictyaml.Problems) *Config {
+	var file strictyaml.Fields // without a document: nothing is stated
 	readable := false
-	if top := document(text, found); top.stated() {
-		file, readable = top.fields("accounts", "services", "limits", "thresholds")
+	if top := strictyaml.Parse(text, found); top.Stated() {
+		file, readable = top.Fields("accounts", "services", "limits", "thresholds")
 	}
-	if !readable && found.any() {
+	if !readable && found.Any() {
 		return nil // what is missing in a text that can't be read would only distract
 	}
 	names := slices.Sorted(maps.Keys(known))
 	config := &Config{
-		Services:   readServices(file.get("services"), known, names),
-		Limits:     readLimits(file.get("limits"), names),
-		Thresholds: readThresholds(file.get("thresholds"), names),
+		Services:   readServices(file.Get("services"), known, names),
+		Limits:     readLimits(file.Get("limits"), names),
+		Thresholds: readThresholds(file.Get("thresholds"), names),
 	}
-	if accounts := file.get("accounts"); accounts.isEmpty() {
+	if accounts := file.Get("accounts"); accounts.IsEmpty() {
 		config.Accounts = []Account{environmentAccount(getenv, found)}
 	} else {
 		config.Accounts = readAccounts(accounts, names)

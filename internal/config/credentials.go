@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"cloud_quota_exporter/internal/config/strictyaml"
 	"cloud_quota_exporter/internal/secret"
 )
 
@@ -76,55 +77,55 @@ func (c Credentials) HoldSecrets() bool {
 // credentialKinds are the keys of credentials of which exactly one is stated.
 var credentialKinds = []string{"static", "environment", "profile", "instance_metadata", "pod_identity", "oidc", "password"}
 
-func readCredentials(n node) Credentials {
+func readCredentials(n strictyaml.Node) Credentials {
 	var c Credentials
-	f, ok := n.fields(append(slices.Clone(credentialKinds), "assume_agency")...)
+	f, ok := n.Fields(append(slices.Clone(credentialKinds), "assume_agency")...)
 	if !ok {
 		return c
 	}
 	stated := 0
 	for _, kind := range credentialKinds {
-		if f.get(kind).stated() {
+		if f.Get(kind).Stated() {
 			stated++
 		}
 	}
-	agency := f.get("assume_agency")
-	if agency.stated() {
+	agency := f.Get("assume_agency")
+	if agency.Stated() {
 		c.AssumeAgency = readAgency(agency)
 	}
-	if stated > 1 || stated == 0 && !agency.stated() {
-		n.fail("states %d kinds; want exactly one of %s, or none at all for the default chain", stated, strings.Join(credentialKinds, ", "))
+	if stated > 1 || stated == 0 && !agency.Stated() {
+		n.Fail("states %d kinds; want exactly one of %s, or none at all for the default chain", stated, strings.Join(credentialKinds, ", "))
 	}
 	readKind(f, "static", &c.Static, readStatic, staticKeys...)
-	readKind(f, "environment", &c.Environment, func(fields) Environment { return Environment{} })
+	readKind(f, "environment", &c.Environment, func(strictyaml.Fields) Environment { return Environment{} })
 	readKind(f, "profile", &c.Profile, readProfile, "file", "section")
 	readKind(f, "instance_metadata", &c.InstanceMetadata, readMetadata, "endpoint")
-	readKind(f, "pod_identity", &c.PodIdentity, func(fields) PodIdentity { return PodIdentity{} })
+	readKind(f, "pod_identity", &c.PodIdentity, func(strictyaml.Fields) PodIdentity { return PodIdentity{} })
 	readKind(f, "oidc", &c.OIDC, readOIDC, "idp_id", "token_file")
 	readKind(f, "password", &c.Password, readPassword, "domain_name", "user_name", "password", "password_file")
 	return c
 }
 
 // readKind reads a kind with its keys, if it is stated.
-func readKind[T any](f fields, kind string, to **T, read func(fields) T, keys ...string) {
-	n := f.get(kind)
-	if !n.stated() {
+func readKind[T any](f strictyaml.Fields, kind string, to **T, read func(strictyaml.Fields) T, keys ...string) {
+	n := f.Get(kind)
+	if !n.Stated() {
 		return
 	}
 	var value T
 	*to = &value
-	if n.isNull() {
-		n.fail("has no value; write %s: {}", kind)
+	if n.IsNull() {
+		n.Fail("has no value; write %s: {}", kind)
 		return
 	}
-	if inner, ok := n.fields(keys...); ok {
+	if inner, ok := n.Fields(keys...); ok {
 		value = read(inner)
 	}
 }
 
 var staticKeys = []string{"access_key", "access_key_file", "secret_key", "secret_key_file", "security_token", "security_token_file"}
 
-func readStatic(f fields) Static {
+func readStatic(f strictyaml.Fields) Static {
 	var s Static
 	s.AccessKey, s.AccessKeyFile = textOrFile(f, "access_key", true)
 	s.SecretKey, s.SecretKeyFile = textOrFile(f, "secret_key", true)
@@ -132,41 +133,41 @@ func readStatic(f fields) Static {
 	return s
 }
 
-func readProfile(f fields) Profile {
+func readProfile(f strictyaml.Fields) Profile {
 	var p Profile
-	if n := f.get("file"); n.stated() {
-		p.File, _ = n.text()
+	if n := f.Get("file"); n.Stated() {
+		p.File, _ = n.Text()
 	}
-	if n := f.get("section"); n.stated() {
-		p.Section, _ = n.text()
+	if n := f.Get("section"); n.Stated() {
+		p.Section, _ = n.Text()
 	}
 	return p
 }
 
 var metadataEndpoint = regexp.MustCompile(`^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$`)
 
-func readMetadata(f fields) InstanceMetadata {
+func readMetadata(f strictyaml.Fields) InstanceMetadata {
 	var m InstanceMetadata
-	if n := f.get("endpoint"); n.stated() {
-		m.Endpoint, _ = n.matching(metadataEndpoint, "scheme and host such as http://169.254.169.254")
+	if n := f.Get("endpoint"); n.Stated() {
+		m.Endpoint, _ = n.Matching(metadataEndpoint, "scheme and host such as http://169.254.169.254")
 	}
 	return m
 }
 
 var headerWord = regexp.MustCompile(`^[!-~]{1,128}$`)
 
-func readOIDC(f fields) OIDC {
+func readOIDC(f strictyaml.Fields) OIDC {
 	var o OIDC
-	if n := f.get("idp_id"); n.stated() {
-		o.IDPID, _ = n.matching(headerWord, "the name of the identity provider in IAM")
+	if n := f.Get("idp_id"); n.Stated() {
+		o.IDPID, _ = n.Matching(headerWord, "the name of the identity provider in IAM")
 	} else {
-		n.fail("missing: want the name of the identity provider in IAM")
+		n.Fail("missing: want the name of the identity provider in IAM")
 	}
 	o.TokenFile = required(f, "token_file", "the file with the id token")
 	return o
 }
 
-func readPassword(f fields) Password {
+func readPassword(f strictyaml.Fields) Password {
 	p := Password{
 		DomainName: required(f, "domain_name", "the name of the account"),
 		UserName:   required(f, "user_name", "the name of the user"),
@@ -177,46 +178,46 @@ func readPassword(f fields) Password {
 
 const defaultAgencyDuration = time.Hour // IAM's own, 15 minutes, would have keys fetched four times as often
 
-func readAgency(n node) *AssumeAgency {
+func readAgency(n strictyaml.Node) *AssumeAgency {
 	a := &AssumeAgency{Duration: defaultAgencyDuration}
-	f, ok := n.fields("domain_name", "agency_name", "duration")
+	f, ok := n.Fields("domain_name", "agency_name", "duration")
 	if !ok {
 		return a
 	}
 	a.DomainName = required(f, "domain_name", "the name of the account that has the agency")
 	a.AgencyName = required(f, "agency_name", "the name of the agency")
-	if d := f.get("duration"); d.stated() {
-		a.Duration, _ = d.duration(15*time.Minute, 24*time.Hour)
+	if d := f.Get("duration"); d.Stated() {
+		a.Duration, _ = d.Duration(15*time.Minute, 24*time.Hour)
 	}
 	return a
 }
 
 // required reads a text that must be stated; want describes it to the user.
-func required(f fields, key, want string) string {
-	n := f.get(key)
-	if !n.stated() {
-		n.fail("missing: want %s", want)
+func required(f strictyaml.Fields, key, want string) string {
+	n := f.Get(key)
+	if !n.Stated() {
+		n.Fail("missing: want %s", want)
 		return ""
 	}
-	text, _ := n.text()
+	text, _ := n.Text()
 	return text
 }
 
 // textOrFile reads a secret that stands under key, or in the file that is named under key_file.
-func textOrFile(f fields, key string, required bool) (value secret.Text, path string) {
-	inline, file := f.get(key), f.get(key+"_file")
+func textOrFile(f strictyaml.Fields, key string, required bool) (value secret.Text, path string) {
+	inline, file := f.Get(key), f.Get(key+"_file")
 	switch {
-	case inline.stated() && file.stated():
-		file.fail("stands beside %s in line %d; keep one of the two", key, inline.line)
-	case required && !inline.stated() && !file.stated():
-		inline.fail("missing: want %s or %s_file", key, key)
+	case inline.Stated() && file.Stated():
+		file.Fail("stands beside %s in line %d; keep one of the two", key, inline.Line())
+	case required && !inline.Stated() && !file.Stated():
+		inline.Fail("missing: want %s or %s_file", key, key)
 	}
-	if inline.stated() {
-		text, _ := inline.text()
+	if inline.Stated() {
+		text, _ := inline.Text()
 		value = secret.New(text)
 	}
-	if file.stated() {
-		path, _ = file.text()
+	if file.Stated() {
+		path, _ = file.Text()
 	}
 	return value, path
 }

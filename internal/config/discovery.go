@@ -3,6 +3,8 @@ package config
 import (
 	"regexp"
 	"time"
+
+	"cloud_quota_exporter/internal/config/strictyaml"
 )
 
 // Discovery says which of the projects that the credentials may see are read.
@@ -27,49 +29,49 @@ func (d *Discovery) Wants(name, region string) bool {
 
 const defaultRefreshInterval = 15 * time.Minute
 
-func readDiscovery(n node, account string, several bool) *Discovery {
+func readDiscovery(n strictyaml.Node, account string, several bool) *Discovery {
 	d := &Discovery{Subprojects: true, RefreshInterval: defaultRefreshInterval}
 	if several {
 		d.NamePrefix = account + "/"
 	}
-	f, ok := n.fields("regions", "include", "exclude", "subprojects", "name_prefix", "refresh_interval")
+	f, ok := n.Fields("regions", "include", "exclude", "subprojects", "name_prefix", "refresh_interval")
 	if !ok {
 		return d
 	}
-	if r := f.get("regions"); r.stated() {
+	if r := f.Get("regions"); r.Stated() {
 		d.Regions = readRegions(r)
 	}
-	d.Include, d.Exclude = readExpression(f.get("include")), readExpression(f.get("exclude"))
-	if s := f.get("subprojects"); s.stated() {
-		d.Subprojects, _ = s.flag()
+	d.Include, d.Exclude = readExpression(f.Get("include")), readExpression(f.Get("exclude"))
+	if s := f.Get("subprojects"); s.Stated() {
+		d.Subprojects, _ = s.Flag()
 	}
-	if p := f.get("name_prefix"); p.stated() {
+	if p := f.Get("name_prefix"); p.Stated() {
 		d.NamePrefix = readPrefix(p)
 	}
-	if r := f.get("refresh_interval"); r.stated() {
-		if interval, ok := r.duration(time.Minute, 24*time.Hour); ok {
+	if r := f.Get("refresh_interval"); r.Stated() {
+		if interval, ok := r.Duration(time.Minute, 24*time.Hour); ok {
 			d.RefreshInterval = interval
 		}
 	}
 	return d
 }
 
-func readRegions(n node) []string {
+func readRegions(n strictyaml.Node) []string {
 	var regions []string
-	for _, item := range n.list() {
+	for _, item := range n.List() {
 		if region, ok := readRegion(item); ok {
 			regions = append(regions, region)
 		}
 	}
-	if n.isEmpty() {
-		n.fail("names no region; name some, or remove the key for all")
+	if n.IsEmpty() {
+		n.Fail("names no region; name some, or remove the key for all")
 	}
 	return regions
 }
 
 // readPrefix reads a prefix, which may be empty.
-func readPrefix(n node) string {
-	prefix, ok := n.optionalText()
+func readPrefix(n strictyaml.Node) string {
+	prefix, ok := n.OptionalText()
 	if !ok || !checkLabel(n, prefix) {
 		return ""
 	}

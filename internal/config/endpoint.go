@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"cloud_quota_exporter/internal/config/strictyaml"
 )
 
 const (
@@ -26,15 +28,15 @@ func (e Endpoint) For(region string) string {
 	return strings.ReplaceAll(stated, inRegion, region)
 }
 
-func readEndpoints(n node, services []string) map[string]Endpoint {
+func readEndpoints(n strictyaml.Node, services []string) map[string]Endpoint {
 	names := append(slices.Clone(services), iam)
-	f, ok := n.fields(names...)
+	f, ok := n.Fields(names...)
 	if !ok {
 		return nil
 	}
 	endpoints := make(map[string]Endpoint)
 	for _, name := range names {
-		if e := f.get(name); e.stated() {
+		if e := f.Get(name); e.Stated() {
 			endpoints[name] = readEndpoint(e, name != iam)
 		}
 	}
@@ -42,34 +44,34 @@ func readEndpoints(n node, services []string) map[string]Endpoint {
 }
 
 // readEndpoint reads one URL or several by region; whole tells whether they may be whole URLs of a call.
-func readEndpoint(n node, whole bool) Endpoint {
+func readEndpoint(n strictyaml.Node, whole bool) Endpoint {
 	endpoint := make(Endpoint)
-	if n.isScalar() {
+	if n.IsScalar() {
 		endpoint[anyRegion] = readURL(n, whole)
 		return endpoint
 	}
-	if !n.isMapping() || n.len() == 0 {
-		n.fail("states no URL; want one, or one by region: {eu-west-101: https://...}")
+	if !n.IsMapping() || n.Len() == 0 {
+		n.Fail("states no URL; want one, or one by region: {eu-west-101: https://...}")
 		return endpoint
 	}
-	entries, _ := n.entries(isRegion)
+	entries, _ := n.Entries(isRegion)
 	for _, e := range entries {
-		if !isRegion(e.key) {
-			e.fail("a key that is no region (not shown: it may be a secret); want %s, or default", regionWant)
+		if !isRegion(e.Key) {
+			e.Fail("a key that is no region (not shown: it may be a secret); want %s, or default", regionWant)
 			continue
 		}
-		endpoint[e.key] = readURL(e.node, whole)
+		endpoint[e.Key] = readURL(e.Node, whole)
 	}
 	return endpoint
 }
 
-func readURL(n node, whole bool) string {
-	text, ok := n.text()
+func readURL(n strictyaml.Node, whole bool) string {
+	text, ok := n.Text()
 	if !ok {
 		return ""
 	}
 	if problem := checkURL(text, whole); problem != "" {
-		n.fail("%s", problem)
+		n.Fail("%s", problem)
 	}
 	return text
 }

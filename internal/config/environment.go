@@ -1,8 +1,10 @@
 package config
 
+import "cloud_quota_exporter/internal/config/strictyaml"
+
 // environmentAccount is the account that is served where no file states one: the default chain of credentials, and one project whose
 // region and project_id stand in the variables that Huawei's own tools read.
-func environmentAccount(getenv func(string) string, found *problems) Account {
+func environmentAccount(getenv func(string) string, found *strictyaml.Problems) Account {
 	variable := func(names ...string) (name, value string) {
 		for _, name := range names {
 			if value := getenv(name); value != "" {
@@ -14,14 +16,14 @@ func environmentAccount(getenv func(string) string, found *problems) Account {
 	name, region := variable("HW_REGION_NAME", "HUAWEICLOUD_SDK_REGION", "OS_REGION_NAME")
 	switch {
 	case region == "":
-		found.add(0, name, "missing: where no file states accounts, the region comes from HW_REGION_NAME, HUAWEICLOUD_SDK_REGION or "+
+		found.Add(0, name, "missing: where no file states accounts, the region comes from HW_REGION_NAME, HUAWEICLOUD_SDK_REGION or "+
 			"OS_REGION_NAME; set one of them, or name a file with accounts by --config.file")
 	case !isRegion(region):
-		found.add(0, name, "not of the right form; want "+regionWant)
+		found.Add(0, name, "not of the right form; want "+regionWant)
 	}
 	name, id := variable("HUAWEICLOUD_SDK_PROJECT_ID")
 	if id != "" && !projectID.MatchString(id) {
-		found.add(0, name, "not of the right form; want "+projectIDWant)
+		found.Add(0, name, "not of the right form; want "+projectIDWant)
 	}
 	return Account{Name: "default", Projects: []Project{{ID: id, Region: region, Name: region}}}
 }

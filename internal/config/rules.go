@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"cloud_quota_exporter/internal/config/strictyaml"
 )
 
 // Match says which quotas a rule is about: anchored regular expressions, nil for any.
@@ -38,21 +40,21 @@ func builtInThresholds(defaults map[string]float64) []Threshold {
 	}
 }
 
-func readLimits(n node, services []string) []Limit {
-	if !n.stated() {
+func readLimits(n strictyaml.Node, services []string) []Limit {
+	if !n.Stated() {
 		return nil
 	}
 	var limits []Limit
-	for _, item := range n.list() {
-		f, ok := item.fields("service", "project", "resource_type", "limit")
+	for _, item := range n.List() {
+		f, ok := item.Fields("service", "project", "resource_type", "limit")
 		if !ok {
 			continue
 		}
 		l := Limit{Match: readMatch(f, services)}
-		if limit := f.get("limit"); limit.stated() {
-			l.Limit = limit.decimal(0, maxLimit, "a number of at least 0, in the unit of the API")
+		if limit := f.Get("limit"); limit.Stated() {
+			l.Limit, _ = limit.Decimal(0, maxLimit, "a number of at least 0, in the unit of the API")
 		} else {
-			limit.fail("missing: state the limit, in the unit of the API, e.g. limit: 600")
+			limit.Fail("missing: state the limit, in the unit of the API, e.g. limit: 600")
 		}
 		limits = append(limits, l)
 	}
@@ -62,52 +64,52 @@ func readLimits(n node, services []string) []Limit {
 const maxLimit = 1e15 // beyond it, floating point numbers skip integers
 
 // readThresholds returns the rules in the order in which they count.
-func readThresholds(n node, services []string) []Threshold {
+func readThresholds(n strictyaml.Node, services []string) []Threshold {
 	defaults := map[string]float64{"warning": 0.8, "critical": 0.95}
-	if !n.stated() {
+	if !n.Stated() {
 		return builtInThresholds(defaults)
 	}
-	f, ok := n.fields("defaults", "overrides")
+	f, ok := n.Fields("defaults", "overrides")
 	if !ok {
 		return nil
 	}
-	if d := f.get("defaults"); d.stated() {
+	if d := f.Get("defaults"); d.Stated() {
 		defaults = readRatios(d)
 	}
 	var rules []Threshold
-	if o := f.get("overrides"); o.stated() {
-		for _, item := range o.list() {
+	if o := f.Get("overrides"); o.Stated() {
+		for _, item := range o.List() {
 			rules = append(rules, readOverride(item, services))
 		}
 	}
 	return slices.Concat(rules, builtInThresholds(defaults))
 }
 
-func readOverride(n node, services []string) Threshold {
-	f, ok := n.fields("service", "project", "resource_type", "ratios")
+func readOverride(n strictyaml.Node, services []string) Threshold {
+	f, ok := n.Fields("service", "project", "resource_type", "ratios")
 	if !ok {
 		return Threshold{}
 	}
 	t := Threshold{Match: readMatch(f, services)}
-	if r := f.get("ratios"); r.stated() {
+	if r := f.Get("ratios"); r.Stated() {
 		t.Ratios = readRatios(r)
 	} else {
-		r.fail("missing: state the ratios by severity, e.g. ratios: {warning: 0.7}, or ratios: {} for no alert")
+		r.Fail("missing: state the ratios by severity, e.g. ratios: {warning: 0.7}, or ratios: {} for no alert")
 	}
 	return t
 }
 
 var severityForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
 
-func readRatios(n node) map[string]float64 {
-	entries, _ := n.entries(severityForm.MatchString)
+func readRatios(n strictyaml.Node) map[string]float64 {
+	entries, _ := n.Entries(severityForm.MatchString)
 	ratios := map[string]float64{}
 	for _, e := range entries {
-		if !severityForm.MatchString(e.key) {
-			e.fail("a severity of the wrong form (not shown: it may be a secret); want lower case, digits and _, such as warning")
+		if !severityForm.MatchString(e.Key) {
+			e.Fail("a severity of the wrong form (not shown: it may be a secret); want lower case, digits and _, such as warning")
 			continue
 		}
-		ratios[e.key] = e.decimal(leastRatio, 1, "a ratio of used to limit, above 0 and up to 1, such as 0.8")
+		ratios[e.Key], _ = e.Decimal(leastRatio, 1, "a ratio of used to limit, above 0 and up to 1, such as 0.8")
 	}
 	return ratios
 }
@@ -115,26 +117,26 @@ func readRatios(n node) map[string]float64 {
 const leastRatio = 1e-9
 
 // readMatch reads the three expressions that say which quotas a rule is about.
-func readMatch(f fields, services []string) Match {
-	m := Match{readExpression(f.get("service")), readExpression(f.get("project")), readExpression(f.get("resource_type"))}
+func readMatch(f strictyaml.Fields, services []string) Match {
+	m := Match{readExpression(f.Get("service")), readExpression(f.Get("project")), readExpression(f.Get("resource_type"))}
 	if m.Service != nil && !slices.ContainsFunc(services, m.Service.MatchString) {
-		f.get("service").fail("fits none of the services: %s", strings.Join(services, ", "))
+		f.Get("service").Fail("fits none of the services: %s", strings.Join(services, ", "))
 	}
 	return m
 }
 
-func readExpression(n node) *regexp.Regexp {
-	if !n.stated() {
+func readExpression(n strictyaml.Node) *regexp.Regexp {
+	if !n.Stated() {
 		return nil
 	}
-	text, ok := n.text()
+	text, ok := n.Text()
 	if !ok {
 		return nil
 	}
 	_, err := regexp.Compile(text) // by itself, lest its brackets close the anchors' ones
 	r, errAnchored := regexp.Compile("^(?:" + text + ")$")
 	if err != nil || errAnchored != nil {
-		n.fail("not a regular expression; want one that fits the whole text, such as prod.*")
+		n.Fail("not a regular expression; want one that fits the whole text, such as prod.*")
 		return nil
 	}
 	return r

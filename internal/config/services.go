@@ -4,18 +4,20 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"cloud_quota_exporter/internal/config/strictyaml"
 )
 
 // setting is a value and the place that states it; the place is empty for a built-in default.
 type setting[T any] struct {
 	value T
-	at    node
+	at    strictyaml.Node
 	bad   bool // what is stated can't be used
 }
 
 // take replaces the setting by what n states, if anything.
-func (s *setting[T]) take(n node, read func() (T, bool)) {
-	if !n.stated() {
+func (s *setting[T]) take(n strictyaml.Node, read func() (T, bool)) {
+	if !n.Stated() {
 		return
 	}
 	value, ok := read()
@@ -30,15 +32,15 @@ type settings struct {
 
 var settingKeys = []string{"cache_ttl", "timeout", "max_stale", "max_in_flight"}
 
-func (s *settings) take(f fields) {
-	within := func(n node, least, most time.Duration) (node, func() (time.Duration, bool)) {
-		return n, func() (time.Duration, bool) { return n.duration(least, most) }
+func (s *settings) take(f strictyaml.Fields) {
+	within := func(n strictyaml.Node, least, most time.Duration) (strictyaml.Node, func() (time.Duration, bool)) {
+		return n, func() (time.Duration, bool) { return n.Duration(least, most) }
 	}
-	s.cacheTTL.take(within(f.get("cache_ttl"), 0, 24*time.Hour))
-	s.timeout.take(within(f.get("timeout"), 100*time.Millisecond, 5*time.Minute))
-	s.maxStale.take(within(f.get("max_stale"), math.MinInt64, math.MaxInt64)) // checkStale knows better bounds
-	inFlight := f.get("max_in_flight")
-	s.maxInFlight.take(inFlight, func() (int, bool) { return inFlight.number(1, 256) })
+	s.cacheTTL.take(within(f.Get("cache_ttl"), 0, 24*time.Hour))
+	s.timeout.take(within(f.Get("timeout"), 100*time.Millisecond, 5*time.Minute))
+	s.maxStale.take(within(f.Get("max_stale"), math.MinInt64, math.MaxInt64)) // checkStale knows better bounds
+	inFlight := f.Get("max_in_flight")
+	s.maxInFlight.take(inFlight, func() (int, bool) { return inFlight.Number(1, 256) })
 }
 
 // builtIn are the defaults where the file states none.
@@ -52,48 +54,48 @@ func builtIn() settings {
 }
 
 // readServices resolves each known service; names are theirs in order.
-func readServices(n node, known Known, names []string) map[string]Service {
-	var file fields
+func readServices(n strictyaml.Node, known Known, names []string) map[string]Service {
+	var file strictyaml.Fields
 	defaults := builtIn()
-	if n.stated() {
-		file, _ = n.fields(append([]string{"defaults"}, names...)...)
+	if n.Stated() {
+		file, _ = n.Fields(append([]string{"defaults"}, names...)...)
 	}
-	if d := file.get("defaults"); d.stated() {
-		f, _ := d.fields(settingKeys...)
+	if d := file.Get("defaults"); d.Stated() {
+		f, _ := d.Fields(settingKeys...)
 		defaults.take(f)
 	}
 	services := make(map[string]Service)
-	reported := make(map[node]bool)
+	reported := make(map[strictyaml.Node]bool)
 	anyDisabled, anyEnabled := false, false
 	for _, name := range names {
 		own := defaults
-		if ttl := known[name].CacheTTL; ttl > 0 && !own.cacheTTL.at.stated() {
+		if ttl := known[name].CacheTTL; ttl > 0 && !own.cacheTTL.at.Stated() {
 			own.cacheTTL.value = ttl
 		}
-		service := readService(known[name], file.get(name), &own)
+		service := readService(known[name], file.Get(name), &own)
 		own.checkStale(name, defaults, reported)
 		services[name] = service
 		anyDisabled = anyDisabled || !service.Enabled
 		anyEnabled = anyEnabled || service.Enabled
 	}
 	if anyDisabled && !anyEnabled {
-		n.fail("every service is disabled; enable at least one")
+		n.Fail("every service is disabled; enable at least one")
 	}
 	return services
 }
 
 // readService reads one service on top of its defaults, which it changes.
-func readService(known Defaults, n node, own *settings) Service {
+func readService(known Defaults, n strictyaml.Node, own *settings) Service {
 	enabled, list := setting[bool]{value: true}, setting[bool]{value: true}
-	if n.stated() {
+	if n.Stated() {
 		keys := slices.Concat([]string{"enabled"}, settingKeys)
 		if known.ListsInstances {
 			keys = append(keys, "list_instances")
 		}
-		f, _ := n.fields(keys...)
+		f, _ := n.Fields(keys...)
 		own.take(f)
-		enabled.take(f.get("enabled"), f.get("enabled").flag)
-		list.take(f.get("list_instances"), f.get("list_instances").flag)
+		enabled.take(f.Get("enabled"), f.Get("enabled").Flag)
+		list.take(f.Get("list_instances"), f.Get("list_instances").Flag)
 	}
 	return Service{
 		Enabled:       enabled.value || enabled.bad,
@@ -107,13 +109,13 @@ func readService(known Defaults, n node, own *settings) Service {
 
 // checkStale checks that numbers are not dropped while they are fresh. It reports where the service states one of the two, else at the
 // defaults, there once for all services.
-func (s settings) checkStale(name string, defaults settings, reported map[node]bool) {
+func (s settings) checkStale(name string, defaults settings, reported map[strictyaml.Node]bool) {
 	stale, ttl := s.maxStale, s.cacheTTL
 	if stale.bad || ttl.bad || stale.value >= ttl.value {
 		return
 	}
 	ownStale, ownTTL := stale.at != defaults.maxStale.at, ttl.at != defaults.cacheTTL.at
-	atStale := ownStale || !ownTTL && stale.at.stated()
+	atStale := ownStale || !ownTTL && stale.at.Stated()
 	at := ttl.at
 	if atStale {
 		at = stale.at
@@ -123,8 +125,8 @@ func (s settings) checkStale(name string, defaults settings, reported map[node]b
 	}
 	reported[at] = true
 	if atStale {
-		at.fail("shorter than the cache_ttl of %s, %s; want at least as long", name, Short(ttl.value))
+		at.Fail("shorter than the cache_ttl of %s, %s; want at least as long", name, Short(ttl.value))
 	} else {
-		at.fail("longer than the max_stale of %s, %s; want at most as long, or a longer max_stale", name, Short(stale.value))
+		at.Fail("longer than the max_stale of %s, %s; want at most as long, or a longer max_stale", name, Short(stale.value))
 	}
 }

@@ -1,4 +1,4 @@
-package config
+package strictyaml
 
 import (
 	"bytes"
@@ -11,8 +11,9 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// document returns the top of the text's one document. It is not stated if there is none: an empty text, only comments, or no YAML.
-func document(text []byte, found *problems) node {
+// Parse returns the top of the one document in text. It is not stated if there is none: an empty text, only comments, a null, or no YAML.
+// Parse adds errors of the syntax and a second document to found, and the readers add what they find.
+func Parse(text []byte, found *Problems) Node {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var first, second yaml.Node
 	err := decoder.Decode(&first)
@@ -21,15 +22,15 @@ func document(text []byte, found *problems) node {
 	}
 	switch {
 	case err == nil:
-		found.add(second.Line, "", "a second document; want one: remove the line --- and what follows")
+		found.Add(second.Line, "", "a second document; want one: remove the line --- and what follows")
 	case !errors.Is(err, io.EOF):
 		line, what := syntax(err.Error(), text)
-		found.add(line, "", what)
+		found.Add(line, "", what)
 	}
 	if len(first.Content) == 0 || isNull(first.Content[0]) {
-		return node{found: found}
+		return Node{found: found}
 	}
-	return node{value: first.Content[0], line: first.Content[0].Line, found: found}
+	return Node{value: first.Content[0], line: first.Content[0].Line, found: found}
 }
 
 var (

@@ -1,4 +1,4 @@
-package config
+package strictyaml
 
 import (
 	"cmp"
@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// Errors are all problems of a configuration, ordered by line, each as "FILE:LINE: KEY.PATH: what is wrong; what would be right". They
+// Errors are all problems of a file, ordered by line, each as "FILE:LINE: KEY.PATH: what is wrong; what would be right". They
 // hold no value of the file.
 type Errors []string
 
 // Error returns one problem per line.
 func (e Errors) Error() string { return strings.Join(e, "\n") }
 
-// problems collects what is wrong with a file, in the order in which it is found.
-type problems struct {
+// Problems collects what is wrong with a file, in the order in which it is found.
+type Problems struct {
 	file string
 	all  []problem
 }
@@ -25,19 +25,23 @@ type problem struct {
 	text string
 }
 
-func (p *problems) add(line int, path, text string) {
+// NewProblems returns an empty collection; file names the file in errors.
+func NewProblems(file string) *Problems { return &Problems{file: file} }
+
+// Add adds a problem. Line 0 stands for no line, an empty path for no key. The text must quote no value of the file.
+func (p *Problems) Add(line int, path, text string) {
 	if path != "" {
 		text = path + ": " + text
 	}
 	p.all = append(p.all, problem{line, text})
 }
 
-// any returns whether there is a problem.
-func (p *problems) any() bool { return len(p.all) > 0 }
+// Any returns whether there is a problem.
+func (p *Problems) Any() bool { return len(p.all) > 0 }
 
-// err returns the problems as Errors, or nil.
-func (p *problems) err() error {
-	if !p.any() {
+// Err returns the problems as Errors, or nil if there are none.
+func (p *Problems) Err() error {
+	if !p.Any() {
 		return nil
 	}
 	slices.SortStableFunc(p.all, func(a, b problem) int { return cmp.Compare(a.line, b.line) })

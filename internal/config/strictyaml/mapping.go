@@ -1,0 +1,138 @@
+package strictyaml
+
+import (
+	"regexp"
+	"slices"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Fields are the values of a mapping whose keys are known. In the zero Fields nothing is stated.
+type Fields struct {
+	Node
+
+	values map[string]Node
+}
+
+// Get returns what is stated under key, or the place where it would be.
+func (f Fields) Get(key string) Node {
+	if value, ok := f.values[key]; ok {
+		return value
+	}
+	return Node{path: join(f.path, key), line: f.line, found: f.found}
+}
+
+// keyForm is the form that an unknown key must have to be shown. Access keys and tokens have upper-case letters or digits.
+var keyForm = regexp.MustCompile(`^[a-z][a-z_]{0,31}$`)
+
+// Fields reads n as a mapping and reports each key that is not known. It returns true if n is a mapping, even with unknown keys.
+func (n Node) Fields(known ...string) (Fields, bool) {
+	shown := func(key string) bool { return slices.Contains(known, key) || keyForm.MatchString(key) }
+	entries, ok := n.Entries(shown)
+	if !ok {
+		return Fields{Node: n}, false
+	}
+	values := make(map[string]Node)
+	for _, e := range entries {
+		if slices.Contains(known, e.Key) {
+			values[e.Key] = e.Node
+		} else {
+			e.Fail("%s", unknownKey(e.Key, shown(e.Key), known))
+		}
+	}
+	return Fields{n, values}, true
+}
+
+// Entry is a key and what is stated under it. The key may be a secret by mistake: it must have passed a check before it is shown.
+type Entry struct {
+	Key string
+	Node
+}
+
+// Entries reads n as a mapping and returns its entries in the order of the file, those that it merges (<<) last. A key is part of a path
+// only if shown returns true for it.
+func (n Node) Entries(shown func(key string) bool) ([]Entry, bool) {
+	if !n.is(yaml.MappingNode, kinds[yaml.MappingNode]) {
+		return nil, false
+	}
+	c := collector{of: n, shown: shown, taken: make(map[string]bool), visited: make(map[*yaml.Node]bool)}
+	c.add(n.value)
+	return c.entries, true
+}
+
+// collector gathers the entries of one mapping and of what it merges: of a key that stands in several, the first counts.
+type collector struct {
+	of      Node
+	shown   func(key string) bool
+	entries []Entry
+	taken   map[string]bool
+	visited map[*yaml.Node]bool // a second visit would bring nothing, and a mapping can merge itself
+}
+
+func (c *collector) add(mapping *yaml.Node) {
+	if c.visited[mapping] {
+		return
+	}
+	c.visited[mapping] = true
+	var merged []Node
+	first := make(map[string]int) // the line of each key
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		key := resolve(mapping.Content[i])
+		e := Entry{key.Value, Node{resolve(mapping.Content[i+1]), c.of.path, mapping.Content[i].Line, c.of.found}}
+		if c.shown(e.Key) {
+			e.path = join(c.of.path, e.Key)
+		}
+		isMerge := key.ShortTag() == "!!merge"
+		switch {
+		case key.Kind != yaml.ScalarNode:
+			c.entries = append(c.entries, e)
+			continue
+		case first[e.Key] > 0:
+			e.Fail("a key that stands twice, first in line %d; keep one of them", first[e.Key])
+			continue
+		case isMerge:
+			merged = append(merged, e.Node)
+		case !c.taken[e.Key]:
+			c.taken[e.Key] = true
+			c.entries = append(c.entries, e)
+		}
+		first[e.Key] = e.line
+	}
+	for _, n := range merged {
+		c.merge(n)
+	}
+}
+
+// merge adds a merged value: a mapping or a list of mappings.
+func (c *collector) merge(n Node) {
+	mappings := []*yaml.Node{n.value}
+	if n.value.Kind == yaml.SequenceNode {
+		mappings = n.value.Content
+	}
+	for _, m := range mappings {
+		if m = resolve(m); m.Kind != yaml.MappingNode {
+			n.Fail("<< merges something else than mappings; want an alias such as *name, or a list of them")
+			return
+		}
+		c.add(m)
+	}
+}
+
+// resolve returns what an alias stands for.
+func resolve(value *yaml.Node) *yaml.Node {
+	if value.Kind == yaml.AliasNode {
+		return value.Alias
+	}
+	return value
+}
+
+func isNull(value *yaml.Node) bool {
+	return value.Kind == yaml.ScalarNode && value.ShortTag() == "!!null"
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
