@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/files/filestest"
 )
 
@@ -20,7 +21,7 @@ import (
 // so that hangs, which is closed then, says that the answers before have been read.
 func hangingConfig(t *testing.T, projects, first int) (config string, names []string, hangs <-chan struct{}) {
 	t.Helper()
-	cloud := cloudsim.Scale(projects)
+	cloud := democloud.Scale(projects)
 	for _, p := range cloud.Projects() {
 		names = append(names, p.Name)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 )
 
 // process is the built program while it serves.
@@ -149,7 +150,7 @@ func TestDemoHasNothingToReload(t *testing.T) {
 func stopDuringScrape(t *testing.T) (p *process, proceed chan<- struct{}, page <-chan string) {
 	t.Helper()
 	asked, answer, pages := make(chan struct{}), make(chan struct{}), make(chan string, 1)
-	cloud := cloudsim.Scale(1)
+	cloud := democloud.Scale(1)
 	cloud.Inject(cloudsim.Fault{Service: "dcs", When: func(int) bool {
 		close(asked)
 		<-answer

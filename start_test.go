@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 )
 
 const (
@@ -32,7 +33,7 @@ func BenchmarkStart(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	config := scaleConfig(b, cloudsim.Scale(benchmarkProjects))
+	config := scaleConfig(b, democloud.Scale(benchmarkProjects))
 	var ready, scraped time.Duration
 	var resident float64
 	for b.Loop() {
@@ -96,7 +97,7 @@ func scaleConfig(b testing.TB, cloud *cloudsim.Cloud) string {
 	b.Cleanup(cloudsim.ServePlain(cloud, listener).Close)
 	at := "http://" + listener.Addr().String()
 	var text strings.Builder
-	fmt.Fprintf(&text, "accounts:\n  - credentials: {static: {access_key: %s, secret_key: %s}}\n", cloudsim.DemoAccessKey, cloudsim.DemoSecretKey)
+	fmt.Fprintf(&text, "accounts:\n  - credentials: {static: {access_key: %s, secret_key: %s}}\n", democloud.AccessKey, democloud.SecretKey)
 	fmt.Fprintf(&text, "    endpoints: {cts: %[1]q, ces: %[1]q, taurusdb: %[1]q, dcs: %[1]q, dbss: %[1]q}\n    projects:\n", at)
 	for _, p := range cloud.Projects() {
 		fmt.Fprintf(&text, "      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)

@@ -1,7 +1,9 @@
-// Package cloudsim is a simulated Huawei Cloud: an http.Handler that answers IAM's list of projects, the five quota APIs (CTS, CES,
-// TaurusDB, DCS, DBSS) and DBSS's list of audit instances as the gateway of the real cloud would, signatures, tokens, hosts and
-// errors included. It also issues temporary keys and tokens, as IAM does, the metadata service of an ECS, and pod identity. It
-// serves the demo command, tests and benchmarks, none of which need an account or a network for it.
+// Package cloudsim is a simulated Huawei Cloud: an http.Handler that answers IAM's list of projects and the quota APIs that it is given
+// as the gateway of the real cloud would, signatures, tokens, hosts and errors included. It also issues temporary keys and tokens, as
+// IAM does, the metadata service of an ECS, and pod identity. It serves the demo command, tests and benchmarks, none of which need an
+// account or a network for it.
+//
+// It has no list of services: hosts, paths and bodies are data. Only what DBSS has besides its quotas is code.
 //
 // It shares no code with the client that it answers, so that each of the two proves the other right.
 package cloudsim
@@ -33,17 +35,16 @@ type Project struct {
 	ID, Name string // the name is a region's ("ap-southeast-3"), or a sub-project's ("ap-southeast-3_dev")
 	Region   string // default: Name up to the first "_"
 	Disabled bool   // what IAM shows; the services answer all the same
-	// Quotas by name of the service: cts, ces, taurusdb, dcs, dbss. A service that is not in it answers with the example body of its
-	// document. Not to be changed once it was handed over; SetQuota does that.
+	// Quotas by label of the service. A service that is not in it answers with its example. Not to be changed once it was handed over;
+	// SetQuota does that.
 	Quotas         map[string][]Quota
 	AuditInstances int // how many audit instances DBSS lists
 }
 
-// Quota is one resource of an answer. DBSS reports Limit less Used, which is what remains ("audit_instance" as audit_quota, "cpu",
-// "ram").
+// Quota is one resource of an answer. What remains is Limit less Used.
 type Quota struct {
 	Type, Unit  string
-	Used, Limit int64 // a Limit of -1 is sent as it is
+	Used, Limit int64 // a Limit of -1 is sent as it is, and as what remains
 	Min, Max    int64 // not sent where both are 0
 	// Move, where it is set, gives what is used now, by the time since New.
 	Move func(elapsed time.Duration) int64
@@ -52,6 +53,7 @@ type Quota struct {
 // Cloud is the simulated cloud. It is safe for concurrent use.
 type Cloud struct {
 	started time.Time
+	routes  routes
 
 	mu           sync.Mutex
 	accounts     []*account
@@ -78,10 +80,11 @@ type project struct {
 	owner *account
 }
 
-// New returns a cloud with these accounts.
-func New(accounts ...Account) *Cloud {
+// New returns a cloud that publishes these quota APIs, with these accounts.
+func New(apis []API, accounts ...Account) *Cloud {
 	c := &Cloud{
 		started:   time.Now(),
+		routes:    newRoutes(apis),
 		projects:  map[string]project{},
 		received:  map[string]int{},
 		byProject: map[string]map[string]int{},
@@ -109,11 +112,13 @@ func (c *Cloud) Projects() []Project {
 	return projects
 }
 
-// AddProject gives one more project to the account of that name.
+// AddProject gives one more project to the account of that name. It panics if the project states quotas that no API can write: that is
+// a mistake in a test.
 func (c *Cloud) AddProject(account string, p Project) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	owner := c.account(account)
+	c.check(p)
 	if _, taken := c.projects[p.ID]; taken {
 		panic(fmt.Sprintf("cloudsim: there already is a project %q", p.ID))
 	}
@@ -122,6 +127,15 @@ func (c *Cloud) AddProject(account string, p Project) {
 	}
 	c.projects[p.ID] = project{p, owner}
 	owner.projectIDs = append(owner.projectIDs, p.ID)
+}
+
+// check panics if the project states quotas that can't be written.
+func (c *Cloud) check(p Project) {
+	for service, quotas := range p.Quotas {
+		if err := c.routes.check(service, quotas); err != nil {
+			panic(fmt.Sprintf("cloudsim: the quotas of %q that project %q states can't be written: %v", service, p.ID, err))
+		}
+	}
 }
 
 // RemoveProject takes a project away: IAM does not list it any more, and its quotas are forbidden.

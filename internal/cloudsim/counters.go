@@ -35,7 +35,7 @@ func (c *Cloud) MaxInFlight() int {
 
 // receive takes a request in: which API it is for, the counters, and the faults that are meant for it.
 func (c *Cloud) receive(r *http.Request) (call, []candidate) {
-	q := newCall(r)
+	q := c.routes.newCall(r)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.serial++

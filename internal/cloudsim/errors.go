@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// ErrorBody returns the body of an error as the API reference of the service (cts, ces, taurusdb, dcs, dbss, iam) shows it, or as the
-// gateway makes it for any other name. Shapes are the documents'; the number in an error code is a stand-in made of the status,
+// ErrorBody returns the body of an error as the API reference of the service shows it (cts, ces, taurusdb, dcs, dbss, iam), or as the
+// gateway makes it, for any other name. Shapes are the documents'; the number in an error code is a stand-in made of the status,
 // except for the gateway's.
 func ErrorBody(service string, status int, message string) []byte {
 	code := fmt.Sprintf("%s.%04d", strings.ToUpper(service), status)

@@ -11,7 +11,7 @@ import (
 // Fault is something that goes wrong. It is looked at before signatures and tokens are; where several fit a request, the first one that was
 // injected wins.
 type Fault struct {
-	// Which requests; empty is any. Service is cts, ces, taurusdb, dcs, dbss, iam, metadata or pod_identity, Path the path with
+	// Which requests; empty is any. Service is the label of an API, iam, metadata or pod_identity, Path the documented path with
 	// {project_id} in it, Host the beginning of the host's name: "dcs.ap-southeast-3.".
 	Service, ProjectID, Path, Host string
 	// When, where it is set, decides by the number of requests that fitted so far, this one included.

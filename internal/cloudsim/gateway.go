@@ -46,7 +46,7 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // answer takes a request through the checks of the gateway, in its order, and on to the API.
 func (c *Cloud) answer(q call) answer {
 	owner := c.lookUp(&q)
-	if q.api == nil || !q.api.published(q.Host) {
+	if q.api == nil || !q.published {
 		return notPublished(q)
 	}
 	if q.Method != q.api.method {
@@ -64,7 +64,7 @@ func (c *Cloud) answer(q call) answer {
 	if q.elsewhere() {
 		return notPublished(q)
 	}
-	if q.projectID != "" {
+	if q.projectID != "" || q.api.byHeader {
 		stated := q.Header.Get("X-Project-Id")
 		if owner != caller || (stated != "" && stated != q.projectID) {
 			return serviceError(q, http.StatusForbidden, q.api.denied)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 )
 
 const (
@@ -31,7 +32,7 @@ var mainKeys = keys{access: "MAINAK", secret: "main-secret"}
 
 // newCloud has two accounts; project idA says nothing about its quotas.
 func newCloud() *cloudsim.Cloud {
-	return cloudsim.New(
+	return democloud.New(
 		cloudsim.Account{Name: "main", AccessKey: "MAINAK", SecretKey: "main-secret", Projects: []cloudsim.Project{
 			{ID: idSub, Name: "ap-southeast-3_dev", Disabled: true},
 			{ID: idA, Name: "ap-southeast-3"},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 )
 
 const (
@@ -28,7 +29,7 @@ const (
 
 // newIssuer has two accounts: main has a user and an identity provider, other an agency that trusts it.
 func newIssuer() *cloudsim.Cloud {
-	return cloudsim.New(
+	return democloud.New(
 		cloudsim.Account{
 			Name: "main", AccessKey: "MAINAK", SecretKey: "main-secret",
 			Users:            []cloudsim.User{{Name: "reader", Password: "open sesame"}},

@@ -57,11 +57,11 @@ func TestStatedQuotas(t *testing.T) {
 		<-time.After(10 * time.Minute)
 		want := map[string]string{
 			"cts":      `{"resources":[{"type":"data_tracker","used":3,"quota":100}]}`,
-			"ces":      `{"quotas":{"resources":[{"unit":"","type":"alarm","used":10,"quota":100,"min":1,"max":200}]}}`,
+			"ces":      `{"quotas":{"resources":[{"type":"alarm","used":10,"quota":100,"min":1,"max":200}]}}`,
 			"taurusdb": `{"quotas":{"resources":[{"type":"instance","used":4,"quota":-1}]}}`,
-			"dcs": `{"quotas":{"resources":[{"unit":{},"type":"instance","used":0,"quota":10},
+			"dcs": `{"quotas":{"resources":[{"type":"instance","used":0,"quota":10},
 				{"unit":"GB","type":"ram","used":22,"quota":800,"min":0,"max":800}]}}`,
-			"dbss": `{"project_id":"p","audit_quota":3,"cpu":90,"ram":-1}`,
+			"dbss": `{"audit_quota":3,"cpu":90,"ram":-1}`,
 		}
 		for service, body := range want {
 			wantJSON(t, mainKeys.get(t, client, "localhost"+of(paths[service], "p")).body, body)
@@ -69,7 +69,7 @@ func TestStatedQuotas(t *testing.T) {
 		c.SetQuota("p", "ces", "alarm", 99, 500) // stands still from now on
 		<-time.After(time.Minute)
 		wantJSON(t, mainKeys.get(t, client, "localhost"+of(paths["ces"], "p")).body,
-			`{"quotas":{"resources":[{"unit":"","type":"alarm","used":99,"quota":500,"min":1,"max":200}]}}`)
+			`{"quotas":{"resources":[{"type":"alarm","used":99,"quota":500,"min":1,"max":200}]}}`)
 		wantPanic(t, "SetQuota of an unknown resource", func() { c.SetQuota("p", "ces", "site", 0, 0) })
 		wantPanic(t, "SetQuota of an example", func() { c.SetQuota(idA, "ces", "alarm", 0, 0) })
 		wantPanic(t, "SetQuota of an unknown project", func() { c.SetQuota("nobody", "ces", "alarm", 0, 0) })

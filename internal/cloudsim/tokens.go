@@ -95,7 +95,7 @@ func (c *Cloud) answerToken(q call, kind string, owner *account, r authRequest, 
 	if !known {
 		return serviceError(q, http.StatusBadRequest, "The project or domain of the scope does not exist")
 	}
-	_, region := hostLabels(q.Host)
+	region := q.region
 	if !isRegion(region) {
 		region = ""
 	}

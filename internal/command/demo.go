@@ -9,6 +9,7 @@ import (
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/democloud"
 )
 
 // demoConfig asks often, so that a person sees the numbers move. The ids of two projects are looked up, as with a real account. The hosts
@@ -37,7 +38,7 @@ services:
 // Demo runs the exporter against a simulated cloud, by the way that a real one is asked: signed requests to the hosts of the regions. Only
 // the connections end in this process. hints is where it says what to look at.
 func Demo(ctx context.Context, logs Logs, s Serving, hints io.Writer) error {
-	cloud := cloudsim.Demo()
+	cloud := democloud.Demo()
 	pipe := cloudsim.NewPipe()
 	defer cloudsim.ServePlain(cloud, pipe).Close()
 	c, err := demoConfiguration(cloud)
@@ -58,7 +59,7 @@ func Demo(ctx context.Context, logs Logs, s Serving, hints io.Writer) error {
 func demoConfiguration(cloud *cloudsim.Cloud) (*config.Config, error) {
 	projects := cloud.Projects()
 	development := projects[len(projects)-1]
-	text := fmt.Sprintf(demoConfig, cloudsim.DemoAccessKey, cloudsim.DemoSecretKey, development.ID)
+	text := fmt.Sprintf(demoConfig, democloud.AccessKey, democloud.SecretKey, development.ID)
 	return config.Parse("demo", []byte(text), knownServices(), os.Getenv)
 }
 

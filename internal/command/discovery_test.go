@@ -8,6 +8,7 @@ import (
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/command"
+	"cloud_quota_exporter/internal/democloud"
 )
 
 func TestDiscoveryForPeople(t *testing.T) {
@@ -16,7 +17,7 @@ func TestDiscoveryForPeople(t *testing.T) {
   - credentials: {static: {access_key: %s, secret_key: %s}}
     endpoints: {cts: %[3]q, ces: %[3]q, taurusdb: %[3]q, dcs: %[3]q, dbss: %[3]q, iam: %[3]q}
     discovery: {regions: [ap-southeast-1, ap-southeast-3], include: "ap-.*", exclude: ".*x", name_prefix: "x/"}
-`, cloudsim.DemoAccessKey, cloudsim.DemoSecretKey, p.at)
+`, democloud.AccessKey, democloud.SecretKey, p.at)
 	config := write(t, "config.yml", discovering)
 	golden(t, "check-discovery", check(t, config, false))
 	golden(t, "check-discovery-online", check(t, config, true))
@@ -42,7 +43,7 @@ func TestServeTellsThatNothingIsDiscovered(t *testing.T) {
   - credentials: {static: {access_key: %s, secret_key: %s}}
     endpoints: {iam: %q}
     discovery: {include: nothing}
-`, cloudsim.DemoAccessKey, cloudsim.DemoSecretKey, p.at)))
+`, democloud.AccessKey, democloud.SecretKey, p.at)))
 	for range 2 {
 		r.get(t, "/metrics")
 	}

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/command"
+	"cloud_quota_exporter/internal/democloud"
 )
 
 func TestFailAboveWantsARatio(t *testing.T) {
@@ -23,7 +23,7 @@ func TestQuotaOfNothing(t *testing.T) {
 	p := newPeople(t, 2)
 	p.cloud.SetQuota(p.cloud.Projects()[0].ID, "ces", "alarm", 5, 0)
 	p.cloud.SetQuota(p.cloud.Projects()[1].ID, "ces", "alarm", 0, 0)
-	config := p.config(t, cloudsim.DemoSecretKey, "")
+	config := p.config(t, democloud.SecretKey, "")
 	golden(t, "query-nothing", p.query(t, config, command.Query{Services: []string{"ces"}, SortUsage: true, FailAbove: 0.9}))
 	golden(t, "query-nothing-json", p.query(t, config, command.Query{Services: []string{"ces"}, JSON: true}))
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 )
 
 // target is what a fault befalls: something that the exporter asks, in a configuration of which other parts must not notice.
@@ -153,7 +154,7 @@ func (f wrong) inject(c *cloudsim.Cloud, to target) (heal func()) {
 // newFaultyCloud has what the targets ask for.
 func newFaultyCloud() *cloudsim.Cloud {
 	ofMain := []cloudsim.Project{{ID: projectID, Name: "ap-southeast-3", AuditInstances: 2}, {ID: stagingID, Name: "ap-southeast-1"}}
-	c := cloudsim.New(
+	c := democloud.New(
 		cloudsim.Account{
 			Name: "main", AccessKey: "AK", SecretKey: "SECRETKEY", Projects: ofMain,
 			Users:            []cloudsim.User{{Name: "reader", Password: "SECRETPASSWORD"}},

@@ -13,6 +13,7 @@ import (
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/command"
+	"cloud_quota_exporter/internal/democloud"
 )
 
 // oneSlot has one project of DCS in each region under way, and the others in line.
@@ -38,7 +39,7 @@ func online(text string) string { return text[strings.LastIndex(text, "\nPROJECT
 
 func TestGivenUpForPeople(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t, cloudsim.Scale(5), fmt.Sprintf(oneSlot, "1s"))
+		n := newNetwork(t, democloud.Scale(5), fmt.Sprintf(oneSlot, "1s"))
 		n.Inject(cloudsim.Fault{Service: "dcs", Host: "dcs.ap-southeast-1.", Hang: true})
 		text, _ := n.check(t.Context(), 0)
 		golden(t, "check-online-hangs", anonymous(online(text)))
@@ -50,7 +51,7 @@ func TestGivenUpForPeople(t *testing.T) {
 
 func TestInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t, cloudsim.Scale(5), fmt.Sprintf(oneSlot, "1m"))
+		n := newNetwork(t, democloud.Scale(5), fmt.Sprintf(oneSlot, "1m"))
 		n.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
 		n.Inject(cloudsim.Fault{Host: "ces.ap-southeast-1.", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("ces", 403, "no")})
 		text, took := n.check(interrupted(t, 2*time.Second), 0)
@@ -83,7 +84,7 @@ func TestInterrupted(t *testing.T) {
 
 func TestInterruptedAnswerIsJSON(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t, cloudsim.Scale(2), "")
+		n := newNetwork(t, democloud.Scale(2), "")
 		n.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
 		text, _ := n.query(interrupted(t, 2*time.Second), command.Query{Once: n.once(0), Services: []string{"dcs", "ces"}, JSON: true})
 		golden(t, "query-interrupted-json", text)
@@ -96,7 +97,7 @@ func TestInterruptedAnswerIsJSON(t *testing.T) {
 // TestTimeThatIsJustEnough for the request that proves the key and for the others: what has been read is all there is.
 func TestTimeThatIsJustEnough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t, cloudsim.Scale(5), "")
+		n := newNetwork(t, democloud.Scale(5), "")
 		n.Inject(cloudsim.Fault{Service: "cts", Latency: 2 * time.Second})
 		text, took := n.query(t.Context(), command.Query{Once: n.once(4*time.Second + 1), Services: []string{"cts"}})
 		if !strings.HasSuffix(text, "--- stderr\n--- exit code 0\n") || took != 4*time.Second {
@@ -108,7 +109,7 @@ func TestTimeThatIsJustEnough(t *testing.T) {
 // TestInterruptedWhileProjectsAreDiscovered: IAM hangs, and keeps no configured project waiting.
 func TestInterruptedWhileProjectsAreDiscovered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t, cloudsim.Scale(2), "    discovery: {regions: [ap-southeast-1]}\nservices: {dcs: {timeout: 1m}}\n")
+		n := newNetwork(t, democloud.Scale(2), "    discovery: {regions: [ap-southeast-1]}\nservices: {dcs: {timeout: 1m}}\n")
 		n.Inject(cloudsim.Fault{Service: "iam", Hang: true})
 		text, _ := n.check(interrupted(t, 2*time.Second), 0)
 		golden(t, "check-online-undiscovered", online(text))
@@ -126,7 +127,7 @@ func TestInterruptedWhileProjectsAreDiscovered(t *testing.T) {
 // TestProgressOfAnInterruptedCommand: the line counts, and is gone before anything else is printed; what ends later doesn't show.
 func TestProgressOfAnInterruptedCommand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t, cloudsim.Scale(40), "services: {defaults: {timeout: 1s}}\n")
+		n := newNetwork(t, democloud.Scale(40), "services: {defaults: {timeout: 1s}}\n")
 		n.Inject(cloudsim.Fault{Latency: 870 * time.Millisecond})
 		var stdout, stderr bytes.Buffer
 		err := command.Query{Once: n.once(0), Services: []string{"cts"}}.Run(interrupted(t, 2*time.Second), command.Terminal{Out: &stdout, Err: &stderr, Live: true}, n.config)

@@ -12,6 +12,7 @@ import (
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/command"
 	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/democloud"
 )
 
 // The secrets that are configured. Each has a word in the middle by which it is known in every spelling.
@@ -164,7 +165,7 @@ func leakyCloud() *cloudsim.Cloud {
 	for i := range styles {
 		projects = append(projects, cloudsim.Project{ID: fmt.Sprintf("%032d", i), Name: fmt.Sprintf("ap-southeast-3_p%02d", i)})
 	}
-	cloud := cloudsim.New(
+	cloud := democloud.New(
 		cloudsim.Account{
 			Name: "main", AccessKey: leakyAccessKey, SecretKey: leakySecretKey, SecurityToken: leakyToken, Projects: projects,
 			Users:            []cloudsim.User{{Name: "reader", Password: leakyPassword}},

@@ -11,6 +11,7 @@ import (
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/command"
+	"cloud_quota_exporter/internal/democloud"
 )
 
 // network is a simulated cloud within a bubble. The hosts are those of the services and regions.
@@ -28,7 +29,7 @@ func newNetwork(t *testing.T, cloud *cloudsim.Cloud, more string) *network {
 	t.Cleanup(cloudsim.ServePlain(cloud, n.pipe).Close)
 	t.Cleanup(func() { <-time.After(10 * time.Minute) }) // fetches that are under way when a command ends
 	var b strings.Builder
-	fmt.Fprintf(&b, "accounts:\n  - name: main\n    credentials: {static: {access_key: %s, secret_key: %s}}\n", cloudsim.DemoAccessKey, cloudsim.DemoSecretKey)
+	fmt.Fprintf(&b, "accounts:\n  - name: main\n    credentials: {static: {access_key: %s, secret_key: %s}}\n", democloud.AccessKey, democloud.SecretKey)
 	fmt.Fprintf(&b, "    endpoints: %s\n    projects:\n", hosts)
 	for _, p := range cloud.Projects() {
 		fmt.Fprintf(&b, "      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
@@ -115,7 +116,7 @@ func ending(text string) string {
 // TestServiceThatHangs: 80 projects in each of two regions. It takes one timeout to know that the service hangs.
 func TestServiceThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t, cloudsim.Scale(160), "services: {defaults: {timeout: 1s}}\n")
+		n := newNetwork(t, democloud.Scale(160), "services: {defaults: {timeout: 1s}}\n")
 		n.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
 		text, took := n.query(t.Context(), command.Query{Once: n.once(0), JSON: true})
 		a := parse(t, text)
@@ -142,7 +143,7 @@ func TestServiceThatHangs(t *testing.T) {
 // TestRegionThatHangs leaves the other one alone.
 func TestRegionThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t, cloudsim.Scale(160), "services: {defaults: {timeout: 1s}}\n")
+		n := newNetwork(t, democloud.Scale(160), "services: {defaults: {timeout: 1s}}\n")
 		n.Inject(cloudsim.Fault{Host: "dcs.ap-southeast-1.", Hang: true})
 		n.Inject(cloudsim.Fault{Service: "dcs", Latency: 900 * time.Millisecond})
 		text, took := n.query(t.Context(), command.Query{Once: n.once(0), JSON: true, Services: []string{"dcs"}})
@@ -163,7 +164,7 @@ func TestRegionThatHangs(t *testing.T) {
 // TestTimeoutOfACommand: no fetch fails, and yet there is no time for all. It would take 9 s.
 func TestTimeoutOfACommand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t, cloudsim.Scale(160), "services: {defaults: {timeout: 1s}}\n")
+		n := newNetwork(t, democloud.Scale(160), "services: {defaults: {timeout: 1s}}\n")
 		n.Inject(cloudsim.Fault{Latency: 900 * time.Millisecond})
 		text, took := n.query(t.Context(), command.Query{Once: n.once(5 * time.Second), JSON: true, Services: []string{"cts", "dcs"}})
 		a := parse(t, text)
@@ -184,7 +185,7 @@ func TestTimeoutOfACommand(t *testing.T) {
 // there are.
 func TestCloudThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t, cloudsim.Scale(160), "services: {defaults: {timeout: 1s}}\n")
+		n := newNetwork(t, democloud.Scale(160), "services: {defaults: {timeout: 1s}}\n")
 		n.Inject(cloudsim.Fault{Hang: true})
 		text, took := n.query(t.Context(), command.Query{Once: n.once(0), JSON: true})
 		if a := parse(t, text); took > 5*time.Second || len(a.Failures) != 800 {
@@ -196,12 +197,12 @@ func TestCloudThatHangs(t *testing.T) {
 // TestLookUpThatHangs: IAM does in one region. It costs a timeout, and the projects of that region alone.
 func TestLookUpThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t, cloudsim.Demo(), "")
+		n := newNetwork(t, democloud.Demo(), "")
 		n.config = write(t, "config.yml", fmt.Sprintf(`accounts:
   - credentials: {static: {access_key: %s, secret_key: %s}}
     endpoints: %s
     projects: [{region: ap-southeast-1}, {region: ap-southeast-3}]
-`, cloudsim.DemoAccessKey, cloudsim.DemoSecretKey, hosts))
+`, democloud.AccessKey, democloud.SecretKey, hosts))
 		n.Inject(cloudsim.Fault{Host: "iam.ap-southeast-1.", Hang: true})
 		text, took := n.query(t.Context(), command.Query{Once: n.once(0), JSON: true})
 		a := parse(t, text)
@@ -219,7 +220,7 @@ func TestLookUpThatHangs(t *testing.T) {
 // TestCredentialsThatHang: the metadata service does, for longer than there is time.
 func TestCredentialsThatHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t, cloudsim.Scale(2), "")
+		n := newNetwork(t, democloud.Scale(2), "")
 		n.config = write(t, "config.yml", `accounts:
   - credentials: {instance_metadata: {endpoint: http://metadata.sim}}
     endpoints: `+hosts+`

@@ -16,6 +16,7 @@ import (
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/command"
+	"cloud_quota_exporter/internal/democloud"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew, to be read before they are committed")
@@ -58,7 +59,7 @@ type people struct {
 
 func newPeople(t *testing.T, projects int) *people {
 	t.Helper()
-	cloud := cloudsim.Scale(projects)
+	cloud := democloud.Scale(projects)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +72,7 @@ func newPeople(t *testing.T, projects int) *people {
 func (p *people) config(t *testing.T, secretKey, more string) string {
 	t.Helper()
 	var b strings.Builder
-	fmt.Fprintf(&b, "accounts:\n  - name: main\n    credentials: {static: {access_key: %s, secret_key: %s}}\n", cloudsim.DemoAccessKey, secretKey)
+	fmt.Fprintf(&b, "accounts:\n  - name: main\n    credentials: {static: {access_key: %s, secret_key: %s}}\n", democloud.AccessKey, secretKey)
 	fmt.Fprintf(&b, "    endpoints: {cts: %[1]q, ces: %[1]q, taurusdb: %[1]q, dcs: %[1]q, dbss: %[1]q, iam: %[1]q}\n    projects:\n", p.at)
 	for _, project := range p.cloud.Projects() {
 		fmt.Fprintf(&b, "      - {id: %s, region: %s, name: %s}\n", project.ID, project.Region, project.Name)
@@ -116,7 +117,7 @@ func check(t *testing.T, config string, online bool) string {
 
 func TestQuery(t *testing.T) {
 	p := newPeople(t, 3)
-	config := p.config(t, cloudsim.DemoSecretKey, "")
+	config := p.config(t, democloud.SecretKey, "")
 	p.cloud.SetQuota(p.cloud.Projects()[1].ID, "taurusdb", "instance", 9, -1)
 	p.cloud.SetQuota(p.cloud.Projects()[2].ID, "dcs", "ram", 768, 800)
 	golden(t, "query", p.query(t, config, command.Query{}))
@@ -129,7 +130,7 @@ func TestQuery(t *testing.T) {
 
 func TestQueryFailures(t *testing.T) {
 	p := newPeople(t, 3)
-	config := p.config(t, cloudsim.DemoSecretKey, "limits: [{service: dbss, resource_type: ram, limit: 5}]\n")
+	config := p.config(t, democloud.SecretKey, "limits: [{service: dbss, resource_type: ram, limit: 5}]\n")
 	id := p.cloud.Projects()[0].ID
 	p.cloud.Inject(cloudsim.Fault{Service: "dcs", ProjectID: id, Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dcs", 403, "no")})
 	p.cloud.Inject(cloudsim.Fault{Service: "cts", ProjectID: id, Status: http.StatusOK, Body: []byte(`{"resources":[{"type":"a","used":1,"quota":2},{}]}`)})
@@ -143,7 +144,7 @@ func TestQueryFailures(t *testing.T) {
 
 func TestQueryOnATerminal(t *testing.T) {
 	p := newPeople(t, 5)
-	config := p.config(t, cloudsim.DemoSecretKey, "")
+	config := p.config(t, democloud.SecretKey, "")
 	for i, used := range map[int]int64{0: 10, 1: 85, 2: 97, 3: 120} {
 		p.cloud.SetQuota(p.cloud.Projects()[i].ID, "ces", "alarm", used, 100)
 	}
@@ -164,7 +165,7 @@ func TestQueryOnATerminal(t *testing.T) {
 
 func TestCheckConfigOffline(t *testing.T) {
 	p := newPeople(t, 2)
-	golden(t, "check-offline", check(t, p.config(t, cloudsim.DemoSecretKey, `limits: [{service: dcs, resource_type: ram, project: "prod.*", limit: 600}]
+	golden(t, "check-offline", check(t, p.config(t, democloud.SecretKey, `limits: [{service: dcs, resource_type: ram, project: "prod.*", limit: 600}]
 thresholds: {overrides: [{service: dcs, ratios: {warning: 0.7}}]}
 services: {ces: {enabled: false}}
 `), false))
@@ -178,7 +179,7 @@ services: {ces: {enabled: false}}
 
 func TestCheckConfigOnline(t *testing.T) {
 	p := newPeople(t, 3)
-	config := p.config(t, cloudsim.DemoSecretKey, "")
+	config := p.config(t, democloud.SecretKey, "")
 	golden(t, "check-online", check(t, config, true))
 	// One 403 for each of the services, in one project.
 	var heals []func()
@@ -206,7 +207,7 @@ func TestCheckConfigOnline(t *testing.T) {
 
 func TestCheckConfigOnlineWrongEndpoint(t *testing.T) {
 	p := newPeople(t, 3)
-	config, err := os.ReadFile(p.config(t, cloudsim.DemoSecretKey, ""))
+	config, err := os.ReadFile(p.config(t, democloud.SecretKey, ""))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +220,7 @@ func TestCheckConfigOnlineWrongEndpoint(t *testing.T) {
 
 func TestQueryManyProjects(t *testing.T) {
 	p := newPeople(t, 300)
-	got := p.query(t, p.config(t, cloudsim.DemoSecretKey, ""), command.Query{})
+	got := p.query(t, p.config(t, democloud.SecretKey, ""), command.Query{})
 	if n := strings.Count(got, " dbss      audit_instance "); n != 300 || !strings.HasSuffix(got, "--- stderr\n--- exit code 0\n") {
 		t.Errorf("%d projects in\n%s", n, got)
 	}
@@ -230,7 +231,7 @@ func TestCheckConfigOnlineManyProjects(t *testing.T) {
 	for _, service := range []string{"cts", "ces", "taurusdb", "dcs", "dbss"} {
 		p.cloud.Inject(cloudsim.Fault{Service: service, Status: http.StatusForbidden, Body: cloudsim.ErrorBody(service, 403, "no permission")})
 	}
-	config := p.config(t, cloudsim.DemoSecretKey, "")
+	config := p.config(t, democloud.SecretKey, "")
 	ids := regexp.MustCompile(`[0-9a-f]{32}`)
 	golden(t, "query-300", ids.ReplaceAllString(p.query(t, config, command.Query{}), "ID"))
 	got := check(t, config, true)

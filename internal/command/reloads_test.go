@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 )
 
 const reloads = 200
@@ -20,7 +21,7 @@ const reloads = 200
 // TestManyReloadsUnderLoad reloads while four servers scrape: no series is lost, nothing is asked more often than without, and nothing
 // stays behind.
 func TestManyReloadsUnderLoad(t *testing.T) {
-	cloud := cloudsim.Scale(20)
+	cloud := democloud.Scale(20)
 	cloud.SetMachine(cloudsim.Machine{Account: "demo"})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
@@ -32,7 +33,7 @@ func TestUnchangedReadingKeepsItsPointer(t *testing.T) {
 
 func TestNumbersServeForTheirTTLLessALittle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := cloudsim.Scale(20)
+		cloud := democloud.Scale(20)
 		w := fleettest.New(t, cloud, scaleConfig(cloud, ctsAlone("")))
 		w.Scrape(t, time.Minute)
 		pass(5*time.Minute*9/10 - time.Second)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/providers"
 )
@@ -35,7 +36,7 @@ func TestConnectionsAreKeptUntilAReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cloud := cloudsim.Scale(slots / 2)
+	cloud := democloud.Scale(slots / 2)
 	t.Cleanup(cloudsim.ServePlain(cloud, listener).Close)
 	var dials, open atomic.Int64
 	f := fleet.New(fleet.Options{

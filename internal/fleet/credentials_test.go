@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
@@ -95,7 +96,7 @@ func manyProjects() *cloudsim.Cloud {
 	for i := range 20 {
 		projects = append(projects, cloudsim.Project{ID: fmt.Sprintf("%032d", i), Name: fmt.Sprintf("ap-southeast-3_p%02d", i)})
 	}
-	return cloudsim.New(
+	return democloud.New(
 		cloudsim.Account{
 			Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: projects,
 			Users:            []cloudsim.User{{Name: "reader", Password: "password-1"}},

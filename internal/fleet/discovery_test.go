@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
 // organisation is a cloud with two accounts, of which the first has projects of every kind.
 func organisation() *cloudsim.Cloud {
-	return cloudsim.New(
+	return democloud.New(
 		cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
 			{ID: prodID, Name: "ap-southeast-3"},
 			{ID: devID, Name: "ap-southeast-3_dev"},
@@ -202,7 +203,7 @@ func TestLongListIsRead(t *testing.T) {
 		for i := range 10_000 {
 			projects = append(projects, cloudsim.Project{ID: fmt.Sprintf("%032d", i), Name: fmt.Sprintf("ap-southeast-3_p%05d", i)})
 		}
-		cloud := cloudsim.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: projects})
+		cloud := democloud.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: projects})
 		w := fleettest.New(t, cloud, "accounts:\n  - name: main\n    credentials: {static: {access_key: AK, secret_key: SK}}\n    ca_file: CA\n    discovery: {}\n")
 		heal := w.Cloud.Inject(cloudsim.Fault{Path: "/v3/projects", Latency: 700 * time.Millisecond})
 		start := time.Now()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
@@ -130,7 +131,7 @@ func TestLateAnswerIsInTheNextScrape(t *testing.T) {
 // TestThousandSourcesWithEightSlots: there are eight in each of the two regions.
 func TestThousandSourcesWithEightSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := cloudsim.Scale(1000)
+		cloud := democloud.Scale(1000)
 		cloud.Inject(cloudsim.Fault{Latency: 100 * time.Millisecond})
 		w := fleettest.New(t, cloud, scaleConfig(cloud, ctsAlone("")))
 		start := time.Now()
@@ -144,11 +145,11 @@ func TestThousandSourcesWithEightSlots(t *testing.T) {
 	})
 }
 
-// scaleConfig names the projects of cloudsim.Scale.
+// scaleConfig names the projects of democloud.Scale.
 func scaleConfig(cloud *cloudsim.Cloud, services string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "accounts:\n  - name: main\n    credentials: {static: {access_key: %s, secret_key: %s}}\n    ca_file: CA\n    projects:\n",
-		cloudsim.DemoAccessKey, cloudsim.DemoSecretKey)
+		democloud.AccessKey, democloud.SecretKey)
 	for _, p := range cloud.Projects() {
 		fmt.Fprintf(&b, "      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
 	}
@@ -166,7 +167,7 @@ func TestDeadRegionLeavesTheOthers(t *testing.T) {
 			}
 			projects = append(projects, cloudsim.Project{ID: fmt.Sprintf("%032d", i), Name: fmt.Sprintf("%s_p%03d", region, i)})
 		}
-		cloud := cloudsim.New(cloudsim.Account{Name: "main", AccessKey: cloudsim.DemoAccessKey, SecretKey: cloudsim.DemoSecretKey, Projects: projects})
+		cloud := democloud.New(cloudsim.Account{Name: "main", AccessKey: democloud.AccessKey, SecretKey: democloud.SecretKey, Projects: projects})
 		cloud.Inject(cloudsim.Fault{Host: "cts.ap-southeast-1.", Hang: true})
 		cloud.Inject(cloudsim.Fault{Latency: 100 * time.Millisecond})
 		w := fleettest.New(t, cloud, scaleConfig(cloud, ctsAlone("")))
@@ -183,7 +184,7 @@ func TestDeadRegionLeavesTheOthers(t *testing.T) {
 
 func TestOneBadProjectLeavesTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := cloudsim.New(
+		cloud := democloud.New(
 			cloudsim.Account{Name: "good", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{{ID: prodID, Name: "ap-southeast-3"}}},
 			cloudsim.Account{Name: "other", AccessKey: "AK2", SecretKey: "SK2", Projects: []cloudsim.Project{{ID: devID, Name: "ap-southeast-3"}}},
 		)

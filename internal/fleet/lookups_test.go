@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
@@ -16,7 +17,7 @@ import (
 // TestThrottledIAM: the look-up of one region is throttled, which pauses IAM for the account, but no service of projects with an id.
 func TestThrottledIAM(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := cloudsim.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
+		cloud := democloud.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
 			{ID: prodID, Name: "ap-southeast-3"}, {ID: devID, Name: "ap-southeast-1"}, {ID: "0ther", Name: "cn-north-4"},
 		}})
 		w := fleettest.New(t, cloud, `accounts:
@@ -81,7 +82,7 @@ func TestLookUpsWaitForNoOtherRegion(t *testing.T) {
 			account.Projects = append(account.Projects, cloudsim.Project{ID: fmt.Sprint("id", i), Name: region})
 			yaml += "      - {region: " + region + "}\n"
 		}
-		w := fleettest.New(t, cloudsim.New(account), yaml+ctsAlone("max_in_flight: 100, timeout: 7s"))
+		w := fleettest.New(t, democloud.New(account), yaml+ctsAlone("max_in_flight: 100, timeout: 7s"))
 		w.Cloud.Inject(cloudsim.Fault{Host: "iam.cn-north-7.", Hang: true})
 		w.Cloud.Inject(cloudsim.Fault{Service: "iam", Latency: 500 * time.Millisecond})
 		if got := outcomes(w.Scrape(t, 9*time.Second)); strings.Count(got, ": ok") != 71 {
@@ -93,7 +94,7 @@ func TestLookUpsWaitForNoOtherRegion(t *testing.T) {
 // TestAccountsLookUpTheirOwn: the same region is another project in each account.
 func TestAccountsLookUpTheirOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := cloudsim.New(
+		cloud := democloud.New(
 			cloudsim.Account{Name: "one", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{{ID: prodID, Name: "ap-southeast-3"}}},
 			cloudsim.Account{Name: "two", AccessKey: "AK2", SecretKey: "SK2", Projects: []cloudsim.Project{{ID: devID, Name: "ap-southeast-3"}}},
 		)

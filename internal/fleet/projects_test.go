@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
@@ -52,7 +53,7 @@ func TestUnresolvableProjectKeepsItsSources(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				cloud := cloudsim.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: tc.projects})
+				cloud := democloud.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: tc.projects})
 				readings := fleettest.New(t, cloud, lookedUp).Scrape(t, time.Minute)
 				if got := outcomes(readings); got != all("ap-southeast-3", tc.reason) {
 					t.Errorf("outcomes\n%s", got)

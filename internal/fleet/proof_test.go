@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
@@ -242,7 +243,7 @@ func TestKeyThatTwoServicesRefuse(t *testing.T) {
 // TestSilentRegionProvesNothing: the first requests go to a region that hangs. A second later, one goes elsewhere, and the others follow.
 func TestSilentRegionProvesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, cloudsim.Scale(40), fleettest.DocumentsConfig)
+		w := fleettest.New(t, democloud.Scale(40), fleettest.DocumentsConfig)
 		w.Cloud.Inject(cloudsim.Fault{Host: "cts.ap-southeast-3.", Hang: true})
 		w.Configure(t, scaleConfig(w.Cloud, ctsAlone("")))
 		start := time.Now()

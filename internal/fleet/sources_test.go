@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
@@ -16,7 +17,7 @@ import (
 // throttledCloud has an account with two projects and another with one; CES answers 429 with what is given.
 func throttledCloud(t *testing.T, header http.Header, message string) (w *fleettest.World, heal func()) {
 	t.Helper()
-	cloud := cloudsim.New(
+	cloud := democloud.New(
 		cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
 			{ID: prodID, Name: "ap-southeast-3"}, {ID: devID, Name: "ap-southeast-3_dev"},
 		}},
@@ -125,7 +126,7 @@ func TestReloadKeepsPauses(t *testing.T) {
 // TestReloadWithOtherSlots: the projects are in two regions, of which each has slots.
 func TestReloadWithOtherSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := cloudsim.Scale(100)
+		cloud := democloud.Scale(100)
 		cloud.Inject(cloudsim.Fault{Latency: 100 * time.Millisecond})
 		slots := func(n int) string {
 			return scaleConfig(cloud, ctsAlone(fmt.Sprintf("cache_ttl: 0, max_in_flight: %d", n)))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
@@ -15,7 +16,7 @@ import (
 func TestThrottlingHitsAllAlike(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const projects, passing, period = 40, 15, 5 * time.Minute
-		cloud := cloudsim.Scale(projects)
+		cloud := democloud.Scale(projects)
 		var mu sync.Mutex
 		var passed []time.Time
 		cloud.Inject(cloudsim.Fault{Status: http.StatusTooManyRequests, Body: []byte(`{}`), When: func(int) bool {

@@ -13,13 +13,14 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
 // twoProjects is a site with the projects prod and dev.
 func twoProjects(t *testing.T) *site {
 	t.Helper()
-	cloud := cloudsim.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
+	cloud := democloud.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
 		{ID: fleettest.ProjectID, Name: "ap-southeast-3"}, {ID: "5bd2d60ff638ccd9a8a28114eab086e7", Name: "ap-southeast-1"},
 	}})
 	return newSite(t, cloud, fleettest.DocumentsConfig+"      - {region: ap-southeast-1, name: dev & test}\n")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet"
 )
 
@@ -24,7 +25,7 @@ const (
 // TestSizeOfManyQuotas: the page stays small enough for a slow line, also when every source fails.
 func TestSizeOfManyQuotas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := cloudsim.Scale(manyProjects)
+		cloud := democloud.Scale(manyProjects)
 		s := newSite(t, cloud, scaleConfig(cloud))
 		s.Scrape(t, time.Minute)
 		good := s.get(t, "/")
@@ -43,7 +44,7 @@ func TestSizeOfManyQuotas(t *testing.T) {
 
 // BenchmarkStatusPage compares the page of 5,000 quotas with the same numbers as JSON, so that a slow machine makes no difference.
 func BenchmarkStatusPage(b *testing.B) {
-	cloud := cloudsim.Scale(manyProjects)
+	cloud := democloud.Scale(manyProjects)
 	s := newSite(b, cloud, scaleConfig(cloud))
 	readings := s.Scrape(b, time.Minute)
 	var page, plain time.Duration

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
@@ -76,7 +77,7 @@ func TestFilterReadsNoMore(t *testing.T) {
 // TestAccounts: what discovery could not do stands on the page, with what to do.
 func TestAccounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := cloudsim.New(
+		cloud := democloud.New(
 			cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
 				{ID: fleettest.ProjectID, Name: "ap-southeast-3"}, {ID: "054e292c9880d4992f02c0196d3ea468", Name: "eu-de"},
 			}},

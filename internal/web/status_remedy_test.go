@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
@@ -97,7 +98,7 @@ func TestCloudDoesNotWriteTheRemedy(t *testing.T) {
 // TestProjectsDoNotWriteTheRemedy: names and ids of projects are IAM's words.
 func TestProjectsDoNotWriteTheRemedy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := cloudsim.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
+		cloud := democloud.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
 			{ID: "1" + lure, Name: "ap-southeast-3"}, {ID: "2" + lure, Name: "ap-southeast-3"}, {ID: "3", Name: "eu-de_" + lure},
 		}})
 		cloud.Inject(cloudsim.Fault{ProjectID: "3", Service: "dcs", Status: http.StatusForbidden})
@@ -134,7 +135,7 @@ func TestSameTroubleIsOneProblem(t *testing.T) {
 		status := map[string]int{"forbidden": 403, "client_error": 302, "clock_skew": 401}[name]
 		last := map[string]string{"forbidden": "3", "client_error": "3", "clock_skew": ""}[name] // the others are not sent
 		synctest.Test(t, func(t *testing.T) {
-			cloud := cloudsim.Scale(4)
+			cloud := democloud.Scale(4)
 			for n, p := range cloud.Projects() {
 				cloud.Inject(cloudsim.Fault{Service: "dcs", ProjectID: p.ID, Status: status, Header: header(n), Body: cloudsim.ErrorBody("dcs", status, fmt.Sprint(lure, n))})
 			}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 	"cloud_quota_exporter/internal/web"
 )
@@ -54,7 +55,7 @@ func TestPolicy(t *testing.T) {
 func TestHostileTexts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const evil = `</td><script>alert(1)</script>" onload="x`
-		cloud := cloudsim.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
+		cloud := democloud.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
 			{ID: `"><img src=x>`, Name: "ap-southeast-3_<b>&{{.}}", Quotas: map[string][]cloudsim.Quota{
 				"cts": {{Type: evil, Used: 1, Limit: 2}},
 				"dcs": {{Type: "ram", Unit: "<i>GB</i>", Used: 1, Limit: 2}},
@@ -73,14 +74,14 @@ func TestHostileTexts(t *testing.T) {
 // TestNoSecret: a cloud that echoes what it was sent does not bring keys onto the page.
 func TestNoSecret(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := cloudsim.Scale(1)
+		cloud := democloud.Scale(1)
 		cloud.Inject(cloudsim.Fault{Service: "dcs", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dcs", 403,
-			"signed by "+cloudsim.DemoAccessKey+" with "+cloudsim.DemoSecretKey)})
+			"signed by "+democloud.AccessKey+" with "+democloud.SecretKey)})
 		cloud.Inject(cloudsim.Fault{Service: "cts", Status: http.StatusOK, Body: []byte(`{"resources": [
-			{"type": "data_tracker", "used": 1, "quota": 2}, {"type": "x", "used": "` + cloudsim.DemoSecretKey + `", "quota": 2}]}`)})
+			{"type": "data_tracker", "used": 1, "quota": 2}, {"type": "x", "used": "` + democloud.SecretKey + `", "quota": 2}]}`)})
 		page := newSite(t, cloud, scaleConfig(cloud)).get(t, "/")
 		says(t, page, "forbidden dcs in", "<hidden>", "resources left out cts in", "<hidden>")
-		if strings.Contains(page.Body.String(), cloudsim.DemoSecretKey) {
+		if strings.Contains(page.Body.String(), democloud.SecretKey) {
 			t.Errorf("the secret key is in\n%s", page.Body)
 		}
 	})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
@@ -51,7 +52,7 @@ func says(t *testing.T, page *httptest.ResponseRecorder, want ...string) {
 }
 
 func scaleConfig(cloud *cloudsim.Cloud) string {
-	yaml := "accounts:\n  - name: main\n    credentials: {static: {access_key: " + cloudsim.DemoAccessKey + ", secret_key: " + cloudsim.DemoSecretKey + "}}\n    ca_file: CA\n    projects:\n"
+	yaml := "accounts:\n  - name: main\n    credentials: {static: {access_key: " + democloud.AccessKey + ", secret_key: " + democloud.SecretKey + "}}\n    ca_file: CA\n    projects:\n"
 	for _, p := range cloud.Projects() {
 		yaml += fmt.Sprintf("      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
 	}
@@ -60,7 +61,7 @@ func scaleConfig(cloud *cloudsim.Cloud) string {
 
 // withQuotas returns a cloud like Documents, of which some services state quotas of their own.
 func withQuotas(quotas map[string][]cloudsim.Quota) *cloudsim.Cloud {
-	return cloudsim.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
+	return democloud.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
 		{ID: fleettest.ProjectID, Name: "ap-southeast-3", AuditInstances: 2, Quotas: quotas},
 	}})
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 	"cloud_quota_exporter/internal/web"
 )
@@ -162,8 +163,8 @@ func TestFormats(t *testing.T) {
 
 func TestCollectAndProject(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := cloudsim.Scale(3)
-		yaml := "accounts:\n  - credentials: {static: {access_key: " + cloudsim.DemoAccessKey + ", secret_key: " + cloudsim.DemoSecretKey + "}}\n    ca_file: CA\n    projects:\n"
+		cloud := democloud.Scale(3)
+		yaml := "accounts:\n  - credentials: {static: {access_key: " + democloud.AccessKey + ", secret_key: " + democloud.SecretKey + "}}\n    ca_file: CA\n    projects:\n"
 		for i, p := range cloud.Projects() {
 			yaml += fmt.Sprintf("      - {id: %s, region: %s, name: p%d}\n", p.ID, p.Region, i)
 		}

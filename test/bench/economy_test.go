@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
@@ -73,9 +74,9 @@ func mostCalls() float64 {
 func hourOfCalls(t *testing.T, credentials string, interval time.Duration, servers int) (n calls) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		cloud := cloudsim.New(
+		cloud := democloud.New(
 			cloudsim.Account{
-				Name: "main", Projects: cloudsim.Scale(economyProjects).Projects(),
+				Name: "main", Projects: democloud.Scale(economyProjects).Projects(),
 				Agencies: []cloudsim.Agency{{Name: "quotas", Trusts: "base"}},
 			},
 			cloudsim.Account{Name: "base", AccessKey: "BASE", SecretKey: "SECRET"},

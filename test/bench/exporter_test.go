@@ -21,6 +21,7 @@ import (
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/web"
@@ -50,9 +51,9 @@ func simulate(tb testing.TB, projects int, https bool) *simulation {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &simulation{Cloud: cloudsim.Scale(projects), address: listener.Addr().String()}
+	s := &simulation{Cloud: democloud.Scale(projects), address: listener.Addr().String()}
 	var text strings.Builder
-	fmt.Fprintf(&text, "accounts:\n  - credentials: {static: {access_key: %s, secret_key: %s}}\n", cloudsim.DemoAccessKey, cloudsim.DemoSecretKey)
+	fmt.Fprintf(&text, "accounts:\n  - credentials: {static: {access_key: %s, secret_key: %s}}\n", democloud.AccessKey, democloud.SecretKey)
 	if https {
 		s.Server = cloudsim.Serve(s.Cloud, listener)
 		file := filepath.Join(tb.TempDir(), "ca.pem")

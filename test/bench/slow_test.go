@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
@@ -21,7 +22,7 @@ func TestSlowService(t *testing.T) {
 			name := fmt.Sprintf("SlowService/projects=%d/numbers=%s", projects, numbers)
 			t.Run(name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					cloud := cloudsim.Scale(projects)
+					cloud := democloud.Scale(projects)
 					handler := pageOf(t, fleettest.New(t, cloud, scaleConfig(cloud)))
 					if numbers == "old" {
 						get(t, handler)
@@ -59,7 +60,7 @@ func tenScrapes(t *testing.T, handler http.Handler, projects int) (took []time.D
 // scaleConfig serves all projects of a cloud.
 func scaleConfig(cloud *cloudsim.Cloud) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "accounts:\n  - credentials: {static: {access_key: %s, secret_key: %s}}\n    ca_file: CA\n    projects:\n", cloudsim.DemoAccessKey, cloudsim.DemoSecretKey)
+	fmt.Fprintf(&text, "accounts:\n  - credentials: {static: {access_key: %s, secret_key: %s}}\n    ca_file: CA\n    projects:\n", democloud.AccessKey, democloud.SecretKey)
 	for _, p := range cloud.Projects() {
 		fmt.Fprintf(&text, "      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
@@ -55,7 +56,7 @@ func TestThrottle(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var g gateway
-				cloud := cloudsim.Scale(tc.projects)
+				cloud := democloud.Scale(tc.projects)
 				cloud.Inject(cloudsim.Fault{Service: "ces", Status: http.StatusTooManyRequests, Body: []byte(throttled), When: g.refuses})
 				cloud.Inject(cloudsim.Fault{Latency: latency})
 				w := fleettest.New(t, cloud, scaleConfig(cloud)+cesAlone)

@@ -14,6 +14,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 )
 
 const maxPicture = 150_000 // bytes
@@ -77,7 +78,7 @@ func (b *tab) draw(t *testing.T, file string) {
 // newShowcase returns a site with the demo's cloud, of which one service is refused.
 func newShowcase(t *testing.T) *site {
 	t.Helper()
-	cloud := cloudsim.Demo()
+	cloud := democloud.Demo()
 	projects := cloud.Projects()
 	cloud.Inject(cloudsim.Fault{
 		Service: "dcs", ProjectID: projects[len(projects)-1].ID, Status: http.StatusForbidden,

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 	"cloud_quota_exporter/internal/web"
 )
@@ -46,7 +47,7 @@ func newSite(t *testing.T, cloud *cloudsim.Cloud, config string) *site {
 func configOf(cloud *cloudsim.Cloud) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "accounts:\n  - name: main\n    credentials: {static: {access_key: %s, secret_key: %s}}\n    ca_file: CA\n    projects:\n",
-		cloudsim.DemoAccessKey, cloudsim.DemoSecretKey)
+		democloud.AccessKey, democloud.SecretKey)
 	for _, p := range cloud.Projects() {
 		fmt.Fprintf(&b, "      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
 	}
@@ -58,7 +59,7 @@ func configOf(cloud *cloudsim.Cloud) string {
 func newTrouble(t *testing.T) *site {
 	t.Helper()
 	const prod, sandbox = "0250cb8a80c24c0b9f20f557cb159aad", "5bd2d60ff638ccd9a8a28114eab086e7"
-	cloud := cloudsim.New(
+	cloud := democloud.New(
 		cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
 			{ID: prod, Name: "ap-southeast-3", AuditInstances: 2},
 			{ID: sandbox, Name: "ap-southeast-1_sandbox"},

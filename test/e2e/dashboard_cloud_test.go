@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 )
 
 // watched is the label of the project of startWatched in which everything happens. A dot means something in an expression.
@@ -23,7 +24,7 @@ func startWatched(t *testing.T) *prometheus {
 	t.Helper()
 	const busy, idle = "0250cb8a80c24c0b9f20f557cb159aad", "7d3c1f0e5b9a48e2a6c4d8f01b2e3a59"
 	grows := func(elapsed time.Duration) int64 { return 100 + int64(elapsed.Seconds()) }
-	cloud := cloudsim.New(
+	cloud := democloud.New(
 		cloudsim.Account{Name: "main", Users: []cloudsim.User{{Name: "reader", Password: "sesame"}}, Projects: []cloudsim.Project{
 			{ID: busy, Name: "ap-southeast-3", AuditInstances: 2, Quotas: map[string][]cloudsim.Quota{
 				"ces":      {{Type: "alarm", Limit: 100000, Move: grows}},

@@ -10,15 +10,16 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 )
 
-// numbersOfScaled is how many numbers each project of cloudsim.Scale has.
+// numbersOfScaled is how many numbers each project of democloud.Scale has.
 const numbersOfScaled = 23
 
 // TestTwoExportersShareProjects has one server scrape every project at one of two exporters, which know nothing of each other.
 func TestTwoExportersShareProjects(t *testing.T) {
 	t.Parallel()
-	cloud := cloudsim.Scale(100)
+	cloud := democloud.Scale(100)
 	endpoints := serve(t, cloud)
 	config := "scrape_configs:"
 	var exporters []string
@@ -66,7 +67,7 @@ func TestTwoExportersShareProjects(t *testing.T) {
 
 func TestRestartedExporterKeepsTargets(t *testing.T) {
 	t.Parallel()
-	cloud := cloudsim.Scale(20)
+	cloud := democloud.Scale(20)
 	all := labels(cloud.Projects())
 	e := startDiscovering(t, serve(t, cloud), "{}", "{}", scaled)
 	p := startPrometheus(t, "scrape_configs:"+probing("cloud_quota", e.at, ""))
@@ -106,7 +107,7 @@ func TestProjectsComeAndGo(t *testing.T) {
 	t.Parallel()
 	// The server itself passes new targets on every five seconds.
 	const refresh, scrapes = time.Minute, 5*time.Second + 5*interval
-	cloud := cloudsim.Scale(10)
+	cloud := democloud.Scale(10)
 	before := cloud.Projects()
 	stays, gone := labels(before[1:]), before[0]
 	e := startDiscovering(t, serve(t, cloud), "{refresh_interval: 1m}", "{}", scaled)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 )
 
 // The alerts on the one quota of newClimbing that moves.
@@ -21,7 +22,7 @@ const (
 // newClimbing returns a cloud of one project, and what sets the used amount and the limit of the only quota of which alerts can be due.
 func newClimbing() (cloud *cloudsim.Cloud, set func(used, limit int64)) {
 	const id = "7d3c1f0e5b9a48e2a6c4d8f01b2e3a59"
-	cloud = cloudsim.New(cloudsim.Account{
+	cloud = democloud.New(cloudsim.Account{
 		Name: "main", AccessKey: accessKey, SecretKey: secretKey,
 		Projects: []cloudsim.Project{{ID: id, Name: named, Quotas: map[string][]cloudsim.Quota{
 			"dcs": {{Type: "ram", Unit: "GB", Used: 400, Limit: 800, Min: 1, Max: 1600}},

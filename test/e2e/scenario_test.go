@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 )
 
 const (
@@ -22,7 +23,7 @@ const (
 
 // newCloud returns a cloud of two projects. expected_test.go states what Prometheus must know of them.
 func newCloud() *cloudsim.Cloud {
-	return cloudsim.New(cloudsim.Account{
+	return democloud.New(cloudsim.Account{
 		Name: "main", AccessKey: accessKey, SecretKey: secretKey,
 		Projects: []cloudsim.Project{
 			{ID: "0250cb8a80c24c0b9f20f557cb159aad", Name: examples, AuditInstances: 2},

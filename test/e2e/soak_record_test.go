@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 )
 
 // record changes a cloud and remembers what it held when, and what was wrong with it. Times are seconds since 1970, as Prometheus has them.
@@ -53,7 +54,7 @@ var soaked = []struct {
 }
 
 func newRecord(accounts ...cloudsim.Account) *record {
-	return &record{cloud: cloudsim.New(accounts...), lives: map[string]*life{}, quotas: map[quotaID][]held{}}
+	return &record{cloud: democloud.New(accounts...), lives: map[string]*life{}, quotas: map[quotaID][]held{}}
 }
 
 // add gives an account one more project. prefix is what its label has in front of its name.

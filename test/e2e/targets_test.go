@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 )
 
 // interval is that of the scrapes of probing.
@@ -28,8 +29,8 @@ func startDiscovering(t *testing.T, endpoints, discovery, services string, accou
 	return configured(t, config.String())
 }
 
-// scaled is the account of cloudsim.Scale.
-var scaled = cloudsim.Account{Name: "demo", AccessKey: cloudsim.DemoAccessKey, SecretKey: cloudsim.DemoSecretKey}
+// scaled is the account of democloud.Scale.
+var scaled = cloudsim.Account{Name: "demo", AccessKey: democloud.AccessKey, SecretKey: democloud.SecretKey}
 
 // probing configures a job that probes each project of which an exporter tells. relabel may leave some out.
 func probing(job, address, relabel string) string {

@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 )
 
 const (
@@ -57,7 +58,7 @@ func prepare(dir string) error {
 	if err != nil {
 		return err
 	}
-	cloud = cloudsim.Serve(cloudsim.Scale(1), listener)
+	cloud = cloudsim.Serve(democloud.Scale(1), listener)
 	cloudAt = "https://" + listener.Addr().String()
 	base := filepath.Join(dir, "base")
 	if err := makeBase(base, cloud.CA()); err != nil {

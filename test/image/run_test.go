@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 )
 
 // confined is how the image is run: with nothing but what it needs. The ulimits are not above the machine's own.
@@ -53,9 +53,9 @@ func TestDemo(t *testing.T) {
 
 // TestServe reads quotas over TLS, with a configuration mounted as in docs/docker.md.
 func TestServe(t *testing.T) {
-	p := cloudsim.Scale(1).Projects()[0]
+	p := democloud.Scale(1).Projects()[0]
 	config := filepath.Join(t.TempDir(), "config.yml")
-	text := fmt.Sprintf("accounts:\n  - credentials: {static: {access_key: %s, secret_key: %s}}\n", cloudsim.DemoAccessKey, cloudsim.DemoSecretKey) +
+	text := fmt.Sprintf("accounts:\n  - credentials: {static: {access_key: %s, secret_key: %s}}\n", democloud.AccessKey, democloud.SecretKey) +
 		fmt.Sprintf("    endpoints: {cts: %[1]q, ces: %[1]q, taurusdb: %[1]q, dcs: %[1]q, dbss: %[1]q}\n", cloudAt) +
 		fmt.Sprintf("    projects: [{id: %s, region: %s, name: prod}]\n", p.ID, p.Region)
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 )
 
 var services = []string{"ces", "cts", "dbss", "dcs", "taurusdb"}
@@ -64,7 +65,7 @@ func newCloud() *cloudsim.Cloud {
 		}
 		projects = append(projects, p)
 	}
-	return cloudsim.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: projects})
+	return democloud.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: projects})
 }
 
 // TestTroubles has all troubles at once, each on the link of one region.

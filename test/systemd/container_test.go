@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 )
 
 const (
@@ -42,7 +43,7 @@ func inContainer() {
 		fmt.Println("failed:", err)
 		return
 	}
-	cloud := cloudsim.Scale(2)
+	cloud := democloud.Scale(2)
 	defer cloudsim.ServePlain(cloud, listener).Close()
 	for _, check := range checks {
 		if err := check.run(cloud, "http://"+listener.Addr().String()); err != nil {

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
 )
 
 func TestMain(m *testing.M) {
@@ -38,8 +38,8 @@ func TestUnit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(dir, "etc/access_key"), 0o600, []byte(cloudsim.DemoAccessKey))
-	write(t, filepath.Join(dir, "etc/secret_key"), 0o600, []byte(cloudsim.DemoSecretKey))
+	write(t, filepath.Join(dir, "etc/access_key"), 0o600, []byte(democloud.AccessKey))
+	write(t, filepath.Join(dir, "etc/secret_key"), 0o600, []byte(democloud.SecretKey))
 	write(t, filepath.Join(dir, "check/driver"), 0o755, read(t, driver))
 	shipped := absolute(t, "../../deploy/systemd")
 	console := boot(t,

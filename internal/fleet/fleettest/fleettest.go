@@ -15,6 +15,7 @@ import (
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/providers"
 )
@@ -33,7 +34,7 @@ const DocumentsConfig = `accounts:
 
 // Documents returns a cloud with one project, of which each service answers as its document shows. It has two audit instances.
 func Documents() *cloudsim.Cloud {
-	return cloudsim.New(cloudsim.Account{
+	return democloud.New(cloudsim.Account{
 		Name: "main", AccessKey: "AK", SecretKey: "SK",
 		Projects: []cloudsim.Project{{ID: ProjectID, Name: "ap-southeast-3", AuditInstances: 2}},
 	})

@@ -1,15 +1,4 @@
-package cloudsim
-
-// example returns the example body of a service's document, byte for byte.
-func example(service string) string {
-	return map[string]string{
-		"cts":      ctsExample,
-		"ces":      cesExample,
-		"taurusdb": taurusdbExample,
-		"dcs":      dcsExample,
-		"dbss":     dbssExample,
-	}[service]
-}
+package democloud
 
 // Cloud Trace Service, API Reference, "Querying the Tracker Quota of a Tenant", 2026-01-04
 const ctsExample = `{

@@ -1,28 +1,31 @@
-package cloudsim
+package democloud
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"math"
 	"net/http"
 	"time"
+
+	"cloud_quota_exporter/internal/cloudsim"
 )
 
 // The keys of the account that Demo and Scale have. They open nothing but a simulated cloud.
 const (
-	DemoAccessKey = "DEMOACCESSKEY0000001"
-	DemoSecretKey = "for-demonstration-only"
+	AccessKey = "DEMOACCESSKEY0000001"
+	SecretKey = "for-demonstration-only"
 )
 
 // Demo returns a cloud to look at: the account "demo" with three projects in two regions, whose numbers move.
 //
 //   - ap-southeast-3, the production project, is close to its limits: DCS memory between 93 % and 99 % of 800 GB, alarm rules around
 //     95 % of 1,000, TaurusDB instances climbing from 60 % to 90 % of 50 and falling back.
-//   - ap-southeast-1 has room. Its DBSS fails with 503 in the last minute of every three since New.
+//   - ap-southeast-1 has room. Its DBSS fails with 503 in the last minute of every three since Demo.
 //   - ap-southeast-1_dev, a sub-project of it, has no limit on TaurusDB instances (-1), and everything else small and lively.
 //
 // The system tracker is 1 of 1 in all of them, as it is in every real project.
-func Demo() *Cloud {
-	production := Project{ID: "0250cb8a80c24c0b9f20f557cb159aad", Name: "ap-southeast-3", AuditInstances: 4, Quotas: map[string][]Quota{
+func Demo() *cloudsim.Cloud {
+	production := cloudsim.Project{ID: "0250cb8a80c24c0b9f20f557cb159aad", Name: "ap-southeast-3", AuditInstances: 4, Quotas: map[string][]cloudsim.Quota{
 		"cts": trackers(wave(62, 4, 11*time.Minute)),
 		"ces": {{Type: "alarm", Limit: 1000, Move: wave(950, 8, 7*time.Minute)}},
 		"dcs": {
@@ -32,7 +35,7 @@ func Demo() *Cloud {
 		"taurusdb": {{Type: "instance", Limit: 50, Move: climb(30, 45, 30*time.Minute)}},
 		"dbss":     audit(4, 5),
 	}}
-	roomy := Project{ID: hexID("ap-southeast-1"), Name: "ap-southeast-1", AuditInstances: 1, Quotas: map[string][]Quota{
+	roomy := cloudsim.Project{ID: projectID("ap-southeast-1"), Name: "ap-southeast-1", AuditInstances: 1, Quotas: map[string][]cloudsim.Quota{
 		"cts": trackers(wave(20, 3, 9*time.Minute)),
 		"ces": {{Type: "alarm", Limit: 1000, Move: climb(200, 700, 45*time.Minute)}},
 		"dcs": {
@@ -42,7 +45,7 @@ func Demo() *Cloud {
 		"taurusdb": {{Type: "instance", Limit: 50, Move: wave(12, 3, 15*time.Minute)}},
 		"dbss":     audit(1, 3),
 	}}
-	development := Project{ID: hexID("ap-southeast-1_dev"), Name: "ap-southeast-1_dev", Quotas: map[string][]Quota{
+	development := cloudsim.Project{ID: projectID("ap-southeast-1_dev"), Name: "ap-southeast-1_dev", Quotas: map[string][]cloudsim.Quota{
 		"cts": trackers(wave(5, 2, 5*time.Minute)),
 		"ces": {{Type: "alarm", Limit: 100, Move: wave(40, 35, 6*time.Minute)}},
 		"dcs": {
@@ -52,24 +55,25 @@ func Demo() *Cloud {
 		"taurusdb": {{Type: "instance", Limit: -1, Move: wave(9, 5, 10*time.Minute)}},
 		"dbss":     audit(0, 1),
 	}}
-	c := New(demoAccount(production, roomy, development))
-	c.Inject(Fault{
+	started := time.Now()
+	c := New(account(production, roomy, development))
+	c.Inject(cloudsim.Fault{
 		Service: "dbss", ProjectID: roomy.ID,
-		When:   func(int) bool { return c.elapsed()%(3*time.Minute) >= 2*time.Minute },
-		Status: http.StatusServiceUnavailable, Body: ErrorBody("dbss", http.StatusServiceUnavailable, "The service is unavailable"),
+		When:   func(int) bool { return time.Since(started)%(3*time.Minute) >= 2*time.Minute },
+		Status: http.StatusServiceUnavailable, Body: cloudsim.ErrorBody("dbss", http.StatusServiceUnavailable, "The service is unavailable"),
 	})
 	return c
 }
 
 // Scale returns a cloud for tests and benchmarks: the account of Demo with so many projects, spread over the regions of Demo and
 // named like ap-southeast-3_p0001, of which every service answers with numbers that stand still.
-func Scale(projects int) *Cloud {
+func Scale(projects int) *cloudsim.Cloud {
 	regions := []string{"ap-southeast-3", "ap-southeast-1"}
-	var all []Project
+	var all []cloudsim.Project
 	for i := range projects {
 		name := fmt.Sprintf("%s_p%04d", regions[i%len(regions)], i+1)
 		n := int64(i % 10)
-		all = append(all, Project{ID: hexID(name), Name: name, AuditInstances: int(n), Quotas: map[string][]Quota{
+		all = append(all, cloudsim.Project{ID: projectID(name), Name: name, AuditInstances: int(n), Quotas: map[string][]cloudsim.Quota{
 			"cts": trackers(func(time.Duration) int64 { return 10 * n }),
 			"ces": {{Type: "alarm", Used: 100 * n, Limit: 1000}},
 			"dcs": {
@@ -80,21 +84,27 @@ func Scale(projects int) *Cloud {
 			"dbss":     audit(n, 10),
 		}})
 	}
-	return New(demoAccount(all...))
+	return New(account(all...))
 }
 
-func demoAccount(projects ...Project) Account {
-	return Account{Name: "demo", AccessKey: DemoAccessKey, SecretKey: DemoSecretKey, Projects: projects}
+func account(projects ...cloudsim.Project) cloudsim.Account {
+	return cloudsim.Account{Name: "demo", AccessKey: AccessKey, SecretKey: SecretKey, Projects: projects}
+}
+
+// projectID makes the id of a project, 32 hexadecimal digits, which is always the same for a name.
+func projectID(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return fmt.Sprintf("%x", sum[:16])
 }
 
 // trackers is what CTS has, with so many data trackers in use.
-func trackers(data func(time.Duration) int64) []Quota {
-	return []Quota{{Type: "data_tracker", Limit: 100, Move: data}, {Type: "system_tracker", Used: 1, Limit: 1}}
+func trackers(data func(time.Duration) int64) []cloudsim.Quota {
+	return []cloudsim.Quota{{Type: "data_tracker", Limit: 100, Move: data}, {Type: "system_tracker", Used: 1, Limit: 1}}
 }
 
 // audit is what DBSS has: so many instances, of which each takes 4 CPUs and 16 GB from what remains.
-func audit(instances, limit int64) []Quota {
-	return []Quota{
+func audit(instances, limit int64) []cloudsim.Quota {
+	return []cloudsim.Quota{
 		{Type: "audit_instance", Used: instances, Limit: limit},
 		{Type: "cpu", Used: 4 * instances, Limit: 800},
 		{Type: "ram", Unit: "MB", Used: 16384 * instances, Limit: 1638400},

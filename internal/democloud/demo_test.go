@@ -1,0 +1,173 @@
+package democloud_test
+
+import (
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/secret"
+)
+
+// paths are the APIs of the five services that have numbers of their own.
+var paths = map[string]string{
+	"cts": "/v3/{project_id}/quotas", "ces": "/V1.0/{project_id}/quotas", "taurusdb": "/v3/{project_id}/project-quotas",
+	"dcs": "/v2/{project_id}/quota", "dbss": "/v2/{project_id}/audit/quota",
+}
+
+// ask returns a function that sends signed requests to a cloud that is served in memory.
+func ask(t *testing.T, c *cloudsim.Cloud) (get func(path, id string) (status int, body []byte)) {
+	t.Helper()
+	pipe := cloudsim.NewPipe()
+	server := cloudsim.ServePlain(c, pipe)
+	client := &http.Client{Transport: &http.Transport{DialContext: pipe.Dial}}
+	t.Cleanup(func() {
+		client.CloseIdleConnections()
+		server.Close()
+	})
+	keys := &huaweicloud.Keys{AccessKey: secret.New(democloud.AccessKey), SecretKey: secret.New(democloud.SecretKey)}
+	return func(path, id string) (int, []byte) {
+		t.Helper()
+		url := "http://localhost" + strings.ReplaceAll(path, "{project_id}", id)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys.Authorize(r, nil)
+		answer, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.StatusCode, body
+	}
+}
+
+// demoProjects returns ids by name.
+func demoProjects(t *testing.T, get func(path, id string) (int, []byte)) map[string]string {
+	t.Helper()
+	var list struct{ Projects []struct{ ID, Name string } }
+	_, body := get("/v3/projects", "")
+	if err := json.Unmarshal(body, &list); err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]string{}
+	for _, p := range list.Projects {
+		ids[p.Name] = p.ID
+	}
+	return ids
+}
+
+type measured struct {
+	Type        string
+	Used, Quota float64
+}
+
+// measure reads the numbers of CTS, CES, TaurusDB or DCS.
+func measure(t *testing.T, get func(path, id string) (int, []byte), service, id string) map[string]measured {
+	t.Helper()
+	var body struct {
+		Quotas    struct{ Resources []measured }
+		Resources []measured
+	}
+	status, answer := get(paths[service], id)
+	if err := json.Unmarshal(answer, &body); err != nil || status != http.StatusOK {
+		t.Fatalf("%s: status %d, %v, body %s", service, status, err, answer)
+	}
+	byType := map[string]measured{}
+	for _, m := range append(body.Quotas.Resources, body.Resources...) {
+		byType[m.Type] = m
+	}
+	return byType
+}
+
+func within(t *testing.T, name string, m measured, low, high float64) {
+	t.Helper()
+	if ratio := m.Used / m.Quota; ratio < low || ratio > high {
+		t.Errorf("%s: %v of %v, want a ratio between %v and %v", name, m.Used, m.Quota, low, high)
+	}
+}
+
+func TestDemo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		get := ask(t, democloud.Demo())
+		ids := demoProjects(t, get)
+		want := []string{"ap-southeast-1", "ap-southeast-1_dev", "ap-southeast-3"}
+		if got := slices.Sorted(maps.Keys(ids)); !slices.Equal(got, want) {
+			t.Fatalf("projects %v, want %v", got, want)
+		}
+		seen := map[float64]bool{}
+		for range 80 {
+			<-time.After(67 * time.Second)
+			ram := measure(t, get, "dcs", ids["ap-southeast-3"])["ram"]
+			seen[ram.Used] = true
+			within(t, "dcs ram of production", ram, 0.93, 0.99)
+			within(t, "ces alarm of production", measure(t, get, "ces", ids["ap-southeast-3"])["alarm"], 0.94, 0.96)
+			within(t, "taurusdb of production", measure(t, get, "taurusdb", ids["ap-southeast-3"])["instance"], 0.6, 0.9)
+			for name, id := range ids {
+				within(t, "cts of "+name, measure(t, get, "cts", id)["system_tracker"], 1, 1)
+				for _, service := range []string{"cts", "ces", "dcs"} {
+					for resource, m := range measure(t, get, service, id) {
+						within(t, service+" "+resource+" of "+name, m, 0, 1)
+					}
+				}
+			}
+		}
+		if len(seen) < 10 {
+			t.Errorf("only %d different numbers: nothing moves", len(seen))
+		}
+		if m := measure(t, get, "taurusdb", ids["ap-southeast-1_dev"])["instance"]; m.Quota != -1 {
+			t.Errorf("TaurusDB of development has the limit %v, want none", m.Quota)
+		}
+	})
+}
+
+func TestDemoFailsNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		get := ask(t, democloud.Demo())
+		ids := demoProjects(t, get)
+		start := time.Now()
+		for range 24 {
+			elapsed := time.Since(start)
+			for name, id := range ids {
+				want := http.StatusOK
+				if name == "ap-southeast-1" && elapsed%(3*time.Minute) >= 2*time.Minute {
+					want = http.StatusServiceUnavailable
+				}
+				if status, _ := get(paths["dbss"], id); status != want {
+					t.Errorf("DBSS of %s after %v: status %d, want %d", name, elapsed, status, want)
+				}
+			}
+			<-time.After(15 * time.Second)
+		}
+	})
+}
+
+func TestScale(t *testing.T) {
+	const projects = 25
+	get := ask(t, democloud.Scale(projects))
+	ids := demoProjects(t, get)
+	if len(ids) != projects || len(ids["ap-southeast-3_p0001"]) != 32 || len(ids["ap-southeast-1_p0002"]) != 32 {
+		t.Fatalf("projects %v", ids)
+	}
+	for name, id := range ids {
+		for _, path := range append(slices.Collect(maps.Values(paths)), "/v2/{project_id}/audit/instances") {
+			if status, _ := get(path, id); status != http.StatusOK {
+				t.Errorf("%s of %s: status %d", path, name, status)
+			}
+		}
+		within(t, "dcs ram of "+name, measure(t, get, "dcs", id)["ram"], 0, 1)
+	}
+}
