@@ -16,7 +16,7 @@ var paths = map[string]string{
 	"dcs": "/v2/{project_id}/quota", "dbss": "/v2/{project_id}/audit/quota",
 }
 
-func of(path, id string) string { return strings.Replace(path, "{project_id}", id, 1) }
+func of(path, id string) string { return strings.ReplaceAll(path, "{project_id}", id) }
 
 func TestWhatIsNotPublished(t *testing.T) {
 	client := dial(t, newCloud())

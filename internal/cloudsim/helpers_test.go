@@ -120,6 +120,16 @@ func (k keys) get(t *testing.T, client *http.Client, hostAndPath string) respons
 	return do(t, client, k.sign(newRequest(t, http.MethodGet, "http://"+hostAndPath, ""), "", time.Now()))
 }
 
+// getFor asks for host and path with the id of a project in the header, too.
+func (k keys) getFor(t *testing.T, client *http.Client, projectID, hostAndPath string) response {
+	t.Helper()
+	r := newRequest(t, http.MethodGet, "http://"+hostAndPath, "")
+	if projectID != "" {
+		r.Header.Set("X-Project-Id", projectID)
+	}
+	return do(t, client, k.sign(r, "", time.Now()))
+}
+
 // wantJSON compares a body with JSON, whatever the order of keys and the white space.
 func wantJSON(t *testing.T, got, want string) {
 	t.Helper()
