@@ -9,10 +9,11 @@ import (
 
 // Shape says how an answer is written. Names of fields may be dotted.
 type Shape struct {
-	List                                   string // dotted path to the list, the map or the object; empty: top level
-	Type                                   string // field of the type; "{key}": the members of a map are the types
+	List  string // dotted path to the list, the map or the object; empty: top level
+	Type  string // field of the type; "{key}": the members of a map are the types
+	Pairs []Pair // if one object holds several resources
+
 	Used, Limit, Remaining, Unit, Min, Max string // fields; empty: not written
-	Pairs                                  []Pair // if one object holds several resources
 }
 
 // Pair names the fields of one resource in an object that holds several; empty: not written.
