@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"cloud_quota_exporter/internal/huaweicloud"
-	"cloud_quota_exporter/providers"
 )
 
 const partnerQuota = "/v1/" + project + "/dbss/audit/quota"
@@ -94,7 +93,7 @@ func TestDBSSListWithoutEnd(t *testing.T) {
 
 func TestDBSSWithoutTheList(t *testing.T) {
 	result, err := ask(t, "dbss", map[string]reply{paths["dbss"]: document(t, "dbss")},
-		func(_ *huaweicloud.Client, o *providers.Options) { o.ListInstances = false })
+		func(_ *huaweicloud.Client, options map[string]bool) { options["list_instances"] = false })
 	if err != nil || show(result) != remaining {
 		t.Errorf("got %v\n%s\nwant\n%s", err, show(result), remaining)
 	}
@@ -120,7 +119,7 @@ func TestDBSSPartnerCloud(t *testing.T) {
 
 // TestDBSSConfiguredPathIsTheOnlyOne: who states a path wants that, not another one that happens to answer.
 func TestDBSSConfiguredPathIsTheOnlyOne(t *testing.T) {
-	_, err := ask(t, "dbss", map[string]reply{"/own": `404 {}`}, func(c *huaweicloud.Client, _ *providers.Options) { c.QuotaPath = "/own" })
+	_, err := ask(t, "dbss", map[string]reply{"/own": `404 {}`}, func(c *huaweicloud.Client, _ map[string]bool) { c.QuotaPath = "/own" })
 	if huaweicloud.Reason(err) != "not_found" {
 		t.Errorf("got %v", err)
 	}

@@ -1,25 +1,17 @@
-package providers
+package providers_test
 
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/providers"
+	"cloud_quota_exporter/providers/providerstest"
 )
-
-// parsers make quotas of the services' answers, as the services do.
-var parsers = map[string]func(*huaweicloud.Answer) (Result, error){
-	"cts":      dialect{topLevel: true}.parse,
-	"ces":      dialect{}.parse,
-	"taurusdb": dialect{typeName: withoutComma, noLimit: -1}.parse,
-	"dcs":      dialect{typeName: singular}.parse,
-	"dbss":     dbssRemaining,
-}
 
 // plain are the structs that one would write for the documents' examples and no others: whatever differs is lost.
 var plain = map[string]func() any{
@@ -54,33 +46,29 @@ type plainQuotas[Unit, Used any] struct {
 	}
 }
 
-// BenchmarkDecode makes quotas of each document's example, and of the largest answer of which all is read, over encoding/json into a plain
-// struct. The two are measured in turn.
+// BenchmarkDecode makes quotas of the example of each of the five documents, and of the largest answer of which all is read, over
+// encoding/json into a plain struct. The two are measured in turn.
 func BenchmarkDecode(b *testing.B) {
-	for _, s := range All() {
-		body, err := os.ReadFile("testdata/" + s.Name + ".json")
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Run("body="+s.Name, func(b *testing.B) { compareDecoding(b, s.Name, body) })
+	for _, s := range providerstest.Five() {
+		b.Run("body="+s.Name, func(b *testing.B) { compareDecoding(b, s, providers.Example(s.Name)) })
 	}
 	var resources []string
-	for i := range maxResources {
+	for i := range 200 {
 		resources = append(resources, fmt.Sprintf(`{"unit":"GB","min":1,"max":800,"quota":%d,"used":%d,"type":"resource_%03d"}`, 10*i+10, i, i))
 	}
 	largest := `{"quotas":{"resources":[` + strings.Join(resources, ",") + `]}}`
-	b.Run("body=largest", func(b *testing.B) { compareDecoding(b, "dcs", []byte(largest)) })
+	b.Run("body=largest", func(b *testing.B) { compareDecoding(b, providerstest.Named("dcs")[0], []byte(largest)) })
 }
 
 // compareDecoding takes the medians, which a machine that does something else for a moment leaves alone.
-func compareDecoding(b *testing.B, service string, body []byte) {
+func compareDecoding(b *testing.B, s providers.Service, body []byte) {
 	b.Helper()
 	const batch = 10
 	var ours, theirs []time.Duration
 	for b.Loop() {
 		start := time.Now()
 		for range batch {
-			result, err := parsers[service](&huaweicloud.Answer{Body: body})
+			result, err := s.API.Decode(&huaweicloud.Answer{Body: body})
 			if err != nil || len(result.Quotas) == 0 || result.Skipped.Count > 0 {
 				b.Fatal(result, err)
 			}
@@ -88,7 +76,7 @@ func compareDecoding(b *testing.B, service string, body []byte) {
 		ours = append(ours, time.Since(start))
 		start = time.Now()
 		for range batch {
-			if err := json.Unmarshal(body, plain[service]()); err != nil {
+			if err := json.Unmarshal(body, plain[s.Name]()); err != nil {
 				b.Fatal(err)
 			}
 		}

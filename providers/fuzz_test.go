@@ -15,6 +15,7 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/secret"
 	"cloud_quota_exporter/providers"
+	"cloud_quota_exporter/providers/providerstest"
 )
 
 // echoed is a secret that a server may echo; in what is fuzzed, its beginning stands for it.
@@ -44,13 +45,13 @@ func (s stub) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // read has a service, by its number, read what a stub answers.
 func (s stub) read(t *testing.T, service uint8) (string, providers.Result, error) {
-	all := providers.All()
-	chosen := all[int(service)%len(all)]
+	five := providerstest.Five()
+	chosen := five[int(service)%len(five)]
 	c := &huaweicloud.Client{
 		HTTP: &http.Client{Transport: s}, Auth: echo{}, Service: chosen.Name, BaseURL: "https://host", Scope: huaweicloud.Scope{ProjectID: project},
 		Events: func(string, string, time.Duration) {},
 	}
-	result, err := chosen.Quotas(t.Context(), c, providers.Options{ListInstances: true})
+	result, err := chosen.Quotas(t.Context(), c, chosen.Options)
 	return chosen.Name, result, err
 }
 
@@ -58,7 +59,7 @@ func (s stub) read(t *testing.T, service uint8) (string, providers.Result, error
 // exported is told, without a secret.
 func FuzzQuotas(f *testing.F) {
 	const list = `{"instances":[{"id":"a","status":"ACTIVE"}],"total":1}`
-	for i, service := range providers.All() {
+	for i, service := range providerstest.Five() {
 		f.Add(uint8(i), string(document(f, service.Name)), list)
 		f.Add(uint8(i), string(common(service.Name, `{"type":"a","used":"4,","quota":-1,"unit":{}},{"type":"a"},null,{"type":"SECRETKEY","used":"SECRETKEY"}`)), `{"servers":[{}]}`)
 		f.Add(uint8(i), string(common(service.Name, `{"type":"\ud800","used":1e400,"quota":"NaN","min":-0.0,"max":1e308}`)), `{"instances":[],"total":1e308}`)
@@ -76,30 +77,38 @@ func FuzzQuotas(f *testing.F) {
 			}
 			return
 		}
-		if n := len(result.Quotas); n == 0 || n > 200 {
-			t.Errorf("%d quotas", n)
-		}
-		seen := map[string]bool{}
-		for _, q := range result.Quotas {
-			if seen[q.ResourceType] || q.ResourceType == "" || len(q.ResourceType) > 256 || !utf8.ValidString(q.ResourceType) || !utf8.ValidString(q.Unit) {
-				t.Errorf("resource type %q, unit %q", q.ResourceType, q.Unit)
-			}
-			seen[q.ResourceType] = true
-			if q.Used == nil && q.Limit == nil && q.Remaining == nil {
-				t.Errorf("%s reports nothing", q.ResourceType)
-			}
-			for _, n := range []*float64{q.Used, q.Limit, q.Remaining, q.Min, q.Max} {
-				unlimited := name == "taurusdb" && n == q.Limit // the one that knows no limit
-				if n != nil && (math.IsNaN(*n) || *n < 0 || math.IsInf(*n, 0) && !unlimited) {
-					t.Errorf("%s has the number %g", q.ResourceType, *n)
-				}
-			}
-		}
-		if s := result.Skipped; (s.Count > 0) != (len(s.Reasons) > 0) || len(s.Reasons) > 10 {
-			t.Errorf("%d skipped, %d reasons", s.Count, len(s.Reasons))
-		}
+		wantSound(t, result, name == "taurusdb")
 		wantHarmless(t, result.Skipped.String())
 	})
+}
+
+// wantSound asserts what holds of every result. unlimited says whether the API knows "no limit".
+func wantSound(t *testing.T, result providers.Result, unlimited bool) {
+	t.Helper()
+	if n := len(result.Quotas); n == 0 || n > 200 {
+		t.Errorf("%d quotas", n)
+	}
+	seen := map[string]bool{}
+	for _, q := range result.Quotas {
+		if seen[q.ResourceType] || q.ResourceType == "" || len(q.ResourceType) > 256 || !utf8.ValidString(q.ResourceType) {
+			t.Errorf("resource type %q", q.ResourceType)
+		}
+		if !utf8.ValidString(q.Unit) || utf8.RuneCountInString(q.Unit) > 32 {
+			t.Errorf("unit %q", q.Unit)
+		}
+		seen[q.ResourceType] = true
+		if q.Used == nil && q.Limit == nil && q.Remaining == nil {
+			t.Errorf("%s reports nothing", q.ResourceType)
+		}
+		for _, n := range []*float64{q.Used, q.Limit, q.Remaining, q.Min, q.Max} {
+			if n != nil && (math.IsNaN(*n) || *n < 0 || math.IsInf(*n, 0) && !(unlimited && n == q.Limit)) {
+				t.Errorf("%s has the number %g", q.ResourceType, *n)
+			}
+		}
+	}
+	if s := result.Skipped; (s.Count > 0) != (len(s.Reasons) > 0) || len(s.Reasons) > 10 {
+		t.Errorf("%d skipped, %d reasons", s.Count, len(s.Reasons))
+	}
 }
 
 // wantHarmless asserts that a text can be shown.
@@ -140,5 +149,41 @@ func FuzzResourceBesideAnother(f *testing.F) {
 		if q := result.Quotas[i]; !before && (*q.Used != 1 || *q.Limit != 2 || q.Unit != "GB") {
 			t.Errorf("the good resource is another:\n%s", show(result))
 		}
+	})
+}
+
+// FuzzDescription: whatever describes an API and whatever it answers, the description is refused or what it reads is sound.
+func FuzzDescription(f *testing.F) {
+	bodies := []string{
+		`{"quotas":{"resources":[{"type":"a","used":"4,","quota":-1,"unit":{}},{"type":"a"},null,5,[],{"type":"b","used":1e400}]}}`,
+		`{"a_quota":5,"a":1,"left":"1,","x":{"a":{"b":1},"c":-1}}`,
+		`{"rows":[{"site":"s","q":{"z":1},"u":{"z":2},"l":3},{"a":{"b":"n"},"c":"m","q":-1,"r":1}]}`,
+		`{"\u0071uotas":{"resources":{"type":"a\\\"","used":[[[]]],"quota":{"a":"}]"}}}}`, `[{"\u0061":1,"a":2}]`, `null`, ``, ` { } `,
+	}
+	for _, description := range []string{
+		`{path: /a}`,
+		`{path: /a, list: "", type: "{key}", used: a.b, limit: c, units: {".*": GB}}`,
+		`{path: /a, list: "", pairs: [{type: a, limit: a_quota, used: a}, {type: b, remaining: left}]}`,
+		`{path: /a, list: rows, type: "{site}_{key}", pairs: [{type: x, limit: q.z, used: u.z}, {type: y, limit: l}], no_limit: -1}`,
+		`{path: /a, list: [rows, x], type: "{a.b}-{c}!", limit: q, remaining: r, no_limit: 0, unknown: -1, skip: "x.*", rename: {a: b}}`,
+		`{path: "/{project_id}", host: {default: "a.{cloud}", eu-de: b}, list: rows, type: same, limit: q, action: {role: "a:b:c"}, level: account}`,
+	} {
+		for _, body := range bodies {
+			f.Add(description, body)
+		}
+	}
+	f.Fuzz(func(t *testing.T, description, body string) {
+		a, err := read(description)
+		if err != nil {
+			return
+		}
+		result, err := a.Decode(&huaweicloud.Answer{Body: []byte(body)})
+		if err != nil {
+			if text := err.Error(); !utf8.ValidString(text) || len(text) > 40<<10 {
+				t.Errorf("%d bytes of text: %.200q", len(text), text)
+			}
+			return
+		}
+		wantSound(t, result, a.NoLimit != nil)
 	})
 }

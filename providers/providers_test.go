@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/secret"
 	"cloud_quota_exporter/providers"
+	"cloud_quota_exporter/providers/providerstest"
 )
 
 const project = "0250cb8a80c24c0b9f20f557cb159aad"
@@ -31,7 +31,7 @@ func (auth) Reject(huaweicloud.Grant) {}
 type reply string
 
 // ask asks a service over real HTTP. The API answers by path and query; an unexpected path fails the test.
-func ask(t *testing.T, service string, replies map[string]reply, change ...func(*huaweicloud.Client, *providers.Options)) (providers.Result, error) {
+func ask(t *testing.T, service string, replies map[string]reply, change ...func(*huaweicloud.Client, map[string]bool)) (providers.Result, error) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer, known := replies[r.URL.String()]
@@ -46,19 +46,16 @@ func ask(t *testing.T, service string, replies map[string]reply, change ...func(
 		fmt.Fprint(w, answer)
 	}))
 	defer server.Close()
-	i := slices.IndexFunc(providers.All(), func(s providers.Service) bool { return s.Name == service })
-	if i < 0 {
-		t.Fatalf("there is no service %s", service)
-	}
 	c := &huaweicloud.Client{
 		HTTP: huaweicloud.NewHTTPClient(new(net.Dialer).DialContext, "", 1), Auth: auth{}, Service: service,
 		BaseURL: server.URL, Scope: huaweicloud.Scope{ProjectID: project}, Events: func(string, string, time.Duration) {},
 	}
-	o := providers.Options{ListInstances: true}
+	asked := providerstest.Named(service)[0]
+	options := maps.Clone(asked.Options)
 	for _, f := range change {
-		f(c, &o)
+		f(c, options)
 	}
-	return providers.All()[i].Quotas(t.Context(), c, o)
+	return asked.Quotas(t.Context(), c, options)
 }
 
 // show writes a result as a person would: one line a quota, "-" for what was not reported.
@@ -96,9 +93,9 @@ const instances = "/v2/" + project + "/audit/instances?offset=0&limit=1000"
 
 func document(t testing.TB, service string) reply {
 	t.Helper()
-	body, err := os.ReadFile("testdata/" + service + ".json")
-	if err != nil {
-		t.Fatal(err)
+	body := providers.Example(service)
+	if body == nil {
+		t.Fatalf("%s has no example", service)
 	}
 	return reply(body)
 }
@@ -186,7 +183,7 @@ func TestRefusals(t *testing.T) {
 func TestConfiguredQuotaPath(t *testing.T) {
 	for service := range paths {
 		replies := map[string]reply{"/own/" + project + "?a=b": document(t, service), instances: `{"instances":[],"total":0}`}
-		result, err := ask(t, service, replies, func(c *huaweicloud.Client, _ *providers.Options) { c.QuotaPath = "/own/{project_id}?a=b" })
+		result, err := ask(t, service, replies, func(c *huaweicloud.Client, _ map[string]bool) { c.QuotaPath = "/own/{project_id}?a=b" })
 		if err != nil || len(result.Quotas) == 0 {
 			t.Errorf("%s: got %v\n%s", service, err, show(result))
 		}

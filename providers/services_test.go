@@ -5,47 +5,102 @@ import (
 	"strings"
 	"testing"
 
+	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/providers"
+	"cloud_quota_exporter/providers/providerstest"
 )
 
-// TestServices states what users rely on: the labels and their order, the actions to grant, how often each is asked.
-func TestServices(t *testing.T) {
+// TestFive states what users of the five rely on: the actions to grant, how often each is asked, and their own options.
+func TestFive(t *testing.T) {
 	var lines []string
-	for _, s := range providers.All() {
-		lines = append(lines, fmt.Sprintf("%s: action %q, cache_ttl %s, lists instances %t", s.Name, s.Action, s.CacheTTL, s.ListsInstances))
+	for _, s := range providerstest.Five() {
+		lines = append(lines, fmt.Sprintf("%s: enabled %t, action %q, cache_ttl %s, options %v, muted %v", s.Name, s.Enabled, s.API.Action, s.CacheTTL, s.Options, s.Muted))
 	}
-	const want = `cts: action "cts:quota:get", cache_ttl 0s, lists instances false
-ces: action "ces:quotas:get", cache_ttl 15m0s, lists instances false
-taurusdb: action "gaussdbformysql:quota:list", cache_ttl 0s, lists instances false
-dcs: action "dcs:quota:get", cache_ttl 0s, lists instances false
-dbss: action "", cache_ttl 0s, lists instances true`
+	const want = `cts: enabled true, action "cts:quota:get", cache_ttl 0s, options map[], muted [system_tracker]
+ces: enabled true, action "ces:quotas:get", cache_ttl 15m0s, options map[], muted []
+taurusdb: enabled true, action "gaussdbformysql:quota:list", cache_ttl 0s, options map[], muted []
+dcs: enabled true, action "dcs:quota:get", cache_ttl 0s, options map[], muted []
+dbss: enabled true, action "", cache_ttl 0s, options map[list_instances:true], muted []`
 	if got := strings.Join(lines, "\n"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 
-func TestHosts(t *testing.T) {
+// TestCatalogue: every entry has an example, and all of it can be read.
+func TestCatalogue(t *testing.T) {
 	for _, s := range providers.All() {
-		want := s.Name
-		if s.Name == "taurusdb" {
-			want = "gaussdb"
+		result, err := s.API.Decode(&huaweicloud.Answer{Body: providers.Example(s.Name)})
+		if err != nil || result.Skipped.Count > 0 {
+			t.Errorf("%s: got %v\n%s", s.Name, err, show(result))
 		}
-		if got := s.Host("ap-southeast-3"); got != want {
-			t.Errorf("%s in ap-southeast-3: host %s, want %s", s.Name, got, want)
+	}
+}
+
+// TestCatalogueMistakes: what is wrong in a catalogue is an error with its place.
+func TestCatalogueMistakes(t *testing.T) {
+	_, err := providers.ReadCatalogue([]byte("a: {product: A, title: T, api: {path: /a, lst: x}}\nb: {title: T, enabled: 1}\nC: {}\n"))
+	for _, want := range []string{
+		"catalogue.yml:1: a.api.lst: unknown key", "catalogue.yml:2: b.product: missing", "catalogue.yml:2: b.enabled: neither true nor false", "catalogue.yml:2: b.api: missing",
+		"catalogue.yml:3: a key that is no name of a service",
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
 		}
-		if s.Name != "taurusdb" {
-			continue
+	}
+}
+
+func TestHosts(t *testing.T) {
+	for _, s := range providerstest.Named("cts", "ces", "dcs", "dbss") {
+		if got := s.API.Host.Label("ap-southeast-3"); got != s.Name {
+			t.Errorf("%s in ap-southeast-3: host %s", s.Name, got)
 		}
-		for region, want := range map[string]string{
-			"ap-southeast-1": "gaussdbformysql", "ap-southeast-2": "gaussdbformysql", "cn-north-11": "gaussdbformysql",
-			"me-east-1": "gaussdbformysql", "tr-west-1": "gaussdbformysql",
-			"af-south-1": "gaussdb-mysql", "cn-east-5": "gaussdb-mysql", "cn-southwest-3": "gaussdb-mysql", "la-north-2": "gaussdb-mysql",
-			"eu-de":      "gaussdb-mysql", // Open Telekom Cloud
-			"cn-north-4": "gaussdb", "ap-southeast-4": "gaussdb",
-		} {
-			if got := s.Host(region); got != want {
-				t.Errorf("%s in %s: host %s, want %s", s.Name, region, got, want)
+	}
+	taurusdb := providerstest.Named("taurusdb")[0].API.Host
+	for region, want := range map[string]string{
+		"ap-southeast-1": "gaussdbformysql", "ap-southeast-2": "gaussdbformysql", "cn-north-11": "gaussdbformysql",
+		"me-east-1": "gaussdbformysql", "tr-west-1": "gaussdbformysql",
+		"af-south-1": "gaussdb-mysql", "cn-east-5": "gaussdb-mysql", "cn-southwest-3": "gaussdb-mysql", "la-north-2": "gaussdb-mysql",
+		"eu-de":      "gaussdb-mysql", // Open Telekom Cloud
+		"cn-north-4": "gaussdb", "ap-southeast-3": "gaussdb", "ap-southeast-4": "gaussdb", "default": "gaussdb",
+	} {
+		if got := taurusdb.Label(region); got != want {
+			t.Errorf("taurusdb in %s: host %s, want %s", region, got, want)
+		}
+	}
+	if got := strings.Join(taurusdb.Labels(), " "); got != "gaussdb gaussdb-mysql gaussdbformysql" {
+		t.Errorf("labels of taurusdb: %s", got)
+	}
+}
+
+// TestBaseURL: whole hosts of the catalogue are those of Huawei's own sites; those of an API of one's own hold everywhere.
+func TestBaseURL(t *testing.T) {
+	const host = `{path: /a, host: {default: "dns.{cloud}", eu-west-101: dns, me-east-1: "dns.{region}.{cloud}", ap-southeast-1: dns.myhwclouds.com}}`
+	services, err := providers.ReadCatalogue([]byte("dns: {product: D, title: T, api: " + host + "}\nvpc: {product: V, title: T, api: {path: /a}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := api(t, host)
+	for _, tc := range []struct{ region, cloud, builtIn, own, label string }{
+		{"ap-southeast-3", "", "dns.myhuaweicloud.com", "dns.myhuaweicloud.com", "vpc.ap-southeast-3.myhuaweicloud.com"},
+		{"ap-southeast-3", "myhuaweicloud.com", "dns.myhuaweicloud.com", "dns.myhuaweicloud.com", "vpc.ap-southeast-3.myhuaweicloud.com"},
+		{"ap-southeast-1", "", "dns.myhwclouds.com", "dns.myhwclouds.com", "vpc.ap-southeast-1.myhuaweicloud.com"},
+		{"me-east-1", "", "dns.me-east-1.myhuaweicloud.com", "dns.me-east-1.myhuaweicloud.com", "vpc.me-east-1.myhuaweicloud.com"},
+		{"eu-west-101", "", "dns.eu-west-101.myhuaweicloud.eu", "dns.eu-west-101.myhuaweicloud.eu", "vpc.eu-west-101.myhuaweicloud.eu"},
+		{"eu-west-102", "", "dns.myhuaweicloud.eu", "dns.myhuaweicloud.eu", "vpc.eu-west-102.myhuaweicloud.eu"},
+		{"eu-de", "otc.t-systems.com", "dns.eu-de.otc.t-systems.com", "dns.otc.t-systems.com", "vpc.eu-de.otc.t-systems.com"},
+		{"ru-moscow-1", "", "dns.ru-moscow-1.myhuaweicloud.com", "dns.myhuaweicloud.com", "vpc.ru-moscow-1.myhuaweicloud.com"},
+	} {
+		for _, h := range []struct {
+			providers.Host
+
+			want string
+		}{{services[0].API.Host, tc.builtIn}, {own.Host, tc.own}, {services[1].API.Host, tc.label}} {
+			if got := h.BaseURL(tc.region, tc.cloud); got != "https://"+h.want {
+				t.Errorf("%s of %q: got %s, want https://%s", tc.region, tc.cloud, got, h.want)
 			}
+		}
+		if got := services[0].API.Host.Label(tc.region); got != "dns" {
+			t.Errorf("%s: label %s", tc.region, got)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/providers"
 )
 
 // demoConfig asks often, so that a person sees the numbers move. The ids of two projects are looked up, as with a real account. The hosts
@@ -18,15 +19,7 @@ const demoConfig = `accounts:
   - name: demo
     credentials:
       static: {access_key: %s, secret_key: %s}
-    endpoints:
-      iam: http://iam.{region}.myhuaweicloud.com
-      cts: http://cts.{region}.myhuaweicloud.com
-      ces: http://ces.{region}.myhuaweicloud.com
-      taurusdb:
-        ap-southeast-3: http://gaussdb.ap-southeast-3.myhuaweicloud.com
-        default: http://gaussdbformysql.{region}.myhuaweicloud.com
-      dcs: http://dcs.{region}.myhuaweicloud.com
-      dbss: http://dbss.{region}.myhuaweicloud.com
+    endpoints: {iam: "http://iam.{region}.myhuaweicloud.com", default: "http://{service}.{region}.myhuaweicloud.com"}
     projects:
       - {region: ap-southeast-3, name: prod}
       - {region: ap-southeast-1, name: staging}
@@ -60,7 +53,7 @@ func demoConfiguration(cloud *cloudsim.Cloud) (*config.Config, error) {
 	projects := cloud.Projects()
 	development := projects[len(projects)-1]
 	text := fmt.Sprintf(demoConfig, democloud.AccessKey, democloud.SecretKey, development.ID)
-	return config.Parse("demo", []byte(text), knownServices(), os.Getenv)
+	return config.Parse("demo", []byte(text), providers.All(), os.Getenv)
 }
 
 func (s Serving) demoHints(w io.Writer, a net.Addr) {

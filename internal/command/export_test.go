@@ -12,6 +12,7 @@ import (
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/providers"
 )
 
 // SetReloadTimeout shortens the time for a reload until the test has ended.
@@ -34,7 +35,7 @@ func LogReads(l log.Logger, reads ...fleet.Read) {
 
 // NewHandler returns the pages that serve would serve for a configuration, with dial in place of the network.
 func NewHandler(l log.Logger, yaml string, dial huaweicloud.Dial) (http.Handler, error) {
-	c, err := config.Parse("test.yml", []byte(yaml), knownServices(), os.Getenv)
+	c, err := config.Parse("test.yml", []byte(yaml), providers.All(), os.Getenv)
 	if err != nil {
 		return nil, err
 	}

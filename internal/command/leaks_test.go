@@ -13,6 +13,7 @@ import (
 	"cloud_quota_exporter/internal/command"
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/providers/providerstest"
 )
 
 // The secrets that are configured. Each has a word in the middle by which it is known in every spelling.
@@ -116,7 +117,7 @@ func everything(t *testing.T, file string) string {
 	for _, q := range []command.Query{{}, {JSON: true}, {Projects: []string{"x"}}} {
 		said += (&people{}).query(t, file, q)
 	}
-	c, err := config.Load(t.Context(), file, config.Known{"cts": {}, "ces": {}, "taurusdb": {}, "dcs": {}, "dbss": {}})
+	c, err := config.Load(t.Context(), file, providerstest.Five())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,18 +66,9 @@ func loadConfig(ctx context.Context, file string) (*config.Config, error) {
 		return nil, err
 	}
 	if file == "" {
-		return config.FromEnvironment(knownServices(), os.Getenv)
+		return config.FromEnvironment(providers.All(), os.Getenv)
 	}
-	return config.Load(ctx, file, knownServices())
-}
-
-// knownServices tells the configuration which services there are.
-func knownServices() config.Known {
-	known := config.Known{}
-	for _, s := range providers.All() {
-		known[s.Name] = config.Defaults{CacheTTL: s.CacheTTL, ListsInstances: s.ListsInstances}
-	}
-	return known
+	return config.Load(ctx, file, providers.All())
 }
 
 // check refuses flags that kingpin can't judge.

@@ -66,7 +66,7 @@ func (r *accountReader) account(n strictyaml.Node) Account {
 	if d := f.Get("discovery"); d.Stated() {
 		a.Discovery = readDiscovery(d, a.Name, r.several)
 	}
-	if e := a.Endpoints[iam]; a.Discovery != nil && len(a.Discovery.Regions) == 0 && f.Get("projects").IsEmpty() && strings.Contains(e[anyRegion], inRegion) {
+	if e := a.Endpoints[iam]; a.Discovery != nil && len(a.Discovery.Regions) == 0 && f.Get("projects").IsEmpty() && strings.Contains(e[anyName], inRegion) {
 		f.Get("discovery").Fail("names no region for the {region} of endpoints.iam; state regions, or a default without {region} there")
 	}
 	switch p := f.Get("projects"); {

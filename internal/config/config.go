@@ -8,14 +8,15 @@ package config
 import (
 	"context"
 	"fmt"
-	"maps"
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"cloud_quota_exporter/internal/config/strictyaml"
 	"cloud_quota_exporter/internal/files"
+	"cloud_quota_exporter/providers"
 )
 
 const (
@@ -23,16 +24,7 @@ const (
 	readTimeout = 10 * time.Second // for the file system to respond
 )
 
-// Defaults are what is special about a service.
-type Defaults struct {
-	CacheTTL       time.Duration // how long numbers are fresh unless stated; 0: as with the others
-	ListsInstances bool          // it takes the key list_instances
-}
-
-// Known are the quota services that may be configured, by name.
-type Known map[string]Defaults
-
-// Errors are all problems of a configuration, as package strictyaml collects them.
+// Errors are all problems of a configuration, ordered by line. They hold no value of the file.
 type Errors = strictyaml.Errors
 
 // Short returns a duration as users write it: 5m, not 5m0s.
@@ -51,11 +43,11 @@ type Config struct {
 type Account struct {
 	Name        string // unique; "default" where a single account states none
 	Credentials Credentials
-	Cloud       string              // the domain behind <service host>.<region>; "" is the one that belongs to the region
-	Endpoints   map[string]Endpoint // by the name of a service, or "iam"
-	CAFile      string              // of certificates to trust; "" is the system's own
-	Projects    []Project           // as stated; at least one, unless there is a Discovery
-	Discovery   *Discovery          // nil: none
+	Cloud       string // the domain behind <service host>.<region>; "" is the one that belongs to the region
+	Endpoints   Endpoints
+	CAFile      string     // of certificates to trust; "" is the system's own
+	Projects    []Project  // as stated; at least one, unless there is a Discovery
+	Discovery   *Discovery // nil: none
 }
 
 // Project is one project of an account, in one region.
@@ -67,19 +59,19 @@ type Project struct {
 
 // Service is what holds for one quota service in every account.
 type Service struct {
-	Enabled       bool          // default true
-	CacheTTL      time.Duration // how long numbers are fresh; 0 asks on every scrape; default 5m, or the service's own
-	Timeout       time.Duration // of one fetch; default 8s
-	MaxStale      time.Duration // numbers older than this are dropped; at least CacheTTL; default 6h
-	MaxInFlight   int           // fetches at a time in each account; default 8
-	ListInstances bool          // DBSS: list the audit instances too, for used and limit; default true
+	Enabled     bool            // default: the service's own
+	CacheTTL    time.Duration   // how long numbers are fresh; 0 asks on every scrape; default 5m, or the service's own
+	Timeout     time.Duration   // of one fetch; default 8s
+	MaxStale    time.Duration   // numbers older than this are dropped; at least CacheTTL; default 6h
+	MaxInFlight int             // fetches at a time in each account; default 8
+	Options     map[string]bool // the service's own settings, every one of them
 }
 
 // blank is a text of nothing but comments. As a file that is being written it must not replace a configuration.
 var blank = regexp.MustCompile(`^(\s*(#[^\n]*)?(\n|$))*$`)
 
 // Load reads the file at path: a regular file of at most 1 MiB, to which links may lead. It waits 10 seconds at most, or until ctx ends.
-func Load(ctx context.Context, path string, known Known) (*Config, error) {
+func Load(ctx context.Context, path string, known []providers.Service) (*Config, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	text, err := files.Read(ctx, path, maxFile)
@@ -100,7 +92,7 @@ func Load(ctx context.Context, path string, known Known) (*Config, error) {
 
 // Parse reads the text of a configuration file; name stands for the file in errors, which are of type Errors. The environment is
 // asked for the account where the text has none.
-func Parse(name string, text []byte, known Known, getenv func(string) string) (*Config, error) {
+func Parse(name string, text []byte, known []providers.Service, getenv func(string) string) (*Config, error) {
 	found := strictyaml.NewProblems(name)
 	config := read(text, known, getenv, found)
 	if err := found.Err(); err != nil {
@@ -111,12 +103,12 @@ func Parse(name string, text []byte, known Known, getenv func(string) string) (*
 
 // FromEnvironment is the configuration without a file: one account from the default chain of credentials, with one project, and every
 // service with its defaults. Its error is of type Errors.
-func FromEnvironment(known Known, getenv func(string) string) (*Config, error) {
+func FromEnvironment(known []providers.Service, getenv func(string) string) (*Config, error) {
 	return Parse("environment", nil, known, getenv)
 }
 
 // read resolves the text, as far as that goes where problems are found.
-func read(text []byte, known Known, getenv func(string) string, found *strictyaml.Problems) *Config {
+func read(text []byte, known []providers.Service, getenv func(string) string, found *strictyaml.Problems) *Config {
 	var file strictyaml.Fields // without a document: nothing is stated
 	readable := false
 	if top := strictyaml.Parse(text, found); top.Stated() {
@@ -125,12 +117,13 @@ func read(text []byte, known Known, getenv func(string) string, found *strictyam
 	if !readable && found.Any() {
 		return nil // what is missing in a text that can't be read would only distract
 	}
-	names := slices.Sorted(maps.Keys(known))
+	known = slices.SortedFunc(slices.Values(known), func(a, b providers.Service) int { return strings.Compare(a.Name, b.Name) })
+	names := namesOf(known)
 	config := &Config{
-		Services:   readServices(file.Get("services"), known, names),
-		Limits:     readLimits(file.Get("limits"), names),
-		Thresholds: readThresholds(file.Get("thresholds"), names),
+		Services: readServices(file.Get("services"), known),
+		Limits:   readLimits(file.Get("limits"), names),
 	}
+	config.Thresholds = readThresholds(file.Get("thresholds"), names, config.muted(known))
 	if accounts := file.Get("accounts"); accounts.IsEmpty() {
 		config.Accounts = []Account{environmentAccount(getenv, found)}
 	} else {

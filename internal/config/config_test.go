@@ -15,26 +15,30 @@ import (
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/files/filestest"
 	"cloud_quota_exporter/internal/secret"
+	"cloud_quota_exporter/providers/providerstest"
 )
 
 // mark is part of every secret in testdata; nothing that is shown may contain it.
 const mark = "SECRET"
 
-var known = config.Known{"cts": {}, "ces": {CacheTTL: 15 * time.Minute}, "taurusdb": {}, "dcs": {}, "dbss": {ListsInstances: true}}
+var known = providerstest.Five()
 
 var standard = config.Service{
-	Enabled: true, CacheTTL: 5 * time.Minute, Timeout: 8 * time.Second, MaxStale: 6 * time.Hour, MaxInFlight: 8, ListInstances: true,
+	Enabled: true, CacheTTL: 5 * time.Minute, Timeout: 8 * time.Second, MaxStale: 6 * time.Hour, MaxInFlight: 8,
 }
 
 // services are the five services as standard has them, but for change.
 func services(change func(map[string]config.Service)) map[string]config.Service {
 	all := make(map[string]config.Service)
-	for name, own := range known {
+	for _, own := range known {
 		s := standard
 		if own.CacheTTL > 0 {
 			s.CacheTTL = own.CacheTTL
 		}
-		all[name] = s
+		if own.Name == "dbss" {
+			s.Options = map[string]bool{"list_instances": true}
+		}
+		all[own.Name] = s
 	}
 	if change != nil {
 		change(all)
@@ -85,10 +89,10 @@ func TestGoodFiles(t *testing.T) {
 				{Name: "third", Credentials: keys, Projects: []config.Project{{"", "ap-southeast-1", "first"}}},
 			},
 			Services: services(func(s map[string]config.Service) {
-				s["cts"] = config.Service{true, time.Hour, 30 * time.Second, 6 * time.Hour, 8, true}
-				s["ces"] = config.Service{true, 30 * time.Minute, 30 * time.Second, 6 * time.Hour, 8, true}
-				s["dcs"] = config.Service{true, time.Hour, time.Second, 6 * time.Hour, 8, true}
-				s["dbss"] = config.Service{false, 5 * time.Minute, 8 * time.Second, 6 * time.Hour, 8, true}
+				s["cts"] = config.Service{true, time.Hour, 30 * time.Second, 6 * time.Hour, 8, nil}
+				s["ces"] = config.Service{true, 30 * time.Minute, 30 * time.Second, 6 * time.Hour, 8, nil}
+				s["dcs"] = config.Service{true, time.Hour, time.Second, 6 * time.Hour, 8, nil}
+				s["dbss"] = config.Service{false, 5 * time.Minute, 8 * time.Second, 6 * time.Hour, 8, map[string]bool{"list_instances": true}}
 			}),
 		},
 	}
@@ -163,11 +167,11 @@ func fullConfig() *config.Config {
 			},
 		},
 		Services: map[string]config.Service{
-			"cts":      {Enabled: true, Timeout: 100 * time.Millisecond, MaxInFlight: 256, ListInstances: true},
-			"taurusdb": {true, 90 * time.Minute, 5 * time.Second, 3 * time.Hour, 4, true},
-			"dbss":     {true, 10 * time.Minute, 5 * time.Second, 3 * time.Hour, 4, false},
-			"ces":      {false, 10 * time.Minute, 5 * time.Second, 3 * time.Hour, 4, true},
-			"dcs":      {true, 10 * time.Minute, 5 * time.Second, 3 * time.Hour, 4, true},
+			"cts":      {Enabled: true, Timeout: 100 * time.Millisecond, MaxInFlight: 256},
+			"taurusdb": {true, 90 * time.Minute, 5 * time.Second, 3 * time.Hour, 4, nil},
+			"dbss":     {true, 10 * time.Minute, 5 * time.Second, 3 * time.Hour, 4, map[string]bool{"list_instances": false}},
+			"ces":      {false, 10 * time.Minute, 5 * time.Second, 3 * time.Hour, 4, nil},
+			"dcs":      {true, 10 * time.Minute, 5 * time.Second, 3 * time.Hour, 4, nil},
 		},
 	}
 }

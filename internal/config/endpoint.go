@@ -10,44 +10,58 @@ import (
 
 const (
 	iam       = "iam"
-	anyRegion = "default"
+	anyName   = "default" // all services, or all regions
+	inService = "{service}"
 	inRegion  = "{region}"
 	inProject = "{project_id}"
 )
+
+// Endpoints are where services are reached, by the name of a service or "iam". What is under "default" is for the services that are not
+// named, but not for IAM, so that no login goes there unasked.
+type Endpoints map[string]Endpoint
+
+// For returns the URL for a service, or "iam", in a region; empty if none is stated. label is the first label of the service's usual host
+// in the region.
+func (e Endpoints) For(service, label, region string) string {
+	if stated := e[service].For(region); stated != "" || service == iam {
+		return stated
+	}
+	return strings.ReplaceAll(e[anyName].For(region), inService, label)
+}
 
 // Endpoint is where a service is reached: URLs by region, the one for all other regions under "default". A URL with {project_id} in it is
 // the whole URL of the call; others are what the path of the call is appended to.
 type Endpoint map[string]string
 
-// For returns the URL for a region, "" where none is stated for it. {region} is replaced, {project_id} stays.
+// For returns the URL for a region; empty if none is stated for it. {region} is replaced, {project_id} stays.
 func (e Endpoint) For(region string) string {
 	stated, ok := e[region]
 	if !ok {
-		stated = e[anyRegion]
+		stated = e[anyName]
 	}
 	return strings.ReplaceAll(stated, inRegion, region)
 }
 
-func readEndpoints(n strictyaml.Node, services []string) map[string]Endpoint {
-	names := append(slices.Clone(services), iam)
+func readEndpoints(n strictyaml.Node, services []string) Endpoints {
+	names := append(slices.Clone(services), iam, anyName)
 	f, ok := n.Fields(names...)
 	if !ok {
 		return nil
 	}
-	endpoints := make(map[string]Endpoint)
+	endpoints := make(Endpoints)
 	for _, name := range names {
 		if e := f.Get(name); e.Stated() {
-			endpoints[name] = readEndpoint(e, name != iam)
+			endpoints[name] = readEndpoint(e, checksOf(name))
 		}
 	}
 	return endpoints
 }
 
-// readEndpoint reads one URL or several by region; whole tells whether they may be whole URLs of a call.
-func readEndpoint(n strictyaml.Node, whole bool) Endpoint {
+// readEndpoint reads one URL or several by region.
+func readEndpoint(n strictyaml.Node, checks urlChecks) Endpoint {
 	endpoint := make(Endpoint)
 	if n.IsScalar() {
-		endpoint[anyRegion] = readURL(n, whole)
+		endpoint[anyName] = readURL(n, checks)
 		return endpoint
 	}
 	if !n.IsMapping() || n.Len() == 0 {
@@ -60,20 +74,40 @@ func readEndpoint(n strictyaml.Node, whole bool) Endpoint {
 			e.Fail("a key that is no region (not shown: it may be a secret); want %s, or default", regionWant)
 			continue
 		}
-		endpoint[e.Key] = readURL(e.Node, whole)
+		endpoint[e.Key] = readURL(e.Node, checks)
 	}
 	return endpoint
 }
 
-func readURL(n strictyaml.Node, whole bool) string {
+func readURL(n strictyaml.Node, checks urlChecks) string {
 	text, ok := n.Text()
 	if !ok {
 		return ""
 	}
-	if problem := checkURL(text, whole); problem != "" {
+	if problem := checks.problem(text); problem != "" {
 		n.Fail("%s", problem)
 	}
 	return text
+}
+
+// urlChecks are what differs between the URLs of a service, of IAM and of all services.
+type urlChecks struct {
+	placeholders []string // that are replaced
+	noProject    string   // what is wrong with {project_id}; empty: nothing, it makes a whole URL
+	noQuery      string   // what is wrong with a query if there is no {project_id}
+}
+
+func checksOf(name string) urlChecks {
+	const noQuery = "a URL with a query; that needs the whole URL of the call, with {project_id} in it"
+	switch name {
+	case iam:
+		return urlChecks{[]string{inRegion, inProject}, "a URL with {project_id}; IAM is called with several paths, remove {project_id} and the path", noQuery}
+	case anyName:
+		const what = "; the path of each API is appended to it, remove "
+		return urlChecks{[]string{inService, inRegion}, "a URL with {project_id}" + what + "{project_id} and the path", "a URL with a query" + what + "the query"}
+	default:
+		return urlChecks{[]string{inRegion, inProject}, "", noQuery}
+	}
 }
 
 // host cuts the host out of a URL that may hold placeholders.
@@ -84,14 +118,22 @@ func host(text string) string {
 	return before
 }
 
-// checkURL tells what is wrong with a URL and what would be right, or nothing.
-func checkURL(text string, whole bool) string {
+// problem says what is wrong with a URL and what would be right; empty if nothing is.
+func (c urlChecks) problem(text string) string {
 	const want = "want an absolute one such as https://cts.{region}.example.com"
 	hasProject := strings.Contains(text, inProject)
-	// The placeholders would be no part of a valid host.
-	plain := strings.NewReplacer(inRegion, "r", inProject, "p").Replace(text)
+	if hasProject && c.noProject != "" {
+		return c.noProject
+	}
+	plain := text
+	for _, placeholder := range c.placeholders { // which would be no part of a valid host
+		plain = strings.ReplaceAll(plain, placeholder, "p")
+	}
+	if strings.Contains(plain, inService) {
+		return "a URL with {service}, which is replaced under default alone; want the host of the service itself"
+	}
 	if strings.ContainsAny(plain, "{}") {
-		return "a URL with an unknown placeholder; only {region} and {project_id} are replaced"
+		return "a URL with an unknown placeholder; only " + strings.Join(c.placeholders, " and ") + " are replaced"
 	}
 	u, err := url.Parse(plain)
 	switch {
@@ -107,10 +149,8 @@ func checkURL(text string, whole bool) string {
 		return "a URL with a fragment; remove the # and what follows"
 	case hasProject && strings.Contains(host(text), inProject):
 		return "a URL with {project_id} in the host; want it in the path or the query"
-	case hasProject && !whole:
-		return "a URL with {project_id}; IAM is called with several paths, remove {project_id} and the path"
 	case !hasProject && strings.Contains(plain, "?"):
-		return "a URL with a query; that needs the whole URL of the call, with {project_id} in it"
+		return c.noQuery
 	}
 	return ""
 }

@@ -162,7 +162,8 @@ func checkUsable(t *testing.T, c *config.Config) {
 		}
 	}
 	enabled := false
-	for name := range known {
+	for _, service := range known {
+		name := service.Name
 		s, ok := c.Services[name]
 		if !ok || s.CacheTTL < 0 || s.MaxStale < s.CacheTTL || s.Timeout <= 0 || s.MaxInFlight < 1 {
 			t.Errorf("service %s is %+v", name, s)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"cloud_quota_exporter/internal/config/strictyaml"
+	"cloud_quota_exporter/providers"
 )
 
 // Match says which quotas a rule is about: anchored regular expressions, nil for any.
@@ -31,13 +32,19 @@ type Threshold struct {
 	Ratios map[string]float64 // above 0 and up to 1
 }
 
-// builtInThresholds come after the user's own.
-func builtInThresholds(defaults map[string]float64) []Threshold {
-	only := func(text string) *regexp.Regexp { return regexp.MustCompile("^(?:" + text + ")$") }
-	return []Threshold{
-		{Match: Match{Service: only("cts"), ResourceType: only("system_tracker")}}, // 1 of 1 is how it should be
-		{Ratios: defaults},
+// muted are the rules that enabled services state of themselves. They come after the user's own.
+func (c *Config) muted(known []providers.Service) []Threshold {
+	only := func(text string) *regexp.Regexp { return regexp.MustCompile("^(?:" + regexp.QuoteMeta(text) + ")$") }
+	var rules []Threshold
+	for _, s := range known {
+		if !c.Services[s.Name].Enabled {
+			continue
+		}
+		for _, resourceType := range s.Muted {
+			rules = append(rules, Threshold{Match: Match{Service: only(s.Name), ResourceType: only(resourceType)}})
+		}
 	}
+	return rules
 }
 
 func readLimits(n strictyaml.Node, services []string) []Limit {
@@ -63,18 +70,19 @@ func readLimits(n strictyaml.Node, services []string) []Limit {
 
 const maxLimit = 1e15 // beyond it, floating point numbers skip integers
 
-// readThresholds returns the rules in the order in which they count.
-func readThresholds(n strictyaml.Node, services []string) []Threshold {
-	defaults := map[string]float64{"warning": 0.8, "critical": 0.95}
+// readThresholds returns the rules in the order in which they count: the user's own, those that mute quotas unless configured, and the
+// defaults.
+func readThresholds(n strictyaml.Node, services []string, muted []Threshold) []Threshold {
+	defaults := Threshold{Ratios: map[string]float64{"warning": 0.8, "critical": 0.95}}
 	if !n.Stated() {
-		return builtInThresholds(defaults)
+		return append(muted, defaults)
 	}
 	f, ok := n.Fields("defaults", "overrides")
 	if !ok {
 		return nil
 	}
 	if d := f.Get("defaults"); d.Stated() {
-		defaults = readRatios(d)
+		defaults.Ratios = readRatios(d)
 	}
 	var rules []Threshold
 	if o := f.Get("overrides"); o.Stated() {
@@ -82,7 +90,7 @@ func readThresholds(n strictyaml.Node, services []string) []Threshold {
 			rules = append(rules, readOverride(item, services))
 		}
 	}
-	return slices.Concat(rules, builtInThresholds(defaults))
+	return slices.Concat(rules, muted, []Threshold{defaults})
 }
 
 func readOverride(n strictyaml.Node, services []string) Threshold {

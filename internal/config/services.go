@@ -1,11 +1,13 @@
 package config
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"time"
 
 	"cloud_quota_exporter/internal/config/strictyaml"
+	"cloud_quota_exporter/providers"
 )
 
 // setting is a value and the place that states it; the place is empty for a built-in default.
@@ -53,12 +55,12 @@ func builtIn() settings {
 	}
 }
 
-// readServices resolves each known service; names are theirs in order.
-func readServices(n strictyaml.Node, known Known, names []string) map[string]Service {
+// readServices resolves each known service.
+func readServices(n strictyaml.Node, known []providers.Service) map[string]Service {
 	var file strictyaml.Fields
 	defaults := builtIn()
 	if n.Stated() {
-		file, _ = n.Fields(append([]string{"defaults"}, names...)...)
+		file, _ = n.Fields(append([]string{"defaults"}, namesOf(known)...)...)
 	}
 	if d := file.Get("defaults"); d.Stated() {
 		f, _ := d.Fields(settingKeys...)
@@ -66,44 +68,55 @@ func readServices(n strictyaml.Node, known Known, names []string) map[string]Ser
 	}
 	services := make(map[string]Service)
 	reported := make(map[strictyaml.Node]bool)
-	anyDisabled, anyEnabled := false, false
-	for _, name := range names {
+	anyEnabled := false
+	for _, s := range known {
 		own := defaults
-		if ttl := known[name].CacheTTL; ttl > 0 && !own.cacheTTL.at.Stated() {
-			own.cacheTTL.value = ttl
+		if s.CacheTTL > 0 && !own.cacheTTL.at.Stated() {
+			own.cacheTTL.value = s.CacheTTL
 		}
-		service := readService(known[name], file.Get(name), &own)
-		own.checkStale(name, defaults, reported)
-		services[name] = service
-		anyDisabled = anyDisabled || !service.Enabled
-		anyEnabled = anyEnabled || service.Enabled
+		service := readService(s, file.Get(s.Name), &own)
+		if service.Enabled {
+			own.checkStale(s.Name, defaults, reported)
+			anyEnabled = true
+		}
+		services[s.Name] = service
 	}
-	if anyDisabled && !anyEnabled {
+	if n.Stated() && !anyEnabled {
 		n.Fail("every service is disabled; enable at least one")
 	}
 	return services
 }
 
+func namesOf(known []providers.Service) []string {
+	var names []string
+	for _, s := range known {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
 // readService reads one service on top of its defaults, which it changes.
-func readService(known Defaults, n strictyaml.Node, own *settings) Service {
-	enabled, list := setting[bool]{value: true}, setting[bool]{value: true}
+func readService(known providers.Service, n strictyaml.Node, own *settings) Service {
+	enabled := setting[bool]{value: known.Enabled}
+	options := maps.Clone(known.Options)
 	if n.Stated() {
-		keys := slices.Concat([]string{"enabled"}, settingKeys)
-		if known.ListsInstances {
-			keys = append(keys, "list_instances")
-		}
-		f, _ := n.Fields(keys...)
+		names := slices.Sorted(maps.Keys(options))
+		f, _ := n.Fields(slices.Concat([]string{"enabled"}, settingKeys, names)...)
 		own.take(f)
 		enabled.take(f.Get("enabled"), f.Get("enabled").Flag)
-		list.take(f.Get("list_instances"), f.Get("list_instances").Flag)
+		for _, name := range names {
+			if o := f.Get(name); o.Stated() {
+				options[name], _ = o.Flag()
+			}
+		}
 	}
 	return Service{
-		Enabled:       enabled.value || enabled.bad,
-		CacheTTL:      own.cacheTTL.value,
-		Timeout:       own.timeout.value,
-		MaxStale:      own.maxStale.value,
-		MaxInFlight:   own.maxInFlight.value,
-		ListInstances: list.value,
+		Enabled:     enabled.value || enabled.bad,
+		CacheTTL:    own.cacheTTL.value,
+		Timeout:     own.timeout.value,
+		MaxStale:    own.maxStale.value,
+		MaxInFlight: own.maxInFlight.value,
+		Options:     options,
 	}
 }
 

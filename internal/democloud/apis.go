@@ -1,59 +1,42 @@
-// Package democloud is the simulated cloud with the services of the exporter: what the demo command shows, and what tests and benchmarks
+// Package democloud is the simulated cloud with the services of the catalogue: what the demo command shows, and what tests and benchmarks
 // read.
 package democloud
 
-import "cloud_quota_exporter/internal/cloudsim"
+import (
+	"strings"
 
-// New returns a cloud that publishes all APIs, with these accounts.
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/providers"
+)
+
+// New returns a cloud that publishes the quota APIs of all services, with these accounts.
 func New(accounts ...cloudsim.Account) *cloudsim.Cloud {
 	return cloudsim.New(APIs(), accounts...)
 }
 
-// APIs returns the quota API of every service. Paths are those of the documents: "Querying the Tracker Quota of a Tenant" (CTS), "Querying
-// Quotas" (CES), "Querying the Instance Quotas of a Tenant" (TaurusDB), "Querying the Tenant Quotas" (DCS) and "Querying Account Quota
-// Information" (DBSS).
+// APIs returns the quota API of every service. A project that states no quotas gets the example of the API's document.
 func APIs() []cloudsim.API {
-	shape := cloudsim.Shape{List: "quotas.resources", Type: "type", Used: "used", Limit: "quota", Unit: "unit", Min: "min", Max: "max"}
-	unitless, top := shape, shape
-	unitless.Unit = ""
-	top.List, top.Unit = "resources", ""
-	audit := cloudsim.Shape{Pairs: []cloudsim.Pair{
-		{Type: "audit_instance", Remaining: "audit_quota"}, {Type: "cpu", Remaining: "cpu"}, {Type: "ram", Remaining: "ram"},
-	}}
-	return []cloudsim.API{
-		{
-			Service: "cts", Path: "/v3/{project_id}/quotas", Host: label("cts"), Action: "cts:quota:get",
-			Example: []byte(ctsExample), Shape: top,
-		},
-		{
-			Service: "ces", Path: "/V1.0/{project_id}/quotas", Host: label("ces"), Action: "ces:quotas:get",
-			Example: []byte(cesExample), Shape: shape,
-		},
-		{
-			Service: "taurusdb", Path: "/v3/{project_id}/project-quotas", Host: taurusdbLabel, Action: "gaussdbformysql:quota:list",
-			Example: []byte(taurusdbExample), Shape: unitless,
-		},
-		{
-			Service: "dcs", Path: "/v2/{project_id}/quota", Host: label("dcs"), Action: "dcs:quota:get",
-			Example: []byte(dcsExample), Shape: shape,
-		},
-		{ // no document names the action
-			Service: "dbss", Path: "/v2/{project_id}/audit/quota", Host: label("dbss"),
-			Example: []byte(dbssExample), Shape: audit,
-		},
+	var apis []cloudsim.API
+	for _, s := range providers.All() {
+		path, _, _ := strings.Cut(s.API.Path, "?")
+		apis = append(apis, cloudsim.API{
+			Service: s.Name, Path: path, Host: s.API.Host.Label, Action: s.API.Action.String(),
+			Example: providers.Example(s.Name), Shape: shape(s.API),
+		})
 	}
+	return apis
 }
 
-func label(name string) func(string) string { return func(string) string { return name } }
-
-// taurusdbLabel is where TaurusDB lives, as the endpoint lists of Huawei's SDK and of Open Telekom Cloud (eu-de) have it.
-func taurusdbLabel(region string) string {
-	switch region {
-	case "tr-west-1", "ap-southeast-1", "ap-southeast-2", "cn-north-11", "me-east-1":
-		return "gaussdbformysql"
-	case "af-south-1", "cn-east-5", "la-north-2", "cn-southwest-3", "eu-de":
-		return "gaussdb-mysql"
-	default:
-		return "gaussdb"
+func shape(a *providers.API) cloudsim.Shape {
+	shape := cloudsim.Shape{
+		List: a.List[0], Type: strings.TrimSuffix(strings.TrimPrefix(a.Type, "{"), "}"),
+		Used: a.Used, Limit: a.Limit, Remaining: a.Remaining, Unit: a.Unit, Min: a.Min, Max: a.Max,
 	}
+	if a.Type == "{key}" {
+		shape.Type = a.Type
+	}
+	for _, p := range a.Pairs {
+		shape.Pairs = append(shape.Pairs, cloudsim.Pair{Type: p.Type, Used: p.Used, Limit: p.Limit, Remaining: p.Remaining})
+	}
+	return shape
 }

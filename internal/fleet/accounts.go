@@ -37,7 +37,9 @@ type gateID struct{ account, service, region string }
 func newAccount(stated config.Account, c *config.Config, f *Fleet, before *account) *account {
 	inFlight := iamInFlight
 	for _, s := range c.Services { // which may all be at one host, a gateway's
-		inFlight += s.MaxInFlight
+		if s.Enabled {
+			inFlight += s.MaxInFlight
+		}
 	}
 	a := &account{
 		Account:  stated,
@@ -102,8 +104,15 @@ func (a *account) gate(service, region string, slots int, before, next memory) *
 	return recall(before.gates, next.gates, id, func() *refresh.Gate { return pause.Beside(slots) })
 }
 
-// client returns the client for one API: that of a service, or "iam". host is the API's usual one in the region.
-func (a *account) client(service, host, region string) *huaweicloud.Client {
+// iam returns the client for IAM in a region; an empty region is its global endpoint.
+func (a *account) iam(region string) *huaweicloud.Client {
+	const name = "iam"
+	return a.client(name, region, huaweicloud.BaseURL(name, region, a.Cloud), a.Endpoints.For(name, name, region))
+}
+
+// client returns the client for one API: that of a service, or "iam". usual is where it is reached unless the configuration states another
+// endpoint; empty if it does not.
+func (a *account) client(service, region, usual, stated string) *huaweicloud.Client {
 	c := &huaweicloud.Client{
 		HTTP:      a.http,
 		Auth:      a.auth,
@@ -111,12 +120,12 @@ func (a *account) client(service, host, region string) *huaweicloud.Client {
 		Extend:    refresh.Extend,
 		Service:   service,
 		Scope:     huaweicloud.Scope{Region: region},
-		BaseURL:   huaweicloud.BaseURL(host, region, a.Cloud),
+		BaseURL:   usual,
 		UserAgent: a.options.UserAgent,
 		Events:    a.options.Requests,
 	}
-	if endpoint := a.Endpoints[service].For(region); endpoint != "" {
-		c.BaseURL, c.QuotaPath = splitEndpoint(endpoint)
+	if stated != "" {
+		c.BaseURL, c.QuotaPath = splitEndpoint(stated)
 	}
 	return c
 }

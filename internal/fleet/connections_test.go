@@ -14,7 +14,7 @@ import (
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet"
-	"cloud_quota_exporter/providers"
+	"cloud_quota_exporter/providers/providerstest"
 )
 
 // counted tells when a connection is closed.
@@ -40,7 +40,7 @@ func TestConnectionsAreKeptUntilAReload(t *testing.T) {
 	t.Cleanup(cloudsim.ServePlain(cloud, listener).Close)
 	var dials, open atomic.Int64
 	f := fleet.New(fleet.Options{
-		Services: providers.All(), Getenv: os.Getenv, Requests: func(string, string, time.Duration) {}, Reads: func(fleet.Read) {},
+		Services: providerstest.Five(), Getenv: os.Getenv, Requests: func(string, string, time.Duration) {}, Reads: func(fleet.Read) {},
 		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := new(net.Dialer).DialContext(ctx, network, address)
 			if err != nil {

@@ -24,7 +24,7 @@ const (
 
 // credentials makes the source of keys that is configured.
 func (a *account) credentials() credentials.Source {
-	iam := func(region string) *huaweicloud.Client { return a.client("iam", "iam", region) }
+	iam := a.iam
 	source := a.kind(iam)
 	if agency := a.Credentials.AssumeAgency; agency != nil {
 		source = credentials.AssumeAgency(source, iam, a.iamRegion(), credentials.Agency{

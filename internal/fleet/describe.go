@@ -63,7 +63,7 @@ func (f *Fleet) Describe(ctx context.Context) []Description {
 }
 
 func (s *source) endpoint() Endpoint {
-	c := s.account.client(s.Service, s.service.Host(s.Region), s.Region)
+	c := s.client()
 	return Endpoint{
 		Service: s.Service,
 		Project: s.describe(),

@@ -30,7 +30,7 @@ func (a *account) list(m memory) {
 		return
 	}
 	a.listed = recall(m.lists, m.lists, a.Name, func() *projectList { return new(projectList) })
-	iam := a.client("iam", "iam", a.iamRegion())
+	iam := a.iam(a.iamRegion())
 	iam.Action = huaweicloud.ListProjectsAction
 	interval := a.Discovery.RefreshInterval
 	a.listing = &refresh.Policy[[]huaweicloud.Project]{

@@ -15,13 +15,13 @@ import (
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/fleet"
-	"cloud_quota_exporter/providers"
+	"cloud_quota_exporter/providers/providerstest"
 )
 
 // parse reads a configuration that says itself how its cloud is reached.
 func parse(t *testing.T, yaml string) *config.Config {
 	t.Helper()
-	c, err := config.Parse("test.yml", []byte(yaml), config.Known{"cts": {}, "ces": {}, "taurusdb": {}, "dcs": {}, "dbss": {}}, os.Getenv)
+	c, err := config.Parse("test.yml", []byte(yaml), providerstest.Five(), os.Getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestHosts(t *testing.T) {
 			var mu sync.Mutex
 			var dialled []string
 			f := fleet.New(fleet.Options{
-				Services: providers.All(), Getenv: os.Getenv, Requests: func(string, string, time.Duration) {}, Reads: func(fleet.Read) {}, Discoveries: func(fleet.Discovery) {},
+				Services: providerstest.Five(), Getenv: os.Getenv, Requests: func(string, string, time.Duration) {}, Reads: func(fleet.Read) {}, Discoveries: func(fleet.Discovery) {},
 				Dial: func(_ context.Context, _, address string) (net.Conn, error) {
 					mu.Lock()
 					defer mu.Unlock()
@@ -95,7 +95,7 @@ func TestPaths(t *testing.T) {
 	}))
 	defer server.Close()
 	f := fleet.New(fleet.Options{
-		Services: providers.All(), UserAgent: "test", Getenv: os.Getenv, Dial: new(net.Dialer).DialContext,
+		Services: providerstest.Five(), UserAgent: "test", Getenv: os.Getenv, Dial: new(net.Dialer).DialContext,
 		Requests: func(string, string, time.Duration) {}, Reads: func(fleet.Read) {},
 	})
 	f.Load(parse(t, `accounts:

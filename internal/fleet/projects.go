@@ -45,7 +45,7 @@ func (a *account) project(stated config.Project, before, next memory) *project {
 	}
 	id := lookupID{a.Name, stated.Region}
 	p.lookup = recall(before.lookups, next.lookups, id, func() *refresh.Cell[string] { return new(refresh.Cell[string]) })
-	iam := a.client("iam", "iam", stated.Region)
+	iam := a.iam(stated.Region)
 	iam.Action = huaweicloud.ListProjectsAction
 	p.policy = &refresh.Policy[string]{
 		Fetch:   func(ctx context.Context) (string, error) { return huaweicloud.FindProject(ctx, iam, stated.Region) },

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"hash/fnv"
+	"maps"
 	"sync"
 	"time"
 
@@ -98,10 +99,15 @@ func (s *source) fetch(ctx context.Context) (providers.Result, error) {
 	if err != nil {
 		return providers.Result{}, err
 	}
-	c := s.account.client(s.Service, s.service.Host(s.Region), s.Region)
-	c.Action = s.service.Action
+	c := s.client()
 	c.Scope.ProjectID = id
-	return s.service.Quotas(ctx, c, providers.Options{ListInstances: s.settings.ListInstances})
+	return s.service.Quotas(ctx, c, s.settings.Options)
+}
+
+// client returns the client for the service in the region.
+func (s *source) client() *huaweicloud.Client {
+	a, host := s.account, s.service.API.Host
+	return a.client(s.Service, s.Region, host.BaseURL(s.Region, a.Cloud), a.Endpoints.For(s.Service, host.Label(s.Region), s.Region))
 }
 
 // pause is longer where the region does not have the service.
@@ -116,7 +122,7 @@ func (s *source) pause(streak int, err error) time.Duration {
 // retryAfter ends the pauses after failures where a new configuration asks otherwise than the one before.
 func (s *source) retryAfter(before *account, otherwise bool) {
 	settings := before.services[s.Service]
-	if otherwise || settings.Timeout != s.settings.Timeout || settings.ListInstances != s.settings.ListInstances {
+	if otherwise || settings.Timeout != s.settings.Timeout || !maps.Equal(settings.Options, s.settings.Options) {
 		s.cell.Retry()
 	}
 }

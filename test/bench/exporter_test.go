@@ -25,7 +25,7 @@ import (
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/web"
-	"cloud_quota_exporter/providers"
+	"cloud_quota_exporter/providers/providerstest"
 )
 
 func TestMain(m *testing.M) {
@@ -63,10 +63,7 @@ func simulate(tb testing.TB, projects int, https bool) *simulation {
 		fmt.Fprintf(&text, "    ca_file: %s\n", file)
 	} else {
 		s.Server = cloudsim.ServePlain(s.Cloud, listener)
-		fmt.Fprint(&text, "    endpoints:\n")
-		for _, service := range providers.All() {
-			fmt.Fprintf(&text, "      %s: \"http://%[1]s.{region}.test\"\n", service.Name)
-		}
+		fmt.Fprint(&text, "    endpoints: {default: \"http://{service}.{region}.test\"}\n")
 	}
 	fmt.Fprint(&text, "    projects:\n")
 	for _, p := range s.Projects() {
@@ -92,15 +89,11 @@ type exporter struct {
 // export starts an exporter of a simulated cloud; services is what the configuration says of them.
 func export(tb testing.TB, s *simulation, services string) *exporter {
 	tb.Helper()
-	known := config.Known{}
-	for _, service := range providers.All() {
-		known[service.Name] = config.Defaults{CacheTTL: service.CacheTTL, ListsInstances: service.ListsInstances}
-	}
-	c, err := config.Parse("bench.yml", []byte(s.accounts+services), known, os.Getenv)
+	c, err := config.Parse("bench.yml", []byte(s.accounts+services), providerstest.Five(), os.Getenv)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	f := fleet.New(fleet.Options{Services: providers.All(), Dial: leadTo(s.address), UserAgent: "bench", Getenv: os.Getenv})
+	f := fleet.New(fleet.Options{Services: providerstest.Five(), Dial: leadTo(s.address), UserAgent: "bench", Getenv: os.Getenv})
 	f.Load(c)
 	handler, err := web.NewHandler(web.Options{
 		Fleet: f, Process: processMetrics(), TelemetryPath: "/metrics", TimeoutOffset: 500 * time.Millisecond, Logger: log.NewNopLogger(),

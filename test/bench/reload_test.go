@@ -11,7 +11,7 @@ import (
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet"
-	"cloud_quota_exporter/providers"
+	"cloud_quota_exporter/providers/providerstest"
 )
 
 // BenchmarkReload loads configurations of so many stated projects beside twice as many discovered ones, over four times the time that a quarter
@@ -50,18 +50,14 @@ func reloads(b *testing.B, stated int) func() time.Duration {
 	pipe := cloudsim.NewPipe()
 	server := cloudsim.ServePlain(cloud, pipe)
 	b.Cleanup(server.Close)
-	f := fleet.New(fleet.Options{Services: providers.All(), Dial: pipe.Dial, Getenv: os.Getenv})
+	f := fleet.New(fleet.Options{Services: providerstest.Five(), Dial: pipe.Dial, Getenv: os.Getenv})
 	var yaml strings.Builder
 	yaml.WriteString("accounts:\n  - name: main\n    credentials: {static: {access_key: AK, secret_key: SK}}\n" +
 		"    endpoints: {iam: 'http://iam.example.com'}\n    discovery: {}\n    projects:\n")
 	for i := range stated {
 		fmt.Fprintf(&yaml, "      - {id: s%05d, region: ap-southeast-3, name: s%05d}\n", i, i)
 	}
-	known := config.Known{}
-	for _, s := range providers.All() {
-		known[s.Name] = config.Defaults{CacheTTL: s.CacheTTL, ListsInstances: s.ListsInstances}
-	}
-	c, err := config.Parse("bench", []byte(yaml.String()), known, os.Getenv)
+	c, err := config.Parse("bench", []byte(yaml.String()), providerstest.Five(), os.Getenv)
 	if err != nil {
 		b.Fatal(err)
 	}

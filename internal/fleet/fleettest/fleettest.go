@@ -17,7 +17,7 @@ import (
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet"
-	"cloud_quota_exporter/providers"
+	"cloud_quota_exporter/providers/providerstest"
 )
 
 // ProjectID is the project of Documents.
@@ -67,7 +67,7 @@ func New(t testing.TB, cloud *cloudsim.Cloud, yaml string) *World {
 		t.Fatal(err)
 	}
 	w.Fleet = fleet.New(fleet.Options{
-		Services:  providers.All(),
+		Services:  providerstest.Five(),
 		UserAgent: "test",
 		Getenv:    w.getenv,
 		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -103,11 +103,7 @@ func New(t testing.TB, cloud *cloudsim.Cloud, yaml string) *World {
 // Configure puts another configuration in force.
 func (w *World) Configure(t testing.TB, yaml string) {
 	t.Helper()
-	known := config.Known{}
-	for _, s := range providers.All() {
-		known[s.Name] = config.Defaults{CacheTTL: s.CacheTTL, ListsInstances: s.ListsInstances}
-	}
-	c, err := config.Parse("test.yml", []byte(strings.ReplaceAll(yaml, "ca_file: CA", "ca_file: "+w.caFile)), known, os.Getenv)
+	c, err := config.Parse("test.yml", []byte(strings.ReplaceAll(yaml, "ca_file: CA", "ca_file: "+w.caFile)), providerstest.Five(), os.Getenv)
 	if err != nil {
 		t.Fatal(err)
 	}

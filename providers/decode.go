@@ -1,0 +1,261 @@
+package providers
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"unicode/utf8"
+
+	"cloud_quota_exporter/internal/huaweicloud"
+)
+
+const (
+	maxResources  = 200 // quotas of one answer; the rest is left out, so that no answer can flood Prometheus
+	maxTypeLength = 256 // bytes
+	maxUnitLength = 32  // characters, by CES's document
+)
+
+// Decode makes quotas of an answer. Resources that can't be read are left out and counted. An answer without any quota is a
+// *huaweicloud.MalformedError, which shows the fields that were tried and how the answer begins.
+func (a *API) Decode(answer *huaweicloud.Answer) (Result, error) {
+	whole, err := parse(answer.Body)
+	if err != nil {
+		return Result{}, answer.Malformed(err.Error())
+	}
+	d := decoding{API: a, members: make(object, 0, 8)}
+	list := d.find(whole)
+	switch {
+	case list.isList():
+		d.several = list
+		for _, row := range list.each {
+			d.row("", row)
+		}
+	case list.isObject() && a.name.uses(keyField) && len(a.Pairs) == 0:
+		d.several = list
+		for key, row := range list.each {
+			if row.isObject() {
+				d.row(key.text(), row)
+			} else { // it describes the map, such as EVS's id
+				d.number++
+			}
+		}
+	case list.isObject():
+		d.row("", list)
+	}
+	if len(d.Quotas) == 0 {
+		return Result{}, answer.Malformed("there are no quotas in it: " + d.nothing(list))
+	}
+	return d.Result, nil
+}
+
+// decoding is one answer while it is read.
+type decoding struct {
+	*API
+	Result
+
+	several value  // the list or map whose resources are numbered; nil if there is one object
+	number  int    // of the resource that is being read
+	members object // of the resource that is being read
+	skipped int    // by Skip
+	seen    map[string]bool
+}
+
+// find returns the list, the map or the object, or nil.
+func (d *decoding) find(whole value) value {
+	for _, path := range d.List {
+		found := whole
+		if path != "" {
+			found = whole.object(nil).at(path)
+		}
+		if found.isList() || found.isObject() {
+			return found
+		}
+	}
+	return nil
+}
+
+// nothing says why an answer has no quotas.
+func (d *decoding) nothing(list value) string {
+	var paths []string
+	for _, path := range d.List {
+		paths = append(paths, cmp.Or(path, "the top level"))
+	}
+	at := strings.Join(paths, " or ")
+	switch {
+	case list == nil:
+		return "there is neither a list nor an object at " + at
+	case d.Skipped.Count > 0:
+		return d.Skipped.Reasons[0].Error()
+	case d.skipped > 0:
+		return fmt.Sprintf("skip leaves all %d resources out", d.skipped)
+	case len(d.Pairs) > 0:
+		return fmt.Sprintf("none of %s is reported at %s", strings.Join(d.fields(), ", "), at)
+	default:
+		return fmt.Sprintf("no resource is at %s", at)
+	}
+}
+
+// fields returns the names of the fields of all pairs that may hold a number.
+func (d *decoding) fields() []string {
+	var names []string
+	for _, p := range d.Pairs {
+		names = append(names, p.names()...)
+	}
+	return names
+}
+
+// row reads one element of the list, which is one resource unless the API has pairs.
+func (d *decoding) row(key string, from value) {
+	d.number++
+	d.members = from.object(d.members)
+	if len(d.Pairs) == 0 {
+		d.add(d.name.fill(key, d.members), d.Fields, d.members.at(d.Unit).text())
+		return
+	}
+	for i := range d.Pairs {
+		pair := &d.Pairs[i]
+		name := pair.Type
+		if d.name.uses(keyField) {
+			name = d.name.fill(pair.Type, d.members)
+		}
+		d.add(name, pair.Fields, pair.Unit)
+	}
+}
+
+var (
+	errNothing = errors.New("nothing is reported") // by a pair
+	errFull    = fmt.Errorf("more than %d resources in one answer", maxResources)
+)
+
+// add reads one resource, or counts it as left out. unit is what the answer or the pair says.
+func (d *decoding) add(name string, fields Fields, unit string) {
+	name = strings.TrimRight(name, ", ") // TaurusDB's example has "instance,"
+	if renamed, ok := d.Rename[name]; ok {
+		name = renamed
+	}
+	if d.Skip != nil && d.Skip.MatchString(name) {
+		d.skipped++
+		return
+	}
+	quota, err := d.quota(name, fields)
+	switch {
+	case err == errNothing: //nolint:errorlint // never wrapped
+		return // the object has no such fields
+	case err == nil && d.seen[name]:
+		err = fmt.Errorf("type %q is there twice", name)
+	case err == nil && len(d.Quotas) == maxResources:
+		err = errFull
+	}
+	if err != nil {
+		d.Skipped.add(func() error { return d.numbered(err) })
+		return
+	}
+	if d.seen == nil {
+		d.seen, d.Quotas = map[string]bool{}, make([]Quota, 0, 4) // nearly all have no more
+	}
+	quota.Unit = d.unit(name, unit)
+	d.seen[name] = true
+	d.Quotas = append(d.Quotas, quota)
+}
+
+// numbered says which resource of several an error is about.
+func (d *decoding) numbered(err error) error {
+	if d.several == nil {
+		return err
+	}
+	return fmt.Errorf("resource %d of %d: %w", d.number, d.several.len(), err)
+}
+
+func (d *decoding) quota(name string, fields Fields) (Quota, error) {
+	if err := d.checkType(name); err != nil {
+		return Quota{}, err
+	}
+	used, errUsed := d.amount(fields.Used, nil)
+	limit, errLimit := d.amount(fields.Limit, d.NoLimit)
+	remaining, errRemaining := d.amount(fields.Remaining, nil)
+	err := errors.Join(errUsed, errLimit, errRemaining)
+	nothing := err == nil && used == nil && limit == nil && remaining == nil
+	switch {
+	case len(d.Pairs) > 0 && nothing:
+		return Quota{}, errNothing
+	case len(d.Pairs) > 0 && err != nil:
+		return Quota{}, err // it names the field, which says more than the type
+	case nothing:
+		err = errors.New(noneReported(fields.names()))
+	}
+	if err != nil {
+		return Quota{}, fmt.Errorf("type %q: %w", name, err)
+	}
+	q := Quota{ResourceType: name, Used: used, Limit: limit, Remaining: remaining}
+	if len(d.Pairs) == 0 { // a bad range costs the range, not the resource
+		q.Min, _ = d.amount(d.Min, nil)
+		q.Max, _ = d.amount(d.Max, nil)
+	}
+	return q, nil
+}
+
+// noneReported says that there is no number in any of these fields.
+func noneReported(fields []string) string {
+	switch len(fields) {
+	case 1:
+		return fields[0] + " is not reported"
+	case 2:
+		return fmt.Sprintf("neither %s nor %s is reported", fields[0], fields[1])
+	default:
+		return fmt.Sprintf("none of %s is reported", strings.Join(fields, ", "))
+	}
+}
+
+func (d *decoding) checkType(name string) error {
+	switch {
+	case name == "" && d.Type == defaultType:
+		return errors.New("it has no type")
+	case name == "":
+		return fmt.Errorf("it has no type (%s)", d.Type)
+	case len(name) > maxTypeLength:
+		return fmt.Errorf("its type is longer than %d bytes", maxTypeLength)
+	case strings.ContainsRune(name, utf8.RuneError): // also found if bytes are no UTF-8
+		return fmt.Errorf("its type %q is no valid UTF-8", name)
+	default:
+		return nil
+	}
+}
+
+// amount reads a field of the resource as an amount. noLimit is the number that means "no limit"; nil if none does.
+func (d *decoding) amount(field string, noLimit *float64) (*float64, error) {
+	if field == "" {
+		return nil, nil
+	}
+	n, err := d.members.at(field).number()
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s %w", field, err)
+	case n == nil:
+		return nil, nil
+	case noLimit != nil && *n == *noLimit:
+		*n = math.Inf(1)
+		return n, nil
+	case d.Unknown != nil && *n == *d.Unknown:
+		return nil, nil
+	case *n < 0:
+		return nil, fmt.Errorf("%s is %g, and the document gives negative numbers no meaning", field, *n)
+	default:
+		return n, nil
+	}
+}
+
+// unit returns the unit that is reported or, if it is no unit, that of Units. DCS reports {} and null, DWS the text "null".
+func (d *decoding) unit(name, reported string) string {
+	usable := reported != "null" && utf8.RuneCountInString(reported) <= maxUnitLength && !strings.ContainsRune(reported, utf8.RuneError)
+	if reported != "" && usable {
+		return reported
+	}
+	for _, u := range d.Units {
+		if u.Types.MatchString(name) {
+			return u.Unit
+		}
+	}
+	return ""
+}

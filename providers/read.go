@@ -1,0 +1,324 @@
+package providers
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"regexp/syntax"
+	"strings"
+
+	"cloud_quota_exporter/internal/config/strictyaml"
+)
+
+// apiKeys are the keys of an API's description.
+var apiKeys = []string{
+	"path", "level", "host", "list", "type", "used", "limit", "remaining", "unit", "min", "max", "pairs", "units", "rename", "no_limit",
+	"unknown", "skip", "action",
+}
+
+const defaultType = "{type}"
+
+// ReadAPI reads the description of an API and fills in the defaults. It reports what is wrong to n, without a value of the file. host is the
+// default host; empty if the description must state one.
+func ReadAPI(n strictyaml.Node, host string) *API {
+	a := &API{
+		List: []string{"quotas.resources"}, Type: defaultType, Fields: Fields{Used: "used", Limit: "quota"}, Unit: "unit", Min: "min", Max: "max",
+	}
+	f, ok := n.Fields(apiKeys...)
+	if !ok {
+		return a
+	}
+	a.Account = readLevel(f.Get("level"))
+	a.Path = readPath(f.Get("path"), a.Account)
+	a.Host = readHost(f.Get("host"), host)
+	a.Action = readAction(f.Get("action"))
+	a.readList(f.Get("list"))
+	a.readNumbers(f)
+	a.readType(f.Get("type"))
+	a.NoLimit, a.Unknown = readNumber(f.Get("no_limit")), readNumber(f.Get("unknown"))
+	a.Skip = readSkip(f.Get("skip"))
+	a.Rename = readRename(f.Get("rename"))
+	a.Units = readUnits(f.Get("units"))
+	return a
+}
+
+// readLevel returns whether the quotas belong to the account.
+func readLevel(n strictyaml.Node) bool {
+	if !n.Stated() {
+		return false
+	}
+	level, ok := n.Matching(regexp.MustCompile(`^(project|account)$`), "project or account")
+	return ok && level == "account"
+}
+
+func readPath(n strictyaml.Node, account bool) string {
+	if !n.Stated() {
+		n.Fail("missing: state the path of the API, such as /v1/{project_id}/quotas")
+		return ""
+	}
+	path, ok := n.Text()
+	if !ok {
+		return ""
+	}
+	bare := strings.NewReplacer("{project_id}", "x", "{domain_id}", "x").Replace(path)
+	u, err := url.Parse(bare)
+	switch {
+	case err != nil || strings.ContainsAny(bare, "# \t\r\n"):
+		n.Fail("not a path of a URL; want one such as /v1/{project_id}/quotas")
+	case u.Host != "" || u.Scheme != "" || !strings.HasPrefix(path, "/"):
+		n.Fail("does not begin with one slash; want a path such as /v1/{project_id}/quotas, and the host under host")
+	case strings.ContainsAny(bare, "{}"):
+		n.Fail("a path with an unknown placeholder; only {project_id} and {domain_id} are replaced")
+	case !account && strings.Contains(path, "{domain_id}"):
+		n.Fail("a path with {domain_id}; that needs level: account")
+	case account && strings.Contains(path, "{project_id}"):
+		n.Fail("a path with {project_id}; that needs level: project")
+	}
+	return path
+}
+
+const hostWant = "the first label of the host, such as gaussdb-mysql, or a whole host such as dns.{cloud}"
+
+var (
+	hostForm   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|\{region\}|\{cloud\}))*$`)
+	regionForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+)
+
+func readHost(n strictyaml.Node, usual string) Host {
+	h := Host{regions: map[string]string{anyRegion: usual}}
+	switch {
+	case !n.Stated() && usual == "":
+		n.Fail("missing: want %s", hostWant)
+	case !n.Stated():
+	case !n.IsMapping():
+		h.regions[anyRegion], _ = n.Matching(hostForm, hostWant)
+	default:
+		isRegion := func(key string) bool { return len(key) <= 40 && regionForm.MatchString(key) }
+		entries, _ := n.Entries(isRegion)
+		h.regions = map[string]string{}
+		for _, e := range entries {
+			if !isRegion(e.Key) {
+				e.Fail("a key that is no region (not shown: it may be a secret); want the name of a region such as ap-southeast-3, or default")
+				continue
+			}
+			h.regions[e.Key], _ = e.Matching(hostForm, hostWant)
+		}
+		if _, ok := h.regions[anyRegion]; !ok {
+			n.Fail("has no default; state the host of the other regions, e.g. default: gaussdb")
+		}
+	}
+	return h
+}
+
+const actionWant = "an IAM action such as vpc:quotas:list"
+
+var actionForm = regexp.MustCompile(`^[A-Za-z0-9_-]+:[A-Za-z0-9_-]*:[A-Za-z0-9_-]+$`)
+
+func readAction(n strictyaml.Node) Action {
+	if !n.Stated() {
+		return Action{}
+	}
+	if !n.IsMapping() {
+		name, _ := n.Matching(actionForm, actionWant)
+		return Action{name, name}
+	}
+	var a Action
+	f, _ := n.Fields("identity", "role")
+	if i := f.Get("identity"); i.Stated() {
+		a.Identity, _ = i.Matching(actionForm, actionWant)
+	}
+	if r := f.Get("role"); r.Stated() {
+		a.Role, _ = r.Matching(actionForm, actionWant)
+	}
+	return a
+}
+
+const fieldWant = "the name of a field, with dots if it is deeper, such as quota or quota.number"
+
+// fieldForm is the form of a path to a field.
+var fieldForm = regexp.MustCompile(`^[^.*{}\s]+(\.[^.*{}\s]+)*$`)
+
+// take puts the path that is stated at n, if any, into field; it may be empty.
+func take(field *string, n strictyaml.Node) {
+	if !n.Stated() {
+		return
+	}
+	text, ok := n.OptionalText()
+	if ok && text != "" && !fieldForm.MatchString(text) {
+		n.Fail("not of the right form; want %s", fieldWant)
+	}
+	*field = text
+}
+
+func (a *API) readList(n strictyaml.Node) {
+	switch {
+	case !n.Stated():
+	case !n.IsList():
+		take(&a.List[0], n)
+	case n.IsEmpty():
+		n.Fail("names no path; want one such as quotas.resources, or \"\" for the top level")
+	default:
+		items := n.List()
+		a.List = make([]string, len(items))
+		for i, item := range items {
+			take(&a.List[i], item)
+		}
+	}
+}
+
+// readNumbers reads the names of fields: of one resource or, in pairs, of several.
+func (a *API) readNumbers(f strictyaml.Fields) {
+	pairs := f.Get("pairs")
+	fields := []struct {
+		key  string
+		into *string
+	}{{"used", &a.Used}, {"limit", &a.Limit}, {"remaining", &a.Remaining}, {"unit", &a.Unit}, {"min", &a.Min}, {"max", &a.Max}}
+	owner := map[string]string{}
+	for _, field := range fields {
+		n := f.Get(field.key)
+		take(field.into, n)
+		switch other := owner[*field.into]; {
+		case n.Stated() && pairs.Stated():
+			n.Fail("has no effect beside pairs; state it in the pairs, or remove it")
+		case *field.into != "" && other != "" && n.Stated():
+			n.Fail("names the same field as %s; want another one", other)
+		}
+		owner[*field.into] = field.key
+	}
+	if pairs.Stated() {
+		a.Fields, a.Unit, a.Min, a.Max = Fields{}, "", "", ""
+		a.readPairs(pairs)
+	} else if len(a.names()) == 0 {
+		f.Fail("used, limit and remaining are all empty; name at least one field")
+	}
+}
+
+func (a *API) readPairs(n strictyaml.Node) {
+	types := map[string]strictyaml.Node{}
+	items := n.List()
+	if n.IsEmpty() {
+		n.Fail("has no pair; want some such as {type: instances, used: instancesUsed, limit: maxInstances}")
+	}
+	for _, item := range items {
+		f, ok := item.Fields("type", "used", "limit", "remaining", "unit")
+		if !ok {
+			continue
+		}
+		var p Pair
+		take(&p.Used, f.Get("used"))
+		take(&p.Limit, f.Get("limit"))
+		take(&p.Remaining, f.Get("remaining"))
+		if u := f.Get("unit"); u.Stated() {
+			p.Unit, _ = u.Matching(unitForm, unitWant)
+		}
+		t := f.Get("type")
+		if !t.Stated() {
+			t.Fail("missing: state the resource type of the pair")
+		} else if p.Type, ok = readTypeName(t); ok {
+			if first, taken := types[p.Type]; taken {
+				t.Fail("the same type as %s in line %d; give each pair a type of its own", first.Path(), first.Line())
+			}
+			types[p.Type] = t
+		}
+		if len(p.names()) == 0 {
+			item.Fail("names none of used, limit and remaining; want at least one")
+		}
+		a.Pairs = append(a.Pairs, p)
+	}
+}
+
+// readType follows the pairs, which decide what it may be.
+func (a *API) readType(n strictyaml.Node) {
+	if n.Stated() {
+		a.Type, _ = n.Text()
+	}
+	a.name = parseTemplate(a.Type)
+	rest := placeholder.ReplaceAllString(a.Type, "")
+	switch {
+	case !n.Stated():
+	case strings.ContainsAny(rest, "{}"):
+		n.Fail("has a brace alone, or something else than the name of a field in braces; want names of fields in braces such as {type}")
+	case len(rest) > maxTypeLength:
+		n.Fail("longer than %d bytes", maxTypeLength)
+	case len(a.Pairs) > 0 && !a.name.uses(keyField):
+		n.Fail("has no effect beside pairs without {key}, which is the type of the pair; add {key}, or remove type")
+	}
+}
+
+var typeNameForm = regexp.MustCompile(`^[^\pC]{1,128}$`)
+
+func readTypeName(n strictyaml.Node) (string, bool) {
+	return n.Matching(typeNameForm, "a resource type of 1 to 128 characters")
+}
+
+func readNumber(n strictyaml.Node) *float64 {
+	if !n.Stated() {
+		return nil
+	}
+	if number, ok := n.Decimal(-1e15, 1e15, "a number such as -1"); ok {
+		return &number
+	}
+	return nil
+}
+
+func readRename(n strictyaml.Node) map[string]string {
+	if !n.Stated() {
+		return nil
+	}
+	rename := map[string]string{}
+	entries, _ := n.Entries(func(string) bool { return false })
+	for _, e := range entries {
+		rename[e.Key], _ = readTypeName(e.Node)
+	}
+	return rename
+}
+
+const unitWant = "a unit of 1 to 32 characters, such as GiB"
+
+var unitForm = regexp.MustCompile(fmt.Sprintf(`^[^\pC]{1,%d}$`, maxUnitLength))
+
+func readUnits(n strictyaml.Node) []UnitOf {
+	if !n.Stated() {
+		return nil
+	}
+	var units []UnitOf
+	entries, _ := n.Entries(func(string) bool { return false })
+	for _, e := range entries {
+		unit, _ := e.Matching(unitForm, unitWant)
+		if types := compile(e.Node, e.Key); types != nil {
+			units = append(units, UnitOf{types, unit})
+		}
+	}
+	return units
+}
+
+func readSkip(n strictyaml.Node) *regexp.Regexp {
+	if !n.Stated() {
+		return nil
+	}
+	text, ok := n.Text()
+	if !ok {
+		return nil
+	}
+	skip := compile(n, text)
+	if skip != nil && skip.MatchString("") && skip.MatchString("any_type") {
+		n.Fail("matches every type, so that nothing is left; want a pattern of the types to leave out")
+	}
+	return skip
+}
+
+// compile compiles a pattern of whole types. regexp's own errors quote the pattern, which may be a secret: only their kind is shown.
+func compile(n strictyaml.Node, pattern string) *regexp.Regexp {
+	_, err := regexp.Compile(pattern) // by itself: its brackets must not close those of the anchors
+	if e, ok := errors.AsType[*syntax.Error](err); ok {
+		n.Fail("not a regular expression (%s); want one that matches the whole type, such as .*_per_.*", e.Code)
+		return nil
+	}
+	re, err := regexp.Compile("^(?:" + pattern + ")$")
+	if err != nil {
+		n.Fail("not a regular expression; want one that matches the whole type, such as .*_per_.*")
+		return nil
+	}
+	return re
+}

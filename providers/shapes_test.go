@@ -1,0 +1,161 @@
+package providers_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"cloud_quota_exporter/internal/config/strictyaml"
+	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/providers"
+)
+
+// read reads a description as the configuration would.
+func read(description string) (*providers.API, error) {
+	found := strictyaml.NewProblems("c.yml")
+	a := providers.ReadAPI(strictyaml.Parse([]byte(description), found), "host")
+	return a, found.Err()
+}
+
+func api(t testing.TB, description string) *providers.API {
+	t.Helper()
+	a, err := read(description)
+	if err != nil {
+		t.Fatalf("%s: %v", description, err)
+	}
+	return a
+}
+
+// TestShapes shows each form of a description. A body that begins with a name is that example of testdata/answers.
+func TestShapes(t *testing.T) {
+	for _, tc := range []struct{ name, api, body, want string }{
+		{"top level list", `{path: /a, list: ""}`, `[{"type":"a","used":1,"quota":2}]`, `a "" used 1 limit 2 remaining - range -..-`},
+		{"list of one object", `{path: /a}`, `{"quotas":{"resources":{"type":"a","used":1,"quota":2}}}`, `a "" used 1 limit 2 remaining - range -..-`},
+		{"constant type", `{path: /a, list: quota, type: instance}`, `{"quota":{"used":1,"quota":2}}`, `instance "" used 1 limit 2 remaining - range -..-`},
+		{"the first list that exists", `{path: /a, list: [quotas.resources, quotas], type: "{quotaKey}", limit: quotaLimit}`, "cce", `cluster "count" used 13 limit 20 remaining - range -..-`},
+		{
+			"the first list, deeper", `{path: /a, list: [quotas.resources, quotas], type: "{quotaKey}", limit: quotaLimit}`,
+			`{"quotas":{"resources":[{"quotaKey":"cluster","used":1,"quotaLimit":5}]}}`, `cluster "" used 1 limit 5 remaining - range -..-`,
+		},
+		{"names of fields", `{path: /a, type: "{k}", used: n.u, limit: n.l, remaining: n.r, unit: n.unit, min: lo, max: hi}`,
+			`{"quotas":{"resources":[{"k":"a","n":{"u":1,"l":"7","r":6,"unit":"GB"},"lo":0,"hi":9}]}}`, `a "GB" used 1 limit 7 remaining 6 range 0..9`},
+		{"no used", `{path: /a, used: ""}`, `{"quotas":{"resources":[{"type":"a","used":"x","quota":2}]}}`, `a "" used - limit 2 remaining - range -..-`},
+		{"only what remains", `{path: /a, used: "", limit: "", remaining: available}`, `{"quotas":{"resources":[{"type":"a","available":5},{"type":"b"}]}}`,
+			"a \"\" used - limit - remaining 5 range -..-\nskipped: resource 2 of 2: type \"b\": available is not reported"},
+		{"three numbers, none reported", `{path: /a, remaining: left}`, `{"quotas":{"resources":[{"type":"a","used":1},{"type":"b"}]}}`,
+			"a \"\" used 1 limit - remaining - range -..-\nskipped: resource 2 of 2: type \"b\": none of used, quota, left is reported"},
+		{"map", `{path: /a, list: quota_set, type: "{key}", used: in_use, limit: limit, no_limit: -1, skip: ".*_S.*", units: {"(backup_)?gigabytes.*": GiB}}`, "evs",
+			`backup_gigabytes "GiB" used 51 limit 5120 remaining - range -..-
+backups "" used 10 limit 100 remaining - range -..-
+gigabytes "GiB" used 2792 limit 42790 remaining - range -..-
+snapshots "" used 6 limit 10 remaining - range -..-
+volumes "" used 108 limit +Inf remaining - range -..-`},
+		{"a bad member of a map", `{path: /a, list: "", type: "{key}"}`, `{"id":"x","a":{"used":"x"},"b":{"used":1},"c":null}`,
+			"b \"\" used 1 limit - remaining - range -..-\nskipped: resource 2 of 4: type \"a\": used is \"\\\"x\\\"\", want a number"},
+		{"escaped keys of a map", `{path: /a, list: "", type: "{key}"}`, `{"\u0061":{"used":1}}`, `a "" used 1 limit - remaining - range -..-`},
+		{"pairs", `{path: /a, list: absolute, no_limit: -1, pairs: [
+			{type: cores, limit: maxTotalCores, used: totalCoresUsed}, {type: ram, limit: maxTotalRAMSize, used: totalRAMUsed, unit: MB},
+			{type: key_pairs, limit: maxTotalKeypairs}, {type: absent, used: x, limit: y}]}`, "ecs",
+			`cores "" used 40 limit 20480 remaining - range -..-
+ram "MB" used 75776 limit 2.5165824e+07 remaining - range -..-
+key_pairs "" used - limit +Inf remaining - range -..-`},
+		{"a bad pair", `{path: /a, list: "", pairs: [{type: a, used: ua, limit: la}, {type: b, limit: lb}]}`, `{"ua":1,"la":2,"lb":"x"}`,
+			"a \"\" used 1 limit 2 remaining - range -..-\nskipped: lb is \"\\\"x\\\"\", want a number"},
+		{"pairs in a list", `{path: /a, list: q, type: "{site}_{key}", pairs: [{type: ram, used: used.ram, limit: quota.ram}]}`,
+			`{"q":[{"site":"x","quota":{"ram":5},"used":{"ram":1}},{"site":"y","quota":{"ram":6}}]}`,
+			"x_ram \"\" used 1 limit 5 remaining - range -..-\ny_ram \"\" used - limit 6 remaining - range -..-"},
+		{"template", `{path: /a, type: "{type}_{mode}"}`, "dds",
+			`instance_Sharding "" used 6 limit 80 remaining - range -..-
+instance_ReplicaSet "" used 9 limit 80 remaining - range -..-
+instance_Single "" used 5 limit 1000 remaining - range -..-`},
+		{"template with a field missing", `{path: /a, type: "{type}_{mode}"}`, `{"quotas":{"resources":[{"type":"i","used":2},{"mode":"m","used":2}]}}`,
+			"i \"\" used 2 limit - remaining - range -..-\nskipped: resource 2 of 2: it has no type ({type}_{mode})"},
+		{"not reported", `{path: /a, unknown: -1}`, `{"quotas":{"resources":[{"type":"i","used":-1,"quota":5,"max":-1}]}}`, `i "" used - limit 5 remaining - range -..-`},
+		{"zero is no limit", `{path: /a, no_limit: 0}`, `{"quotas":{"resources":[{"type":"i","used":0,"quota":0}]}}`, `i "" used 0 limit +Inf remaining - range -..-`},
+		{"no limit and not reported", `{path: /a, no_limit: -1, unknown: -1}`, `{"quotas":{"resources":[{"type":"i","used":-1,"quota":-1}]}}`, `i "" used - limit +Inf remaining - range -..-`},
+		{"skipped types do not count", `{path: /a, skip: "x.*|y"}`, `{"quotas":{"resources":[{"type":"x1"},{"type":"y","used":"?"},{"type":"yy","used":1}]}}`, `yy "" used 1 limit - remaining - range -..-`},
+		{"renamed", `{path: /a, rename: {as: a, b: c}}`, `{"quotas":{"resources":[{"type":"as,","used":1},{"type":"b","used":2}]}}`,
+			"a \"\" used 1 limit - remaining - range -..-\nc \"\" used 2 limit - remaining - range -..-"},
+		{"units in their order", `{path: /a, units: {"a.*": GB, "ab": MB}}`, `{"quotas":{"resources":[{"type":"ab","used":1},{"type":"ac","used":1,"unit":"KB"},{"type":"ad","used":1,"unit":"null"}]}}`,
+			"ab \"GB\" used 1 limit - remaining - range -..-\nac \"KB\" used 1 limit - remaining - range -..-\nad \"GB\" used 1 limit - remaining - range -..-"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			body := []byte(tc.body)
+			if file, err := os.ReadFile("testdata/answers/" + tc.body + ".json"); err == nil {
+				body = file
+			}
+			result, err := api(t, tc.api).Decode(&huaweicloud.Answer{Body: body})
+			if got := show(result); err != nil || got != tc.want {
+				t.Errorf("got %v\n%s\nwant\n%s", err, got, tc.want)
+			}
+		})
+	}
+}
+
+// TestNothingFound: a description that finds nothing is a failure that names what was tried.
+func TestNothingFound(t *testing.T) {
+	for _, tc := range []struct{ api, body, says string }{
+		{`{path: /a}`, `{"quota":{}}`, "there is neither a list nor an object at quotas.resources; it begins with: {"},
+		{`{path: /a, list: [a.b, ""]}`, `5`, "there is neither a list nor an object at a.b or the top level"},
+		{`{path: /a}`, `{"quotas":{"resources":[]}}`, "no resource is at quotas.resources"},
+		{`{path: /a, type: "{quota_key}"}`, `{"quotas":{"resources":[{"type":"a"}]}}`, "resource 1 of 1: it has no type ({quota_key})"},
+		{`{path: /a, limit: hard, remaining: left}`, `{"quotas":{"resources":[{"type":"a","quota":5}]}}`, `type "a": none of used, hard, left is reported`},
+		{`{path: /a, list: "", pairs: [{type: a, used: b, limit: c}, {type: d, limit: e}]}`, `{"B":1}`, "none of b, c, e is reported at the top level"},
+		{`{path: /a, skip: "[a-z]"}`, `{"quotas":{"resources":[{"type":"a","quota":5}]}}`, "skip leaves all 1 resources out"},
+	} {
+		result, err := api(t, tc.api).Decode(&huaweicloud.Answer{Body: []byte(tc.body)})
+		if huaweicloud.Reason(err) != huaweicloud.ReasonMalformed || len(result.Quotas) > 0 || !strings.Contains(err.Error(), tc.says) {
+			t.Errorf("%s and %s: got %v, want %q", tc.api, tc.body, err, tc.says)
+		}
+	}
+}
+
+// TestDescriptionMistakes: what is wrong in a description is found when it is read. No value of it is shown.
+func TestDescriptionMistakes(t *testing.T) {
+	for description, says := range map[string]string{
+		`{}`:                                             "path: missing",
+		`{path: SECRET}`:                                 "path: does not begin with one slash",
+		`{path: "https://SECRET/quotas"}`:                "path: does not begin with one slash",
+		`{path: "//SECRET/quotas"}`:                      "path: does not begin with one slash",
+		`{path: "/{SECRET}/quotas"}`:                     "path: a path with an unknown placeholder",
+		`{path: "/SECRET%zz"}`:                           "path: not a path of a URL",
+		`{path: "/SECRET#a"}`:                            "path: not a path of a URL",
+		`{path: "/{domain_id}/SECRET"}`:                  "path: a path with {domain_id}; that needs level: account",
+		`{path: "/{project_id}/SECRET", level: account}`: "path: a path with {project_id}; that needs level: project",
+		`{path: /a, level: SECRET}`:                      "level: not of the right form; want project or account",
+		`{path: /a, host: SECRET_}`:                      "host: not of the right form; want the first label",
+		`{path: /a, host: {eu-de: x}}`:                   "host: has no default",
+		`{path: /a, host: {SECRET: x, default: y}}`:      "host: a key that is no region",
+		`{path: /a, list: SECRET..x}`:                    "list: not of the right form; want the name of a field",
+		`{path: /a, list: [a, "SECRET[0]*"]}`:            "list[1]: not of the right form",
+		`{path: /a, list: []}`:                           "list: names no path",
+		`{path: /a, type: ""}`:                           "type: is empty",
+		`{path: /a, type: "{SECRET"}`:                    "type: has a brace alone",
+		`{path: /a, type: "{}"}`:                         "type: has a brace alone",
+		`{path: /a, used: "", limit: ""}`:                "used, limit and remaining are all empty",
+		`{path: /a, used: quota, limit: quota}`:          "limit: names the same field as used",
+		`{path: /a, limit: "{SECRET}"}`:                  "limit: not of the right form; want the name of a field",
+		`{path: /a, skip: "(SECRET"}`:                    "skip: not a regular expression (missing closing )",
+		`{path: /a, skip: ".*"}`:                         "skip: matches every type",
+		`{path: /a, skip: "SECRET)|(?:x"}`:               "skip: not a regular expression (unexpected )",
+		`{path: /a, units: {"a": ""}}`:                   "units: is empty",
+		`{path: /a, units: {"(SECRET": GB}}`:             "units: not a regular expression (missing closing )",
+		`{path: /a, rename: {SECRET: ""}}`:               "rename: is empty",
+		`{path: /a, no_limit: .inf}`:                     "no_limit: not a number, or out of range",
+		`{path: /a, unknown: SECRET}`:                    "unknown: not a number, or out of range",
+		`{path: /a, action: SECRET}`:                     "action: not of the right form; want an IAM action",
+		`{path: /a, action: {SECRET: a}}`:                "action: an unknown key",
+		`{path: /a, pairs: []}`:                          "pairs: has no pair",
+		`{path: /a, pairs: [{used: a}]}`:                 "pairs[0].type: missing",
+		`{path: /a, pairs: [{type: a}]}`:                 "pairs[0]: names none of used, limit and remaining",
+		`{path: /a, pairs: [{type: SECRET, used: b}, {type: SECRET, used: c}]}`: "pairs[1].type: the same type as pairs[0].type in line 1",
+		`{path: /a, pairs: [{type: a, limit: "SECRET*"}]}`:                      "pairs[0].limit: not of the right form",
+		`{path: /a, limit: SECRET, pairs: [{type: a, used: b}]}`:                "limit: has no effect beside pairs",
+		`{path: /a, type: "{SECRET}", pairs: [{type: a, used: b}]}`:             "type: has no effect beside pairs without {key}",
+	} {
+		_, err := read(description)
+		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "SECRET") {
+			t.Errorf("%s: got %v, want %q", description, err, says)
+		}
+	}
+}
