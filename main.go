@@ -210,7 +210,8 @@ func checkCommand(app *kingpin.Application) (*kingpin.CmdClause, *command.Check)
 // queryCommand adds the command query; what it returns tells its flags after parsing.
 func queryCommand(app *kingpin.Application) (*kingpin.CmdClause, func() command.Query) {
 	ask := app.Command("query", "Fetch all quotas now and print them. Exits with 1 if a fetch failed or did not finish, or 2 if a quota is at or above --fail-above.")
-	services := ask.Flag("service", "Only this service. Repeatable.").Strings()
+	known, usual := command.ServiceNames()
+	services := ask.Flag("service", "Only this service. Repeatable. Services that are enabled by default: "+strings.Join(usual, ", ")+".").HintOptions(known...).Strings()
 	projects := ask.Flag("project", "Only this project. Repeatable.").Strings()
 	order := ask.Flag("sort", "Order: by project, or by how near the limit.").Default("project").Enum("project", "usage")
 	output := ask.Flag("output", "Form of the answer.").Default("table").Enum("table", "json")

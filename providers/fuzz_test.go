@@ -101,7 +101,8 @@ func wantSound(t *testing.T, result providers.Result, unlimited bool) {
 			t.Errorf("%s reports nothing", q.ResourceType)
 		}
 		for _, n := range []*float64{q.Used, q.Limit, q.Remaining, q.Min, q.Max} {
-			if n != nil && (math.IsNaN(*n) || *n < 0 || math.IsInf(*n, 0) && !(unlimited && n == q.Limit)) {
+			mayBeInf := unlimited && n == q.Limit
+			if n != nil && (math.IsNaN(*n) || *n < 0 || math.IsInf(*n, 0) && !mayBeInf) {
 				t.Errorf("%s has the number %g", q.ResourceType, *n)
 			}
 		}

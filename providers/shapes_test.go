@@ -37,47 +37,71 @@ func TestShapes(t *testing.T) {
 			"the first list, deeper", `{path: /a, list: [quotas.resources, quotas], type: "{quotaKey}", limit: quotaLimit}`,
 			`{"quotas":{"resources":[{"quotaKey":"cluster","used":1,"quotaLimit":5}]}}`, `cluster "" used 1 limit 5 remaining - range -..-`,
 		},
-		{"names of fields", `{path: /a, type: "{k}", used: n.u, limit: n.l, remaining: n.r, unit: n.unit, min: lo, max: hi}`,
-			`{"quotas":{"resources":[{"k":"a","n":{"u":1,"l":"7","r":6,"unit":"GB"},"lo":0,"hi":9}]}}`, `a "GB" used 1 limit 7 remaining 6 range 0..9`},
+		{
+			"names of fields", `{path: /a, type: "{k}", used: n.u, limit: n.l, remaining: n.r, unit: n.unit, min: lo, max: hi}`,
+			`{"quotas":{"resources":[{"k":"a","n":{"u":1,"l":"7","r":6,"unit":"GB"},"lo":0,"hi":9}]}}`, `a "GB" used 1 limit 7 remaining 6 range 0..9`,
+		},
 		{"no used", `{path: /a, used: ""}`, `{"quotas":{"resources":[{"type":"a","used":"x","quota":2}]}}`, `a "" used - limit 2 remaining - range -..-`},
-		{"only what remains", `{path: /a, used: "", limit: "", remaining: available}`, `{"quotas":{"resources":[{"type":"a","available":5},{"type":"b"}]}}`,
-			"a \"\" used - limit - remaining 5 range -..-\nskipped: resource 2 of 2: type \"b\": available is not reported"},
-		{"three numbers, none reported", `{path: /a, remaining: left}`, `{"quotas":{"resources":[{"type":"a","used":1},{"type":"b"}]}}`,
-			"a \"\" used 1 limit - remaining - range -..-\nskipped: resource 2 of 2: type \"b\": none of used, quota, left is reported"},
-		{"map", `{path: /a, list: quota_set, type: "{key}", used: in_use, limit: limit, no_limit: -1, skip: ".*_S.*", units: {"(backup_)?gigabytes.*": GiB}}`, "evs",
+		{
+			"only what remains", `{path: /a, used: "", limit: "", remaining: available}`, `{"quotas":{"resources":[{"type":"a","available":5},{"type":"b"}]}}`,
+			"a \"\" used - limit - remaining 5 range -..-\nskipped: resource 2 of 2: type \"b\": available is not reported",
+		},
+		{
+			"three numbers, none reported", `{path: /a, remaining: left}`, `{"quotas":{"resources":[{"type":"a","used":1},{"type":"b"}]}}`,
+			"a \"\" used 1 limit - remaining - range -..-\nskipped: resource 2 of 2: type \"b\": none of used, quota, left is reported",
+		},
+		{
+			"map", `{path: /a, list: quota_set, type: "{key}", used: in_use, limit: limit, no_limit: -1, skip: ".*_S.*", units: {"(backup_)?gigabytes.*": GiB}}`, "evs",
 			`backup_gigabytes "GiB" used 51 limit 5120 remaining - range -..-
 backups "" used 10 limit 100 remaining - range -..-
 gigabytes "GiB" used 2792 limit 42790 remaining - range -..-
 snapshots "" used 6 limit 10 remaining - range -..-
-volumes "" used 108 limit +Inf remaining - range -..-`},
-		{"a bad member of a map", `{path: /a, list: "", type: "{key}"}`, `{"id":"x","a":{"used":"x"},"b":{"used":1},"c":null}`,
-			"b \"\" used 1 limit - remaining - range -..-\nskipped: resource 2 of 4: type \"a\": used is \"\\\"x\\\"\", want a number"},
+volumes "" used 108 limit +Inf remaining - range -..-`,
+		},
+		{
+			"a bad member of a map", `{path: /a, list: "", type: "{key}"}`, `{"id":"x","a":{"used":"x"},"b":{"used":1},"c":null}`,
+			"b \"\" used 1 limit - remaining - range -..-\nskipped: resource 2 of 4: type \"a\": used is \"\\\"x\\\"\", want a number",
+		},
 		{"escaped keys of a map", `{path: /a, list: "", type: "{key}"}`, `{"\u0061":{"used":1}}`, `a "" used 1 limit - remaining - range -..-`},
-		{"pairs", `{path: /a, list: absolute, no_limit: -1, pairs: [
+		{
+			"pairs", `{path: /a, list: absolute, no_limit: -1, pairs: [
 			{type: cores, limit: maxTotalCores, used: totalCoresUsed}, {type: ram, limit: maxTotalRAMSize, used: totalRAMUsed, unit: MB},
 			{type: key_pairs, limit: maxTotalKeypairs}, {type: absent, used: x, limit: y}]}`, "ecs",
 			`cores "" used 40 limit 20480 remaining - range -..-
 ram "MB" used 75776 limit 2.5165824e+07 remaining - range -..-
-key_pairs "" used - limit +Inf remaining - range -..-`},
-		{"a bad pair", `{path: /a, list: "", pairs: [{type: a, used: ua, limit: la}, {type: b, limit: lb}]}`, `{"ua":1,"la":2,"lb":"x"}`,
-			"a \"\" used 1 limit 2 remaining - range -..-\nskipped: lb is \"\\\"x\\\"\", want a number"},
-		{"pairs in a list", `{path: /a, list: q, type: "{site}_{key}", pairs: [{type: ram, used: used.ram, limit: quota.ram}]}`,
+key_pairs "" used - limit +Inf remaining - range -..-`,
+		},
+		{
+			"a bad pair", `{path: /a, list: "", pairs: [{type: a, used: ua, limit: la}, {type: b, limit: lb}]}`, `{"ua":1,"la":2,"lb":"x"}`,
+			"a \"\" used 1 limit 2 remaining - range -..-\nskipped: lb is \"\\\"x\\\"\", want a number",
+		},
+		{
+			"pairs in a list", `{path: /a, list: q, type: "{site}_{key}", pairs: [{type: ram, used: used.ram, limit: quota.ram}]}`,
 			`{"q":[{"site":"x","quota":{"ram":5},"used":{"ram":1}},{"site":"y","quota":{"ram":6}}]}`,
-			"x_ram \"\" used 1 limit 5 remaining - range -..-\ny_ram \"\" used - limit 6 remaining - range -..-"},
-		{"template", `{path: /a, type: "{type}_{mode}"}`, "dds",
+			"x_ram \"\" used 1 limit 5 remaining - range -..-\ny_ram \"\" used - limit 6 remaining - range -..-",
+		},
+		{
+			"template", `{path: /a, type: "{type}_{mode}"}`, "dds",
 			`instance_Sharding "" used 6 limit 80 remaining - range -..-
 instance_ReplicaSet "" used 9 limit 80 remaining - range -..-
-instance_Single "" used 5 limit 1000 remaining - range -..-`},
-		{"template with a field missing", `{path: /a, type: "{type}_{mode}"}`, `{"quotas":{"resources":[{"type":"i","used":2},{"mode":"m","used":2}]}}`,
-			"i \"\" used 2 limit - remaining - range -..-\nskipped: resource 2 of 2: it has no type ({type}_{mode})"},
+instance_Single "" used 5 limit 1000 remaining - range -..-`,
+		},
+		{
+			"template with a field missing", `{path: /a, type: "{type}_{mode}"}`, `{"quotas":{"resources":[{"type":"i","used":2},{"mode":"m","used":2}]}}`,
+			"i \"\" used 2 limit - remaining - range -..-\nskipped: resource 2 of 2: it has no type ({type}_{mode})",
+		},
 		{"not reported", `{path: /a, unknown: -1}`, `{"quotas":{"resources":[{"type":"i","used":-1,"quota":5,"max":-1}]}}`, `i "" used - limit 5 remaining - range -..-`},
 		{"zero is no limit", `{path: /a, no_limit: 0}`, `{"quotas":{"resources":[{"type":"i","used":0,"quota":0}]}}`, `i "" used 0 limit +Inf remaining - range -..-`},
 		{"no limit and not reported", `{path: /a, no_limit: -1, unknown: -1}`, `{"quotas":{"resources":[{"type":"i","used":-1,"quota":-1}]}}`, `i "" used - limit +Inf remaining - range -..-`},
 		{"skipped types do not count", `{path: /a, skip: "x.*|y"}`, `{"quotas":{"resources":[{"type":"x1"},{"type":"y","used":"?"},{"type":"yy","used":1}]}}`, `yy "" used 1 limit - remaining - range -..-`},
-		{"renamed", `{path: /a, rename: {as: a, b: c}}`, `{"quotas":{"resources":[{"type":"as,","used":1},{"type":"b","used":2}]}}`,
-			"a \"\" used 1 limit - remaining - range -..-\nc \"\" used 2 limit - remaining - range -..-"},
-		{"units in their order", `{path: /a, units: {"a.*": GB, "ab": MB}}`, `{"quotas":{"resources":[{"type":"ab","used":1},{"type":"ac","used":1,"unit":"KB"},{"type":"ad","used":1,"unit":"null"}]}}`,
-			"ab \"GB\" used 1 limit - remaining - range -..-\nac \"KB\" used 1 limit - remaining - range -..-\nad \"GB\" used 1 limit - remaining - range -..-"},
+		{
+			"renamed", `{path: /a, rename: {as: a, b: c}}`, `{"quotas":{"resources":[{"type":"as,","used":1},{"type":"b","used":2}]}}`,
+			"a \"\" used 1 limit - remaining - range -..-\nc \"\" used 2 limit - remaining - range -..-",
+		},
+		{
+			"units in their order", `{path: /a, units: {"a.*": GB, "ab": MB}}`, `{"quotas":{"resources":[{"type":"ab","used":1},{"type":"ac","used":1,"unit":"KB"},{"type":"ad","used":1,"unit":"null"}]}}`,
+			"ab \"GB\" used 1 limit - remaining - range -..-\nac \"KB\" used 1 limit - remaining - range -..-\nad \"GB\" used 1 limit - remaining - range -..-",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			body := []byte(tc.body)

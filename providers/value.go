@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -118,12 +119,12 @@ func (v value) object(reuse object) object {
 // at returns the value at a dotted path; nil if there is none. If a name is there twice, the last one counts, as in encoding/json.
 func (o object) at(path string) value {
 	name, rest, deeper := strings.Cut(path, ".")
-	for i := len(o) - 1; i >= 0; i-- {
-		if string(o[i].name) == name {
+	for _, m := range slices.Backward(o) {
+		if string(m.name) == name {
 			if deeper {
-				return o[i].value.object(nil).at(rest)
+				return m.value.object(nil).at(rest)
 			}
-			return o[i].value
+			return m.value
 		}
 	}
 	return nil

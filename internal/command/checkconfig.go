@@ -128,12 +128,21 @@ func writeSources(t Terminal, sources []fleet.Endpoint) {
 func writeServices(t Terminal, c *config.Config, names []string) {
 	_, _ = fmt.Fprintln(t.Out)
 	out := table{}
-	out.add("SERVICE", "CACHE_TTL", "TIMEOUT", "MAX_STALE", "MAX_IN_FLIGHT", "")
+	out.add("SERVICE", "CACHE_TTL", "TIMEOUT", "MAX_STALE", "MAX_IN_FLIGHT", "OPTIONS")
 	for _, name := range names {
 		s := c.Services[name]
-		out.add(name, config.Short(s.CacheTTL), config.Short(s.Timeout), config.Short(s.MaxStale), strconv.Itoa(s.MaxInFlight), "")
+		out.add(name, config.Short(s.CacheTTL), config.Short(s.Timeout), config.Short(s.MaxStale), strconv.Itoa(s.MaxInFlight), options(s.Options))
 	}
 	out.write(t.Out)
+}
+
+// options shows a service's own settings, as they are configured.
+func options(all map[string]bool) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		parts = append(parts, fmt.Sprintf("%s: %t", name, all[name]))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // writeRules shows limits and thresholds in the order in which they count.

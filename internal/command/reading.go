@@ -26,6 +26,17 @@ func newFleet(c *config.Config, o fleet.Options) *fleet.Fleet {
 	return f
 }
 
+// ServiceNames returns the names of all services, and of those that are enabled by default.
+func ServiceNames() (known, enabled []string) {
+	for _, s := range providers.All() {
+		known = append(known, s.Name)
+		if s.Enabled {
+			enabled = append(enabled, s.Name)
+		}
+	}
+	return known, enabled
+}
+
 // Once is how the commands that read everything once do so.
 type Once struct {
 	Timeout time.Duration // of the whole command, which prints what is known then; 0: none

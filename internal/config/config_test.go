@@ -139,12 +139,13 @@ func fullConfig() *config.Config {
 					AccessKey: secret.New("AKIAxSECRETx0123456789/+="), SecretKeyFile: "/etc/keys/sk", SecurityToken: secret.New("*SECRETtoken"),
 				}},
 				Cloud: "myhuaweicloud.com",
-				Endpoints: map[string]config.Endpoint{
+				Endpoints: config.Endpoints{
 					"taurusdb": {"default": "https://gaussdb-mysql.{region}.example.com"},
 					"cts":      {"eu-de": "https://cts.eu-de.example.com", "default": "https://cts.{region}.example.com"},
 					"ces":      {"eu-de": "https://ces.example.com:8443"},
 					"dbss":     {"default": "https://dbss.example.com/v1/{project_id}/quota?region={region}"},
 					"iam":      {"default": "http://127.0.0.1:8080"},
+					"default":  {"eu-nl": "https://gateway.example.com/{service}", "ap-southeast-3": "https://{service}.{region}.example.com"},
 				},
 				CAFile: "/etc/ssl/private-cloud.pem",
 				Projects: []config.Project{
@@ -176,19 +177,30 @@ func fullConfig() *config.Config {
 	}
 }
 
+// TestEndpointFor: what is stated for a service and region comes first, then the service's default, then the default of all services. IAM has
+// no part in the latter.
 func TestEndpointFor(t *testing.T) {
-	endpoints := fullConfig().Accounts[0].Endpoints
-	tests := []struct{ service, region, want string }{
-		{"taurusdb", "eu-de", "https://gaussdb-mysql.eu-de.example.com"},
-		{"cts", "eu-de", "https://cts.eu-de.example.com"},
-		{"cts", "eu-nl", "https://cts.eu-nl.example.com"},
-		{"ces", "eu-de", "https://ces.example.com:8443"},
-		{"ces", "eu-nl", ""},
-		{"dbss", "eu-de", "https://dbss.example.com/v1/{project_id}/quota?region=eu-de"},
-		{"dcs", "eu-de", ""},
+	main := fullConfig().Accounts[0].Endpoints
+	all := config.Endpoints{"default": {"default": "http://{service}.{region}.test"}}
+	tests := []struct {
+		endpoints                    config.Endpoints
+		service, label, region, want string
+	}{
+		{main, "taurusdb", "gaussdb", "eu-de", "https://gaussdb-mysql.eu-de.example.com"},
+		{main, "cts", "cts", "eu-de", "https://cts.eu-de.example.com"},
+		{main, "cts", "cts", "eu-nl", "https://cts.eu-nl.example.com"},
+		{main, "ces", "ces", "eu-de", "https://ces.example.com:8443"},
+		{main, "ces", "ces", "eu-nl", "https://gateway.example.com/ces"},
+		{main, "ces", "ces", "ap-southeast-3", "https://ces.ap-southeast-3.example.com"},
+		{main, "dbss", "dbss", "eu-de", "https://dbss.example.com/v1/{project_id}/quota?region=eu-de"},
+		{main, "dcs", "dcs", "eu-de", ""},
+		{main, "iam", "iam", "eu-nl", "http://127.0.0.1:8080"},
+		{all, "taurusdb", "gaussdb-mysql", "eu-de", "http://gaussdb-mysql.eu-de.test"},
+		{all, "iam", "iam", "eu-de", ""},
+		{nil, "cts", "cts", "eu-de", ""},
 	}
 	for _, test := range tests {
-		if got := endpoints[test.service].For(test.region); got != test.want {
+		if got := test.endpoints.For(test.service, test.label, test.region); got != test.want {
 			t.Errorf("%s in %s: got %q, want %q", test.service, test.region, got, test.want)
 		}
 	}
