@@ -2,7 +2,6 @@ package command_test
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 )
@@ -16,29 +15,10 @@ type seen struct {
 	outcome string
 }
 
-const reliability = "../../docs/reliability.md"
-
-// compare compares the tables of docs/reliability.md with what was seen, or writes them.
+// compare compares the table of docs/reliability.md with what was seen, or writes it.
 func (m matrix) compare(t *testing.T) {
 	t.Helper()
-	document, err := os.ReadFile(reliability)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const begins, ends = "<!-- faults: what TestFaults saw -->\n", "<!-- end of faults -->"
-	before, rest, found := strings.Cut(string(document), begins)
-	_, after, ended := strings.Cut(rest, ends)
-	if !found || !ended {
-		t.Fatalf("%s lacks the marks between which the table stands", reliability)
-	}
-	want := before + begins + m.table() + ends + after
-	if *update {
-		if err := os.WriteFile(reliability, []byte(want), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	} else if want != string(document) {
-		t.Errorf("%s does not show what was seen; -update writes\n%s", reliability, m.table())
-	}
+	generated(t, "../../docs/reliability.md", "faults: what TestFaults saw", "end of faults", m.table())
 }
 
 // table has a row for each fault.

@@ -21,6 +21,29 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew, to be read before they are committed")
 
+// generated compares what a document has between two comments with a text, or writes the text there.
+func generated(t *testing.T, file, begin, end, text string) {
+	t.Helper()
+	document, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin, end = "<!-- "+begin+" -->\n", "<!-- "+end+" -->"
+	before, rest, found := strings.Cut(string(document), begin)
+	_, after, ended := strings.Cut(rest, end)
+	if !found || !ended {
+		t.Fatalf("%s lacks the comment %s or %s", file, strings.TrimSpace(begin), end)
+	}
+	want := before + begin + text + end + after
+	if *update {
+		if err := os.WriteFile(file, []byte(want), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	} else if want != string(document) {
+		t.Errorf("%s is not up to date; -update writes\n%s", file, text)
+	}
+}
+
 // golden compares what a command printed with a file. What differs from run to run is replaced: the port, times, durations and ids of
 // requests.
 func golden(t *testing.T, name, got string) {
