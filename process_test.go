@@ -211,7 +211,7 @@ func TestStartsWhileTheCloudIsDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	nobody.Close()
-	endpoints := "{cts: URL, ces: URL, taurusdb: URL, dcs: URL, dbss: URL, iam: URL}"
+	endpoints := "{default: URL, iam: URL}"
 	p := startServing(t, "--config.file="+writeFile(t, strings.ReplaceAll(`accounts:
   - name: keys
     credentials: {static: {access_key: AK, secret_key: SK}}

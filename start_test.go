@@ -98,7 +98,7 @@ func scaleConfig(b testing.TB, cloud *cloudsim.Cloud) string {
 	at := "http://" + listener.Addr().String()
 	var text strings.Builder
 	fmt.Fprintf(&text, "accounts:\n  - credentials: {static: {access_key: %s, secret_key: %s}}\n", democloud.AccessKey, democloud.SecretKey)
-	fmt.Fprintf(&text, "    endpoints: {cts: %[1]q, ces: %[1]q, taurusdb: %[1]q, dcs: %[1]q, dbss: %[1]q}\n    projects:\n", at)
+	fmt.Fprintf(&text, "    endpoints: {default: %q}\n    projects:\n", at)
 	for _, p := range cloud.Projects() {
 		fmt.Fprintf(&text, "      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
 	}

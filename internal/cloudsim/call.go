@@ -22,10 +22,10 @@ type call struct {
 	caller    *account
 }
 
-func (r routes) newCall(request *http.Request) call {
+func (r routes) newCall(request *http.Request, regionOf func(projectID string) string) call {
 	q := call{Request: request, path: request.URL.Path}
 	q.label, q.region = r.hostLabels(request.Host)
-	m, published := q.choose(r.find(request.URL.Path))
+	m, published := q.choose(r.find(request.URL.Path, regionOf))
 	if m.api == nil {
 		return q
 	}

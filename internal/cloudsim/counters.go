@@ -35,7 +35,7 @@ func (c *Cloud) MaxInFlight() int {
 
 // receive takes a request in: which API it is for, the counters, and the faults that are meant for it.
 func (c *Cloud) receive(r *http.Request) (call, []candidate) {
-	q := c.routes.newCall(r)
+	q := c.routes.newCall(r, c.regionOf)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.serial++
@@ -50,6 +50,13 @@ func (c *Cloud) receive(r *http.Request) (call, []candidate) {
 		c.byProject[q.projectID][q.api.service]++
 	}
 	return q, c.candidates(q)
+}
+
+// regionOf returns the region of a project; empty if there is no such project.
+func (c *Cloud) regionOf(projectID string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.projects[projectID].Region
 }
 
 func (c *Cloud) leave() {

@@ -13,16 +13,16 @@ import (
 // documented are the example bodies of the documents, written here once more.
 var documented = map[string]string{
 	"cts": "{\n  \"resources\" : [ {\n    \"type\" : \"data_tracker\",\n    \"used\" : 9,\n    \"quota\" : 100\n  }, {\n" +
-		"    \"type\" : \"system_tracker\",\n    \"used\" : 1,\n    \"quota\" : 1\n  } ]\n}",
+		"    \"type\" : \"system_tracker\",\n    \"used\" : 1,\n    \"quota\" : 1\n  } ]\n}\n",
 	"ces": "{\n  \"quotas\" : {\n    \"resources\" : [ {\n      \"unit\" : \"\",\n      \"type\" : \"alarm\",\n" +
-		"      \"quota\" : 1000,\n      \"used\" : 10\n    } ]\n  }\n}",
+		"      \"quota\" : 1000,\n      \"used\" : 10\n    } ]\n  }\n}\n",
 	"taurusdb": "{\n  \"quotas\" : {\n    \"resources\" : [ {\n      \"type\" : \"instance,\",\n      \"used\" : \"4,\",\n" +
-		"      \"quota\" : 50\n    } ]\n  }\n}",
+		"      \"quota\" : 50\n    } ]\n  }\n}\n",
 	"dcs": "{\n  \"quotas\" : {\n    \"resources\" : [ {\n      \"unit\" : { },\n      \"min\" : 1,\n      \"max\" : 10,\n" +
 		"      \"quota\" : 10,\n      \"used\" : 3,\n      \"type\" : \"instance\"\n    }, {\n      \"unit\" : \"GB\",\n" +
-		"      \"min\" : 1,\n      \"max\" : 800,\n      \"quota\" : 800,\n      \"used\" : 22,\n      \"type\" : \"ram\"\n    } ]\n  }\n}",
+		"      \"min\" : 1,\n      \"max\" : 800,\n      \"quota\" : 800,\n      \"used\" : 22,\n      \"type\" : \"ram\"\n    } ]\n  }\n}\n",
 	"dbss": "{\n  \"project_id\" : \"0250cb8a80c24c0b9f20f557cb159aad\",\n  \"cpu\" : 796,\n  \"ram\" : 1622016,\n" +
-		"  \"audit_quota\" : 1\n}",
+		"  \"audit_quota\" : 1\n}\n",
 }
 
 func TestUnstatedQuotasAreTheDocumentsExamples(t *testing.T) {
@@ -44,14 +44,14 @@ func TestStatedQuotas(t *testing.T) {
 		client := dial(t, c)
 		minutes := func(elapsed time.Duration) int64 { return int64(elapsed / time.Minute) }
 		c.AddProject("main", cloudsim.Project{ID: "p", Name: "ap-southeast-3_p", AuditInstances: 2, Quotas: map[string][]cloudsim.Quota{
-			"cts":      {{Type: "data_tracker", Unit: "not sent", Used: 3, Limit: 100}},
+			"cts":      {{Type: "data_tracker", Used: 3, Limit: 100}},
 			"ces":      {{Type: "alarm", Limit: 100, Min: 1, Max: 200, Move: minutes}},
 			"taurusdb": {{Type: "instance", Used: 4, Limit: -1}},
 			"dcs":      {{Type: "instance", Limit: 10}, {Type: "ram", Unit: "GB", Used: 22, Limit: 800, Max: 800}},
 			"dbss": {
 				{Type: "audit_instance", Used: 2, Limit: 5},
 				{Type: "cpu", Limit: 100, Move: minutes},
-				{Type: "ram", Unit: "MB", Used: 1, Limit: -1},
+				{Type: "ram", Unit: "not sent", Used: 1, Limit: -1},
 			},
 		}})
 		<-time.After(10 * time.Minute)

@@ -27,7 +27,7 @@ type segment struct {
 type match struct {
 	api       *api
 	projectID string
-	prefixed  bool // the path begins with the name of the service
+	prefixed  bool // the path begins with the label of the API's host, or with the name of the service
 }
 
 func newRoutes(quotas []API) routes {
@@ -82,21 +82,30 @@ func (s *segment) next(name string) *segment {
 	return s.below[name]
 }
 
-// find returns the APIs with the path of a request. If the path has the name of a service in front of an API's path, only those of
-// the service are returned.
-func (r routes) find(path string) []match {
+// find returns the APIs with the path of a request. If the path has the label of a host in front of an API's path, or the name of a
+// service, only the APIs of that host or service are returned. The label is that of the region of the project, which regionOf returns.
+func (r routes) find(path string, regionOf func(projectID string) string) []match {
 	if !strings.HasPrefix(path, "/") {
 		return nil
 	}
-	service, rest := cutSegment(path)
-	var found []match
-	for _, m := range r.root.find(rest, "", nil) {
-		if m.api.service == service {
-			found = append(found, match{m.api, m.projectID, true})
+	prefix, rest := cutSegment(path)
+	var labelled, named []match
+	if prefix != "" {
+		for _, m := range r.root.find(rest, "", nil) {
+			m.prefixed = true
+			switch prefix {
+			case m.api.host(regionOf(m.projectID)):
+				labelled = append(labelled, m)
+			case m.api.service:
+				named = append(named, m)
+			}
 		}
 	}
-	if found != nil {
-		return found
+	switch {
+	case labelled != nil:
+		return labelled
+	case named != nil:
+		return named
 	}
 	return r.root.find(path, "", nil)
 }

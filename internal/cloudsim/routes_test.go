@@ -43,6 +43,8 @@ func TestOnePathAtManyHosts(t *testing.T) {
 		"127.0.0.1:8080/rds" + path:                  `"rds"`,
 		"127.0.0.1:8080/dds" + path:                  `"dds"`,
 		"gateway.example.com/dds" + path:             `"dds"`,
+		"127.0.0.1:8080/mongodb" + inGermany:         `"dds"`, // its label there
+		"127.0.0.1:8080/mongodb" + path:              "",
 		"rds.ap-southeast-3" + cloud + "/dds" + path: `"dds"`,
 		"[::1]:8080/first" + path:                    `"first"`,
 		"mongodb.ap-southeast-3" + cloud + path:      "", // its label in another region

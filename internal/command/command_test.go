@@ -153,7 +153,7 @@ func simulated(t *testing.T) (cloud *cloudsim.Cloud, endpoints string) {
 	}
 	t.Cleanup(cloudsim.ServePlain(cloud, listener).Close)
 	at := "http://" + listener.Addr().String()
-	return cloud, fmt.Sprintf("{iam: %[1]q, cts: %[1]q, ces: %[1]q, taurusdb: %[1]q, dcs: %[1]q, dbss: %[1]q}", at)
+	return cloud, fmt.Sprintf("{default: %[1]q, iam: %[1]q}", at)
 }
 
 // write makes a file in a directory of the test's own.

@@ -15,7 +15,7 @@ func TestDiscoveryForPeople(t *testing.T) {
 	p := newPeople(t, 2)
 	discovering := fmt.Sprintf(`accounts:
   - credentials: {static: {access_key: %s, secret_key: %s}}
-    endpoints: {cts: %[3]q, ces: %[3]q, taurusdb: %[3]q, dcs: %[3]q, dbss: %[3]q, iam: %[3]q}
+    endpoints: {default: %[3]q, iam: %[3]q}
     discovery: {regions: [ap-southeast-1, ap-southeast-3], include: "ap-.*", exclude: ".*x", name_prefix: "x/"}
 `, democloud.AccessKey, democloud.SecretKey, p.at)
 	config := write(t, "config.yml", discovering)

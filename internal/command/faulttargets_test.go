@@ -43,7 +43,7 @@ var allServices = []string{"cts", "ces", "taurusdb", "dcs", "dbss"}
 const (
 	always  = "services: {defaults: {cache_ttl: 20s, max_stale: 240h}, ces: {cache_ttl: 20s}}\n"
 	static  = "credentials: {static: {access_key: AK, secret_key: SECRETKEY}}, ca_file: CA, "
-	plain   = `endpoints: {cts: "http://cts.{region}.a.b", ces: "http://ces.{region}.a.b", taurusdb: "http://taurusdb.{region}.a.b", dcs: "http://dcs.{region}.a.b", dbss: "http://dbss.{region}.a.b"}, `
+	plain   = `endpoints: {default: "http://{service}.{region}.a.b"}, `
 	prod    = "{id: " + projectID + ", region: ap-southeast-3, name: prod}"
 	staging = "{id: " + stagingID + ", region: ap-southeast-1, name: staging}"
 	other   = "{name: other, credentials: {static: {access_key: AK2, secret_key: SECRETKEY2}}, ca_file: CA, " + plain + "projects: [{id: " + devID + ", region: ap-southeast-1, name: dev}]}"

@@ -143,7 +143,7 @@ func luredBy(t *testing.T, kind, credentials, lure string) []string {
 		dir := leakyMachine(t, server.URL)
 		fmt.Fprintf(&b, `  - name: a%02[1]d
     credentials: {%[2]s}
-    endpoints: {iam: %[3]q, cts: %[3]q, ces: %[3]q, taurusdb: %[3]q, dcs: %[3]q, dbss: %[3]q}
+    endpoints: {default: %[3]q, iam: %[3]q}
     projects: [{id: "%032[1]d", region: ap-southeast-3, name: p%02[1]d}, {region: ap-southeast-1, name: q%02[1]d}]
     discovery: {}
 `, i, own(i).Replace(strings.NewReplacer("URL", `"`+server.URL+`"`, "DIR", dir).Replace(credentials)), server.URL)

@@ -38,8 +38,7 @@ func newNetwork(t *testing.T, cloud *cloudsim.Cloud, more string) *network {
 	return n
 }
 
-const hosts = `{iam: "http://iam.{region}.sim", cts: "http://cts.{region}.sim", ces: "http://ces.{region}.sim", ` +
-	`taurusdb: "http://taurusdb.{region}.sim", dcs: "http://dcs.{region}.sim", dbss: "http://dbss.{region}.sim"}`
+const hosts = `{iam: "http://iam.{region}.sim", default: "http://{service}.{region}.sim"}`
 
 // once has a command reach the cloud, and end after a time.
 func (n *network) once(timeout time.Duration) command.Once {

@@ -96,7 +96,7 @@ func (p *people) config(t *testing.T, secretKey, more string) string {
 	t.Helper()
 	var b strings.Builder
 	fmt.Fprintf(&b, "accounts:\n  - name: main\n    credentials: {static: {access_key: %s, secret_key: %s}}\n", democloud.AccessKey, secretKey)
-	fmt.Fprintf(&b, "    endpoints: {cts: %[1]q, ces: %[1]q, taurusdb: %[1]q, dcs: %[1]q, dbss: %[1]q, iam: %[1]q}\n    projects:\n", p.at)
+	fmt.Fprintf(&b, "    endpoints: {default: %[1]q, iam: %[1]q}\n    projects:\n", p.at)
 	for _, project := range p.cloud.Projects() {
 		fmt.Fprintf(&b, "      - {id: %s, region: %s, name: %s}\n", project.ID, project.Region, project.Name)
 	}
@@ -234,8 +234,7 @@ func TestCheckConfigOnlineWrongEndpoint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrong := strings.Replace(string(config), "taurusdb: \""+p.at, "taurusdb: \""+p.at+"/wrong", 1)
-	wrong = strings.Replace(wrong, "dcs: \""+p.at, "dcs: \"http://127.0.0.1:1", 1)
+	wrong := strings.Replace(string(config), "endpoints: {", `endpoints: {taurusdb: "`+p.at+`/wrong", dcs: "http://127.0.0.1:1", `, 1)
 	file := write(t, "config.yml", wrong)
 	golden(t, "check-online-endpoint", check(t, file, true))
 	golden(t, "query-endpoint", p.query(t, file, command.Query{}))

@@ -34,7 +34,7 @@ func TestManyReloadsUnderLoad(t *testing.T) {
 		if err := os.WriteFile(file, fmt.Appendf(nil, `accounts:
   - name: demo
     credentials: {instance_metadata: {endpoint: %[1]q}}
-    endpoints: {iam: %[1]q, cts: %[1]q, ces: %[1]q, taurusdb: %[1]q, dcs: %[1]q, dbss: %[1]q}
+    endpoints: {default: %[1]q, iam: %[1]q}
     discovery: {}
 services: {defaults: {cache_ttl: %[2]dm, max_in_flight: %[3]d}}
 `, at, 30+i%2, 8+i%3), 0o600); err != nil {

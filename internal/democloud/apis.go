@@ -3,6 +3,7 @@
 package democloud
 
 import (
+	"slices"
 	"strings"
 
 	"cloud_quota_exporter/internal/cloudsim"
@@ -15,13 +16,27 @@ func New(accounts ...cloudsim.Account) *cloudsim.Cloud {
 }
 
 // APIs returns the quota API of every service. A project that states no quotas gets the example of the API's document.
-func APIs() []cloudsim.API {
+func APIs() []cloudsim.API { return APIsOf(providers.All(), providers.Example) }
+
+// APIsOf returns the quota APIs of services, with their example answers. Those of the services that are enabled by default come first: at an
+// address that is no service's, they are what is at a path that several services have.
+func APIsOf(services []providers.Service, example func(service string) []byte) []cloudsim.API {
+	sorted := slices.Clone(services)
+	slices.SortStableFunc(sorted, func(a, b providers.Service) int {
+		switch {
+		case a.Enabled == b.Enabled:
+			return 0
+		case a.Enabled:
+			return -1
+		}
+		return 1
+	})
 	var apis []cloudsim.API
-	for _, s := range providers.All() {
+	for _, s := range sorted {
 		path, _, _ := strings.Cut(s.API.Path, "?")
 		apis = append(apis, cloudsim.API{
 			Service: s.Name, Path: path, Host: s.API.Host.Label, Action: s.API.Action.String(),
-			Example: providers.Example(s.Name), Shape: shape(s.API),
+			Example: example(s.Name), Shape: shape(s.API),
 		})
 	}
 	return apis

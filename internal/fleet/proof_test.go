@@ -16,14 +16,10 @@ import (
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
-// unencrypted asks the five services and IAM without TLS, which takes most of a test's time.
+// unencrypted asks IAM and all services without TLS, which takes most of a test's time.
 const unencrypted = `    endpoints:
       iam: http://iam.{region}.myhuaweicloud.com
-      cts: http://cts.{region}.myhuaweicloud.com
-      ces: http://ces.{region}.myhuaweicloud.com
-      taurusdb: http://gaussdb.{region}.myhuaweicloud.com
-      dcs: http://dcs.{region}.myhuaweicloud.com
-      dbss: http://dbss.{region}.myhuaweicloud.com
+      default: http://{service}.{region}.myhuaweicloud.com
 `
 
 // keyed is an account with the twenty projects of manyProjects, and keys in files of dir.

@@ -73,7 +73,7 @@ func serve(t *testing.T, cloud *cloudsim.Cloud) string {
 
 // endpointsAt are the endpoints to configure for a cloud at one address.
 func endpointsAt(address string) string {
-	return fmt.Sprintf("{iam: %[1]q, cts: %[1]q, ces: %[1]q, taurusdb: %[1]q, dcs: %[1]q, dbss: %[1]q}", "http://"+address)
+	return fmt.Sprintf("{default: %[1]q, iam: %[1]q}", "http://"+address)
 }
 
 // configured runs the exporter with a configuration, and perhaps more flags.

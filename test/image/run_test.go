@@ -56,7 +56,7 @@ func TestServe(t *testing.T) {
 	p := democloud.Scale(1).Projects()[0]
 	config := filepath.Join(t.TempDir(), "config.yml")
 	text := fmt.Sprintf("accounts:\n  - credentials: {static: {access_key: %s, secret_key: %s}}\n", democloud.AccessKey, democloud.SecretKey) +
-		fmt.Sprintf("    endpoints: {cts: %[1]q, ces: %[1]q, taurusdb: %[1]q, dcs: %[1]q, dbss: %[1]q}\n", cloudAt) +
+		fmt.Sprintf("    endpoints: {default: %q}\n", cloudAt) +
 		fmt.Sprintf("    projects: [{id: %s, region: %s, name: prod}]\n", p.ID, p.Region)
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)

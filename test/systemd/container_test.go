@@ -152,7 +152,7 @@ func configure(cloudURL string, projects []cloudsim.Project) error {
 	const credentials = "/run/credentials/" + unit
 	var text strings.Builder
 	fmt.Fprintf(&text, "accounts:\n  - credentials:\n      static: {access_key_file: %[1]s/access_key, secret_key_file: %[1]s/secret_key}\n", credentials)
-	fmt.Fprintf(&text, "    endpoints: {cts: %[1]q, ces: %[1]q, taurusdb: %[1]q, dcs: %[1]q, dbss: %[1]q}\n    projects:\n", cloudURL)
+	fmt.Fprintf(&text, "    endpoints: {default: %q}\n    projects:\n", cloudURL)
 	for _, p := range projects {
 		fmt.Fprintf(&text, "      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
 	}

@@ -17,6 +17,7 @@ import (
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet"
+	"cloud_quota_exporter/providers"
 	"cloud_quota_exporter/providers/providerstest"
 )
 
@@ -45,7 +46,8 @@ type World struct {
 	*fleet.Fleet
 	Cloud *cloudsim.Cloud
 
-	caFile string
+	services []providers.Service
+	caFile   string
 
 	mu       sync.Mutex
 	unknown  string
@@ -55,19 +57,26 @@ type World struct {
 	skipped  []string
 }
 
-// New returns a fleet that serves the configuration; CA in it stands for the file with the cloud's certificate authority.
+// New returns a fleet of the five services that serves the configuration; CA in it stands for the file with the cloud's certificate
+// authority.
 func New(t testing.TB, cloud *cloudsim.Cloud, yaml string) *World {
+	t.Helper()
+	return NewOf(t, providerstest.Five(), cloud, yaml)
+}
+
+// NewOf is New with other services.
+func NewOf(t testing.TB, services []providers.Service, cloud *cloudsim.Cloud, yaml string) *World {
 	t.Helper()
 	pipe, plain := cloudsim.NewPipe(), cloudsim.NewPipe()
 	server := cloudsim.Serve(cloud, pipe)
 	t.Cleanup(server.Close)
 	t.Cleanup(cloudsim.ServePlain(cloud, plain).Close)
-	w := &World{Cloud: cloud, caFile: filepath.Join(t.TempDir(), "ca.pem"), env: map[string]string{}}
+	w := &World{Cloud: cloud, services: services, caFile: filepath.Join(t.TempDir(), "ca.pem"), env: map[string]string{}}
 	if err := os.WriteFile(w.caFile, server.CA(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	w.Fleet = fleet.New(fleet.Options{
-		Services:  providerstest.Five(),
+		Services:  services,
 		UserAgent: "test",
 		Getenv:    w.getenv,
 		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -103,7 +112,7 @@ func New(t testing.TB, cloud *cloudsim.Cloud, yaml string) *World {
 // Configure puts another configuration in force.
 func (w *World) Configure(t testing.TB, yaml string) {
 	t.Helper()
-	c, err := config.Parse("test.yml", []byte(strings.ReplaceAll(yaml, "ca_file: CA", "ca_file: "+w.caFile)), providerstest.Five(), os.Getenv)
+	c, err := config.Parse("test.yml", []byte(strings.ReplaceAll(yaml, "ca_file: CA", "ca_file: "+w.caFile)), w.services, os.Getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
