@@ -85,6 +85,9 @@ func readEntry(e strictyaml.Entry) Service {
 	if n := f.Get("api"); n.Stated() {
 		s.API = ReadAPI(n, e.Key)
 		s.API.Host.builtIn = true
+		if s.API.Account {
+			n.Fail("quotas of an account are not read yet; want level: project")
+		}
 	} else {
 		n.Fail("missing")
 	}

@@ -35,11 +35,7 @@ func (a *API) Decode(answer *huaweicloud.Answer) (Result, error) {
 	case list.isObject() && a.name.uses(keyField) && len(a.Pairs) == 0:
 		d.several = list
 		for key, row := range list.each {
-			if row.isObject() {
-				d.row(key.text(), row)
-			} else { // it describes the map, such as EVS's id
-				d.number++
-			}
+			d.member(key.text(), row)
 		}
 	case list.isObject():
 		d.row("", list)
@@ -106,14 +102,36 @@ func (d *decoding) fields() []string {
 	return names
 }
 
+// member reads one member of a map. One that is no resource describes the map, such as EVS's id.
+func (d *decoding) member(key string, from value) {
+	switch {
+	case from.isObject() && key != "":
+		d.row(key, from)
+	case from.isObject() || from.isList():
+		d.number++
+		d.leaveOut(errNoResource)
+	default:
+		d.number++
+	}
+}
+
 // row reads one element of the list, which is one resource unless the API has pairs.
 func (d *decoding) row(key string, from value) {
 	d.number++
 	d.members = from.object(d.members)
-	if len(d.Pairs) == 0 {
+	switch {
+	case len(d.Pairs) == 0:
 		d.add(d.name.fill(key, d.members), d.Fields, d.members.at(d.Unit).text())
-		return
+	case from.isObject():
+		d.pairs()
+	default:
+		d.leaveOut(errNoResource)
 	}
+}
+
+// pairs reads the resources of one object. It need not have all of them.
+func (d *decoding) pairs() {
+	before := len(d.Quotas) + d.Skipped.Count + d.skipped
 	for i := range d.Pairs {
 		pair := &d.Pairs[i]
 		name := pair.Type
@@ -122,18 +140,26 @@ func (d *decoding) row(key string, from value) {
 		}
 		d.add(name, pair.Fields, pair.Unit)
 	}
+	if d.several != nil && len(d.Quotas)+d.Skipped.Count+d.skipped == before {
+		d.leaveOut(errNothing)
+	}
 }
 
 var (
-	errNothing = errors.New("nothing is reported") // by a pair
-	errFull    = fmt.Errorf("more than %d resources in one answer", maxResources)
+	errNoResource = errors.New("it is no resource")
+	errNothing    = errors.New("no number is reported")
+	errFull       = fmt.Errorf("more than %d resources in one answer", maxResources)
 )
 
 // add reads one resource, or counts it as left out. unit is what the answer or the pair says.
 func (d *decoding) add(name string, fields Fields, unit string) {
-	name = strings.TrimRight(name, ", ") // TaurusDB's example has "instance,"
+	name = trimType(name)
 	if renamed, ok := d.Rename[name]; ok {
 		name = renamed
+	}
+	if err := d.checkType(name); err != nil {
+		d.leaveOut(err)
+		return
 	}
 	if d.Skip != nil && d.Skip.MatchString(name) {
 		d.skipped++
@@ -149,7 +175,7 @@ func (d *decoding) add(name string, fields Fields, unit string) {
 		err = errFull
 	}
 	if err != nil {
-		d.Skipped.add(func() error { return d.numbered(err) })
+		d.leaveOut(err)
 		return
 	}
 	if d.seen == nil {
@@ -160,20 +186,23 @@ func (d *decoding) add(name string, fields Fields, unit string) {
 	d.Quotas = append(d.Quotas, quota)
 }
 
-// numbered says which resource of several an error is about.
-func (d *decoding) numbered(err error) error {
-	if d.several == nil {
-		return err
+// trimType removes what follows a type by mistake: TaurusDB's example has "instance,".
+func trimType(name string) string { return strings.TrimRight(name, ", ") }
+
+// leaveOut counts a resource that can't be read. If there are several, the reason says which one it is.
+func (d *decoding) leaveOut(why error) {
+	if d.several != nil && d.Skipped.Count < maxReasons {
+		why = fmt.Errorf("resource %d of %d: %w", d.number, d.several.len(), why)
 	}
-	return fmt.Errorf("resource %d of %d: %w", d.number, d.several.len(), err)
+	d.Skipped.add(why)
 }
 
 func (d *decoding) quota(name string, fields Fields) (Quota, error) {
-	if err := d.checkType(name); err != nil {
-		return Quota{}, err
-	}
 	used, errUsed := d.amount(fields.Used, nil)
 	limit, errLimit := d.amount(fields.Limit, d.NoLimit)
+	if limit != nil && math.IsInf(*limit, 1) {
+		fields.Remaining = "" // it has no limit either, whatever is written there
+	}
 	remaining, errRemaining := d.amount(fields.Remaining, nil)
 	err := errors.Join(errUsed, errLimit, errRemaining)
 	nothing := err == nil && used == nil && limit == nil && remaining == nil

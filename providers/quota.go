@@ -30,11 +30,11 @@ type Skipped struct {
 
 const maxReasons = 10
 
-// add counts one more resource. The reason is only made if it is kept: an answer can have half a million bad resources.
-func (s *Skipped) add(why func() error) {
+// add counts one more resource, and keeps the reason if it is one of the first.
+func (s *Skipped) add(why error) {
 	s.Count++
 	if len(s.Reasons) < maxReasons {
-		s.Reasons = append(s.Reasons, why())
+		s.Reasons = append(s.Reasons, why)
 	}
 }
 

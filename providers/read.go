@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 
 	"cloud_quota_exporter/internal/config/strictyaml"
@@ -63,6 +64,9 @@ func readPath(n strictyaml.Node, account bool) string {
 	}
 	bare := strings.NewReplacer("{project_id}", "x", "{domain_id}", "x").Replace(path)
 	u, err := url.Parse(bare)
+	if err == nil {
+		_, err = url.ParseQuery(u.RawQuery)
+	}
 	switch {
 	case err != nil || strings.ContainsAny(bare, "# \t\r\n"):
 		n.Fail("not a path of a URL; want one such as /v1/{project_id}/quotas")
@@ -174,23 +178,36 @@ func (a *API) readNumbers(f strictyaml.Fields) {
 		key  string
 		into *string
 	}{{"used", &a.Used}, {"limit", &a.Limit}, {"remaining", &a.Remaining}, {"unit", &a.Unit}, {"min", &a.Min}, {"max", &a.Max}}
-	owner := map[string]string{}
+	var keys, names []string
 	for _, field := range fields {
 		n := f.Get(field.key)
 		take(field.into, n)
-		switch other := owner[*field.into]; {
-		case n.Stated() && pairs.Stated():
+		keys, names = append(keys, field.key), append(names, *field.into)
+		if n.Stated() && pairs.Stated() {
 			n.Fail("has no effect beside pairs; state it in the pairs, or remove it")
-		case *field.into != "" && other != "" && n.Stated():
-			n.Fail("names the same field as %s; want another one", other)
 		}
-		owner[*field.into] = field.key
 	}
+	checkDistinct(f, keys, names)
 	if pairs.Stated() {
 		a.Fields, a.Unit, a.Min, a.Max = Fields{}, "", "", ""
 		a.readPairs(pairs)
 	} else if len(a.names()) == 0 {
 		f.Fail("used, limit and remaining are all empty; name at least one field")
+	}
+}
+
+// checkDistinct reports keys that name the same field. One of two is stated, since the defaults differ.
+func checkDistinct(f strictyaml.Fields, keys, names []string) {
+	for i, name := range names {
+		first := slices.Index(names, name)
+		if name == "" || first == i {
+			continue
+		}
+		at, other := f.Get(keys[i]), keys[first]
+		if !at.Stated() {
+			at, other = f.Get(keys[first]), keys[i]
+		}
+		at.Fail("names the same field as %s; want another one", other)
 	}
 }
 
@@ -224,9 +241,13 @@ func (a *API) readPairs(n strictyaml.Node) {
 		if len(p.names()) == 0 {
 			item.Fail("names none of used, limit and remaining; want at least one")
 		}
+		checkDistinct(f, []string{"used", "limit", "remaining"}, []string{p.Used, p.Limit, p.Remaining})
 		a.Pairs = append(a.Pairs, p)
 	}
 }
+
+// typeForm is the form of a type with names of fields in braces.
+var typeForm = regexp.MustCompile(`^([^\pC{}]{0,128}\{[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\})+[^\pC{}]{0,128}$`)
 
 // readType follows the pairs, which decide what it may be.
 func (a *API) readType(n strictyaml.Node) {
@@ -234,22 +255,21 @@ func (a *API) readType(n strictyaml.Node) {
 		a.Type, _ = n.Text()
 	}
 	a.name = parseTemplate(a.Type)
-	rest := placeholder.ReplaceAllString(a.Type, "")
 	switch {
-	case !n.Stated():
-	case strings.ContainsAny(rest, "{}"):
-		n.Fail("has a brace alone, or something else than the name of a field in braces; want names of fields in braces such as {type}")
-	case len(rest) > maxTypeLength:
-		n.Fail("longer than %d bytes", maxTypeLength)
+	case !n.Stated() || a.Type == "":
+	case len(a.name) == 1 && a.name[0].field == "" && !strings.ContainsAny(a.Type, "{}"):
+		_, _ = readTypeName(n) // it is constant
+	case !typeForm.MatchString(a.Type):
+		n.Fail("not of the right form; want names of fields in braces, such as {type} or {type}_{mode}, or a constant")
 	case len(a.Pairs) > 0 && !a.name.uses(keyField):
 		n.Fail("has no effect beside pairs without {key}, which is the type of the pair; add {key}, or remove type")
 	}
 }
 
-var typeNameForm = regexp.MustCompile(`^[^\pC]{1,128}$`)
+var typeNameForm = regexp.MustCompile(`^[^\pC{}]{0,127}[^\pC{}, ]$`)
 
 func readTypeName(n strictyaml.Node) (string, bool) {
-	return n.Matching(typeNameForm, "a resource type of 1 to 128 characters")
+	return n.Matching(typeNameForm, "a resource type of 1 to 128 characters, without braces and without a comma at its end")
 }
 
 func readNumber(n strictyaml.Node) *float64 {
@@ -269,7 +289,8 @@ func readRename(n strictyaml.Node) map[string]string {
 	rename := map[string]string{}
 	entries, _ := n.Entries(func(string) bool { return false })
 	for _, e := range entries {
-		rename[e.Key], _ = readTypeName(e.Node)
+		name, _ := readTypeName(e.Node)
+		rename[trimType(e.Key)] = name
 	}
 	return rename
 }
@@ -302,7 +323,7 @@ func readSkip(n strictyaml.Node) *regexp.Regexp {
 		return nil
 	}
 	skip := compile(n, text)
-	if skip != nil && skip.MatchString("") && skip.MatchString("any_type") {
+	if skip != nil && skip.MatchString("any_type") && skip.MatchString("7.-") {
 		n.Fail("matches every type, so that nothing is left; want a pattern of the types to leave out")
 	}
 	return skip

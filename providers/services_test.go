@@ -38,10 +38,10 @@ func TestCatalogue(t *testing.T) {
 
 // TestCatalogueMistakes: what is wrong in a catalogue is an error with its place.
 func TestCatalogueMistakes(t *testing.T) {
-	_, err := providers.ReadCatalogue([]byte("a: {product: A, title: T, api: {path: /a, lst: x}}\nb: {title: T, enabled: 1}\nC: {}\n"))
+	_, err := providers.ReadCatalogue([]byte("a: {product: A, title: T, api: {path: /a, lst: x}}\nb: {title: T, enabled: 1}\nC: {}\nd: {product: D, title: T, api: {path: /a, level: account}}\n"))
 	for _, want := range []string{
 		"catalogue.yml:1: a.api.lst: unknown key", "catalogue.yml:2: b.product: missing", "catalogue.yml:2: b.enabled: neither true nor false", "catalogue.yml:2: b.api: missing",
-		"catalogue.yml:3: a key that is no name of a service",
+		"catalogue.yml:3: a key that is no name of a service", "catalogue.yml:4: d.api: quotas of an account are not read yet",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)

@@ -34,8 +34,8 @@ func (t template) uses(field string) bool {
 	return slices.ContainsFunc(t, func(p piece) bool { return p.field == field })
 }
 
-// fill returns the text with the fields of a resource. A field that is missing is left out with the text before it; without the first field,
-// the whole text is empty.
+// fill returns the text with the fields of a resource: strings and, behind the first one, numbers. A field that is missing or null is left
+// out with the text before it. Without the first field, or with a field of another kind, the whole text is empty.
 func (t template) fill(key string, resource object) string {
 	if len(t) == 1 && t[0].text == "" && t[0].field != keyField { // {type}, as in nearly all
 		return resource.at(t[0].field).text()
@@ -49,10 +49,13 @@ func (t template) fill(key string, resource object) string {
 		}
 		text := key
 		if p.field != keyField || key == "" {
-			text = resource.at(p.field).text()
-		}
-		if text == "" && first {
-			return ""
+			field := resource.at(p.field)
+			if text = field.text(); field.isNumber() && !first {
+				text = string(field)
+			}
+			if text == "" && (first || !field.isNull() && !field.isString()) {
+				return ""
+			}
 		}
 		first = false
 		if text != "" {

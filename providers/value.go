@@ -24,6 +24,7 @@ func parse(body []byte) (value, error) {
 func (v value) isObject() bool { return len(v) > 0 && v[0] == '{' }
 func (v value) isList() bool   { return len(v) > 0 && v[0] == '[' }
 func (v value) isString() bool { return len(v) > 0 && v[0] == '"' }
+func (v value) isNumber() bool { return len(v) > 0 && (v[0] == '-' || '0' <= v[0] && v[0] <= '9') }
 func (v value) isNull() bool   { return len(v) == 0 || v[0] == 'n' }
 
 // each yields the elements of a list, without keys, or the members of an object with their keys, which are JSON strings. Another value

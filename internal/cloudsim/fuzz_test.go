@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/secret"
 )
@@ -25,8 +24,8 @@ func FuzzSignature(f *testing.F) {
 		f.Add(path, "", "0250cb8a80c24c0b9f20f557cb159aad", "")
 		f.Add(path, `{"auth":{}}`, " spaces ", "token")
 	}
-	cloud := democloud.New(cloudsim.Account{Name: "main", AccessKey: "MAINAK", SecretKey: "main-secret"})
-	secured := democloud.New(cloudsim.Account{Name: "main", AccessKey: "MAINAK", SecretKey: "main-secret", SecurityToken: "token"})
+	cloud := newFive(cloudsim.Account{Name: "main", AccessKey: "MAINAK", SecretKey: "main-secret"})
+	secured := newFive(cloudsim.Account{Name: "main", AccessKey: "MAINAK", SecretKey: "main-secret", SecurityToken: "token"})
 	f.Fuzz(func(t *testing.T, path, body, project, token string) {
 		keys := &huaweicloud.Keys{AccessKey: secret.New("MAINAK"), SecretKey: secret.New("main-secret")}
 		authority := cloud

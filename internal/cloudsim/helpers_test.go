@@ -15,7 +15,14 @@ import (
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/providers"
+	"cloud_quota_exporter/providers/providerstest"
 )
+
+// newFive returns a cloud that publishes the five services which are enabled by default.
+func newFive(accounts ...cloudsim.Account) *cloudsim.Cloud {
+	return cloudsim.New(democloud.APIsOf(providerstest.Five(), providers.Example), accounts...)
+}
 
 const (
 	idA   = "0250cb8a80c24c0b9f20f557cb159aad"
@@ -32,7 +39,7 @@ var mainKeys = keys{access: "MAINAK", secret: "main-secret"}
 
 // newCloud has two accounts; project idA says nothing about its quotas.
 func newCloud() *cloudsim.Cloud {
-	return democloud.New(
+	return newFive(
 		cloudsim.Account{Name: "main", AccessKey: "MAINAK", SecretKey: "main-secret", Projects: []cloudsim.Project{
 			{ID: idSub, Name: "ap-southeast-3_dev", Disabled: true},
 			{ID: idA, Name: "ap-southeast-3"},

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
 )
 
 const (
@@ -29,7 +28,7 @@ const (
 
 // newIssuer has two accounts: main has a user and an identity provider, other an agency that trusts it.
 func newIssuer() *cloudsim.Cloud {
-	return democloud.New(
+	return newFive(
 		cloudsim.Account{
 			Name: "main", AccessKey: "MAINAK", SecretKey: "main-secret",
 			Users:            []cloudsim.User{{Name: "reader", Password: "open sesame"}},

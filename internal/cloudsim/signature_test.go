@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
 )
 
 // vector is a signature that Huawei published, in an SDK's tests or in the signing guide.
@@ -73,7 +72,7 @@ func TestPublicVectorsAreAccepted(t *testing.T) {
 		t.Run(v.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				travel(t, v.date)
-				c := democloud.New(cloudsim.Account{Name: "main", AccessKey: v.access, SecretKey: v.secret})
+				c := newFive(cloudsim.Account{Name: "main", AccessKey: v.access, SecretKey: v.secret})
 				if refusal := c.Authenticate(v.request(t), []byte(v.body)); refusal != "" {
 					t.Errorf("refused: %s", refusal)
 				}
@@ -88,7 +87,7 @@ func TestPublicVectorsAreAccepted(t *testing.T) {
 func TestCanonicalForms(t *testing.T) {
 	// Worked out by hand: what is escaped, sorted and trimmed, and how.
 	synctest.Test(t, func(t *testing.T) {
-		c := democloud.New(cloudsim.Account{Name: "main", AccessKey: "MAINAK", SecretKey: "main-secret"})
+		c := newFive(cloudsim.Account{Name: "main", AccessKey: "MAINAK", SecretKey: "main-secret"})
 		plain := newRequest(t, http.MethodGet, "http://h/a%20b/c%2Fd~?b=2&b=1&a=x+y&c", "")
 		plain.Header.Set("X-Extra", "  v  ")
 		plain.Header.Set("X-Sdk-Date", "20000101T000000Z")

@@ -58,7 +58,7 @@ func TestReload(t *testing.T) {
 	}
 
 	rewrite(t, file, func(text string) string { return text + "service: {}\n" })
-	contains(t, r.post(t, "/-/reload"), "500\nthe configuration before stays in force:\n", "config.yml:8: service: unknown key; did you mean services?")
+	contains(t, r.post(t, "/-/reload"), "500\nthe configuration before stays in force:\n", "config.yml:8: service: unknown key; known here: accounts, services, limits, thresholds")
 	contains(t, r.get(t, "/metrics"), "\ncloud_quota_exporter_config_last_reload_successful 0\n",
 		`cloud_quota_used{project="renamed",resource_type="ram",service="dcs"} 22`)
 	contains(t, r.log.String(), `level=error`, `msg="the configuration can't be loaded, the one before stays in force"`)

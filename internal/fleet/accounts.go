@@ -133,7 +133,7 @@ func (a *account) client(service, region, usual, stated string) *huaweicloud.Cli
 // splitEndpoint tells a base from a whole URL, which has {project_id} in it: of that, the path and query replace the documented ones.
 func splitEndpoint(endpoint string) (base, quotaPath string) {
 	if !strings.Contains(endpoint, "{project_id}") {
-		return strings.TrimSuffix(endpoint, "/"), ""
+		return strings.TrimRight(endpoint, "/"), ""
 	}
 	scheme, rest, _ := strings.Cut(endpoint, "://")
 	end := strings.IndexAny(rest, "/?") // there is one: {project_id} stands behind it

@@ -37,7 +37,7 @@ func (n Node) Fields(known ...string) (Fields, bool) {
 		if slices.Contains(known, e.Key) {
 			values[e.Key] = e.Node
 		} else {
-			e.Fail("%s", unknownKey(e.Key, shown(e.Key), known))
+			e.Fail("%s", unknownKey(shown(e.Key), known))
 		}
 	}
 	return Fields{n, values}, true

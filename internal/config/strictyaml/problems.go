@@ -56,8 +56,8 @@ func (p *Problems) Err() error {
 	return lines
 }
 
-// unknownKey words the problem of a key that is not one of known. Of the key itself it gives away at most which known one it is like.
-func unknownKey(key string, shown bool, known []string) string {
+// unknownKey says that a key is not one of known. The key itself is not shown: it may be a secret.
+func unknownKey(shown bool, known []string) string {
 	text := "unknown key"
 	if !shown {
 		text = "an unknown key (not shown: it may be a secret)"
@@ -65,50 +65,5 @@ func unknownKey(key string, shown bool, known []string) string {
 	if len(known) == 0 {
 		return text + "; no key is known here, want {}"
 	}
-	list := strings.Join(known, ", ")
-	if like := closest(key, known); like != "" {
-		return fmt.Sprintf("%s; did you mean %s? Known here: %s", text, like, list)
-	}
-	return fmt.Sprintf("%s; known here: %s", text, list)
-}
-
-// closest returns the one of known that key is most likely a misspelling of, or nothing.
-func closest(key string, known []string) string {
-	const tolerated = 2
-	if len(key) > 64 { // longer than any key and its slips; spares the comparison with a pasted page
-		return ""
-	}
-	key = strings.ReplaceAll(strings.ToLower(key), "-", "_")
-	best, least := "", tolerated+1
-	for _, candidate := range known {
-		if d := distance(key, candidate); d < least && 2*d < len(candidate) {
-			best, least = candidate, d
-		}
-	}
-	return best
-}
-
-// distance counts the bytes to insert, remove or replace, and the neighbours to swap, between a and b.
-func distance(a, b string) int {
-	table := make([][]int, len(a)+1)
-	for i := range table {
-		table[i] = make([]int, len(b)+1)
-		table[i][0] = i
-	}
-	for j := range table[0] {
-		table[0][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		for j := 1; j <= len(b); j++ {
-			replaced := table[i-1][j-1]
-			if a[i-1] != b[j-1] {
-				replaced++
-			}
-			table[i][j] = min(replaced, table[i-1][j]+1, table[i][j-1]+1)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				table[i][j] = min(table[i][j], table[i-2][j-2]+1)
-			}
-		}
-	}
-	return table[len(a)][len(b)]
+	return text + "; known here: " + strings.Join(known, ", ")
 }

@@ -118,7 +118,7 @@ func TestDocuments(t *testing.T) {
 		"merge of itself":  {"&m\na: x\n<<: *m", "a:2=x", ""},
 		"twice":            {"a: x\nb: y\na: SECRET", "a:1=x b:2=y", "3: a: a key that stands twice, first in line 1; keep one of them"},
 		"twice, hidden":    {"S3CRET: x\nS3CRET: y", "", hidden + "\n2: a key that stands twice, first in line 1; keep one of them"},
-		"misspelt":         {"namee: SECRET", "", "1: namee: unknown key; did you mean name? Known here: a, b, name"},
+		"misspelt":         {"namee: SECRET", "", "1: namee: unknown key; known here: a, b, name"},
 		"key of a list":    {"[SECRET]: x", "", hidden},
 		"second document":  {"a: x\n---\nb: SECRET", "a:1=x", "2: a second document; want one: remove the line --- and what follows"},
 		"no anchor":        {"a: x\nb: *SECRET", "", "2: an alias (*) without its anchor (&)" + quoteIt},
