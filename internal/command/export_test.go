@@ -10,7 +10,6 @@ import (
 	"github.com/go-kit/log"
 
 	"cloud_quota_exporter/internal/config"
-	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/providers"
 )
@@ -24,14 +23,6 @@ func SetReloadTimeout(t *testing.T, d time.Duration) {
 
 // NewServer is the server of serve and demo.
 var NewServer = newServer
-
-// LogRead logs a read as the commands that serve do.
-func LogReads(l log.Logger, reads ...fleet.Read) {
-	readLog := newReadLog(l)
-	for _, r := range reads {
-		readLog.read(r)
-	}
-}
 
 // NewHandler returns the pages that serve would serve for a configuration, with dial in place of the network.
 func NewHandler(l log.Logger, yaml string, dial huaweicloud.Dial) (http.Handler, error) {

@@ -3,9 +3,9 @@ package command_test
 import (
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // openDirectory is one that every user of the machine may enter.
@@ -27,32 +27,38 @@ func chmod(t *testing.T, name string, mode os.FileMode) {
 	}
 }
 
-// TestOpenFilesAreTold: once when the exporter starts, and again when a file is opened anew; it is served all the same.
-func TestOpenFilesAreTold(t *testing.T) {
+// TestOpenFilesAreLogged: at the start and at each reload, and not by scrapes. The file serves all the same.
+func TestOpenFilesAreLogged(t *testing.T) {
 	_, endpoints := simulated(t)
-	dir := openDirectory(t)
-	key := filepath.Join(dir, "sk")
+	key := filepath.Join(openDirectory(t), "sk")
 	if err := os.WriteFile(key, []byte(secretKey), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	chmod(t, key, 0o644)
-	r := serve(t, "", configuration(t, endpoints, key, "services: {defaults: {cache_ttl: 0}}"))
-	r.log.waitFor(t, `msg="credentials are there"`)
-	told := func(when string, want int) {
-		t.Helper()
+	r, _ := reloading(t, configuration(t, endpoints, key, "services: {defaults: {cache_ttl: 0}}"), true)
+	line := ` msg="secrets of the account can be read by others" account=main err="` + key + " is open to every user of this machine (mode 0644); chmod o= " + key
+	r.log.waitFor(t, line)
+	for range 2 {
 		contains(t, r.get(t, "/metrics?collect%5B%5D=cts"), `cloud_quota_up{project="prod",service="cts"} 1`)
-		const line = `level=warn caller=readlog.go:NN msg="secrets of the account can be read by others" account=main err="`
-		log := regexp.MustCompile(`readlog.go:\d+`).ReplaceAllString(r.log.String(), "readlog.go:NN")
-		if got := strings.Count(log, line+key+" is open to every user of this machine (mode 0644); chmod o= "+key); got != want {
-			t.Errorf("%s: told %d times, want %d:\n%s", when, got, want, log)
+	}
+	if got := strings.Count(r.log.String(), line); got != 1 {
+		t.Errorf("logged %d times after two scrapes, want 1:\n%s", got, r.log)
+	}
+	contains(t, r.post(t, "/-/reload"), "200\n")
+	for deadline := time.Now().Add(10 * time.Second); strings.Count(r.log.String(), line) != 2; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("a reload does not log it again:\n%s", r.log)
 		}
 	}
-	told("at the start", 1)
-	told("still open", 1)
 	chmod(t, key, 0o600)
-	told("closed", 1)
-	chmod(t, key, 0o644)
-	told("opened again", 2)
+	loaded := strings.Count(r.log.String(), `msg="credentials are there"`)
+	contains(t, r.post(t, "/-/reload"), "200\n")
+	for strings.Count(r.log.String(), `msg="credentials are there"`) == loaded {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if got := strings.Count(r.log.String(), line); got != 2 {
+		t.Errorf("logged %d times, want 2: the file is closed:\n%s", got, r.log)
+	}
 }
 
 // TestCheckConfigTellsOpenFiles: the configuration holds a token itself, and its directory is open.

@@ -68,7 +68,7 @@ func upper(texts []string) []string {
 // word stands for a reading in a cell: the number of quotas, or the reason of the failure.
 func (o *outcome) word(r *fleet.Reading) string {
 	if r.NotOffered {
-		return notOffered
+		return fleet.NotOffered
 	}
 	if err := o.failure(r); err != nil {
 		return fleet.Reason(err)

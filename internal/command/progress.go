@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
-
-	"cloud_quota_exporter/internal/fleet"
 )
 
 const (
@@ -24,7 +22,7 @@ type progress struct {
 }
 
 // read counts a read.
-func (p *progress) read(fleet.Read) { p.done.Add(1) }
+func (p *progress) read() { p.done.Add(1) }
 
 // begin shows the line until end. total tells how many reads there will be, as far as that is known.
 func (p *progress) begin(total func() int) {

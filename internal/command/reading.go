@@ -52,12 +52,12 @@ func (o Once) load(ctx context.Context, file string) (*config.Config, error) {
 	return c, err
 }
 
-func (o Once) fleet(c *config.Config, reads func(fleet.Read)) *fleet.Fleet {
+func (o Once) fleet(c *config.Config, progress func()) *fleet.Fleet {
 	dial := o.dial
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
 	}
-	return newFleet(c, fleet.Options{Dial: dial, Reads: reads, Once: true})
+	return newFleet(c, fleet.Options{Dial: dial, Progress: progress, Once: true})
 }
 
 // read reads what filter wants, each source once, with a line of progress. When ctx ends, it returns what is known.
@@ -68,7 +68,7 @@ func (o Once) read(ctx context.Context, t Terminal, c *config.Config, filter fle
 		return nil, err
 	}
 	if fleet.CheckNames("--project", filter.Projects, f.Projects()) != nil {
-		f.Look(ctx) // they may be discovered
+		f.Discover(ctx) // they may be discovered
 	}
 	if err := fleet.CheckNames("--project", filter.Projects, f.Projects()); err != nil && ctx.Err() == nil {
 		return nil, errors.Join(errors.New(printable(err.Error())), discoveryFailures(f)) // it names those that IAM lists

@@ -21,7 +21,7 @@ func (e *exporter) reload(ctx context.Context) error {
 		return err
 	}
 	_ = level.Info(e.logs.Program).Log("msg", "the configuration is loaded", "projects", len(e.fleet.Projects()))
-	go e.tellCredentials(ctx)
+	go e.fleet.CheckCredentials(ctx)
 	return nil
 }
 

@@ -96,10 +96,7 @@ func (s Serving) newExporter(logs Logs, c *config.Config, dial huaweicloud.Dial)
 		return nil, err
 	}
 	e := &exporter{Serving: s, logs: logs, process: newProcessMetrics(logs.Dropped), loading: make(chan struct{}, 1)}
-	l := newReadLog(logs.Program)
-	e.fleet = newFleet(c, fleet.Options{
-		Dial: dial, Requests: e.process.requested, Reads: l.read, Discoveries: l.discovered, Skipped: l.skipped, Keys: l.keys, Exposed: l.exposed,
-	})
+	e.fleet = newFleet(c, fleet.Options{Dial: dial, Logger: logs.Program, Requests: e.process.requested})
 	e.process.loaded(nil)
 	return e, nil
 }
@@ -128,7 +125,7 @@ func (e *exporter) serve(ctx context.Context, listening func(net.Addr)) error {
 	begin := sync.OnceFunc(func() { // not before there is a port: what can't begin ends with one line
 		_ = level.Info(e.logs.Program).Log("msg", "serving", "version", version.Info(),
 			"projects", len(e.fleet.Projects()), "services", fmt.Sprint(e.fleet.Services()))
-		go e.tellCredentials(ctx)
+		go e.fleet.CheckCredentials(ctx)
 	})
 	return e.listen(ctx, e.logs, handler, func(a net.Addr) {
 		begin()

@@ -90,7 +90,7 @@ func TestServeLogsChangesOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]int{
-		`level=warn caller=readlog.go`: 3,
+		`level=warn caller=log.go`: 3,
 		`msg="resources are left out" count=1 err="resource 2 of 2: type \"a\" is there twice"`:                    1,
 		`msg="quotas are incomplete" err="used and limit of audit_instance are not known: GET http`:                1,
 		`account=main project=prod service=cts msg="quotas can't be read" reason=server_error err="GET http://127`: 1,

@@ -68,6 +68,11 @@ type AssumeAgency struct {
 	Duration   time.Duration // of the keys; default 1h
 }
 
+// NeedIAM returns whether keys or tokens come from IAM.
+func (c Credentials) NeedIAM() bool {
+	return c.OIDC != nil || c.Password != nil || c.AssumeAgency != nil
+}
+
 // HoldSecrets tells whether secrets stand in the configuration itself.
 func (c Credentials) HoldSecrets() bool {
 	return c.Static != nil && (!c.Static.SecretKey.IsEmpty() || !c.Static.SecurityToken.IsEmpty()) ||

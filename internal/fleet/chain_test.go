@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"fmt"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -9,7 +10,6 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 	"cloud_quota_exporter/internal/huaweicloud"
 )
@@ -29,9 +29,17 @@ func chainWorld(t *testing.T) *fleettest.World {
 	return w
 }
 
-func lookForKeys(t *testing.T, w *fleettest.World) fleet.Credentials {
+// checkCredentials has the fleet check its credentials, and returns what it logs: where they come from, and what is wrong.
+func checkCredentials(t *testing.T, w *fleettest.World) (from, failure any) {
 	t.Helper()
-	return w.LookForKeys(t.Context())[0]
+	w.CheckCredentials(t.Context())
+	last := map[string]any{}
+	for _, line := range w.Logged() {
+		if line["from"] != nil {
+			last = line
+		}
+	}
+	return last["from"], last["err"]
 }
 
 func TestDefaultChainTakesTheFirstThatFits(t *testing.T) {
@@ -64,8 +72,8 @@ func TestDefaultChainTakesTheFirstThatFits(t *testing.T) {
 				has(w)
 			}
 			w.Configure(t, chainConfig+"    cloud: myhuaweicloud.com\n") // looks at variables anew
-			if got := lookForKeys(t, w); got.From != tc.want || got.Err != nil {
-				t.Errorf("taken from %s, %v; want %s", got.From, got.Err, tc.want)
+			if from, failure := checkCredentials(t, w); from != tc.want || failure != nil {
+				t.Errorf("taken from %s, %v; want %s", from, failure, tc.want)
 			}
 			wantScrape(t, w, tc.want, "map[ok:5]")
 		})
@@ -75,16 +83,16 @@ func TestDefaultChainTakesTheFirstThatFits(t *testing.T) {
 func TestDefaultChainTellsWhyNoneFits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := chainWorld(t)
-		got := lookForKeys(t, w)
-		if got.Err == nil || got.From != "default chain: environment, profile, instance_metadata, pod_identity" {
-			t.Fatalf("taken from %s, %v", got.From, got.Err)
+		from, failure := checkCredentials(t, w)
+		if failure == nil || from != "default chain: environment, profile, instance_metadata, pod_identity" {
+			t.Fatalf("taken from %s, %v", from, failure)
 		}
 		for _, part := range []string{
 			"no source of the default chain fits (environment: no keys are set), (profile: ", "/.huaweicloud/credentials: no such file or directory), (instance_metadata: ",
 			"Please configure Cloud Service Agency first), (pod_identity: HC_CONTAINER_CREDENTIALS_FULL_URI is not set); state credentials",
 		} {
-			if !strings.Contains(got.Err.Error(), part) {
-				t.Errorf("%v, want %q", got.Err, part)
+			if !strings.Contains(fmt.Sprint(failure), part) {
+				t.Errorf("%v, want %q", failure, part)
 			}
 		}
 		wantScrape(t, w, "without keys", "map[credentials:5]")
@@ -102,8 +110,8 @@ func TestDefaultChainStopsAtWhatIsWrong(t *testing.T) {
 		w := chainWorld(t)
 		w.Setenv("HW_ACCESS_KEY", "AK")
 		w.Cloud.SetMachine(cloudsim.Machine{Account: "main"})
-		if got := lookForKeys(t, w); got.Err == nil || got.Err.Error() != "environment: HW_ACCESS_KEY is set, but HW_SECRET_KEY is not" {
-			t.Errorf("taken from %s, %v", got.From, got.Err)
+		if from, failure := checkCredentials(t, w); failure != "environment: HW_ACCESS_KEY is set, but HW_SECRET_KEY is not" {
+			t.Errorf("taken from %s, %v", from, failure)
 		}
 	})
 }

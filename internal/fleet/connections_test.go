@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/democloud"
@@ -40,7 +39,7 @@ func TestConnectionsAreKeptUntilAReload(t *testing.T) {
 	t.Cleanup(cloudsim.ServePlain(cloud, listener).Close)
 	var dials, open atomic.Int64
 	f := fleet.New(fleet.Options{
-		Services: providerstest.Five(), Getenv: os.Getenv, Requests: func(string, string, time.Duration) {}, Reads: func(fleet.Read) {},
+		Services: providerstest.Five(), Getenv: os.Getenv,
 		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := new(net.Dialer).DialContext(ctx, network, address)
 			if err != nil {

@@ -32,14 +32,22 @@ func TestHangingDiscoveryLeavesTheOthers(t *testing.T) {
 	})
 }
 
-func TestSkippedProjectsAreTold(t *testing.T) {
+func TestSkippedProjectsAreLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, organisation(), discoverAll+"    projects: [{id: x, region: eu-de, name: ap-southeast-3_dev}]\n")
 		w.Scrape(t, time.Minute)
 		w.Scrape(t, time.Minute)
 		w.Configure(t, discoverAll)
-		if got := fmt.Sprint(w.Skipped()); got != "[main [ap-southeast-3_dev] main []]" {
-			t.Errorf("told %s", got)
+		var logged []string
+		for _, line := range w.Logged() {
+			if text := fmt.Sprint(line["msg"]); strings.Contains(text, "left out") {
+				logged = append(logged, fmt.Sprint(line["account"], " ", text, " ", line["projects"]))
+			}
+		}
+		const want = "main projects are left out since others have their labels; name_prefix tells them apart ap-southeast-3_dev\n" +
+			"main no projects are left out any more <nil>"
+		if got := strings.Join(logged, "\n"); got != want {
+			t.Errorf("logged\n%s\nwant\n%s", got, want)
 		}
 	})
 }
@@ -65,12 +73,12 @@ func TestCompleteAsOfTheSources(t *testing.T) {
 		w.Cloud.Inject(cloudsim.Fault{Service: "iam", Latency: 2 * time.Second})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		w.Look(ctx)
+		w.Discover(ctx)
 		pass(2 * time.Second)
 		if projects, incomplete := w.Known(); fmt.Sprint(incomplete) != "[main]" || len(projects) != 0 {
 			t.Errorf("incomplete %v with %v", incomplete, projects)
 		}
-		w.Look(t.Context())
+		w.Discover(t.Context())
 		if projects, incomplete := w.Known(); len(incomplete) != 0 || len(projects) != 2 {
 			t.Errorf("incomplete %v with %v", incomplete, projects)
 		}

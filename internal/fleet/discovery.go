@@ -13,164 +13,174 @@ import (
 )
 
 type (
-	projectList  = refresh.Cell[[]huaweicloud.Project]
-	projectState = refresh.State[[]huaweicloud.Project]
+	projectList = refresh.Cell[[]huaweicloud.Project]
+	listState   = refresh.State[[]huaweicloud.Project]
 )
 
-// Discovery is a finished look at the projects that an account may see.
-type Discovery struct {
-	Account       string
-	Before, After *projectState
-	Empty         error // that it succeeded, and leaves the account without a project; nil otherwise
-}
-
-// list gives an account that discovers its projects the Cell of their list.
-func (a *account) list(m memory) {
+// discover gives an account that discovers its projects the Cell of their list. The caller holds f.building.
+func (f *Fleet) discover(a *account) {
 	if a.Discovery == nil {
 		return
 	}
-	a.listed = recall(m.lists, m.lists, a.Name, func() *projectList { return new(projectList) })
+	a.listCell = f.stores.lists.get(a.Name, func() *projectList { return new(projectList) })
+	if a.changed { // other keys may see other projects; the list serves until then
+		a.listCell.Retry()
+		a.listCell.Expire(a.listCell.Peek())
+	}
 	iam := a.iam(a.iamRegion())
 	iam.Action = huaweicloud.ListProjectsAction
 	interval := a.Discovery.RefreshInterval
-	a.listing = &refresh.Policy[[]huaweicloud.Project]{
+	a.listPolicy = &refresh.Policy[[]huaweicloud.Project]{
 		Fetch:   func(ctx context.Context) ([]huaweicloud.Project, error) { return huaweicloud.ListProjects(ctx, iam) },
 		Timeout: huaweicloud.ListTimeout,
 		Fresh:   func([]huaweicloud.Project) time.Duration { return interval },
 		Pause:   func(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, interval) },
-		Gate:    a.gate("iam", a.iamRegion(), iamInFlight, m, m),
+		Gate:    f.gate(a.Name, "iam", a.iamRegion(), iamInFlight),
 		Shuts:   throttledBy("iam"),
-		Settled: func(before, after *projectState) {
-			a.auth.blame(after.Err)
-			a.options.Discoveries(Discovery{a.Name, before, after, a.empty(after, a.wanted(after.Value))})
+		Settled: func(before, after *listState) {
+			a.keys.noteFailure(after.Err)
+			f.log.discovered(a.Name, before, after, a.empty(after, a.wanted(after.Value)))
 		},
 	}
 }
 
-// discovered are the wanted projects of the last list.
-func (a *account) discovered() []config.Project {
-	if a.Discovery == nil {
-		return nil
-	}
-	return a.wanted(a.listed.Peek().Value)
-}
-
-// wanted are the projects of a list that are to be read, but those that are stated.
+// wanted returns the projects of a list that are to be read, without those that are configured.
 func (a *account) wanted(list []huaweicloud.Project) []config.Project {
-	type project struct{ region, id string } // the id is empty for the one that bears the region's name
-	stated := make(map[project]bool, len(a.Projects))
+	type project struct{ region, id string } // the id is empty for the one that has the region's name
+	configured := make(map[project]bool, len(a.Projects))
 	for _, p := range a.Projects {
-		stated[project{p.Region, p.ID}] = true
+		configured[project{p.Region, p.ID}] = true
 	}
-	var found []config.Project
+	var wanted []config.Project
 	for _, p := range list {
 		region := p.Region()
-		if !p.Serves() || !a.Discovery.Wants(p.Name, region) || stated[project{region, p.ID}] || p.Name == region && stated[project{region, ""}] {
-			continue
+		isConfigured := configured[project{region, p.ID}] || p.Name == region && configured[project{region, ""}]
+		if p.Serves() && a.Discovery.Wants(p.Name, region) && !isConfigured {
+			wanted = append(wanted, config.Project{ID: p.ID, Region: region, Name: a.Discovery.NamePrefix + p.Name})
 		}
-		found = append(found, config.Project{ID: p.ID, Region: region, Name: a.Discovery.NamePrefix + p.Name})
 	}
-	slices.SortFunc(found, func(x, y config.Project) int { return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(x.ID, y.ID)) })
-	return found
+	slices.SortFunc(wanted, func(x, y config.Project) int { return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(x.ID, y.ID)) })
+	return wanted
 }
 
-// empty tells that a list leaves the account without a project: IAM just leaves out what the keys may not see, so that all seems well.
-func (a *account) empty(list *projectState, found []config.Project) error {
+// empty returns an error if a list leaves the account without a project: IAM leaves out what the keys may not see, so that all seems well.
+func (a *account) empty(list *listState, wanted []config.Project) error {
 	succeeded := list.Err == nil && !list.ReadAt.IsZero()
-	if !succeeded || len(a.Projects)+len(found) > 0 {
+	if !succeeded || len(a.Projects)+len(wanted) > 0 {
 		return nil
 	}
 	return huaweicloud.Advise(fmt.Errorf("none of the projects that IAM lists (%d) is read", len(list.Value)),
 		"check that the keys may see projects, and regions, include and exclude of discovery")
 }
 
-// Look looks at the lists of projects that are due: a list that was never had is waited for, until ctx ends; one that is only old is not.
-func (f *Fleet) Look(ctx context.Context) {
+// Discover asks for the lists of projects that are due. It waits for a list that was never read, until ctx ends, and not for one that is
+// only old.
+func (f *Fleet) Discover(ctx context.Context) {
 	f.retryChangedKeys(ctx)
-	f.look(ctx)
+	f.discoverDue(ctx)
 }
 
-func (f *Fleet) look(ctx context.Context) {
+func (f *Fleet) discoverDue(ctx context.Context) {
 	wait(ctx, f.askLists(ctx))
-	if v := f.now.Load(); slices.Equal(v.lists, lists(v.accounts)) {
+	if !f.now.Load().isOutdated() {
 		return
 	}
 	f.building.Lock()
 	before := f.now.Load()
-	now := before.with(lists(before.accounts))
-	if slices.ContainsFunc(now.accounts, func(a *account) bool { return !slices.Equal(a.discovered(), now.found[a.Name]) }) {
-		now = f.build(now.accounts) // else the sources stay the same, and so do their readings
+	now := before.withLists()
+	if now.hasOtherProjects() {
+		now = f.rebuild(before) // else the sources stay the same, and so do their readings
 	}
 	f.now.Store(now)
 	f.building.Unlock()
-	f.tellSkipped(before, now)
-}
-
-// with is the view with other lists that leave the projects as they are.
-func (v view) with(lists []*projectState) *view {
-	v.lists = lists
-	return &v
+	f.log.skippedProjects(before, now)
 }
 
 // askLists begins to fetch the lists that are due, and returns what to wait for.
 func (f *Fleet) askLists(ctx context.Context) []<-chan struct{} {
-	var flights []<-chan struct{}
+	var fetches []<-chan struct{}
 	for _, a := range f.now.Load().accounts {
-		if a.listed == nil {
+		if a.list == nil {
 			continue
 		}
-		if state, flight := a.listed.Ask(ctx, a.listing); state.ReadAt.IsZero() && flight != nil {
-			flights = append(flights, flight)
+		if state, fetch := a.listCell.Ask(ctx, a.listPolicy); state.ReadAt.IsZero() && fetch != nil {
+			fetches = append(fetches, fetch)
 		}
 	}
-	return flights
+	return fetches
 }
 
-// lists are the states of all lists of projects.
-func lists(accounts []*account) []*projectState {
-	var states []*projectState
-	for _, a := range accounts {
-		if a.listed != nil {
-			states = append(states, a.listed.Peek())
+// isOutdated returns whether a list has changed since the view was made.
+func (v *view) isOutdated() bool {
+	return slices.ContainsFunc(v.accounts, func(a *accountView) bool { return a.list != nil && a.list != a.listCell.Peek() })
+}
+
+// withLists returns the view with the lists as they are now, and the projects as they were.
+func (v *view) withLists() *view {
+	now := *v
+	now.accounts = make([]*accountView, len(v.accounts))
+	for i, a := range v.accounts {
+		b := *a
+		if b.list != nil {
+			b.list = b.listCell.Peek()
 		}
+		now.accounts[i] = &b
 	}
-	return states
+	return &now
 }
 
-// Account is what is known of an account.
-type Account struct {
-	Name     string
-	Asked    bool     // whether keys were needed yet, and a discovery has ended if there is one
-	Up       bool     // the last look for keys succeeded, and the last discovery if there is one
-	Projects int      // served
-	Skipped  []string // labels of the discovered projects that are left out since another one has them
-
-	KeysExpire time.Time // when the first of the keys and tokens in use does; zero where none does
-
-	DiscoveryErr error        // of the last finished discovery
-	Undiscovered *UnreadError // how far the first discovery has come, if what is read was made without it; nil otherwise
-	Empty        error        // that the last discovery succeeded, and no project is served; nil otherwise
+// hasOtherProjects returns whether the lists have other wanted projects than the view.
+func (v *view) hasOtherProjects() bool {
+	return slices.ContainsFunc(v.accounts, func(a *accountView) bool { return a.list != nil && !slices.Equal(a.wanted(a.list.Value), a.found) })
 }
 
-// Accounts tells the state of the accounts, in their order.
-func (f *Fleet) Accounts() []Account {
-	v := f.now.Load()
-	used := v.lists // of the accounts that have one, in their order
-	var all []Account
+// rebuild makes the view of the same accounts, with the projects that are listed now.
+func (f *Fleet) rebuild(before *view) *view {
+	var accounts []*account
+	for _, a := range before.accounts {
+		if a.list != nil { // it is in use
+			f.gate(a.Name, "iam", a.iamRegion(), iamInFlight)
+		}
+		accounts = append(accounts, a.account)
+	}
+	return f.build(accounts)
+}
+
+// holder is the discovered project that has a label, and keeps it while it is there.
+type holder struct{ account, projectID string }
+
+// addDiscovered adds the discovered projects. A configured label is taken. A project that had a label before keeps it, so that a series does
+// not become another project's. Else the first one gets it.
+func (f *Fleet) addDiscovered(v *view) {
+	taken := map[string]bool{}
 	for _, a := range v.accounts {
-		account := Account{Name: a.Name, Asked: a.auth.asked.Load(), Projects: v.served[a.Name], Skipped: v.skipped[a.Name], KeysExpire: a.auth.Expiry()}
-		if a.listed != nil {
-			list := a.listed.Peek()
-			account.DiscoveryErr = list.Err
-			account.Asked = account.Asked && list.Fetches > 0
-			account.Empty = a.empty(list, v.found[a.Name])
-			if used[0].Fetches == 0 {
-				account.Undiscovered = newUnread("iam", a.listed)
-			}
-			used = used[1:]
+		for _, p := range a.Projects {
+			taken[p.Name] = true
 		}
-		account.Up = a.auth.Failure() == nil && account.DiscoveryErr == nil
-		all = append(all, account)
 	}
-	return all
+	before, holders := f.stores.holders, map[string]holder{}
+	add := func(a *accountView, p config.Project) {
+		taken[p.Name] = true
+		holders[p.Name] = holder{a.Name, p.ID}
+		f.serve(v, a, p, true)
+	}
+	for _, a := range v.accounts {
+		for _, p := range a.found {
+			if before[p.Name] == (holder{a.Name, p.ID}) && !taken[p.Name] {
+				add(a, p)
+			}
+		}
+	}
+	for _, a := range v.accounts {
+		for _, p := range a.found {
+			switch {
+			case holders[p.Name] == holder{a.Name, p.ID}: // added above
+			case taken[p.Name]:
+				a.skipped = append(a.skipped, p.Name)
+			default:
+				add(a, p)
+			}
+		}
+	}
+	f.stores.holders = holders
 }

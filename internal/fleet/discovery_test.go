@@ -207,14 +207,14 @@ func TestLongListIsRead(t *testing.T) {
 		w := fleettest.New(t, cloud, "accounts:\n  - name: main\n    credentials: {static: {access_key: AK, secret_key: SK}}\n    ca_file: CA\n    discovery: {}\n")
 		heal := w.Cloud.Inject(cloudsim.Fault{Path: "/v3/projects", Latency: 700 * time.Millisecond})
 		start := time.Now()
-		w.Look(t.Context())
+		w.Discover(t.Context())
 		if got := len(w.Projects()); got != 10_000 || time.Since(start) > 40*time.Second {
 			t.Errorf("%d projects after %s: %v", got, time.Since(start), w.Accounts()[0].DiscoveryErr)
 		}
 		heal()
 		w.Cloud.Inject(cloudsim.Fault{Path: "/v3/projects", Hang: true, When: func(n int) bool { return n == 20 }})
 		pass(16 * time.Minute)
-		w.Look(t.Context())
+		w.Discover(t.Context())
 		pass(11 * time.Second)
 		if account := w.Accounts()[0]; account.DiscoveryErr == nil || len(w.Projects()) != 10_000 {
 			t.Errorf("a page that hangs: %v with %d projects, want its own timeout to end the list", account.DiscoveryErr, len(w.Projects()))

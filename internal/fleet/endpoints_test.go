@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/fleet"
@@ -65,7 +64,7 @@ func TestHosts(t *testing.T) {
 			var mu sync.Mutex
 			var dialled []string
 			f := fleet.New(fleet.Options{
-				Services: providerstest.Five(), Getenv: os.Getenv, Requests: func(string, string, time.Duration) {}, Reads: func(fleet.Read) {}, Discoveries: func(fleet.Discovery) {},
+				Services: providerstest.Five(), Getenv: os.Getenv,
 				Dial: func(_ context.Context, _, address string) (net.Conn, error) {
 					mu.Lock()
 					defer mu.Unlock()
@@ -96,7 +95,6 @@ func TestPaths(t *testing.T) {
 	defer server.Close()
 	f := fleet.New(fleet.Options{
 		Services: providerstest.Five(), UserAgent: "test", Getenv: os.Getenv, Dial: new(net.Dialer).DialContext,
-		Requests: func(string, string, time.Duration) {}, Reads: func(fleet.Read) {},
 	})
 	f.Load(parse(t, `accounts:
   - credentials: {static: {access_key: AK, secret_key: SK}}

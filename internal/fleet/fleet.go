@@ -1,15 +1,20 @@
-// Package fleet knows which sources exist now, a source being one service of one project, and reads them. It lives as long as the
-// program; a configuration that is loaded replaces its accounts, while what is known of a source stays. Nothing in it runs by itself:
-// whoever reads makes it look.
+// Package fleet knows which sources exist now, and reads them. A source is one service of one project. The fleet lives as long as the
+// program. Each configuration that is loaded replaces its accounts, while what is known of a source stays. Nothing in it runs by itself:
+// reading starts the fetches.
 package fleet
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/go-kit/log"
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/credentials"
@@ -26,109 +31,165 @@ type Options struct {
 	Getenv    func(string) string
 	Once      bool // each source is read once, for a command: what is behind fetches that hang is not asked
 
-	// Who is told; nil: nobody. They must not block, and not call back.
-	Requests    huaweicloud.Events                    // every request to the cloud
-	Reads       func(Read)                            // every finished read of a source
-	Discoveries func(Discovery)                       // every finished look at the projects of an account
-	Skipped     func(account string, labels []string) // when other projects than before are left out
-	Keys        func(Credentials)                     // when the keys of an account begin to fail, and when that has ended
-	Exposed     func(account string, files []error)   // when other files with secrets than before are open to everybody
-}
-
-// Read is a finished read of a source: what was known before and what is known since.
-type Read struct {
-	Before, After *Reading
+	Logger   log.Logger         // of what changes; it must not block; nil: nothing is logged
+	Requests huaweicloud.Events // is called for every request to the cloud; nil: nobody
+	Progress func()             // is called after every fetch of a source; nil: nobody
 }
 
 // Fleet is all that is read. Its methods are safe for concurrent use.
 type Fleet struct {
 	options Options
+	log     *changeLog
 	proofs  *huaweicloud.Proofs
 	logins  *credentials.Logins
 	now     atomic.Pointer[view]
 
-	building sync.Mutex // held while the next view is made: who reads does not wait for that
-	memory   memory     // guarded by building
+	building sync.Mutex // held while the next view is made: reading does not wait for it
+	stores   stores     // guarded by building
 }
 
 // view is what is read at a time. It is replaced, never changed.
 type view struct {
-	accounts []*account
-	lists    []*projectState             // of the accounts that discover projects: the lists that sources were made of
-	found    map[string][]config.Project // by account: discovered ones that sources were made of, and those that were skipped
-	skipped  map[string][]string         // labels of projects that are left out, by account
-	served   map[string]int              // projects, by account
-	sources  []*source                   // by project label, then in the order of the services
-	labels   []string                    // of the projects of sources
+	accounts []*accountView
+	sources  []*source // by project label, then in the order of the services
+	labels   []string  // of the projects of sources
 }
+
+// accountView is an account with the projects that are read.
+type accountView struct {
+	*account
+
+	list     *listState       // that the sources were made of; nil without discovery
+	found    []config.Project // discovered projects that are wanted, those that are left out among them
+	skipped  []string         // labels of the projects that are left out
+	projects int              // that are read
+}
+
+// stores keep what outlives a configuration, by its identity.
+type stores struct {
+	cells   store[ID, refresh.Cell[providers.Result]]
+	lookups store[lookupID, refresh.Cell[string]]
+	lists   store[string, projectList] // by account
+	pauses  store[pauseID, refresh.Gate]
+	gates   store[gateID, refresh.Gate]
+	holders map[string]holder // of the labels of discovered projects
+}
+
+// sweep removes what was not used since the last sweep.
+func (s *stores) sweep() {
+	s.cells.sweep()
+	s.lookups.sweep()
+	s.lists.sweep()
+	s.pauses.sweep()
+	s.gates.sweep()
+}
+
+// store keeps values by key.
+type store[K comparable, V any] struct{ kept, used map[K]*V }
+
+// get returns the value under a key, and creates it if there is none.
+func (s *store[K, V]) get(key K, create func() *V) *V {
+	value := s.used[key]
+	if value == nil {
+		value = s.kept[key]
+	}
+	if value == nil {
+		value = create()
+	}
+	if s.used == nil {
+		s.used = map[K]*V{}
+	}
+	s.used[key] = value
+	return value
+}
+
+// forget removes the values whose keys match.
+func (s *store[K, V]) forget(matches func(K) bool) {
+	maps.DeleteFunc(s.kept, func(key K, _ *V) bool { return matches(key) })
+}
+
+// sweep removes the values that were not got since the last sweep.
+func (s *store[K, V]) sweep() { s.kept, s.used = s.used, nil }
 
 // New returns an empty fleet.
 func New(o Options) *Fleet {
+	if o.Logger == nil {
+		o.Logger = log.NewNopLogger()
+	}
 	if o.Requests == nil {
 		o.Requests = func(string, string, time.Duration) {}
 	}
-	if o.Reads == nil {
-		o.Reads = func(Read) {}
+	if o.Progress == nil {
+		o.Progress = func() {}
 	}
-	if o.Discoveries == nil {
-		o.Discoveries = func(Discovery) {}
-	}
-	if o.Skipped == nil {
-		o.Skipped = func(string, []string) {}
-	}
-	if o.Keys == nil {
-		o.Keys = func(Credentials) {}
-	}
-	if o.Exposed == nil {
-		o.Exposed = func(string, []error) {}
-	}
-	f := &Fleet{options: o, proofs: huaweicloud.NewProofs(), logins: credentials.NewLogins(), memory: newMemory()}
+	f := &Fleet{options: o, log: newChangeLog(o.Logger), proofs: huaweicloud.NewProofs(), logins: credentials.NewLogins()}
 	f.now.Store(new(view))
 	return f
 }
 
-// Load puts a configuration in force for the next read. Numbers, counters and pauses of the sources that it still has are kept. Where it is
-// stated otherwise than before how an account is asked, its failing sources are asked again without a pause, and what IAM told is asked for
-// anew.
+// Load puts a configuration in force for the next read. Numbers, counters and pauses of the sources that it still has are kept. If the
+// connection of an account changes, its failing sources are asked again without a pause, and what IAM returned is asked for again.
 func (f *Fleet) Load(c *config.Config) {
 	f.building.Lock()
-	old := f.now.Load()
-	before := map[string]*account{}
-	for _, a := range old.accounts {
-		before[a.Name] = a
+	before := f.now.Load()
+	old := map[string]*account{}
+	for _, a := range before.accounts {
+		old[a.Name] = a.account
 	}
 	var accounts []*account
-	otherwise := map[string]bool{} // accounts that are asked otherwise than before
-	for _, stated := range c.Accounts {
-		a := newAccount(stated, c, f, before[stated.Name])
-		a.list(f.memory)
+	for _, configured := range c.Accounts {
+		a := f.newAccount(configured, c, old[configured.Name])
+		if a.changed {
+			f.stores.lookups.forget(func(id lookupID) bool { return id.account == a.Name })
+		}
+		f.discover(a)
 		accounts = append(accounts, a)
-		if was := before[a.Name]; was != nil && a.isAskedOtherwise(was) {
-			otherwise[a.Name] = true
-			f.forgetProjects(a)
+	}
+	now := f.build(accounts)
+	for _, s := range now.sources {
+		if was := old[s.Account]; was != nil {
+			s.retryAfter(was)
 		}
 	}
-	next := f.build(accounts)
-	for _, s := range next.sources {
-		if was := before[s.Account]; was != nil {
-			s.retryAfter(was, otherwise[s.Account])
-		}
-	}
-	f.now.Store(next)
+	f.now.Store(now)
 	f.building.Unlock()
-	for _, a := range old.accounts {
+	for _, a := range before.accounts {
 		a.http.CloseIdleConnections()
 	}
-	f.tellSkipped(old, next)
+	f.log.skippedProjects(before, now)
 }
 
-// forgetProjects has asked anew what IAM told of an account's projects: with other keys it may tell others. The list serves until then.
-func (f *Fleet) forgetProjects(a *account) {
-	maps.DeleteFunc(f.memory.lookups, func(id lookupID, _ *refresh.Cell[string]) bool { return id.account == a.Name })
-	if a.listed != nil {
-		a.listed.Retry()
-		a.listed.Expire(a.listed.Peek())
+// build makes the view of the accounts and of the projects that are known now. The caller holds f.building.
+func (f *Fleet) build(accounts []*account) *view {
+	v := new(view)
+	for _, a := range accounts {
+		b := &accountView{account: a}
+		if a.listCell != nil {
+			f.stores.lists.get(a.Name, func() *projectList { return a.listCell }) // it is in use
+			b.list = a.listCell.Peek()
+			b.found = a.wanted(b.list.Value)
+		}
+		v.accounts = append(v.accounts, b)
 	}
+	for _, a := range v.accounts {
+		for _, p := range a.Projects {
+			f.serve(v, a, p, false)
+		}
+	}
+	f.addDiscovered(v)
+	f.stores.sweep()
+	slices.SortStableFunc(v.sources, func(a, b *source) int { return cmp.Compare(a.project.label, b.project.label) })
+	for _, s := range v.sources {
+		v.labels = append(v.labels, s.project.label)
+	}
+	v.labels = slices.Clip(slices.Compact(v.labels))
+	return v
+}
+
+// serve adds the sources of a project to a view.
+func (f *Fleet) serve(v *view, a *accountView, p config.Project, discovered bool) {
+	a.projects++
+	v.sources = append(v.sources, f.newSources(a.account, p, discovered)...)
 }
 
 // Services returns the names of the services that are read, in the order of the list.
@@ -143,10 +204,10 @@ func (f *Fleet) Services() []string {
 	return names
 }
 
-// Projects returns the labels of the projects that are read, sorted. The list is shared, and not to be changed.
+// Projects returns the labels of the projects that are read, sorted. The list is shared and must not be changed.
 func (f *Fleet) Projects() []string { return f.now.Load().labels }
 
-// Known returns the projects that are read, by label, and the accounts of which there may be more: those that never discovered theirs.
+// Known returns the projects that are read, by label, and the accounts that may have more: those that never discovered theirs.
 func (f *Fleet) Known() (projects []Project, incomplete []string) {
 	v := f.now.Load()
 	last := ""
@@ -156,15 +217,10 @@ func (f *Fleet) Known() (projects []Project, incomplete []string) {
 			projects = append(projects, s.describe())
 		}
 	}
-	lists := v.lists // of the accounts that have one, in their order
 	for _, a := range v.accounts {
-		if a.listed == nil {
-			continue
-		}
-		if lists[0].ReadAt.IsZero() {
+		if a.list != nil && a.list.ReadAt.IsZero() {
 			incomplete = append(incomplete, a.Name)
 		}
-		lists = lists[1:]
 	}
 	return projects, incomplete
 }
@@ -172,15 +228,18 @@ func (f *Fleet) Known() (projects []Project, incomplete []string) {
 // AbandonedFetches returns how many fetches of the process outlived their timeout and have not returned.
 func AbandonedFetches() int { return refresh.Abandoned() }
 
+// Filter says which sources are wanted; an empty list means all.
+type Filter struct{ Services, Projects []string }
+
 // Count returns how many sources a filter wants.
 func (f *Fleet) Count(filter Filter) int {
 	return len(filter.of(f.now.Load().sources))
 }
 
-// Read reads the sources that a filter wants, side by side, and returns what is known of each when all is known that is worth waiting for,
-// or when ctx ends. The readings are sorted by project, then in the order of the services.
+// Read reads the sources that a filter wants, side by side. It returns what is known of each when everything is known that is worth waiting
+// for, or when ctx ends. The readings are sorted by project, then in the order of the services.
 func (f *Fleet) Read(ctx context.Context, filter Filter) []*Reading {
-	return f.read(ctx, filter, f.look)
+	return f.read(ctx, filter, f.discoverDue)
 }
 
 // ReadKnown is Read for projects that are known: it waits for no list of projects.
@@ -188,18 +247,18 @@ func (f *Fleet) ReadKnown(ctx context.Context, filter Filter) []*Reading {
 	return f.read(ctx, filter, func(ctx context.Context) { f.askLists(ctx) })
 }
 
-func (f *Fleet) read(ctx context.Context, filter Filter, look func(context.Context)) []*Reading {
+func (f *Fleet) read(ctx context.Context, filter Filter, discover func(context.Context)) []*Reading {
 	asked := time.Now()
 	f.retryChangedKeys(ctx)
 	known := f.now.Load().sources
 	wanted := filter.of(known)
-	flights := ask(ctx, wanted) // under way while lists of projects are waited for
-	look(ctx)
+	fetches := ask(ctx, wanted) // in flight while lists of projects are waited for
+	discover(ctx)
 	if now := f.now.Load().sources; !slices.Equal(now, known) {
 		wanted = filter.of(now)
-		flights = append(flights, ask(ctx, unknown(wanted, known))...)
+		fetches = append(fetches, ask(ctx, unknown(wanted, known))...)
 	}
-	wait(ctx, flights)
+	wait(ctx, fetches)
 	readings := make([]*Reading, len(wanted))
 	for i, s := range wanted {
 		readings[i] = s.reading(s.cell.Peek(), asked)
@@ -207,12 +266,12 @@ func (f *Fleet) read(ctx context.Context, filter Filter, look func(context.Conte
 	return readings
 }
 
-// ask begins the fetches that are due, and returns what to wait for. What was read longest ago is asked for first: where the cloud throttles, it
-// would else always be the same that come too late.
-func ask(ctx context.Context, sources []*source) (flights []<-chan struct{}) {
+// ask begins the fetches that are due, and returns what to wait for. What was read longest ago is asked for first: if the cloud throttles,
+// the same sources would else always come too late.
+func ask(ctx context.Context, sources []*source) (fetches []<-chan struct{}) {
 	askFor := func(s *source) {
-		if _, flight := s.cell.Ask(ctx, s.policy); flight != nil {
-			flights = append(flights, flight)
+		if _, fetch := s.cell.Ask(ctx, s.policy); fetch != nil {
+			fetches = append(fetches, fetch)
 		}
 	}
 	var due []*source
@@ -220,14 +279,14 @@ func ask(ctx context.Context, sources []*source) (flights []<-chan struct{}) {
 		if s.cell.IsDue(s.policy) {
 			due = append(due, s)
 		} else {
-			askFor(s) // it may be under way
+			askFor(s) // it may be in flight
 		}
 	}
 	slices.SortStableFunc(due, func(a, b *source) int { return a.cell.Peek().ReadAt.Compare(b.cell.Peek().ReadAt) })
 	for _, s := range due {
 		askFor(s)
 	}
-	return flights
+	return fetches
 }
 
 // unknown returns the sources that are not among those known before, under whichever label.
@@ -239,13 +298,49 @@ func unknown(sources, before []*source) []*source {
 	return slices.DeleteFunc(slices.Clone(sources), func(s *source) bool { return ids[s.ID] })
 }
 
-// wait returns when all flights have ended, or ctx has.
-func wait(ctx context.Context, flights []<-chan struct{}) {
-	for _, flight := range flights {
+// wait returns when all fetches have ended, or ctx has.
+func wait(ctx context.Context, fetches []<-chan struct{}) {
+	for _, fetch := range fetches {
 		select {
-		case <-flight:
+		case <-fetch:
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// of returns the sources that are wanted. They are sorted by label, so that a project among thousands is found at once.
+func (f Filter) of(sources []*source) []*source {
+	if len(f.Projects) > 0 {
+		sources = labelled(sources, f.Projects)
+	}
+	if len(f.Services) == 0 {
+		return sources
+	}
+	return slices.DeleteFunc(slices.Clone(sources), func(s *source) bool { return !slices.Contains(f.Services, s.service.Name) })
+}
+
+// labelled returns the sources of the projects with these labels.
+func labelled(sources []*source, labels []string) (found []*source) {
+	for _, label := range slices.Compact(slices.Sorted(slices.Values(labels))) {
+		first, _ := slices.BinarySearchFunc(sources, label, func(s *source, label string) int { return cmp.Compare(s.project.label, label) })
+		for _, s := range sources[first:] {
+			if s.project.label != label {
+				break
+			}
+			found = append(found, s)
+		}
+	}
+	return found
+}
+
+// CheckNames returns an error for a name that is not known, so that nobody takes an empty answer for good news. what is how names are asked
+// for, such as collect[].
+func CheckNames(what string, asked, known []string) error {
+	for _, name := range asked {
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("%s=%q is not known; known are: %s", what, name, strings.Join(known, ", "))
+		}
+	}
+	return nil
 }

@@ -161,7 +161,7 @@ func (o Options) checkProjects(ctx context.Context, what string, asked []string)
 	if len(asked) == 0 || fleet.CheckNames(what, asked, o.Fleet.Projects()) == nil {
 		return nil
 	}
-	o.Fleet.Look(ctx)
+	o.Fleet.Discover(ctx)
 	err := fleet.CheckNames(what, asked, o.Fleet.Projects())
 	if _, incomplete := o.Fleet.Known(); err != nil && len(incomplete) > 0 {
 		return incompleteError(incomplete)

@@ -51,7 +51,7 @@ func (o Options) discovery(w http.ResponseWriter, r *http.Request) {
 		o.refuse(w, errors.New("the Host of the request is no address that could be scraped; ask by host and port"))
 		return
 	}
-	o.Fleet.Look(ctx)
+	o.Fleet.Discover(ctx)
 	projects, incomplete := o.Fleet.Known()
 	if len(incomplete) > 0 {
 		o.refuse(w, incompleteError(incomplete))

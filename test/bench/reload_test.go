@@ -62,7 +62,7 @@ func reloads(b *testing.B, stated int) func() time.Duration {
 		b.Fatal(err)
 	}
 	f.Load(c)
-	f.Look(b.Context())
+	f.Discover(b.Context())
 	if n := len(f.Projects()); n != 3*stated {
 		b.Fatalf("%d projects, want %d: %v", n, 3*stated, f.Accounts()[0].DiscoveryErr)
 	}

@@ -3,8 +3,9 @@
 package fleettest
 
 import (
+	"bytes"
 	"context"
-	"fmt"
+	"encoding/json"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/go-kit/log"
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/config"
@@ -53,8 +56,7 @@ type World struct {
 	unknown  string
 	env      map[string]string
 	requests []string
-	reads    []fleet.Read
-	skipped  []string
+	logged   bytes.Buffer // JSON, one line each
 }
 
 // New returns a fleet of the five services that serves the configuration; CA in it stands for the file with the cloud's certificate
@@ -93,17 +95,11 @@ func NewOf(t testing.TB, services []providers.Service, cloud *cloudsim.Cloud, ya
 			defer w.mu.Unlock()
 			w.requests = append(w.requests, service+" "+code)
 		},
-		Reads: func(r fleet.Read) {
+		Logger: log.LoggerFunc(func(keyvals ...any) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			w.reads = append(w.reads, r)
-		},
-		Discoveries: func(fleet.Discovery) {},
-		Skipped: func(account string, labels []string) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.skipped = append(w.skipped, account, fmt.Sprint(labels))
-		},
+			return log.NewJSONLogger(&w.logged).Log(keyvals...)
+		}),
 	})
 	w.Configure(t, yaml)
 	return w
@@ -139,25 +135,28 @@ func (w *World) getenv(name string) string {
 	return w.env[name]
 }
 
-// Requests returns "service code" of each request, as the fleet told them.
+// Requests returns "service code" of each request, as the fleet reported them.
 func (w *World) Requests() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.requests
 }
 
-// Reads returns the finished reads, as the fleet told them.
-func (w *World) Reads() []fleet.Read {
+// Logged returns the lines that the fleet logged, but for those at level debug.
+func (w *World) Logged() []map[string]any {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.reads
-}
-
-// Skipped returns the account and the labels of each change of what is left out, as the fleet told them.
-func (w *World) Skipped() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.skipped
+	var lines []map[string]any
+	for line := range bytes.Lines(w.logged.Bytes()) {
+		var fields map[string]any
+		if err := json.Unmarshal(line, &fields); err != nil {
+			panic(err)
+		}
+		if fields["level"] != "debug" {
+			lines = append(lines, fields)
+		}
+	}
+	return lines
 }
 
 // Scrape reads everything, waiting so long at most.

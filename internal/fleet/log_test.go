@@ -1,4 +1,4 @@
-package command_test
+package fleet_test
 
 import (
 	"errors"
@@ -11,15 +11,14 @@ import (
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 
-	"cloud_quota_exporter/internal/command"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/refresh"
 	"cloud_quota_exporter/providers"
 )
 
-// TestReadLog: what changes is logged, once; what goes on as it was is told by the metrics alone.
-func TestReadLog(t *testing.T) {
+// TestChangesAreLogged: what changes is logged, once. What goes on as it was shows in the metrics alone.
+func TestChangesAreLogged(t *testing.T) {
 	reading := func(err error, v providers.Result, refused ...error) *fleet.Reading {
 		state := &refresh.State[providers.Result]{Err: err, Value: v}
 		return &fleet.Reading{Account: "main", Service: "cts", Project: fleet.Project{Label: "prod"}, State: state, Refused: refused}
@@ -63,7 +62,7 @@ func TestReadLog(t *testing.T) {
 		{"recovers, incomplete still", reading(down, incomplete), reading(nil, incomplete), "info: quotas are read again, warn: quotas are incomplete"},
 	} {
 		var b strings.Builder
-		command.LogReads(log.NewLogfmtLogger(&b), fleet.Read{Before: tc.before, After: tc.after})
+		fleet.LogFetches(log.NewLogfmtLogger(&b), [2]*fleet.Reading{tc.before, tc.after})
 		var told []string
 		for _, m := range regexp.MustCompile(`(?m)^level=(\w+) account=main project=prod service=cts msg="([^"]*)"`).FindAllStringSubmatch(b.String(), -1) {
 			if m[1] != "debug" {
@@ -81,20 +80,20 @@ func TestReadLog(t *testing.T) {
 
 // TestLogTellsWhatIsNotOffered: a service that a region doesn't have is no failure, and some of many are named.
 func TestLogTellsWhatIsNotOffered(t *testing.T) {
-	var reads []fleet.Read
+	var fetches [][2]*fleet.Reading
 	for i := range 10 {
 		before := &fleet.Reading{Account: "main", Service: "dbss", Project: fleet.Project{Label: fmt.Sprint("p", i)}, State: &refresh.State[providers.Result]{}}
 		after := *before
 		after.NotOffered, after.State = true, &refresh.State[providers.Result]{Err: &huaweicloud.APIError{Status: http.StatusNotFound}}
 		again := after
 		again.NotOffered, again.State = false, &refresh.State[providers.Result]{}
-		reads = append(reads, fleet.Read{Before: before, After: &after}, fleet.Read{Before: &after, After: &after})
+		fetches = append(fetches, [2]*fleet.Reading{before, &after}, [2]*fleet.Reading{&after, &after})
 		if i == 9 {
-			reads = append(reads, fleet.Read{Before: &after, After: &again})
+			fetches = append(fetches, [2]*fleet.Reading{&after, &again})
 		}
 	}
 	var b strings.Builder
-	command.LogReads(level.NewFilter(log.NewLogfmtLogger(&b), level.AllowInfo()), reads...)
+	fleet.LogFetches(level.NewFilter(log.NewLogfmtLogger(&b), level.AllowInfo()), fetches...)
 	for text, want := range map[string]int{
 		"level=warn": 0, "level=info": 6,
 		`service=dbss msg="the region does not offer the service; it is asked again in an hour" err=`: 5,
@@ -115,7 +114,7 @@ func TestLogNamesSomeOfMany(t *testing.T) {
 		}
 		return &fleet.Reading{Account: "main", Service: "cts", Project: fleet.Project{Label: fmt.Sprint("p", project)}, State: state}
 	}
-	var reads []fleet.Read
+	var fetches [][2]*fleet.Reading
 	for _, change := range [][2]int{{200, 401}, {401, 401}, {401, 200}} {
 		for i := range 1000 {
 			before, after := change[0], change[1]
@@ -125,11 +124,11 @@ func TestLogNamesSomeOfMany(t *testing.T) {
 			if i == 500 && after == 401 {
 				after = 403
 			}
-			reads = append(reads, fleet.Read{Before: reading(i, before), After: reading(i, after)})
+			fetches = append(fetches, [2]*fleet.Reading{reading(i, before), reading(i, after)})
 		}
 	}
 	var b strings.Builder
-	command.LogReads(level.NewFilter(log.NewLogfmtLogger(&b), level.AllowInfo()), reads...)
+	fleet.LogFetches(level.NewFilter(log.NewLogfmtLogger(&b), level.AllowInfo()), fetches...)
 	for text, want := range map[string]int{
 		`msg="quotas can't be read" reason=unauthorized`:                       5,
 		`msg="quotas of more projects can't be read`:                           1,

@@ -1,8 +1,10 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"hash/fnv"
 	"maps"
 	"sync"
@@ -18,6 +20,10 @@ const (
 	notOfferedPause = time.Hour // regions get services now and then
 
 	jitter = 0.1 // share of cache_ttl by which sources differ, so that not everything expires at once
+
+	idTimeout      = 8 * time.Second
+	idFresh        = 24 * time.Hour // the id of a region's project does not change in practice
+	idLongestPause = 5 * time.Minute
 )
 
 // ID says what a source is, however the configuration labels it today: what is known of it survives reloads.
@@ -71,9 +77,28 @@ type source struct {
 
 	cell   *refresh.Cell[providers.Result]
 	policy *refresh.Policy[providers.Result]
+	log    *changeLog
 
 	mu   sync.Mutex
 	last *Reading
+}
+
+// newSources makes the enabled services of a project. The caller holds f.building.
+func (f *Fleet) newSources(a *account, configured config.Project, discovered bool) []*source {
+	p := f.newProject(a, configured)
+	var sources []*source
+	for _, service := range f.options.Services {
+		settings := a.services[service.Name]
+		if !settings.Enabled {
+			continue
+		}
+		id := ID{Account: a.Name, Service: service.Name, ProjectID: configured.ID, Region: configured.Region}
+		cell := f.stores.cells.get(id, func() *refresh.Cell[providers.Result] { return new(refresh.Cell[providers.Result]) })
+		s := &source{ID: id, account: a, service: service, settings: settings, project: p, discovered: discovered, cell: cell, log: f.log}
+		s.policy = s.newPolicy(f.gate(a.Name, service.Name, configured.Region, settings.MaxInFlight))
+		sources = append(sources, s)
+	}
+	return sources
 }
 
 func (s *source) newPolicy(gate *refresh.Gate) *refresh.Policy[providers.Result] {
@@ -88,8 +113,9 @@ func (s *source) newPolicy(gate *refresh.Gate) *refresh.Policy[providers.Result]
 		Shuts:   throttledBy(s.Service),
 		GivesUp: s.account.options.Once,
 		Settled: func(before, after *refresh.State[providers.Result]) {
-			s.account.auth.blame(after.Err)
-			s.account.options.Reads(Read{s.newReading(before, false), s.newReading(after, false)})
+			s.account.keys.noteFailure(after.Err)
+			s.log.fetched(s.newReading(before, false), s.newReading(after, false))
+			s.account.options.Progress()
 		},
 	}
 }
@@ -119,10 +145,10 @@ func (s *source) pause(streak int, err error) time.Duration {
 	return p
 }
 
-// retryAfter ends the pauses after failures where a new configuration asks otherwise than the one before.
-func (s *source) retryAfter(before *account, otherwise bool) {
+// retryAfter ends the pause after failures if the configuration before asked in another way.
+func (s *source) retryAfter(before *account) {
 	settings := before.services[s.Service]
-	if otherwise || settings.Timeout != s.settings.Timeout || !maps.Equal(settings.Options, s.settings.Options) {
+	if s.account.changed || settings.Timeout != s.settings.Timeout || !maps.Equal(settings.Options, s.settings.Options) {
 		s.cell.Retry()
 	}
 }
@@ -165,7 +191,13 @@ func (s *source) newReading(state *refresh.State[providers.Result], tooOld bool)
 	return r
 }
 
-// describe tells the project, with its id as far as that is known.
+// endpoint returns where the source is asked.
+func (s *source) endpoint() Endpoint {
+	c := s.client()
+	return Endpoint{Service: s.Service, Project: s.describe(), URL: c.BaseURL + c.QuotaPath}
+}
+
+// describe returns the project, with its id as far as that is known.
 func (s *source) describe() Project {
 	return Project{Label: s.project.label, ID: s.project.known(), Region: s.Region, Account: s.Account}
 }
@@ -183,4 +215,76 @@ func throttledBy(service string) func(error) bool {
 		api, ok := errors.AsType[*huaweicloud.APIError](err)
 		return ok && api.Service == service && huaweicloud.Reason(err) == huaweicloud.ReasonThrottled
 	}
+}
+
+// Project is what a project label stands for.
+type Project struct {
+	Label   string
+	ID      string // empty while IAM has not told it yet
+	Region  string
+	Account string
+}
+
+// project is a project whose id is stated or looked up.
+type project struct {
+	label      string
+	configured config.Project
+	lookup     *refresh.Cell[string] // nil if the id is configured
+	policy     *refresh.Policy[string]
+}
+
+// lookupID says which id a Cell holds: that of the project that bears the region's name, as the account sees it.
+type lookupID struct{ account, region string }
+
+func (f *Fleet) newProject(a *account, configured config.Project) *project {
+	p := &project{label: configured.Name, configured: configured}
+	if configured.ID != "" {
+		return p
+	}
+	region := configured.Region
+	p.lookup = f.stores.lookups.get(lookupID{a.Name, region}, func() *refresh.Cell[string] { return new(refresh.Cell[string]) })
+	iam := a.iam(region)
+	iam.Action = huaweicloud.ListProjectsAction
+	p.policy = &refresh.Policy[string]{
+		Fetch:   func(ctx context.Context) (string, error) { return huaweicloud.FindProject(ctx, iam, region) },
+		Timeout: idTimeout,
+		Fresh:   func(string) time.Duration { return idFresh },
+		Pause:   func(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, idLongestPause) },
+		Gate:    f.gate(a.Name, "iam", region, iamInFlight),
+		Shuts:   throttledBy("iam"),
+		GivesUp: a.options.Once,
+	}
+	return p
+}
+
+// id returns the project's id, which is looked up where it is not stated. An id that was found once serves while IAM is asked again, and
+// while it fails.
+func (p *project) id(ctx context.Context) (string, error) {
+	if p.lookup == nil {
+		return p.configured.ID, nil
+	}
+	s, _ := p.lookup.Ask(ctx, p.policy)
+	if s.ReadAt.IsZero() {
+		s = p.lookup.Await(ctx, p.policy)
+	}
+	switch {
+	case !s.ReadAt.IsZero():
+		return s.Value, nil
+	case s.Err != nil:
+		return "", s.Err
+	case ctx.Err() != nil:
+		return "", huaweicloud.Advise(fmt.Errorf("the id of the project of %s: IAM has not answered in time: %w", p.configured.Region, ctx.Err()),
+			"check the network, or state the id")
+	default:
+		_, keptOut := p.lookup.Attempt() // nil if the next look-up stands in line already: the pause is over
+		return "", fmt.Errorf("the id of the project of %s: %w", p.configured.Region, notAsked(cmp.Or(keptOut, refresh.ErrShut)))
+	}
+}
+
+// known returns the id as far as it is known, without asking for it.
+func (p *project) known() string {
+	if p.lookup == nil {
+		return p.configured.ID
+	}
+	return p.lookup.Peek().Value
 }

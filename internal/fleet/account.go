@@ -1,0 +1,380 @@
+package fleet
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/credentials"
+	"cloud_quota_exporter/internal/files"
+	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/refresh"
+)
+
+const (
+	iamInFlight = 8
+
+	keyWait         = 500 * time.Millisecond // of a scrape for other keys after some were refused
+	describeTimeout = 10 * time.Second       // for all files of all accounts to be read
+	exposedTimeout  = time.Minute            // for the permissions of an account's files to be read
+)
+
+// account is an account as one configuration has it.
+type account struct {
+	config.Account
+	services map[string]config.Service
+	rules    rules
+	options  *Options
+	proofs   *huaweicloud.Proofs
+	keys     *keys
+	http     *http.Client
+	changed  bool // its connection differs from that of the configuration before
+
+	listCell   *projectList // nil without discovery
+	listPolicy *refresh.Policy[[]huaweicloud.Project]
+}
+
+// newAccount makes an account of its configuration. before is the account that it replaces, which hands on the keys; nil if it is new.
+func (f *Fleet) newAccount(configured config.Account, c *config.Config, before *account) *account {
+	inFlight := iamInFlight
+	for _, s := range c.Services { // which may all be at one host, a gateway's
+		if s.Enabled {
+			inFlight += s.MaxInFlight
+		}
+	}
+	a := &account{
+		Account:  configured,
+		services: c.Services,
+		rules:    rules{c.Limits, c.Thresholds},
+		options:  &f.options,
+		proofs:   f.proofs,
+		http:     huaweicloud.NewHTTPClient(f.options.Dial, configured.CAFile, inFlight),
+	}
+	a.changed = before != nil && a.connectionDiffers(before)
+	if before != nil && !a.changed {
+		a.keys = before.keys
+	} else {
+		a.keys = f.newKeys(a, c.File)
+	}
+	return a
+}
+
+// connectionDiffers returns whether an account has other keys, hosts or trust than another one.
+func (a *account) connectionDiffers(other *account) bool {
+	return a.Cloud != other.Cloud || a.CAFile != other.CAFile || a.Credentials.NeedIAM() && a.iamRegion() != other.iamRegion() ||
+		!reflect.DeepEqual(a.Endpoints, other.Endpoints) || !reflect.DeepEqual(a.Credentials, other.Credentials)
+}
+
+// iamRegion returns the region in which IAM is asked what concerns the whole account; empty is its global endpoint.
+func (a *account) iamRegion() string {
+	switch {
+	case a.Discovery != nil && len(a.Discovery.Regions) > 0:
+		return a.Discovery.Regions[0]
+	case len(a.Projects) > 0:
+		return a.Projects[0].Region
+	default:
+		return ""
+	}
+}
+
+// iam returns the client for IAM in a region; an empty region is its global endpoint.
+func (a *account) iam(region string) *huaweicloud.Client {
+	const name = "iam"
+	return a.client(name, region, huaweicloud.BaseURL(name, region, a.Cloud), a.Endpoints.For(name, name, region))
+}
+
+// client returns the client for one API: that of a service, or "iam". usual is the URL of its host, configured is the endpoint that replaces
+// it; empty if there is none.
+func (a *account) client(service, region, usual, configured string) *huaweicloud.Client {
+	c := &huaweicloud.Client{
+		HTTP:      a.http,
+		Auth:      a.keys,
+		Proofs:    a.proofs,
+		Extend:    refresh.Extend,
+		Service:   service,
+		Scope:     huaweicloud.Scope{Region: region},
+		BaseURL:   usual,
+		UserAgent: a.options.UserAgent,
+		Events:    a.options.Requests,
+	}
+	if configured != "" {
+		c.BaseURL, c.QuotaPath = splitEndpoint(configured)
+	}
+	return c
+}
+
+// splitEndpoint returns the base of an endpoint. If the endpoint is a whole URL, which has {project_id} in it, its path and query replace
+// those of the API.
+func splitEndpoint(endpoint string) (base, quotaPath string) {
+	if !strings.Contains(endpoint, "{project_id}") {
+		return strings.TrimRight(endpoint, "/"), ""
+	}
+	scheme, rest, _ := strings.Cut(endpoint, "://")
+	end := strings.IndexAny(rest, "/?") // there is one: {project_id} is behind it
+	return scheme + "://" + rest[:end], "/" + strings.TrimPrefix(rest[end:], "/")
+}
+
+// pauseID is whom a pause concerns: a service that throttles the account does so in all regions.
+type pauseID struct{ account, service string }
+
+// gateID is whose slots a Gate holds. They are by region, so that one that hangs leaves the slots of the others alone.
+type gateID struct {
+	account, service, region string
+	slots                    int
+}
+
+// gate returns the slots of a service in a region, with the pause of that service in the account.
+func (f *Fleet) gate(account, service, region string, slots int) *refresh.Gate {
+	pause := f.stores.pauses.get(pauseID{account, service}, func() *refresh.Gate { return refresh.NewGate(1) })
+	return f.stores.gates.get(gateID{account, service, region, slots}, func() *refresh.Gate { return pause.Beside(slots) })
+}
+
+// keys are the credentials of an account. They log when they begin to fail, and when that has ended.
+type keys struct {
+	credentials.Source
+
+	account    string
+	log        *changeLog
+	configFile string // if secrets are in it
+
+	used, failed atomic.Bool
+	refused      atomic.Bool // something could not be read for want of good keys
+
+	mu        sync.Mutex
+	inUse     string    // huaweicloud.KeyID
+	failing   bool      // the last Grant failed
+	changedAt time.Time // when other keys than before were granted, or keys after there were none
+}
+
+func (f *Fleet) newKeys(a *account, configFile string) *keys {
+	k := &keys{account: a.Name, log: f.log}
+	k.Source = credentials.New(a.Credentials, credentials.Deps{
+		IAM: a.iam, Region: a.iamRegion(), Dial: f.options.Dial, Getenv: f.options.Getenv, Logins: f.logins,
+	})
+	if a.Credentials.HoldSecrets() {
+		k.configFile = configFile
+	}
+	return k
+}
+
+// Grant returns what authorizes requests of a scope now.
+func (k *keys) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.Grant, error) {
+	grant, err := k.Source.Grant(ctx, s)
+	failure := k.Failure()
+	k.note(grant, failure)
+	if k.failed.Swap(failure != nil) != (failure != nil) {
+		k.log.credentials(k.account, k.Describe(), failure)
+	}
+	k.used.Store(true)
+	return grant, err
+}
+
+// note keeps when the keys changed.
+func (k *keys) note(grant huaweicloud.Grant, failure error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if failure != nil {
+		k.failing = true
+		return
+	}
+	id := huaweicloud.KeyID(grant)
+	if k.failing || k.inUse != "" && k.inUse != id {
+		k.changedAt = time.Now()
+	}
+	k.inUse, k.failing = id, false
+}
+
+// changedSince returns whether other keys were granted then or later.
+func (k *keys) changedSince(t time.Time) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return !k.changedAt.Before(t)
+}
+
+// noteFailure notes a failed fetch that other keys may help.
+func (k *keys) noteFailure(err error) {
+	if needsKeys(err) {
+		k.refused.Store(true)
+	}
+}
+
+// needsKeys returns whether other keys may help.
+func needsKeys(err error) bool {
+	if err == nil {
+		return false
+	}
+	reason := huaweicloud.Reason(err)
+	return reason == huaweicloud.ReasonUnauthorized || reason == huaweicloud.ReasonCredentials
+}
+
+// exposed returns which files with secrets are readable by everybody. Files that can't be looked at before ctx ends are left out.
+func (k *keys) exposed(ctx context.Context) []error {
+	names := k.Files()
+	if k.configFile != "" {
+		names = append(names, k.configFile)
+	}
+	var all []error
+	for _, name := range names {
+		if err := files.CheckSecret(ctx, name); err != nil {
+			all = append(all, err)
+		}
+	}
+	return all
+}
+
+// retryChangedKeys ends the pauses of what failed for want of good keys, once the account has other keys: after a file with keys is
+// corrected, the next scrape is good.
+func (f *Fleet) retryChangedKeys(ctx context.Context) {
+	v := f.now.Load()
+	refused := map[*account]bool{}
+	for _, a := range v.accounts {
+		if a.keys.refused.Swap(false) {
+			refused[a.account] = true
+		}
+	}
+	if len(refused) == 0 {
+		return
+	}
+	var granting sync.WaitGroup
+	for a := range refused {
+		granting.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, keyWait)
+			defer cancel()
+			_, _ = a.keys.Grant(ctx, huaweicloud.Scope{}) // notes whether they have changed
+		})
+	}
+	granting.Wait()
+	for a := range refused {
+		if a.listCell != nil {
+			retryWithKeys(a.keys, a.listCell)
+		}
+	}
+	for _, s := range v.sources {
+		if !refused[s.account] {
+			continue
+		}
+		if s.project.lookup != nil {
+			retryWithKeys(s.account.keys, s.project.lookup)
+		}
+		retryWithKeys(s.account.keys, s.cell)
+	}
+}
+
+// retryWithKeys ends the pause of a cell if the keys have changed since its last fetch began. If they have not, they are checked again.
+func retryWithKeys[T any](k *keys, c *refresh.Cell[T]) {
+	s := c.Peek()
+	switch {
+	case !needsKeys(s.Err):
+	case k.changedSince(s.BegunAt):
+		c.Retry()
+	default:
+		k.refused.Store(true)
+	}
+}
+
+// CheckCredentials asks for the keys of every account, side by side, and logs where they come from and which files with secrets are readable
+// by everybody. It is for the start and for reloads: otherwise the first failing scrape would be the first sign.
+func (f *Fleet) CheckCredentials(ctx context.Context) {
+	var checking sync.WaitGroup
+	for _, a := range f.now.Load().accounts {
+		checking.Go(func() {
+			if _, err := a.keys.Grant(ctx, huaweicloud.Scope{}); err == nil {
+				f.log.credentialsLoaded(a.Name, a.keys.Describe())
+			}
+			ctx, cancel := context.WithTimeout(ctx, exposedTimeout)
+			defer cancel()
+			f.log.exposed(a.Name, a.keys.exposed(ctx))
+		})
+	}
+	checking.Wait()
+}
+
+// Account is what is known of an account.
+type Account struct {
+	Name     string
+	Asked    bool     // whether keys were needed yet, and a discovery has ended if there is one
+	Up       bool     // the last Grant succeeded, and the last discovery if there is one
+	Projects int      // that are read
+	Skipped  []string // labels of the discovered projects that are left out because another one has them
+
+	KeysExpire time.Time // when the first of the keys and tokens in use expires; zero if none does
+
+	DiscoveryErr error        // of the last finished discovery
+	Undiscovered *UnreadError // how far the first discovery has come, if what is read was made without it; nil otherwise
+	Empty        error        // that the last discovery succeeded, and no project is read; nil otherwise
+}
+
+// Accounts returns the state of the accounts, in their order.
+func (f *Fleet) Accounts() []Account {
+	var all []Account
+	for _, a := range f.now.Load().accounts {
+		state := Account{Name: a.Name, Asked: a.keys.used.Load(), Projects: a.projects, Skipped: a.skipped, KeysExpire: a.keys.Expiry()}
+		if a.list != nil {
+			list := a.listCell.Peek()
+			state.DiscoveryErr = list.Err
+			state.Asked = state.Asked && list.Fetches > 0
+			state.Empty = a.empty(list, a.found)
+			if a.list.Fetches == 0 {
+				state.Undiscovered = newUnread("iam", a.listCell)
+			}
+		}
+		state.Up = a.keys.Failure() == nil && state.DiscoveryErr == nil
+		all = append(all, state)
+	}
+	return all
+}
+
+// Description is what a configuration comes to for one account, before anything is asked of the cloud.
+type Description struct {
+	Account        string
+	Credentials    string  // where the keys come from
+	CredentialsErr error   // what is wrong with them on this machine
+	Exposed        []error // which files with secrets are readable by everybody
+	CAFile         string
+	CAFileErr      error             // why it can't be used
+	Discovery      *config.Discovery // nil: none
+	Sources        []Endpoint        // of the projects that are known
+}
+
+// Endpoint is where a source is asked.
+type Endpoint struct {
+	Service string
+	Project Project
+	URL     string // scheme and host, and the path if it is configured
+}
+
+// Describe returns what is configured, in the order of the accounts. It asks only this machine. The files of all accounts are read side by
+// side, so that a file system that hangs costs its time once.
+func (f *Fleet) Describe(ctx context.Context) []Description {
+	v := f.now.Load()
+	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
+	defer cancel()
+	all := make([]Description, len(v.accounts))
+	var reading sync.WaitGroup
+	for i, a := range v.accounts {
+		reading.Go(func() {
+			wrong := a.keys.Check(ctx) // first: what the others say depends on it
+			all[i] = Description{
+				Account: a.Name, Credentials: a.keys.Describe(), CredentialsErr: wrong, Exposed: a.keys.exposed(ctx),
+				CAFile: a.CAFile, Discovery: a.Discovery,
+			}
+			if a.CAFile != "" {
+				all[i].CAFileErr = huaweicloud.CheckCAFile(ctx, a.CAFile)
+			}
+		})
+	}
+	reading.Wait()
+	for i, a := range v.accounts {
+		for _, s := range v.sources {
+			if s.account == a.account {
+				all[i].Sources = append(all[i].Sources, s.endpoint())
+			}
+		}
+	}
+	return all
+}
