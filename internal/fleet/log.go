@@ -52,9 +52,6 @@ func (l *changeLog) fetched(before, after *Reading) {
 	}
 }
 
-// NotOffered stands for the reason of a source that its region does not have, which is no failure.
-const NotOffered = "not offered"
-
 func reasonOf(r *Reading) string {
 	if r.NotOffered {
 		return NotOffered

@@ -8,8 +8,11 @@ import (
 	"cloud_quota_exporter/internal/refresh"
 )
 
-// The words that stand for a reason if a command ends before a fetch has.
+// The words that stand for a reason of what did not fail.
 const (
+	NotOffered = "not offered" // the region of the project does not have the service
+	NoProjects = "no projects" // a discovery succeeded, and left the account without a project
+
 	NotAsked   = "not asked"  // no fetch has begun
 	Unfinished = "unfinished" // a fetch has begun, and there is no response yet
 )

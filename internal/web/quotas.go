@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"cloud_quota_exporter/internal/fleet"
+	"cloud_quota_exporter/internal/report"
 )
 
 // The classes of what is shown, by which the style colours it.
@@ -17,6 +18,9 @@ const (
 	good  = "good"
 	muted = "muted" // not to draw attention
 )
+
+// classes are those of the levels.
+var classes = map[report.Level]string{report.Critical: alarm, report.Warning: warn, report.Muted: muted}
 
 // section is a group of quotas, worst first.
 type section struct {
@@ -99,30 +103,13 @@ func newRow(q fleet.Quota) row {
 	default:
 		shown.group, shown.Note = empty, "not reported"
 	}
-	if len(q.Thresholds) == 0 {
+	switch severity, level := report.Severity(q); {
+	case level == report.Muted:
 		shown.Class, shown.State = muted, muted
-	} else if known {
-		shown.Class, shown.State = reached(ratio, q.Thresholds)
+	case severity != "":
+		shown.Class, shown.State = classes[level], severity
 	}
 	return shown
-}
-
-// reached returns the severest threshold that a ratio has reached.
-func reached(ratio float64, thresholds map[string]float64) (class, severity string) {
-	highest := math.Inf(-1)
-	for _, name := range slices.Sorted(maps.Keys(thresholds)) {
-		if at := thresholds[name]; ratio >= at && at > highest {
-			highest, severity = at, name
-		}
-	}
-	switch {
-	case severity == "":
-		return "", ""
-	case highest == slices.Max(slices.Collect(maps.Values(thresholds))):
-		return alarm, severity
-	default:
-		return warn, severity
-	}
 }
 
 func newBar(ratio float64, thresholds map[string]float64) *bar {

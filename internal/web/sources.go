@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"cloud_quota_exporter/internal/fleet"
+	"cloud_quota_exporter/internal/report"
 )
 
 // maxTroubles of a problem are told in full: with hundreds of projects, what they have in common says more, and the sources are all listed.
@@ -31,7 +32,7 @@ type trouble struct {
 func newProblems(f facts) []problem {
 	var all []problem
 	failure := func(r *fleet.Reading) error { return r.State.Err } // that a source is not read yet is no problem
-	for _, p := range fleet.Problems(f.accounts, f.readings, failure) {
+	for _, p := range report.Problems(f.accounts, f.readings, failure) {
 		cause, others := p.Cause()
 		shown := problem{Reason: p.Reason, Where: p.Where(), Remedy: p.Remedy, Class: warn, First: newTrouble(f, p, cause)}
 		if p.Failed {
@@ -50,7 +51,7 @@ func newProblems(f facts) []problem {
 	return all
 }
 
-func newTrouble(f facts, p *fleet.Problem, c fleet.Case) trouble {
+func newTrouble(f facts, p *report.Problem, c report.Case) trouble {
 	t := trouble{What: c.What}
 	if r := c.Reading; r != nil {
 		t.Failed, t.TooOld, t.Read = p.Failed, r.TooOld, newAge(f.now, r.State.ReadAt)
@@ -77,35 +78,17 @@ type projectRow struct {
 // cell is the state of one source.
 type cell struct{ Text, Class string }
 
-// newMatrix makes rows of readings, which are sorted by project and have every service of each in the same order.
 func newMatrix(readings []*fleet.Reading) matrix {
-	var m matrix
-	for i, r := range readings {
-		if i == 0 || r.Project.Label != readings[i-1].Project.Label {
-			m.Projects = append(m.Projects, projectRow{Project: r.Project})
+	sources := report.NewMatrix(readings)
+	m := matrix{Services: sources.Services}
+	for _, project := range sources.Projects {
+		row := projectRow{Project: project.Project}
+		for _, r := range project.Readings {
+			o := report.OutcomeOf(r, r.State.Err)
+			row.Cells = append(row.Cells, cell{o.Text, classes[o.Level]})
+			m.NotOffered = m.NotOffered || r.NotOffered
 		}
-		if len(m.Projects) == 1 {
-			m.Services = append(m.Services, r.Service)
-		}
-		last := &m.Projects[len(m.Projects)-1]
-		last.Cells = append(last.Cells, newCell(r))
-		m.NotOffered = m.NotOffered || r.NotOffered
+		m.Projects = append(m.Projects, row)
 	}
 	return m
-}
-
-func newCell(r *fleet.Reading) cell {
-	value := r.State.Value
-	switch {
-	case r.NotOffered:
-		return cell{"not offered", muted}
-	case r.State.Err != nil:
-		return cell{r.Reason(), alarm}
-	case r.State.Fetches == 0:
-		return cell{"not read yet", warn}
-	case value.Skipped.Count > 0 || value.Incomplete != nil || len(r.Refused) > 0:
-		return cell{"incomplete", warn}
-	default:
-		return cell{"ok", ""}
-	}
 }

@@ -1,4 +1,4 @@
-package fleet
+package report
 
 import (
 	"errors"
@@ -6,15 +6,16 @@ import (
 	"slices"
 	"strings"
 
+	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/huaweicloud"
 )
 
-// Problem is a trouble and all that has it in common: of one account, for the same reason, with the same remedy.
+// Problem is what is wrong with several sources alike: of one account, for the same reason, with the same remedy.
 type Problem struct {
 	Account string
-	Reason  string // as Reason tells it, or in a few words where the read did not fail
-	Failed  bool   // whether nothing could be read; else something is lacking in what was
-	Remedy  string // what to do; empty where the error tells none
+	Reason  string // that of fleet.Reason, or in a few words if the fetch did not fail
+	Failed  bool   // nothing could be read; else something is missing in what was
+	Remedy  string // what to do; empty if the error has none
 	Cases   []Case // at least one
 
 	cause int  // of the cases, the one that explains the others
@@ -28,23 +29,20 @@ func (p *Problem) Cause() (cause Case, others []Case) {
 
 // Case is one source that has a problem.
 type Case struct {
-	Reading *Reading // nil: the discovery of the account's projects
-	What    string   // what was tried and what came back
+	Reading *fleet.Reading // nil: the discovery of the account's projects
+	What    string         // what was tried and what came back
 }
 
-// NoProjects stands for the reason where a discovery succeeded, and left the account without a project.
-const NoProjects = "no projects"
-
-// Problems tells what readings lack, and why: discoveries first, then in the order of the readings. failure says why nothing was read of a
+// Problems returns what is wrong with readings: discoveries first, then in the order of the readings. failure says why nothing was read of a
 // source; nil if something was, or will be.
-func Problems(accounts []Account, readings []*Reading, failure func(*Reading) error) []*Problem {
+func Problems(accounts []fleet.Account, readings []*fleet.Reading, failure func(*fleet.Reading) error) []*Problem {
 	all := problems{known: map[kind]*Problem{}}
 	for _, a := range accounts {
 		if a.DiscoveryErr != nil {
-			all.add(Problem{Account: a.Name, Reason: Reason(a.DiscoveryErr), Failed: true}, nil, a.DiscoveryErr)
+			all.add(Problem{Account: a.Name, Reason: fleet.Reason(a.DiscoveryErr), Failed: true}, nil, a.DiscoveryErr)
 		}
 		if a.Empty != nil {
-			all.add(Problem{Account: a.Name, Reason: NoProjects, Failed: true}, nil, a.Empty)
+			all.add(Problem{Account: a.Name, Reason: fleet.NoProjects, Failed: true}, nil, a.Empty)
 		}
 	}
 	for _, r := range readings {
@@ -53,7 +51,7 @@ func Problems(accounts []Account, readings []*Reading, failure func(*Reading) er
 	return all.list
 }
 
-// Where tells in a few words what has the problem: its services, and the first of its projects.
+// Where returns in a few words what has the problem: its services, and the first of its projects.
 func (p *Problem) Where() string {
 	var services, projects []string
 	for _, c := range p.Cases {
@@ -74,7 +72,7 @@ func (p *Problem) Where() string {
 	return where
 }
 
-// problems puts together what is the same trouble.
+// problems groups what is wrong alike.
 type problems struct {
 	list  []*Problem
 	known map[kind]*Problem
@@ -85,12 +83,12 @@ type kind struct {
 	discovery               bool
 }
 
-func (p *problems) read(r *Reading, err error) {
+func (p *problems) read(r *fleet.Reading, err error) {
 	switch {
 	case r.NotOffered:
 		return
 	case err != nil:
-		p.add(Problem{Account: r.Account, Reason: Reason(err), Failed: true}, r, err)
+		p.add(Problem{Account: r.Account, Reason: fleet.Reason(err), Failed: true}, r, err)
 		return
 	}
 	add := func(reason string, err error) { p.add(Problem{Account: r.Account, Reason: reason}, r, err) }
@@ -105,7 +103,7 @@ func (p *problems) read(r *Reading, err error) {
 	}
 }
 
-func (p *problems) add(found Problem, r *Reading, err error) {
+func (p *problems) add(found Problem, r *fleet.Reading, err error) {
 	remedy := huaweicloud.Remedy(err)
 	k := kind{found.Account, found.Reason, remedy, r == nil}
 	known := p.known[k]

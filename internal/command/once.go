@@ -1,11 +1,15 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/common/version"
@@ -13,6 +17,7 @@ import (
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/report"
 	"cloud_quota_exporter/providers"
 )
 
@@ -175,3 +180,126 @@ const (
 	exitFailed = 1 // something could not be read, or is wrong
 	exitAbove  = 2 // a quota is at or above --fail-above
 )
+
+// cutShort is why a command ended before its work was done.
+type cutShort struct {
+	timeout time.Duration // that was over; 0: somebody interrupted the command
+}
+
+// Error says what ended the command.
+func (e *cutShort) Error() string {
+	if e.timeout == 0 {
+		return "interrupted"
+	}
+	return fmt.Sprintf("timed out after %s", e.timeout)
+}
+
+// remedy says what to do to have the rest, too.
+func (e *cutShort) remedy() string {
+	if e.timeout == 0 {
+		return "run the command again"
+	}
+	return "raise --timeout"
+}
+
+// after says how far the command came.
+func (e *cutShort) after(done, all int) string {
+	if e.timeout == 0 {
+		return fmt.Sprintf("%v after %d of %d reads", e, done, all)
+	}
+	return fmt.Sprintf("%v: %d of %d reads finished", e, done, all)
+}
+
+// limit returns a context that ends with a command's time; 0 is no limit.
+func limit(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	if timeout == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, timeout, &cutShort{timeout})
+}
+
+// ended returns why the context of limit has ended; nil if it has not.
+func ended(ctx context.Context) *cutShort {
+	if ctx.Err() == nil {
+		return nil
+	}
+	if timedOut, ok := errors.AsType[*cutShort](context.Cause(ctx)); ok {
+		return timedOut
+	}
+	return &cutShort{}
+}
+
+// writeProblems tells what readings lack, why, and what to do. What there was no answer to comes last: why may stand before it.
+func (o *outcome) writeProblems(t Terminal) {
+	order := []string{fleet.Unfinished, fleet.NotAsked} // behind all others, which are at -1
+	problems := report.Problems(o.accounts, o.readings, o.failure)
+	slices.SortStableFunc(problems, func(a, b *report.Problem) int {
+		return cmp.Compare(slices.Index(order, a.Reason), slices.Index(order, b.Reason))
+	})
+	for _, p := range problems {
+		cause, _ := p.Cause()
+		_, _ = fmt.Fprintf(t.Out, "\n%s %s\n  %s\n", t.paint(red, p.Reason+":"), printable(p.Where()),
+			strings.ReplaceAll(cause.What, "\n", "\n  "))
+		if p.Remedy != "" {
+			_, _ = fmt.Fprintf(t.Out, "  %s\n", t.paint(yellow, "-> "+p.Remedy))
+		}
+	}
+}
+
+const (
+	progressFrom  = 20 // reads
+	progressEvery = 100 * time.Millisecond
+)
+
+// progress is a line on stderr that counts reads, if there are enough of them to wait for.
+type progress struct {
+	terminal Terminal
+	total    func() int // grows when projects are discovered
+	done     atomic.Int64
+	shown    bool
+	stop     chan struct{} // closed when the line is to end
+	stopped  chan struct{} // closed when nothing is written any more
+}
+
+// read counts a read.
+func (p *progress) read() { p.done.Add(1) }
+
+// begin shows the line until end. total tells how many reads there will be, as far as that is known.
+func (p *progress) begin(total func() int) {
+	p.total, p.stop, p.stopped = total, make(chan struct{}), make(chan struct{})
+	go p.show()
+}
+
+func (p *progress) show() {
+	defer close(p.stopped)
+	if !p.terminal.Live {
+		return
+	}
+	again := time.NewTicker(progressEvery)
+	defer again.Stop()
+	for {
+		select {
+		case <-again.C:
+			p.write()
+		case <-p.stop:
+			p.write()
+			return
+		}
+	}
+}
+
+func (p *progress) write() {
+	if total := p.total(); total >= progressFrom {
+		_, _ = fmt.Fprintf(p.terminal.Err, "\r%d of %d read", p.done.Load(), total)
+		p.shown = true
+	}
+}
+
+// end wipes the line. Reads that end later don't show.
+func (p *progress) end() {
+	close(p.stop)
+	<-p.stopped
+	if p.shown {
+		_, _ = fmt.Fprint(p.terminal.Err, "\r\x1b[K")
+	}
+}
