@@ -19,7 +19,7 @@ import (
 // covered are the packages of which tests must execute most statements.
 const (
 	covered = "./collector,./providers,./internal/command,./internal/config,./internal/config/strictyaml,./internal/credentials," +
-		"./internal/fleet,./internal/huaweicloud,./internal/refresh,./internal/secret,./internal/web"
+		"./internal/fleet,./internal/huaweicloud,./internal/refresh,./internal/report,./internal/secret,./internal/web"
 
 	minCoverage = 90.0 // percent
 )

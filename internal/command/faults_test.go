@@ -1,8 +1,13 @@
 package command_test
 
 import (
+	"fmt"
+	"net"
+	"net/http"
+	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -159,5 +164,194 @@ func (x *trial) wantOthers(t *testing.T, p scraped) {
 	t.Helper()
 	if changed := differences(x.good, p, func(series string) bool { return !x.isHit(series) && !x.isPaused(series) }); len(changed) > 0 {
 		t.Errorf("others notice:\n%s", strings.Join(changed, "\n"))
+	}
+}
+
+// matrix is what was seen: the outcomes by fault, in the order of the targets.
+type matrix map[string][]seen
+
+// seen is what became of a target.
+type seen struct {
+	target  target
+	outcome string
+}
+
+// compare compares the table of docs/reliability.md with what was seen, or writes it.
+func (m matrix) compare(t *testing.T) {
+	t.Helper()
+	generated(t, "../../docs/reliability.md", "faults: what TestFaults saw", "end of faults", m.table())
+}
+
+// table has a row for each fault.
+func (m matrix) table() string {
+	var b strings.Builder
+	b.WriteString("\n| what goes wrong | services | IAM | credentials |\n|---|---|---|---|\n")
+	tried := 0
+	for _, f := range faults {
+		fmt.Fprintf(&b, "| %s |", f.name)
+		for _, column := range []string{"services", "IAM", "credentials"} {
+			fmt.Fprintf(&b, " %s |", m.cell(f.name, column))
+		}
+		b.WriteString("\n")
+		tried += len(m[f.name])
+	}
+	fmt.Fprintf(&b, "\nFaults: %d. Targets: %d. Tried: %d. Survived: %d. Series of others lost or changed: 0.\n\n", len(faults), len(targets()), tried, tried)
+	return b.String()
+}
+
+// cell tells what most targets of a column came to, and which came to something else.
+func (m matrix) cell(fault, column string) string {
+	var outcomes []string
+	names := map[string][]string{}
+	for _, s := range m[fault] {
+		if s.target.column == column {
+			if names[s.outcome] == nil {
+				outcomes = append(outcomes, s.outcome)
+			}
+			names[s.outcome] = append(names[s.outcome], s.target.name)
+		}
+	}
+	if len(outcomes) == 0 {
+		return "-"
+	}
+	most := outcomes[0]
+	for _, outcome := range outcomes {
+		if len(names[outcome]) > len(names[most]) {
+			most = outcome
+		}
+	}
+	text := most
+	for _, outcome := range outcomes {
+		if outcome != most {
+			text += fmt.Sprintf("; %s: %s", strings.Join(names[outcome], ", "), outcome)
+		}
+	}
+	return text
+}
+
+// wrong is something that goes wrong with the cloud, and what the exporter is to make of it.
+type wrong struct {
+	name  string
+	fault cloudsim.Fault
+	body  func(asked string) string // of a 200, by the service that is asked
+
+	keys bool // the account has another secret key in the cloud
+
+	want string                    // the reason, or read
+	but  map[string]string         // what another target makes of it
+	says string                    // in the error that is logged, as a regular expression
+	gone map[string]*regexp.Regexp // by target: the series that such an answer lacks
+	new  int                       // resource types that such an answer adds
+	half bool                      // the answer is of resources, of which some can be read
+
+	asks time.Duration // how long the cloud asks to be left alone
+}
+
+// isRead is what becomes of an answer that is no trouble.
+const isRead = "read"
+
+// faults are all that goes wrong, in the order of the document.
+var faults = slices.Concat(connections(), statuses(), unreadable(), halfReadable())
+
+// connections are answers that don't come.
+func connections() []wrong {
+	return []wrong{
+		{name: "connection refused", fault: cloudsim.Fault{Dial: syscall.ECONNREFUSED}, want: "network", says: "connection refused"},
+		{
+			name: "no such host", fault: cloudsim.Fault{Dial: &net.DNSError{Err: "no such host", Name: "host", IsNotFound: true}},
+			want: "network", says: "no such host",
+		},
+		{name: "connection reset before the answer", fault: cloudsim.Fault{Reset: true}, want: "network", says: "EOF"},
+		{name: "connection reset in the middle of the body", fault: cloudsim.Fault{CutBody: true}, want: "network", says: "broke off: unexpected EOF"},
+		{name: "certificate of another host", fault: cloudsim.Fault{Certificate: cloudsim.OfAnotherHost}, want: "tls", says: "certificate is valid for another-host"},
+		{name: "expired certificate", fault: cloudsim.Fault{Certificate: cloudsim.Expired}, want: "tls", says: "certificate has expired"},
+		{name: "no answer at all", fault: cloudsim.Fault{Hang: true}, want: "timeout", says: tooLong},
+		{name: "connections that died while they were idle", fault: cloudsim.Fault{Dead: true}, want: isRead},
+		{name: "a body by one byte a second", fault: cloudsim.Fault{Drip: time.Second}, want: "timeout", says: tooLong},
+	}
+}
+
+// tooLong is how the ends of several timeouts are told.
+const tooLong = "deadline exceeded|not had in time|Client.Timeout exceeded"
+
+// statuses are answers other than 200.
+func statuses() []wrong {
+	var all []wrong
+	for _, s := range []struct {
+		status int
+		want   string
+	}{
+		{400, "client_error"},
+		{401, "unauthorized"},
+		{403, "forbidden"},
+		{404, "not_found"},
+		{408, "timeout"},
+		{409, "client_error"},
+		{429, "throttled"},
+		{500, "server_error"},
+		{502, "server_error"},
+		{503, "server_error"},
+	} {
+		name := fmt.Sprint(s.status)
+		w := wrong{name: name, want: s.want, says: name + " " + http.StatusText(s.status), fault: cloudsim.Fault{Status: s.status}}
+		switch s.status {
+		case http.StatusUnauthorized:
+			w.fault.Body = cloudsim.ErrorBody("", s.status, "no")
+			w.asks = 5 * time.Minute // the service is paused, or the key
+		case http.StatusForbidden, http.StatusNotFound:
+			w.but = map[string]string{instanceList: isRead}
+			w.gone = map[string]*regexp.Regexp{instanceList: regexp.MustCompile("cloud_quota_(used|limit){.*audit_instance")}
+		case http.StatusTooManyRequests:
+			w.fault.Body = cloudsim.ErrorBody("", s.status, "slow down")
+			asks := w
+			asks.name += " with Retry-After: 120"
+			asks.fault.Header = http.Header{"Retry-After": {"120"}}
+			asks.asks = 2 * time.Minute
+			all = append(all, asks)
+		case http.StatusBadGateway:
+			w.name += " with a page of HTML"
+			w.fault.Body = []byte("<html><body><h1>Bad Gateway</h1></body></html>")
+		default:
+			w.fault.Body = cloudsim.ErrorBody("", s.status, "no")
+		}
+		all = append(all, w)
+	}
+	elsewhere := http.Header{"Location": {"https://elsewhere.example.com/"}}
+	return append(
+		all,
+		wrong{name: "302 to another host", want: "client_error", says: "302 Found", fault: cloudsim.Fault{Status: http.StatusFound, Header: elsewhere}},
+		wrong{name: "another secret key", keys: true, want: "unauthorized", says: "401 Unauthorized APIGW.0301", asks: 5 * time.Minute},
+		wrong{name: "101, and the connection stays open", want: "malformed", says: "101 Switching Protocols", fault: cloudsim.Fault{Status: http.StatusSwitchingProtocols}},
+		wrong{name: "204", want: "malformed", says: "it is empty", fault: cloudsim.Fault{Status: http.StatusNoContent}},
+	)
+}
+
+// unreadable are answers of which nothing can be read.
+func unreadable() []wrong {
+	is := func(body string) func(string) string { return func(string) string { return body } }
+	encoded := func(name, encoding, body, says string) wrong {
+		fault := cloudsim.Fault{Header: http.Header{"Content-Encoding": {encoding}}}
+		return wrong{name: name, want: "malformed", says: says, fault: fault, body: is(body)}
+	}
+	large := strings.Repeat(" ", 2<<20)
+	whole := zipped(usual("cts"))
+	bomb := zipped(strings.Repeat(" ", 16<<20))
+	return []wrong{
+		{name: "an empty 200", want: "malformed", says: "it is empty", body: is("")},
+		{name: "invalid JSON", want: "malformed", says: "invalid character", body: is("{oops}")},
+		{name: "JSON of another shape", want: "malformed", says: "there are no quotas in it|there is no list", body: is(`{"data":[1,"2",{}],"ok":true}`)},
+		{name: "JSON that is cut off", want: "malformed", says: "unexpected end of JSON", body: func(asked string) string {
+			whole := usual(asked)
+			return whole[:len(whole)/2]
+		}},
+		{name: "2 MiB", want: "malformed", says: "longer than 1048576 bytes", body: is(large)},
+		{name: "nested 20,000 deep", want: "malformed", says: "exceeded max depth", body: is(strings.Repeat("[", 20_000))},
+		encoded("gzip that unpacks to 16 MiB", "gzip", bomb, "longer than 1048576 bytes"),
+		encoded("gzip within gzip, which nobody asked for", "gzip, gzip", zipped(bomb), "invalid character"),
+		encoded("plain text that says to be gzip", "gzip", usual("cts"), "gzip: invalid header"),
+		encoded("gzip that is damaged", "gzip", whole[:len(whole)-8]+"checksum", "gzip: invalid checksum"),
+		{name: "NaN for a number", want: "malformed", says: "invalid character 'N'", body: func(asked string) string {
+			return strings.Replace(usual(asked), "{", `{"x":NaN,`, 1)
+		}},
 	}
 }

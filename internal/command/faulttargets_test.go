@@ -1,8 +1,13 @@
 package command_test
 
 import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -180,4 +185,224 @@ func secretFiles(t *testing.T) (dir string) {
 	t.Setenv("HC_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.1.1/pod-identity/credentials")
 	t.Setenv("HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", filepath.Join(dir, "pod_token"))
 	return dir
+}
+
+// examples are the resources of the documents' examples, with which the simulated cloud answers.
+var examples = map[string][]string{
+	"cts":      {`{"type":"data_tracker","used":9,"quota":100}`, `{"type":"system_tracker","used":1,"quota":1}`},
+	"ces":      {`{"type":"alarm","used":10,"quota":1000,"unit":""}`},
+	"taurusdb": {`{"type":"instance","used":4,"quota":50}`},
+	"dcs":      {`{"type":"instance","used":3,"quota":10,"min":1,"max":10}`, `{"type":"ram","used":22,"quota":800,"min":1,"max":800,"unit":"GB"}`},
+	"dbss":     {`"cpu":796`, `"ram":1622016`, `"audit_quota":1`},
+	"iam":      {`{"id":"` + projectID + `","name":"ap-southeast-3","enabled":true}`, `{"id":"` + stagingID + `","name":"ap-southeast-1","enabled":true}`},
+}
+
+// usual is the usual answer, with more behind what is in it: resources, fields of DBSS, projects of IAM.
+func usual(asked string, more ...string) string {
+	inside := strings.Join(slices.Concat(examples[asked], more), ",")
+	switch asked {
+	case "cts":
+		return `{"resources":[` + inside + `]}`
+	case "dbss":
+		return `{` + inside + `}`
+	case "iam":
+		return `{"projects":[` + inside + `]}`
+	default:
+		return `{"quotas":{"resources":[` + inside + `]}}`
+	}
+}
+
+// extra is something more in an answer: a resource, a field of DBSS, a project of IAM.
+type extra struct{ resource, field, project string }
+
+func (e extra) of(asked string) string {
+	switch asked {
+	case "dbss":
+		return e.field
+	case "iam":
+		return e.project
+	default:
+		return e.resource
+	}
+}
+
+// beside has something bad behind what is good.
+func beside(name, says string, bad extra) wrong {
+	return wrong{
+		name: name, half: true, want: "read, 1 left out", says: says, body: func(asked string) string { return usual(asked, bad.of(asked)) },
+		but: map[string]string{"dbss": isRead, lookUp: isRead, discoveryFirst: isRead, discoveryLater: isRead},
+	}
+}
+
+// number has a number that is none, in a field that DBSS must have and IAM wants otherwise.
+func number(name, number, says string) wrong {
+	w := beside(name, says, extra{`{"type":"bad","used":` + number + `,"quota":2}`, `"cpu":` + number, `{"id":"x","name":"MOS","enabled":` + number + `}`})
+	w.but = map[string]string{lookUp: "malformed", discoveryFirst: "malformed", discoveryLater: "malformed"}
+	w.gone = map[string]*regexp.Regexp{"dbss": regexp.MustCompile(`resource_type="cpu"`)}
+	return w
+}
+
+// halfReadable are answers of which the good part must be served.
+func halfReadable() []wrong {
+	long := strings.Repeat("x", 10_000)
+	strings10k := beside("a type of 10,000 characters", "longer than 256 bytes",
+		extra{`{"type":"` + long + `","used":1,"quota":2}`, `"` + long + `":1`, `{"id":"x","name":"` + long + `"}`})
+	noUTF8 := beside("a type that is no UTF-8", "is no valid UTF-8",
+		extra{`{"type":"a` + "\xff" + `","used":1,"quota":2}`, `"a` + "\xff" + `":1`, `{"id":"x","name":"M` + "\xff" + `S"}`})
+	twice := beside("a resource twice", "is there twice", extra{})
+	twice.body = func(asked string) string { return usual(asked, examples[asked][0]) }
+	many := beside("10,000 resources", "more than 200 resources", extra{})
+	many.want, many.new = "read, 9800 left out", 200
+	many.body = func(asked string) string { return usual(asked, numbered(asked, 10_000-len(examples[asked]))...) }
+	asStrings := beside("numbers as strings", "cannot unmarshal", extra{})
+	asStrings.want, asStrings.but = isRead, map[string]string{lookUp: "malformed", discoveryFirst: "malformed", discoveryLater: "malformed"}
+	bare := regexp.MustCompile(`:(-?[0-9]+|true)`)
+	asStrings.body = func(asked string) string { return bare.ReplaceAllString(usual(asked), `:"$1"`) }
+	return []wrong{
+		asStrings,
+		number("a negative number", "-1", "used is -1|cpu is -1|cannot unmarshal"),
+		number("1e400", "1e400", "want a number|cannot unmarshal"),
+		number("NaN in a string", `"NaN"`, "want a number|cannot unmarshal"),
+		twice,
+		beside("a resource without a type", "it has no type", extra{`{"used":1,"quota":2}`, `"disk":1`, `{"name":"ap-southeast-3"}`}),
+		noUTF8, strings10k, many,
+	}
+}
+
+// numbered are resources, fields or projects of different names.
+func numbered(asked string, n int) []string {
+	items := make([]string, n)
+	for i := range items {
+		items[i] = extra{
+			fmt.Sprintf(`{"type":"t%d","used":1,"quota":2}`, i), fmt.Sprintf(`"t%d":1`, i), fmt.Sprintf(`{"id":"%d","name":"MOS"}`, i),
+		}.of(asked)
+	}
+	return items
+}
+
+func zipped(text string) string {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, _ = w.Write([]byte(text)) // a buffer takes everything
+	_ = w.Close()
+	return b.String()
+}
+
+var loggedFailure = regexp.MustCompile(`level=warn account=(\w+)(?: project=\S+ service=(\w+))? msg="(?:quotas|projects) can't be (?:read|discovered)" reason=(\w+)`)
+
+var lastFailure = regexp.MustCompile(`^cloud_quota_last_failure_reason{project="prod",reason="(\w+)",service="(\w+)"}$`)
+
+// outcomeOf tells what the page shows: the reason of what fails, the same for each source, or that all is read.
+func (x *trial) outcomeOf(t *testing.T, p scraped) string {
+	t.Helper()
+	if x.services == nil { // no metric has the reason of a discovery: the log does
+		if p.series[`cloud_quota_account_up{account="`+x.account+`"}`] == "1" {
+			return isRead
+		}
+		failures := loggedFailure.FindAllStringSubmatch(x.log.String(), -1)
+		return failures[len(failures)-1][3]
+	}
+	var all []string
+	for _, service := range x.services {
+		of := `project="prod",service="` + service + `"}`
+		outcome := "neither up nor down"
+		switch up, skipped := p.series[`cloud_quota_up{`+of], p.series[`cloud_quota_resources_skipped{`+of]; {
+		case up == "1" && skipped == "0":
+			outcome = isRead
+		case up == "1":
+			outcome = fmt.Sprintf("read, %s left out", skipped)
+		case up == "0":
+			outcome = "down without a reason"
+			for series := range p.series {
+				if m := lastFailure.FindStringSubmatch(series); m != nil && m[2] == service {
+					outcome = m[1]
+				}
+			}
+		}
+		if !slices.Contains(all, outcome) {
+			all = append(all, outcome)
+		}
+	}
+	if x.account != "" && p.series[`cloud_quota_account_up{account="`+x.account+`"}`] != "0" {
+		all = append(all, "the account is up")
+	}
+	return strings.Join(all, ", ")
+}
+
+// wantNumbers asserts that the last good numbers stay and say how old they are, and that there are none where none were ever read.
+func (x *trial) wantNumbers(t *testing.T, p scraped) {
+	t.Helper()
+	known, lost := 0, 0
+	for series, want := range x.good.series {
+		isAge := strings.HasPrefix(series, "cloud_quota_last_success_timestamp_seconds{")
+		isDown := p.series[`cloud_quota_up{project="`+label(series, "project")+`",service="`+label(series, "service")+`"}`] != "1"
+		if !x.isHit(series) || !isAge && !isNumber(series) || isAge && !isDown {
+			continue
+		}
+		if gone := x.fault.gone[x.name]; gone != nil && gone.MatchString(series) || x.first && isDown {
+			want = ""
+			lost++
+		}
+		known++
+		if got := p.series[series]; got != want {
+			t.Errorf("%s is %q, want %q", series, got, want)
+		}
+	}
+	if known == 0 && x.name != discoveryLater || lost > 0 && lost == known && !x.first {
+		t.Errorf("%d of %d numbers are lost", lost, known)
+	}
+	if more := p.types(x.isHit) - x.good.types(x.isHit); more > x.fault.new {
+		t.Errorf("%d new resource types, want %d at most", more, x.fault.new)
+	}
+}
+
+// wantLogged asserts that the log names the cause once for each source, and nothing else.
+func (x *trial) wantLogged(t *testing.T, outcome, logged string) {
+	t.Helper()
+	var want []string
+	switch {
+	case outcome == isRead && x.fault.gone[x.name] == nil:
+	case x.services == nil:
+		want = []string{"level=warn account=main msg=\"projects can't be discovered\" reason=" + outcome}
+	default:
+		message := `msg="quotas can't be read" reason=` + outcome
+		if outcome == isRead {
+			message = `msg="quotas are incomplete"`
+		} else if n, isLeftOut := strings.CutPrefix(outcome, "read, "); isLeftOut {
+			message = `msg="resources are left out" count=` + strings.TrimSuffix(n, " left out")
+		}
+		for _, service := range x.services {
+			want = append(want, "level=warn account=main project=prod service="+service+" "+message)
+		}
+	}
+	if x.column == "credentials" && x.name != "static" && outcome != isRead {
+		want = append(want, "level=warn account=main from=") // that the credentials can't be had
+	}
+	cause := x.fault.says
+	if x.column == "credentials" && (x.fault.body != nil || x.fault.fault.Status/100 == 2) {
+		cause = "the answer|no token|token of the metadata service|gzip|flate" // of which nothing may be shown
+	}
+	lines := slices.Collect(strings.Lines(logged))
+	if x.fault.want == "unauthorized" { // the other project of the account may be asked before or after
+		isOfStaging := func(line string) bool {
+			return strings.Contains(line, "account=main project=staging ") && strings.Contains(line, "401 Unauthorized")
+		}
+		lines = slices.DeleteFunc(lines, isOfStaging)
+	}
+	if outcome == isRead {
+		isList := func(line string) bool {
+			return strings.Contains(line, `level=info account=main msg="projects are discovered"`)
+		}
+		lines = slices.DeleteFunc(lines, isList) // there are more or fewer than before
+	}
+	for _, line := range want {
+		i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, line) })
+		if i < 0 || !regexp.MustCompile(cause).MatchString(lines[i]) {
+			t.Fatalf("the log lacks\n%s ... %s\nin\n%s", line, cause, logged)
+		}
+		lines = slices.Delete(lines, i, i+1)
+	}
+	if len(lines) > 0 {
+		t.Errorf("logged besides:\n%s", strings.Join(lines, ""))
+	}
 }
