@@ -7,7 +7,7 @@ build: ## the program, stripped
 demo: ## the exporter against a simulated cloud
 	go run . demo
 
-test: ## every check there is
+test: ## go vet and all tests; go run ./test all runs every check
 	go run ./test
 
 lint: ## golangci-lint alone

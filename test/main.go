@@ -1,8 +1,8 @@
-// Command test runs every check of the project, from a clean clone, with nothing but Go: go run ./test
+// Command test runs the checks of the project from a clean clone: go run ./test
 //
-// It is what continuous integration runs. The race detector needs a C compiler on most systems, the tests of the status page need Chromium
-// and npm, and those of the dashboards npm; where these are missing, the tests run without them and that is said, except where the variable
-// CI is set: there it is an error.
+// Without an argument it runs go vet and all tests, with the race detector if there is a C compiler. It needs nothing but Go. go run ./test all
+// runs every check, as continuous integration does. The tests of the status page need Chromium and npm, and those of the dashboards npm. If
+// these are missing, it says so and runs the rest. If the variable CI is set, that is an error.
 package main
 
 import (
@@ -24,29 +24,49 @@ const (
 	minCoverage = 90.0 // percent
 )
 
+// step is one check.
+type step struct {
+	name string
+	run  func() error
+}
+
+// quick are the checks that need nothing but Go.
+var quick = []step{
+	{"vet", func() error { return run("vet", "./...") }},
+	{"tests", tests},
+}
+
+// others are all other checks.
+var others = []step{
+	{"modules are tidy", func() error { return run("mod", "tidy", "-diff") }},
+	{"lint", func() error { return run("tool", "-modfile=test/lint/go.mod", "golangci-lint", "run", "./...") }},
+	{"coverage", coverage},
+	{"fuzzing, a little", func() error { return run("run", "./test/fuzz", "2s") }},
+	{"speed of the status page", func() error { return run("test", "-run=^$", "-bench=StatusPage", "-benchtime=5x", "./internal/web") }},
+	{"network", func() error { return module("test/network") }},
+	{"status page in a browser", browser},
+	{"rules", rules},
+	{"release", func() error { return module("test/released") }},
+	{"container image", onDebian("the container image", "test/image", "buildah podman runc busybox", "buildah podman runc busybox-static")},
+	{"systemd unit", onDebian("the systemd unit", "test/systemd", "systemd-nspawn systemctl systemd-analyze", "systemd systemd-container")},
+	{"dashboards", dashboards},
+	{"manifests for Kubernetes", func() error { return module("test/k8s") }},
+	{"end to end", func() error { return module("test/e2e", "-timeout=40m") }}, // it builds a Prometheus and an Alertmanager
+	{"benchmarks, in small", func() error {
+		return run("test", "-run=^$", "-bench=.", "-benchtime=1x", "-short", ".", "./providers", "./test/bench")
+	}},
+}
+
 func main() {
-	for _, step := range []struct {
-		name string
-		run  func() error
-	}{
-		{"modules are tidy", func() error { return run("mod", "tidy", "-diff") }},
-		{"vet", func() error { return run("vet", "./...") }},
-		{"lint", func() error { return run("tool", "-modfile=test/lint/go.mod", "golangci-lint", "run", "./...") }},
-		{"tests", tests},
-		{"fuzzing, a little", func() error { return run("run", "./test/fuzz", "2s") }},
-		{"speed of the status page", func() error { return run("test", "-run=^$", "-bench=StatusPage", "-benchtime=5x", "./internal/web") }},
-		{"network", network},
-		{"status page in a browser", browser},
-		{"rules", rules},
-		{"container image", onDebian("the container image", "test/image", "buildah podman runc busybox", "buildah podman runc busybox-static")},
-		{"systemd unit", onDebian("the systemd unit", "test/systemd", "systemd-nspawn systemctl systemd-analyze", "systemd systemd-container")},
-		{"dashboards", dashboards},
-		{"manifests for Kubernetes", func() error { return run("-C", "test/k8s", "test", "-count=1", "./...") }},
-		{"end to end", endToEnd},
-		{"benchmarks, in small", func() error {
-			return run("test", "-run=^$", "-bench=.", "-benchtime=1x", "-short", ".", "./providers", "./test/bench")
-		}},
-	} {
+	steps := quick
+	switch {
+	case len(os.Args) == 2 && os.Args[1] == "all":
+		steps = append(steps, others...)
+	case len(os.Args) > 1:
+		fmt.Fprintln(os.Stderr, "test: want no argument for vet and all tests, or all for every check")
+		os.Exit(2)
+	}
+	for _, step := range steps {
 		fmt.Printf("== %s\n", step.name)
 		if err := step.run(); err != nil {
 			fmt.Fprintf(os.Stderr, "test: %s: %v\n", step.name, err)
@@ -56,39 +76,35 @@ func main() {
 	fmt.Println("== all good")
 }
 
-// tests runs all tests, and sees to it that they reach enough of the code.
+// tests runs all tests.
 func tests() error {
+	race, err := raceDetector()
+	if err != nil {
+		return err
+	}
+	return run(append(append([]string{"test"}, race...), "./...")...)
+}
+
+// coverage checks that the tests reach enough of the code.
+func coverage() error {
 	dir, err := os.MkdirTemp("", "cloud_quota_exporter-coverage-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
 	profile := filepath.Join(dir, "profile")
-	args := []string{"test", "-coverpkg=" + covered, "-coverprofile=" + profile}
-	race, err := raceDetector()
-	if err != nil {
-		return err
-	}
-	if err := run(append(append(args, race...), "./...")...); err != nil {
+	if err := run("test", "-coverpkg="+covered, "-coverprofile="+profile, "./..."); err != nil {
 		return err
 	}
 	return checkCoverage(profile)
 }
 
-// network runs the tests with real trouble in the network.
-func network() error {
-	if err := run("-C", "test/network", "vet", "./..."); err != nil {
+// module runs the tests of a module of its own.
+func module(dir string, flags ...string) error {
+	if err := run("-C", dir, "vet", "./..."); err != nil {
 		return err
 	}
-	return run("-C", "test/network", "test", "-count=1", "./...")
-}
-
-// endToEnd runs the tests in front of a real Prometheus and a real Alertmanager, which are built for it: some minutes the first time.
-func endToEnd() error {
-	if err := run("-C", "test/e2e", "vet", "./..."); err != nil {
-		return err
-	}
-	return run("-C", "test/e2e", "test", "-count=1", "-timeout=40m", "./...")
+	return run(slices.Concat([]string{"-C", dir, "test", "-count=1"}, flags, []string{"./..."})...)
 }
 
 // browser runs the tests of the status page in a real browser.
@@ -103,10 +119,7 @@ func browser() error {
 		fmt.Println("WITHOUT THE STATUS PAGE IN A BROWSER: it needs chromium and npm, of which one is missing")
 		return nil
 	}
-	if err := run("-C", "test/browser", "vet", "./..."); err != nil {
-		return err
-	}
-	return run("-C", "test/browser", "test", "-count=1", "./...")
+	return module("test/browser")
 }
 
 // raceDetector returns the flag for it, where it works.
