@@ -31,35 +31,36 @@ const (
 )
 
 // metrics serves the metrics, those of all sources and of the process unless collect[] and project[] ask for less.
-func (o Options) metrics(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), o.timeout(r))
+func (h *handler) metrics(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), h.timeout(r))
 	defer cancel()
-	selected, err := o.selection(ctx, r)
+	selected, err := h.selection(ctx, r)
 	if err != nil {
-		o.refuse(w, err)
+		h.refuse(w, err)
 		return
 	}
-	o.scrape(ctx, w, r, selected)
+	h.scrape(ctx, w, r, selected)
 }
 
 // scrape reads what is selected, and answers in time with what is known then.
-func (o Options) scrape(ctx context.Context, w http.ResponseWriter, r *http.Request, selected selection) {
-	read := o.Fleet.Read
-	if selected.isKnown() {
-		read = o.Fleet.ReadKnown // whoever's projects are not known yet must not keep these waiting
+func (h *handler) scrape(ctx context.Context, w http.ResponseWriter, r *http.Request, selected selection) {
+	read := h.Fleet.Read
+	if len(selected.Projects) > 0 {
+		read = h.Fleet.ReadKnown // accounts whose projects are not known yet must not keep these waiting
 	}
-	var quotas prometheus.Gatherer
-	if selected.isAll() {
-		quotas = prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return o.finished.Families(read(ctx, selected.Filter)), nil })
-	} else {
-		quotas = registry(collector.New(func() []*fleet.Reading { return read(ctx, selected.Filter) }))
+	var all gatherers
+	switch {
+	case selected.noQuotas:
+	case selected.isAll():
+		all = append(all, prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return h.finished.Families(read(ctx, selected.Filter)), nil }))
+	default:
+		all = append(all, registry(collector.New(func() []*fleet.Reading { return read(ctx, selected.Filter) })))
 	}
-	all := gatherers{quotas}
 	if selected.exporter { // after the scrape, so that what it did is counted
-		all = append(all, o.Process)
+		all = append(all, h.Process)
 	}
 	promhttp.HandlerFor(all, promhttp.HandlerOpts{
-		ErrorLog:          o.complaints(r),
+		ErrorLog:          h.complaints(r),
 		ErrorHandling:     promhttp.ContinueOnError, // one bad metric must not empty the page
 		EnableOpenMetrics: true,
 	}).ServeHTTP(w, r)
@@ -67,11 +68,11 @@ func (o Options) scrape(ctx context.Context, w http.ResponseWriter, r *http.Requ
 
 // complaints is where promhttp says what is wrong with a page. Of a client that has gone it says so for each family of metrics, which is not
 // for everybody to fill the log with.
-func (o Options) complaints(r *http.Request) promhttp.Logger {
+func (h *handler) complaints(r *http.Request) promhttp.Logger {
 	return printer(func(v ...any) {
-		logger := level.Error(o.Logger)
+		logger := level.Error(h.Logger)
 		if r.Context().Err() != nil {
-			logger = level.Debug(o.Logger)
+			logger = level.Debug(h.Logger)
 		}
 		_ = logger.Log("msg", strings.TrimSpace(fmt.Sprintln(v...)))
 	})
@@ -106,44 +107,42 @@ func (g gatherers) Gather() ([]*dto.MetricFamily, error) {
 }
 
 // timeout is how long the scrape may take: what Prometheus waits, less the offset in which the answer is written and travels.
-func (o Options) timeout(r *http.Request) time.Duration {
+func (h *handler) timeout(r *http.Request) time.Duration {
 	timeout := defaultTimeout
 	if seconds, err := strconv.ParseFloat(r.Header.Get(timeoutHeader), 64); err == nil && seconds > 0 {
 		timeout = time.Duration(min(seconds, longestTimeout.Seconds()) * float64(time.Second))
 	}
-	return max(timeout-o.TimeoutOffset, timeout/2) // an offset beyond the timeout would leave no time at all
+	return max(timeout-h.TimeoutOffset, timeout/2) // an offset beyond the timeout would leave no time at all
 }
 
 // selection is what a request wants to see.
 type selection struct {
 	fleet.Filter
 
-	exporter bool // the process's own metrics
+	noQuotas bool // only the process's own metrics
+	exporter bool // the process's own metrics, too
 }
 
-// isAll tells whether every source is selected.
+// isAll returns whether every source is selected.
 func (s selection) isAll() bool { return len(s.Services) == 0 && len(s.Projects) == 0 }
 
-// isKnown tells whether nothing that is still to be discovered could be selected.
-func (s selection) isKnown() bool {
-	return len(s.Projects) > 0 || len(s.Services) == 1 && s.Services[0] == exporterMetrics
-}
-
-func (o Options) selection(ctx context.Context, r *http.Request) (selection, error) {
+func (h *handler) selection(ctx context.Context, r *http.Request) (selection, error) {
 	query, err := parseQuery(r, "collect[]", "project[]")
 	if err != nil {
 		return selection{}, err
 	}
 	collect, projects := query["collect[]"], query["project[]"]
-	if err := fleet.CheckNames("collect[]", collect, append(o.Fleet.Services(), exporterMetrics)); err != nil {
+	if err := fleet.CheckNames("collect[]", collect, append(h.Fleet.Services(), exporterMetrics)); err != nil {
 		return selection{}, err
 	}
-	if err := o.checkProjects(ctx, "project[]", projects); err != nil {
+	if err := h.checkProjects(ctx, "project[]", projects); err != nil {
 		return selection{}, err
 	}
+	services := slices.DeleteFunc(slices.Clone(collect), func(name string) bool { return name == exporterMetrics })
 	return selection{
-		Filter:   fleet.Filter{Services: collect, Projects: projects}, // "exporter" among them is no service, and wants none
-		exporter: len(collect) == 0 || slices.Contains(collect, exporterMetrics),
+		Filter:   fleet.Filter{Services: services, Projects: projects},
+		noQuotas: len(collect) > 0 && len(services) == 0,
+		exporter: len(collect) == 0 || len(services) < len(collect),
 	}, nil
 }
 
@@ -157,20 +156,20 @@ func (e incompleteError) Error() string {
 }
 
 // checkProjects refuses projects that are not known, by an incompleteError as long as they may still be discovered.
-func (o Options) checkProjects(ctx context.Context, what string, asked []string) error {
-	if len(asked) == 0 || fleet.CheckNames(what, asked, o.Fleet.Projects()) == nil {
+func (h *handler) checkProjects(ctx context.Context, what string, asked []string) error {
+	if len(asked) == 0 || fleet.CheckNames(what, asked, h.Fleet.Projects()) == nil {
 		return nil
 	}
-	o.Fleet.Discover(ctx)
-	err := fleet.CheckNames(what, asked, o.Fleet.Projects())
-	if _, incomplete := o.Fleet.Known(); err != nil && len(incomplete) > 0 {
+	h.Fleet.Discover(ctx)
+	err := fleet.CheckNames(what, asked, h.Fleet.Projects())
+	if _, incomplete := h.Fleet.Known(); err != nil && len(incomplete) > 0 {
 		return incompleteError(incomplete)
 	}
 	return err
 }
 
 // refuse answers a request that can't be served.
-func (o Options) refuse(w http.ResponseWriter, err error) {
+func (h *handler) refuse(w http.ResponseWriter, err error) {
 	code := http.StatusBadRequest
 	if _, ok := errors.AsType[incompleteError](err); ok {
 		code = http.StatusServiceUnavailable

@@ -15,8 +15,8 @@ import (
 const probePath = "/probe"
 
 // probe serves the quota metrics of the project that the parameter target names, for a scrape of its own.
-func (o Options) probe(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), o.timeout(r))
+func (h *handler) probe(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), h.timeout(r))
 	defer cancel()
 	query, err := parseQuery(r, "target")
 	targets := query["target"]
@@ -24,13 +24,13 @@ func (o Options) probe(w http.ResponseWriter, r *http.Request) {
 		targets = []string{""} // which is no project, and told so
 	}
 	if err == nil {
-		err = o.checkProjects(ctx, "target", targets)
+		err = h.checkProjects(ctx, "target", targets)
 	}
 	if err != nil {
-		o.refuse(w, err)
+		h.refuse(w, err)
 		return
 	}
-	o.scrape(ctx, w, r, selection{Filter: fleet.Filter{Projects: targets}})
+	h.scrape(ctx, w, r, selection{Filter: fleet.Filter{Projects: targets}})
 }
 
 // targetGroup is an entry of Prometheus's HTTP service discovery.
@@ -44,17 +44,17 @@ var address = regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1
 
 // discovery tells Prometheus to scrape each project by a probe of its own, at the address by which it asks. Until all projects are known
 // it tells nothing, since Prometheus would drop the targets that a short list lacks.
-func (o Options) discovery(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), o.timeout(r))
+func (h *handler) discovery(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), h.timeout(r))
 	defer cancel()
 	if !address.MatchString(r.Host) {
-		o.refuse(w, errors.New("the Host of the request is no address that could be scraped; ask by host and port"))
+		h.refuse(w, errors.New("the Host of the request is no address that could be scraped; ask by host and port"))
 		return
 	}
-	o.Fleet.Discover(ctx)
-	projects, incomplete := o.Fleet.Known()
+	h.Fleet.Discover(ctx)
+	projects, incomplete := h.Fleet.Known()
 	if len(incomplete) > 0 {
-		o.refuse(w, incompleteError(incomplete))
+		h.refuse(w, incompleteError(incomplete))
 		return
 	}
 	groups := []targetGroup{}
@@ -75,6 +75,6 @@ func (o Options) discovery(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")               // it holds what the client calls this host: not to be kept for others
 	if err := json.NewEncoder(w).Encode(groups); err != nil { // who asked has gone
-		_ = level.Debug(o.Logger).Log("msg", "service discovery was not answered", "err", err)
+		_ = level.Debug(h.Logger).Log("msg", "service discovery was not answered", "err", err)
 	}
 }

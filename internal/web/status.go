@@ -45,19 +45,19 @@ func hashSource(text string) string {
 }
 
 // status serves the page for people. It reads as a scrape does, and so costs the cloud no more calls.
-func (o Options) status(w http.ResponseWriter, r *http.Request) {
+func (h *handler) status(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
-	filter, err := o.pageFilter(ctx, r)
+	filter, err := h.pageFilter(ctx, r)
 	if err != nil {
-		o.refuse(w, err)
+		h.refuse(w, err)
 		return
 	}
-	page := o.page(ctx, filter)
+	page := h.page(ctx, filter)
 	var text bytes.Buffer
 	if err := statusPage.Execute(&text, page); err != nil {
-		_ = level.Error(o.Logger).Log("msg", "a defect of this program, please report it: the status page can't be written", "err", err)
-		http.Error(w, "the status page can't be written, the log tells why; "+o.TelemetryPath+" has the same numbers", http.StatusInternalServerError)
+		_ = level.Error(h.Logger).Log("msg", "a defect of this program, please report it: the status page can't be written", "err", err)
+		http.Error(w, "the status page can't be written, the log tells why; "+h.TelemetryPath+" has the same numbers", http.StatusInternalServerError)
 		return
 	}
 	header := w.Header()
@@ -71,7 +71,7 @@ func (o Options) status(w http.ResponseWriter, r *http.Request) {
 }
 
 // pageFilter reads the parameters project and service; an empty one, as a form sends it, asks for all.
-func (o Options) pageFilter(ctx context.Context, r *http.Request) (fleet.Filter, error) {
+func (h *handler) pageFilter(ctx context.Context, r *http.Request) (fleet.Filter, error) {
 	query, err := parseQuery(r, "project", "service")
 	if err != nil {
 		return fleet.Filter{}, err
@@ -80,23 +80,23 @@ func (o Options) pageFilter(ctx context.Context, r *http.Request) (fleet.Filter,
 		return slices.DeleteFunc(query[name], func(v string) bool { return v == "" })
 	}
 	filter := fleet.Filter{Services: given("service"), Projects: given("project")}
-	if err := fleet.CheckNames("service", filter.Services, o.Fleet.Services()); err != nil {
+	if err := fleet.CheckNames("service", filter.Services, h.Fleet.Services()); err != nil {
 		return fleet.Filter{}, err
 	}
-	return filter, o.checkProjects(ctx, "project", filter.Projects)
+	return filter, h.checkProjects(ctx, "project", filter.Projects)
 }
 
 // page reads what the page shows.
-func (o Options) page(ctx context.Context, filter fleet.Filter) page {
-	read := o.Fleet.Read
+func (h *handler) page(ctx context.Context, filter fleet.Filter) page {
+	read := h.Fleet.Read
 	if len(filter.Projects) > 0 {
-		read = o.Fleet.ReadKnown
+		read = h.Fleet.ReadKnown
 	}
-	f := facts{filter: filter, readings: read(ctx, filter), accounts: o.Fleet.Accounts(), services: o.Fleet.Services()}
-	projects, incomplete := o.Fleet.Known()
+	f := facts{filter: filter, readings: read(ctx, filter), accounts: h.Fleet.Accounts(), services: h.Fleet.Services()}
+	projects, incomplete := h.Fleet.Known()
 	f.projects, f.complete = projects, len(incomplete) == 0
 	f.now = time.Now()
 	p := newPage(f)
-	p.Version, p.TelemetryPath = o.Version, o.TelemetryPath
+	p.Version, p.TelemetryPath = h.Version, h.TelemetryPath
 	return p
 }

@@ -26,8 +26,13 @@ type Options struct {
 	TimeoutOffset time.Duration // how much earlier than Prometheus gives up a scrape is answered
 	Version       string
 	Logger        log.Logger
+}
 
-	finished *collector.Page // of all projects
+// handler serves the pages.
+type handler struct {
+	Options
+
+	finished collector.Page // of all projects
 }
 
 // telemetryPath is what --web.telemetry-path may be.
@@ -42,40 +47,40 @@ func NewHandler(o Options) (http.Handler, error) {
 	if err := o.Process.Register(collector.NewAccounts(o.Fleet.Accounts)); err != nil {
 		return nil, fmt.Errorf("metrics of the accounts: %w", err)
 	}
-	o.finished = new(collector.Page)
+	h := &handler{Options: o}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", o.status)
-	mux.HandleFunc("GET "+o.TelemetryPath, o.metrics)
-	mux.HandleFunc("GET "+probePath, o.probe)
-	mux.HandleFunc("GET /sd", o.discovery)
+	mux.HandleFunc("GET /{$}", h.status)
+	mux.HandleFunc("GET "+o.TelemetryPath, h.metrics)
+	mux.HandleFunc("GET "+probePath, h.probe)
+	mux.HandleFunc("GET /sd", h.discovery)
 	mux.HandleFunc("GET /-/healthy", says("cloud_quota_exporter is healthy."))
 	// The handler exists once the configuration is loaded. Whether the cloud answers is another matter: restarting this process would
 	// not mend it.
 	mux.HandleFunc("GET /-/ready", says("cloud_quota_exporter is ready."))
-	mux.HandleFunc("POST /-/reload", o.reload)
-	return o.bounded(mux), nil
+	mux.HandleFunc("POST /-/reload", h.reload)
+	return h.bounded(mux), nil
 }
 
 // sendTimeout is how long a client may take to receive an answer, once it is known.
 const sendTimeout = 30 * time.Second
 
 // bounded gives every request an end, for clients that read slowly.
-func (o Options) bounded(pages http.Handler) http.Handler {
+func (h *handler) bounded(pages http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Not every writer knows deadlines, as those of tests; the server's does.
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(o.timeout(r) + sendTimeout))
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(h.timeout(r) + sendTimeout))
 		pages.ServeHTTP(w, r)
 	})
 }
 
 // reload loads the configuration anew. A bad one is refused with all its errors, and the one before stays in force.
-func (o Options) reload(w http.ResponseWriter, _ *http.Request) {
-	if o.Reload == nil {
+func (h *handler) reload(w http.ResponseWriter, _ *http.Request) {
+	if h.Reload == nil {
 		const off = "reloading by HTTP is off; --web.enable-lifecycle turns it on, SIGHUP works in any case"
-		http.Error(w, cmp.Or(o.NoReload, off), http.StatusForbidden)
+		http.Error(w, cmp.Or(h.NoReload, off), http.StatusForbidden)
 		return
 	}
-	if err := o.Reload(); err != nil {
+	if err := h.Reload(); err != nil {
 		http.Error(w, "the configuration before stays in force:\n"+err.Error(), http.StatusInternalServerError)
 		return
 	}
