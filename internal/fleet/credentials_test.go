@@ -165,98 +165,123 @@ func wantIssued(t *testing.T, w *fleettest.World, k kind, when string, want int)
 	}
 }
 
-func TestExpiredKeysAreFetchedOnce(t *testing.T) {
-	forEachKind(t, func(t *testing.T, w *fleettest.World, k kind, _ string) {
-		w.Cloud.Inject(cloudsim.Fault{Latency: time.Second})
-		wantScrape(t, w, "at first", allRead)
-		wantIssued(t, w, k, "a hundred requests without keys", k.each)
-		account := w.Accounts()[0]
-		if left := time.Until(account.KeysExpire); left < 5*time.Hour || left > 24*time.Hour || !account.Up {
-			t.Errorf("the keys expire in %s, up %v", left, account.Up)
-		}
-		<-time.After(25 * time.Hour)
-		wantScrape(t, w, "with expired keys", allRead)
-		wantIssued(t, w, k, "a hundred requests with expired keys", 2*k.each)
-		if most := w.Cloud.MaxInFlight(); most < 40 { // a hundred, but that tokens of projects are asked for eight at a time
-			t.Errorf("at most %d requests at a time", most)
-		}
-	})
+// issued returns how many keys or tokens were issued since it was called last.
+func (l *life) issued() int {
+	n := l.w.Cloud.Issued()[l.kind.issues]
+	defer func() { l.issuedBefore = n }()
+	return n - l.issuedBefore
 }
 
-func TestRefusedKeysAreFetchedOnce(t *testing.T) {
-	forEachKind(t, func(t *testing.T, w *fleettest.World, k kind, _ string) {
-		wantScrape(t, w, "at first", allRead)
-		w.Cloud.Inject(cloudsim.Fault{Latency: time.Second})
-		w.Cloud.Revoke("main")
-		<-time.After(6 * time.Minute)
-		w.Scrape(t, 10*time.Second) // DBSS asks twice
-		wantScrape(t, w, "after a hundred refusals", "map[unauthorized:100]")
-		<-time.After(16 * time.Second)
-		w.Scrape(t, 10*time.Second)
-		<-time.After(20 * time.Second) // nobody waits for a source that is known to fail
-		wantScrape(t, w, "after the pause", allRead)
-		wantIssued(t, w, k, "a hundred refusals", 2*k.each)
-	})
+// life is a kind of credentials that goes through all that can happen to them.
+type life struct {
+	kind
+
+	w            *fleettest.World
+	dir          string
+	issuedBefore int
 }
 
-func TestKeysAreFetchedAheadOfExpiry(t *testing.T) {
-	forEachKind(t, func(t *testing.T, w *fleettest.World, k kind, _ string) {
-		wantScrape(t, w, "at first", allRead)
-		life := time.Until(w.Accounts()[0].KeysExpire)
-		<-time.After(life - 10*time.Minute - time.Second)
-		wantScrape(t, w, "eleven minutes before the keys expire", allRead)
-		wantIssued(t, w, k, "eleven minutes before the keys expire", k.each)
-		<-time.After(6 * time.Minute)
-		w.Cloud.Inject(cloudsim.Fault{Path: k.path, Latency: 2 * time.Second}) // the keys that are there serve meanwhile
-		before := time.Now()
-		wantScrape(t, w, "four minutes before the keys expire", allRead)
-		if took := time.Since(before); took > time.Second {
-			t.Errorf("the scrape took %s: it waited for keys that it didn't need", took)
-		}
-		<-time.After(10 * time.Second)
-		wantIssued(t, w, k, "four minutes before the keys expire", 2*k.each)
-	})
+func (l *life) wantIssued(t *testing.T, when string, want int) {
+	t.Helper()
+	if got := l.issued(); got != want {
+		t.Errorf("%s: %d keys or tokens were issued, want %d", when, got, want)
+	}
 }
 
-func TestKeysServeUntilTheyExpire(t *testing.T) {
-	forEachKind(t, func(t *testing.T, w *fleettest.World, k kind, _ string) {
-		wantScrape(t, w, "at first", allRead)
-		life := time.Until(w.Accounts()[0].KeysExpire)
-		<-time.After(life - 9*time.Minute)
-		heal := w.Cloud.Inject(cloudsim.Fault{Path: k.path, Status: http.StatusInternalServerError, Body: cloudsim.ErrorBody("iam", 500, "no")})
-		wantScrape(t, w, "while no keys are issued", allRead)
-		<-time.After(6 * time.Minute)
-		wantScrape(t, w, "three minutes before the keys expire", allRead)
-		<-time.After(6 * time.Minute)
-		w.Scrape(t, time.Minute)
-		<-time.After(time.Second)
-		wantScrape(t, w, "after the keys have expired", "map[credentials:100]")
-		readings := w.Scrape(t, time.Minute)
-		if err := readings[0].State.Err.Error(); !strings.Contains(err, "500 Internal Server Error") || len(readings[0].Quotas) == 0 {
-			t.Errorf("quotas %v, error %s", readings[0].Quotas, err)
-		}
-		if w.Accounts()[0].Up {
-			t.Error("the account is up without keys")
-		}
-		heal()
-		<-time.After(5 * time.Minute)
-		w.Scrape(t, time.Minute)
-		<-time.After(time.Second)
-		wantScrape(t, w, "when keys are issued again", allRead)
-		if !w.Accounts()[0].Up {
-			t.Error("the account is down with keys")
-		}
-	})
-}
-
-func TestWhatProvesIdentityRotates(t *testing.T) {
+// TestLifeOfCredentials takes every kind of credentials that expire through their life.
+func TestLifeOfCredentials(t *testing.T) {
 	forEachKind(t, func(t *testing.T, w *fleettest.World, k kind, dir string) {
-		if k.rotate == nil {
-			return
+		l := &life{kind: k, w: w, dir: dir}
+		l.begin(t)
+		l.renewedAhead(t)
+		l.serveUntilExpiry(t)
+		l.refused(t)
+		l.expired(t)
+		if k.rotate != nil {
+			k.rotate(w, dir)
+			<-time.After(25 * time.Hour)
+			wantScrape(t, w, "after rotation", allRead)
 		}
-		wantScrape(t, w, "at first", allRead)
-		k.rotate(w, dir)
-		<-time.After(25 * time.Hour)
-		wantScrape(t, w, "after rotation", allRead)
 	})
+}
+
+func (l *life) begin(t *testing.T) {
+	heal := l.w.Cloud.Inject(cloudsim.Fault{Latency: time.Second})
+	defer heal()
+	wantScrape(t, l.w, "at first", allRead)
+	l.wantIssued(t, "a hundred requests without keys", l.each)
+	account := l.w.Accounts()[0]
+	if left := time.Until(account.KeysExpire); left < 5*time.Hour || left > 24*time.Hour || !account.Up {
+		t.Errorf("the keys expire in %s, up %v", left, account.Up)
+	}
+}
+
+func (l *life) renewedAhead(t *testing.T) {
+	<-time.After(time.Until(l.w.Accounts()[0].KeysExpire) - 11*time.Minute)
+	wantScrape(t, l.w, "eleven minutes before the keys expire", allRead)
+	l.wantIssued(t, "eleven minutes before the keys expire", 0)
+	<-time.After(6 * time.Minute)
+	heal := l.w.Cloud.Inject(cloudsim.Fault{Path: l.path, Latency: 2 * time.Second}) // the keys that are there serve meanwhile
+	before := time.Now()
+	wantScrape(t, l.w, "five minutes before the keys expire", allRead)
+	if took := time.Since(before); took > time.Second {
+		t.Errorf("the scrape took %s: it waited for keys that it didn't need", took)
+	}
+	<-time.After(10 * time.Second)
+	l.wantIssued(t, "five minutes before the keys expire", l.each)
+	heal()
+}
+
+func (l *life) serveUntilExpiry(t *testing.T) {
+	w := l.w
+	<-time.After(time.Until(w.Accounts()[0].KeysExpire) - 9*time.Minute)
+	heal := w.Cloud.Inject(cloudsim.Fault{Path: l.path, Status: http.StatusInternalServerError, Body: cloudsim.ErrorBody("iam", 500, "no")})
+	wantScrape(t, w, "while no keys are issued", allRead)
+	<-time.After(6 * time.Minute)
+	wantScrape(t, w, "three minutes before the keys expire", allRead)
+	<-time.After(6 * time.Minute)
+	w.Scrape(t, time.Minute)
+	<-time.After(time.Second)
+	wantScrape(t, w, "after the keys have expired", "map[credentials:100]")
+	readings := w.Scrape(t, time.Minute)
+	if err := readings[0].State.Err.Error(); !strings.Contains(err, "500 Internal Server Error") || len(readings[0].Quotas) == 0 {
+		t.Errorf("quotas %v, error %s", readings[0].Quotas, err)
+	}
+	if w.Accounts()[0].Up {
+		t.Error("the account is up without keys")
+	}
+	heal()
+	<-time.After(5 * time.Minute)
+	w.Scrape(t, time.Minute)
+	<-time.After(time.Second)
+	wantScrape(t, w, "when keys are issued again", allRead)
+	if !w.Accounts()[0].Up {
+		t.Error("the account is down with keys")
+	}
+	l.issued()
+}
+
+func (l *life) refused(t *testing.T) {
+	heal := l.w.Cloud.Inject(cloudsim.Fault{Latency: time.Second})
+	defer heal()
+	l.w.Cloud.Revoke("main")
+	<-time.After(6 * time.Minute)
+	l.w.Scrape(t, 10*time.Second) // DBSS asks twice
+	wantScrape(t, l.w, "after a hundred refusals", "map[unauthorized:100]")
+	<-time.After(16 * time.Second)
+	l.w.Scrape(t, 10*time.Second)
+	<-time.After(20 * time.Second) // nobody waits for a source that is known to fail
+	wantScrape(t, l.w, "after the pause", allRead)
+	l.wantIssued(t, "a hundred refusals", l.each)
+}
+
+func (l *life) expired(t *testing.T) {
+	heal := l.w.Cloud.Inject(cloudsim.Fault{Latency: time.Second})
+	defer heal()
+	<-time.After(25 * time.Hour)
+	wantScrape(t, l.w, "with expired keys", allRead)
+	l.wantIssued(t, "a hundred requests with expired keys", l.each)
+	if most := l.w.Cloud.MaxInFlight(); most < 40 { // a hundred, but that tokens of projects are asked for eight at a time
+		t.Errorf("at most %d requests at a time", most)
+	}
 }
