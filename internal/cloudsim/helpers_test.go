@@ -14,39 +14,36 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
-	"cloud_quota_exporter/providers"
-	"cloud_quota_exporter/providers/providerstest"
 )
 
-// newFive returns a cloud that publishes the five services which are enabled by default.
-func newFive(accounts ...cloudsim.Account) *cloudsim.Cloud {
-	return cloudsim.New(democloud.APIsOf(providerstest.Five(), providers.Example), accounts...)
-}
-
 const (
-	idA   = "0250cb8a80c24c0b9f20f557cb159aad"
-	idB   = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+	idA   = "0250cb8a80c24c0b9f20f557cb159aad" // states no quotas
+	idB   = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb" // states all quotas
 	idSub = "cccccccccccccccccccccccccccccccc"
 	other = "dddddddddddddddddddddddddddddddd" // of another account
 	cloud = ".myhuaweicloud.com"
 )
 
-// keys sign requests by an implementation that shares nothing with the package under test.
-type keys struct{ access, secret, token string }
-
-var mainKeys = keys{access: "MAINAK", secret: "main-secret"}
-
-// newCloud has two accounts; project idA says nothing about its quotas.
+// newCloud publishes the APIs of shaped. The host names of each API begin with its name, except those of "dds" in eu-de.
 func newCloud() *cloudsim.Cloud {
-	return newFive(
+	stated := map[string][]cloudsim.Quota{}
+	var apis []cloudsim.API
+	for _, s := range shaped {
+		s.api.Example, s.api.Host = []byte(`"`+s.api.Service+`"`), func(region string) string {
+			if s.api.Service == "dds" && region == "eu-de" {
+				return "mongodb"
+			}
+			return s.api.Service
+		}
+		apis, stated[s.api.Service] = append(apis, s.api), s.quotas
+	}
+	return cloudsim.New(apis,
 		cloudsim.Account{Name: "main", AccessKey: "MAINAK", SecretKey: "main-secret", Projects: []cloudsim.Project{
-			{ID: idSub, Name: "ap-southeast-3_dev", Disabled: true},
-			{ID: idA, Name: "ap-southeast-3"},
-			{ID: idB, Name: "ap-southeast-1"},
+			{ID: idSub, Name: "ap-southeast-3_dev", Disabled: true}, {ID: idA, Name: "ap-southeast-3"},
+			{ID: idB, Name: "eu-de", AuditInstances: 250, Quotas: stated},
 		}},
 		cloudsim.Account{Name: "other", AccessKey: "OTHERAK", SecretKey: "other-secret", Projects: []cloudsim.Project{
-			{ID: other, Name: "eu-de_x"},
+			{ID: other, Name: "eu-de_x"}, {ID: "mos", Name: "MOS"},
 		}},
 	)
 }
@@ -64,14 +61,26 @@ func dial(t *testing.T, c *cloudsim.Cloud) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-func newRequest(t *testing.T, method, url, body string) *http.Request {
+// newRequest returns a request without a signature; headers are pairs of a name and a value.
+func newRequest(t *testing.T, method, url, body string, headers ...string) *http.Request {
 	t.Helper()
+	if !strings.Contains(url, "://") {
+		url = "http://" + url
+	}
 	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
 	return r
 }
+
+// keys sign requests by an implementation that shares nothing with the package under test.
+type keys struct{ access, secret, token string }
+
+var mainKeys, otherKeys = keys{access: "MAINAK", secret: "main-secret"}, keys{access: "OTHERAK", secret: "other-secret"}
 
 // sign signs a request for its path and query, which must need no escapes, at a time.
 func (k keys) sign(r *http.Request, body string, at time.Time) *http.Request {
@@ -100,6 +109,12 @@ func (k keys) sign(r *http.Request, body string, at time.Time) *http.Request {
 	return r
 }
 
+// get asks for host and path, signed now; headers are pairs of a name and a value.
+func (k keys) get(t *testing.T, client *http.Client, hostAndPath string, headers ...string) response {
+	t.Helper()
+	return do(t, client, k.sign(newRequest(t, http.MethodGet, hostAndPath, "", headers...), "", time.Now()))
+}
+
 // response is an answer that was read to its end.
 type response struct {
 	status int
@@ -121,36 +136,25 @@ func do(t *testing.T, client *http.Client, r *http.Request) response {
 	return response{answer.StatusCode, answer.Header, string(body)}
 }
 
-// get asks for host and path, signed now.
-func (k keys) get(t *testing.T, client *http.Client, hostAndPath string) response {
+// want asserts the status of a response, and its body: JSON in any order and with any white space, or no assertion if it is empty. ID in
+// the body stands for the ID of the request.
+func (r response) want(t *testing.T, name string, status int, body string) {
 	t.Helper()
-	return do(t, client, k.sign(newRequest(t, http.MethodGet, "http://"+hostAndPath, ""), "", time.Now()))
-}
-
-// getFor asks for host and path with the id of a project in the header, too.
-func (k keys) getFor(t *testing.T, client *http.Client, projectID, hostAndPath string) response {
-	t.Helper()
-	r := newRequest(t, http.MethodGet, "http://"+hostAndPath, "")
-	if projectID != "" {
-		r.Header.Set("X-Project-Id", projectID)
-	}
-	return do(t, client, k.sign(r, "", time.Now()))
-}
-
-// wantJSON compares a body with JSON, whatever the order of keys and the white space.
-func wantJSON(t *testing.T, got, want string) {
-	t.Helper()
-	var a, b any
-	if err := json.Unmarshal([]byte(got), &a); err != nil {
-		t.Fatalf("body %q: %v", got, err)
-	}
-	if err := json.Unmarshal([]byte(want), &b); err != nil {
+	var got, want any
+	err := json.Unmarshal([]byte(r.body), &got)
+	if body == "" {
+		got = nil
+	} else if err := json.Unmarshal([]byte(strings.ReplaceAll(body, "ID", r.header.Get("X-Request-Id"))), &want); err != nil {
 		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(a, b) {
-		t.Errorf("body\n%s, want\n%s", got, want)
+	if r.status != status || err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%s: status %d, body %s\nwant %d %s", name, r.status, r.body, status, body)
 	}
 }
+
+// unpublished is the body of a 404.
+const unpublished = `{"error_code":"APIGW.0101","request_id":"ID",
+	"error_msg":"The API does not exist or has not been published in the environment"}`
 
 func wantPanic(t *testing.T, name string, f func()) {
 	t.Helper()

@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/command"
 )
 
@@ -30,10 +31,10 @@ type exporterOf struct {
 }
 
 // newExporterOf returns what serves a configuration, in which CA and DIR stand for files.
-func newExporterOf(t *testing.T, cloud *cloudsim.Cloud, yaml, dir string) *exporterOf {
+func newExporterOf(t *testing.T, cloud *cloudtest.Cloud, yaml, dir string) *exporterOf {
 	t.Helper()
 	pipe, plain := cloudsim.NewPipe(), cloudsim.NewPipe()
-	server := cloudsim.Serve(cloud, pipe)
+	server := cloudtest.Serve(cloud, pipe)
 	t.Cleanup(server.Close)
 	t.Cleanup(cloudsim.ServePlain(cloud, plain).Close)
 	caFile := filepath.Join(t.TempDir(), "ca.pem")

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 // TestFaults lets everything go wrong with everything that the exporter asks, one after the other, and compares what was seen with
@@ -69,7 +69,7 @@ type trial struct {
 	*exporterOf
 	target
 
-	cloud *cloudsim.Cloud
+	cloud *cloudtest.Cloud
 	fault wrong
 	good  scraped // while nothing is wrong
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 // TestEverOtherTypes: a service that sends other types each time makes neither the page nor the memory grow.
@@ -25,7 +26,7 @@ func TestEverOtherTypes(t *testing.T) {
 			for i := range items {
 				items[i] = fmt.Sprintf(`{"type":"type %d of round %d","used":1,"quota":2}`, i, round)
 			}
-			heal := cloud.Inject(cloudsim.Fault{
+			heal := cloud.Inject(cloudtest.Fault{
 				Service: "cts", ProjectID: projectID, Status: http.StatusOK, Body: []byte(`{"resources":[` + strings.Join(items, ",") + `]}`),
 			})
 			p := e.scrape(t, time.Now())
@@ -64,7 +65,7 @@ func heap() uint64 {
 func TestEverOtherProjects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := newFaultyCloud()
-		cloud.Inject(cloudsim.Fault{Service: "cts", Host: "cts.eu-de.", Status: http.StatusForbidden})
+		cloud.Inject(cloudtest.Fault{Service: "cts", Host: "cts.eu-de.", Status: http.StatusForbidden})
 		e := newExporterOf(t, cloud, strings.Replace(discover, "[ap-southeast-3]", "[eu-de]", 1), "")
 		const rounds, perRound = 20, 6
 		var series int

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/providers/providerstest"
 )
@@ -36,7 +36,7 @@ func TestConnectionsAreKeptUntilAReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cloud := democloud.Scale(slots / 2)
+	cloud := cloudtest.Scale(slots / 2)
 	t.Cleanup(cloudsim.ServePlain(cloud, listener).Close)
 	var dials, open atomic.Int64
 	f := fleet.New(fleet.Options{
@@ -65,7 +65,7 @@ func TestConnectionsAreKeptUntilAReload(t *testing.T) {
 	dials.Store(0)
 	var arrived atomic.Int64
 	together := make(chan struct{})
-	cloud.Inject(cloudsim.Fault{When: func(int) bool {
+	cloud.Inject(cloudtest.Fault{When: func(int) bool {
 		if arrived.Add(1)%slots == 0 { // all are in flight at a time
 			for range slots - 1 {
 				together <- struct{}{}
