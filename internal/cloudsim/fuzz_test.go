@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"cloud_quota_exporter/internal/cloudsim/simtest"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/secret"
 )
@@ -26,7 +27,7 @@ func FuzzSignature(f *testing.F) {
 	f.Fuzz(func(t *testing.T, path, body, project, token string) {
 		client, expected := &huaweicloud.Keys{AccessKey: secret.New("MAINAK"), SecretKey: secret.New("main-secret")}, mainKeys
 		if token != "" {
-			client.SecurityToken, expected.token = secret.New("token"), "token"
+			client.SecurityToken, expected.SecurityToken = secret.New("token"), "token"
 		}
 		sent, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://cts.ap-southeast-3.myhuaweicloud.com"+path, strings.NewReader(body))
 		isControl := func(r rune) bool { return r < ' ' || r == '\x7f' }
@@ -60,7 +61,7 @@ func FuzzSignature(f *testing.F) {
 }
 
 // wantTampered asserts that the request is refused once anything that is signed differs.
-func wantTampered(t *testing.T, expected keys, r *http.Request, body string) {
+func wantTampered(t *testing.T, expected simtest.Keys, r *http.Request, body string) {
 	t.Helper()
 	refused := func(what string, r *http.Request, body string) {
 		t.Helper()

@@ -11,10 +11,49 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/simtest"
 )
 
+const (
+	idA   = "0250cb8a80c24c0b9f20f557cb159aad" // states no quotas
+	idB   = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb" // states all quotas
+	idSub = "cccccccccccccccccccccccccccccccc"
+	other = "dddddddddddddddddddddddddddddddd" // of another account
+	cloud = ".myhuaweicloud.com"
+)
+
+// newCloud publishes the APIs of shaped. The host names of each API begin with its name, except those of "dds" in eu-de.
+func newCloud() *cloudsim.Cloud {
+	stated := map[string][]cloudsim.Quota{}
+	var apis []cloudsim.API
+	for _, s := range shaped {
+		s.api.Example, s.api.Host = []byte(`"`+s.api.Service+`"`), func(region string) string {
+			if s.api.Service == "dds" && region == "eu-de" {
+				return "mongodb"
+			}
+			return s.api.Service
+		}
+		apis, stated[s.api.Service] = append(apis, s.api), s.quotas
+	}
+	return cloudsim.New(apis,
+		cloudsim.Account{Name: "main", AccessKey: "MAINAK", SecretKey: "main-secret", Projects: []cloudsim.Project{
+			{ID: idSub, Name: "ap-southeast-3_dev", Disabled: true}, {ID: idA, Name: "ap-southeast-3"},
+			{ID: idB, Name: "eu-de", AuditInstances: 250, Quotas: stated},
+		}},
+		cloudsim.Account{Name: "other", AccessKey: "OTHERAK", SecretKey: "other-secret", Projects: []cloudsim.Project{
+			{ID: other, Name: "eu-de_x"}, {ID: "mos", Name: "MOS"},
+		}},
+	)
+}
+
+var mainKeys, otherKeys = simtest.Keys{Access: "MAINAK", Secret: "main-secret"}, simtest.Keys{Access: "OTHERAK", Secret: "other-secret"}
+
+// unpublished is the body of a 404.
+const unpublished = `{"error_code":"APIGW.0101","request_id":"REQUEST",
+	"error_msg":"The API does not exist or has not been published in the environment"}`
+
 func TestHostsAndPaths(t *testing.T) {
-	client := dial(t, newCloud())
+	client := simtest.Serve(t, newCloud())
 	const path, inGermany, south = "/v3/" + idA + "/quotas", "/v3/" + idB + "/quotas", ".ap-southeast-3" + cloud
 	for place, example := range map[string]string{ // the answer, or nothing for a 404
 		"cts" + south + path:                                "cts",
@@ -56,81 +95,81 @@ func TestHostsAndPaths(t *testing.T) {
 		"localhost/v2/" + idA + "/os-quota-sets/" + idSub:   "", // two projects
 		"localhost/v2/" + idA + "/os-quota-sets/":           "",
 	} {
-		if got := mainKeys.get(t, client, place); example == "" {
-			got.want(t, place, http.StatusNotFound, unpublished)
+		if got := client.Get(t, mainKeys, place); example == "" {
+			got.Want(t, place, http.StatusNotFound, unpublished)
 		} else {
-			got.want(t, place, http.StatusOK, `"`+example+`"`)
+			got.Want(t, place, http.StatusOK, `"`+example+`"`)
 		}
 	}
 	for _, place := range []string{
 		"iam" + cloud + "/v3/projects", "iam.eu-de" + cloud + "/v3/projects", "localhost/iam/v3/projects", "mongodb.eu-de" + cloud + inGermany,
 		"127.0.0.1/mongodb" + inGermany, "localhost/dbss/v2/" + idA + "/audit/instances",
 	} {
-		mainKeys.get(t, client, place).want(t, place, http.StatusOK, "")
+		client.Get(t, mainKeys, place).Want(t, place, http.StatusOK, "")
 	}
 }
 
 // TestOrderOfChecks: each request fails the check in question and, if possible, all later ones.
 func TestOrderOfChecks(t *testing.T) {
-	client := dial(t, newCloud())
+	client := simtest.Serve(t, newCloud())
 	const south = ".ap-southeast-3" + cloud
-	const unsigned = `{"error_code":"APIGW.0301","request_id":"ID","error_msg":"Incorrect IAM authentication information: x-auth-token not found"}`
+	const unsigned = `{"error_code":"APIGW.0301","request_id":"REQUEST","error_msg":"Incorrect IAM authentication information: x-auth-token not found"}`
 	forbidden := func(action string) string {
 		return `{"error_code":"CTS.0403","error_msg":"Policy doesn't allow [` + action + `] to be performed"}`
 	}
 	for _, test := range []struct {
 		method, place string
-		keys          keys
+		keys          simtest.Keys
 		status        int
 		body          string
 	}{
-		{http.MethodPost, "cts" + south + "/v2/" + other + "/quota", keys{}, 404, unpublished},
-		{http.MethodPost, "cts" + south + "/v3/" + other + "/quotas", keys{}, 405, `{"error_code":"APIGW.0101","request_id":"ID",
+		{http.MethodPost, "cts" + south + "/v2/" + other + "/quota", simtest.Keys{}, 404, unpublished},
+		{http.MethodPost, "cts" + south + "/v3/" + other + "/quotas", simtest.Keys{}, 405, `{"error_code":"APIGW.0101","request_id":"REQUEST",
 			"error_msg":"The API does not support the method POST"}`},
-		{http.MethodGet, "cts" + south + "/v3/" + other + "/quotas", keys{}, 401, unsigned},
+		{http.MethodGet, "cts" + south + "/v3/" + other + "/quotas", simtest.Keys{}, 401, unsigned},
 		{http.MethodGet, "cts" + south + "/v3/" + other + "/quotas", mainKeys, 404, unpublished},
 		{http.MethodGet, "cts.eu-de" + cloud + "/v3/" + other + "/quotas", mainKeys, 403, forbidden("cts:quota:get")},
 		{http.MethodGet, "cts.eu-de" + cloud + "/v3/nobody/quotas", mainKeys, 403, forbidden("cts:quota:get")},
 		{http.MethodGet, "cts.eu-de" + cloud + "/v3/" + other + "/quotas", otherKeys, 200, `"cts"`},
 	} {
-		r := newRequest(t, test.method, test.place, "")
-		if test.keys != (keys{}) {
-			test.keys.sign(r, "", time.Now())
+		r := simtest.NewRequest(t, test.method, test.place, "")
+		if test.keys != (simtest.Keys{}) {
+			test.keys.Sign(r, "")
 		}
-		got := do(t, client, r)
-		got.want(t, test.method+" "+test.place, test.status, test.body)
-		if allow := got.header.Get("Allow"); (allow == http.MethodGet) != (test.status == 405) {
+		got := client.Do(t, r)
+		got.Want(t, test.method+" "+test.place, test.status, test.body)
+		if allow := got.Header.Get("Allow"); (allow == http.MethodGet) != (test.status == 405) {
 			t.Errorf("%s %s: Allow %q", test.method, test.place, allow)
 		}
 	}
 }
 
 func TestProjectInTheHeader(t *testing.T) {
-	client := dial(t, newCloud())
+	client := simtest.Serve(t, newCloud())
 	for id, want := range map[string]int{idA: http.StatusOK, "nobody": http.StatusForbidden, other: http.StatusForbidden, "": http.StatusForbidden} {
-		got := mainKeys.get(t, client, "localhost/header/v1/header/quota", "X-Project-Id", id)
+		got := client.Get(t, mainKeys, "localhost/header/v1/header/quota", "X-Project-Id", id)
 		body := `"header"`
 		if want == http.StatusForbidden {
 			body = string(cloudsim.ErrorBody("header", want, "Authorization failed."))
 		}
-		got.want(t, "X-Project-Id "+id, want, body)
+		got.Want(t, "X-Project-Id "+id, want, body)
 	}
-	mainKeys.get(t, client, "header.eu-de"+cloud+"/v1/header/quota", "X-Project-Id", idA).want(t, "another region", http.StatusNotFound, unpublished)
+	client.Get(t, mainKeys, "header.eu-de"+cloud+"/v1/header/quota", "X-Project-Id", idA).Want(t, "another region", http.StatusNotFound, unpublished)
 	for stated, want := range map[string]int{idA: http.StatusOK, idSub: http.StatusForbidden} { // besides the one in the path
-		mainKeys.get(t, client, "localhost/v2/"+idA+"/quota", "X-Project-Id", stated).want(t, "X-Project-Id "+stated, want, "")
+		client.Get(t, mainKeys, "localhost/v2/"+idA+"/quota", "X-Project-Id", stated).Want(t, "X-Project-Id "+stated, want, "")
 	}
 }
 
 func TestHeaders(t *testing.T) {
-	client := dial(t, newCloud())
-	first, second := mainKeys.get(t, client, "localhost/v3/projects"), mainKeys.get(t, client, "localhost/v2/"+idA+"/quota")
-	if a, b := first.header.Get("X-Request-Id"), second.header.Get("X-Request-Id"); len(a) != 32 || a == b {
+	client := simtest.Serve(t, newCloud())
+	first, second := client.Get(t, mainKeys, "localhost/v3/projects"), client.Get(t, mainKeys, "localhost/v2/"+idA+"/quota")
+	if a, b := first.Header.Get("X-Request-Id"), second.Header.Get("X-Request-Id"); len(a) != 32 || a == b {
 		t.Errorf("request IDs %q and %q, want two different ones", a, b)
 	}
-	if first.header.Get("X-Iam-Trace-Id") == "" || second.header.Get("X-Iam-Trace-Id") != "" {
+	if first.Header.Get("X-Iam-Trace-Id") == "" || second.Header.Get("X-Iam-Trace-Id") != "" {
 		t.Error("want X-IAM-Trace-Id from IAM, and only there")
 	}
-	if got := second.header.Get("Content-Type"); got != "application/json" {
+	if got := second.Header.Get("Content-Type"); got != "application/json" {
 		t.Errorf("Content-Type %q", got)
 	}
 }
@@ -182,17 +221,17 @@ func TestExtensions(t *testing.T) {
 		a.Send = func(w http.ResponseWriter, a cloudsim.Answer) { http.Error(w, "["+string(a.Body)+"]", a.Status) }
 		return a
 	}
-	client := dial(t, c)
-	do(t, client, newRequest(t, http.MethodPost, "localhost/v3/projects", `"body"`)).want(t, "another API", http.StatusCreated, `["body"]`)
-	got := do(t, client, newRequest(t, http.MethodGet, "localhost/nothing", ""))
-	got.want(t, "answer of Intercept", http.StatusTeapot, `"ID"`)
-	if date := got.header.Get("Date"); date != "today" {
+	client := simtest.Serve(t, c)
+	client.Do(t, simtest.NewRequest(t, http.MethodPost, "localhost/v3/projects", `"body"`)).Want(t, "another API", http.StatusCreated, `["body"]`)
+	got := client.Do(t, simtest.NewRequest(t, http.MethodGet, "localhost/nothing", ""))
+	got.Want(t, "answer of Intercept", http.StatusTeapot, `"REQUEST"`)
+	if date := got.Header.Get("Date"); date != "today" {
 		t.Errorf("Date %q, want that of Intercept", date)
 	}
 	for token, want := range map[string]int{"good": http.StatusOK, "bad": http.StatusUnauthorized} {
 		calls = nil
-		r := newRequest(t, http.MethodGet, "cts.eu-de"+cloud+"/v3/"+other+"/quotas", "", "X-Auth-Token", token)
-		do(t, client, r).want(t, token, want, map[string]string{"good": `["cts"]`, "bad": `[{"error_code":"APIGW.0307","error_msg":"no","request_id":"ID"}]`}[token])
+		r := simtest.NewRequest(t, http.MethodGet, "cts.eu-de"+cloud+"/v3/"+other+"/quotas", "", "X-Auth-Token", token)
+		client.Do(t, r).Want(t, token, want, map[string]string{"good": `["cts"]`, "bad": `[{"error_code":"APIGW.0307","error_msg":"no","request_id":"REQUEST"}]`}[token])
 		if want := "GET cts /v3/{project_id}/quotas " + other + " eu-de "; len(calls) != 1 || calls[0] != want {
 			t.Errorf("calls %q, want %q", calls, want)
 		}
@@ -200,7 +239,7 @@ func TestExtensions(t *testing.T) {
 }
 
 func TestBodyThatIsTooLong(t *testing.T) {
-	answer, err := dial(t, newCloud()).Do(newRequest(t, http.MethodGet, "localhost/v3/projects", string(make([]byte, 2<<20))))
+	answer, err := simtest.Serve(t, newCloud()).Client.Do(simtest.NewRequest(t, http.MethodGet, "localhost/v3/projects", string(make([]byte, 2<<20))))
 	if err == nil {
 		_ = answer.Body.Close()
 		t.Errorf("status %d, want a connection that was closed", answer.StatusCode)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/simtest"
 )
 
 // shaped are APIs of each shape, with quotas as they are stated and, ten minutes later, written.
@@ -63,12 +64,12 @@ func of(path, id string) string { return strings.ReplaceAll(path, "{project_id}"
 
 func TestQuotas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := dial(t, newCloud())
+		client := simtest.Serve(t, newCloud())
 		<-time.After(10 * time.Minute)
 		for _, s := range shaped {
 			place := "localhost/" + s.api.Service
-			mainKeys.get(t, client, place+of(s.api.Path, idA), "X-Project-Id", idA).want(t, s.api.Service, http.StatusOK, `"`+s.api.Service+`"`)
-			mainKeys.get(t, client, place+of(s.api.Path, idB), "X-Project-Id", idB).want(t, s.api.Service, http.StatusOK, s.want)
+			client.Get(t, mainKeys, place+of(s.api.Path, idA), "X-Project-Id", idA).Want(t, s.api.Service, http.StatusOK, `"`+s.api.Service+`"`)
+			client.Get(t, mainKeys, place+of(s.api.Path, idB), "X-Project-Id", idB).Want(t, s.api.Service, http.StatusOK, s.want)
 		}
 	})
 }
@@ -79,17 +80,17 @@ func TestUpdate(t *testing.T) {
 		cloudsim.API{Service: "composed", Path: "/composed", Host: func(string) string { return "x" }, Shape: cloudsim.Shape{Type: "{type}_{mode}"}},
 		cloudsim.API{Service: "typeless", Path: "/typeless", Host: func(string) string { return "x" }},
 	)
-	client := dial(t, c)
+	client := simtest.Serve(t, c)
 	add := func(account string, p cloudsim.Project) {
 		c.Update(account, func(a *cloudsim.Account) { a.Projects[0].Disabled, a.Projects = false, append(a.Projects, p) })
 	}
 	for _, service := range []string{"composed", "typeless", "pairs", "unknown"} {
-		wantPanic(t, "quotas of "+service, func() {
+		simtest.WantPanic(t, "quotas of "+service, func() {
 			add("main", cloudsim.Project{ID: "new", Quotas: map[string][]cloudsim.Quota{service: {{Type: "x"}}}})
 		})
 	}
-	wantPanic(t, "a project twice", func() { add("main", cloudsim.Project{ID: other}) })
-	wantPanic(t, "unknown account", func() { add("nobody", cloudsim.Project{ID: "new"}) })
+	simtest.WantPanic(t, "a project twice", func() { add("main", cloudsim.Project{ID: other}) })
+	simtest.WantPanic(t, "unknown account", func() { add("nobody", cloudsim.Project{ID: "new"}) })
 	if got := c.Projects(); len(got) != 5 || !got[0].Disabled {
 		t.Errorf("projects %v, want no change by a panic", got)
 	}
@@ -97,13 +98,13 @@ func TestUpdate(t *testing.T) {
 	if p := c.Projects(); len(p) != 6 || p[3].ID != "new" || p[3].Region != "ap-southeast-3" {
 		t.Errorf("projects %v, want one more", p)
 	}
-	mainKeys.get(t, client, "dcs.ap-southeast-3"+cloud+"/v2/new/quota").want(t, "new project", http.StatusOK, `"dcs"`)
+	client.Get(t, mainKeys, "dcs.ap-southeast-3"+cloud+"/v2/new/quota").Want(t, "new project", http.StatusOK, `"dcs"`)
 	c.Update("main", func(a *cloudsim.Account) { a.Projects = nil })
-	mainKeys.get(t, client, "localhost/v2/new/quota").want(t, "removed project", http.StatusForbidden, "")
+	client.Get(t, mainKeys, "localhost/v2/new/quota").Want(t, "removed project", http.StatusForbidden, "")
 }
 
 func TestAuditInstancesArePaged(t *testing.T) {
-	client := dial(t, newCloud())
+	client := simtest.Serve(t, newCloud())
 	seen := map[string]bool{}
 	for query, want := range map[string]int{
 		"": 100, "?offset=100": 100, "?limit=100&offset=200": 50, "?offset=250": 0, "?limit=1000": 250, "?limit=1": 1,
@@ -115,9 +116,9 @@ func TestAuditInstancesArePaged(t *testing.T) {
 			}
 			Total int
 		}
-		got := mainKeys.get(t, client, "localhost/v2/"+idB+"/audit/instances"+query)
-		if err := json.Unmarshal([]byte(got.body), &list); err != nil || list.Total != 250 || len(list.Instances) != want || list.Instances == nil {
-			t.Errorf("%q: %v, %d instances, body %s, want %d of 250", query, err, len(list.Instances), got.body, want)
+		got := client.Get(t, mainKeys, "localhost/v2/"+idB+"/audit/instances"+query)
+		if err := json.Unmarshal([]byte(got.Body), &list); err != nil || list.Total != 250 || len(list.Instances) != want || list.Instances == nil {
+			t.Errorf("%q: %v, %d instances, body %s, want %d of 250", query, err, len(list.Instances), got.Body, want)
 		}
 		for _, i := range list.Instances {
 			seen[i.ID] = true
@@ -130,17 +131,17 @@ func TestAuditInstancesArePaged(t *testing.T) {
 		t.Errorf("%d different instances, want 250", len(seen))
 	}
 	for _, query := range []string{"?limit=0", "?limit=1001", "?offset=-1", "?offset=x"} {
-		mainKeys.get(t, client, "localhost/v2/"+idB+"/audit/instances"+query).want(t, query, http.StatusBadRequest, "")
+		client.Get(t, mainKeys, "localhost/v2/"+idB+"/audit/instances"+query).Want(t, query, http.StatusBadRequest, "")
 	}
-	mainKeys.get(t, client, "localhost/v2/"+other+"/audit/instances").want(t, "forbidden", http.StatusForbidden, `{"error_code":"DBSS.0403",
+	client.Get(t, mainKeys, "localhost/v2/"+other+"/audit/instances").Want(t, "forbidden", http.StatusForbidden, `{"error_code":"DBSS.0403",
 		"error_msg":"Policy doesn't allow [dbss:auditInstance:list] to be performed","encoded_authorization_message":"",
 		"details":[{"error_code":"DBSS.0403","error_msg":"Policy doesn't allow [dbss:auditInstance:list] to be performed"}]}`)
-	without := dial(t, cloudsim.New(nil, cloudsim.Account{Name: "main", AccessKey: "MAINAK", SecretKey: "main-secret"}))
-	mainKeys.get(t, without, "localhost/v2/"+idB+"/audit/instances").want(t, "without DBSS", http.StatusNotFound, unpublished)
+	without := simtest.Serve(t, cloudsim.New(nil, cloudsim.Account{Name: "main", AccessKey: "MAINAK", SecretKey: "main-secret"}))
+	without.Get(t, mainKeys, "localhost/v2/"+idB+"/audit/instances").Want(t, "without DBSS", http.StatusNotFound, unpublished)
 }
 
 func TestProjectList(t *testing.T) {
-	client := dial(t, newCloud())
+	client := simtest.Serve(t, newCloud())
 	const place = "iam" + cloud + "/v3/projects"
 	project := func(id, name, parent, domain, enabled string) string {
 		return `{"is_domain":false,"description":"","links":{"self":"http://` + place + `/` + id + `"},"enabled":` + enabled + `,"id":"` + id +
@@ -149,9 +150,9 @@ func TestProjectList(t *testing.T) {
 	const mainDomain, otherDomain = "0d6e4079e36703ebd37c00722f5891d2", "d9298a10d1b0735837dc4bd85dac641b"
 	dev := project(idSub, "ap-southeast-3_dev", idA, mainDomain, "false")
 	a, b := project(idA, "ap-southeast-3", mainDomain, mainDomain, "true"), project(idB, "eu-de", mainDomain, mainDomain, "true")
-	list := func(k keys, query string, want ...string) {
+	list := func(k simtest.Keys, query string, want ...string) {
 		t.Helper()
-		k.get(t, client, place+query).want(t, query, http.StatusOK,
+		client.Get(t, k, place+query).Want(t, query, http.StatusOK,
 			`{"links":{"self":"http://`+place+query+`","next":null,"previous":null},"projects":[`+strings.Join(want, ",")+`]}`)
 	}
 	list(mainKeys, "", dev, a, b)
@@ -165,7 +166,7 @@ func TestProjectList(t *testing.T) {
 	list(mainKeys, "?page=3&per_page=2")
 	list(otherKeys, "", project(other, "eu-de_x", otherDomain, otherDomain, "true"), project("mos", "MOS", otherDomain, otherDomain, "true"))
 	for _, query := range []string{"?page=0", "?per_page=5001", "?per_page=x"} {
-		mainKeys.get(t, client, place+query).want(t, query, http.StatusBadRequest,
+		client.Get(t, mainKeys, place+query).Want(t, query, http.StatusBadRequest,
 			`{"error":{"code":400,"message":"page or per_page is out of range","title":"Bad Request"}}`)
 	}
 }

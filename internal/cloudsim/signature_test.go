@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/simtest"
 )
 
 // vector is a signature that Huawei published, in an SDK's tests or in the signing guide.
@@ -49,7 +50,7 @@ var vectors = []vector{
 
 func (v vector) request(t *testing.T) *http.Request {
 	t.Helper()
-	r := newRequest(t, v.method, v.url, v.body, "X-Sdk-Date", v.date,
+	r := simtest.NewRequest(t, v.method, v.url, v.body, "X-Sdk-Date", v.date,
 		"Authorization", "SDK-HMAC-SHA256 Access="+v.access+", SignedHeaders="+v.signed+", Signature="+v.signature)
 	if v.contentType != "" {
 		r.Header.Set("Content-Type", v.contentType)
@@ -58,9 +59,9 @@ func (v vector) request(t *testing.T) *http.Request {
 }
 
 // verify returns why the gateway refuses a request to an account with these keys.
-func verify(r *http.Request, body string, k keys) string {
+func verify(r *http.Request, body string, k simtest.Keys) string {
 	account, refused := cloudsim.Verify(cloudsim.Call{Request: r, Body: []byte(body)}, func(access string) (cloudsim.Keys, bool) {
-		return cloudsim.Keys{Account: "main", SecretKey: k.secret, SecurityToken: k.token}, access == k.access
+		return cloudsim.Keys{Account: "main", SecretKey: k.Secret, SecurityToken: k.SecurityToken}, access == k.Access
 	})
 	switch {
 	case refused == nil && account == "main":
@@ -79,7 +80,7 @@ func TestPublicVectors(t *testing.T) {
 				t.Fatal(err)
 			}
 			<-time.After(time.Until(signed)) // a bubble begins in the year 2000
-			k := keys{access: v.access, secret: v.secret}
+			k := simtest.Keys{Access: v.access, Secret: v.secret}
 			if refusal := verify(v.request(t), v.body, k); refusal != "" {
 				t.Errorf("%s: refused: %s", v.name, refusal)
 			}
@@ -95,7 +96,7 @@ func TestCanonicalForms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// The HMAC of the canonical request
 		// GET\n/a%20b/c%2Fd~/\na=x%20y&b=1&b=2&c=\nx-extra:v\nx-sdk-date:20000101T000000Z\n\nx-extra;x-sdk-date\nUNSIGNED-PAYLOAD
-		r := newRequest(t, http.MethodGet, "http://h/a%20b/c%2Fd~?b=2&b=1&a=x+y&c", "", "X-Extra", "  v  ", "X-Sdk-Date", "20000101T000000Z",
+		r := simtest.NewRequest(t, http.MethodGet, "http://h/a%20b/c%2Fd~?b=2&b=1&a=x+y&c", "", "X-Extra", "  v  ", "X-Sdk-Date", "20000101T000000Z",
 			"X-Sdk-Content-Sha256", "UNSIGNED-PAYLOAD", "Authorization", "SDK-HMAC-SHA256 Access=MAINAK, SignedHeaders=x-extra;x-sdk-date, "+
 				"Signature=8d45e2f02a462ba588ac08dd2d4878f331d2f43f81f712936919c69df624e83d")
 		if refusal := verify(r, "any body", mainKeys); refusal != "" {
@@ -116,10 +117,10 @@ func TestRefusedSignatures(t *testing.T) {
 	}
 	const fail, malformed, tokenWrong = "verify aksk signature fail", "the Authorization header is malformed", "the security token of ak MAINAK is missing or wrong"
 	const dateWrong = "the X-Sdk-Date header is missing, malformed or not signed"
-	secured := keys{"MAINAK", "main-secret", "token"}
+	secured := simtest.Keys{Access: "MAINAK", Secret: "main-secret", SecurityToken: "token"}
 	synctest.Test(t, func(t *testing.T) {
 		for name, test := range map[string]struct {
-			signed, expected keys
+			signed, expected simtest.Keys
 			change           func(*http.Request)
 			want             string
 		}{
@@ -128,8 +129,8 @@ func TestRefusedSignatures(t *testing.T) {
 			"signature":            {mainKeys, mainKeys, edit("Signature=", "Signature=0"), fail},
 			"list of headers":      {mainKeys, mainKeys, edit("x-project-id;", ""), fail},
 			"unsigned payload":     {mainKeys, mainKeys, set("X-Sdk-Content-Sha256", "UNSIGNED-PAYLOAD"), fail},
-			"secret key":           {mainKeys, keys{access: "MAINAK", secret: "x"}, func(*http.Request) {}, fail},
-			"access key":           {mainKeys, keys{access: "OTHERAK", secret: "main-secret"}, func(*http.Request) {}, "ak MAINAK not exist"},
+			"secret key":           {mainKeys, simtest.Keys{Access: "MAINAK", Secret: "x"}, func(*http.Request) {}, fail},
+			"access key":           {mainKeys, simtest.Keys{Access: "OTHERAK", Secret: "main-secret"}, func(*http.Request) {}, "ak MAINAK not exist"},
 			"none":                 {mainKeys, mainKeys, set("Authorization", ""), "x-auth-token not found"},
 			"token":                {mainKeys, mainKeys, set("Authorization", "Bearer abc"), malformed},
 			"other algorithm":      {mainKeys, mainKeys, edit("SHA256", "SM3"), malformed},
@@ -146,7 +147,7 @@ func TestRefusedSignatures(t *testing.T) {
 			"token alone":          {mainKeys, mainKeys, func(r *http.Request) { r.Header = http.Header{"X-Auth-Token": {"x"}} }, "the x-auth-token is unknown"},
 			"security token":       {secured, secured, func(*http.Request) {}, ""},
 			"no security token":    {mainKeys, secured, func(*http.Request) {}, tokenWrong},
-			"old security token":   {keys{"MAINAK", "main-secret", "old"}, secured, func(*http.Request) {}, tokenWrong},
+			"old security token":   {simtest.Keys{Access: "MAINAK", Secret: "main-secret", SecurityToken: "old"}, secured, func(*http.Request) {}, tokenWrong},
 			"token is not signed":  {mainKeys, secured, set("X-Security-Token", "token"), "the security token of ak MAINAK is not signed"},
 			"needless token":       {secured, mainKeys, func(*http.Request) {}, ""},
 			"15 minutes slow":      {mainKeys, mainKeys, resign(-15 * time.Minute), ""},
@@ -154,7 +155,7 @@ func TestRefusedSignatures(t *testing.T) {
 			"more than 15 minutes": {mainKeys, mainKeys, resign(-15*time.Minute - time.Second), "signature expired, signature time:19991231T234459Z,server time:20000101T000000Z"},
 			"more than fast":       {mainKeys, mainKeys, resign(15*time.Minute + time.Second), "signature expired, signature time:20000101T001501Z,server time:20000101T000000Z"},
 		} {
-			r := test.signed.sign(newRequest(t, http.MethodGet, "h/v2/p/quota?a=1", "", "X-Project-Id", idA), "body", time.Now())
+			r := test.signed.Sign(simtest.NewRequest(t, http.MethodGet, "h/v2/p/quota?a=1", "", "X-Project-Id", idA), "body")
 			test.change(r)
 			if got := verify(r, "body", test.expected); got != test.want {
 				t.Errorf("%s: refusal %q, want %q", name, got, test.want)
@@ -167,7 +168,8 @@ func TestRefusedSignatures(t *testing.T) {
 func resign(skew time.Duration) func(*http.Request) {
 	return func(r *http.Request) {
 		r.Header.Del("Authorization")
-		mainKeys.sign(r, "body", time.Now().Add(skew))
+		r.Header.Set("X-Sdk-Date", time.Now().Add(skew).Format("20060102T150405Z"))
+		mainKeys.Sign(r, "body", "x-sdk-date")
 	}
 }
 
@@ -175,21 +177,17 @@ func resign(skew time.Duration) func(*http.Request) {
 func TestSignedRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCloud()
-		client := dial(t, c)
+		client := simtest.Serve(t, c)
 		const place = "dcs.ap-southeast-3" + cloud + "/v2/" + idA + "/quota"
-		refused := func(why string) string {
-			return `{"error_code":"APIGW.0301","request_id":"ID","error_msg":"Incorrect IAM authentication information: ` + why + `"}`
-		}
-		do(t, client, mainKeys.sign(newRequest(t, http.MethodGet, place, "body"), "body", time.Now())).want(t, "body", http.StatusOK, `"dcs"`)
-		r := newRequest(t, http.MethodGet, place, "body")
-		do(t, client, mainKeys.sign(r, "BODY", time.Now())).want(t, "another body", http.StatusUnauthorized, refused("verify aksk signature fail"))
+		client.Do(t, mainKeys.Sign(simtest.NewRequest(t, http.MethodGet, place, "body"), "body")).Want(t, "body", http.StatusOK, `"dcs"`)
+		r := simtest.NewRequest(t, http.MethodGet, place, "body")
+		client.Do(t, mainKeys.Sign(r, "BODY")).WantRefused(t, "another body", "verify aksk signature fail")
 		c.Update("main", func(a *cloudsim.Account) { a.AccessKey, a.SecretKey, a.SecurityToken = "NEWAK", "new-secret", "token" })
-		mainKeys.get(t, client, place).want(t, "old keys", http.StatusUnauthorized, refused("ak MAINAK not exist"))
-		keys{"NEWAK", "new-secret", ""}.get(t, client, place).want(t, "no token", http.StatusUnauthorized,
-			refused("the security token of ak NEWAK is missing or wrong"))
-		got := keys{"NEWAK", "new-secret", "token"}.get(t, client, place)
-		got.want(t, "new keys", http.StatusOK, `"dcs"`)
-		if date := got.header.Get("Date"); date != "Sat, 01 Jan 2000 00:00:00 GMT" {
+		client.Get(t, mainKeys, place).WantRefused(t, "old keys", "ak MAINAK not exist")
+		client.Get(t, simtest.Keys{Access: "NEWAK", Secret: "new-secret", SecurityToken: ""}, place).WantRefused(t, "no token", "the security token of ak NEWAK is missing or wrong")
+		got := client.Get(t, simtest.Keys{Access: "NEWAK", Secret: "new-secret", SecurityToken: "token"}, place)
+		got.Want(t, "new keys", http.StatusOK, `"dcs"`)
+		if date := got.Header.Get("Date"); date != "Sat, 01 Jan 2000 00:00:00 GMT" {
 			t.Errorf("Date %q, want the clock of the cloud", date)
 		}
 	})

@@ -2,7 +2,6 @@ package democloud_test
 
 import (
 	"encoding/json"
-	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -12,9 +11,8 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/simtest"
 	"cloud_quota_exporter/internal/democloud"
-	"cloud_quota_exporter/internal/huaweicloud"
-	"cloud_quota_exporter/internal/secret"
 	"cloud_quota_exporter/providers"
 )
 
@@ -24,39 +22,18 @@ var paths = map[string]string{
 	"dcs": "/v2/{project_id}/quota", "dbss": "/v2/{project_id}/audit/quota",
 }
 
-// ask returns a function that sends signed requests to a cloud that is served in memory.
+// ask returns a function that sends signed requests to a cloud. Without a host in the path, they go to localhost.
 func ask(t *testing.T, c *cloudsim.Cloud) (get func(path, id string) (status int, body []byte)) {
 	t.Helper()
-	pipe := cloudsim.NewPipe()
-	server := cloudsim.ServePlain(c, pipe)
-	client := &http.Client{Transport: &http.Transport{DialContext: pipe.Dial}}
-	t.Cleanup(func() {
-		client.CloseIdleConnections()
-		server.Close()
-	})
-	keys := &huaweicloud.Keys{AccessKey: secret.New(democloud.AccessKey), SecretKey: secret.New(democloud.SecretKey)}
+	client := simtest.Serve(t, c)
 	return func(path, id string) (int, []byte) {
 		t.Helper()
-		url := strings.ReplaceAll(path, "{project_id}", id)
-		if strings.HasPrefix(url, "/") {
-			url = "localhost" + url
+		if strings.HasPrefix(path, "/") {
+			path = "localhost" + path
 		}
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+url, http.NoBody)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("X-Project-Id", id)
-		keys.Authorize(r, nil)
-		answer, err := client.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer answer.Body.Close()
-		body, err := io.ReadAll(answer.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return answer.StatusCode, body
+		keys := simtest.Keys{Access: democloud.AccessKey, Secret: democloud.SecretKey}
+		got := client.Get(t, keys, strings.ReplaceAll(path, "{project_id}", id), "X-Project-Id", id)
+		return got.Status, []byte(got.Body)
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,6 +16,7 @@ import (
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
+	"cloud_quota_exporter/internal/cloudsim/simtest"
 )
 
 // secure serves a cloud by TLS on l, until the end of the test. The client trusts only its authority.
@@ -27,20 +27,24 @@ func (s *site) secure(t *testing.T, l net.Listener, dial func(context.Context, s
 	if !roots.AppendCertsFromPEM(server.CA()) {
 		t.Fatalf("CA() is no certificate: %q", server.CA())
 	}
-	s.client = &http.Client{Transport: &http.Transport{DialContext: dial, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}}
+	s.Client = newClient(dial, &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12})
 	t.Cleanup(func() {
-		s.client.CloseIdleConnections()
+		s.Client.CloseIdleConnections()
 		server.Close()
 	})
 	return server
 }
 
+func newClient(dial func(context.Context, string, string) (net.Conn, error), c *tls.Config) *simtest.Client {
+	return &simtest.Client{Client: &http.Client{Transport: &http.Transport{DialContext: dial, TLSClientConfig: c}}}
+}
+
 // connect asks a host for its projects, by a new connection.
 func (s *site) connect(t *testing.T, host string) error {
 	t.Helper()
-	r := newRequest(t, http.MethodGet, host+"/v3/projects", "")
+	r := simtest.NewRequest(t, http.MethodGet, host+"/v3/projects", "")
 	r.URL.Scheme, r.Close = "https", true
-	answer, err := s.client.Do(r)
+	answer, err := s.Client.Client.Do(r)
 	if err != nil {
 		return err
 	}
@@ -94,10 +98,11 @@ func TestDeadConnections(t *testing.T) {
 		s := serve(t)
 		pipe := cloudsim.NewPipe()
 		defer cloudsim.ServePlain(s.Cloud, pipe).Close()
-		s.client = &http.Client{Transport: &http.Transport{DialContext: s.Dialer(pipe.Dial)}, Timeout: time.Minute}
-		defer s.client.CloseIdleConnections()
+		s.Client = newClient(s.Dialer(pipe.Dial), nil)
+		s.Client.Timeout = time.Minute
+		defer s.Client.CloseIdleConnections()
 		ask := func() error {
-			answer, err := s.client.Do(mainKeys.sign(newRequest(t, http.MethodGet, quotaOfA, ""), ""))
+			answer, err := s.Client.Client.Do(mainKeys.Sign(simtest.NewRequest(t, http.MethodGet, quotaOfA, ""), ""))
 			if err == nil {
 				_, err = io.Copy(io.Discard, answer.Body)
 				_ = answer.Body.Close()
@@ -127,9 +132,9 @@ func TestCertificatesForAnyName(t *testing.T) {
 				}
 			}
 		}
-		r := newRequest(t, http.MethodGet, iam+"/v3/projects?name=x", "")
+		r := simtest.NewRequest(t, http.MethodGet, iam+"/v3/projects?name=x", "")
 		r.URL.Scheme = "https"
-		s.do(t, mainKeys.sign(r, "")).want(t, "links", http.StatusOK,
+		s.Do(t, mainKeys.Sign(r, "")).Want(t, "links", http.StatusOK,
 			`{"links":{"next":null,"previous":null,"self":"https://`+iam+`/v3/projects?name=x"},"projects":[]}`)
 	})
 }
@@ -145,40 +150,12 @@ func TestServerOnASocket(t *testing.T) {
 	if err := s.connect(t, l.Addr().String()); err != nil {
 		t.Error(err)
 	}
-	unknowing := &site{client: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}}}}
+	unknowing := &site{Client: newClient(nil, &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12})}
 	if err, untrusted := errors.AsType[*tls.CertificateVerificationError](unknowing.connect(t, l.Addr().String())); !untrusted {
 		t.Errorf("without the authority: error %v, want an untrusted certificate", err)
 	}
 	server.Close()
 	if err := s.connect(t, l.Addr().String()); err == nil {
 		t.Error("got an answer from a server that was closed")
-	}
-}
-
-// nameless hides the address that a client dialed.
-type nameless struct{ *cloudsim.Pipe }
-
-func (l nameless) Accept() (net.Conn, error) {
-	conn, err := l.Pipe.Accept()
-	return namelessConn{conn}, err
-}
-
-type namelessConn struct{ net.Conn }
-
-func (c namelessConn) LocalAddr() net.Addr { return c.RemoteAddr() }
-
-func TestHandshakeWithoutAName(t *testing.T) {
-	pipe := cloudsim.NewPipe()
-	serve(t).secure(t, nameless{pipe}, nil)
-	conn, err := pipe.Dial(t.Context(), "tcp", "127.0.0.1:443")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	// An address is not sent as a name, and the certificate is not for it.
-	client := tls.Client(conn, &tls.Config{ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12})
-	wrong, is := errors.AsType[x509.HostnameError](client.HandshakeContext(t.Context()))
-	if !is || !slices.Equal(wrong.Certificate.DNSNames, []string{"localhost"}) {
-		t.Errorf("the certificate is not for localhost: %v", wrong)
 	}
 }

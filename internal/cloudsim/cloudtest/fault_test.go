@@ -13,9 +13,47 @@ import (
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
+	"cloud_quota_exporter/internal/cloudsim/simtest"
 	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/providers"
 )
+
+const (
+	idA   = "0250cb8a80c24c0b9f20f557cb159aad"
+	idSub = "cccccccccccccccccccccccccccccccc"
+	other = "dddddddddddddddddddddddddddddddd" // of another account
+	cloud = ".myhuaweicloud.com"
+
+	iam      = "iam" + cloud
+	quotaOfA = "dcs.ap-southeast-3" + cloud + "/v2/" + idA + "/quota"
+)
+
+// site is a cloud that is served in memory, and a client.
+type site struct {
+	*cloudtest.Cloud
+	*simtest.Client
+}
+
+// serve serves a cloud with two accounts: main has a user and an identity provider, other an agency that trusts main.
+func serve(t *testing.T) *site {
+	t.Helper()
+	c := cloudtest.New(
+		cloudsim.Account{Name: "main", AccessKey: "MAINAK", SecretKey: "main-secret", Projects: []cloudsim.Project{
+			{ID: idA, Name: "ap-southeast-3"}, {ID: idSub, Name: "ap-southeast-3_dev"},
+		}},
+		cloudsim.Account{Name: "other", AccessKey: "OTHERAK", SecretKey: "other-secret", Projects: []cloudsim.Project{{ID: other, Name: "eu-de"}}},
+	)
+	c.SetIdentities("main", cloudtest.Identities{
+		Users:            []cloudtest.User{{Name: "reader", Password: "open sesame"}},
+		IdentityProvider: &cloudtest.IdentityProvider{ID: "idp", IDToken: "id-token-1"},
+	})
+	c.SetIdentities("other", cloudtest.Identities{
+		Agencies: []cloudtest.Agency{{Name: "watch", Trusts: "main"}, {Name: "closed", Trusts: "nobody"}},
+	})
+	return &site{c, simtest.Serve(t, c)}
+}
+
+var mainKeys, otherKeys = simtest.Keys{Access: "MAINAK", Secret: "main-secret"}, simtest.Keys{Access: "OTHERAK", Secret: "other-secret"}
 
 func TestFaultReplacesTheAnswer(t *testing.T) {
 	s := serve(t)
@@ -25,32 +63,32 @@ func TestFaultReplacesTheAnswer(t *testing.T) {
 		Body: []byte(`"slow down"`),
 	})
 	s.Inject(cloudtest.Fault{Service: "dcs", ProjectID: idA, Status: http.StatusTeapot}) // comes second
-	got := s.send(t, http.MethodGet, quotaOfA, "")
-	got.want(t, "before signatures", http.StatusTooManyRequests, `"slow down"`)
-	if got.header.Get("Retry-After") != "7" || got.header.Get("Date") != "Sat, 01 Jan 2000 00:00:00 GMT" || got.header.Get("X-Request-Id") == "" {
-		t.Errorf("headers %v, want the fault's", got.header)
+	got := s.Send(t, http.MethodGet, quotaOfA, "")
+	got.Want(t, "before signatures", http.StatusTooManyRequests, `"slow down"`)
+	if got.Header.Get("Retry-After") != "7" || got.Header.Get("Date") != "Sat, 01 Jan 2000 00:00:00 GMT" || got.Header.Get("X-Request-Id") == "" {
+		t.Errorf("headers %v, want the fault's", got.Header)
 	}
 	for place, want := range map[string]int{
 		"localhost/v2/" + idA + "/quota": http.StatusTeapot, "localhost/v2/" + idSub + "/quota": http.StatusOK,
 		"localhost/V1.0/" + idA + "/quotas": http.StatusOK, "localhost/v3/projects": http.StatusOK,
 	} {
-		s.get(t, mainKeys, place).wantStatus(t, place, want)
+		s.Get(t, mainKeys, place).Want(t, place, want, "")
 	}
 	heal()
 	heal()
-	s.get(t, mainKeys, quotaOfA).wantStatus(t, "after the first fault was healed", http.StatusTeapot)
+	s.Get(t, mainKeys, quotaOfA).Want(t, "after the first fault was healed", http.StatusTeapot, "")
 	// Tokens and the machine fail in the same way, before anything is issued.
 	s.SetMachine(cloudtest.Machine{Account: "main", V1Only: true, PodAuthorization: "pod"})
 	s.Inject(cloudtest.Fault{Service: "iam", Path: tokenPath, Status: http.StatusTeapot})
 	s.Inject(cloudtest.Fault{Service: "metadata", Status: http.StatusTeapot})
 	s.Inject(cloudtest.Fault{Service: "pod_identity", Status: http.StatusTeapot})
-	s.send(t, http.MethodPost, iam+tokenPath, passwordBody("open sesame", "")).wantStatus(t, "password", http.StatusTeapot)
-	s.send(t, http.MethodGet, metadataPath, "").wantStatus(t, "metadata", http.StatusTeapot)
-	s.send(t, http.MethodPost, podPath, "{}", "Authorization", "pod").wantStatus(t, "pod identity", http.StatusTeapot)
+	s.Send(t, http.MethodPost, iam+tokenPath, passwordBody("open sesame", "")).Want(t, "password", http.StatusTeapot, "")
+	s.Send(t, http.MethodGet, metadataPath, "").Want(t, "metadata", http.StatusTeapot, "")
+	s.Send(t, http.MethodPost, podPath, "{}", "Authorization", "pod").Want(t, "pod identity", http.StatusTeapot, "")
 	if issued := s.Issued(); len(issued) > 0 {
 		t.Errorf("issued %v by a fault", issued)
 	}
-	s.get(t, mainKeys, iam+"/v3/projects").wantStatus(t, "projects", http.StatusOK)
+	s.Get(t, mainKeys, iam+"/v3/projects").Want(t, "projects", http.StatusOK, "")
 }
 
 func TestFaultThatDependsOnTheNumber(t *testing.T) {
@@ -58,13 +96,13 @@ func TestFaultThatDependsOnTheNumber(t *testing.T) {
 	s.Inject(cloudtest.Fault{Service: "iam", When: func(n int) bool { return n == 2 }, Status: http.StatusBadGateway})
 	s.Inject(cloudtest.Fault{Path: "/v3/projects", When: func(n int) bool { return n >= 4 }, Status: http.StatusGatewayTimeout})
 	for i, want := range []int{200, 502, 200, 504, 504} {
-		if got := s.get(t, mainKeys, "localhost/v3/projects"); got.status != want {
-			t.Errorf("request %d: status %d, want %d", i+1, got.status, want)
+		if got := s.Get(t, mainKeys, "localhost/v3/projects"); got.Status != want {
+			t.Errorf("request %d: status %d, want %d", i+1, got.Status, want)
 		}
-		s.get(t, mainKeys, "localhost/V1.0/"+idA+"/quotas") // fits neither
+		s.Get(t, mainKeys, "localhost/V1.0/"+idA+"/quotas") // fits neither
 	}
 	defer s.Inject(cloudtest.Fault{Status: http.StatusInternalServerError})()
-	s.get(t, mainKeys, "localhost/nothing").wantStatus(t, "any request at any path", http.StatusInternalServerError)
+	s.Get(t, mainKeys, "localhost/nothing").Want(t, "any request at any path", http.StatusInternalServerError, "")
 }
 
 func TestFaultsThatTakeTime(t *testing.T) {
@@ -83,15 +121,15 @@ func TestFaultsThatTakeTime(t *testing.T) {
 		} {
 			heal := s.Inject(test.fault)
 			start := time.Now()
-			got := s.get(t, mainKeys, quotaOfA)
-			if took := time.Since(start); got.body != example || took != test.slow {
-				t.Errorf("%s: answer %q after %v, want the usual one after %v", name, got.body, took, test.slow)
+			got := s.Get(t, mainKeys, quotaOfA)
+			if took := time.Since(start); got.Body != example || took != test.slow {
+				t.Errorf("%s: answer %q after %v, want the usual one after %v", name, got.Body, took, test.slow)
 			}
 			heal()
 			heal = s.Inject(test.endless)
 			ctx, cancel := context.WithTimeout(t.Context(), 5500*time.Millisecond)
 			start = time.Now()
-			answer, err := s.client.Do(mainKeys.sign(newRequest(t, http.MethodGet, quotaOfA, ""), "").WithContext(ctx))
+			answer, err := s.Client.Client.Do(mainKeys.Sign(simtest.NewRequest(t, http.MethodGet, quotaOfA, ""), "").WithContext(ctx))
 			var body []byte
 			if err == nil {
 				body, err = io.ReadAll(answer.Body)
@@ -117,7 +155,7 @@ func TestHangEndsWithTheServer(t *testing.T) {
 		client := &http.Client{Transport: &http.Transport{DialContext: pipe.Dial}}
 		failed := make(chan error)
 		go func() {
-			answer, err := client.Do(newRequest(t, http.MethodGet, "localhost/v3/projects", ""))
+			answer, err := client.Do(simtest.NewRequest(t, http.MethodGet, "localhost/v3/projects", ""))
 			if err == nil {
 				_ = answer.Body.Close()
 			}
@@ -134,7 +172,7 @@ func TestHangEndsWithTheServer(t *testing.T) {
 func TestBrokenAnswers(t *testing.T) {
 	s := serve(t)
 	heal := s.Inject(cloudtest.Fault{CutBody: true})
-	answer, err := s.client.Do(mainKeys.sign(newRequest(t, http.MethodGet, quotaOfA, ""), ""))
+	answer, err := s.Client.Client.Do(mainKeys.Sign(simtest.NewRequest(t, http.MethodGet, quotaOfA, ""), ""))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,13 +184,13 @@ func TestBrokenAnswers(t *testing.T) {
 	}
 	heal()
 	heal = s.Inject(cloudtest.Fault{Reset: true})
-	if answer, err := s.client.Do(newRequest(t, http.MethodGet, quotaOfA, "")); !errors.Is(err, io.EOF) {
+	if answer, err := s.Client.Client.Do(simtest.NewRequest(t, http.MethodGet, quotaOfA, "")); !errors.Is(err, io.EOF) {
 		t.Errorf("answer %v, error %v, want EOF", answer, err)
 		answer.Body.Close()
 	}
 	heal()
 	s.Inject(cloudtest.Fault{Status: http.StatusSwitchingProtocols})
-	answer, err = s.client.Do(newRequest(t, http.MethodGet, quotaOfA, "", "Connection", "Upgrade", "Upgrade", "none"))
+	answer, err = s.Client.Client.Do(simtest.NewRequest(t, http.MethodGet, quotaOfA, "", "Connection", "Upgrade", "Upgrade", "none"))
 	if err != nil || answer.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("answer %v, error %v, want 101", answer, err)
 	}
@@ -163,13 +201,13 @@ func TestBrokenAnswers(t *testing.T) {
 
 func TestCounters(t *testing.T) {
 	s := serve(t)
-	s.get(t, mainKeys, "localhost/v3/"+idA+"/quotas")
-	s.send(t, http.MethodGet, "localhost/cts/v3/"+idSub+"/quotas", "")
-	s.get(t, mainKeys, "localhost/v2/"+idA+"/audit/quota")
-	s.get(t, mainKeys, "localhost/v2/"+idA+"/audit/instances")
-	s.get(t, mainKeys, "localhost/nothing")
-	s.send(t, http.MethodPost, "localhost/v3/projects", "")
-	s.send(t, http.MethodPost, iam+tokenPath, "")
+	s.Get(t, mainKeys, "localhost/v3/"+idA+"/quotas")
+	s.Send(t, http.MethodGet, "localhost/cts/v3/"+idSub+"/quotas", "")
+	s.Get(t, mainKeys, "localhost/v2/"+idA+"/audit/quota")
+	s.Get(t, mainKeys, "localhost/v2/"+idA+"/audit/instances")
+	s.Get(t, mainKeys, "localhost/nothing")
+	s.Send(t, http.MethodPost, "localhost/v3/projects", "")
+	s.Send(t, http.MethodPost, iam+tokenPath, "")
 	want := map[string]int{
 		"GET /v3/{project_id}/quotas": 2, "GET /v2/{project_id}/audit/quota": 1, "GET /v2/{project_id}/audit/instances": 1,
 		"GET /nothing": 1, "POST /v3/projects": 1, "POST " + tokenPath: 1,
@@ -200,7 +238,7 @@ func TestManyAtTheSameTime(t *testing.T) {
 	}})
 	var asking sync.WaitGroup
 	for range many {
-		asking.Go(func() { s.get(t, mainKeys, quotaOfA) })
+		asking.Go(func() { s.Get(t, mainKeys, quotaOfA) })
 	}
 	for range many {
 		<-waiting
@@ -210,9 +248,9 @@ func TestManyAtTheSameTime(t *testing.T) {
 	}
 	for range many {
 		asking.Go(func() {
-			s.send(t, http.MethodPost, iam+tokenPath, passwordBody("open sesame", ""))
-			s.send(t, http.MethodPost, iam+idTokenPath, `{"auth":{"id_token":{"id":"x"}}}`)
-			s.send(t, http.MethodGet, metadataPath, "")
+			s.Send(t, http.MethodPost, iam+tokenPath, passwordBody("open sesame", ""))
+			s.Send(t, http.MethodPost, iam+idTokenPath, `{"auth":{"id_token":{"id":"x"}}}`)
+			s.Send(t, http.MethodGet, metadataPath, "")
 		})
 	}
 	s.AddProject("main", cloudsim.Project{ID: "new", Name: "ap-southeast-1_new", Quotas: map[string][]cloudsim.Quota{"dcs": {{Type: "ram"}}}})
@@ -236,13 +274,13 @@ func TestChanges(t *testing.T) {
 		"cts": {{Type: "a", Used: 1, Limit: 2, Min: 3, Max: 4}, {Type: "b", Limit: 2, Move: func(time.Duration) int64 { return 5 }}},
 	}})
 	s.SetQuota("p", "cts", "b", 99, 500)
-	s.get(t, mainKeys, "localhost/v3/p/quotas").want(t, "quota", http.StatusOK,
+	s.Get(t, mainKeys, "localhost/v3/p/quotas").Want(t, "quota", http.StatusOK,
 		`{"resources":[{"type":"a","used":1,"quota":2,"min":3,"max":4},{"type":"b","used":99,"quota":500}]}`)
 	s.RemoveProject("p")
-	s.get(t, mainKeys, "localhost/v3/p/quotas").wantStatus(t, "removed", http.StatusForbidden)
+	s.Get(t, mainKeys, "localhost/v3/p/quotas").Want(t, "removed", http.StatusForbidden, "")
 	s.SetKeys("main", "NEWAK", "new-secret", "token")
-	s.get(t, mainKeys, quotaOfA).wantRefused(t, "old keys", "ak MAINAK not exist")
-	s.get(t, keys{"NEWAK", "new-secret", "token"}, quotaOfA).wantStatus(t, "new keys", http.StatusOK)
+	s.Get(t, mainKeys, quotaOfA).WantRefused(t, "old keys", "ak MAINAK not exist")
+	s.Get(t, simtest.Keys{Access: "NEWAK", Secret: "new-secret", SecurityToken: "token"}, quotaOfA).Want(t, "new keys", http.StatusOK, "")
 	for name, f := range map[string]func(){
 		"SetQuota of an unknown resource": func() { s.SetQuota(idA, "cts", "b", 0, 0) },
 		"SetQuota of an unknown project":  func() { s.SetQuota("p", "cts", "b", 0, 0) },
@@ -255,24 +293,20 @@ func TestChanges(t *testing.T) {
 		"SetMachine of nobody":            func() { s.SetMachine(cloudtest.Machine{Account: "nobody"}) },
 		"Revoke of nobody":                func() { s.Revoke("nobody") },
 	} {
-		wantPanic(t, name, f)
+		simtest.WantPanic(t, name, f)
 	}
 }
 
 // TestDemo: the scripted failure of the demo stays, behind the faults of a test.
 func TestDemo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := serve(t)
-		s.Cloud = cloudtest.Demo()
-		pipe := cloudsim.NewPipe()
-		defer cloudsim.ServePlain(s.Cloud, pipe).Close()
-		s.client = &http.Client{Transport: &http.Transport{DialContext: pipe.Dial}}
-		defer s.client.CloseIdleConnections()
+		c := cloudtest.Demo()
+		s := &site{c, simtest.Serve(t, c)}
 		<-time.After(2*time.Minute + time.Second)
-		demo := keys{Access: democloud.AccessKey, Secret: democloud.SecretKey}
+		demo := simtest.Keys{Access: democloud.AccessKey, Secret: democloud.SecretKey}
 		place := "localhost/v2/" + s.Projects()[1].ID + "/audit/quota"
-		s.get(t, demo, place).wantStatus(t, "scripted", http.StatusServiceUnavailable)
+		s.Get(t, demo, place).Want(t, "scripted", http.StatusServiceUnavailable, "")
 		defer s.Inject(cloudtest.Fault{Status: http.StatusTeapot})()
-		s.get(t, demo, place).wantStatus(t, "injected", http.StatusTeapot)
+		s.Get(t, demo, place).Want(t, "injected", http.StatusTeapot, "")
 	})
 }

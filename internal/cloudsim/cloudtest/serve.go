@@ -30,7 +30,10 @@ type Server struct {
 func Serve(c *Cloud, l net.Listener) *Server {
 	a := newAuthority()
 	certificate := func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-		host := askedHost(hello)
+		host, err := askedHost(hello)
+		if err != nil {
+			return nil, err
+		}
 		return a.certificate(host, c.connectionFault(host, func(f Fault) bool { return f.Certificate != "" }).Certificate)
 	}
 	secure := tls.NewListener(buffered{l}, &tls.Config{GetCertificate: certificate, MinVersion: tls.VersionTLS12})
@@ -89,17 +92,13 @@ func template(serial int64) *x509.Certificate {
 	}
 }
 
-// askedHost returns the host name of a handshake. If there is none, it returns the address that the client dialed.
-func askedHost(hello *tls.ClientHelloInfo) string {
+// askedHost returns the host name of a handshake. Clients that dial an IP address send no name: then it returns that address.
+func askedHost(hello *tls.ClientHelloInfo) (string, error) {
 	if hello.ServerName != "" {
-		return hello.ServerName
+		return hello.ServerName, nil
 	}
-	// Clients that dial an IP address send no name.
 	host, _, err := net.SplitHostPort(hello.Conn.LocalAddr().String())
-	if err != nil {
-		return "localhost"
-	}
-	return host
+	return host, err
 }
 
 // certificate returns the certificate for a host, valid or not.

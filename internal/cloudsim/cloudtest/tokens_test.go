@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
+	"cloud_quota_exporter/internal/cloudsim/simtest"
 )
 
 const (
@@ -34,44 +35,44 @@ func passwordBody(password, scope string) string {
 // login returns a token that a host of IAM issued for the password.
 func (s *site) login(t *testing.T, host, scope string) string {
 	t.Helper()
-	got := s.send(t, http.MethodPost, host+tokenPath+"?nocatalog=true", passwordBody("open sesame", scope))
-	got.wantStatus(t, "login", http.StatusCreated)
-	return got.header.Get("X-Subject-Token")
+	got := s.Send(t, http.MethodPost, host+tokenPath+"?nocatalog=true", passwordBody("open sesame", scope))
+	got.Want(t, "login", http.StatusCreated, "")
+	return got.Header.Get("X-Subject-Token")
 }
 
 // bearer asks for host and path with a token.
-func (s *site) bearer(t *testing.T, token, place string) response {
+func (s *site) bearer(t *testing.T, token, place string) simtest.Response {
 	t.Helper()
-	return s.send(t, http.MethodGet, place, "", "X-Auth-Token", token)
+	return s.Send(t, http.MethodGet, place, "", "X-Auth-Token", token)
 }
 
 // exchange asks for keys for a token; more is empty or begins with a comma.
-func (s *site) exchange(t *testing.T, token, more string) response {
+func (s *site) exchange(t *testing.T, token, more string) simtest.Response {
 	t.Helper()
-	return s.send(t, http.MethodPost, iam+keysPath, `{"auth":{"identity":{"methods":["token"],"token":{"id":"`+token+`"`+more+`}}}}`)
+	return s.Send(t, http.MethodPost, iam+keysPath, `{"auth":{"identity":{"methods":["token"],"token":{"id":"`+token+`"`+more+`}}}}`)
 }
 
 // assume asks for keys of the account that has the agency.
-func (s *site) assume(t *testing.T, k keys, agency, more string) response {
+func (s *site) assume(t *testing.T, k simtest.Keys, agency, more string) simtest.Response {
 	t.Helper()
 	body := fmt.Sprintf(`{"auth":{"identity":{"methods":["assume_role"],"assume_role":{"agency_name":%q,%s}}}}`, agency, more)
-	return s.do(t, k.sign(newRequest(t, http.MethodPost, iam+keysPath, body), body))
+	return s.Do(t, k.Sign(simtest.NewRequest(t, http.MethodPost, iam+keysPath, body), body))
 }
 
-// keys reads keys that IAM or the metadata service issued.
-func (r response) keys(t *testing.T, status int) (k keys, expires string) {
+// issued reads keys that IAM or the metadata service issued.
+func issued(t *testing.T, r simtest.Response, status int) (k simtest.Keys, expires string) {
 	t.Helper()
 	var body struct {
 		Credential struct {
-			keys
+			simtest.Keys
 
 			Expires string `json:"expires_at"`
 		}
 	}
-	if err := json.Unmarshal([]byte(r.body), &body); err != nil || r.status != status || body.Credential.keys == (keys{}) {
-		t.Fatalf("status %d, %v, body %s, want keys", r.status, err, r.body)
+	if err := json.Unmarshal([]byte(r.Body), &body); err != nil || r.Status != status || body.Credential.Keys == (simtest.Keys{}) {
+		t.Fatalf("status %d, %v, body %s, want keys", r.Status, err, r.Body)
 	}
-	return body.Credential.keys, body.Credential.Expires
+	return body.Credential.Keys, body.Credential.Expires
 }
 
 func TestTokensAreAsDocumented(t *testing.T) {
@@ -90,17 +91,17 @@ func TestTokensAreAsDocumented(t *testing.T) {
 			`,"scope":{"domain":{"name":"main"}}`:                       "," + domain,
 			`,"scope":{"domain":{"id":"` + mainDomain + `"}},"more":{}`: "," + domain,
 		} {
-			got := s.send(t, http.MethodPost, iam+tokenPath+"?nocatalog=true", passwordBody("open sesame", scope))
-			got.want(t, scope, http.StatusCreated, byPassword+want+"}}")
-			if len(got.header.Get("X-Subject-Token")) < 100 || got.header.Get("X-Iam-Trace-Id") == "" {
-				t.Errorf("%s: headers %v", scope, got.header)
+			got := s.Send(t, http.MethodPost, iam+tokenPath+"?nocatalog=true", passwordBody("open sesame", scope))
+			got.Want(t, scope, http.StatusCreated, byPassword+want+"}}")
+			if len(got.Header.Get("X-Subject-Token")) < 100 || got.Header.Get("X-Iam-Trace-Id") == "" {
+				t.Errorf("%s: headers %v", scope, got.Header)
 			}
 		}
-		got := s.send(t, http.MethodPost, iam+idTokenPath, `{"auth":{"id_token":{"id":"id-token-1"}`+scopeA+`}}`, "X-Idp-Id", "idp")
-		got.want(t, "ID token", http.StatusCreated, dates+`"methods":["mapped"],"user":{`+domain+
+		got := s.Send(t, http.MethodPost, iam+idTokenPath, `{"auth":{"id_token":{"id":"id-token-1"}`+scopeA+`}}`, "X-Idp-Id", "idp")
+		got.Want(t, "ID token", http.StatusCreated, dates+`"methods":["mapped"],"user":{`+domain+
 			`,"id":"0741f58da1ecd14ae0ea3b2972469378","name":"FederationUser","OS-FEDERATION":{
 			"groups":[],"identity_provider":{"id":"idp"},"protocol":{"id":"oidc"}}}`+project+`}}`)
-		s.bearer(t, got.header.Get("X-Subject-Token"), quotaOfA).wantStatus(t, "ID token", http.StatusOK)
+		s.bearer(t, got.Header.Get("X-Subject-Token"), quotaOfA).Want(t, "ID token", http.StatusOK, "")
 	})
 }
 
@@ -113,12 +114,12 @@ func TestTokensThatAreNotIssued(t *testing.T) {
 	const noScope, noProvider = "The project or domain of the scope does not exist", "The identity provider or its id token is invalid"
 	ask := func(name, path, provider, body string, status int, message string) {
 		t.Helper()
-		got := s.send(t, http.MethodPost, iam+path, body, "X-Idp-Id", provider)
+		got := s.Send(t, http.MethodPost, iam+path, body, "X-Idp-Id", provider)
 		if status == http.StatusCreated {
-			got.wantStatus(t, name, status)
+			got.Want(t, name, status, "")
 			return
 		}
-		got.want(t, name, status, fmt.Sprintf(`{"error":{"code":%d,"message":%q,"title":%q}}`, status, message, http.StatusText(status)))
+		got.Want(t, name, status, fmt.Sprintf(`{"error":{"code":%d,"message":%q,"title":%q}}`, status, message, http.StatusText(status)))
 	}
 	for name, test := range map[string]struct {
 		body    string
@@ -150,10 +151,10 @@ func TestTokensThatAreNotIssued(t *testing.T) {
 	s.SetIDToken("main", "id-token-2")
 	ask("old ID token", idTokenPath, "idp", idToken, 401, noProvider)
 	ask("new ID token", idTokenPath, "idp", strings.Replace(idToken, "1", "2", 1), http.StatusCreated, "")
-	if got := s.send(t, http.MethodGet, iam+tokenPath, ""); got.status != http.StatusMethodNotAllowed || got.header.Get("Allow") != "POST" {
-		t.Errorf("GET: status %d, Allow %q", got.status, got.header.Get("Allow"))
+	if got := s.Send(t, http.MethodGet, iam+tokenPath, ""); got.Status != http.StatusMethodNotAllowed || got.Header.Get("Allow") != "POST" {
+		t.Errorf("GET: status %d, Allow %q", got.Status, got.Header.Get("Allow"))
 	}
-	s.send(t, http.MethodPost, "dcs.ap-southeast-3"+cloud+tokenPath, right).wantStatus(t, "not at a service's host", http.StatusNotFound)
+	s.Send(t, http.MethodPost, "dcs.ap-southeast-3"+cloud+tokenPath, right).Want(t, "not at a service's host", http.StatusNotFound, "")
 }
 
 func TestScopeOfTokens(t *testing.T) {
@@ -182,14 +183,14 @@ func TestScopeOfTokens(t *testing.T) {
 	} {
 		got := s.bearer(t, s.login(t, test.issuer, test.scope), test.place)
 		if test.valid {
-			got.wantStatus(t, test.name, http.StatusOK)
+			got.Want(t, test.name, http.StatusOK, "")
 		} else {
-			got.want(t, test.name, http.StatusUnauthorized, `{"error_msg":"The token must be updated.","error_code":"APIGW.0307","request_id":"REQUEST"}`)
+			got.Want(t, test.name, http.StatusUnauthorized, `{"error_msg":"The token must be updated.","error_code":"APIGW.0307","request_id":"REQUEST"}`)
 		}
 	}
-	s.bearer(t, "x", quotaOfA).wantRefused(t, "unknown token", "the x-auth-token is unknown")
-	r := newRequest(t, http.MethodGet, quotaOfA, "", "X-Auth-Token", s.login(t, iam, scopeA))
-	s.do(t, mainKeys.sign(r, "")).wantRefused(t, "two credentials", "the request has a signature and an x-auth-token, of which only one is allowed")
+	s.bearer(t, "x", quotaOfA).WantRefused(t, "unknown token", "the x-auth-token is unknown")
+	r := simtest.NewRequest(t, http.MethodGet, quotaOfA, "", "X-Auth-Token", s.login(t, iam, scopeA))
+	s.Do(t, mainKeys.Sign(r, "")).WantRefused(t, "two credentials", "the request has a signature and an x-auth-token, of which only one is allowed")
 }
 
 func TestTemporaryKeys(t *testing.T) {
@@ -209,13 +210,13 @@ func TestTemporaryKeys(t *testing.T) {
 		{"unknown", "", 401},
 		{"", "", 401},
 	} {
-		s.exchange(t, test.token, test.more).wantStatus(t, test.more+" "+test.token, test.want)
+		s.exchange(t, test.token, test.more).Want(t, test.more+" "+test.token, test.want, "")
 	}
 	const inHeader = `{"auth":{"identity":{"methods":["token"]}}}`
-	s.send(t, http.MethodPost, iam+keysPath, inHeader, "X-Auth-Token", token).wantStatus(t, "token in the header", 201)
-	s.send(t, http.MethodPost, iam+keysPath, `{}`).wantStatus(t, "no method", 400)
+	s.Send(t, http.MethodPost, iam+keysPath, inHeader, "X-Auth-Token", token).Want(t, "token in the header", 201, "")
+	s.Send(t, http.MethodPost, iam+keysPath, `{}`).Want(t, "no method", 400, "")
 	for _, test := range []struct {
-		keys         keys
+		keys         simtest.Keys
 		agency, more string
 		want         int
 	}{
@@ -230,37 +231,37 @@ func TestTemporaryKeys(t *testing.T) {
 		{mainKeys, "watch", `"duration_seconds":900`, 404},
 	} {
 		got := s.assume(t, test.keys, test.agency, test.more)
-		got.wantStatus(t, test.agency+" "+test.more, test.want)
-		if test.want != 201 && !strings.Contains(got.body, fmt.Sprintf(`{"error":{"code":%d,`, test.want)) {
-			t.Errorf("%s: body %s, want IAM's form", test.more, got.body)
+		got.Want(t, test.agency+" "+test.more, test.want, "")
+		if test.want != 201 && !strings.Contains(got.Body, fmt.Sprintf(`{"error":{"code":%d,`, test.want)) {
+			t.Errorf("%s: body %s, want IAM's form", test.more, got.Body)
 		}
 	}
 	const body = `{"auth":{"identity":{"methods":["assume_role"],"assume_role":{"agency_name":"watch","domain_name":"other"}}}}`
-	s.send(t, http.MethodPost, iam+keysPath, body).wantRefused(t, "nobody assumes", "x-auth-token not found")
-	s.send(t, http.MethodPost, iam+keysPath, body, "X-Auth-Token", token).wantStatus(t, "assumed by token", 201)
-	first, _ := s.exchange(t, token, "").keys(t, 201)
-	second, _ := s.exchange(t, token, "").keys(t, 201)
+	s.Send(t, http.MethodPost, iam+keysPath, body).WantRefused(t, "nobody assumes", "x-auth-token not found")
+	s.Send(t, http.MethodPost, iam+keysPath, body, "X-Auth-Token", token).Want(t, "assumed by token", 201, "")
+	first, _ := issued(t, s.exchange(t, token, ""), 201)
+	second, _ := issued(t, s.exchange(t, token, ""), 201)
 	if first.Access == second.Access || first.Secret == second.Secret || first.SecurityToken == second.SecurityToken {
 		t.Errorf("the same keys twice: %v and %v", first, second)
 	}
-	s.get(t, first, quotaOfA).wantStatus(t, "temporary keys", http.StatusOK)
-	s.get(t, keys{first.Access, first.Secret, second.SecurityToken}, quotaOfA).wantRefused(t, "token of others",
+	s.Get(t, first, quotaOfA).Want(t, "temporary keys", http.StatusOK, "")
+	s.Get(t, simtest.Keys{Access: first.Access, Secret: first.Secret, SecurityToken: second.SecurityToken}, quotaOfA).WantRefused(t, "token of others",
 		"the security token of ak "+first.Access+" is missing or wrong")
 }
 
 func TestEveryKindIsIssuedAndCounted(t *testing.T) {
 	s := serve(t)
 	s.SetMachine(cloudtest.Machine{Account: "main", V1Only: true, PodAuthorization: "pod"})
-	s.bearer(t, s.login(t, iam, scopeA), quotaOfA).wantStatus(t, "password", http.StatusOK)
-	got := s.send(t, http.MethodPost, iam+idTokenPath, `{"auth":{"id_token":{"id":"id-token-1"}}}`, "X-Idp-Id", "idp")
-	k, _ := s.exchange(t, got.header.Get("X-Subject-Token"), "").keys(t, http.StatusCreated)
-	s.get(t, k, quotaOfA).wantStatus(t, "ID token", http.StatusOK)
-	k, _ = s.assume(t, mainKeys, "watch", `"domain_name":"other"`).keys(t, http.StatusCreated)
-	s.get(t, k, "dcs.eu-de"+cloud+"/v2/"+other+"/quota").wantStatus(t, "agency", http.StatusOK)
-	s.get(t, k, quotaOfA).wantStatus(t, "agency, caller's project", http.StatusForbidden)
-	k, _ = s.send(t, http.MethodGet, metadataPath, "").keys(t, http.StatusOK)
-	s.get(t, k, quotaOfA).wantStatus(t, "metadata", http.StatusOK)
-	s.send(t, http.MethodPost, podPath, "{}", "Authorization", "pod").wantStatus(t, "pod identity", http.StatusOK)
+	s.bearer(t, s.login(t, iam, scopeA), quotaOfA).Want(t, "password", http.StatusOK, "")
+	got := s.Send(t, http.MethodPost, iam+idTokenPath, `{"auth":{"id_token":{"id":"id-token-1"}}}`, "X-Idp-Id", "idp")
+	k, _ := issued(t, s.exchange(t, got.Header.Get("X-Subject-Token"), ""), http.StatusCreated)
+	s.Get(t, k, quotaOfA).Want(t, "ID token", http.StatusOK, "")
+	k, _ = issued(t, s.assume(t, mainKeys, "watch", `"domain_name":"other"`), http.StatusCreated)
+	s.Get(t, k, "dcs.eu-de"+cloud+"/v2/"+other+"/quota").Want(t, "agency", http.StatusOK, "")
+	s.Get(t, k, quotaOfA).Want(t, "agency, caller's project", http.StatusForbidden, "")
+	k, _ = issued(t, s.Send(t, http.MethodGet, metadataPath, ""), http.StatusOK)
+	s.Get(t, k, quotaOfA).Want(t, "metadata", http.StatusOK, "")
+	s.Send(t, http.MethodPost, podPath, "{}", "Authorization", "pod").Want(t, "pod identity", http.StatusOK, "")
 	want := map[string]int{"password": 1, "id_token": 1, "token_keys": 1, "assume_role": 1, "metadata": 1, "pod_identity": 1}
 	for range 2 {
 		got := s.Issued()
@@ -276,43 +277,43 @@ func TestExpiryAndRevocation(t *testing.T) {
 		s := serve(t)
 		s.SetMachine(cloudtest.Machine{Account: "main", V1Only: true})
 		const inQuarter, inHour, tomorrow = "2000-01-01T00:15:00.000000Z", "2000-01-01T01:00:00.000000Z", "2000-01-02T00:00:00.000000Z"
-		issue := func(r response, status int, expires string) keys {
+		issue := func(r simtest.Response, status int, expires string) simtest.Keys {
 			t.Helper()
-			k, got := r.keys(t, status)
+			k, got := issued(t, r, status)
 			if got != expires {
 				t.Errorf("keys expire at %s, want %s", got, expires)
 			}
 			return k
 		}
 		token := s.login(t, iam, scopeA)
-		machine := issue(s.send(t, http.MethodGet, metadataPath, ""), http.StatusOK, tomorrow)
+		machine := issue(s.Send(t, http.MethodGet, metadataPath, ""), http.StatusOK, tomorrow)
 		issue(s.exchange(t, token, ""), http.StatusCreated, inQuarter)
 		issue(s.assume(t, mainKeys, "watch", `"domain_name":"other"`), http.StatusCreated, inQuarter)
 		s.SetLifetime(time.Hour)
 		short := issue(s.exchange(t, token, ""), http.StatusCreated, inHour)
 		stated := issue(s.exchange(t, token, `,"duration_seconds":7200`), http.StatusCreated, "2000-01-01T02:00:00.000000Z")
 		<-time.After(time.Hour - time.Nanosecond)
-		s.get(t, short, quotaOfA).wantStatus(t, "short, just before", http.StatusOK)
+		s.Get(t, short, quotaOfA).Want(t, "short, just before", http.StatusOK, "")
 		<-time.After(time.Nanosecond)
-		s.get(t, short, quotaOfA).wantRefused(t, "short", "ak "+short.Access+" expired at "+inHour)
-		s.get(t, stated, quotaOfA).wantStatus(t, "stated", http.StatusOK)
+		s.Get(t, short, quotaOfA).WantRefused(t, "short", "ak "+short.Access+" expired at "+inHour)
+		s.Get(t, stated, quotaOfA).Want(t, "stated", http.StatusOK, "")
 		<-time.After(23*time.Hour - time.Nanosecond)
-		s.bearer(t, token, quotaOfA).wantStatus(t, "token, just before", http.StatusOK)
-		s.get(t, machine, quotaOfA).wantStatus(t, "machine, just before", http.StatusOK)
+		s.bearer(t, token, quotaOfA).Want(t, "token, just before", http.StatusOK, "")
+		s.Get(t, machine, quotaOfA).Want(t, "machine, just before", http.StatusOK, "")
 		<-time.After(time.Nanosecond)
-		s.bearer(t, token, quotaOfA).wantRefused(t, "token", "the x-auth-token expired at "+tomorrow)
-		s.get(t, machine, quotaOfA).wantRefused(t, "machine", "ak "+machine.Access+" expired at "+tomorrow)
-		s.exchange(t, token, "").wantStatus(t, "keys for an expired token", http.StatusUnauthorized)
+		s.bearer(t, token, quotaOfA).WantRefused(t, "token", "the x-auth-token expired at "+tomorrow)
+		s.Get(t, machine, quotaOfA).WantRefused(t, "machine", "ak "+machine.Access+" expired at "+tomorrow)
+		s.exchange(t, token, "").Want(t, "keys for an expired token", http.StatusUnauthorized, "")
 
 		token = s.login(t, iam, scopeA)
-		k, _ := s.exchange(t, token, "").keys(t, http.StatusCreated)
+		k, _ := issued(t, s.exchange(t, token, ""), http.StatusCreated)
 		s.Revoke("other")
-		s.get(t, k, quotaOfA).wantStatus(t, "keys, another's revoked", http.StatusOK)
-		s.bearer(t, token, quotaOfA).wantStatus(t, "token, another's revoked", http.StatusOK)
+		s.Get(t, k, quotaOfA).Want(t, "keys, another's revoked", http.StatusOK, "")
+		s.bearer(t, token, quotaOfA).Want(t, "token, another's revoked", http.StatusOK, "")
 		s.Revoke("main")
-		s.get(t, k, quotaOfA).wantRefused(t, "keys", "ak "+k.Access+" was revoked")
-		s.bearer(t, token, quotaOfA).wantRefused(t, "token", "the x-auth-token was revoked")
-		s.bearer(t, s.login(t, iam, scopeA), quotaOfA).wantStatus(t, "a new token", http.StatusOK)
-		s.get(t, mainKeys, quotaOfA).wantStatus(t, "permanent", http.StatusOK)
+		s.Get(t, k, quotaOfA).WantRefused(t, "keys", "ak "+k.Access+" was revoked")
+		s.bearer(t, token, quotaOfA).WantRefused(t, "token", "the x-auth-token was revoked")
+		s.bearer(t, s.login(t, iam, scopeA), quotaOfA).Want(t, "a new token", http.StatusOK, "")
+		s.Get(t, mainKeys, quotaOfA).Want(t, "permanent", http.StatusOK, "")
 	})
 }
