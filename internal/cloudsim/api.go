@@ -29,7 +29,6 @@ type api struct {
 	API
 
 	own      func(c *Cloud, q Call) Answer // answers if API has no Answer
-	quotas   bool                          // it shows quotas
 	byHeader bool                          // X-Project-Id names the project, because the path does not
 }
 
@@ -39,7 +38,7 @@ func (a API) published() []*api {
 	if a.Answer != nil {
 		return []*api{{API: a}}
 	}
-	apis := []*api{{API: a, own: (*Cloud).showQuotas, quotas: true, byHeader: !strings.Contains(a.Path, projectParameter)}}
+	apis := []*api{{API: a, own: (*Cloud).showQuotas, byHeader: !strings.Contains(a.Path, projectParameter)}}
 	if a.Service == "dbss" {
 		apis = append(apis, dbssExtras(*apis[0])...)
 	}

@@ -12,7 +12,7 @@ func dbssExtras(quotas api) []*api {
 	partner, instances := quotas, quotas
 	partner.Path = "/v1/{project_id}/dbss/audit/quota"
 	instances.Path, instances.Action = "/v2/{project_id}/audit/instances", "dbss:auditInstance:list"
-	instances.own, instances.quotas = (*Cloud).listAuditInstances, false
+	instances.own = (*Cloud).listAuditInstances
 	return []*api{&partner, &instances}
 }
 

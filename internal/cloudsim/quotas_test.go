@@ -136,7 +136,10 @@ func TestAuditInstancesArePaged(t *testing.T) {
 	client.Get(t, mainKeys, "localhost/v2/"+other+"/audit/instances").Want(t, "forbidden", http.StatusForbidden, `{"error_code":"DBSS.0403",
 		"error_msg":"Policy doesn't allow [dbss:auditInstance:list] to be performed","encoded_authorization_message":"",
 		"details":[{"error_code":"DBSS.0403","error_msg":"Policy doesn't allow [dbss:auditInstance:list] to be performed"}]}`)
-	without := simtest.Serve(t, cloudsim.New(nil, cloudsim.Account{Name: "main", AccessKey: "MAINAK", SecretKey: "main-secret"}))
+	without := simtest.Serve(t, cloudsim.New(
+		[]cloudsim.API{{Service: "dcs", Path: "/v2/{project_id}/quota", Host: func(string) string { return "dcs" }}},
+		cloudsim.Account{AccessKey: "MAINAK", SecretKey: "main-secret"}))
+	without.Get(t, mainKeys, "localhost/v2/nobody/quota").Want(t, "an account without a name", http.StatusForbidden, "")
 	without.Get(t, mainKeys, "localhost/v2/"+idB+"/audit/instances").Want(t, "without DBSS", http.StatusNotFound, unpublished)
 }
 

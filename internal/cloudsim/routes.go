@@ -49,7 +49,7 @@ func (r *routes) add(a *api) {
 func (r routes) check(service string, quotas []Quota) error {
 	err := errors.New("there is no quota API of that name")
 	for _, a := range r.apis {
-		if a.quotas && a.Service == service {
+		if a.Service == service {
 			if err = a.Shape.check(quotas); err != nil {
 				return err
 			}

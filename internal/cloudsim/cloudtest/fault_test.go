@@ -273,7 +273,11 @@ func TestChanges(t *testing.T) {
 	s.AddProject("main", cloudsim.Project{ID: "p", Name: "ap-southeast-3_p", Quotas: map[string][]cloudsim.Quota{
 		"cts": {{Type: "a", Used: 1, Limit: 2, Min: 3, Max: 4}, {Type: "b", Limit: 2, Move: func(time.Duration) int64 { return 5 }}},
 	}})
+	quotas := s.Projects()[2].Quotas
 	s.SetQuota("p", "cts", "b", 99, 500)
+	if after := quotas["cts"][1]; after.Limit != 2 {
+		t.Errorf("SetQuota changed the map of the caller: %+v", after)
+	}
 	s.Get(t, mainKeys, "localhost/v3/p/quotas").Want(t, "quota", http.StatusOK,
 		`{"resources":[{"type":"a","used":1,"quota":2,"min":3,"max":4},{"type":"b","used":99,"quota":500}]}`)
 	s.RemoveProject("p")
