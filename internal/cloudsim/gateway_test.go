@@ -37,7 +37,8 @@ func newCloud() *cloudsim.Cloud {
 	}
 	return cloudsim.New(apis,
 		cloudsim.Account{Name: "main", AccessKey: "MAINAK", SecretKey: "main-secret", Projects: []cloudsim.Project{
-			{ID: idSub, Name: "ap-southeast-3_dev", Disabled: true}, {ID: idA, Name: "ap-southeast-3"},
+			{ID: idSub, Name: "ap-southeast-3_dev", Disabled: true},
+			{ID: idA, Name: "ap-southeast-3"},
 			{ID: idB, Name: "eu-de", AuditInstances: 250, Quotas: stated},
 		}},
 		cloudsim.Account{Name: "other", AccessKey: "OTHERAK", SecretKey: "other-secret", Projects: []cloudsim.Project{

@@ -23,7 +23,8 @@ var shaped = []struct {
 			Type: "kind", Used: "n.used", Limit: "n.quota", Remaining: "left", Unit: "unit", Min: "min", Max: "max",
 		}},
 		[]cloudsim.Quota{
-			{Type: "a", Unit: "GB", Used: 1, Limit: 5, Max: 9}, {Type: "b", Used: 2, Limit: -1},
+			{Type: "a", Unit: "GB", Used: 1, Limit: 5, Max: 9},
+			{Type: "b", Used: 2, Limit: -1},
 			{Type: "c", Min: 1, Limit: 30, Move: func(elapsed time.Duration) int64 { return int64(elapsed / time.Minute) }},
 		},
 		`[{"kind":"a","n":{"used":1,"quota":5},"left":4,"unit":"GB","min":0,"max":9}, {"kind":"b","n":{"used":2,"quota":-1},"left":-1},

@@ -29,7 +29,7 @@ func (s *site) secure(t *testing.T, l net.Listener, dial func(context.Context, s
 	}
 	s.Client = newClient(dial, &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12})
 	t.Cleanup(func() {
-		s.Client.CloseIdleConnections()
+		s.CloseIdleConnections()
 		server.Close()
 	})
 	return server
@@ -99,8 +99,8 @@ func TestDeadConnections(t *testing.T) {
 		pipe := cloudsim.NewPipe()
 		defer cloudsim.ServePlain(s.Cloud, pipe).Close()
 		s.Client = newClient(s.Dialer(pipe.Dial), nil)
-		s.Client.Timeout = time.Minute
-		defer s.Client.CloseIdleConnections()
+		s.Timeout = time.Minute
+		defer s.CloseIdleConnections()
 		ask := func() error {
 			answer, err := s.Client.Client.Do(mainKeys.Sign(simtest.NewRequest(t, http.MethodGet, quotaOfA, ""), ""))
 			if err == nil {
