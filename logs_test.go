@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 // smallPipe holds one page, as little as a pipe can.
@@ -48,7 +48,7 @@ type unread struct {
 func serveUnread(t *testing.T, args ...string) unread {
 	t.Helper()
 	read, write := smallPipe(t)
-	u := unread{&process{ended: make(chan struct{})}, scaleConfig(t, democloud.Scale(10)), read, bufio.NewReader(read)}
+	u := unread{&process{ended: make(chan struct{})}, scaleConfig(t, cloudtest.Scale(10)), read, bufio.NewReader(read)}
 	good := u.configure(t, func(text string) string { return text + "services: {defaults: {cache_ttl: 0}}\n" })
 	args = append([]string{"--config.file=" + u.config, "--web.listen-address=127.0.0.1:0", "--web.enable-lifecycle", "--log.level=debug"}, args...)
 	u.cmd = exec.CommandContext(t.Context(), program, args...)

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 // program is the built binary.
@@ -148,7 +148,7 @@ func TestVersion(t *testing.T) {
 }
 
 func TestExitCodes(t *testing.T) {
-	config := "--config.file=" + scaleConfig(t, democloud.Scale(2)) // six quotas are at a tenth, and one of one tracker, which doesn't count
+	config := "--config.file=" + scaleConfig(t, cloudtest.Scale(2)) // six quotas are at a tenth, and one of one tracker, which doesn't count
 	for _, tc := range []struct {
 		args []string
 		code int

@@ -12,8 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/files/filestest"
 )
 
@@ -21,13 +20,13 @@ import (
 // so that hangs, which is closed then, says that the answers before have been read.
 func hangingConfig(t *testing.T, projects, first int) (config string, names []string, hangs <-chan struct{}) {
 	t.Helper()
-	cloud := democloud.Scale(projects)
+	cloud := cloudtest.Scale(projects)
 	for _, p := range cloud.Projects() {
 		names = append(names, p.Name)
 	}
 	silent := make(chan struct{})
 	once := sync.OnceFunc(func() { close(silent) })
-	cloud.Inject(cloudsim.Fault{Service: "dcs", Hang: true, When: func(n int) bool {
+	cloud.Inject(cloudtest.Fault{Service: "dcs", Hang: true, When: func(n int) bool {
 		if n > first {
 			once()
 		}

@@ -13,8 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 // process is the built program while it serves.
@@ -150,8 +149,8 @@ func TestDemoHasNothingToReload(t *testing.T) {
 func stopDuringScrape(t *testing.T) (p *process, proceed chan<- struct{}, page <-chan string) {
 	t.Helper()
 	asked, answer, pages := make(chan struct{}), make(chan struct{}), make(chan string, 1)
-	cloud := democloud.Scale(1)
-	cloud.Inject(cloudsim.Fault{Service: "dcs", When: func(int) bool {
+	cloud := cloudtest.Scale(1)
+	cloud.Inject(cloudtest.Fault{Service: "dcs", When: func(int) bool {
 		close(asked)
 		<-answer
 		return false

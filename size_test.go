@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"testing"
 
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 // BenchmarkSize tells what a running exporter of so many projects takes: CPU for a scrape with gzip and for reading a source, memory after
@@ -18,7 +18,7 @@ func BenchmarkSize(b *testing.B) {
 	binary := release(b)
 	for _, projects := range sizes {
 		b.Run(fmt.Sprintf("projects=%d", projects), func(b *testing.B) {
-			cloud := democloud.Scale(projects)
+			cloud := cloudtest.Scale(projects)
 			config := scaleConfig(b, cloud)
 			scrapes := max(10, 10_000/projects) // CPU is told in hundredths of a second
 			for b.Loop() {

@@ -11,8 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 // BenchmarkStampede has a thousand scrapes come at once to an exporter that knows nothing yet, of which the cloud answers each call in 50
@@ -44,8 +43,8 @@ func BenchmarkStampede(b *testing.B) {
 // exporter had. It fails if a source was asked for more than one fetch, which are two calls for DBSS.
 func stampede(b *testing.B, binary string, scrapes, projects int) (took []time.Duration, peak float64) {
 	b.Helper()
-	cloud := democloud.Scale(projects)
-	cloud.Inject(cloudsim.Fault{Latency: 50 * time.Millisecond})
+	cloud := cloudtest.Scale(projects)
+	cloud.Inject(cloudtest.Fault{Latency: 50 * time.Millisecond})
 	e := startProgram(b, binary, scaleConfig(b, cloud))
 	defer e.stop()
 	took = make([]time.Duration, scrapes)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/democloud"
 )
 
@@ -33,7 +34,7 @@ func BenchmarkStart(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	config := scaleConfig(b, democloud.Scale(benchmarkProjects))
+	config := scaleConfig(b, cloudtest.Scale(benchmarkProjects))
 	var ready, scraped time.Duration
 	var resident float64
 	for b.Loop() {
@@ -88,7 +89,7 @@ func number(b *testing.B, text, pattern string) float64 {
 }
 
 // scaleConfig serves a simulated cloud on a port and returns a configuration with all its projects.
-func scaleConfig(b testing.TB, cloud *cloudsim.Cloud) string {
+func scaleConfig(b testing.TB, cloud *cloudtest.Cloud) string {
 	b.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

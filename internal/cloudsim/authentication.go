@@ -1,47 +1,189 @@
 package cloudsim
 
-import "net/http"
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
 
-// refusal is why the gateway answers a request with a 401.
-type refusal struct{ code, message string }
+const (
+	algorithm  = "SDK-HMAC-SHA256"
+	dateHeader = "X-Sdk-Date"
+	dateLayout = "20060102T150405Z"
+	maxSkew    = 15 * time.Minute
+)
 
-// outdated also stands for a token that is good, but for another region or project.
-var outdated = &refusal{"APIGW.0307", "The token must be updated."}
-
-func incorrect(why string) *refusal {
-	return &refusal{"APIGW.0301", "Incorrect IAM authentication information: " + why}
+// authorization is a parsed Authorization header.
+type authorization struct {
+	access, signature string
+	signedHeaders     []string
 }
 
-func (r *refusal) answer(q call) answer {
-	return answer{status: http.StatusUnauthorized, body: gatewayBody(r.code, r.message, q.id)}
+// Refusal is why the gateway answers a request with a 401.
+type Refusal struct{ Code, Message string }
+
+// Incorrect returns the refusal of credentials that are missing or wrong.
+func Incorrect(why string) *Refusal {
+	return &Refusal{"APIGW.0301", "Incorrect IAM authentication information: " + why}
 }
 
-// authenticate tells from whose account a request comes, by its signature or its token, or why it is refused.
-func (c *Cloud) authenticate(q call) (caller *account, refused *refusal) {
-	id, signed := q.Header.Get("X-Auth-Token"), q.Header.Get("Authorization") != ""
-	switch {
-	case id != "" && signed:
-		return nil, incorrect("the request has a signature and an x-auth-token, of which only one is allowed")
-	case id != "":
-		return c.bearer(q, id)
+// Answer returns the answer to a request that is refused.
+func (r *Refusal) Answer(q Call) Answer {
+	return Answer{Status: http.StatusUnauthorized, Body: gatewayBody(r.Code, r.Message, q.ID)}
+}
+
+// Keys belong to an access key.
+type Keys struct {
+	Account       string
+	SecretKey     string
+	SecurityToken string // if it is not empty, requests must carry it and sign it
+	Invalid       string // why correct signatures are refused; empty: they are not
+}
+
+// Keys returns the permanent keys with an access key.
+func (c *Cloud) Keys(accessKey string) (k Keys, exist bool) {
+	for _, a := range c.Accounts() {
+		if a.AccessKey == accessKey {
+			return Keys{Account: a.Name, SecretKey: a.SecretKey, SecurityToken: a.SecurityToken}, true
+		}
+	}
+	return Keys{}, false
+}
+
+// Verify returns the account whose keys signed a request, or why the request is refused. find returns the keys with an access key. Signing
+// is described in "AK/SK Signing and Authentication Algorithm" (API Gateway, API Request Signing Guide).
+func Verify(q Call, find func(accessKey string) (Keys, bool)) (account string, refused *Refusal) {
+	token, signatures := q.Header.Get("X-Auth-Token"), q.Header.Values("Authorization")
+	switch signed := q.Header.Get("Authorization") != ""; {
+	case token != "" && signed:
+		return "", Incorrect("the request has a signature and an x-auth-token, of which only one is allowed")
+	case token != "":
+		return "", Incorrect("the x-auth-token is unknown")
 	case !signed:
-		return nil, incorrect("x-auth-token not found")
+		return "", Incorrect("x-auth-token not found")
 	}
-	caller, why := c.signer(q.Request, q.body)
-	if why != "" {
-		return nil, incorrect(why)
+	auth, ok := parseAuthorization(signatures)
+	if !ok {
+		return "", Incorrect("the Authorization header is malformed")
 	}
-	return caller, nil
+	keys, exist := find(auth.access)
+	if !exist {
+		return "", Incorrect("ak " + auth.access + " not exist")
+	}
+	if why := auth.check(q, keys); why != "" {
+		return "", Incorrect(why)
+	}
+	return keys.Account, nil
 }
 
-// bearer tells whose token it is. Only where the path has no project does the scope of the token not matter.
-func (c *Cloud) bearer(q call, id string) (caller *account, refused *refusal) {
-	t, why := c.token(id)
-	if why != "" {
-		return nil, incorrect("the x-auth-token " + why)
+// check returns why a signature with these keys is refused.
+func (auth authorization) check(q Call, keys Keys) string {
+	date := q.Header.Get(dateHeader)
+	signed, err := time.Parse(dateLayout, date)
+	if err != nil || !slices.Contains(auth.signedHeaders, strings.ToLower(dateHeader)) {
+		return "the X-Sdk-Date header is missing, malformed or not signed"
 	}
-	if q.projectID != "" && (t.project.ID != q.projectID || q.elsewhere() || t.region != "" && t.region != t.project.Region) {
-		return nil, outdated
+	now := time.Now().UTC()
+	if now.Sub(signed).Abs() > maxSkew {
+		return fmt.Sprintf("signature expired, signature time:%s,server time:%s", date, now.Format(dateLayout))
 	}
-	return t.owner, nil
+	if !hmac.Equal([]byte(auth.signature), []byte(sign(q.Request, q.Body, auth.signedHeaders, keys.SecretKey))) {
+		return "verify aksk signature fail"
+	}
+	if keys.SecurityToken != "" && q.Header.Get("X-Security-Token") != keys.SecurityToken {
+		return "the security token of ak " + auth.access + " is missing or wrong"
+	}
+	if keys.SecurityToken != "" && !slices.Contains(auth.signedHeaders, "x-security-token") {
+		return "the security token of ak " + auth.access + " is not signed"
+	}
+	if keys.Invalid != "" {
+		return "ak " + auth.access + " " + keys.Invalid
+	}
+	return ""
 }
+
+// parseAuthorization reads "SDK-HMAC-SHA256 Access=…, SignedHeaders=a;b, Signature=…".
+func parseAuthorization(values []string) (authorization, bool) {
+	rest, found := strings.CutPrefix(values[0], algorithm+" ")
+	if !found || len(values) > 1 {
+		return authorization{}, false
+	}
+	parts, fields := strings.Split(rest, ","), map[string]string{}
+	for _, part := range parts {
+		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+		fields[name] = value
+	}
+	signed := strings.Split(fields["SignedHeaders"], ";")
+	// Signers disagree about names in another order or in upper case, so these are refused.
+	canonical := slices.IsSorted(signed) && fields["SignedHeaders"] == strings.ToLower(fields["SignedHeaders"])
+	auth := authorization{access: fields["Access"], signature: fields["Signature"], signedHeaders: signed}
+	return auth, canonical && len(parts) == 3 && len(fields) == 3 && auth.access != "" && auth.signature != ""
+}
+
+// sign returns the signature that the request should have.
+func sign(r *http.Request, body []byte, signedHeaders []string, secretKey string) string {
+	request := sha256.Sum256([]byte(canonicalRequest(r, body, signedHeaders)))
+	mac := hmac.New(sha256.New, []byte(secretKey))
+	mac.Write(fmt.Appendf(nil, "%s\n%s\n%x", algorithm, r.Header.Get(dateHeader), request))
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+func canonicalRequest(r *http.Request, body []byte, signedHeaders []string) string {
+	payload := r.Header.Get("X-Sdk-Content-Sha256")
+	if payload != "UNSIGNED-PAYLOAD" {
+		payload = fmt.Sprintf("%x", sha256.Sum256(body))
+	}
+	return strings.Join([]string{
+		r.Method, canonicalPath(r.URL), canonicalQuery(r.URL.Query()), canonicalHeaders(r, signedHeaders),
+		strings.Join(signedHeaders, ";"), payload,
+	}, "\n")
+}
+
+func canonicalPath(u *url.URL) string {
+	segments := strings.Split(u.EscapedPath(), "/")
+	for i, segment := range segments {
+		if plain, err := url.PathUnescape(segment); err == nil {
+			segments[i] = escape(plain)
+		}
+	}
+	path := strings.Join(segments, "/")
+	if !strings.HasSuffix(path, "/") {
+		path += "/"
+	}
+	return path
+}
+
+func canonicalQuery(query url.Values) string {
+	var pairs []string
+	for _, key := range slices.Sorted(maps.Keys(query)) {
+		for _, value := range slices.Sorted(slices.Values(query[key])) {
+			pairs = append(pairs, escape(key)+"="+escape(value))
+		}
+	}
+	return strings.Join(pairs, "&")
+}
+
+// canonicalHeaders ends each header with a line break, as the signing guide shows it.
+func canonicalHeaders(r *http.Request, names []string) string {
+	var lines strings.Builder
+	for _, name := range names {
+		values := r.Header.Values(name)
+		if name == "host" {
+			values = []string{r.Host}
+		}
+		for _, value := range slices.Sorted(slices.Values(values)) {
+			lines.WriteString(name + ":" + strings.TrimSpace(value) + "\n")
+		}
+	}
+	return lines.String()
+}
+
+// escape encodes all but letters, digits and "-_.~".
+func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }

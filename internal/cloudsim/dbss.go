@@ -6,15 +6,14 @@ import (
 	"net/http"
 )
 
-// dbssExtras are what DBSS publishes besides the API of its quotas: the path of the quotas that partner clouds know, the only one that
-// they document, and the list of audit instances.
-func dbssExtras(quotas api) []api {
-	partner := quotas
-	partner.path = "/v1/{project_id}/dbss/audit/quota"
-	return []api{partner, {
-		service: "dbss", method: get, path: "/v2/{project_id}/audit/instances", host: quotas.host, denied: denied("dbss:auditInstance:list"),
-		answer: (*Cloud).listAuditInstances,
-	}}
+// dbssExtras returns what DBSS publishes besides its quota API: the path of the quotas that partner clouds document, and the list of audit
+// instances.
+func dbssExtras(quotas api) []*api {
+	partner, instances := quotas, quotas
+	partner.Path = "/v1/{project_id}/dbss/audit/quota"
+	instances.Path, instances.Action = "/v2/{project_id}/audit/instances", "dbss:auditInstance:list"
+	instances.own = (*Cloud).listAuditInstances
+	return []*api{&partner, &instances}
 }
 
 type auditInstance struct {
@@ -28,19 +27,19 @@ type auditInstance struct {
 }
 
 // listAuditInstances answers DBSS's GET /v2/{project_id}/audit/instances ("Query the audit instance list").
-func (*Cloud) listAuditInstances(q call) answer {
+func (*Cloud) listAuditInstances(q Call) Answer {
 	query, total := q.URL.Query(), q.project.AuditInstances
 	offset, offsetErr := number(query, "offset", 0, 0, math.MaxInt32)
 	limit, limitErr := number(query, "limit", 100, 1, 1000)
 	if offsetErr != nil || limitErr != nil {
-		return serviceError(q, http.StatusBadRequest, "offset or limit is out of range")
+		return q.ServiceError(http.StatusBadRequest, "offset or limit is out of range")
 	}
 	instances := []auditInstance{}
 	for i := offset; i < min(offset+limit, total); i++ {
 		name := fmt.Sprintf("audit-%04d", i+1)
 		instances = append(instances, auditInstance{
-			ID: hexID(q.projectID + name), Name: name, Status: "ACTIVE", ChargeModel: "Demand", Region: q.project.Region, CPU: 4, RAM: 16384,
+			ID: ID(q.ProjectID + name), Name: name, Status: "ACTIVE", ChargeModel: "Demand", Region: q.project.Region, CPU: 4, RAM: 16384,
 		})
 	}
-	return answer{status: http.StatusOK, body: encode(map[string]any{"instances": instances, "total": total})}
+	return Answer{Status: http.StatusOK, Body: JSON(map[string]any{"instances": instances, "total": total})}
 }

@@ -8,39 +8,38 @@ import (
 	"strings"
 )
 
-// ErrorBody returns the body of an error as the API reference of the service shows it (cts, ces, taurusdb, dcs, dbss, iam), or as the
-// gateway makes it, for any other name. Shapes are the documents'; the number in an error code is a stand-in made of the status,
-// except for the gateway's.
+// ErrorBody returns the body of an error as the API reference of the service shows it (cts, ces, taurusdb, dcs, dbss, iam). For any other
+// name, it returns an error of the gateway. The error codes of the gateway are the documented ones; those of services are made of the status.
 func ErrorBody(service string, status int, message string) []byte {
 	code := fmt.Sprintf("%s.%04d", strings.ToUpper(service), status)
 	switch service {
 	case "cts":
-		return encode(map[string]any{"error_code": code, "error_msg": message})
+		return JSON(map[string]any{"error_code": code, "error_msg": message})
 	case "taurusdb":
-		return encode(map[string]any{"error_code": fmt.Sprintf("DBS.%06d", status), "error_msg": message})
+		return JSON(map[string]any{"error_code": fmt.Sprintf("DBS.%06d", status), "error_msg": message})
 	case "dcs":
-		return encode(map[string]any{"error_code": code, "error_msg": message, "error_ext_msg": nil})
+		return JSON(map[string]any{"error_code": code, "error_msg": message, "error_ext_msg": nil})
 	case "ces":
 		number := strconv.Itoa(status)
-		return encode(map[string]any{
+		return JSON(map[string]any{
 			"http_code": number,
 			"message":   map[string]any{"details": message, "code": number},
 		})
 	case "dbss":
-		return encode(map[string]any{
+		return JSON(map[string]any{
 			"error_code": code, "error_msg": message, "encoded_authorization_message": "",
 			"details": []any{map[string]any{"error_code": code, "error_msg": message}},
 		})
 	case "iam":
-		return encode(map[string]any{
+		return JSON(map[string]any{
 			"error": map[string]any{"code": status, "message": message, "title": http.StatusText(status)},
 		})
 	default:
-		return gatewayBody(gatewayCode(status), message, hexID("request"))
+		return gatewayBody(gatewayCode(status), message, ID("request"))
 	}
 }
 
-// gatewayCode is what "Error Codes" in the gateway's User Guide has for a status.
+// gatewayCode returns the error code for a status, as in "Error Codes" of the gateway's User Guide.
 func gatewayCode(status int) string {
 	switch status {
 	case http.StatusUnauthorized:
@@ -59,13 +58,13 @@ func gatewayCode(status int) string {
 	return "APIGW.0201"
 }
 
-// gatewayBody is the shape of the gateway's own errors.
+// gatewayBody returns the body of an error of the gateway.
 func gatewayBody(code, message, requestID string) []byte {
-	return encode(map[string]any{"error_msg": message, "error_code": code, "request_id": requestID})
+	return JSON(map[string]any{"error_msg": message, "error_code": code, "request_id": requestID})
 }
 
-// encode is for values of this package, none of which JSON cannot show.
-func encode(v any) []byte {
+// JSON returns v as JSON. It panics if that is impossible.
+func JSON(v any) []byte {
 	body, err := json.Marshal(v)
 	if err != nil {
 		panic(err)

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/simtest"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/secret"
 )
@@ -24,13 +24,10 @@ func FuzzSignature(f *testing.F) {
 		f.Add(path, "", "0250cb8a80c24c0b9f20f557cb159aad", "")
 		f.Add(path, `{"auth":{}}`, " spaces ", "token")
 	}
-	cloud := newFive(cloudsim.Account{Name: "main", AccessKey: "MAINAK", SecretKey: "main-secret"})
-	secured := newFive(cloudsim.Account{Name: "main", AccessKey: "MAINAK", SecretKey: "main-secret", SecurityToken: "token"})
 	f.Fuzz(func(t *testing.T, path, body, project, token string) {
-		keys := &huaweicloud.Keys{AccessKey: secret.New("MAINAK"), SecretKey: secret.New("main-secret")}
-		authority := cloud
+		client, expected := &huaweicloud.Keys{AccessKey: secret.New("MAINAK"), SecretKey: secret.New("main-secret")}, mainKeys
 		if token != "" {
-			keys.SecurityToken, authority = secret.New("token"), secured
+			client.SecurityToken, expected.SecurityToken = secret.New("token"), "token"
 		}
 		sent, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://cts.ap-southeast-3.myhuaweicloud.com"+path, strings.NewReader(body))
 		isControl := func(r rune) bool { return r < ' ' || r == '\x7f' }
@@ -43,7 +40,7 @@ func FuzzSignature(f *testing.F) {
 		if project != "" {
 			sent.Header.Set("X-Project-Id", project)
 		}
-		keys.Authorize(sent, []byte(body))
+		client.Authorize(sent, []byte(body))
 		var wire bytes.Buffer
 		if err := sent.Write(&wire); err != nil {
 			return // net/http refuses to send it
@@ -56,23 +53,23 @@ func FuzzSignature(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if refusal := authority.Authenticate(arrived, got); refusal != "" {
+		if refusal := verify(arrived, string(got), expected); refusal != "" {
 			t.Fatalf("%q is refused: %s", arrived.URL, refusal)
 		}
-		wantTampered(t, authority, arrived, got)
+		wantTampered(t, expected, arrived, string(got))
 	})
 }
 
 // wantTampered asserts that the request is refused once anything that is signed differs.
-func wantTampered(t *testing.T, authority *cloudsim.Cloud, r *http.Request, body []byte) {
+func wantTampered(t *testing.T, expected simtest.Keys, r *http.Request, body string) {
 	t.Helper()
-	refused := func(what string, r *http.Request, body []byte) {
+	refused := func(what string, r *http.Request, body string) {
 		t.Helper()
-		if authority.Authenticate(r, body) == "" {
+		if verify(r, body, expected) == "" {
 			t.Errorf("%q with another %s is let in", r.URL, what)
 		}
 	}
-	refused("body", r, append(body, 'x'))
+	refused("body", r, body+"x")
 	for what, change := range map[string]func(*http.Request){
 		"method": func(r *http.Request) { r.Method = http.MethodGet },
 		"host":   func(r *http.Request) { r.Host = "cts.eu-de.myhuaweicloud.com" },

@@ -1,7 +1,7 @@
 package cloudsim
 
 import (
-	"context"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -9,137 +9,120 @@ import (
 	"time"
 )
 
-// maxBody is far more than any request to these APIs carries.
+// maxBody is more than any request to these APIs carries.
 const maxBody = 1 << 20
 
-// answer is what goes back to the client.
-type answer struct {
-	status int
-	header http.Header
-	body   []byte
+// Call is a request that the gateway has received.
+type Call struct {
+	*http.Request
+
+	ID        string // of the request
+	Body      []byte
+	Service   string // label of the service; empty if there is no API at the path
+	Path      string // of the API, with {project_id} in it; if there is no API, of the request
+	ProjectID string // in the path or, for some APIs, in the header
+	Region    string // second label of the host name if it is one of the cloud's; IAM's global host has the name of the cloud there
+
+	api       *api // nil if there is no API at the path
+	published bool // the API is at the host of the request
+	project   Project
+	caller    string // name of the account
 }
 
-// ServeHTTP answers as the cloud's gateway and the services behind it would. It panics with http.ErrAbortHandler where a fault wants
-// the connection to be closed.
+// Answer is what the cloud sends back.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+	// Send, if it is not nil, sends the status and the body. The headers are set.
+	Send func(w http.ResponseWriter, a Answer)
+}
+
+// ServeHTTP answers like the cloud's gateway and the services behind it.
 func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	q, candidates := c.receive(r)
-	defer c.leave()
-	// Read before anything else: net/http notices that a client went away only once the body was read.
+	q := c.routes.route(r, c.project)
+	q.ID = c.requestID()
+	// net/http notices only after the body is read that a client went away.
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	q.body = body
-	f := choose(candidates)
-	f.strike(r.Context())
-	a := answer{f.Status, f.Header, f.Body}
-	if f.Status == 0 {
-		a = c.answer(q)
-	}
-	if a.status == http.StatusSwitchingProtocols {
-		switchProtocols(w)
-		return
-	}
-	write(r.Context(), w, q, a, f)
+	q.Body = body
+	q.send(w, c.Intercept(q, c.answer))
 }
 
-// answer takes a request through the checks of the gateway, in its order, and on to the API.
-func (c *Cloud) answer(q call) answer {
-	owner := c.lookUp(&q)
+func (c *Cloud) requestID() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.serial++
+	return fmt.Sprintf("%032x", c.serial)
+}
+
+// answer makes the checks of the gateway, in its order, and calls the API.
+func (c *Cloud) answer(q Call) Answer {
+	project := c.project(q.ProjectID)
+	q.project = project.Project
 	if q.api == nil || !q.published {
-		return notPublished(q)
+		return q.notPublished()
 	}
-	if q.Method != q.api.method {
-		a := gatewayError(q, http.StatusMethodNotAllowed, "The API does not support the method "+q.Method)
-		a.header = http.Header{"Allow": {q.api.method}}
+	if q.Method != q.api.Method {
+		a := q.GatewayError(http.StatusMethodNotAllowed, "The API does not support the method "+q.Method)
+		a.Header = http.Header{"Allow": {q.api.Method}}
 		return a
 	}
-	if q.api.open {
-		return q.api.answer(c, q)
+	if q.api.Answer != nil {
+		return q.api.Answer(q)
 	}
-	caller, refused := c.authenticate(q)
+	caller, refused := c.Authenticate(q)
 	if refused != nil {
-		return refused.answer(q)
+		return refused.Answer(q)
 	}
 	if q.elsewhere() {
-		return notPublished(q)
+		return q.notPublished()
 	}
-	if q.projectID != "" || q.api.byHeader {
+	if q.ProjectID != "" || q.api.byHeader {
 		stated := q.Header.Get("X-Project-Id")
-		if owner != caller || (stated != "" && stated != q.projectID) {
-			return serviceError(q, http.StatusForbidden, q.api.denied)
+		if project.ID == "" || project.owner != caller || (stated != "" && stated != q.ProjectID) {
+			return q.ServiceError(http.StatusForbidden, q.api.denied())
 		}
 	}
 	q.caller = caller
-	return q.api.answer(c, q)
+	return q.api.own(c, q)
 }
 
-// lookUp gives the call its project, and returns who owns it.
-func (c *Cloud) lookUp(q *call) (owner *account) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	p := c.projects[q.projectID]
-	q.project = p.Project
-	return p.owner
+// elsewhere returns whether the request was sent to another region than its project's. A project that does not exist has no region.
+func (q Call) elsewhere() bool {
+	return q.Region != "" && q.project.Region != "" && q.Region != q.project.Region
 }
 
-// write sends an answer. Of a fault, it cuts the body in half under the length of the whole, or sends it byte by byte.
-func write(client context.Context, w http.ResponseWriter, q call, a answer, f Fault) {
+func (q Call) send(w http.ResponseWriter, a Answer) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
 	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
-	header.Set("X-Request-Id", q.id)
-	if q.api != nil && q.api.service == "iam" {
-		header.Set("X-IAM-Trace-Id", q.id)
+	header.Set("X-Request-Id", q.ID)
+	if q.Service == "iam" {
+		header.Set("X-IAM-Trace-Id", q.ID)
 	}
-	maps.Copy(header, a.header)
-	header.Set("Content-Length", strconv.Itoa(len(a.body)))
-	w.WriteHeader(a.status)
-	switch {
-	case f.Drip > 0:
-		drip(client, w, a.body, f.Drip)
-	case f.CutBody:
-		_, _ = w.Write(a.body[:len(a.body)/2])
-		_ = http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler)
-	default:
-		_, _ = w.Write(a.body) // the client may have gone away, which is its affair
+	maps.Copy(header, a.Header)
+	header.Set("Content-Length", strconv.Itoa(len(a.Body)))
+	if a.Send != nil {
+		a.Send(w, a)
+		return
 	}
+	w.WriteHeader(a.Status)
+	_, _ = w.Write(a.Body) // the client may have gone away
 }
 
-// switchProtocols answers with a 101 and keeps the connection open, as long as the client does, without another byte.
-func switchProtocols(w http.ResponseWriter) {
-	conn, buffered, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		panic(http.ErrAbortHandler)
-	}
-	defer func() { _ = conn.Close() }()
-	_, _ = buffered.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: none\r\n\r\n")
-	_ = buffered.Flush()
-	_, _ = io.Copy(io.Discard, conn)
+func (q Call) notPublished() Answer {
+	return q.GatewayError(http.StatusNotFound, "The API does not exist or has not been published in the environment")
 }
 
-// drip sends a byte at a time, until the client goes away.
-func drip(client context.Context, w http.ResponseWriter, body []byte, pause time.Duration) {
-	for i := range body {
-		_ = http.NewResponseController(w).Flush()
-		select {
-		case <-time.After(pause):
-		case <-client.Done():
-			panic(http.ErrAbortHandler)
-		}
-		_, _ = w.Write(body[i : i+1])
-	}
+// GatewayError returns an error of the gateway.
+func (q Call) GatewayError(status int, message string) Answer {
+	return Answer{Status: status, Body: gatewayBody(gatewayCode(status), message, q.ID)}
 }
 
-func notPublished(q call) answer {
-	return gatewayError(q, http.StatusNotFound, "The API does not exist or has not been published in the environment")
-}
-
-func gatewayError(q call, status int, message string) answer {
-	return answer{status: status, body: gatewayBody(gatewayCode(status), message, q.id)}
-}
-
-func serviceError(q call, status int, message string) answer {
-	return answer{status: status, body: ErrorBody(q.api.service, status, message)}
+// ServiceError returns an error in the form of the service.
+func (q Call) ServiceError(status int, message string) Answer {
+	return Answer{Status: status, Body: ErrorBody(q.Service, status, message)}
 }

@@ -1,197 +1,271 @@
 package cloudsim_test
 
 import (
+	"context"
+	"errors"
+	"net"
 	"net/http"
 	"strings"
-	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/simtest"
 )
 
-// paths are the APIs that have a project in their path.
-var paths = map[string]string{
-	"cts": "/v3/{project_id}/quotas", "ces": "/V1.0/{project_id}/quotas", "taurusdb": "/v3/{project_id}/project-quotas",
-	"dcs": "/v2/{project_id}/quota", "dbss": "/v2/{project_id}/audit/quota",
-}
+const (
+	idA   = "0250cb8a80c24c0b9f20f557cb159aad" // states no quotas
+	idB   = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb" // states all quotas
+	idSub = "cccccccccccccccccccccccccccccccc"
+	other = "dddddddddddddddddddddddddddddddd" // of another account
+	cloud = ".myhuaweicloud.com"
+)
 
-func of(path, id string) string { return strings.ReplaceAll(path, "{project_id}", id) }
-
-func TestWhatIsNotPublished(t *testing.T) {
-	client := dial(t, newCloud())
-	for _, place := range []string{
-		"localhost/", "localhost/v3/" + idA, "localhost/v3//quotas", "localhost/v3/a/b/quotas", "localhost/v1.0/" + idA + "/quotas",
-		"localhost/v2/" + idA + "/quota/", "localhost/v3/projects/" + idA,
-		"cts.ap-southeast-1" + cloud + "/v3/" + idA + "/quotas",             // another region
-		"ces.ap-southeast-3" + cloud + "/v3/" + idA + "/quotas",             // another service
-		"iam.ap-southeast-3" + cloud + "/v3/" + idA + "/quotas",             //
-		"dbss.ap-southeast-3" + cloud + "/v3/projects",                      //
-		"gaussdb.ap-southeast-1" + cloud + "/v3/" + idB + "/project-quotas", // TaurusDB, but not there
-		"gaussdb-mysql.ap-southeast-3" + cloud + "/v3/" + idA + "/project-quotas",
-	} {
-		got := mainKeys.get(t, client, place)
-		if got.status != http.StatusNotFound {
-			t.Errorf("%s: status %d, want 404", place, got.status)
-			continue
-		}
-		wantJSON(t, got.body, `{"error_code":"APIGW.0101","request_id":"`+got.header.Get("X-Request-Id")+`",
-			"error_msg":"The API does not exist or has not been published in the environment"}`)
-	}
-}
-
-func TestHosts(t *testing.T) {
-	client := dial(t, newCloud())
-	for _, place := range []string{
-		"cts.ap-southeast-3" + cloud + "/v3/" + idA + "/quotas",
-		"CES.AP-SOUTHEAST-3" + cloud + ":443/V1.0/" + idA + "/quotas",
-		"gaussdb.ap-southeast-3" + cloud + "/v3/" + idA + "/project-quotas",
-		"gaussdbformysql.ap-southeast-1" + cloud + "/v3/" + idB + "/project-quotas",
-		"dbss.ap-southeast-3.partner.example/v1/" + idA + "/dbss/audit/quota",
-		"dcs.ap-southeast-3" + cloud + "/v2/" + idSub + "/quota",
-		"iam" + cloud + "/v3/projects",
-		"iam.eu-de" + cloud + "/v3/projects",
-		"dcs.test/v2/" + idA + "/quota",
-		"gateway.example.com/v2/" + idA + "/quota",
-		"[::1]/v2/" + idA + "/quota",
-	} {
-		if got := mainKeys.get(t, client, place); got.status != http.StatusOK {
-			t.Errorf("%s: status %d, body %s", place, got.status, got.body)
-		}
-	}
-	otherKeys := keys{access: "OTHERAK", secret: "other-secret"}
-	if got := otherKeys.get(t, client, "gaussdb-mysql.eu-de.otc.t-systems.com/v3/"+other+"/project-quotas"); got.status != http.StatusOK {
-		t.Errorf("TaurusDB in eu-de: status %d", got.status)
-	}
-}
-
-func TestMethods(t *testing.T) {
-	client := dial(t, newCloud())
-	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodHead} {
-		r := newRequest(t, method, "http://localhost/v2/"+idA+"/quota", "")
-		got := do(t, client, mainKeys.sign(r, "", time.Now()))
-		if got.status != http.StatusMethodNotAllowed || got.header.Get("Allow") != http.MethodGet {
-			t.Errorf("%s: status %d, Allow %q, want 405", method, got.status, got.header.Get("Allow"))
-		}
-	}
-}
-
-func TestForbiddenProjects(t *testing.T) {
-	c := newCloud()
-	client := dial(t, c)
-	c.RemoveProject(idB)
-	for service, want := range map[string]string{
-		"cts": `{"error_code":"CTS.0403","error_msg":"Policy doesn't allow [cts:quota:get] to be performed"}`,
-		"ces": `{"http_code":"403","message":{"details":"Policy doesn't allow [ces:quotas:get] to be performed","code":"403"}}`,
-		"taurusdb": `{"error_code":"DBS.000403",
-			"error_msg":"Policy doesn't allow [gaussdbformysql:quota:list] to be performed"}`,
-		"dcs": `{"error_code":"DCS.0403","error_msg":"Policy doesn't allow [dcs:quota:get] to be performed","error_ext_msg":null}`,
-		"dbss": `{"error_code":"DBSS.0403","error_msg":"Authorization failed.","encoded_authorization_message":"",
-			"details":[{"error_code":"DBSS.0403","error_msg":"Authorization failed."}]}`,
-	} {
-		for name, id := range map[string]string{"of another": other, "unknown": "nobody", "removed": idB} {
-			got := mainKeys.get(t, client, "localhost"+of(paths[service], id))
-			if got.status != http.StatusForbidden {
-				t.Errorf("%s of a project %s: status %d, want 403", service, name, got.status)
+// newCloud publishes the APIs of shaped. The host names of each API begin with its name, except those of "dds" in eu-de.
+func newCloud() *cloudsim.Cloud {
+	stated := map[string][]cloudsim.Quota{}
+	var apis []cloudsim.API
+	for _, s := range shaped {
+		s.api.Example, s.api.Host = []byte(`"`+s.api.Service+`"`), func(region string) string {
+			if s.api.Service == "dds" && region == "eu-de" {
+				return "mongodb"
 			}
-			wantJSON(t, got.body, want)
+			return s.api.Service
+		}
+		apis, stated[s.api.Service] = append(apis, s.api), s.quotas
+	}
+	return cloudsim.New(apis,
+		cloudsim.Account{Name: "main", AccessKey: "MAINAK", SecretKey: "main-secret", Projects: []cloudsim.Project{
+			{ID: idSub, Name: "ap-southeast-3_dev", Disabled: true},
+			{ID: idA, Name: "ap-southeast-3"},
+			{ID: idB, Name: "eu-de", AuditInstances: 250, Quotas: stated},
+		}},
+		cloudsim.Account{Name: "other", AccessKey: "OTHERAK", SecretKey: "other-secret", Projects: []cloudsim.Project{
+			{ID: other, Name: "eu-de_x"}, {ID: "mos", Name: "MOS"},
+		}},
+	)
+}
+
+var mainKeys, otherKeys = simtest.Keys{Access: "MAINAK", Secret: "main-secret"}, simtest.Keys{Access: "OTHERAK", Secret: "other-secret"}
+
+// unpublished is the body of a 404.
+const unpublished = `{"error_code":"APIGW.0101","request_id":"REQUEST",
+	"error_msg":"The API does not exist or has not been published in the environment"}`
+
+func TestHostsAndPaths(t *testing.T) {
+	client := simtest.Serve(t, newCloud())
+	const path, inGermany, south = "/v3/" + idA + "/quotas", "/v3/" + idB + "/quotas", ".ap-southeast-3" + cloud
+	for place, example := range map[string]string{ // the answer, or nothing for a 404
+		"cts" + south + path:                                "cts",
+		"CTS.AP-SOUTHEAST-3" + cloud + ":443" + path:        "cts",
+		"rds" + south + path:                                "rds",
+		"dds" + south + path:                                "dds",
+		"dds.ap-southeast-3.partner.example" + path:         "dds",
+		"dcs" + south + "/v2/" + idSub + "/quota":           "dcs",
+		"localhost" + path:                                  "cts", // published first
+		"127.0.0.1:8080" + path:                             "cts",
+		"[::1]:8080" + path:                                 "cts",
+		"gateway.example.com" + path:                        "cts",
+		"cts.test" + path:                                   "cts",
+		"127.0.0.1:8080/rds" + path:                         "rds",
+		"gateway.example.com/dds" + path:                    "dds",
+		"rds" + south + "/dds" + path:                       "dds",
+		"localhost/v2/" + idA + "/os-quota-sets/" + idA:     "map",
+		"localhost/v1/" + idA + "/dbss/audit/quota":         "dbss", // which partner clouds document
+		"dbss" + south + "/v1/" + idA + "/dbss/audit/quota": "dbss",
+		"127.0.0.1:8080/mongodb" + path:                     "", // the label in another region
+		"mongodb" + south + path:                            "",
+		"dds.eu-de" + cloud + inGermany:                     "",
+		"other" + south + path:                              "", // no service
+		"iam" + south + path:                                "", // another service
+		"cts" + south + "/v3/projects":                      "",
+		"dcs" + south + "/v2/" + idA + "/audit/instances":   "",
+		"rds.eu-de" + cloud + path:                          "", // another region
+		"localhost/other" + path:                            "",
+		"localhost/rds/rds" + path:                          "",
+		"localhost/rds":                                     "",
+		"localhost/rds/":                                    "",
+		"localhost/":                                        "",
+		"localhost/v3/" + idA:                               "",
+		"localhost/v3//quotas":                              "",
+		"localhost" + path + "/":                            "",
+		"localhost" + path + "/" + idA:                      "",
+		"localhost/V3/" + idA + "/quotas":                   "",
+		"localhost/v3/projects/" + idA:                      "",
+		"localhost/v2/" + idA + "/os-quota-sets/" + idSub:   "", // two projects
+		"localhost/v2/" + idA + "/os-quota-sets/":           "",
+	} {
+		if got := client.Get(t, mainKeys, place); example == "" {
+			got.Want(t, place, http.StatusNotFound, unpublished)
+		} else {
+			got.Want(t, place, http.StatusOK, `"`+example+`"`)
 		}
 	}
-	for stated, want := range map[string]int{idA: http.StatusOK, idSub: http.StatusForbidden} {
-		r := newRequest(t, http.MethodGet, "http://localhost/v2/"+idA+"/quota", "")
-		r.Header.Set("X-Project-Id", stated)
-		if got := do(t, client, mainKeys.sign(r, "", time.Now())); got.status != want {
-			t.Errorf("X-Project-Id %s: status %d, want %d", stated, got.status, want)
+	for _, place := range []string{
+		"iam" + cloud + "/v3/projects", "iam.eu-de" + cloud + "/v3/projects", "localhost/iam/v3/projects", "mongodb.eu-de" + cloud + inGermany,
+		"127.0.0.1/mongodb" + inGermany, "localhost/dbss/v2/" + idA + "/audit/instances",
+	} {
+		client.Get(t, mainKeys, place).Want(t, place, http.StatusOK, "")
+	}
+}
+
+// TestOrderOfChecks: each request fails the check in question and, if possible, all later ones.
+func TestOrderOfChecks(t *testing.T) {
+	client := simtest.Serve(t, newCloud())
+	const south = ".ap-southeast-3" + cloud
+	const unsigned = `{"error_code":"APIGW.0301","request_id":"REQUEST","error_msg":"Incorrect IAM authentication information: x-auth-token not found"}`
+	forbidden := func(action string) string {
+		return `{"error_code":"CTS.0403","error_msg":"Policy doesn't allow [` + action + `] to be performed"}`
+	}
+	for _, test := range []struct {
+		method, place string
+		keys          simtest.Keys
+		status        int
+		body          string
+	}{
+		{http.MethodPost, "cts" + south + "/v2/" + other + "/quota", simtest.Keys{}, 404, unpublished},
+		{http.MethodPost, "cts" + south + "/v3/" + other + "/quotas", simtest.Keys{}, 405, `{"error_code":"APIGW.0101","request_id":"REQUEST",
+			"error_msg":"The API does not support the method POST"}`},
+		{http.MethodGet, "cts" + south + "/v3/" + other + "/quotas", simtest.Keys{}, 401, unsigned},
+		{http.MethodGet, "cts" + south + "/v3/" + other + "/quotas", mainKeys, 404, unpublished},
+		{http.MethodGet, "cts.eu-de" + cloud + "/v3/" + other + "/quotas", mainKeys, 403, forbidden("cts:quota:get")},
+		{http.MethodGet, "cts.eu-de" + cloud + "/v3/nobody/quotas", mainKeys, 403, forbidden("cts:quota:get")},
+		{http.MethodGet, "cts.eu-de" + cloud + "/v3/" + other + "/quotas", otherKeys, 200, `"cts"`},
+	} {
+		r := simtest.NewRequest(t, test.method, test.place, "")
+		if test.keys != (simtest.Keys{}) {
+			test.keys.Sign(r, "")
+		}
+		got := client.Do(t, r)
+		got.Want(t, test.method+" "+test.place, test.status, test.body)
+		if allow := got.Header.Get("Allow"); (allow == http.MethodGet) != (test.status == 405) {
+			t.Errorf("%s %s: Allow %q", test.method, test.place, allow)
 		}
 	}
-	wantPanic(t, "RemoveProject of none", func() { c.RemoveProject(idB) })
-	wantPanic(t, "AddProject twice", func() { c.AddProject("main", cloudsim.Project{ID: idA}) })
+}
+
+func TestProjectInTheHeader(t *testing.T) {
+	client := simtest.Serve(t, newCloud())
+	for id, want := range map[string]int{idA: http.StatusOK, "nobody": http.StatusForbidden, other: http.StatusForbidden, "": http.StatusForbidden} {
+		got := client.Get(t, mainKeys, "localhost/header/v1/header/quota", "X-Project-Id", id)
+		body := `"header"`
+		if want == http.StatusForbidden {
+			body = string(cloudsim.ErrorBody("header", want, "Authorization failed."))
+		}
+		got.Want(t, "X-Project-Id "+id, want, body)
+	}
+	client.Get(t, mainKeys, "header.eu-de"+cloud+"/v1/header/quota", "X-Project-Id", idA).Want(t, "another region", http.StatusNotFound, unpublished)
+	for stated, want := range map[string]int{idA: http.StatusOK, idSub: http.StatusForbidden} { // besides the one in the path
+		client.Get(t, mainKeys, "localhost/v2/"+idA+"/quota", "X-Project-Id", stated).Want(t, "X-Project-Id "+stated, want, "")
+	}
+}
+
+func TestHeaders(t *testing.T) {
+	client := simtest.Serve(t, newCloud())
+	first, second := client.Get(t, mainKeys, "localhost/v3/projects"), client.Get(t, mainKeys, "localhost/v2/"+idA+"/quota")
+	if a, b := first.Header.Get("X-Request-Id"), second.Header.Get("X-Request-Id"); len(a) != 32 || a == b {
+		t.Errorf("request IDs %q and %q, want two different ones", a, b)
+	}
+	if first.Header.Get("X-Iam-Trace-Id") == "" || second.Header.Get("X-Iam-Trace-Id") != "" {
+		t.Error("want X-IAM-Trace-Id from IAM, and only there")
+	}
+	if got := second.Header.Get("Content-Type"); got != "application/json" {
+		t.Errorf("Content-Type %q", got)
+	}
 }
 
 func TestErrorBodies(t *testing.T) {
-	wantJSON(t, string(cloudsim.ErrorBody("iam", 403, "no")), `{"error":{"code":403,"message":"no","title":"Forbidden"}}`)
+	for service, want := range map[string]string{
+		"cts":      `{"error_code":"CTS.0403","error_msg":"no"}`,
+		"ces":      `{"http_code":"403","message":{"code":"403","details":"no"}}`,
+		"taurusdb": `{"error_code":"DBS.000403","error_msg":"no"}`,
+		"dcs":      `{"error_code":"DCS.0403","error_ext_msg":null,"error_msg":"no"}`,
+		"dbss": `{"details":[{"error_code":"DBSS.0403","error_msg":"no"}],"encoded_authorization_message":"",` +
+			`"error_code":"DBSS.0403","error_msg":"no"}`,
+		"iam": `{"error":{"code":403,"message":"no","title":"Forbidden"}}`,
+	} {
+		if got := string(cloudsim.ErrorBody(service, 403, "no")); got != want {
+			t.Errorf("%s: %s, want %s", service, got, want)
+		}
+	}
 	for status, code := range map[int]string{
 		400: "APIGW.0201", 401: "APIGW.0301", 403: "APIGW.0302", 404: "APIGW.0101", 429: "APIGW.0308",
 		502: "APIGW.0202", 503: "APIGW.0202", 504: "APIGW.0203",
 	} {
-		if body := string(cloudsim.ErrorBody("", status, "no")); !strings.Contains(body, `"`+code+`"`) {
+		if body := string(cloudsim.ErrorBody("", status, "no")); !strings.HasPrefix(body, `{"error_code":"`+code+`","error_msg":"no","request_id":"`) {
 			t.Errorf("gateway's %d: %s, want %s", status, body, code)
 		}
 	}
 }
 
-func TestHeaders(t *testing.T) {
-	client := dial(t, newCloud())
-	first := mainKeys.get(t, client, "localhost/v3/projects")
-	second := mainKeys.get(t, client, "localhost/v2/"+idA+"/quota")
-	if a, b := first.header.Get("X-Request-Id"), second.header.Get("X-Request-Id"); len(a) != 32 || a == b {
-		t.Errorf("request ids %q and %q, want two different ones", a, b)
-	}
-	if first.header.Get("X-Iam-Trace-Id") == "" || second.header.Get("X-Iam-Trace-Id") != "" {
-		t.Error("want X-IAM-Trace-Id from IAM, and only there")
-	}
-	if _, err := http.ParseTime(second.header.Get("Date")); err != nil {
-		t.Error(err)
-	}
-	if got := second.header.Get("Content-Type"); got != "application/json" {
-		t.Errorf("Content-Type %q", got)
-	}
-}
-
-func TestCounters(t *testing.T) {
+// TestExtensions: other APIs, Intercept and Authenticate, by which package cloudtest extends the cloud.
+func TestExtensions(t *testing.T) {
 	c := newCloud()
-	client := dial(t, c)
-	mainKeys.get(t, client, "localhost/v3/"+idA+"/quotas")
-	keys{}.get(t, client, "localhost/v3/"+idB+"/quotas")
-	mainKeys.get(t, client, "localhost"+of(paths["dbss"], idA))
-	mainKeys.get(t, client, "localhost/v2/"+idA+"/audit/instances")
-	mainKeys.get(t, client, "localhost/nothing")
-	do(t, client, newRequest(t, http.MethodPost, "http://localhost/v3/projects", ""))
-	for name, want := range map[string]int{
-		"GET /v3/{project_id}/quotas": 2, "GET /v2/{project_id}/audit/quota": 1, "GET /v2/{project_id}/audit/instances": 1,
-		"GET /nothing": 1, "POST /v3/projects": 1, "GET /v3/projects": 0,
-	} {
-		if got := c.Requests()[name]; got != want {
-			t.Errorf("%s: %d requests, want %d", name, got, want)
+	iam := func(string) string { return "iam" }
+	c.Publish(cloudsim.API{Service: "iam", Method: http.MethodPost, Path: "/v3/projects", Host: iam, Answer: func(q cloudsim.Call) cloudsim.Answer {
+		return cloudsim.Answer{Status: http.StatusCreated, Body: q.Body}
+	}})
+	c.Authenticate = func(q cloudsim.Call) (string, *cloudsim.Refusal) {
+		if q.Header.Get("X-Auth-Token") == "good" {
+			return "other", nil
+		}
+		return "", &cloudsim.Refusal{Code: "APIGW.0307", Message: "no"}
+	}
+	var calls []string
+	c.Intercept = func(q cloudsim.Call, next func(cloudsim.Call) cloudsim.Answer) cloudsim.Answer {
+		calls = append(calls, strings.Join([]string{q.Method, q.Service, q.Path, q.ProjectID, q.Region, string(q.Body)}, " "))
+		if q.Service == "" {
+			return cloudsim.Answer{Status: http.StatusTeapot, Header: http.Header{"Date": {"today"}}, Body: []byte(`"` + q.ID + `"`)}
+		}
+		a := next(q)
+		a.Send = func(w http.ResponseWriter, a cloudsim.Answer) { http.Error(w, "["+string(a.Body)+"]", a.Status) }
+		return a
+	}
+	client := simtest.Serve(t, c)
+	client.Do(t, simtest.NewRequest(t, http.MethodPost, "localhost/v3/projects", `"body"`)).Want(t, "another API", http.StatusCreated, `["body"]`)
+	got := client.Do(t, simtest.NewRequest(t, http.MethodGet, "localhost/nothing", ""))
+	got.Want(t, "answer of Intercept", http.StatusTeapot, `"REQUEST"`)
+	if date := got.Header.Get("Date"); date != "today" {
+		t.Errorf("Date %q, want that of Intercept", date)
+	}
+	for token, want := range map[string]int{"good": http.StatusOK, "bad": http.StatusUnauthorized} {
+		calls = nil
+		r := simtest.NewRequest(t, http.MethodGet, "cts.eu-de"+cloud+"/v3/"+other+"/quotas", "", "X-Auth-Token", token)
+		client.Do(t, r).Want(t, token, want, map[string]string{"good": `["cts"]`, "bad": `[{"error_code":"APIGW.0307","error_msg":"no","request_id":"REQUEST"}]`}[token])
+		if want := "GET cts /v3/{project_id}/quotas " + other + " eu-de "; len(calls) != 1 || calls[0] != want {
+			t.Errorf("calls %q, want %q", calls, want)
 		}
 	}
-	if got := c.ProjectRequests(idA); len(got) != 2 || got["cts"] != 1 || got["dbss"] != 2 {
-		t.Errorf("requests for a project: %v, want 1 of cts and 2 of dbss", got)
-	}
-	c.ProjectRequests("nobody")["cts"]++ // a map of the caller's own
-	if got := c.ProjectRequests("nobody")["cts"]; got != 0 {
-		t.Errorf("requests for a project that was never asked for: %d", got)
-	}
-	if got := c.MaxInFlight(); got != 1 {
-		t.Errorf("MaxInFlight() = %d, want 1", got)
+}
+
+func TestBodyThatIsTooLong(t *testing.T) {
+	answer, err := simtest.Serve(t, newCloud()).Client.Do(simtest.NewRequest(t, http.MethodGet, "localhost/v3/projects", string(make([]byte, 2<<20))))
+	if err == nil {
+		_ = answer.Body.Close()
+		t.Errorf("status %d, want a connection that was closed", answer.StatusCode)
 	}
 }
 
-func TestManyAtTheSameTime(t *testing.T) {
-	const many = 5
-	c := newCloud()
-	client := dial(t, c)
-	together := make(chan struct{})
-	waiting := make(chan struct{}, many)
-	c.Inject(cloudsim.Fault{Service: "dcs", When: func(int) bool {
-		waiting <- struct{}{}
-		<-together
-		return false
-	}})
-	var asking sync.WaitGroup
-	for range many {
-		asking.Go(func() { mainKeys.get(t, client, "localhost/v2/"+idA+"/quota") })
+func TestPipe(t *testing.T) {
+	pipe := cloudsim.NewPipe()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	for range 2 { // before and after the deadline
+		if _, err := pipe.Dial(ctx, "tcp", "a:1"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("nobody accepts: error %v, want the deadline", err)
+		}
 	}
-	for range many {
-		<-waiting
+	go func() { _, _ = pipe.Dial(t.Context(), "tcp", "a:1") }()
+	conn, err := pipe.Accept()
+	if err != nil || conn.LocalAddr().Network() != "pipe" || conn.LocalAddr().String() != "a:1" || pipe.Addr().String() != "pipe" {
+		t.Errorf("connection %v, %v, want one at a:1", conn, err)
 	}
-	// Everything can be changed while requests are served.
-	c.AddProject("main", cloudsim.Project{ID: "new", Name: "ap-southeast-1_new", Quotas: map[string][]cloudsim.Quota{"dcs": {{Type: "ram"}}}})
-	c.SetQuota("new", "dcs", "ram", 1, 2)
-	c.RemoveProject(idB)
-	close(together)
-	asking.Wait()
-	if got := c.MaxInFlight(); got != many {
-		t.Errorf("MaxInFlight() = %d, want %d", got, many)
+	_, _ = pipe.Close(), pipe.Close()
+	if _, err := pipe.Dial(t.Context(), "tcp", "a:1"); !errors.Is(err, syscall.ECONNREFUSED) || err.Error() != "dial tcp a:1: connect: connection refused" {
+		t.Errorf("closed: error %v, want a refused connection", err)
+	}
+	if _, err := pipe.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept() = %v, want net.ErrClosed", err)
 	}
 }

@@ -3,6 +3,7 @@ package cloudsim
 import (
 	"math"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 )
@@ -19,8 +20,8 @@ type iamProject struct {
 	Name        string            `json:"name"`
 }
 
-// listProjects answers IAM's GET /v3/projects ("Querying Project Information") with the projects of whoever signed.
-func (c *Cloud) listProjects(q call) answer {
+// listProjects answers IAM's GET /v3/projects ("Querying Project Information") with the projects of the caller.
+func (c *Cloud) listProjects(q Call) Answer {
 	query := q.URL.Query()
 	base := "http://" + q.Host
 	if q.TLS != nil {
@@ -33,36 +34,51 @@ func (c *Cloud) listProjects(q call) answer {
 	page, pageErr := number(query, "page", 1, 1, math.MaxInt32)
 	size, sizeErr := number(query, "per_page", len(projects), 1, 5000)
 	if pageErr != nil || sizeErr != nil {
-		return serviceError(q, http.StatusBadRequest, "page or per_page is out of range")
+		return q.ServiceError(http.StatusBadRequest, "page or per_page is out of range")
 	}
 	start := min((page-1)*size, len(projects))
-	return answer{status: http.StatusOK, body: encode(map[string]any{
+	return Answer{Status: http.StatusOK, Body: JSON(map[string]any{
 		"links":    map[string]any{"next": nil, "previous": nil, "self": base + q.URL.RequestURI()},
 		"projects": projects[start:min(start+size, len(projects))],
 	})}
 }
 
 // iamProjects lists the projects of an account, with links that begin with base.
-func (c *Cloud) iamProjects(owner *account, base string) []iamProject {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	domain := hexID(owner.Name)
-	regions := map[string]string{} // ids of the projects that a region has of its own
-	for _, id := range owner.projectIDs {
-		if p := c.projects[id]; p.Name == p.Region {
-			regions[p.Region] = id
+func (c *Cloud) iamProjects(account, base string) []iamProject {
+	var owned []Project
+	for _, a := range c.Accounts() {
+		if a.Name == account {
+			owned = a.Projects
 		}
 	}
-	projects := []iamProject{}
-	for _, id := range owner.projectIDs {
-		p := c.projects[id].Project
+	regions := map[string]string{} // IDs of the projects that have the name of their region
+	for _, p := range owned {
+		if p.Name == p.Region {
+			regions[p.Region] = p.ID
+		}
+	}
+	domain, projects := ID(account), []iamProject{}
+	for _, p := range owned {
 		parent := domain
-		if regional, found := regions[p.Region]; found && regional != id {
+		if regional, found := regions[p.Region]; found && regional != p.ID {
 			parent = regional
 		}
 		projects = append(projects, iamProject{
-			Links: map[string]string{"self": base + id}, Enabled: !p.Disabled, ID: id, ParentID: parent, DomainID: domain, Name: p.Name,
+			Links: map[string]string{"self": base + p.ID}, Enabled: !p.Disabled, ID: p.ID, ParentID: parent, DomainID: domain, Name: p.Name,
 		})
 	}
 	return projects
+}
+
+// number reads a parameter of the query. If it is missing, number returns a default.
+func number(query url.Values, name string, missing, least, most int) (int, error) {
+	text := query.Get(name)
+	if text == "" {
+		return missing, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err == nil && (n < least || n > most) {
+		err = strconv.ErrRange
+	}
+	return n, err
 }

@@ -1,6 +1,7 @@
 package cloudsim_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/simtest"
 )
 
 // vector is a signature that Huawei published, in an SDK's tests or in the signing guide.
@@ -48,165 +50,145 @@ var vectors = []vector{
 
 func (v vector) request(t *testing.T) *http.Request {
 	t.Helper()
-	r := newRequest(t, v.method, v.url, v.body)
-	r.Header.Set("X-Sdk-Date", v.date)
+	r := simtest.NewRequest(t, v.method, v.url, v.body, "X-Sdk-Date", v.date,
+		"Authorization", "SDK-HMAC-SHA256 Access="+v.access+", SignedHeaders="+v.signed+", Signature="+v.signature)
 	if v.contentType != "" {
 		r.Header.Set("Content-Type", v.contentType)
 	}
-	r.Header.Set("Authorization", "SDK-HMAC-SHA256 Access="+v.access+", SignedHeaders="+v.signed+", Signature="+v.signature)
 	return r
 }
 
-// travel moves the clock of a bubble, which begins in the year 2000.
-func travel(t *testing.T, date string) {
-	t.Helper()
-	to, err := time.Parse("20060102T150405Z", date)
-	if err != nil {
-		t.Fatal(err)
+// verify returns why the gateway refuses a request to an account with these keys.
+func verify(r *http.Request, body string, k simtest.Keys) string {
+	account, refused := cloudsim.Verify(cloudsim.Call{Request: r, Body: []byte(body)}, func(access string) (cloudsim.Keys, bool) {
+		return cloudsim.Keys{Account: "main", SecretKey: k.Secret, SecurityToken: k.SecurityToken}, access == k.Access
+	})
+	switch {
+	case refused == nil && account == "main":
+		return ""
+	case refused != nil && account == "" && refused.Code == "APIGW.0301":
+		return strings.TrimPrefix(refused.Message, "Incorrect IAM authentication information: ")
 	}
-	<-time.After(time.Until(to))
+	return fmt.Sprintf("account %q and %+v", account, refused)
 }
 
-func TestPublicVectorsAreAccepted(t *testing.T) {
+func TestPublicVectors(t *testing.T) {
 	for _, v := range vectors {
-		t.Run(v.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				travel(t, v.date)
-				c := newFive(cloudsim.Account{Name: "main", AccessKey: v.access, SecretKey: v.secret})
-				if refusal := c.Authenticate(v.request(t), []byte(v.body)); refusal != "" {
-					t.Errorf("refused: %s", refusal)
-				}
-				if refusal := c.Authenticate(v.request(t), []byte(v.body+" ")); refusal != "verify aksk signature fail" {
-					t.Errorf("another body: refusal %q", refusal)
-				}
-			})
+		synctest.Test(t, func(t *testing.T) {
+			signed, err := time.Parse("20060102T150405Z", v.date)
+			if err != nil {
+				t.Fatal(err)
+			}
+			<-time.After(time.Until(signed)) // a bubble begins in the year 2000
+			k := simtest.Keys{Access: v.access, Secret: v.secret}
+			if refusal := verify(v.request(t), v.body, k); refusal != "" {
+				t.Errorf("%s: refused: %s", v.name, refusal)
+			}
+			if refusal := verify(v.request(t), v.body+" ", k); refusal != "verify aksk signature fail" {
+				t.Errorf("%s: another body: refusal %q", v.name, refusal)
+			}
 		})
 	}
 }
 
 func TestCanonicalForms(t *testing.T) {
-	// Worked out by hand: what is escaped, sorted and trimmed, and how.
+	// Computed by hand: what is escaped, sorted and trimmed.
 	synctest.Test(t, func(t *testing.T) {
-		c := newFive(cloudsim.Account{Name: "main", AccessKey: "MAINAK", SecretKey: "main-secret"})
-		plain := newRequest(t, http.MethodGet, "http://h/a%20b/c%2Fd~?b=2&b=1&a=x+y&c", "")
-		plain.Header.Set("X-Extra", "  v  ")
-		plain.Header.Set("X-Sdk-Date", "20000101T000000Z")
-		plain.Header.Set("X-Sdk-Content-Sha256", "UNSIGNED-PAYLOAD")
 		// The HMAC of the canonical request
 		// GET\n/a%20b/c%2Fd~/\na=x%20y&b=1&b=2&c=\nx-extra:v\nx-sdk-date:20000101T000000Z\n\nx-extra;x-sdk-date\nUNSIGNED-PAYLOAD
-		plain.Header.Set("Authorization", "SDK-HMAC-SHA256 Access=MAINAK, SignedHeaders=x-extra;x-sdk-date, "+
-			"Signature=8d45e2f02a462ba588ac08dd2d4878f331d2f43f81f712936919c69df624e83d")
-		if refusal := c.Authenticate(plain, []byte("any body")); refusal != "" {
+		r := simtest.NewRequest(t, http.MethodGet, "http://h/a%20b/c%2Fd~?b=2&b=1&a=x+y&c", "", "X-Extra", "  v  ", "X-Sdk-Date", "20000101T000000Z",
+			"X-Sdk-Content-Sha256", "UNSIGNED-PAYLOAD", "Authorization", "SDK-HMAC-SHA256 Access=MAINAK, SignedHeaders=x-extra;x-sdk-date, "+
+				"Signature=8d45e2f02a462ba588ac08dd2d4878f331d2f43f81f712936919c69df624e83d")
+		if refusal := verify(r, "any body", mainKeys); refusal != "" {
 			t.Errorf("refused: %s", refusal)
 		}
 	})
 }
 
-func TestTamperedRequestsAreRefused(t *testing.T) {
-	client := dial(t, newCloud())
-	host := "http://dcs.ap-southeast-3" + cloud
-	tests := map[string]func(r *http.Request){
-		"path":             func(r *http.Request) { r.URL.Path = "/v2/" + idB + "/quota"; r.Host = "127.0.0.1" },
-		"query":            func(r *http.Request) { r.URL.RawQuery = "a=2" },
-		"signed header":    func(r *http.Request) { r.Header.Set("X-Project-Id", idB) },
-		"header taken":     func(r *http.Request) { r.Header.Del("X-Project-Id") },
-		"date":             func(r *http.Request) { r.Header.Set("X-Sdk-Date", "20000101T000001Z") },
-		"signature":        func(r *http.Request) { edit(r, "Signature=", "Signature=0") },
-		"list of headers":  func(r *http.Request) { edit(r, "x-project-id;", "") },
-		"key of another":   func(r *http.Request) { edit(r, "Access=MAINAK", "Access=OTHERAK") },
-		"unsigned payload": func(r *http.Request) { r.Header.Set("X-Sdk-Content-Sha256", "UNSIGNED-PAYLOAD") },
-	}
-	sign := func(k keys, body string) *http.Request {
-		r := newRequest(t, http.MethodGet, host+"/v2/"+idA+"/quota?a=1", body)
-		r.Header.Set("X-Project-Id", idA)
-		return k.sign(r, body, time.Now())
-	}
-	if got := do(t, client, sign(mainKeys, "body")); got.status != http.StatusOK {
-		t.Fatalf("untouched: status %d, body %s", got.status, got.body)
-	}
-	for name, tamper := range tests {
-		r := sign(mainKeys, "")
-		tamper(r)
-		wantUnauthorized(t, name, do(t, client, r), "")
-	}
-	r := sign(mainKeys, "body")
-	r.Body, r.GetBody = newRequest(t, http.MethodGet, host, "BODY").Body, nil
-	wantUnauthorized(t, "body", do(t, client, r), "verify aksk signature fail")
-	wantUnauthorized(t, "secret key", do(t, client, sign(keys{access: "MAINAK", secret: "wrong"}, "")), "verify aksk signature fail")
-	wantUnauthorized(t, "access key", do(t, client, sign(keys{access: "NOBODY", secret: "x"}, "")), "ak NOBODY not exist")
-}
-
-func edit(r *http.Request, from, to string) {
-	r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), from, to, 1))
-}
-
-func wantUnauthorized(t *testing.T, name string, got response, message string) {
-	t.Helper()
-	if got.status != http.StatusUnauthorized || !strings.Contains(got.body, `"error_code":"APIGW.0301"`) ||
-		!strings.Contains(got.body, "Incorrect IAM authentication information: "+message) ||
-		!strings.Contains(got.body, `"request_id":"`+got.header.Get("X-Request-Id")+`"`) {
-		t.Errorf("%s: status %d, body %s, want 401 with %q", name, got.status, got.body, message)
-	}
-}
-
-func TestMalformedAuthorization(t *testing.T) {
-	client := dial(t, newCloud())
-	for name, value := range map[string]string{
-		"none":            "",
-		"other algorithm": "SDK-HMAC-SM3 Access=MAINAK, SignedHeaders=x-sdk-date, Signature=0",
-		"no signature":    "SDK-HMAC-SHA256 Access=MAINAK, SignedHeaders=x-sdk-date",
-		"upper case":      "SDK-HMAC-SHA256 Access=MAINAK, SignedHeaders=X-Sdk-Date, Signature=0",
-		"not sorted":      "SDK-HMAC-SHA256 Access=MAINAK, SignedHeaders=x-sdk-date;host, Signature=0",
-		"twice":           "SDK-HMAC-SHA256 Access=MAINAK, Access=MAINAK, SignedHeaders=x-sdk-date, Signature=0",
-		"date not signed": "SDK-HMAC-SHA256 Access=MAINAK, SignedHeaders=host, Signature=0",
-		"token":           "Bearer abc",
-	} {
-		r := newRequest(t, http.MethodGet, "http://localhost/v2/"+idA+"/quota", "")
-		r.Header.Set("X-Sdk-Date", time.Now().UTC().Format("20060102T150405Z"))
-		if value != "" {
-			r.Header.Set("Authorization", value)
+// TestRefusedSignatures: FuzzSignature changes the parts of a request that are signed; these are the others.
+func TestRefusedSignatures(t *testing.T) {
+	edit := func(from, to string) func(*http.Request) {
+		return func(r *http.Request) {
+			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), from, to, 1))
 		}
-		wantUnauthorized(t, name, do(t, client, r), "")
 	}
-}
-
-func TestClockSkew(t *testing.T) {
+	set := func(name, value string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set(name, value) }
+	}
+	const fail, malformed, tokenWrong = "verify aksk signature fail", "the Authorization header is malformed", "the security token of ak MAINAK is missing or wrong"
+	const dateWrong = "the X-Sdk-Date header is missing, malformed or not signed"
+	secured := simtest.Keys{Access: "MAINAK", Secret: "main-secret", SecurityToken: "token"}
 	synctest.Test(t, func(t *testing.T) {
-		client := dial(t, newCloud())
-		at := func(skew time.Duration) response {
-			r := newRequest(t, http.MethodGet, "http://localhost/v2/"+idA+"/quota", "")
-			return do(t, client, mainKeys.sign(r, "", time.Now().Add(skew)))
-		}
-		for _, skew := range []time.Duration{-15 * time.Minute, -14 * time.Minute, 14 * time.Minute, 15 * time.Minute} {
-			if got := at(skew); got.status != http.StatusOK {
-				t.Errorf("skew of %v: status %d", skew, got.status)
+		for name, test := range map[string]struct {
+			signed, expected simtest.Keys
+			change           func(*http.Request)
+			want             string
+		}{
+			"nothing":              {mainKeys, mainKeys, func(*http.Request) {}, ""},
+			"header removed":       {mainKeys, mainKeys, func(r *http.Request) { r.Header.Del("X-Project-Id") }, fail},
+			"signature":            {mainKeys, mainKeys, edit("Signature=", "Signature=0"), fail},
+			"list of headers":      {mainKeys, mainKeys, edit("x-project-id;", ""), fail},
+			"unsigned payload":     {mainKeys, mainKeys, set("X-Sdk-Content-Sha256", "UNSIGNED-PAYLOAD"), fail},
+			"secret key":           {mainKeys, simtest.Keys{Access: "MAINAK", Secret: "x"}, func(*http.Request) {}, fail},
+			"access key":           {mainKeys, simtest.Keys{Access: "OTHERAK", Secret: "main-secret"}, func(*http.Request) {}, "ak MAINAK not exist"},
+			"none":                 {mainKeys, mainKeys, set("Authorization", ""), "x-auth-token not found"},
+			"token":                {mainKeys, mainKeys, set("Authorization", "Bearer abc"), malformed},
+			"other algorithm":      {mainKeys, mainKeys, edit("SHA256", "SM3"), malformed},
+			"no signature":         {mainKeys, mainKeys, edit(", Signature", ", Other"), malformed},
+			"empty signature":      {mainKeys, mainKeys, set("Authorization", "SDK-HMAC-SHA256 Access=MAINAK, SignedHeaders=x-sdk-date, Signature="), malformed},
+			"two parts":            {mainKeys, mainKeys, set("Authorization", "SDK-HMAC-SHA256 Access=MAINAK, SignedHeaders=x-sdk-date"), malformed},
+			"a part twice":         {mainKeys, mainKeys, edit("Access=MAINAK", "Access=MAINAK, Access=MAINAK"), malformed},
+			"two headers":          {mainKeys, mainKeys, func(r *http.Request) { r.Header.Add("Authorization", r.Header.Get("Authorization")) }, malformed},
+			"upper case":           {mainKeys, mainKeys, edit("x-sdk-date", "X-Sdk-Date"), malformed},
+			"not sorted":           {mainKeys, mainKeys, edit("x-project-id;x-sdk-date", "x-sdk-date;x-project-id"), malformed},
+			"date not signed":      {mainKeys, mainKeys, edit(";x-sdk-date", ""), dateWrong},
+			"malformed date":       {mainKeys, mainKeys, set("X-Sdk-Date", "today"), dateWrong},
+			"signature and token":  {mainKeys, mainKeys, set("X-Auth-Token", "x"), "the request has a signature and an x-auth-token, of which only one is allowed"},
+			"token alone":          {mainKeys, mainKeys, func(r *http.Request) { r.Header = http.Header{"X-Auth-Token": {"x"}} }, "the x-auth-token is unknown"},
+			"security token":       {secured, secured, func(*http.Request) {}, ""},
+			"no security token":    {mainKeys, secured, func(*http.Request) {}, tokenWrong},
+			"old security token":   {simtest.Keys{Access: "MAINAK", Secret: "main-secret", SecurityToken: "old"}, secured, func(*http.Request) {}, tokenWrong},
+			"token is not signed":  {mainKeys, secured, set("X-Security-Token", "token"), "the security token of ak MAINAK is not signed"},
+			"needless token":       {secured, mainKeys, func(*http.Request) {}, ""},
+			"15 minutes slow":      {mainKeys, mainKeys, resign(-15 * time.Minute), ""},
+			"15 minutes fast":      {mainKeys, mainKeys, resign(15 * time.Minute), ""},
+			"more than 15 minutes": {mainKeys, mainKeys, resign(-15*time.Minute - time.Second), "signature expired, signature time:19991231T234459Z,server time:20000101T000000Z"},
+			"more than fast":       {mainKeys, mainKeys, resign(15*time.Minute + time.Second), "signature expired, signature time:20000101T001501Z,server time:20000101T000000Z"},
+		} {
+			r := test.signed.Sign(simtest.NewRequest(t, http.MethodGet, "h/v2/p/quota?a=1", "", "X-Project-Id", idA), "body")
+			test.change(r)
+			if got := verify(r, "body", test.expected); got != test.want {
+				t.Errorf("%s: refusal %q, want %q", name, got, test.want)
 			}
-		}
-		wantUnauthorized(t, "slow", at(-16*time.Minute),
-			"signature expired, signature time:19991231T234400Z,server time:20000101T000000Z")
-		wantUnauthorized(t, "fast", at(16*time.Minute), "signature expired, signature time:20000101T001600Z")
-		if got := at(time.Hour).header.Get("Date"); got != "Sat, 01 Jan 2000 00:00:00 GMT" {
-			t.Errorf("Date %q, want the clock of the cloud", got)
 		}
 	})
 }
 
-func TestSecurityTokenAndRotation(t *testing.T) {
-	c := newCloud()
-	client := dial(t, c)
-	path := "localhost/v3/" + idA + "/quotas"
-	if got := mainKeys.get(t, client, path); got.status != http.StatusOK {
-		t.Fatalf("status %d before the rotation", got.status)
+// resign signs a request by a clock that is wrong.
+func resign(skew time.Duration) func(*http.Request) {
+	return func(r *http.Request) {
+		r.Header.Del("Authorization")
+		r.Header.Set("X-Sdk-Date", time.Now().Add(skew).Format("20060102T150405Z"))
+		mainKeys.Sign(r, "body", "x-sdk-date")
 	}
-	c.SetKeys("main", "NEWAK", "new-secret", "token-1")
-	wantUnauthorized(t, "old keys", mainKeys.get(t, client, path), "ak MAINAK not exist")
-	renewed := keys{access: "NEWAK", secret: "new-secret"}
-	wantUnauthorized(t, "no token", renewed.get(t, client, path), "the security token of ak NEWAK is missing")
-	renewed.token = "token-0"
-	wantUnauthorized(t, "old token", renewed.get(t, client, path), "the security token")
-	renewed.token = "token-1"
-	if got := renewed.get(t, client, path); got.status != http.StatusOK {
-		t.Errorf("new keys: status %d, body %s", got.status, got.body)
-	}
-	wantPanic(t, "SetKeys of nobody", func() { c.SetKeys("nobody", "", "", "") })
+}
+
+// TestSignedRequests: the gateway verifies what it received with the permanent keys of the account, as they are now.
+func TestSignedRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCloud()
+		client := simtest.Serve(t, c)
+		const place = "dcs.ap-southeast-3" + cloud + "/v2/" + idA + "/quota"
+		client.Do(t, mainKeys.Sign(simtest.NewRequest(t, http.MethodGet, place, "body"), "body")).Want(t, "body", http.StatusOK, `"dcs"`)
+		r := simtest.NewRequest(t, http.MethodGet, place, "body")
+		client.Do(t, mainKeys.Sign(r, "BODY")).WantRefused(t, "another body", "verify aksk signature fail")
+		c.Update("main", func(a *cloudsim.Account) { a.AccessKey, a.SecretKey, a.SecurityToken = "NEWAK", "new-secret", "token" })
+		client.Get(t, mainKeys, place).WantRefused(t, "old keys", "ak MAINAK not exist")
+		client.Get(t, simtest.Keys{Access: "NEWAK", Secret: "new-secret", SecurityToken: ""}, place).WantRefused(t, "no token", "the security token of ak NEWAK is missing or wrong")
+		got := client.Get(t, simtest.Keys{Access: "NEWAK", Secret: "new-secret", SecurityToken: "token"}, place)
+		got.Want(t, "new keys", http.StatusOK, `"dcs"`)
+		if date := got.Header.Get("Date"); date != "Sat, 01 Jan 2000 00:00:00 GMT" {
+			t.Errorf("Date %q, want the clock of the cloud", date)
+		}
+	})
 }

@@ -21,8 +21,8 @@ import (
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/command"
-	"cloud_quota_exporter/internal/democloud"
 )
 
 // output collects what a command logs or prints, and tells the address on which it listens, and when it begins to stop.
@@ -141,9 +141,9 @@ const (
 )
 
 // simulated serves a cloud on a port, and returns the cloud and the endpoints that lead to it.
-func simulated(t *testing.T) (cloud *cloudsim.Cloud, endpoints string) {
+func simulated(t *testing.T) (cloud *cloudtest.Cloud, endpoints string) {
 	t.Helper()
-	cloud = democloud.New(cloudsim.Account{
+	cloud = cloudtest.New(cloudsim.Account{
 		Name: "main", AccessKey: accessKey, SecretKey: secretKey, SecurityToken: token,
 		Projects: []cloudsim.Project{{ID: projectID, Name: "ap-southeast-3", AuditInstances: 2}},
 	})

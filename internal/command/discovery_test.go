@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/command"
 	"cloud_quota_exporter/internal/democloud"
 )
@@ -21,17 +22,17 @@ func TestDiscoveryForPeople(t *testing.T) {
 	config := write(t, "config.yml", discovering)
 	golden(t, "check-discovery", check(t, config, false))
 	golden(t, "check-discovery-online", check(t, config, true))
-	p.cloud.Inject(cloudsim.Fault{Service: "dbss", Status: http.StatusNotFound})
+	p.cloud.Inject(cloudtest.Fault{Service: "dbss", Status: http.StatusNotFound})
 	golden(t, "check-discovery-not-offered", check(t, config, true))
 	for _, service := range []string{"cts", "ces", "taurusdb", "dcs"} {
-		p.cloud.Inject(cloudsim.Fault{Service: service, Status: http.StatusNotFound})
+		p.cloud.Inject(cloudtest.Fault{Service: service, Status: http.StatusNotFound})
 	}
 	golden(t, "check-discovery-nothing-offered", check(t, config, true))
 	mistyped := write(t, "config.yml", strings.Replace(discovering, "ap-.*", "ap_.*", 1))
 	golden(t, "check-discovery-empty", check(t, mistyped, true))
 	golden(t, "query-discovery-empty", p.query(t, mistyped, command.Query{}))
 	golden(t, "query-discovery-empty-json", p.query(t, mistyped, command.Query{JSON: true}))
-	p.cloud.Inject(cloudsim.Fault{Service: "iam", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("iam", 403, "no permission")})
+	p.cloud.Inject(cloudtest.Fault{Service: "iam", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("iam", 403, "no permission")})
 	golden(t, "check-discovery-forbidden", check(t, config, true))
 	golden(t, "query-discovery-forbidden", p.query(t, config, command.Query{}))
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 // documented is a row of docs/metrics.md: "type labels" by name, and an example.
@@ -28,8 +28,8 @@ func TestMetricsAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	cloud, endpoints := simulated(t)
-	cloud.Inject(cloudsim.Fault{Service: "taurusdb", Status: http.StatusInternalServerError})
-	cloud.SetMachine(cloudsim.Machine{Account: "main"})
+	cloud.Inject(cloudtest.Fault{Service: "taurusdb", Status: http.StatusInternalServerError})
+	cloud.SetMachine(cloudtest.Machine{Account: "main"})
 	r := serve(t, "", configuration(t, endpoints, write(t, "sk", secretKey), `
   - name: ecs # with keys that expire, and a project that is not its own
     credentials: {instance_metadata: {endpoint: `+regexp.MustCompile(`http://[0-9.:]+`).FindString(endpoints)+`}}

@@ -15,12 +15,12 @@ import (
 	"strings"
 	"sync"
 
-	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 // echoing is a simulated cloud that answers some requests with what it was sent. Requests of one kind get one style of echo after the other.
 type echoing struct {
-	cloud  *cloudsim.Cloud
+	cloud  *cloudtest.Cloud
 	echoes func(path string) bool
 
 	mu     sync.Mutex

@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/command"
 )
 
@@ -32,10 +33,10 @@ type exporterOf struct {
 }
 
 // newExporterOf returns what serves a configuration, in which CA and DIR stand for files.
-func newExporterOf(t *testing.T, cloud *cloudsim.Cloud, yaml, dir string) *exporterOf {
+func newExporterOf(t *testing.T, cloud *cloudtest.Cloud, yaml, dir string) *exporterOf {
 	t.Helper()
 	pipe, plain := cloudsim.NewPipe(), cloudsim.NewPipe()
-	server := cloudsim.Serve(cloud, pipe)
+	server := cloudtest.Serve(cloud, pipe)
 	t.Cleanup(server.Close)
 	t.Cleanup(cloudsim.ServePlain(cloud, plain).Close)
 	caFile := filepath.Join(t.TempDir(), "ca.pem")
@@ -162,7 +163,7 @@ func TestEverOtherTypes(t *testing.T) {
 			for i := range items {
 				items[i] = fmt.Sprintf(`{"type":"type %d of round %d","used":1,"quota":2}`, i, round)
 			}
-			heal := cloud.Inject(cloudsim.Fault{
+			heal := cloud.Inject(cloudtest.Fault{
 				Service: "cts", ProjectID: projectID, Status: http.StatusOK, Body: []byte(`{"resources":[` + strings.Join(items, ",") + `]}`),
 			})
 			p := e.scrape(t, time.Now())
@@ -201,7 +202,7 @@ func heap() uint64 {
 func TestEverOtherProjects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := newFaultyCloud()
-		cloud.Inject(cloudsim.Fault{Service: "cts", Host: "cts.eu-de.", Status: http.StatusForbidden})
+		cloud.Inject(cloudtest.Fault{Service: "cts", Host: "cts.eu-de.", Status: http.StatusForbidden})
 		e := newExporterOf(t, cloud, strings.Replace(discover, "[ap-southeast-3]", "[eu-de]", 1), "")
 		const rounds, perRound = 20, 6
 		var series int

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 // TestFaults lets everything go wrong with everything that the exporter asks, one after the other, and compares what was seen with
@@ -74,7 +75,7 @@ type trial struct {
 	*exporterOf
 	target
 
-	cloud *cloudsim.Cloud
+	cloud *cloudtest.Cloud
 	fault wrong
 	good  scraped // while nothing is wrong
 }
@@ -232,7 +233,7 @@ func (m matrix) cell(fault, column string) string {
 // wrong is something that goes wrong with the cloud, and what the exporter is to make of it.
 type wrong struct {
 	name  string
-	fault cloudsim.Fault
+	fault cloudtest.Fault
 	body  func(asked string) string // of a 200, by the service that is asked
 
 	keys bool // the account has another secret key in the cloud
@@ -256,18 +257,18 @@ var faults = slices.Concat(connections(), statuses(), unreadable(), halfReadable
 // connections are answers that don't come.
 func connections() []wrong {
 	return []wrong{
-		{name: "connection refused", fault: cloudsim.Fault{Dial: syscall.ECONNREFUSED}, want: "network", says: "connection refused"},
+		{name: "connection refused", fault: cloudtest.Fault{Dial: syscall.ECONNREFUSED}, want: "network", says: "connection refused"},
 		{
-			name: "no such host", fault: cloudsim.Fault{Dial: &net.DNSError{Err: "no such host", Name: "host", IsNotFound: true}},
+			name: "no such host", fault: cloudtest.Fault{Dial: &net.DNSError{Err: "no such host", Name: "host", IsNotFound: true}},
 			want: "network", says: "no such host",
 		},
-		{name: "connection reset before the answer", fault: cloudsim.Fault{Reset: true}, want: "network", says: "EOF"},
-		{name: "connection reset in the middle of the body", fault: cloudsim.Fault{CutBody: true}, want: "network", says: "broke off: unexpected EOF"},
-		{name: "certificate of another host", fault: cloudsim.Fault{Certificate: cloudsim.OfAnotherHost}, want: "tls", says: "certificate is valid for another-host"},
-		{name: "expired certificate", fault: cloudsim.Fault{Certificate: cloudsim.Expired}, want: "tls", says: "certificate has expired"},
-		{name: "no answer at all", fault: cloudsim.Fault{Hang: true}, want: "timeout", says: tooLong},
-		{name: "connections that died while they were idle", fault: cloudsim.Fault{Dead: true}, want: isRead},
-		{name: "a body by one byte a second", fault: cloudsim.Fault{Drip: time.Second}, want: "timeout", says: tooLong},
+		{name: "connection reset before the answer", fault: cloudtest.Fault{Reset: true}, want: "network", says: "EOF"},
+		{name: "connection reset in the middle of the body", fault: cloudtest.Fault{CutBody: true}, want: "network", says: "broke off: unexpected EOF"},
+		{name: "certificate of another host", fault: cloudtest.Fault{Certificate: cloudtest.OfAnotherHost}, want: "tls", says: "certificate is valid for another-host"},
+		{name: "expired certificate", fault: cloudtest.Fault{Certificate: cloudtest.Expired}, want: "tls", says: "certificate has expired"},
+		{name: "no answer at all", fault: cloudtest.Fault{Hang: true}, want: "timeout", says: tooLong},
+		{name: "connections that died while they were idle", fault: cloudtest.Fault{Dead: true}, want: isRead},
+		{name: "a body by one byte a second", fault: cloudtest.Fault{Drip: time.Second}, want: "timeout", says: tooLong},
 	}
 }
 
@@ -293,7 +294,7 @@ func statuses() []wrong {
 		{503, "server_error"},
 	} {
 		name := fmt.Sprint(s.status)
-		w := wrong{name: name, want: s.want, says: name + " " + http.StatusText(s.status), fault: cloudsim.Fault{Status: s.status}}
+		w := wrong{name: name, want: s.want, says: name + " " + http.StatusText(s.status), fault: cloudtest.Fault{Status: s.status}}
 		switch s.status {
 		case http.StatusUnauthorized:
 			w.fault.Body = cloudsim.ErrorBody("", s.status, "no")
@@ -319,10 +320,10 @@ func statuses() []wrong {
 	elsewhere := http.Header{"Location": {"https://elsewhere.example.com/"}}
 	return append(
 		all,
-		wrong{name: "302 to another host", want: "client_error", says: "302 Found", fault: cloudsim.Fault{Status: http.StatusFound, Header: elsewhere}},
+		wrong{name: "302 to another host", want: "client_error", says: "302 Found", fault: cloudtest.Fault{Status: http.StatusFound, Header: elsewhere}},
 		wrong{name: "another secret key", keys: true, want: "unauthorized", says: "401 Unauthorized APIGW.0301", asks: 5 * time.Minute},
-		wrong{name: "101, and the connection stays open", want: "malformed", says: "101 Switching Protocols", fault: cloudsim.Fault{Status: http.StatusSwitchingProtocols}},
-		wrong{name: "204", want: "malformed", says: "it is empty", fault: cloudsim.Fault{Status: http.StatusNoContent}},
+		wrong{name: "101, and the connection stays open", want: "malformed", says: "101 Switching Protocols", fault: cloudtest.Fault{Status: http.StatusSwitchingProtocols}},
+		wrong{name: "204", want: "malformed", says: "it is empty", fault: cloudtest.Fault{Status: http.StatusNoContent}},
 	)
 }
 
@@ -330,7 +331,7 @@ func statuses() []wrong {
 func unreadable() []wrong {
 	is := func(body string) func(string) string { return func(string) string { return body } }
 	encoded := func(name, encoding, body, says string) wrong {
-		fault := cloudsim.Fault{Header: http.Header{"Content-Encoding": {encoding}}}
+		fault := cloudtest.Fault{Header: http.Header{"Content-Encoding": {encoding}}}
 		return wrong{name: name, want: "malformed", says: says, fault: fault, body: is(body)}
 	}
 	large := strings.Repeat(" ", 2<<20)

@@ -13,22 +13,22 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 // target is what a fault befalls: something that the exporter asks, in a configuration of which other parts must not notice.
 type target struct {
 	name, column string
-	yaml         string         // CA and DIR stand for files
-	at           cloudsim.Fault // which requests, and by Host which connections
-	asked        string         // what it answers like
-	services     []string       // of the project prod, that can't be read then
-	account      string         // whose account_up shows it; empty: none's
-	first        bool           // it befalls an exporter that has read nothing yet
-	later        time.Duration  // before it is asked anew
-	recovers     time.Duration  // until it is asked again at the latest
-	plain        bool           // it is asked without TLS
-	want         string         // whatever goes wrong; empty: as the fault has it
+	yaml         string          // CA and DIR stand for files
+	at           cloudtest.Fault // which requests, and by Host which connections
+	asked        string          // what it answers like
+	services     []string        // of the project prod, that can't be read then
+	account      string          // whose account_up shows it; empty: none's
+	first        bool            // it befalls an exporter that has read nothing yet
+	later        time.Duration   // before it is asked anew
+	recovers     time.Duration   // until it is asked again at the latest
+	plain        bool            // it is asked without TLS
+	want         string          // whatever goes wrong; empty: as the fault has it
 }
 
 const (
@@ -64,14 +64,14 @@ func targets() []target {
 	for _, service := range allServices {
 		all = append(all, target{
 			name: service, column: "services", yaml: stated, asked: service, services: []string{service}, recovers: 16 * time.Second,
-			at: cloudsim.Fault{Service: service, Host: hostOf(service) + ".ap-southeast-3."},
+			at: cloudtest.Fault{Service: service, Host: hostOf(service) + ".ap-southeast-3."},
 		})
 	}
 	all = append(all, target{
 		name: instanceList, column: "services", yaml: stated, asked: instanceList, services: []string{"dbss"}, recovers: 16 * time.Second,
-		at: cloudsim.Fault{Path: "/v2/{project_id}/audit/instances", Host: "dbss.ap-southeast-3."},
+		at: cloudtest.Fault{Path: "/v2/{project_id}/audit/instances", Host: "dbss.ap-southeast-3."},
 	})
-	iam := cloudsim.Fault{Service: "iam", Host: "iam.ap-southeast-3."}
+	iam := cloudtest.Fault{Service: "iam", Host: "iam.ap-southeast-3."}
 	all = append(
 		all,
 		target{name: lookUp, column: "IAM", yaml: lookedUp, at: iam, asked: "iam", services: allServices, first: true, recovers: 16 * time.Second},
@@ -93,7 +93,7 @@ func targets() []target {
 			continue
 		}
 		all = append(all, target{
-			name: c.kind, column: "credentials", at: cloudsim.Fault{Host: c.host}, asked: "cts", services: allServices, account: "main",
+			name: c.kind, column: "credentials", at: cloudtest.Fault{Host: c.host}, asked: "cts", services: allServices, account: "main",
 			yaml:  strings.Replace(issued, "KIND", c.states, 1),
 			later: 25 * time.Hour, recovers: 20 * time.Minute, plain: strings.HasPrefix(c.host, "169."), want: "credentials",
 		})
@@ -140,7 +140,7 @@ func (f wrong) outcome(to target) string {
 }
 
 // inject makes the fault befall the target.
-func (f wrong) inject(c *cloudsim.Cloud, to target) (heal func()) {
+func (f wrong) inject(c *cloudtest.Cloud, to target) (heal func()) {
 	if f.keys {
 		c.SetKeys("main", "AK", "SECRETOTHER", "")
 		return func() { c.SetKeys("main", "AK", "SECRETKEY", "") }
@@ -157,19 +157,19 @@ func (f wrong) inject(c *cloudsim.Cloud, to target) (heal func()) {
 }
 
 // newFaultyCloud has what the targets ask for.
-func newFaultyCloud() *cloudsim.Cloud {
+func newFaultyCloud() *cloudtest.Cloud {
 	ofMain := []cloudsim.Project{{ID: projectID, Name: "ap-southeast-3", AuditInstances: 2}, {ID: stagingID, Name: "ap-southeast-1"}}
-	c := democloud.New(
-		cloudsim.Account{
-			Name: "main", AccessKey: "AK", SecretKey: "SECRETKEY", Projects: ofMain,
-			Users:            []cloudsim.User{{Name: "reader", Password: "SECRETPASSWORD"}},
-			Agencies:         []cloudsim.Agency{{Name: "quotas", Trusts: "base"}},
-			IdentityProvider: &cloudsim.IdentityProvider{ID: "idp", IDToken: "SECRETIDTOKEN"},
-		},
+	c := cloudtest.New(
+		cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SECRETKEY", Projects: ofMain},
 		cloudsim.Account{Name: "base", AccessKey: "BASE", SecretKey: "SECRETBASE"},
 		cloudsim.Account{Name: "other", AccessKey: "AK2", SecretKey: "SECRETKEY2", Projects: []cloudsim.Project{{ID: devID, Name: "ap-southeast-1"}}},
 	)
-	c.SetMachine(cloudsim.Machine{Account: "main", PodAuthorization: "SECRETPOD"})
+	c.SetIdentities("main", cloudtest.Identities{
+		Users:            []cloudtest.User{{Name: "reader", Password: "SECRETPASSWORD"}},
+		Agencies:         []cloudtest.Agency{{Name: "quotas", Trusts: "base"}},
+		IdentityProvider: &cloudtest.IdentityProvider{ID: "idp", IDToken: "SECRETIDTOKEN"},
+	})
+	c.SetMachine(cloudtest.Machine{Account: "main", PodAuthorization: "SECRETPOD"})
 	return c
 }
 

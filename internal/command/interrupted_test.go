@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/command"
-	"cloud_quota_exporter/internal/democloud"
 )
 
 // oneSlot has one project of DCS in each region under way, and the others in line.
@@ -39,11 +39,11 @@ func online(text string) string { return text[strings.LastIndex(text, "\nPROJECT
 
 func TestGivenUpForPeople(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t, democloud.Scale(5), fmt.Sprintf(oneSlot, "1s"))
-		n.Inject(cloudsim.Fault{Service: "dcs", Host: "dcs.ap-southeast-1.", Hang: true})
+		n := newNetwork(t, cloudtest.Scale(5), fmt.Sprintf(oneSlot, "1s"))
+		n.Inject(cloudtest.Fault{Service: "dcs", Host: "dcs.ap-southeast-1.", Hang: true})
 		text, _ := n.check(t.Context(), 0)
 		golden(t, "check-online-hangs", anonymous(online(text)))
-		n.Inject(cloudsim.Fault{Service: "dcs", Status: http.StatusTooManyRequests, Latency: 500 * time.Millisecond})
+		n.Inject(cloudtest.Fault{Service: "dcs", Status: http.StatusTooManyRequests, Latency: 500 * time.Millisecond})
 		text, _ = n.check(t.Context(), 0)
 		golden(t, "check-online-throttled", anonymous(online(text)))
 	})
@@ -51,9 +51,9 @@ func TestGivenUpForPeople(t *testing.T) {
 
 func TestInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t, democloud.Scale(5), fmt.Sprintf(oneSlot, "1m"))
-		n.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
-		n.Inject(cloudsim.Fault{Host: "ces.ap-southeast-1.", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("ces", 403, "no")})
+		n := newNetwork(t, cloudtest.Scale(5), fmt.Sprintf(oneSlot, "1m"))
+		n.Inject(cloudtest.Fault{Service: "dcs", Hang: true})
+		n.Inject(cloudtest.Fault{Host: "ces.ap-southeast-1.", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("ces", 403, "no")})
 		text, took := n.check(interrupted(t, 2*time.Second), 0)
 		golden(t, "check-online-interrupted", anonymous(online(text)))
 		if took != 2*time.Second {
@@ -84,8 +84,8 @@ func TestInterrupted(t *testing.T) {
 
 func TestInterruptedAnswerIsJSON(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t, democloud.Scale(2), "")
-		n.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
+		n := newNetwork(t, cloudtest.Scale(2), "")
+		n.Inject(cloudtest.Fault{Service: "dcs", Hang: true})
 		text, _ := n.query(interrupted(t, 2*time.Second), command.Query{Once: n.once(0), Services: []string{"dcs", "ces"}, JSON: true})
 		golden(t, "query-interrupted-json", text)
 		if a := parse(t, text); a.read("ces") != 2 || a.reasons("dcs")["unfinished"] != 2 {
@@ -97,8 +97,8 @@ func TestInterruptedAnswerIsJSON(t *testing.T) {
 // TestTimeThatIsJustEnough for the request that proves the key and for the others: what has been read is all there is.
 func TestTimeThatIsJustEnough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t, democloud.Scale(5), "")
-		n.Inject(cloudsim.Fault{Service: "cts", Latency: 2 * time.Second})
+		n := newNetwork(t, cloudtest.Scale(5), "")
+		n.Inject(cloudtest.Fault{Service: "cts", Latency: 2 * time.Second})
 		text, took := n.query(t.Context(), command.Query{Once: n.once(4*time.Second + 1), Services: []string{"cts"}})
 		if !strings.HasSuffix(text, "--- stderr\n--- exit code 0\n") || took != 4*time.Second {
 			t.Errorf("after %s:\n%s", took, text)
@@ -109,8 +109,8 @@ func TestTimeThatIsJustEnough(t *testing.T) {
 // TestInterruptedWhileProjectsAreDiscovered: IAM hangs, and keeps no configured project waiting.
 func TestInterruptedWhileProjectsAreDiscovered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t, democloud.Scale(2), "    discovery: {regions: [ap-southeast-1]}\nservices: {dcs: {timeout: 1m}}\n")
-		n.Inject(cloudsim.Fault{Service: "iam", Hang: true})
+		n := newNetwork(t, cloudtest.Scale(2), "    discovery: {regions: [ap-southeast-1]}\nservices: {dcs: {timeout: 1m}}\n")
+		n.Inject(cloudtest.Fault{Service: "iam", Hang: true})
 		text, _ := n.check(interrupted(t, 2*time.Second), 0)
 		golden(t, "check-online-undiscovered", online(text))
 		for name, project := range map[string]string{"query-undiscovered": n.Projects()[0].Name, "query-undiscovered-json": "later"} {
@@ -127,8 +127,8 @@ func TestInterruptedWhileProjectsAreDiscovered(t *testing.T) {
 // TestProgressOfAnInterruptedCommand: the line counts, and is gone before anything else is printed; what ends later doesn't show.
 func TestProgressOfAnInterruptedCommand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t, democloud.Scale(40), "services: {defaults: {timeout: 1s}}\n")
-		n.Inject(cloudsim.Fault{Latency: 870 * time.Millisecond})
+		n := newNetwork(t, cloudtest.Scale(40), "services: {defaults: {timeout: 1s}}\n")
+		n.Inject(cloudtest.Fault{Latency: 870 * time.Millisecond})
 		var stdout, stderr bytes.Buffer
 		err := command.Query{Once: n.once(0), Services: []string{"cts"}}.Run(interrupted(t, 2*time.Second), command.Terminal{Out: &stdout, Err: &stderr, Live: true}, n.config)
 		<-time.After(time.Minute)

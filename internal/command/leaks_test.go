@@ -10,9 +10,9 @@ import (
 	"testing"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/command"
 	"cloud_quota_exporter/internal/config"
-	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/providers/providerstest"
 )
 
@@ -161,20 +161,21 @@ func leakyConfig(credentials, url string) string {
 }
 
 // leakyCloud knows all secrets that are configured.
-func leakyCloud() *cloudsim.Cloud {
+func leakyCloud() *cloudtest.Cloud {
 	var projects []cloudsim.Project
 	for i := range styles {
 		projects = append(projects, cloudsim.Project{ID: fmt.Sprintf("%032d", i), Name: fmt.Sprintf("ap-southeast-3_p%02d", i)})
 	}
-	cloud := democloud.New(
-		cloudsim.Account{
-			Name: "main", AccessKey: leakyAccessKey, SecretKey: leakySecretKey, SecurityToken: leakyToken, Projects: projects,
-			Users:            []cloudsim.User{{Name: "reader", Password: leakyPassword}},
-			IdentityProvider: &cloudsim.IdentityProvider{ID: "idp", IDToken: leakyIDToken},
-		},
-		cloudsim.Account{Name: "other", Agencies: []cloudsim.Agency{{Name: "quotas", Trusts: "main"}}},
+	cloud := cloudtest.New(
+		cloudsim.Account{Name: "main", AccessKey: leakyAccessKey, SecretKey: leakySecretKey, SecurityToken: leakyToken, Projects: projects},
+		cloudsim.Account{Name: "other"},
 	)
-	cloud.SetMachine(cloudsim.Machine{Account: "main", PodAuthorization: leakyPodToken})
+	cloud.SetIdentities("main", cloudtest.Identities{
+		Users:            []cloudtest.User{{Name: "reader", Password: leakyPassword}},
+		IdentityProvider: &cloudtest.IdentityProvider{ID: "idp", IDToken: leakyIDToken},
+	})
+	cloud.SetIdentities("other", cloudtest.Identities{Agencies: []cloudtest.Agency{{Name: "quotas", Trusts: "main"}}})
+	cloud.SetMachine(cloudtest.Machine{Account: "main", PodAuthorization: leakyPodToken})
 	return cloud
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/go-kit/log"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 
-	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/command"
 )
 
@@ -92,7 +92,7 @@ func TestStopFinishesScrapes(t *testing.T) {
 	cloud, endpoints := simulated(t)
 	asked := make(chan struct{})
 	proceed := make(chan struct{})
-	cloud.Inject(cloudsim.Fault{Service: "dcs", When: func(int) bool {
+	cloud.Inject(cloudtest.Fault{Service: "dcs", When: func(int) bool {
 		close(asked)
 		<-proceed
 		return false

@@ -10,20 +10,21 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/command"
 	"cloud_quota_exporter/internal/democloud"
 )
 
 // network is a simulated cloud within a bubble. The hosts are those of the services and regions.
 type network struct {
-	*cloudsim.Cloud
+	*cloudtest.Cloud
 
 	pipe   *cloudsim.Pipe
 	config string
 }
 
 // newNetwork has a configuration with all projects of the cloud; more is appended.
-func newNetwork(t *testing.T, cloud *cloudsim.Cloud, more string) *network {
+func newNetwork(t *testing.T, cloud *cloudtest.Cloud, more string) *network {
 	t.Helper()
 	n := &network{Cloud: cloud, pipe: cloudsim.NewPipe()}
 	t.Cleanup(cloudsim.ServePlain(cloud, n.pipe).Close)
@@ -115,8 +116,8 @@ func ending(text string) string {
 // TestServiceThatHangs: 80 projects in each of two regions. It takes one timeout to know that the service hangs.
 func TestServiceThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t, democloud.Scale(160), "services: {defaults: {timeout: 1s}}\n")
-		n.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
+		n := newNetwork(t, cloudtest.Scale(160), "services: {defaults: {timeout: 1s}}\n")
+		n.Inject(cloudtest.Fault{Service: "dcs", Hang: true})
 		text, took := n.query(t.Context(), command.Query{Once: n.once(0), JSON: true})
 		a := parse(t, text)
 		for _, service := range []string{"cts", "ces", "taurusdb", "dbss"} {
@@ -142,9 +143,9 @@ func TestServiceThatHangs(t *testing.T) {
 // TestRegionThatHangs leaves the other one alone.
 func TestRegionThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t, democloud.Scale(160), "services: {defaults: {timeout: 1s}}\n")
-		n.Inject(cloudsim.Fault{Host: "dcs.ap-southeast-1.", Hang: true})
-		n.Inject(cloudsim.Fault{Service: "dcs", Latency: 900 * time.Millisecond})
+		n := newNetwork(t, cloudtest.Scale(160), "services: {defaults: {timeout: 1s}}\n")
+		n.Inject(cloudtest.Fault{Host: "dcs.ap-southeast-1.", Hang: true})
+		n.Inject(cloudtest.Fault{Service: "dcs", Latency: 900 * time.Millisecond})
 		text, took := n.query(t.Context(), command.Query{Once: n.once(0), JSON: true, Services: []string{"dcs"}})
 		a := parse(t, text)
 		// Nine rounds, and one for the request that proves the key. The fetches that wait for it may end a little later than the first.
@@ -163,8 +164,8 @@ func TestRegionThatHangs(t *testing.T) {
 // TestTimeoutOfACommand: no fetch fails, and yet there is no time for all. It would take 9 s.
 func TestTimeoutOfACommand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t, democloud.Scale(160), "services: {defaults: {timeout: 1s}}\n")
-		n.Inject(cloudsim.Fault{Latency: 900 * time.Millisecond})
+		n := newNetwork(t, cloudtest.Scale(160), "services: {defaults: {timeout: 1s}}\n")
+		n.Inject(cloudtest.Fault{Latency: 900 * time.Millisecond})
 		text, took := n.query(t.Context(), command.Query{Once: n.once(5 * time.Second), JSON: true, Services: []string{"cts", "dcs"}})
 		a := parse(t, text)
 		for _, service := range []string{"cts", "dcs"} {
@@ -184,8 +185,8 @@ func TestTimeoutOfACommand(t *testing.T) {
 // there are.
 func TestCloudThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t, democloud.Scale(160), "services: {defaults: {timeout: 1s}}\n")
-		n.Inject(cloudsim.Fault{Hang: true})
+		n := newNetwork(t, cloudtest.Scale(160), "services: {defaults: {timeout: 1s}}\n")
+		n.Inject(cloudtest.Fault{Hang: true})
 		text, took := n.query(t.Context(), command.Query{Once: n.once(0), JSON: true})
 		if a := parse(t, text); took > 5*time.Second || len(a.Failures) != 800 {
 			t.Errorf("it took %s, with %d failures", took, len(a.Failures))
@@ -196,13 +197,13 @@ func TestCloudThatHangs(t *testing.T) {
 // TestLookUpThatHangs: IAM does in one region. It costs a timeout, and the projects of that region alone.
 func TestLookUpThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t, democloud.Demo(), "")
+		n := newNetwork(t, cloudtest.Demo(), "")
 		n.config = write(t, "config.yml", fmt.Sprintf(`accounts:
   - credentials: {static: {access_key: %s, secret_key: %s}}
     endpoints: %s
     projects: [{region: ap-southeast-1}, {region: ap-southeast-3}]
 `, democloud.AccessKey, democloud.SecretKey, hosts))
-		n.Inject(cloudsim.Fault{Host: "iam.ap-southeast-1.", Hang: true})
+		n.Inject(cloudtest.Fault{Host: "iam.ap-southeast-1.", Hang: true})
 		text, took := n.query(t.Context(), command.Query{Once: n.once(0), JSON: true})
 		a := parse(t, text)
 		for _, service := range []string{"cts", "ces", "taurusdb", "dcs", "dbss"} {
@@ -219,14 +220,14 @@ func TestLookUpThatHangs(t *testing.T) {
 // TestCredentialsThatHang: the metadata service does, for longer than there is time.
 func TestCredentialsThatHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t, democloud.Scale(2), "")
+		n := newNetwork(t, cloudtest.Scale(2), "")
 		n.config = write(t, "config.yml", `accounts:
   - credentials: {instance_metadata: {endpoint: http://metadata.sim}}
     endpoints: `+hosts+`
     projects: [{region: ap-southeast-1, id: "1", name: prod}]
     discovery: {}
 `)
-		n.Inject(cloudsim.Fault{Service: "metadata", Hang: true})
+		n.Inject(cloudtest.Fault{Service: "metadata", Hang: true})
 		text, took := n.query(t.Context(), command.Query{Once: n.once(2 * time.Second), JSON: true})
 		a := parse(t, text)
 		if got := fmt.Sprint(a.reasons("cts"), a.reasons("iam"), len(a.Failures)); got != "map[unfinished:1] map[unfinished:1] 6" || took != 2*time.Second {

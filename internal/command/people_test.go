@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/command"
 	"cloud_quota_exporter/internal/democloud"
 )
@@ -76,13 +77,13 @@ func golden(t *testing.T, name, got string) {
 
 // people is a simulated cloud on a port, of which some projects are configured.
 type people struct {
-	cloud *cloudsim.Cloud
+	cloud *cloudtest.Cloud
 	at    string
 }
 
 func newPeople(t *testing.T, projects int) *people {
 	t.Helper()
-	cloud := democloud.Scale(projects)
+	cloud := cloudtest.Scale(projects)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -155,9 +156,9 @@ func TestQueryFailures(t *testing.T) {
 	p := newPeople(t, 3)
 	config := p.config(t, democloud.SecretKey, "limits: [{service: dbss, resource_type: ram, limit: 5}]\n")
 	id := p.cloud.Projects()[0].ID
-	p.cloud.Inject(cloudsim.Fault{Service: "dcs", ProjectID: id, Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dcs", 403, "no")})
-	p.cloud.Inject(cloudsim.Fault{Service: "cts", ProjectID: id, Status: http.StatusOK, Body: []byte(`{"resources":[{"type":"a","used":1,"quota":2},{}]}`)})
-	p.cloud.Inject(cloudsim.Fault{Path: "/v2/{project_id}/audit/instances", ProjectID: id, Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dbss", 403, "no")})
+	p.cloud.Inject(cloudtest.Fault{Service: "dcs", ProjectID: id, Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dcs", 403, "no")})
+	p.cloud.Inject(cloudtest.Fault{Service: "cts", ProjectID: id, Status: http.StatusOK, Body: []byte(`{"resources":[{"type":"a","used":1,"quota":2},{}]}`)})
+	p.cloud.Inject(cloudtest.Fault{Path: "/v2/{project_id}/audit/instances", ProjectID: id, Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dbss", 403, "no")})
 	one := command.Query{Projects: []string{p.cloud.Projects()[0].Name}}
 	golden(t, "query-failures", p.query(t, config, one))
 	one.JSON = true
@@ -207,7 +208,7 @@ func TestCheckConfigOnline(t *testing.T) {
 	// One 403 for each of the services, in one project.
 	var heals []func()
 	for _, service := range []string{"cts", "ces", "taurusdb", "dcs", "dbss"} {
-		heals = append(heals, p.cloud.Inject(cloudsim.Fault{
+		heals = append(heals, p.cloud.Inject(cloudtest.Fault{
 			Service: service, ProjectID: p.cloud.Projects()[1].ID, Status: http.StatusForbidden, Body: cloudsim.ErrorBody(service, 403, "no permission"),
 		}))
 	}
@@ -219,7 +220,7 @@ func TestCheckConfigOnline(t *testing.T) {
 	refused := p.config(t, "wrong", "")
 	golden(t, "check-online-keys", check(t, refused, true))
 	golden(t, "query-keys", p.query(t, refused, command.Query{}))
-	p.cloud.Inject(cloudsim.Fault{
+	p.cloud.Inject(cloudtest.Fault{
 		Status: http.StatusUnauthorized, Header: http.Header{"Date": {time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)}},
 		Body: []byte(`{"error_msg":"Incorrect IAM authentication information: signature expired","error_code":"APIGW.0301"}`),
 	})
@@ -251,7 +252,7 @@ func TestQueryManyProjects(t *testing.T) {
 func TestCheckConfigOnlineManyProjects(t *testing.T) {
 	p := newPeople(t, 300)
 	for _, service := range []string{"cts", "ces", "taurusdb", "dcs", "dbss"} {
-		p.cloud.Inject(cloudsim.Fault{Service: service, Status: http.StatusForbidden, Body: cloudsim.ErrorBody(service, 403, "no permission")})
+		p.cloud.Inject(cloudtest.Fault{Service: service, Status: http.StatusForbidden, Body: cloudsim.ErrorBody(service, 403, "no permission")})
 	}
 	config := p.config(t, democloud.SecretKey, "")
 	ids := regexp.MustCompile(`[0-9a-f]{32}`)

@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/command"
-	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/files/filestest"
 )
 
@@ -110,8 +110,8 @@ const reloads = 200
 // TestManyReloadsUnderLoad reloads while four servers scrape: no series is lost, nothing is asked more often than without, and nothing
 // stays behind.
 func TestManyReloadsUnderLoad(t *testing.T) {
-	cloud := democloud.Scale(20)
-	cloud.SetMachine(cloudsim.Machine{Account: "demo"})
+	cloud := cloudtest.Scale(20)
+	cloud.SetMachine(cloudtest.Machine{Account: "demo"})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

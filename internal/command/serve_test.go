@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/command"
 )
 
@@ -76,12 +77,12 @@ func TestServeLogsChangesOnly(t *testing.T) {
 	key := write(t, "sk", secretKey)
 	r := serve(t, "", configuration(t, endpoints, key, "services: {defaults: {cache_ttl: 0}, ces: {enabled: false}, taurusdb: {enabled: false}, dcs: {enabled: false}}"))
 	skipped := `{"resources":[{"type":"a","used":1,"quota":2},{"type":"a","used":1,"quota":2}]}`
-	heal := cloud.Inject(cloudsim.Fault{Service: "cts", Status: http.StatusOK, Body: []byte(skipped)})
-	healList := cloud.Inject(cloudsim.Fault{Path: "/v2/{project_id}/audit/instances", Status: http.StatusForbidden})
+	heal := cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusOK, Body: []byte(skipped)})
+	healList := cloud.Inject(cloudtest.Fault{Path: "/v2/{project_id}/audit/instances", Status: http.StatusForbidden})
 	r.get(t, "/metrics")
 	r.get(t, "/metrics")
 	heal()
-	cloud.Inject(cloudsim.Fault{Service: "cts", Status: http.StatusInternalServerError, Body: cloudsim.ErrorBody("cts", 500, "out of order")})
+	cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusInternalServerError, Body: cloudsim.ErrorBody("cts", 500, "out of order")})
 	r.get(t, "/metrics")
 	r.get(t, "/metrics")
 	healList()

@@ -16,7 +16,7 @@ import (
 	"github.com/go-kit/log/level"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/command"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 	"cloud_quota_exporter/internal/web"
@@ -49,7 +49,7 @@ func (p pipes) dial() net.Conn {
 func site(t *testing.T) (network pipes, logged *output) {
 	t.Helper()
 	world := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {dcs: {timeout: 1m}}\n")
-	world.Cloud.Inject(cloudsim.Fault{Service: "dcs", Hang: true}) // a scrape takes its whole time
+	world.Cloud.Inject(cloudtest.Fault{Service: "dcs", Hang: true}) // a scrape takes its whole time
 	logged = newOutput()
 	logger := level.NewFilter(log.NewLogfmtLogger(logged), level.AllowInfo())
 	handler, err := web.NewHandler(web.Options{

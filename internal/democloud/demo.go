@@ -1,7 +1,6 @@
 package democloud
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"math"
 	"net/http"
@@ -35,7 +34,7 @@ func Demo() *cloudsim.Cloud {
 		"taurusdb": {{Type: "instance", Limit: 50, Move: climb(30, 45, 30*time.Minute)}},
 		"dbss":     audit(4, 5),
 	}}
-	roomy := cloudsim.Project{ID: projectID("ap-southeast-1"), Name: "ap-southeast-1", AuditInstances: 1, Quotas: map[string][]cloudsim.Quota{
+	roomy := cloudsim.Project{ID: cloudsim.ID("ap-southeast-1"), Name: "ap-southeast-1", AuditInstances: 1, Quotas: map[string][]cloudsim.Quota{
 		"cts": trackers(wave(20, 3, 9*time.Minute)),
 		"ces": {{Type: "alarm", Limit: 1000, Move: climb(200, 700, 45*time.Minute)}},
 		"dcs": {
@@ -45,7 +44,7 @@ func Demo() *cloudsim.Cloud {
 		"taurusdb": {{Type: "instance", Limit: 50, Move: wave(12, 3, 15*time.Minute)}},
 		"dbss":     audit(1, 3),
 	}}
-	development := cloudsim.Project{ID: projectID("ap-southeast-1_dev"), Name: "ap-southeast-1_dev", Quotas: map[string][]cloudsim.Quota{
+	development := cloudsim.Project{ID: cloudsim.ID("ap-southeast-1_dev"), Name: "ap-southeast-1_dev", Quotas: map[string][]cloudsim.Quota{
 		"cts": trackers(wave(5, 2, 5*time.Minute)),
 		"ces": {{Type: "alarm", Limit: 100, Move: wave(40, 35, 6*time.Minute)}},
 		"dcs": {
@@ -57,11 +56,12 @@ func Demo() *cloudsim.Cloud {
 	}}
 	started := time.Now()
 	c := New(account(production, roomy, development))
-	c.Inject(cloudsim.Fault{
-		Service: "dbss", ProjectID: roomy.ID,
-		When:   func(int) bool { return time.Since(started)%(3*time.Minute) >= 2*time.Minute },
-		Status: http.StatusServiceUnavailable, Body: cloudsim.ErrorBody("dbss", http.StatusServiceUnavailable, "The service is unavailable"),
-	})
+	c.Intercept = func(q cloudsim.Call, next func(cloudsim.Call) cloudsim.Answer) cloudsim.Answer {
+		if q.Service == "dbss" && q.ProjectID == roomy.ID && time.Since(started)%(3*time.Minute) >= 2*time.Minute {
+			return q.ServiceError(http.StatusServiceUnavailable, "The service is unavailable")
+		}
+		return next(q)
+	}
 	return c
 }
 
@@ -73,7 +73,7 @@ func Scale(projects int) *cloudsim.Cloud {
 	for i := range projects {
 		name := fmt.Sprintf("%s_p%04d", regions[i%len(regions)], i+1)
 		n := int64(i % 10)
-		all = append(all, cloudsim.Project{ID: projectID(name), Name: name, AuditInstances: int(n), Quotas: map[string][]cloudsim.Quota{
+		all = append(all, cloudsim.Project{ID: cloudsim.ID(name), Name: name, AuditInstances: int(n), Quotas: map[string][]cloudsim.Quota{
 			"cts": trackers(func(time.Duration) int64 { return 10 * n }),
 			"ces": {{Type: "alarm", Used: 100 * n, Limit: 1000}},
 			"dcs": {
@@ -89,12 +89,6 @@ func Scale(projects int) *cloudsim.Cloud {
 
 func account(projects ...cloudsim.Project) cloudsim.Account {
 	return cloudsim.Account{Name: "demo", AccessKey: AccessKey, SecretKey: SecretKey, Projects: projects}
-}
-
-// projectID makes the id of a project, 32 hexadecimal digits, which is always the same for a name.
-func projectID(name string) string {
-	sum := sha256.Sum256([]byte(name))
-	return fmt.Sprintf("%x", sum[:16])
 }
 
 // trackers is what CTS has, with so many data trackers in use.

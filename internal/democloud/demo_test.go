@@ -2,7 +2,6 @@ package democloud_test
 
 import (
 	"encoding/json"
-	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -12,9 +11,9 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/simtest"
 	"cloud_quota_exporter/internal/democloud"
-	"cloud_quota_exporter/internal/huaweicloud"
-	"cloud_quota_exporter/internal/secret"
+	"cloud_quota_exporter/providers"
 )
 
 // paths are the APIs of the five services that have numbers of their own.
@@ -23,35 +22,18 @@ var paths = map[string]string{
 	"dcs": "/v2/{project_id}/quota", "dbss": "/v2/{project_id}/audit/quota",
 }
 
-// ask returns a function that sends signed requests to a cloud that is served in memory.
+// ask returns a function that sends signed requests to a cloud. Without a host in the path, they go to localhost.
 func ask(t *testing.T, c *cloudsim.Cloud) (get func(path, id string) (status int, body []byte)) {
 	t.Helper()
-	pipe := cloudsim.NewPipe()
-	server := cloudsim.ServePlain(c, pipe)
-	client := &http.Client{Transport: &http.Transport{DialContext: pipe.Dial}}
-	t.Cleanup(func() {
-		client.CloseIdleConnections()
-		server.Close()
-	})
-	keys := &huaweicloud.Keys{AccessKey: secret.New(democloud.AccessKey), SecretKey: secret.New(democloud.SecretKey)}
+	client := simtest.Serve(t, c)
 	return func(path, id string) (int, []byte) {
 		t.Helper()
-		url := "http://localhost" + strings.ReplaceAll(path, "{project_id}", id)
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
-		if err != nil {
-			t.Fatal(err)
+		if strings.HasPrefix(path, "/") {
+			path = "localhost" + path
 		}
-		keys.Authorize(r, nil)
-		answer, err := client.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer answer.Body.Close()
-		body, err := io.ReadAll(answer.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return answer.StatusCode, body
+		keys := simtest.Keys{Access: democloud.AccessKey, Secret: democloud.SecretKey}
+		got := client.Get(t, keys, strings.ReplaceAll(path, "{project_id}", id), "X-Project-Id", id)
+		return got.Status, []byte(got.Body)
 	}
 }
 
@@ -169,5 +151,40 @@ func TestScale(t *testing.T) {
 			}
 		}
 		within(t, "dcs ram of "+name, measure(t, get, "dcs", id)["ram"], 0, 1)
+	}
+}
+
+func TestServicesOfTheCatalogue(t *testing.T) {
+	const unstated, stated = "0250cb8a80c24c0b9f20f557cb159aad", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+	get := ask(t, democloud.New(cloudsim.Account{
+		Name: "main", AccessKey: democloud.AccessKey, SecretKey: democloud.SecretKey, Projects: []cloudsim.Project{
+			{ID: unstated, Name: "ap-southeast-1"},
+			{ID: stated, Name: "ap-southeast-1_stated", Quotas: map[string][]cloudsim.Quota{
+				"cts":      {{Type: "data_tracker", Used: 3, Limit: 100}},
+				"ces":      {{Type: "alarm", Used: 1, Limit: 100, Min: 1, Max: 200}},
+				"taurusdb": {{Type: "instance", Used: 4, Limit: -1}},
+				"dcs":      {{Type: "instance", Limit: 10}, {Type: "ram", Unit: "GB", Used: 22, Limit: 800, Max: 800}},
+				"dbss":     {{Type: "audit_instance", Used: 2, Limit: 5}, {Type: "cpu", Used: 4, Limit: 100}, {Type: "ram", Unit: "not sent", Limit: -1}},
+			}},
+		},
+	}))
+	for _, s := range providers.All() {
+		path, _, _ := strings.Cut(s.API.Path, "?")
+		place := s.API.Host.Label("ap-southeast-1") + ".ap-southeast-1.myhuaweicloud.com" + path
+		if status, body := get(place, unstated); status != http.StatusOK || string(body) != string(providers.Example(s.Name)) {
+			t.Errorf("%s: status %d, body %s, want the example of the document", s.Name, status, body)
+		}
+	}
+	for service, want := range map[string]string{
+		"cts":      `{"resources":[{"quota":100,"type":"data_tracker","used":3}]}`,
+		"ces":      `{"quotas":{"resources":[{"max":200,"min":1,"quota":100,"type":"alarm","used":1}]}}`,
+		"taurusdb": `{"quotas":{"resources":[{"quota":-1,"type":"instance","used":4}]}}`,
+		"dcs": `{"quotas":{"resources":[{"quota":10,"type":"instance","used":0},` +
+			`{"max":800,"min":0,"quota":800,"type":"ram","unit":"GB","used":22}]}}`,
+		"dbss": `{"audit_quota":3,"cpu":96,"ram":-1}`,
+	} {
+		if _, body := get(paths[service], stated); string(body) != want {
+			t.Errorf("%s: body %s, want %s", service, body, want)
+		}
 	}
 }

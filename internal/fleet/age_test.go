@@ -7,8 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
@@ -33,7 +32,7 @@ func TestUnchangedReadingKeepsItsPointer(t *testing.T) {
 
 func TestNumbersServeForTheirTTLLessALittle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := democloud.Scale(20)
+		cloud := cloudtest.Scale(20)
 		w := fleettest.New(t, cloud, scaleConfig(cloud, ctsAlone("")))
 		w.Scrape(t, time.Minute)
 		pass(5*time.Minute*9/10 - time.Second)
@@ -71,7 +70,7 @@ func TestNumbersAreDroppedWhenTooOld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {dcs: {max_stale: 1h}}")
 		w.Scrape(t, time.Minute)
-		w.Cloud.Inject(cloudsim.Fault{Service: "dcs", Status: http.StatusInternalServerError})
+		w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Status: http.StatusInternalServerError})
 		pass(time.Hour)
 		if r := find(t, w.Scrape(t, time.Minute), "dcs", "prod"); len(r.Quotas) != 2 || r.TooOld || r.Reason() != "server_error" {
 			t.Errorf("after one hour: %+v, want the last good numbers", r)
@@ -87,7 +86,7 @@ func TestNumbersAreDroppedWhenTooOld(t *testing.T) {
 func TestNumbersOfThisScrapeAreNeverTooOld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {defaults: {cache_ttl: 0, max_stale: 2s}}")
-		w.Cloud.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
+		w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Hang: true})
 		for _, r := range w.Scrape(t, 5*time.Second) {
 			if r.Service != "dcs" && (r.TooOld || len(r.Quotas) == 0) {
 				t.Errorf("%s: %+v, want the numbers that were just read", r.Service, r)
@@ -99,7 +98,7 @@ func TestNumbersOfThisScrapeAreNeverTooOld(t *testing.T) {
 func TestNumbersThatWereNeverReadAreNotTooOld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		w.Cloud.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
+		w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Hang: true})
 		if r := find(t, w.Scrape(t, 5*time.Second), "dcs", "prod"); r.TooOld {
 			t.Errorf("got %+v, want nothing that could be dropped", r)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 	"cloud_quota_exporter/providers"
@@ -67,7 +68,7 @@ func TestServiceOfAnEntryAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		cloud := cloudsim.New(democloud.APIsOf(services, exampleOf), cloudsim.Account{
+		cloud := cloudtest.Wrap(cloudsim.New(democloud.APIsOf(services, exampleOf), cloudsim.Account{
 			Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
 				{ID: prodID, Name: "ap-southeast-3"},
 				{ID: devID, Name: "ap-southeast-1", Quotas: map[string][]cloudsim.Quota{
@@ -76,7 +77,7 @@ func TestServiceOfAnEntryAlone(t *testing.T) {
 					"pairs": {{Type: "ram", Used: 8, Limit: 16}},
 				}},
 			},
-		})
+		}))
 		config := fleettest.DocumentsConfig + "      - {id: " + devID + ", region: ap-southeast-1, name: dev}\n"
 		w := fleettest.NewOf(t, services, cloud, config)
 		if got := w.Services(); len(got) > 0 {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 	"cloud_quota_exporter/internal/huaweicloud"
 )
@@ -50,12 +51,12 @@ func TestDefaultChainTakesTheFirstThatFits(t *testing.T) {
 	profile := func(w *fleettest.World) {
 		w.Setenv("HUAWEICLOUD_SDK_CREDENTIALS_FILE", filepath.Join(dir, "credentials"))
 	}
-	metadata := func(w *fleettest.World) { w.Cloud.SetMachine(cloudsim.Machine{Account: "main"}) }
+	metadata := func(w *fleettest.World) { w.Cloud.SetMachine(cloudtest.Machine{Account: "main"}) }
 	pod := func(w *fleettest.World) {
 		w.Setenv("HC_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.1.1/pod-identity/credentials")
 		w.Setenv("HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", filepath.Join(dir, "pod_token"))
-		w.Cloud.Inject(cloudsim.Fault{Service: "metadata", Reset: true}) // pods can't reach it
-		w.Cloud.SetMachine(cloudsim.Machine{Account: "main", PodAuthorization: "pod-token"})
+		w.Cloud.Inject(cloudtest.Fault{Service: "metadata", Reset: true}) // pods can't reach it
+		w.Cloud.SetMachine(cloudtest.Machine{Account: "main", PodAuthorization: "pod-token"})
 	}
 	for _, tc := range []struct {
 		want string
@@ -96,7 +97,7 @@ func TestDefaultChainTellsWhyNoneFits(t *testing.T) {
 			}
 		}
 		wantScrape(t, w, "without keys", "map[credentials:5]")
-		w.Cloud.SetMachine(cloudsim.Machine{Account: "main"})
+		w.Cloud.SetMachine(cloudtest.Machine{Account: "main"})
 		<-time.After(time.Minute)
 		w.Scrape(t, time.Second)
 		<-time.After(time.Second)
@@ -109,7 +110,7 @@ func TestDefaultChainStopsAtWhatIsWrong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := chainWorld(t)
 		w.Setenv("HW_ACCESS_KEY", "AK")
-		w.Cloud.SetMachine(cloudsim.Machine{Account: "main"})
+		w.Cloud.SetMachine(cloudtest.Machine{Account: "main"})
 		if from, failure := checkCredentials(t, w); failure != "environment: HW_ACCESS_KEY is set, but HW_SECRET_KEY is not" {
 			t.Errorf("taken from %s, %v", from, failure)
 		}
@@ -174,7 +175,7 @@ func refusals(w *fleettest.World) int {
 func TestGoodKeysThatAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, manyProjects(), fleettest.DocumentsConfig)
-		w.Cloud.SetMachine(cloudsim.Machine{Account: "main"})
+		w.Cloud.SetMachine(cloudtest.Machine{Account: "main"})
 		w.Configure(t, `
 accounts:
   - name: main
@@ -183,7 +184,7 @@ accounts:
     discovery: {}
 services: {defaults: {cache_ttl: 0s, max_in_flight: 256}, ces: {cache_ttl: 0s}}
 `)
-		w.Cloud.Inject(cloudsim.Fault{Service: "dcs", Status: http.StatusUnauthorized, Body: cloudsim.ErrorBody("dcs", 401, "no")})
+		w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Status: http.StatusUnauthorized, Body: cloudsim.ErrorBody("dcs", 401, "no")})
 		w.Scrape(t, time.Minute)
 		for range 40 {
 			<-time.After(15 * time.Second)
@@ -227,7 +228,7 @@ func TestClockSkew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
 		late := http.Header{"Date": {time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)}}
-		w.Cloud.Inject(cloudsim.Fault{Status: http.StatusUnauthorized, Header: late, Body: cloudsim.ErrorBody("", 401, "signature expired")})
+		w.Cloud.Inject(cloudtest.Fault{Status: http.StatusUnauthorized, Header: late, Body: cloudsim.ErrorBody("", 401, "signature expired")})
 		readings := w.Scrape(t, time.Minute)
 		if r := readings[0]; r.Reason() != huaweicloud.ReasonClockSkew || !strings.Contains(r.State.Err.Error(), "1h0m0s behind the cloud's) (request id ") {
 			t.Errorf("%s: %v", r.Reason(), r.State.Err)

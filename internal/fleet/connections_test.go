@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/providers/providerstest"
 )
@@ -35,7 +35,7 @@ func TestConnectionsAreKeptUntilAReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cloud := democloud.Scale(slots / 2)
+	cloud := cloudtest.Scale(slots / 2)
 	t.Cleanup(cloudsim.ServePlain(cloud, listener).Close)
 	var dials, open atomic.Int64
 	f := fleet.New(fleet.Options{
@@ -64,7 +64,7 @@ func TestConnectionsAreKeptUntilAReload(t *testing.T) {
 	dials.Store(0)
 	var arrived atomic.Int64
 	together := make(chan struct{})
-	cloud.Inject(cloudsim.Fault{When: func(int) bool {
+	cloud.Inject(cloudtest.Fault{When: func(int) bool {
 		if arrived.Add(1)%slots == 0 { // all are in flight at a time
 			for range slots - 1 {
 				together <- struct{}{}

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
@@ -30,12 +30,12 @@ const metadataPath, tokenPath, keysPath = "/openstack/latest/securitykey", "/v3/
 var kinds = map[string]kind{
 	"instance_metadata": {
 		credentials: "instance_metadata: {}", issues: "metadata", each: 1, path: metadataPath,
-		setup: func(w *fleettest.World, _ string) { w.Cloud.SetMachine(cloudsim.Machine{Account: "main"}) },
+		setup: func(w *fleettest.World, _ string) { w.Cloud.SetMachine(cloudtest.Machine{Account: "main"}) },
 	},
 	"instance_metadata v1": {
 		credentials: "instance_metadata: {endpoint: http://169.254.169.254}", issues: "metadata", each: 1, path: metadataPath,
 		setup: func(w *fleettest.World, _ string) {
-			w.Cloud.SetMachine(cloudsim.Machine{Account: "main", V1Only: true})
+			w.Cloud.SetMachine(cloudtest.Machine{Account: "main", V1Only: true})
 		},
 	},
 	"pod_identity": {
@@ -71,7 +71,7 @@ func setPod(w *fleettest.World, dir, token string) {
 	write(dir, "pod_token", token)
 	w.Setenv("HC_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.1.1/pod-identity/credentials")
 	w.Setenv("HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", filepath.Join(dir, "pod_token"))
-	w.Cloud.SetMachine(cloudsim.Machine{Account: "main", PodAuthorization: token})
+	w.Cloud.SetMachine(cloudtest.Machine{Account: "main", PodAuthorization: token})
 }
 
 func setIDToken(w *fleettest.World, dir, token string) {
@@ -91,23 +91,22 @@ func write(dir, name, contents string) {
 }
 
 // manyProjects is a cloud with twenty projects, which make a hundred sources, and all that the kinds of credentials need.
-func manyProjects() *cloudsim.Cloud {
+func manyProjects() *cloudtest.Cloud {
 	var projects []cloudsim.Project
 	for i := range 20 {
 		projects = append(projects, cloudsim.Project{ID: fmt.Sprintf("%032d", i), Name: fmt.Sprintf("ap-southeast-3_p%02d", i)})
 	}
-	return democloud.New(
-		cloudsim.Account{
-			Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: projects,
-			Users:            []cloudsim.User{{Name: "reader", Password: "password-1"}},
-			Agencies:         []cloudsim.Agency{{Name: "quotas", Trusts: "base"}},
-			IdentityProvider: &cloudsim.IdentityProvider{ID: "idp", IDToken: "id.token.1"},
-		},
-		cloudsim.Account{
-			Name: "base", AccessKey: "BASE", SecretKey: "SECRET",
-			Users: []cloudsim.User{{Name: "robot", Password: "PASSWORD"}},
-		},
+	cloud := cloudtest.New(
+		cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: projects},
+		cloudsim.Account{Name: "base", AccessKey: "BASE", SecretKey: "SECRET"},
 	)
+	cloud.SetIdentities("main", cloudtest.Identities{
+		Users:            []cloudtest.User{{Name: "reader", Password: "password-1"}},
+		Agencies:         []cloudtest.Agency{{Name: "quotas", Trusts: "base"}},
+		IdentityProvider: &cloudtest.IdentityProvider{ID: "idp", IDToken: "id.token.1"},
+	})
+	cloud.SetIdentities("base", cloudtest.Identities{Users: []cloudtest.User{{Name: "robot", Password: "PASSWORD"}}})
+	return cloud
 }
 
 // forEachKind runs a test for every kind of credentials that expire, in a bubble of its own.
@@ -206,7 +205,7 @@ func TestLifeOfCredentials(t *testing.T) {
 }
 
 func (l *life) begin(t *testing.T) {
-	heal := l.w.Cloud.Inject(cloudsim.Fault{Latency: time.Second})
+	heal := l.w.Cloud.Inject(cloudtest.Fault{Latency: time.Second})
 	defer heal()
 	wantScrape(t, l.w, "at first", allRead)
 	l.wantIssued(t, "a hundred requests without keys", l.each)
@@ -221,7 +220,7 @@ func (l *life) renewedAhead(t *testing.T) {
 	wantScrape(t, l.w, "eleven minutes before the keys expire", allRead)
 	l.wantIssued(t, "eleven minutes before the keys expire", 0)
 	<-time.After(6 * time.Minute)
-	heal := l.w.Cloud.Inject(cloudsim.Fault{Path: l.path, Latency: 2 * time.Second}) // the keys that are there serve meanwhile
+	heal := l.w.Cloud.Inject(cloudtest.Fault{Path: l.path, Latency: 2 * time.Second}) // the keys that are there serve meanwhile
 	before := time.Now()
 	wantScrape(t, l.w, "five minutes before the keys expire", allRead)
 	if took := time.Since(before); took > time.Second {
@@ -235,7 +234,7 @@ func (l *life) renewedAhead(t *testing.T) {
 func (l *life) serveUntilExpiry(t *testing.T) {
 	w := l.w
 	<-time.After(time.Until(w.Accounts()[0].KeysExpire) - 9*time.Minute)
-	heal := w.Cloud.Inject(cloudsim.Fault{Path: l.path, Status: http.StatusInternalServerError, Body: cloudsim.ErrorBody("iam", 500, "no")})
+	heal := w.Cloud.Inject(cloudtest.Fault{Path: l.path, Status: http.StatusInternalServerError, Body: cloudsim.ErrorBody("iam", 500, "no")})
 	wantScrape(t, w, "while no keys are issued", allRead)
 	<-time.After(6 * time.Minute)
 	wantScrape(t, w, "three minutes before the keys expire", allRead)
@@ -262,7 +261,7 @@ func (l *life) serveUntilExpiry(t *testing.T) {
 }
 
 func (l *life) refused(t *testing.T) {
-	heal := l.w.Cloud.Inject(cloudsim.Fault{Latency: time.Second})
+	heal := l.w.Cloud.Inject(cloudtest.Fault{Latency: time.Second})
 	defer heal()
 	l.w.Cloud.Revoke("main")
 	<-time.After(6 * time.Minute)
@@ -276,7 +275,7 @@ func (l *life) refused(t *testing.T) {
 }
 
 func (l *life) expired(t *testing.T) {
-	heal := l.w.Cloud.Inject(cloudsim.Fault{Latency: time.Second})
+	heal := l.w.Cloud.Inject(cloudtest.Fault{Latency: time.Second})
 	defer heal()
 	<-time.After(25 * time.Hour)
 	wantScrape(t, l.w, "with expired keys", allRead)

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
@@ -23,8 +23,8 @@ func TestHangingDiscoveryLeavesTheOthers(t *testing.T) {
     ca_file: CA
     projects: [{id: 0ther, region: ap-southeast-3, name: other}]
 `)
-		w.Cloud.Inject(cloudsim.Fault{Service: "iam", Hang: true})
-		w.Cloud.Inject(cloudsim.Fault{Service: "dcs", Latency: time.Second})
+		w.Cloud.Inject(cloudtest.Fault{Service: "iam", Hang: true})
+		w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Latency: time.Second})
 		start := time.Now()
 		if got := outcomes(w.Scrape(t, 5*time.Second)); got != all("other", "ok") || time.Since(start) != 5*time.Second {
 			t.Errorf("after %s\n%s", time.Since(start), got)
@@ -56,7 +56,7 @@ func TestSkippedProjectsAreLogged(t *testing.T) {
 func TestKnownProjectsWaitForNoList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, organisation(), discoverAll+"    projects: [{id: "+prodID+", region: ap-southeast-3, name: prod}]\n")
-		w.Cloud.Inject(cloudsim.Fault{Service: "iam", Hang: true})
+		w.Cloud.Inject(cloudtest.Fault{Service: "iam", Hang: true})
 		start := time.Now()
 		readings := w.ReadKnown(t.Context(), fleet.Filter{Projects: []string{"prod"}})
 		if got := outcomes(readings); got != all("prod", "ok") || time.Since(start) > 1100*time.Millisecond {
@@ -70,7 +70,7 @@ func TestKnownProjectsWaitForNoList(t *testing.T) {
 func TestCompleteAsOfTheSources(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, organisation(), discoverAll)
-		w.Cloud.Inject(cloudsim.Fault{Service: "iam", Latency: 2 * time.Second})
+		w.Cloud.Inject(cloudtest.Fault{Service: "iam", Latency: 2 * time.Second})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		w.Discover(ctx)
@@ -154,8 +154,8 @@ func TestReloadMendsDiscovery(t *testing.T) {
 func TestReloadEndsNoPauseWithoutReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		w.Cloud.Inject(cloudsim.Fault{Service: "dcs", Status: http.StatusInternalServerError})
-		w.Cloud.Inject(cloudsim.Fault{Service: "ces", Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1800"}}})
+		w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Status: http.StatusInternalServerError})
+		w.Cloud.Inject(cloudtest.Fault{Service: "ces", Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1800"}}})
 		w.Scrape(t, time.Minute)
 		w.Configure(t, fleettest.DocumentsConfig+"      - {region: ap-southeast-1}\nservices: {ces: {max_in_flight: 3}}")
 		w.Scrape(t, time.Minute)

@@ -10,14 +10,14 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
 // organisation is a cloud with two accounts, of which the first has projects of every kind.
-func organisation() *cloudsim.Cloud {
-	return democloud.New(
+func organisation() *cloudtest.Cloud {
+	return cloudtest.New(
 		cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
 			{ID: prodID, Name: "ap-southeast-3"},
 			{ID: devID, Name: "ap-southeast-3_dev"},
@@ -111,7 +111,7 @@ func TestStatedAndDiscoveredTogether(t *testing.T) {
 func TestFailedDiscoveryKeepsTheLastList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, organisation(), discoverAll)
-		heal := w.Cloud.Inject(cloudsim.Fault{Service: "iam", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("iam", 403, "no")})
+		heal := w.Cloud.Inject(cloudtest.Fault{Service: "iam", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("iam", 403, "no")})
 		if got := w.Scrape(t, time.Minute); len(got) != 0 || complete(w) {
 			t.Errorf("%d readings, complete %t", len(got), complete(w))
 		}
@@ -126,7 +126,7 @@ func TestFailedDiscoveryKeepsTheLastList(t *testing.T) {
 		w.Scrape(t, time.Minute)
 		synctest.Wait()
 		w.Scrape(t, time.Minute)
-		w.Cloud.Inject(cloudsim.Fault{Service: "iam", Hang: true})
+		w.Cloud.Inject(cloudtest.Fault{Service: "iam", Hang: true})
 		pass(time.Hour)
 		start := time.Now()
 		w.Scrape(t, time.Minute)
@@ -145,7 +145,7 @@ func TestServiceThatARegionDoesNotOffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, organisation(), discoverAll)
 		w.HideHosts("dbss.")
-		w.Cloud.Inject(cloudsim.Fault{Service: "taurusdb", Status: http.StatusNotFound})
+		w.Cloud.Inject(cloudtest.Fault{Service: "taurusdb", Status: http.StatusNotFound})
 		for range 4 * 59 {
 			w.Scrape(t, time.Minute)
 			pass(15 * time.Second)
@@ -173,7 +173,7 @@ func TestServiceThatARegionDoesNotOffer(t *testing.T) {
 func TestStatedProjectIsOffered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		w.Cloud.Inject(cloudsim.Fault{Service: "dcs", Status: http.StatusNotFound})
+		w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Status: http.StatusNotFound})
 		if r := find(t, w.Scrape(t, time.Minute), "dcs", "prod"); r.NotOffered || r.Reason() != "not_found" {
 			t.Errorf("got %+v", r)
 		}
@@ -203,16 +203,16 @@ func TestLongListIsRead(t *testing.T) {
 		for i := range 10_000 {
 			projects = append(projects, cloudsim.Project{ID: fmt.Sprintf("%032d", i), Name: fmt.Sprintf("ap-southeast-3_p%05d", i)})
 		}
-		cloud := democloud.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: projects})
+		cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: projects})
 		w := fleettest.New(t, cloud, "accounts:\n  - name: main\n    credentials: {static: {access_key: AK, secret_key: SK}}\n    ca_file: CA\n    discovery: {}\n")
-		heal := w.Cloud.Inject(cloudsim.Fault{Path: "/v3/projects", Latency: 700 * time.Millisecond})
+		heal := w.Cloud.Inject(cloudtest.Fault{Path: "/v3/projects", Latency: 700 * time.Millisecond})
 		start := time.Now()
 		w.Discover(t.Context())
 		if got := len(w.Projects()); got != 10_000 || time.Since(start) > 40*time.Second {
 			t.Errorf("%d projects after %s: %v", got, time.Since(start), w.Accounts()[0].DiscoveryErr)
 		}
 		heal()
-		w.Cloud.Inject(cloudsim.Fault{Path: "/v3/projects", Hang: true, When: func(n int) bool { return n == 20 }})
+		w.Cloud.Inject(cloudtest.Fault{Path: "/v3/projects", Hang: true, When: func(n int) bool { return n == 20 }})
 		pass(16 * time.Minute)
 		w.Discover(t.Context())
 		pass(11 * time.Second)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/fleet/fleettest"
@@ -61,7 +62,7 @@ func TestReadsOnlyWhatIsWanted(t *testing.T) {
 func TestStampedeCostsOneRequestEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		w.Cloud.Inject(cloudsim.Fault{Latency: 100 * time.Millisecond})
+		w.Cloud.Inject(cloudtest.Fault{Latency: 100 * time.Millisecond})
 		var scrapes sync.WaitGroup
 		for range 1000 {
 			scrapes.Go(func() {
@@ -83,7 +84,7 @@ func TestStampedeCostsOneRequestEach(t *testing.T) {
 func TestHangingServiceLeavesTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		heal := w.Cloud.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
+		heal := w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Hang: true})
 		start := time.Now()
 		readings := w.Scrape(t, 5*time.Second)
 		if took := time.Since(start); took != 5*time.Second {
@@ -114,7 +115,7 @@ func TestHangingServiceLeavesTheOthers(t *testing.T) {
 func TestLateAnswerIsInTheNextScrape(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		w.Cloud.Inject(cloudsim.Fault{Service: "dcs", Latency: 7 * time.Second})
+		w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Latency: 7 * time.Second})
 		if r := find(t, w.Scrape(t, 5*time.Second), "dcs", "prod"); r.State.Fetches != 0 || len(r.Quotas) != 0 {
 			t.Errorf("got %+v before the answer", r)
 		}
@@ -131,8 +132,8 @@ func TestLateAnswerIsInTheNextScrape(t *testing.T) {
 // TestThousandSourcesWithEightSlots: there are eight in each of the two regions.
 func TestThousandSourcesWithEightSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := democloud.Scale(1000)
-		cloud.Inject(cloudsim.Fault{Latency: 100 * time.Millisecond})
+		cloud := cloudtest.Scale(1000)
+		cloud.Inject(cloudtest.Fault{Latency: 100 * time.Millisecond})
 		w := fleettest.New(t, cloud, scaleConfig(cloud, ctsAlone("")))
 		start := time.Now()
 		readings := w.Scrape(t, time.Minute)
@@ -145,8 +146,8 @@ func TestThousandSourcesWithEightSlots(t *testing.T) {
 	})
 }
 
-// scaleConfig names the projects of democloud.Scale.
-func scaleConfig(cloud *cloudsim.Cloud, services string) string {
+// scaleConfig names the projects of cloudtest.Scale.
+func scaleConfig(cloud *cloudtest.Cloud, services string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "accounts:\n  - name: main\n    credentials: {static: {access_key: %s, secret_key: %s}}\n    ca_file: CA\n    projects:\n",
 		democloud.AccessKey, democloud.SecretKey)
@@ -167,9 +168,9 @@ func TestDeadRegionLeavesTheOthers(t *testing.T) {
 			}
 			projects = append(projects, cloudsim.Project{ID: fmt.Sprintf("%032d", i), Name: fmt.Sprintf("%s_p%03d", region, i)})
 		}
-		cloud := democloud.New(cloudsim.Account{Name: "main", AccessKey: democloud.AccessKey, SecretKey: democloud.SecretKey, Projects: projects})
-		cloud.Inject(cloudsim.Fault{Host: "cts.ap-southeast-1.", Hang: true})
-		cloud.Inject(cloudsim.Fault{Latency: 100 * time.Millisecond})
+		cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: democloud.AccessKey, SecretKey: democloud.SecretKey, Projects: projects})
+		cloud.Inject(cloudtest.Fault{Host: "cts.ap-southeast-1.", Hang: true})
+		cloud.Inject(cloudtest.Fault{Latency: 100 * time.Millisecond})
 		w := fleettest.New(t, cloud, scaleConfig(cloud, ctsAlone("")))
 		start := time.Now()
 		if got := strings.Count(outcomes(w.Scrape(t, 9500*time.Millisecond)), ": ok"); got != 160 {
@@ -184,7 +185,7 @@ func TestDeadRegionLeavesTheOthers(t *testing.T) {
 
 func TestOneBadProjectLeavesTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := democloud.New(
+		cloud := cloudtest.New(
 			cloudsim.Account{Name: "good", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{{ID: prodID, Name: "ap-southeast-3"}}},
 			cloudsim.Account{Name: "other", AccessKey: "AK2", SecretKey: "SK2", Projects: []cloudsim.Project{{ID: devID, Name: "ap-southeast-3"}}},
 		)
@@ -222,7 +223,7 @@ func TestOneBadProjectLeavesTheOthers(t *testing.T) {
 func TestFetchesAreLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		heal := w.Cloud.Inject(cloudsim.Fault{Service: "cts", Status: http.StatusInternalServerError})
+		heal := w.Cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusInternalServerError})
 		w.Read(t.Context(), fleet.Filter{Services: []string{"cts"}})
 		heal()
 		pass(15 * time.Second)
@@ -251,7 +252,7 @@ func TestDerivedNumbersLeaveTheAnswerAlone(t *testing.T) {
 func TestRefusalNamesTheActionOfTheService(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		w.Cloud.Inject(cloudsim.Fault{Service: "ces", Status: http.StatusForbidden})
+		w.Cloud.Inject(cloudtest.Fault{Service: "ces", Status: http.StatusForbidden})
 		if err := find(t, w.Scrape(t, time.Minute), "ces", "prod").State.Err; err == nil || !strings.Contains(err.Error(), "grant the IAM action ces:quotas:get") {
 			t.Errorf("got %v", err)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
@@ -68,7 +69,7 @@ func TestRefusedTokensAreNotRenewedForEver(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		w := passwordWorld(t, dir, "{defaults: {cache_ttl: 1m}, ces: {cache_ttl: 1m}}")
-		w.Cloud.Inject(cloudsim.Fault{Service: "dcs", Status: http.StatusUnauthorized, Body: cloudsim.ErrorBody("dcs", 401, "no")})
+		w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Status: http.StatusUnauthorized, Body: cloudsim.ErrorBody("dcs", 401, "no")})
 		scrapeFor(t, w, 55*time.Minute)
 		wantScrape(t, w, "after an hour", "map[ok:80 unauthorized:20]")
 		if got := w.Cloud.Issued()["password"]; got > 21+21+20 { // those at first, and one more each
@@ -81,7 +82,7 @@ func TestAtMostEightLoginsAtATime(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		w := passwordWorld(t, dir, "{defaults: {max_in_flight: 256}, ces: {cache_ttl: 5m}}")
-		w.Cloud.Inject(cloudsim.Fault{Path: tokenPath, Latency: time.Second})
+		w.Cloud.Inject(cloudtest.Fault{Path: tokenPath, Latency: time.Second})
 		scrapeFor(t, w, time.Minute)
 		if got := w.Cloud.Issued()["password"]; got != 21 {
 			t.Errorf("%d tokens, want 21", got)
@@ -97,7 +98,7 @@ func TestThrottledLoginStopsTheOthers(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		w := passwordWorld(t, dir, "{defaults: {max_in_flight: 256}, ces: {cache_ttl: 5m}}")
-		w.Cloud.Inject(cloudsim.Fault{
+		w.Cloud.Inject(cloudtest.Fault{
 			Path: tokenPath, When: func(n int) bool { return n > 1 }, Latency: time.Second,
 			Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"600"}},
 		})
@@ -154,7 +155,7 @@ func TestFailingRenewalIsTold(t *testing.T) {
 	forEachKind(t, func(t *testing.T, w *fleettest.World, k kind, _ string) {
 		wantScrape(t, w, "at first", allRead)
 		<-time.After(time.Until(w.Accounts()[0].KeysExpire) - 9*time.Minute)
-		heal := w.Cloud.Inject(cloudsim.Fault{Path: k.path, Status: http.StatusInternalServerError})
+		heal := w.Cloud.Inject(cloudtest.Fault{Path: k.path, Status: http.StatusInternalServerError})
 		w.Scrape(t, time.Minute)
 		<-time.After(5 * time.Minute)
 		wantScrape(t, w, "while they serve", allRead)
@@ -243,7 +244,7 @@ func TestOneLoginOfManyAccounts(t *testing.T) {
 						"    projects: [{id: '%032[1]d', region: ap-southeast-3, name: p%[1]d}]\n", i, password)
 				}
 				w := fleettest.New(t, manyProjects(), yaml)
-				w.Cloud.Inject(cloudsim.Fault{Path: tokenPath, Latency: 10 * time.Millisecond})
+				w.Cloud.Inject(cloudtest.Fault{Path: tokenPath, Latency: 10 * time.Millisecond})
 				scrapeFor(t, w, 14*time.Minute)
 				wantScrape(t, w, "with wrong passwords", "map[credentials:50]")
 				if got := refusals(w); got > most {
@@ -260,7 +261,7 @@ func TestLateRefusalCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := passwordWorld(t, dir, "{}")
 		write(dir, "password", "wrong")
-		w.Cloud.Inject(cloudsim.Fault{Path: tokenPath, Latency: 12 * time.Second})
+		w.Cloud.Inject(cloudtest.Fault{Path: tokenPath, Latency: 12 * time.Second})
 		scrapeFor(t, w, 14*time.Minute)
 		if got := w.Cloud.Requests()["POST "+tokenPath]; got != 1 {
 			t.Errorf("%d logins in 14 minutes, want 1", got)

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
@@ -17,7 +17,7 @@ import (
 // TestThrottledIAM: the look-up of one region is throttled, which pauses IAM for the account, but no service of projects with an id.
 func TestThrottledIAM(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := democloud.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
+		cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
 			{ID: prodID, Name: "ap-southeast-3"}, {ID: devID, Name: "ap-southeast-1"}, {ID: "0ther", Name: "cn-north-4"},
 		}})
 		w := fleettest.New(t, cloud, `accounts:
@@ -28,7 +28,7 @@ func TestThrottledIAM(t *testing.T) {
       - {region: ap-southeast-1}
       - {region: cn-north-4}
 `)
-		heal := cloud.Inject(cloudsim.Fault{Service: "iam", Status: http.StatusTooManyRequests})
+		heal := cloud.Inject(cloudtest.Fault{Service: "iam", Status: http.StatusTooManyRequests})
 		w.Read(t.Context(), fleet.Filter{Projects: []string{"ap-southeast-1"}})
 		readings := w.Scrape(t, time.Minute)
 		want := strings.Join([]string{all("ap-southeast-1", "throttled"), all("cn-north-4", "throttled"), all("prod", "ok")}, "\n")
@@ -58,7 +58,7 @@ func TestLookUpsAreRareAndPauseAfterFailures(t *testing.T) {
 		if n := lookUps(); n != 1 {
 			t.Errorf("%d look-ups within 24 h, want 1", n)
 		}
-		w.Cloud.Inject(cloudsim.Fault{Service: "iam", Status: http.StatusInternalServerError})
+		w.Cloud.Inject(cloudtest.Fault{Service: "iam", Status: http.StatusInternalServerError})
 		pass(time.Second)
 		before := lookUps()
 		for range 60 * 60 / 15 { // an hour, a scrape every 15 s
@@ -82,9 +82,9 @@ func TestLookUpsWaitForNoOtherRegion(t *testing.T) {
 			account.Projects = append(account.Projects, cloudsim.Project{ID: fmt.Sprint("id", i), Name: region})
 			yaml += "      - {region: " + region + "}\n"
 		}
-		w := fleettest.New(t, democloud.New(account), yaml+ctsAlone("max_in_flight: 100, timeout: 7s"))
-		w.Cloud.Inject(cloudsim.Fault{Host: "iam.cn-north-7.", Hang: true})
-		w.Cloud.Inject(cloudsim.Fault{Service: "iam", Latency: 500 * time.Millisecond})
+		w := fleettest.New(t, cloudtest.New(account), yaml+ctsAlone("max_in_flight: 100, timeout: 7s"))
+		w.Cloud.Inject(cloudtest.Fault{Host: "iam.cn-north-7.", Hang: true})
+		w.Cloud.Inject(cloudtest.Fault{Service: "iam", Latency: 500 * time.Millisecond})
 		if got := outcomes(w.Scrape(t, 9*time.Second)); strings.Count(got, ": ok") != 71 {
 			t.Errorf("outcomes\n%s", got)
 		}
@@ -94,7 +94,7 @@ func TestLookUpsWaitForNoOtherRegion(t *testing.T) {
 // TestAccountsLookUpTheirOwn: the same region is another project in each account.
 func TestAccountsLookUpTheirOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := democloud.New(
+		cloud := cloudtest.New(
 			cloudsim.Account{Name: "one", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{{ID: prodID, Name: "ap-southeast-3"}}},
 			cloudsim.Account{Name: "two", AccessKey: "AK2", SecretKey: "SK2", Projects: []cloudsim.Project{{ID: devID, Name: "ap-southeast-3"}}},
 		)

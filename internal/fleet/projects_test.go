@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
@@ -53,7 +53,7 @@ func TestUnresolvableProjectKeepsItsSources(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				cloud := democloud.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: tc.projects})
+				cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: tc.projects})
 				readings := fleettest.New(t, cloud, lookedUp).Scrape(t, time.Minute)
 				if got := outcomes(readings); got != all("ap-southeast-3", tc.reason) {
 					t.Errorf("outcomes\n%s", got)
@@ -69,7 +69,7 @@ func TestUnresolvableProjectKeepsItsSources(t *testing.T) {
 func TestIAMFailsAndHeals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), lookedUp)
-		heal := w.Cloud.Inject(cloudsim.Fault{Service: "iam", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("iam", 403, "no")})
+		heal := w.Cloud.Inject(cloudtest.Fault{Service: "iam", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("iam", 403, "no")})
 		readings := w.Scrape(t, time.Minute)
 		if got := outcomes(readings); got != all("ap-southeast-3", "forbidden") {
 			t.Errorf("outcomes\n%s", got)
@@ -91,7 +91,7 @@ func TestIAMFailsAndHeals(t *testing.T) {
 }
 
 func TestKnownIDServesWhileIAMFails(t *testing.T) {
-	for name, fault := range map[string]cloudsim.Fault{
+	for name, fault := range map[string]cloudtest.Fault{
 		"hangs":       {Service: "iam", Hang: true},
 		"answers 500": {Service: "iam", Status: http.StatusInternalServerError},
 	} {
@@ -120,7 +120,7 @@ func TestKnownIDServesWhileIAMFails(t *testing.T) {
 func TestHangingIAMIsATimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), lookedUp+"services: {defaults: {timeout: 2s}}")
-		w.Cloud.Inject(cloudsim.Fault{Service: "iam", Hang: true})
+		w.Cloud.Inject(cloudtest.Fault{Service: "iam", Hang: true})
 		readings := w.Scrape(t, time.Minute)
 		if got := outcomes(readings); got != all("ap-southeast-3", "timeout") {
 			t.Errorf("outcomes\n%s", got)
@@ -135,7 +135,7 @@ func TestHangingIAMIsATimeout(t *testing.T) {
 func TestIAMHasATimeoutOfItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), lookedUp+"services: {defaults: {timeout: 1m}}")
-		w.Cloud.Inject(cloudsim.Fault{Service: "iam", Hang: true})
+		w.Cloud.Inject(cloudtest.Fault{Service: "iam", Hang: true})
 		start := time.Now()
 		readings := w.Scrape(t, time.Minute)
 		if got, took := outcomes(readings), time.Since(start); got != all("ap-southeast-3", "timeout") || took != 8*time.Second {
@@ -147,10 +147,10 @@ func TestIAMHasATimeoutOfItsOwn(t *testing.T) {
 func TestFoundIDShowsBesideAnOldFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), lookedUp)
-		heal := w.Cloud.Inject(cloudsim.Fault{Service: "iam", Status: http.StatusForbidden})
+		heal := w.Cloud.Inject(cloudtest.Fault{Service: "iam", Status: http.StatusForbidden})
 		w.Scrape(t, time.Minute)
 		heal()
-		w.Cloud.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
+		w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Hang: true})
 		pass(16 * time.Second)
 		w.Scrape(t, time.Minute) // the look-up succeeds, and dcs does not answer yet
 		synctest.Wait()

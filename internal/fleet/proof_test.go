@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
@@ -100,7 +100,7 @@ func TestWrongSecretKeyIsCorrectedInTheCloud(t *testing.T) {
 
 // TestWrongSecretKeyThatTakesLong: a second request goes out after a second, and no other one.
 func TestWrongSecretKeyThatTakesLong(t *testing.T) {
-	for name, fault := range map[string]cloudsim.Fault{
+	for name, fault := range map[string]cloudtest.Fault{
 		"slow":  {Latency: 3 * time.Second},
 		"hangs": {Hang: true, When: func(n int) bool { return n == 1 }},
 	} {
@@ -190,7 +190,7 @@ func TestServiceThatRefusesAProvenKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := keyedWorld(t, dir, "SK")
 		wantScrape(t, w, "at first", allRead)
-		heal := w.Cloud.Inject(cloudsim.Fault{Service: "dcs", Status: http.StatusUnauthorized, Body: cloudsim.ErrorBody("", 401, "no"), Latency: time.Second})
+		heal := w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Status: http.StatusUnauthorized, Body: cloudsim.ErrorBody("", 401, "no"), Latency: time.Second})
 		pass(6 * time.Minute)
 		w.Scrape(t, 10*time.Second)
 		wantScrape(t, w, "while a service refuses the key", "map[ok:80 unauthorized:20]")
@@ -212,7 +212,7 @@ func TestKeyThatTwoServicesRefuse(t *testing.T) {
 		w := keyedWorld(t, dir, "SK")
 		wantScrape(t, w, "at first", allRead)
 		w.Cloud.SetKeys("main", "AK", "rotated", "")
-		w.Cloud.Inject(cloudsim.Fault{Latency: 10 * time.Millisecond})
+		w.Cloud.Inject(cloudtest.Fault{Latency: 10 * time.Millisecond})
 		pass(16 * time.Minute)
 		for range 19 {
 			w.Scrape(t, 10*time.Second)
@@ -239,8 +239,8 @@ func TestKeyThatTwoServicesRefuse(t *testing.T) {
 // TestSilentRegionProvesNothing: the first requests go to a region that hangs. A second later, one goes elsewhere, and the others follow.
 func TestSilentRegionProvesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, democloud.Scale(40), fleettest.DocumentsConfig)
-		w.Cloud.Inject(cloudsim.Fault{Host: "cts.ap-southeast-3.", Hang: true})
+		w := fleettest.New(t, cloudtest.Scale(40), fleettest.DocumentsConfig)
+		w.Cloud.Inject(cloudtest.Fault{Host: "cts.ap-southeast-3.", Hang: true})
 		w.Configure(t, scaleConfig(w.Cloud, ctsAlone("")))
 		start := time.Now()
 		if got := strings.Count(outcomes(w.Scrape(t, 3*time.Second)), ": ok"); got != 20 || time.Since(start) > 3*time.Second {
@@ -336,8 +336,8 @@ func TestKeyCorrectedDuringTheTrials(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		w := keyedWorld(t, dir, "wrong")
-		w.Cloud.Inject(cloudsim.Fault{Latency: 3 * time.Second, When: func(n int) bool { return n == 1 }})
-		w.Cloud.Inject(cloudsim.Fault{Latency: 1900 * time.Millisecond, When: func(n int) bool { return n == 2 }}) // both end before another one begins
+		w.Cloud.Inject(cloudtest.Fault{Latency: 3 * time.Second, When: func(n int) bool { return n == 1 }})
+		w.Cloud.Inject(cloudtest.Fault{Latency: 1900 * time.Millisecond, When: func(n int) bool { return n == 2 }}) // both end before another one begins
 		read := func(service string) {
 			ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 			defer cancel()
@@ -357,7 +357,7 @@ func TestEveryRequestFails(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		w := keyedWorld(t, dir, "SK")
-		w.Cloud.Inject(cloudsim.Fault{Status: http.StatusServiceUnavailable, Latency: 200 * time.Millisecond})
+		w.Cloud.Inject(cloudtest.Fault{Status: http.StatusServiceUnavailable, Latency: 200 * time.Millisecond})
 		for range 4 {
 			for _, r := range w.Scrape(t, 10*time.Second) {
 				if reason := r.Reason(); reason != "" && reason != "server_error" {
@@ -375,7 +375,7 @@ func TestForeignAnswerProvesNothing(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		w := keyedWorld(t, dir, "wrong")
-		w.Cloud.Inject(cloudsim.Fault{Status: http.StatusOK, Body: []byte("<html>hello</html>"), When: func(n int) bool { return n == 1 }})
+		w.Cloud.Inject(cloudtest.Fault{Status: http.StatusOK, Body: []byte("<html>hello</html>"), When: func(n int) bool { return n == 1 }})
 		for range 19 {
 			w.Scrape(t, 10*time.Second)
 			pass(15 * time.Second)

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
@@ -44,8 +44,8 @@ func TestStatedLimits(t *testing.T) {
 func TestThresholdsAndRatios(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := fleettest.Documents()
-		cloud.Inject(cloudsim.Fault{Service: "ces", Status: 200, Body: []byte(`{"quotas":{"resources":[{"type":"alarm","used":0,"quota":0}]}}`)})
-		cloud.Inject(cloudsim.Fault{Service: "taurusdb", Status: 200, Body: []byte(`{"quotas":{"resources":[{"type":"instance","used":4,"quota":-1}]}}`)})
+		cloud.Inject(cloudtest.Fault{Service: "ces", Status: 200, Body: []byte(`{"quotas":{"resources":[{"type":"alarm","used":0,"quota":0}]}}`)})
+		cloud.Inject(cloudtest.Fault{Service: "taurusdb", Status: 200, Body: []byte(`{"quotas":{"resources":[{"type":"instance","used":4,"quota":-1}]}}`)})
 		w := fleettest.New(t, cloud, fleettest.DocumentsConfig+`thresholds:
   overrides:
     - {service: dcs, resource_type: ram, ratios: {page: 0.5}}

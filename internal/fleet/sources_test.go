@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
@@ -17,7 +17,7 @@ import (
 // throttledCloud has an account with two projects and another with one; CES answers 429 with what is given.
 func throttledCloud(t *testing.T, header http.Header, message string) (w *fleettest.World, heal func()) {
 	t.Helper()
-	cloud := democloud.New(
+	cloud := cloudtest.New(
 		cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
 			{ID: prodID, Name: "ap-southeast-3"}, {ID: devID, Name: "ap-southeast-3_dev"},
 		}},
@@ -36,7 +36,7 @@ func throttledCloud(t *testing.T, header http.Header, message string) (w *fleett
     projects: [{id: 0ther, region: ap-southeast-3, name: other}]
 services: {ces: {cache_ttl: 1m, max_in_flight: 1}, dcs: {cache_ttl: 1m}}
 `)
-	return w, cloud.Inject(cloudsim.Fault{
+	return w, cloud.Inject(cloudtest.Fault{
 		Service: "ces", ProjectID: prodID, Status: http.StatusTooManyRequests, Header: header,
 		Body: []byte(`{"error_code":"APIGW.0308","error_msg":"` + message + `"}`),
 	})
@@ -81,7 +81,7 @@ func TestThrottlingPausesTheServiceForTheAccount(t *testing.T) {
 func TestPausesGrowUpToTheTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {dcs: {cache_ttl: 50s}, ces: {cache_ttl: 0}}")
-		w.Cloud.Inject(cloudsim.Fault{Status: http.StatusInternalServerError})
+		w.Cloud.Inject(cloudtest.Fault{Status: http.StatusInternalServerError})
 		for range 61 * 5 { // five minutes, a scrape each second
 			w.Scrape(t, time.Minute)
 			pass(time.Second)
@@ -113,7 +113,7 @@ func TestReloadKeepsWhatIsKnown(t *testing.T) {
 func TestReloadKeepsPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		w.Cloud.Inject(cloudsim.Fault{Service: "ces", Status: http.StatusTooManyRequests})
+		w.Cloud.Inject(cloudtest.Fault{Service: "ces", Status: http.StatusTooManyRequests})
 		w.Scrape(t, time.Minute)
 		w.Configure(t, fleettest.DocumentsConfig)
 		w.Scrape(t, time.Minute)
@@ -126,8 +126,8 @@ func TestReloadKeepsPauses(t *testing.T) {
 // TestReloadWithOtherSlots: the projects are in two regions, of which each has slots.
 func TestReloadWithOtherSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := democloud.Scale(100)
-		cloud.Inject(cloudsim.Fault{Latency: 100 * time.Millisecond})
+		cloud := cloudtest.Scale(100)
+		cloud.Inject(cloudtest.Fault{Latency: 100 * time.Millisecond})
 		slots := func(n int) string {
 			return scaleConfig(cloud, ctsAlone(fmt.Sprintf("cache_ttl: 0, max_in_flight: %d", n)))
 		}

@@ -7,8 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
@@ -16,10 +15,10 @@ import (
 func TestThrottlingHitsAllAlike(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const projects, passing, period = 40, 15, 5 * time.Minute
-		cloud := democloud.Scale(projects)
+		cloud := cloudtest.Scale(projects)
 		var mu sync.Mutex
 		var passed []time.Time
-		cloud.Inject(cloudsim.Fault{Status: http.StatusTooManyRequests, Body: []byte(`{}`), When: func(int) bool {
+		cloud.Inject(cloudtest.Fault{Status: http.StatusTooManyRequests, Body: []byte(`{}`), When: func(int) bool {
 			mu.Lock()
 			defer mu.Unlock()
 			if len(passed) >= passing && time.Since(passed[len(passed)-passing]) < period {

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
@@ -30,7 +30,7 @@ func TestAnswersBeforePrometheusGivesUp(t *testing.T) {
 		t.Run(tc.timeout, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {dcs: {timeout: 5m}}")
-				s.Cloud.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
+				s.Cloud.Inject(cloudtest.Fault{Service: "dcs", Hang: true})
 				s.get(t, "/metrics?collect%5B%5D=cts") // proves the key, which a service that hangs does not
 				start := time.Now()
 				page := s.get(t, "/metrics", "X-Prometheus-Scrape-Timeout-Seconds", tc.timeout)
@@ -48,7 +48,7 @@ func TestAnswersBeforePrometheusGivesUp(t *testing.T) {
 func TestScrapeEndsWhenTheClientGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		s.Cloud.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
+		s.Cloud.Inject(cloudtest.Fault{Service: "dcs", Hang: true})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		start := time.Now()
@@ -62,7 +62,7 @@ func TestScrapeEndsWhenTheClientGoes(t *testing.T) {
 func TestHangingServiceIsAbsentThenDownThenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		heal := s.Cloud.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
+		heal := s.Cloud.Inject(cloudtest.Fault{Service: "dcs", Hang: true})
 		scrape := func() *httptest.ResponseRecorder {
 			return s.get(t, "/metrics?collect%5B%5D=dcs", "X-Prometheus-Scrape-Timeout-Seconds", "5")
 		}

@@ -13,14 +13,14 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
 // twoProjects is a site with the projects prod and dev.
 func twoProjects(t *testing.T) *site {
 	t.Helper()
-	cloud := democloud.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
+	cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
 		{ID: fleettest.ProjectID, Name: "ap-southeast-3"}, {ID: "5bd2d60ff638ccd9a8a28114eab086e7", Name: "ap-southeast-1"},
 	}})
 	return newSite(t, cloud, fleettest.DocumentsConfig+"      - {region: ap-southeast-1, name: dev & test}\n")
@@ -126,7 +126,7 @@ func TestNothingOfTheClientIsFetched(t *testing.T) {
 func TestBeforeDiscovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), strings.Replace(fleettest.DocumentsConfig, "    projects:\n      - {id: "+fleettest.ProjectID+", region: ap-southeast-3, name: prod}\n", "    discovery: {}\n", 1))
-		heal := s.Cloud.Inject(cloudsim.Fault{Service: "iam", Status: http.StatusServiceUnavailable})
+		heal := s.Cloud.Inject(cloudtest.Fault{Service: "iam", Status: http.StatusServiceUnavailable})
 		paths := []string{"/sd", "/probe?target=ap-southeast-3", "/metrics?project%5B%5D=ap-southeast-3"}
 		for _, path := range paths {
 			if page := s.get(t, path); page.Code != http.StatusServiceUnavailable || !strings.Contains(page.Body.String(), "the first discovery has not succeeded") {
@@ -182,7 +182,7 @@ func TestWhoseProjectsAreMissing(t *testing.T) {
 func TestPagesThatNeedNoList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig+"    discovery: {}\n")
-		s.Cloud.Inject(cloudsim.Fault{Service: "iam", Hang: true})
+		s.Cloud.Inject(cloudtest.Fault{Service: "iam", Hang: true})
 		s.get(t, "/probe?target=prod") // proves the key, a second later, as IAM does not
 		for path, want := range map[string]time.Duration{
 			"/probe?target=prod":              0,

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/fleet"
 )
 
@@ -25,14 +25,14 @@ const (
 // TestSizeOfManyQuotas: the page stays small enough for a slow line, also when every source fails.
 func TestSizeOfManyQuotas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := democloud.Scale(manyProjects)
+		cloud := cloudtest.Scale(manyProjects)
 		s := newSite(t, cloud, scaleConfig(cloud))
 		s.Scrape(t, time.Minute)
 		good := s.get(t, "/")
 		if n := len(rows(good)); n != manyRows || good.Body.Len() > maxPage {
 			t.Errorf("%d rows in %d bytes, want %d in %d at most", n, good.Body.Len(), manyRows, maxPage)
 		}
-		cloud.Inject(cloudsim.Fault{Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dcs", http.StatusForbidden, "no permission")})
+		cloud.Inject(cloudtest.Fault{Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dcs", http.StatusForbidden, "no permission")})
 		<-time.After(time.Hour)
 		s.Scrape(t, time.Minute)
 		failing := s.get(t, "/")
@@ -44,7 +44,7 @@ func TestSizeOfManyQuotas(t *testing.T) {
 
 // BenchmarkStatusPage compares the page of 5,000 quotas with the same numbers as JSON, so that a slow machine makes no difference.
 func BenchmarkStatusPage(b *testing.B) {
-	cloud := democloud.Scale(manyProjects)
+	cloud := cloudtest.Scale(manyProjects)
 	s := newSite(b, cloud, scaleConfig(cloud))
 	readings := s.Scrape(b, time.Minute)
 	var page, plain time.Duration

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
@@ -56,8 +56,8 @@ func TestFilter(t *testing.T) {
 func TestFilterReadsNoMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig+"    discovery: {}\n")
-		s.Cloud.Inject(cloudsim.Fault{Service: "iam", Hang: true})
-		s.Cloud.Inject(cloudsim.Fault{Service: "dcs", Hang: true})
+		s.Cloud.Inject(cloudtest.Fault{Service: "iam", Hang: true})
+		s.Cloud.Inject(cloudtest.Fault{Service: "dcs", Hang: true})
 		s.get(t, "/?project=prod&service=cts") // proves the key, a second later
 		for query, want := range map[string]time.Duration{"?project=prod&service=cts": 0, "?project=prod": 3 * time.Second, "?service=cts": 3 * time.Second} {
 			start := time.Now()
@@ -77,7 +77,7 @@ func TestFilterReadsNoMore(t *testing.T) {
 // TestAccounts: what discovery could not do stands on the page, with what to do.
 func TestAccounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := democloud.New(
+		cloud := cloudtest.New(
 			cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
 				{ID: fleettest.ProjectID, Name: "ap-southeast-3"}, {ID: "054e292c9880d4992f02c0196d3ea468", Name: "eu-de"},
 			}},
@@ -121,8 +121,8 @@ func TestNotOffered(t *testing.T) {
 func TestLeftOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := fleettest.Documents()
-		cloud.Inject(cloudsim.Fault{Service: "cts", Status: http.StatusOK, Body: []byte(`{"resources": [{"type": "a", "used": 1, "quota": 2}, {"used": 1, "quota": 1}]}`)})
-		cloud.Inject(cloudsim.Fault{Service: "dbss", Path: "/v2/{project_id}/audit/instances", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dbss", 403, "no")})
+		cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusOK, Body: []byte(`{"resources": [{"type": "a", "used": 1, "quota": 2}, {"used": 1, "quota": 1}]}`)})
+		cloud.Inject(cloudtest.Fault{Service: "dbss", Path: "/v2/{project_id}/audit/instances", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dbss", 403, "no")})
 		s := newSite(t, cloud, fleettest.DocumentsConfig+"limits: [{service: dbss, resource_type: ram, limit: 5}]")
 		says(t, s.get(t, "/"), "5 sources read", "resources left out cts in prod", "resource 2 of 2: it has no type", "incomplete dbss in prod",
 			"What to do: grant the IAM action dbss:auditInstance:list", "stated limit not used dbss in prod", "What to do: raise or remove it",

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
@@ -32,13 +32,13 @@ func problemsOf(page *httptest.ResponseRecorder) []string {
 
 // TestCloudDoesNotWriteTheRemedy: each part of a problem is shown in its own place, whatever is in the text of the others.
 func TestCloudDoesNotWriteTheRemedy(t *testing.T) {
-	answer := func(status int, body string, header http.Header) cloudsim.Fault {
-		return cloudsim.Fault{Service: "cts", Status: status, Header: header, Body: []byte(body)}
+	answer := func(status int, body string, header http.Header) cloudtest.Fault {
+		return cloudtest.Fault{Service: "cts", Status: status, Header: header, Body: []byte(body)}
 	}
 	const url = "GET https://cts.ap-southeast-3.myhuaweicloud.com/v3/" + fleettest.ProjectID + "/quotas: "
 	for _, tc := range []struct {
 		name  string
-		fault cloudsim.Fault
+		fault cloudtest.Fault
 		want  string // reason and where, what to do, and what came back
 	}{
 		{
@@ -72,7 +72,7 @@ func TestCloudDoesNotWriteTheRemedy(t *testing.T) {
 		},
 		{
 			"a list that is refused",
-			cloudsim.Fault{
+			cloudtest.Fault{
 				Path: "/v2/{project_id}/audit/instances", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dbss", 403, lure),
 			},
 			`incomplete dbss in prod | What to do: grant the IAM action dbss:auditInstance:list, and check that the project id belongs to this account | ` +
@@ -98,10 +98,10 @@ func TestCloudDoesNotWriteTheRemedy(t *testing.T) {
 // TestProjectsDoNotWriteTheRemedy: names and ids of projects are IAM's words.
 func TestProjectsDoNotWriteTheRemedy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := democloud.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
+		cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
 			{ID: "1" + lure, Name: "ap-southeast-3"}, {ID: "2" + lure, Name: "ap-southeast-3"}, {ID: "3", Name: "eu-de_" + lure},
 		}})
-		cloud.Inject(cloudsim.Fault{ProjectID: "3", Service: "dcs", Status: http.StatusForbidden})
+		cloud.Inject(cloudtest.Fault{ProjectID: "3", Service: "dcs", Status: http.StatusForbidden})
 		s := newSite(t, cloud, `accounts:
   - name: main
     credentials: {static: {access_key: AK, secret_key: SK}}
@@ -135,9 +135,9 @@ func TestSameTroubleIsOneProblem(t *testing.T) {
 		status := map[string]int{"forbidden": 403, "client_error": 302, "clock_skew": 401}[name]
 		last := map[string]string{"forbidden": "3", "client_error": "3", "clock_skew": ""}[name] // the others are not sent
 		synctest.Test(t, func(t *testing.T) {
-			cloud := democloud.Scale(4)
+			cloud := cloudtest.Scale(4)
 			for n, p := range cloud.Projects() {
-				cloud.Inject(cloudsim.Fault{Service: "dcs", ProjectID: p.ID, Status: status, Header: header(n), Body: cloudsim.ErrorBody("dcs", status, fmt.Sprint(lure, n))})
+				cloud.Inject(cloudtest.Fault{Service: "dcs", ProjectID: p.ID, Status: status, Header: header(n), Body: cloudsim.ErrorBody("dcs", status, fmt.Sprint(lure, n))})
 			}
 			page := newSite(t, cloud, scaleConfig(cloud)).get(t, "/")
 			if got := problemsOf(page); len(got) != 1 || !strings.HasPrefix(got[0], name+" ") || !strings.Contains(got[0], " in ap-southeast-1_p0002 and 3 more | What to do: ") {

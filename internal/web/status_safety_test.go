@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 	"cloud_quota_exporter/internal/web"
@@ -55,13 +56,13 @@ func TestPolicy(t *testing.T) {
 func TestHostileTexts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const evil = `</td><script>alert(1)</script>" onload="x`
-		cloud := democloud.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
+		cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
 			{ID: `"><img src=x>`, Name: "ap-southeast-3_<b>&{{.}}", Quotas: map[string][]cloudsim.Quota{
 				"cts": {{Type: evil, Used: 1, Limit: 2}},
 				"dcs": {{Type: "ram", Unit: "<i>GB</i>", Used: 1, Limit: 2}},
 			}},
 		}})
-		cloud.Inject(cloudsim.Fault{Service: "ces", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("ces", 403, evil)})
+		cloud.Inject(cloudtest.Fault{Service: "ces", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("ces", 403, evil)})
 		s := newSite(t, cloud, "accounts:\n  - name: main\n    credentials: {static: {access_key: AK, secret_key: SK}}\n    ca_file: CA\n    discovery: {}\n")
 		page := s.get(t, "/")
 		says(t, page, evil, `ap-southeast-3_<b>&{{.}} cts `+evil+` 50.0 %`, "1 <i>GB</i> 2 <i>GB</i>", `"><img src=x>`)
@@ -74,10 +75,10 @@ func TestHostileTexts(t *testing.T) {
 // TestNoSecret: a cloud that echoes what it was sent does not bring keys onto the page.
 func TestNoSecret(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := democloud.Scale(1)
-		cloud.Inject(cloudsim.Fault{Service: "dcs", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dcs", 403,
+		cloud := cloudtest.Scale(1)
+		cloud.Inject(cloudtest.Fault{Service: "dcs", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dcs", 403,
 			"signed by "+democloud.AccessKey+" with "+democloud.SecretKey)})
-		cloud.Inject(cloudsim.Fault{Service: "cts", Status: http.StatusOK, Body: []byte(`{"resources": [
+		cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusOK, Body: []byte(`{"resources": [
 			{"type": "data_tracker", "used": 1, "quota": 2}, {"type": "x", "used": "` + democloud.SecretKey + `", "quota": 2}]}`)})
 		page := newSite(t, cloud, scaleConfig(cloud)).get(t, "/")
 		says(t, page, "forbidden dcs in", "<hidden>", "resources left out cts in", "<hidden>")

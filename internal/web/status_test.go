@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
@@ -51,7 +52,7 @@ func says(t *testing.T, page *httptest.ResponseRecorder, want ...string) {
 	}
 }
 
-func scaleConfig(cloud *cloudsim.Cloud) string {
+func scaleConfig(cloud *cloudtest.Cloud) string {
 	yaml := "accounts:\n  - name: main\n    credentials: {static: {access_key: " + democloud.AccessKey + ", secret_key: " + democloud.SecretKey + "}}\n    ca_file: CA\n    projects:\n"
 	for _, p := range cloud.Projects() {
 		yaml += fmt.Sprintf("      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
@@ -60,8 +61,8 @@ func scaleConfig(cloud *cloudsim.Cloud) string {
 }
 
 // withQuotas returns a cloud like Documents, of which some services state quotas of their own.
-func withQuotas(quotas map[string][]cloudsim.Quota) *cloudsim.Cloud {
-	return democloud.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
+func withQuotas(quotas map[string][]cloudsim.Quota) *cloudtest.Cloud {
+	return cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
 		{ID: fleettest.ProjectID, Name: "ap-southeast-3", AuditInstances: 2, Quotas: quotas},
 	}})
 }
@@ -136,7 +137,7 @@ func TestFailingSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {defaults: {cache_ttl: 1m, max_stale: 3h}}")
 		s.get(t, "/")
-		s.Cloud.Inject(cloudsim.Fault{Service: "dcs", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dcs", 403, "no")})
+		s.Cloud.Inject(cloudtest.Fault{Service: "dcs", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dcs", 403, "no")})
 		for _, tc := range []struct {
 			passes      time.Duration
 			age, source string
@@ -165,7 +166,7 @@ func TestFailingSource(t *testing.T) {
 func TestNothingIsKnownYet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		s.Cloud.Inject(cloudsim.Fault{Hang: true})
+		s.Cloud.Inject(cloudtest.Fault{Hang: true})
 		start := time.Now()
 		page := s.get(t, "/")
 		if took := time.Since(start); took != 3*time.Second || page.Code != http.StatusOK || len(rows(page)) != 0 {

@@ -17,7 +17,7 @@ import (
 	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 	"cloud_quota_exporter/internal/web"
@@ -29,7 +29,7 @@ type site struct {
 	handler http.Handler
 }
 
-func newSite(t testing.TB, cloud *cloudsim.Cloud, yaml string, change ...func(*web.Options)) *site {
+func newSite(t testing.TB, cloud *cloudtest.Cloud, yaml string, change ...func(*web.Options)) *site {
 	t.Helper()
 	s := &site{World: fleettest.New(t, cloud, yaml)}
 	process := prometheus.NewRegistry()
@@ -163,7 +163,7 @@ func TestFormats(t *testing.T) {
 
 func TestCollectAndProject(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := democloud.Scale(3)
+		cloud := cloudtest.Scale(3)
 		yaml := "accounts:\n  - credentials: {static: {access_key: " + democloud.AccessKey + ", secret_key: " + democloud.SecretKey + "}}\n    ca_file: CA\n    projects:\n"
 		for i, p := range cloud.Projects() {
 			yaml += fmt.Sprintf("      - {id: %s, region: %s, name: p%d}\n", p.ID, p.Region, i)
@@ -221,7 +221,7 @@ func TestUnknownValuesAreRefused(t *testing.T) {
 func TestThousandScrapesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		s.Cloud.Inject(cloudsim.Fault{Latency: 50 * time.Millisecond})
+		s.Cloud.Inject(cloudtest.Fault{Latency: 50 * time.Millisecond})
 		var scrapes sync.WaitGroup
 		for range 1000 {
 			scrapes.Go(func() {

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/config"
 )
 
@@ -27,7 +27,7 @@ func BenchmarkColdScrape(b *testing.B) {
 			b.Run(fmt.Sprintf("scheme=%s/projects=%d", scheme, projects), func(b *testing.B) {
 				s := simulate(b, projects, scheme == "https")
 				defer s.Close()
-				s.Inject(cloudsim.Fault{Latency: latency})
+				s.Inject(cloudtest.Fault{Latency: latency})
 				perRegion := (projects + regions - 1) / regions
 				rounds := (perRegion + slots - 1) / slots
 				coldScrapes(b, s, projects, time.Duration(rounds*longest+proving)*latency)
@@ -43,8 +43,8 @@ func BenchmarkColdScrapeTail(b *testing.B) {
 		b.Run(fmt.Sprintf("projects=%d", projects), func(b *testing.B) {
 			s := simulate(b, projects, false)
 			defer s.Close()
-			s.Inject(cloudsim.Fault{Latency: slowLatency, When: func(n int) bool { return n%100 == 50 }})
-			s.Inject(cloudsim.Fault{Latency: latency})
+			s.Inject(cloudtest.Fault{Latency: slowLatency, When: func(n int) bool { return n%100 == 50 }})
+			s.Inject(cloudtest.Fault{Latency: latency})
 			mean := (99*latency + slowLatency) / 100
 			coldScrapes(b, s, projects, latency+mean*time.Duration(projects*longest)/(slots*regions))
 		})

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
@@ -74,14 +74,12 @@ func mostCalls() float64 {
 func hourOfCalls(t *testing.T, credentials string, interval time.Duration, servers int) (n calls) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		cloud := democloud.New(
-			cloudsim.Account{
-				Name: "main", Projects: democloud.Scale(economyProjects).Projects(),
-				Agencies: []cloudsim.Agency{{Name: "quotas", Trusts: "base"}},
-			},
+		cloud := cloudtest.New(
+			cloudsim.Account{Name: "main", Projects: cloudtest.Scale(economyProjects).Projects()},
 			cloudsim.Account{Name: "base", AccessKey: "BASE", SecretKey: "SECRET"},
 		)
-		cloud.SetMachine(cloudsim.Machine{Account: "main"})
+		cloud.SetIdentities("main", cloudtest.Identities{Agencies: []cloudtest.Agency{{Name: "quotas", Trusts: "base"}}})
+		cloud.SetMachine(cloudtest.Machine{Account: "main"})
 		w := fleettest.New(t, cloud, "accounts:\n  - name: main\n    ca_file: CA\n    discovery: {}\n    credentials: {"+credentials+"}\n")
 		handler := pageOf(t, w)
 		var scrapes sync.WaitGroup

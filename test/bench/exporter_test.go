@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet"
@@ -37,7 +38,7 @@ func TestMain(m *testing.M) {
 
 // simulation is a simulated cloud on a port.
 type simulation struct {
-	*cloudsim.Cloud
+	*cloudtest.Cloud
 	*cloudsim.Server
 
 	address  string
@@ -51,13 +52,14 @@ func simulate(tb testing.TB, projects int, https bool) *simulation {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &simulation{Cloud: democloud.Scale(projects), address: listener.Addr().String()}
+	s := &simulation{Cloud: cloudtest.Scale(projects), address: listener.Addr().String()}
 	var text strings.Builder
 	fmt.Fprintf(&text, "accounts:\n  - credentials: {static: {access_key: %s, secret_key: %s}}\n", democloud.AccessKey, democloud.SecretKey)
 	if https {
-		s.Server = cloudsim.Serve(s.Cloud, listener)
+		server := cloudtest.Serve(s.Cloud, listener)
+		s.Server = server.Server
 		file := filepath.Join(tb.TempDir(), "ca.pem")
-		if err := os.WriteFile(file, s.CA(), 0o600); err != nil {
+		if err := os.WriteFile(file, server.CA(), 0o600); err != nil {
 			tb.Fatal(err)
 		}
 		fmt.Fprintf(&text, "    ca_file: %s\n", file)

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/config"
-	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/providers/providerstest"
 )
@@ -46,7 +46,7 @@ func reloads(b *testing.B, stated int) func() time.Duration {
 	for i := range 2 * stated {
 		listed = append(listed, cloudsim.Project{ID: fmt.Sprintf("d%05d", i), Name: fmt.Sprintf("ap-southeast-3_d%05d", i)})
 	}
-	cloud := democloud.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: listed})
+	cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: listed})
 	pipe := cloudsim.NewPipe()
 	server := cloudsim.ServePlain(cloud, pipe)
 	b.Cleanup(server.Close)

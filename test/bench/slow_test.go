@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
@@ -22,13 +22,13 @@ func TestSlowService(t *testing.T) {
 			name := fmt.Sprintf("SlowService/projects=%d/numbers=%s", projects, numbers)
 			t.Run(name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					cloud := democloud.Scale(projects)
+					cloud := cloudtest.Scale(projects)
 					handler := pageOf(t, fleettest.New(t, cloud, scaleConfig(cloud)))
 					if numbers == "old" {
 						get(t, handler)
 						<-time.After(5 * time.Minute)
 					}
-					cloud.Inject(cloudsim.Fault{Service: "dcs", Latency: 30 * time.Second})
+					cloud.Inject(cloudtest.Fault{Service: "dcs", Latency: 30 * time.Second})
 					took := tenScrapes(t, handler, projects)
 					p50, p99 := took[len(took)/2], took[len(took)-1]
 					report(name, float64(p50), "p50-ns", float64(p99), "p99-ns")
@@ -58,7 +58,7 @@ func tenScrapes(t *testing.T, handler http.Handler, projects int) (took []time.D
 }
 
 // scaleConfig serves all projects of a cloud.
-func scaleConfig(cloud *cloudsim.Cloud) string {
+func scaleConfig(cloud *cloudtest.Cloud) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "accounts:\n  - credentials: {static: {access_key: %s, secret_key: %s}}\n    ca_file: CA\n    projects:\n", democloud.AccessKey, democloud.SecretKey)
 	for _, p := range cloud.Projects() {

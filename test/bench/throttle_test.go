@@ -9,8 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
@@ -56,9 +55,9 @@ func TestThrottle(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var g gateway
-				cloud := democloud.Scale(tc.projects)
-				cloud.Inject(cloudsim.Fault{Service: "ces", Status: http.StatusTooManyRequests, Body: []byte(throttled), When: g.refuses})
-				cloud.Inject(cloudsim.Fault{Latency: latency})
+				cloud := cloudtest.Scale(tc.projects)
+				cloud.Inject(cloudtest.Fault{Service: "ces", Status: http.StatusTooManyRequests, Body: []byte(throttled), When: g.refuses})
+				cloud.Inject(cloudtest.Fault{Latency: latency})
 				w := fleettest.New(t, cloud, scaleConfig(cloud)+cesAlone)
 				complete, _ := observe(t, w, time.Hour)
 				g.refused = 0

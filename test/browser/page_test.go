@@ -11,7 +11,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 // widths are of a small phone, a phone, a tablet, and screens on which the quotas are a table.
@@ -44,7 +44,7 @@ func TestDemo(t *testing.T) {
 
 // TestManyProjects: 4,500 quotas are in order, and what is typed finds one of them.
 func TestManyProjects(t *testing.T) {
-	cloud := democloud.Scale(500)
+	cloud := cloudtest.Scale(500)
 	s := newSite(t, cloud, configOf(cloud))
 	s.Scrape(t, patience)
 	cloud.SetQuota(cloud.Projects()[321].ID, "taurusdb", "instance", 49, 50)
@@ -85,7 +85,7 @@ func TestManyProjects(t *testing.T) {
 
 // TestChoosing: a project and a service are chosen by the keyboard alone, and the address says so.
 func TestChoosing(t *testing.T) {
-	cloud := democloud.Scale(3)
+	cloud := cloudtest.Scale(3)
 	s := newSite(t, cloud, configOf(cloud))
 	b := newTab(t)
 	b.resize(t, 1280)
@@ -144,7 +144,7 @@ func TestTrouble(t *testing.T) {
 
 // TestRoles: a screen reader is told of a table with its headings, also where cards are seen.
 func TestRoles(t *testing.T) {
-	cloud := democloud.Demo()
+	cloud := cloudtest.Demo()
 	s := newSite(t, cloud, configOf(cloud))
 	b := newTab(t)
 	for _, width := range []int64{1280, 320} {
@@ -172,7 +172,7 @@ func TestRoles(t *testing.T) {
 
 // TestWithoutJavaScript: all is there but the field to type in; projects and services can be chosen.
 func TestWithoutJavaScript(t *testing.T) {
-	cloud := democloud.Scale(3)
+	cloud := cloudtest.Scale(3)
 	s := newSite(t, cloud, configOf(cloud))
 	b := newTab(t)
 	b.resize(t, 1280)
@@ -193,7 +193,7 @@ func TestWithoutJavaScript(t *testing.T) {
 
 // TestComplaintsAreHeard: the other tests rely on it that the browser tells of what the page's policy forbids, and axe of what is wrong.
 func TestComplaintsAreHeard(t *testing.T) {
-	cloud := democloud.Scale(1)
+	cloud := cloudtest.Scale(1)
 	s := newSite(t, cloud, configOf(cloud))
 	b := newTab(t)
 	b.open(t, s.url)

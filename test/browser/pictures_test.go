@@ -14,7 +14,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 const maxPicture = 150_000 // bytes
@@ -78,9 +78,9 @@ func (b *tab) draw(t *testing.T, file string) {
 // newShowcase returns a site with the demo's cloud, of which one service is refused.
 func newShowcase(t *testing.T) *site {
 	t.Helper()
-	cloud := democloud.Demo()
+	cloud := cloudtest.Demo()
 	projects := cloud.Projects()
-	cloud.Inject(cloudsim.Fault{
+	cloud.Inject(cloudtest.Fault{
 		Service: "dcs", ProjectID: projects[len(projects)-1].ID, Status: http.StatusForbidden,
 		Body: cloudsim.ErrorBody("dcs", http.StatusForbidden, "no permission"),
 	})

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 	"cloud_quota_exporter/internal/web"
@@ -28,7 +29,7 @@ type site struct {
 	url string
 }
 
-func newSite(t *testing.T, cloud *cloudsim.Cloud, config string) *site {
+func newSite(t *testing.T, cloud *cloudtest.Cloud, config string) *site {
 	t.Helper()
 	world := fleettest.New(t, cloud, config)
 	handler, err := web.NewHandler(web.Options{
@@ -44,7 +45,7 @@ func newSite(t *testing.T, cloud *cloudsim.Cloud, config string) *site {
 }
 
 // configOf serves all projects of a cloud that has the demo's account, under the names that IAM has for them.
-func configOf(cloud *cloudsim.Cloud) string {
+func configOf(cloud *cloudtest.Cloud) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "accounts:\n  - name: main\n    credentials: {static: {access_key: %s, secret_key: %s}}\n    ca_file: CA\n    projects:\n",
 		democloud.AccessKey, democloud.SecretKey)
@@ -59,7 +60,7 @@ func configOf(cloud *cloudsim.Cloud) string {
 func newTrouble(t *testing.T) *site {
 	t.Helper()
 	const prod, sandbox = "0250cb8a80c24c0b9f20f557cb159aad", "5bd2d60ff638ccd9a8a28114eab086e7"
-	cloud := democloud.New(
+	cloud := cloudtest.New(
 		cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
 			{ID: prod, Name: "ap-southeast-3", AuditInstances: 2},
 			{ID: sandbox, Name: "ap-southeast-1_sandbox"},
@@ -68,11 +69,11 @@ func newTrouble(t *testing.T) *site {
 		cloudsim.Account{Name: "other", AccessKey: "AK2", SecretKey: "SK2"},
 	)
 	refuse := func(service, project string, status int, message string) {
-		cloud.Inject(cloudsim.Fault{Service: service, ProjectID: project, Status: status, Body: cloudsim.ErrorBody(service, status, message)})
+		cloud.Inject(cloudtest.Fault{Service: service, ProjectID: project, Status: status, Body: cloudsim.ErrorBody(service, status, message)})
 	}
 	refuse("dcs", "", http.StatusForbidden, `<script>alert("no")</script> not allowed`)
 	refuse("taurusdb", sandbox, http.StatusNotFound, "no such service")
-	cloud.Inject(cloudsim.Fault{Service: "cts", ProjectID: prod, Status: http.StatusOK, Body: []byte(`{"resources": [
+	cloud.Inject(cloudtest.Fault{Service: "cts", ProjectID: prod, Status: http.StatusOK, Body: []byte(`{"resources": [
 		{"type": "data_tracker", "used": 96, "quota": 100}, {"used": 1, "quota": 1}, {"type": "<b>trackers</b>", "used": 85, "quota": 100}]}`)})
 	s := newSite(t, cloud, `accounts:
   - name: main
@@ -86,7 +87,7 @@ func newTrouble(t *testing.T) *site {
     discovery: {}
 services: {dbss: {cache_ttl: 0, timeout: 5m}, ces: {cache_ttl: 0}}
 `)
-	cloud.Inject(cloudsim.Fault{Service: "dbss", ProjectID: sandbox, Hang: true})
+	cloud.Inject(cloudtest.Fault{Service: "dbss", ProjectID: sandbox, Hang: true})
 	s.Scrape(t, time.Second)
 	refuse("ces", prod, http.StatusServiceUnavailable, "come back later")
 	s.Scrape(t, time.Second)

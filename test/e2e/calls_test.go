@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 const (
@@ -45,7 +45,7 @@ func TestTwoServersCostNoMoreThanOne(t *testing.T) {
 
 // meter is an exporter of one project, and the servers that scrape it each second.
 type meter struct {
-	cloud   *cloudsim.Cloud
+	cloud   *cloudtest.Cloud
 	servers []*prometheus
 	before  map[string]int
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 // watched is the label of the project of startWatched in which everything happens. A dot means something in an expression.
@@ -24,8 +24,8 @@ func startWatched(t *testing.T) *prometheus {
 	t.Helper()
 	const busy, idle = "0250cb8a80c24c0b9f20f557cb159aad", "7d3c1f0e5b9a48e2a6c4d8f01b2e3a59"
 	grows := func(elapsed time.Duration) int64 { return 100 + int64(elapsed.Seconds()) }
-	cloud := democloud.New(
-		cloudsim.Account{Name: "main", Users: []cloudsim.User{{Name: "reader", Password: "sesame"}}, Projects: []cloudsim.Project{
+	cloud := cloudtest.New(
+		cloudsim.Account{Name: "main", Projects: []cloudsim.Project{
 			{ID: busy, Name: "ap-southeast-3", AuditInstances: 2, Quotas: map[string][]cloudsim.Quota{
 				"ces":      {{Type: "alarm", Limit: 100000, Move: grows}},
 				"taurusdb": {{Type: "instance", Limit: -1, Move: grows}},
@@ -36,7 +36,8 @@ func startWatched(t *testing.T) *prometheus {
 		}},
 		cloudsim.Account{Name: "other", AccessKey: accessKey, SecretKey: secretKey},
 	)
-	cloud.Inject(cloudsim.Fault{Service: "cts", ProjectID: busy, Status: http.StatusOK, Body: []byte(`{"resources": [
+	cloud.SetIdentities("main", cloudtest.Identities{Users: []cloudtest.User{{Name: "reader", Password: "sesame"}}})
+	cloud.Inject(cloudtest.Fault{Service: "cts", ProjectID: busy, Status: http.StatusOK, Body: []byte(`{"resources": [
 		{"type": "data_tracker", "used": 85, "quota": 100}, {"used": 1, "quota": 1}, {"type": "system_tracker", "used": 1, "quota": 1}]}`)})
 	endpoints := serve(t, cloud)
 	config := fmt.Sprintf(`
@@ -65,7 +66,7 @@ scrape_configs:
 `, rulesEverySecond(t), one.at, two.at))
 	p.becomes(t, `count(cloud_quota_remaining{service="dbss"})`, " 12")
 
-	cloud.Inject(cloudsim.Fault{Service: "dbss", ProjectID: busy, Status: http.StatusTooManyRequests, Body: cloudsim.ErrorBody("dbss", http.StatusTooManyRequests, "slow down")})
+	cloud.Inject(cloudtest.Fault{Service: "dbss", ProjectID: busy, Status: http.StatusTooManyRequests, Body: cloudsim.ErrorBody("dbss", http.StatusTooManyRequests, "slow down")})
 	cloud.SetQuota(busy, "dcs", "ram", 8, 32)
 	two.terminate(t)
 	two.run(t, two.at)

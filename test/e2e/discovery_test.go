@@ -10,16 +10,16 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
-// numbersOfScaled is how many numbers each project of democloud.Scale has.
+// numbersOfScaled is how many numbers each project of cloudtest.Scale has.
 const numbersOfScaled = 23
 
 // TestTwoExportersShareProjects has one server scrape every project at one of two exporters, which know nothing of each other.
 func TestTwoExportersShareProjects(t *testing.T) {
 	t.Parallel()
-	cloud := democloud.Scale(100)
+	cloud := cloudtest.Scale(100)
 	endpoints := serve(t, cloud)
 	config := "scrape_configs:"
 	var exporters []string
@@ -67,7 +67,7 @@ func TestTwoExportersShareProjects(t *testing.T) {
 
 func TestRestartedExporterKeepsTargets(t *testing.T) {
 	t.Parallel()
-	cloud := democloud.Scale(20)
+	cloud := cloudtest.Scale(20)
 	all := labels(cloud.Projects())
 	e := startDiscovering(t, serve(t, cloud), "{}", "{}", scaled)
 	p := startPrometheus(t, "scrape_configs:"+probing("cloud_quota", e.at, ""))
@@ -76,7 +76,7 @@ func TestRestartedExporterKeepsTargets(t *testing.T) {
 	since := time.Now()
 	before := p.names(t, numbersOfQuotas)
 
-	heal := cloud.Inject(cloudsim.Fault{Service: "iam", Status: http.StatusServiceUnavailable})
+	heal := cloud.Inject(cloudtest.Fault{Service: "iam", Status: http.StatusServiceUnavailable})
 	e.terminate(t)
 	p.keepsUntil(t, all, byTarget("up"), ups(all, "0"))
 	e.run(t, e.at)
@@ -107,7 +107,7 @@ func TestProjectsComeAndGo(t *testing.T) {
 	t.Parallel()
 	// The server itself passes new targets on every five seconds.
 	const refresh, scrapes = time.Minute, 5*time.Second + 5*interval
-	cloud := democloud.Scale(10)
+	cloud := cloudtest.Scale(10)
 	before := cloud.Projects()
 	stays, gone := labels(before[1:]), before[0]
 	e := startDiscovering(t, serve(t, cloud), "{refresh_interval: 1m}", "{}", scaled)

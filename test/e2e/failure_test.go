@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 func TestFailingServiceLeavesAllNumbersInPlace(t *testing.T) {
@@ -18,7 +18,7 @@ func TestFailingServiceLeavesAllNumbersInPlace(t *testing.T) {
 	p.is(t, "cloud_quota_last_failure_reason", "")
 	since := time.Now()
 
-	heal := cloud.Inject(cloudsim.Fault{Service: "dcs", Status: http.StatusInternalServerError})
+	heal := cloud.Inject(cloudtest.Fault{Service: "dcs", Status: http.StatusInternalServerError})
 	p.becomes(t, "cloud_quota_up", sources("cloud_quota_up", except("dcs", "0", "1")))
 	p.is(t, "max by (project, service, reason) (cloud_quota_last_failure_reason)",
 		`{project="ap-southeast-1_dev",reason="server_error",service="dcs"} 1
@@ -38,7 +38,7 @@ func TestFailingServiceLeavesAllNumbersInPlace(t *testing.T) {
 func TestHangingServiceDoesNotCostTheScrape(t *testing.T) {
 	t.Parallel()
 	cloud := newCloud()
-	cloud.Inject(cloudsim.Fault{Service: "ces", Hang: true})
+	cloud.Inject(cloudtest.Fault{Service: "ces", Hang: true})
 	e := startExporter(t, cloud, "{defaults: {timeout: 8s}}")
 	p := startPrometheus(t, scraping(e.at, 2*time.Second))
 

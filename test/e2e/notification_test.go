@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 // The alerts on the one quota of newClimbing that moves.
@@ -20,9 +20,9 @@ const (
 )
 
 // newClimbing returns a cloud of one project, and what sets the used amount and the limit of the only quota of which alerts can be due.
-func newClimbing() (cloud *cloudsim.Cloud, set func(used, limit int64)) {
+func newClimbing() (cloud *cloudtest.Cloud, set func(used, limit int64)) {
 	const id = "7d3c1f0e5b9a48e2a6c4d8f01b2e3a59"
-	cloud = democloud.New(cloudsim.Account{
+	cloud = cloudtest.New(cloudsim.Account{
 		Name: "main", AccessKey: accessKey, SecretKey: secretKey,
 		Projects: []cloudsim.Project{{ID: id, Name: named, Quotas: map[string][]cloudsim.Quota{
 			"dcs": {{Type: "ram", Unit: "GB", Used: 400, Limit: 800, Min: 1, Max: 1600}},
@@ -85,7 +85,7 @@ func TestOutageTellsNothingOfQuotas(t *testing.T) {
 	told := []string{"cloud_quota_critical: " + exhausted + " firing"}
 	a.inbox.tells(t, told...)
 
-	heal := cloud.Inject(cloudsim.Fault{Status: http.StatusServiceUnavailable})
+	heal := cloud.Inject(cloudtest.Fault{Status: http.StatusServiceUnavailable})
 	p.becomes(t, "count(cloud_quota_up == 0)", " 5")
 	p.is(t, "count(cloud_quota_remaining{service=\"dcs\"} <= 0)", " 1")
 	e.restart(t, p)

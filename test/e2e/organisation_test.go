@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 // organisation returns 500 projects in 10 regions, of three accounts.
@@ -30,7 +30,7 @@ func organisation() []cloudsim.Account {
 func TestOrganisation(t *testing.T) {
 	const scrapes = 5 * time.Second
 	accounts := organisation()
-	cloud := democloud.New(accounts...)
+	cloud := cloudtest.New(accounts...)
 	e := startDiscovering(t, serve(t, cloud), "{refresh_interval: 1m}",
 		"{defaults: {cache_ttl: 20s, max_in_flight: 32}, ces: {cache_ttl: 20s}}", accounts...)
 	p := startPrometheus(t, scraping(e.at, scrapes))

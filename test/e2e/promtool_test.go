@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 // TestPromtoolFindsNothing has promtool read a page with every metric on it, those of a failure too. startPrometheus has it read every
@@ -16,7 +16,7 @@ import (
 func TestPromtoolFindsNothing(t *testing.T) {
 	t.Parallel()
 	cloud := newCloud()
-	cloud.Inject(cloudsim.Fault{Service: "ces", Status: http.StatusInternalServerError})
+	cloud.Inject(cloudtest.Fault{Service: "ces", Status: http.StatusInternalServerError})
 	e := startExporter(t, cloud, "{}")
 	resp, err := http.Get("http://" + e.at + "/metrics")
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 const (
@@ -22,8 +22,8 @@ const (
 )
 
 // newCloud returns a cloud of two projects. expected_test.go states what Prometheus must know of them.
-func newCloud() *cloudsim.Cloud {
-	return democloud.New(cloudsim.Account{
+func newCloud() *cloudtest.Cloud {
+	return cloudtest.New(cloudsim.Account{
 		Name: "main", AccessKey: accessKey, SecretKey: secretKey,
 		Projects: []cloudsim.Project{
 			{ID: "0250cb8a80c24c0b9f20f557cb159aad", Name: examples, AuditInstances: 2},
@@ -48,7 +48,7 @@ type exporter struct {
 }
 
 // startExporter serves a cloud on a port and runs the exporter with all its projects. services is that key of the configuration.
-func startExporter(t *testing.T, cloud *cloudsim.Cloud, services string) *exporter {
+func startExporter(t *testing.T, cloud *cloudtest.Cloud, services string) *exporter {
 	t.Helper()
 	var config strings.Builder
 	fmt.Fprintf(&config, "accounts:\n  - name: main\n    credentials: {static: {access_key: %s, secret_key: %s}}\n", accessKey, secretKey)
@@ -61,7 +61,7 @@ func startExporter(t *testing.T, cloud *cloudsim.Cloud, services string) *export
 }
 
 // serve serves a cloud on a port, and returns the endpoints to configure.
-func serve(t *testing.T, cloud *cloudsim.Cloud) string {
+func serve(t *testing.T, cloud *cloudtest.Cloud) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 // storms are faults that befall requests, by name. A 404 is not among them: it says that a region lacks the service, which is then let be for
@@ -16,23 +17,23 @@ import (
 // Throttling concerns the whole account: see throttling.
 var storms = []struct {
 	name  string
-	fault cloudsim.Fault
+	fault cloudtest.Fault
 }{
-	{"connection reset before the answer", cloudsim.Fault{Reset: true}},
-	{"connection reset in the middle of the body", cloudsim.Fault{CutBody: true}},
-	{"no answer at all", cloudsim.Fault{Hang: true}},
-	{"an answer that comes too late", cloudsim.Fault{Latency: soakTimeout + time.Second}},
-	{"an answer that comes late", cloudsim.Fault{Latency: soakTimeout / 4}},
-	{"a body by one byte a second", cloudsim.Fault{Drip: time.Second}},
+	{"connection reset before the answer", cloudtest.Fault{Reset: true}},
+	{"connection reset in the middle of the body", cloudtest.Fault{CutBody: true}},
+	{"no answer at all", cloudtest.Fault{Hang: true}},
+	{"an answer that comes too late", cloudtest.Fault{Latency: soakTimeout + time.Second}},
+	{"an answer that comes late", cloudtest.Fault{Latency: soakTimeout / 4}},
+	{"a body by one byte a second", cloudtest.Fault{Drip: time.Second}},
 	{"400", status(http.StatusBadRequest)},
 	{"403", status(http.StatusForbidden)},
 	{"408", status(http.StatusRequestTimeout)},
 	{"409", status(http.StatusConflict)},
 	{"500", status(http.StatusInternalServerError)},
-	{"502 with a page of HTML", cloudsim.Fault{Status: http.StatusBadGateway, Body: []byte("<html><body><h1>Bad Gateway</h1></body></html>")}},
+	{"502 with a page of HTML", cloudtest.Fault{Status: http.StatusBadGateway, Body: []byte("<html><body><h1>Bad Gateway</h1></body></html>")}},
 	{"503", status(http.StatusServiceUnavailable)},
-	{"302 to another host", cloudsim.Fault{Status: http.StatusFound, Header: http.Header{"Location": {"https://elsewhere.example.com/"}}}},
-	{"204", cloudsim.Fault{Status: http.StatusNoContent}},
+	{"302 to another host", cloudtest.Fault{Status: http.StatusFound, Header: http.Header{"Location": {"https://elsewhere.example.com/"}}}},
+	{"204", cloudtest.Fault{Status: http.StatusNoContent}},
 	{"an empty 200", body("")},
 	{"invalid JSON", body("{oops}")},
 	{"JSON of another shape", body(`{"data":[1,"2",{}],"ok":true}`)},
@@ -40,30 +41,30 @@ var storms = []struct {
 	{"NaN for a number", body(`{"cpu":NaN,"quotas":{"resources":[{"type":"instance","used":NaN,"quota":1}]}}`)},
 	{"2 MiB", body(strings.Repeat(" ", 2<<20))},
 	{"nested 20,000 deep", body(strings.Repeat("[", 20_000))},
-	{"plain text that says to be gzip", cloudsim.Fault{Status: http.StatusOK, Header: http.Header{"Content-Encoding": {"gzip"}}, Body: []byte("{}")}},
+	{"plain text that says to be gzip", cloudtest.Fault{Status: http.StatusOK, Header: http.Header{"Content-Encoding": {"gzip"}}, Body: []byte("{}")}},
 }
 
 // retryAfter is how long one of the throttlings asks to be left alone.
 const retryAfter = 20 * time.Second
 
-var throttlings = []cloudsim.Fault{
+var throttlings = []cloudtest.Fault{
 	status(http.StatusTooManyRequests),
 	{Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {fmt.Sprint(retryAfter.Seconds())}}},
 }
 
-func status(code int) cloudsim.Fault {
-	return cloudsim.Fault{Status: code, Body: cloudsim.ErrorBody("", code, "no")}
+func status(code int) cloudtest.Fault {
+	return cloudtest.Fault{Status: code, Body: cloudsim.ErrorBody("", code, "no")}
 }
 
-func body(text string) cloudsim.Fault {
-	return cloudsim.Fault{Status: http.StatusOK, Body: []byte(text)}
+func body(text string) cloudtest.Fault {
+	return cloudtest.Fault{Status: http.StatusOK, Body: []byte(text)}
 }
 
 // scope is what a fault befalls: a service of a project or, where no project is named, of an account.
 type scope struct{ account, project, service string }
 
 // befall has a fault in force for a time from least to most.
-func (s *storm) befall(chance *rand.Rand, f cloudsim.Fault, least, most time.Duration, all ...scope) {
+func (s *storm) befall(chance *rand.Rand, f cloudtest.Fault, least, most time.Duration, all ...scope) {
 	var heals []func()
 	var troubles []trouble
 	for _, to := range all {
@@ -83,7 +84,7 @@ func (s *storm) befall(chance *rand.Rand, f cloudsim.Fault, least, most time.Dur
 }
 
 // inject puts a fault in force, and counts the requests that it befalls.
-func (s *storm) inject(f cloudsim.Fault, to scope) (t trouble, heal func()) {
+func (s *storm) inject(f cloudtest.Fault, to scope) (t trouble, heal func()) {
 	befallen := &s.befallen
 	t = trouble{account: to.account, project: to.project, service: to.service, from: unix(time.Now())}
 	switch {

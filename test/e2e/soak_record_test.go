@@ -10,12 +10,12 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 // record changes a cloud and remembers what it held when, and what was wrong with it. Times are seconds since 1970, as Prometheus has them.
 type record struct {
-	cloud *cloudsim.Cloud
+	cloud *cloudtest.Cloud
 
 	mu       sync.Mutex
 	serial   int
@@ -54,7 +54,7 @@ var soaked = []struct {
 }
 
 func newRecord(accounts ...cloudsim.Account) *record {
-	return &record{cloud: democloud.New(accounts...), lives: map[string]*life{}, quotas: map[quotaID][]held{}}
+	return &record{cloud: cloudtest.New(accounts...), lives: map[string]*life{}, quotas: map[quotaID][]held{}}
 }
 
 // add gives an account one more project. prefix is what its label has in front of its name.

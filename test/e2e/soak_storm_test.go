@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 // storm is all that happens to the exporter and the cloud.
@@ -204,7 +205,7 @@ type door struct {
 	server  *cloudsim.Server
 }
 
-func openDoor(t *testing.T, cloud *cloudsim.Cloud) *door {
+func openDoor(t *testing.T, cloud *cloudtest.Cloud) *door {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -216,7 +217,7 @@ func openDoor(t *testing.T, cloud *cloudsim.Cloud) *door {
 }
 
 // reopen serves the cloud where it was served before. Something else may have the port for a moment.
-func (d *door) reopen(cloud *cloudsim.Cloud) error {
+func (d *door) reopen(cloud *cloudtest.Cloud) error {
 	deadline := time.Now().Add(patience)
 	for {
 		listener, err := net.Listen("tcp", d.address)

@@ -29,7 +29,7 @@ func startDiscovering(t *testing.T, endpoints, discovery, services string, accou
 	return configured(t, config.String())
 }
 
-// scaled is the account of democloud.Scale.
+// scaled is the account of cloudtest.Scale.
 var scaled = cloudsim.Account{Name: "demo", AccessKey: democloud.AccessKey, SecretKey: democloud.SecretKey}
 
 // probing configures a job that probes each project of which an exporter tells. relabel may leave some out.

@@ -17,8 +17,7 @@ import (
 	"strings"
 	"testing"
 
-	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 const (
@@ -31,7 +30,7 @@ const (
 
 var (
 	storage []string // flags of buildah and podman that keep all images in a directory of the tests'
-	cloud   *cloudsim.Server
+	cloud   *cloudtest.Server
 	cloudAt string // its URL; its certificate is among those of the stand-in
 )
 
@@ -58,7 +57,7 @@ func prepare(dir string) error {
 	if err != nil {
 		return err
 	}
-	cloud = cloudsim.Serve(democloud.Scale(1), listener)
+	cloud = cloudtest.Serve(cloudtest.Scale(1), listener)
 	cloudAt = "https://" + listener.Addr().String()
 	base := filepath.Join(dir, "base")
 	if err := makeBase(base, cloud.CA()); err != nil {

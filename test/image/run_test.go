@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/democloud"
 )
 
@@ -53,7 +54,7 @@ func TestDemo(t *testing.T) {
 
 // TestServe reads quotas over TLS, with a configuration mounted as in docs/docker.md.
 func TestServe(t *testing.T) {
-	p := democloud.Scale(1).Projects()[0]
+	p := cloudtest.Scale(1).Projects()[0]
 	config := filepath.Join(t.TempDir(), "config.yml")
 	text := fmt.Sprintf("accounts:\n  - credentials: {static: {access_key: %s, secret_key: %s}}\n", democloud.AccessKey, democloud.SecretKey) +
 		fmt.Sprintf("    endpoints: {default: %q}\n", cloudAt) +

@@ -24,7 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
-	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 // exporterBinary is built by TestMain.
@@ -57,13 +57,13 @@ type link struct {
 }
 
 // newLinks serves a cloud on a port, by TLS, and returns a proxy to it for each of its regions, and the file of its authority.
-func newLinks(t *testing.T, cloud *cloudsim.Cloud) (links []link, caFile string) {
+func newLinks(t *testing.T, cloud *cloudtest.Cloud) (links []link, caFile string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := cloudsim.Serve(cloud, listener)
+	server := cloudtest.Serve(cloud, listener)
 	t.Cleanup(server.Close)
 	caFile = filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(caFile, server.CA(), 0o600); err != nil {
@@ -100,7 +100,7 @@ func (l link) heal(t *testing.T) {
 }
 
 // start runs the exporter with all projects of a cloud, each by its link, and returns its address.
-func start(t *testing.T, cloud *cloudsim.Cloud, links []link, caFile string) (url string) {
+func start(t *testing.T, cloud *cloudtest.Cloud, links []link, caFile string) (url string) {
 	t.Helper()
 	var config strings.Builder
 	fmt.Fprintf(&config, "accounts:\n  - credentials: {static: {access_key: AK, secret_key: SK}}\n    ca_file: %s\n    endpoints:\n      default:\n", caFile)

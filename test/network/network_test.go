@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 var services = []string{"ces", "cts", "dbss", "dcs", "taurusdb"}
@@ -52,7 +52,7 @@ var troubles = []trouble{
 }
 
 // newCloud has a project in each region. CTS has so much to say of one that it takes long where there is little bandwidth.
-func newCloud() *cloudsim.Cloud {
+func newCloud() *cloudtest.Cloud {
 	var projects []cloudsim.Project
 	for i, region := range troubles {
 		p := cloudsim.Project{ID: fmt.Sprintf("%032x", i+1), Name: region.region, AuditInstances: 2}
@@ -65,7 +65,7 @@ func newCloud() *cloudsim.Cloud {
 		}
 		projects = append(projects, p)
 	}
-	return democloud.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: projects})
+	return cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: projects})
 }
 
 // TestTroubles has all troubles at once, each on the link of one region.

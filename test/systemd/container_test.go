@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
-	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 const (
@@ -26,7 +26,7 @@ const (
 // checks are made in this order, in the container.
 var checks = []struct {
 	name string
-	run  func(cloud *cloudsim.Cloud, cloudURL string) error
+	run  func(cloud *cloudtest.Cloud, cloudURL string) error
 }{
 	{"the unit has no mistake", verified},
 	{"it starts and is ready", starts},
@@ -43,7 +43,7 @@ func inContainer() {
 		fmt.Println("failed:", err)
 		return
 	}
-	cloud := democloud.Scale(2)
+	cloud := cloudtest.Scale(2)
 	defer cloudsim.ServePlain(cloud, listener).Close()
 	for _, check := range checks {
 		if err := check.run(cloud, "http://"+listener.Addr().String()); err != nil {
@@ -55,7 +55,7 @@ func inContainer() {
 	}
 }
 
-func verified(*cloudsim.Cloud, string) error {
+func verified(*cloudtest.Cloud, string) error {
 	out, err := exec.Command("systemd-analyze", "verify", "--man=no", unit).CombinedOutput()
 	if len(out) > 0 || err != nil {
 		return fmt.Errorf("systemd-analyze verify: %s %w", out, err)
@@ -70,7 +70,7 @@ func verified(*cloudsim.Cloud, string) error {
 }
 
 // starts serves the first of the cloud's projects.
-func starts(cloud *cloudsim.Cloud, cloudURL string) error {
+func starts(cloud *cloudtest.Cloud, cloudURL string) error {
 	if err := configure(cloudURL, cloud.Projects()[:1]); err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func starts(cloud *cloudsim.Cloud, cloudURL string) error {
 	return eventually("/-/ready", func(string) error { return nil })
 }
 
-func confined(*cloudsim.Cloud, string) error {
+func confined(*cloudtest.Cloud, string) error {
 	pid, err := exec.Command("systemctl", "show", "--property=MainPID", "--value", unit).Output()
 	if err != nil {
 		return err
@@ -106,7 +106,7 @@ func confined(*cloudsim.Cloud, string) error {
 
 var succeeded = regexp.MustCompile(`(?m)^cloud_quota_up\{.*\} 1$`)
 
-func readsQuotas(*cloudsim.Cloud, string) error {
+func readsQuotas(*cloudtest.Cloud, string) error {
 	return eventually("/metrics", func(page string) error {
 		if n := len(succeeded.FindAllString(page, -1)); n != 5 {
 			return fmt.Errorf("%d services of 5 were read:\n%s", n, page)
@@ -118,7 +118,7 @@ func readsQuotas(*cloudsim.Cloud, string) error {
 	})
 }
 
-func reloads(cloud *cloudsim.Cloud, cloudURL string) error {
+func reloads(cloud *cloudtest.Cloud, cloudURL string) error {
 	if err := configure(cloudURL, cloud.Projects()); err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func reloads(cloud *cloudsim.Cloud, cloudURL string) error {
 	})
 }
 
-func stops(*cloudsim.Cloud, string) error {
+func stops(*cloudtest.Cloud, string) error {
 	if err := systemctl("stop"); err != nil {
 		return err
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/go-kit/log"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/config"
-	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/providers"
 	"cloud_quota_exporter/providers/providerstest"
@@ -37,8 +37,8 @@ const DocumentsConfig = `accounts:
 `
 
 // Documents returns a cloud with one project, of which each service answers as its document shows. It has two audit instances.
-func Documents() *cloudsim.Cloud {
-	return democloud.New(cloudsim.Account{
+func Documents() *cloudtest.Cloud {
+	return cloudtest.New(cloudsim.Account{
 		Name: "main", AccessKey: "AK", SecretKey: "SK",
 		Projects: []cloudsim.Project{{ID: ProjectID, Name: "ap-southeast-3", AuditInstances: 2}},
 	})
@@ -47,7 +47,7 @@ func Documents() *cloudsim.Cloud {
 // World is a fleet and the simulated cloud that it reads.
 type World struct {
 	*fleet.Fleet
-	Cloud *cloudsim.Cloud
+	Cloud *cloudtest.Cloud
 
 	services []providers.Service
 	caFile   string
@@ -61,16 +61,16 @@ type World struct {
 
 // New returns a fleet of the five services that serves the configuration; CA in it stands for the file with the cloud's certificate
 // authority.
-func New(t testing.TB, cloud *cloudsim.Cloud, yaml string) *World {
+func New(t testing.TB, cloud *cloudtest.Cloud, yaml string) *World {
 	t.Helper()
 	return NewOf(t, providerstest.Five(), cloud, yaml)
 }
 
 // NewOf is New with other services.
-func NewOf(t testing.TB, services []providers.Service, cloud *cloudsim.Cloud, yaml string) *World {
+func NewOf(t testing.TB, services []providers.Service, cloud *cloudtest.Cloud, yaml string) *World {
 	t.Helper()
 	pipe, plain := cloudsim.NewPipe(), cloudsim.NewPipe()
-	server := cloudsim.Serve(cloud, pipe)
+	server := cloudtest.Serve(cloud, pipe)
 	t.Cleanup(server.Close)
 	t.Cleanup(cloudsim.ServePlain(cloud, plain).Close)
 	w := &World{Cloud: cloud, services: services, caFile: filepath.Join(t.TempDir(), "ca.pem"), env: map[string]string{}}

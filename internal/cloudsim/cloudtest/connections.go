@@ -1,4 +1,4 @@
-package cloudsim
+package cloudtest
 
 import (
 	"context"
@@ -6,26 +6,25 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"cloud_quota_exporter/internal/cloudsim"
 )
 
-// Certificate is what is wrong with the certificate that a server shows.
+// Certificate is what is wrong with the certificate of a server. The zero value is a valid certificate.
 type Certificate string
 
-// The certificates that no client may trust. The zero Certificate is the right one.
+// The certificates that clients must not trust.
 const (
 	Expired       Certificate = "expired"
 	OfAnotherHost Certificate = "of another host"
 )
 
-func (f Fault) befallsConnections() bool { return f.breaksDial() || f.showsCertificate() || f.Dead }
-func (f Fault) breaksDial() bool         { return f.Dial != nil }
-func (f Fault) showsCertificate() bool   { return f.Certificate != "" }
-
-// Dialer returns dial, but for the faults that befall it.
+// Dialer returns dial with the faults of connections.
 func (c *Cloud) Dialer(dial func(ctx context.Context, network, address string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		if err := c.befalls(address, Fault.breaksDial).Dial; err != nil {
-			return nil, &net.OpError{Op: "dial", Net: network, Addr: pipeAddr(address), Err: err}
+		f := c.connectionFault(address, func(f Fault) bool { return f.Dial != nil })
+		if f.Dial != nil {
+			return nil, &net.OpError{Op: "dial", Net: network, Addr: cloudsim.PipeAddr(address), Err: f.Dial}
 		}
 		conn, err := dial(ctx, network, address)
 		if err != nil {
@@ -35,7 +34,15 @@ func (c *Cloud) Dialer(dial func(ctx context.Context, network, address string) (
 	}
 }
 
-// mortalConn is a connection that carries nothing once a fault has it dead, as if a NAT had forgotten it.
+// connectionFault counts a connection to a host with the faults of a kind that fit it, and returns the one that applies, or an empty one.
+func (c *Cloud) connectionFault(host string, kind func(Fault) bool) Fault {
+	c.mu.Lock()
+	fitting := c.candidates(func(f Fault) bool { return kind(f) && strings.HasPrefix(host, f.Host) })
+	c.mu.Unlock()
+	return choose(fitting)
+}
+
+// mortalConn is a client's end of a connection. A fault can make it dead: it carries nothing any more, as if a NAT had forgotten it.
 type mortalConn struct {
 	net.Conn
 
@@ -46,7 +53,7 @@ type mortalConn struct {
 	closed chan struct{}
 }
 
-// Read gives what comes, and nothing on a dead connection.
+// Read reads nothing from a dead connection until it is closed.
 func (c *mortalConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if c.isDead() {
@@ -56,7 +63,7 @@ func (c *mortalConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Write sends, and loses what is sent on a dead connection.
+// Write drops what is written to a dead connection.
 func (c *mortalConn) Write(b []byte) (int, error) {
 	if c.isDead() {
 		return len(b), nil
@@ -64,7 +71,7 @@ func (c *mortalConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// Close wakes who reads.
+// Close ends Read.
 func (c *mortalConn) Close() error {
 	c.once.Do(func() { close(c.closed) })
 	return c.Conn.Close()
@@ -79,18 +86,4 @@ func (c *mortalConn) isDead() bool {
 		}
 	}
 	return false
-}
-
-// befalls counts a connection to a host with the faults of a kind that it fits, and returns the one that befalls it, or none.
-func (c *Cloud) befalls(host string, kind func(Fault) bool) Fault {
-	c.mu.Lock()
-	var fitting []candidate
-	for _, f := range c.faults {
-		if kind(f.Fault) && strings.HasPrefix(host, f.Host) {
-			f.fitted++
-			fitting = append(fitting, candidate{f.Fault, f.fitted})
-		}
-	}
-	c.mu.Unlock()
-	return choose(fitting)
 }

@@ -1,4 +1,4 @@
-package cloudsim
+package cloudtest
 
 import (
 	"cmp"
@@ -8,6 +8,8 @@ import (
 	"maps"
 	"strings"
 	"time"
+
+	"cloud_quota_exporter/internal/cloudsim"
 )
 
 // What Issued counts.
@@ -26,38 +28,36 @@ const (
 	timeLayout = "2006-01-02T15:04:05.000000Z" // as IAM writes expires_at
 )
 
-// issued are the temporary keys and tokens that were given out. The cloud's lock guards them.
+// issued are the temporary keys and tokens that were issued. The lock of Cloud guards them.
 type issued struct {
 	serial         int
-	lifetime       time.Duration // 0: what the API's document says
+	lifetime       time.Duration // 0: as documented
 	counts         map[string]int
 	keys           map[string]temporaryKeys // by access key
 	tokens         map[string]token         // by what goes into X-Auth-Token
-	metadataTokens map[string]time.Time     // when they expire
+	metadataTokens map[string]time.Time     // expiry by token
 }
 
-// lease is for how long something issued is good.
+// lease is how long something is valid.
 type lease struct {
-	owner   *account
+	owner   string // name of the account
 	from    time.Time
-	until   time.Time // zero: for good
+	until   time.Time
 	revoked bool
 }
 
-// temporaryKeys are keys as a request is signed with; permanent ones have a lease without an end.
 type temporaryKeys struct {
 	lease
 
 	access, secret, securityToken string
 }
 
-// token is what goes into X-Auth-Token.
 type token struct {
 	lease
 	scope
 
-	id     string
-	region string // whose IAM issued it; empty: IAM's global host
+	id     string // what X-Auth-Token contains
+	region string // whose IAM issued the token; empty: IAM's global host
 }
 
 func newIssued() issued {
@@ -66,12 +66,12 @@ func newIssued() issued {
 	}
 }
 
-// invalid tells why the lease is over, or nothing.
+// invalid returns why the lease is over; empty: it is not.
 func (l lease) invalid() string {
 	switch {
 	case l.revoked:
 		return "was revoked"
-	case !l.until.IsZero() && !time.Now().Before(l.until):
+	case !time.Now().Before(l.until):
 		return "expired at " + l.expiry()
 	}
 	return ""
@@ -79,15 +79,15 @@ func (l lease) invalid() string {
 
 func (l lease) expiry() string { return l.until.UTC().Format(timeLayout) }
 
-// lease begins a lease now. Documented is how long it is where neither the request nor SetLifetime states it.
-func (i *issued) lease(kind string, owner *account, stated, documented time.Duration) lease {
+// lease returns a lease that begins now. Its length is the stated one, that of SetLifetime or the documented one.
+func (i *issued) lease(kind, owner string, stated, documented time.Duration) lease {
 	i.serial++
 	i.counts[kind]++
 	now := time.Now()
 	return lease{owner: owner, from: now, until: now.Add(cmp.Or(stated, i.lifetime, documented))}
 }
 
-// secret makes n characters that are the same for the same serial.
+// secret returns n characters, which are always the same for a serial.
 func (i *issued) secret(what string, n int) string {
 	var b strings.Builder
 	for part := 0; b.Len() < n; part++ {
@@ -97,8 +97,8 @@ func (i *issued) secret(what string, n int) string {
 	return b.String()[:n]
 }
 
-// issueKeys gives out temporary keys of an account.
-func (c *Cloud) issueKeys(kind string, owner *account, stated, documented time.Duration) temporaryKeys {
+// issueKeys issues temporary keys of an account.
+func (c *Cloud) issueKeys(kind, owner string, stated, documented time.Duration) temporaryKeys {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k := temporaryKeys{lease: c.issued.lease(kind, owner, stated, documented)}
@@ -109,8 +109,8 @@ func (c *Cloud) issueKeys(kind string, owner *account, stated, documented time.D
 	return k
 }
 
-// issueToken gives out a token.
-func (c *Cloud) issueToken(kind string, s scope, owner *account, region string) token {
+// issueToken issues a token of an account.
+func (c *Cloud) issueToken(kind string, s scope, owner string, region string) token {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t := token{lease: c.issued.lease(kind, owner, 0, day), scope: s, region: region}
@@ -119,7 +119,7 @@ func (c *Cloud) issueToken(kind string, s scope, owner *account, region string) 
 	return t
 }
 
-// token finds a token, or tells why it is not good.
+// token returns a token, or why it is invalid.
 func (c *Cloud) token(id string) (t token, why string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -130,7 +130,24 @@ func (c *Cloud) token(id string) (t token, why string) {
 	return t, t.invalid()
 }
 
-// Issued returns how many keys and tokens were issued so far, by kind: "password" and "id_token" for tokens, "token_keys",
+// temporaryKeys returns the issued keys with an access key.
+func (c *Cloud) temporaryKeys(accessKey string) (k cloudsim.Keys, exist bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	issued, exist := c.issued.keys[accessKey]
+	return cloudsim.Keys{
+		Account: issued.owner, SecretKey: issued.secret, SecurityToken: issued.securityToken, Invalid: issued.invalid(),
+	}, exist
+}
+
+// body returns keys as IAM and the metadata service write them.
+func (k temporaryKeys) body() []byte {
+	return cloudsim.JSON(map[string]any{"credential": map[string]string{
+		"access": k.access, "secret": k.secret, "securitytoken": k.securityToken, "expires_at": k.expiry(),
+	}})
+}
+
+// Issued returns how many keys and tokens were issued, by kind: "password" and "id_token" for tokens, "token_keys",
 // "assume_role", "metadata" and "pod_identity" for temporary keys.
 func (c *Cloud) Issued() map[string]int {
 	c.mu.Lock()
@@ -138,26 +155,26 @@ func (c *Cloud) Issued() map[string]int {
 	return maps.Clone(c.issued.counts)
 }
 
-// SetLifetime sets how long temporary keys and tokens live that are issued from now on and whose request states no duration. Before
-// it is called, keys from POST /v3.0/OS-CREDENTIAL/securitytokens live for 15 minutes and everything else for 24 hours.
+// SetLifetime sets how long temporary keys and tokens live that are issued from then on and whose request states no duration. By default,
+// keys from POST /v3.0/OS-CREDENTIAL/securitytokens live for 15 minutes and everything else for 24 hours.
 func (c *Cloud) SetLifetime(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.issued.lifetime = d
 }
 
-// Revoke makes the cloud refuse, with a 401, all temporary keys and tokens of the account that were issued so far. Its permanent
-// keys stay good.
+// Revoke makes the cloud refuse, with a 401, all temporary keys and tokens of an account that were issued before. The permanent keys stay
+// valid. Revoke panics if there is no such account.
 func (c *Cloud) Revoke(account string) {
+	c.account(account)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	owner := c.account(account)
 	for access, k := range c.issued.keys {
-		k.revoked = k.revoked || k.owner == owner
+		k.revoked = k.revoked || k.owner == account
 		c.issued.keys[access] = k
 	}
 	for id, t := range c.issued.tokens {
-		t.revoked = t.revoked || t.owner == owner
+		t.revoked = t.revoked || t.owner == account
 		c.issued.tokens[id] = t
 	}
 }

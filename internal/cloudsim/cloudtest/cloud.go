@@ -1,0 +1,174 @@
+// Package cloudtest is the simulated cloud for tests: package cloudsim with what goes wrong in a real cloud, with the tokens and temporary
+// keys that IAM, the metadata service of an ECS and pod identity issue, with TLS, and with counters. It is not part of the binary.
+package cloudtest
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/democloud"
+)
+
+// Cloud is a simulated cloud for tests. It is safe for concurrent use.
+type Cloud struct {
+	*cloudsim.Cloud
+
+	mu           sync.Mutex
+	received     map[string]int
+	byProject    map[string]map[string]int
+	inFlight     int
+	mostInFlight int
+	faults       []*fault
+	identities   map[string]Identities // by name of the account
+	issued       issued
+	machine      Machine
+}
+
+// New returns a cloud with the services of the catalogue and these accounts.
+func New(accounts ...cloudsim.Account) *Cloud { return Wrap(democloud.New(accounts...)) }
+
+// Demo returns the cloud of democloud.Demo.
+func Demo() *Cloud { return Wrap(democloud.Demo()) }
+
+// Scale returns the cloud of democloud.Scale.
+func Scale(projects int) *Cloud { return Wrap(democloud.Scale(projects)) }
+
+// Wrap returns a cloud for tests that answers like cloud, which must not be served yet.
+func Wrap(cloud *cloudsim.Cloud) *Cloud {
+	c := &Cloud{
+		Cloud:      cloud,
+		received:   map[string]int{},
+		byProject:  map[string]map[string]int{},
+		identities: map[string]Identities{},
+		issued:     newIssued(),
+	}
+	inner := cloud.Intercept
+	cloud.Intercept = func(q cloudsim.Call, next func(cloudsim.Call) cloudsim.Answer) cloudsim.Answer {
+		return choose(c.receive(q)).strike(q, func() cloudsim.Answer { return inner(q, next) })
+	}
+	cloud.Authenticate = c.authenticate
+	cloud.Publish(c.tokenAPIs()...)
+	cloud.Publish(c.machineAPIs()...)
+	return c
+}
+
+// ServeHTTP answers like cloudsim.Cloud. It panics with http.ErrAbortHandler if a fault closes the connection.
+func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.enter()
+	defer c.leave()
+	c.Cloud.ServeHTTP(w, r)
+}
+
+func (c *Cloud) enter() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.inFlight++
+	c.mostInFlight = max(c.mostInFlight, c.inFlight)
+}
+
+func (c *Cloud) leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.inFlight--
+}
+
+// receive counts a request, and returns the faults that fit it.
+func (c *Cloud) receive(q cloudsim.Call) []candidate {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.received[q.Method+" "+q.Path]++
+	if q.ProjectID != "" {
+		if c.byProject[q.ProjectID] == nil {
+			c.byProject[q.ProjectID] = map[string]int{}
+		}
+		c.byProject[q.ProjectID][q.Service]++
+	}
+	return c.candidates(func(f Fault) bool { return f.fits(q) })
+}
+
+// Requests returns how many requests were received, including refused ones, by method and path of the API:
+// "GET /v3/{project_id}/quotas".
+func (c *Cloud) Requests() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.received)
+}
+
+// ProjectRequests returns how many requests were received for a project, by label of the service.
+func (c *Cloud) ProjectRequests(projectID string) map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	counts := maps.Clone(c.byProject[projectID])
+	if counts == nil {
+		counts = map[string]int{}
+	}
+	return counts
+}
+
+// MaxInFlight returns the highest number of requests that were served at the same time.
+func (c *Cloud) MaxInFlight() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mostInFlight
+}
+
+// SetKeys replaces the permanent keys of an account. The old ones are refused from then on.
+func (c *Cloud) SetKeys(account, accessKey, secretKey, securityToken string) {
+	c.Update(account, func(a *cloudsim.Account) {
+		a.AccessKey, a.SecretKey, a.SecurityToken = accessKey, secretKey, securityToken
+	})
+}
+
+// AddProject adds a project to an account.
+func (c *Cloud) AddProject(account string, p cloudsim.Project) {
+	c.Update(account, func(a *cloudsim.Account) { a.Projects = append(a.Projects, p) })
+}
+
+// RemoveProject removes a project: IAM does not list it any more, and its quotas are forbidden. It panics if there is no such project.
+func (c *Cloud) RemoveProject(id string) {
+	c.Update(c.owner(id), func(a *cloudsim.Account) {
+		a.Projects = slices.DeleteFunc(a.Projects, func(p cloudsim.Project) bool { return p.ID == id })
+	})
+}
+
+// SetQuota sets the usage and the limit of a resource, and ends its Move. It panics if the project does not state this quota.
+func (c *Cloud) SetQuota(projectID, service, resourceType string, used, limit int64) {
+	c.Update(c.owner(projectID), func(a *cloudsim.Account) {
+		for i := range a.Projects {
+			if p := &a.Projects[i]; p.ID == projectID {
+				quotas := slices.Clone(p.Quotas[service])
+				n := slices.IndexFunc(quotas, func(q cloudsim.Quota) bool { return q.Type == resourceType })
+				if n < 0 {
+					panic(fmt.Sprintf("cloudtest: project %q states no quota %q of %q", projectID, resourceType, service))
+				}
+				quotas[n].Used, quotas[n].Limit, quotas[n].Move = used, limit, nil
+				p.Quotas = maps.Clone(p.Quotas)
+				p.Quotas[service] = quotas
+			}
+		}
+	})
+}
+
+// owner returns the name of the account that has a project. It panics if there is no such project.
+func (c *Cloud) owner(projectID string) string {
+	for _, a := range c.Accounts() {
+		if slices.ContainsFunc(a.Projects, func(p cloudsim.Project) bool { return p.ID == projectID }) {
+			return a.Name
+		}
+	}
+	panic(fmt.Sprintf("cloudtest: no project %q", projectID))
+}
+
+// account returns the account with a name. It panics if there is none.
+func (c *Cloud) account(name string) cloudsim.Account {
+	for _, a := range c.Accounts() {
+		if a.Name == name {
+			return a
+		}
+	}
+	panic(fmt.Sprintf("cloudtest: no account %q", name))
+}
