@@ -145,6 +145,20 @@ func TestOrderOfChecks(t *testing.T) {
 	}
 }
 
+func TestOnePathByMethods(t *testing.T) {
+	c := newCloud()
+	c.Publish(cloudsim.API{
+		Service: "iam", Method: http.MethodPost, Path: "/v3/projects", Host: func(string) string { return "iam" },
+		Answer: func(q cloudsim.Call) cloudsim.Answer {
+			return cloudsim.Answer{Status: http.StatusCreated, Body: q.Body}
+		},
+	})
+	client := simtest.Serve(t, c)
+	client.Send(t, http.MethodPost, "iam"+cloud+"/v3/projects", `"body"`).Want(t, "POST", http.StatusCreated, `"body"`)
+	client.Get(t, mainKeys, "localhost/v3/projects").Want(t, "GET", http.StatusOK, "")
+	client.Send(t, http.MethodPut, "localhost/v3/projects", "").Want(t, "PUT", http.StatusMethodNotAllowed, "")
+}
+
 func TestProjectInTheHeader(t *testing.T) {
 	client := simtest.Serve(t, newCloud())
 	for id, want := range map[string]int{idA: http.StatusOK, "nobody": http.StatusForbidden, other: http.StatusForbidden, "": http.StatusForbidden} {
