@@ -145,6 +145,20 @@ func TestOrderOfChecks(t *testing.T) {
 	}
 }
 
+func TestOnePathByMethods(t *testing.T) {
+	c := newCloud()
+	c.Publish(cloudsim.API{
+		Service: "iam", Method: http.MethodPost, Path: "/v3/projects", Host: func(string) string { return "iam" },
+		Answer: func(q cloudsim.Call) cloudsim.Answer {
+			return cloudsim.Answer{Status: http.StatusCreated, Body: q.Body}
+		},
+	})
+	client := simtest.Serve(t, c)
+	client.Send(t, http.MethodPost, "iam"+cloud+"/v3/projects", `"body"`).Want(t, "POST", http.StatusCreated, `"body"`)
+	client.Get(t, mainKeys, "localhost/v3/projects").Want(t, "GET", http.StatusOK, "")
+	client.Send(t, http.MethodPut, "localhost/v3/projects", "").Want(t, "PUT", http.StatusMethodNotAllowed, "")
+}
+
 func TestProjectInTheHeader(t *testing.T) {
 	client := simtest.Serve(t, newCloud())
 	for id, want := range map[string]int{idA: http.StatusOK, "nobody": http.StatusForbidden, other: http.StatusForbidden, "": http.StatusForbidden} {
@@ -195,46 +209,6 @@ func TestErrorBodies(t *testing.T) {
 	} {
 		if body := string(cloudsim.ErrorBody("", status, "no")); !strings.HasPrefix(body, `{"error_code":"`+code+`","error_msg":"no","request_id":"`) {
 			t.Errorf("gateway's %d: %s, want %s", status, body, code)
-		}
-	}
-}
-
-// TestExtensions: other APIs, Intercept and Authenticate, by which package cloudtest extends the cloud.
-func TestExtensions(t *testing.T) {
-	c := newCloud()
-	iam := func(string) string { return "iam" }
-	c.Publish(cloudsim.API{Service: "iam", Method: http.MethodPost, Path: "/v3/projects", Host: iam, Answer: func(q cloudsim.Call) cloudsim.Answer {
-		return cloudsim.Answer{Status: http.StatusCreated, Body: q.Body}
-	}})
-	c.Authenticate = func(q cloudsim.Call) (string, *cloudsim.Refusal) {
-		if q.Header.Get("X-Auth-Token") == "good" {
-			return "other", nil
-		}
-		return "", &cloudsim.Refusal{Code: "APIGW.0307", Message: "no"}
-	}
-	var calls []string
-	c.Intercept = func(q cloudsim.Call, next func(cloudsim.Call) cloudsim.Answer) cloudsim.Answer {
-		calls = append(calls, strings.Join([]string{q.Method, q.Service, q.Path, q.ProjectID, q.Region, string(q.Body)}, " "))
-		if q.Service == "" {
-			return cloudsim.Answer{Status: http.StatusTeapot, Header: http.Header{"Date": {"today"}}, Body: []byte(`"` + q.ID + `"`)}
-		}
-		a := next(q)
-		a.Send = func(w http.ResponseWriter, a cloudsim.Answer) { http.Error(w, "["+string(a.Body)+"]", a.Status) }
-		return a
-	}
-	client := simtest.Serve(t, c)
-	client.Do(t, simtest.NewRequest(t, http.MethodPost, "localhost/v3/projects", `"body"`)).Want(t, "another API", http.StatusCreated, `["body"]`)
-	got := client.Do(t, simtest.NewRequest(t, http.MethodGet, "localhost/nothing", ""))
-	got.Want(t, "answer of Intercept", http.StatusTeapot, `"REQUEST"`)
-	if date := got.Header.Get("Date"); date != "today" {
-		t.Errorf("Date %q, want that of Intercept", date)
-	}
-	for token, want := range map[string]int{"good": http.StatusOK, "bad": http.StatusUnauthorized} {
-		calls = nil
-		r := simtest.NewRequest(t, http.MethodGet, "cts.eu-de"+cloud+"/v3/"+other+"/quotas", "", "X-Auth-Token", token)
-		client.Do(t, r).Want(t, token, want, map[string]string{"good": `["cts"]`, "bad": `[{"error_code":"APIGW.0307","error_msg":"no","request_id":"REQUEST"}]`}[token])
-		if want := "GET cts /v3/{project_id}/quotas " + other + " eu-de "; len(calls) != 1 || calls[0] != want {
-			t.Errorf("calls %q, want %q", calls, want)
 		}
 	}
 }

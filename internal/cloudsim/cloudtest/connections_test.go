@@ -138,24 +138,3 @@ func TestCertificatesForAnyName(t *testing.T) {
 			`{"links":{"next":null,"previous":null,"self":"https://`+iam+`/v3/projects?name=x"},"projects":[]}`)
 	})
 }
-
-func TestServerOnASocket(t *testing.T) {
-	var listening net.ListenConfig
-	l, err := listening.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := serve(t)
-	server := s.secure(t, l, nil)
-	if err := s.connect(t, l.Addr().String()); err != nil {
-		t.Error(err)
-	}
-	unknowing := &site{Client: newClient(nil, &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12})}
-	if err, untrusted := errors.AsType[*tls.CertificateVerificationError](unknowing.connect(t, l.Addr().String())); !untrusted {
-		t.Errorf("without the authority: error %v, want an untrusted certificate", err)
-	}
-	server.Close()
-	if err := s.connect(t, l.Addr().String()); err == nil {
-		t.Error("got an answer from a server that was closed")
-	}
-}

@@ -263,6 +263,10 @@ func TestManyAtTheSameTime(t *testing.T) {
 	s.Revoke("main")
 	close(together)
 	asking.Wait()
+	s.Get(t, mainKeys, "localhost/v3/projects").Want(t, "alone", http.StatusOK, "")
+	if got := s.MaxInFlight(); got < many {
+		t.Errorf("MaxInFlight() = %d, want the most so far", got)
+	}
 	if got := s.Issued(); got["password"] != many || got["metadata"] != many {
 		t.Errorf("issued %v, want %d of each", got, many)
 	}

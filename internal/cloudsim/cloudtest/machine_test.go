@@ -85,5 +85,8 @@ func TestPodIdentity(t *testing.T) {
 		ask("pod-1", "").Want(t, "no body", http.StatusBadRequest, "")
 		s.SetMachine(cloudtest.Machine{PodAuthorization: "pod-1"})
 		ask("pod-1", "{}").Want(t, "no agency", http.StatusForbidden, "")
+		if got := s.Issued(); len(got) != 1 || got["pod_identity"] != 1 {
+			t.Errorf("issued %v, want the keys of one pod", got)
+		}
 	})
 }

@@ -102,6 +102,9 @@ func TestTokensAreAsDocumented(t *testing.T) {
 			`,"id":"0741f58da1ecd14ae0ea3b2972469378","name":"FederationUser","OS-FEDERATION":{
 			"groups":[],"identity_provider":{"id":"idp"},"protocol":{"id":"oidc"}}}`+project+`}}`)
 		s.bearer(t, got.Header.Get("X-Subject-Token"), quotaOfA).Want(t, "ID token", http.StatusOK, "")
+		if got := s.Issued(); got["id_token"] != 1 || got["password"] != 6 {
+			t.Errorf("issued %v, want 1 by ID token and 6 by password", got)
+		}
 	})
 }
 
@@ -241,35 +244,22 @@ func TestTemporaryKeys(t *testing.T) {
 	s.Send(t, http.MethodPost, iam+keysPath, body, "X-Auth-Token", token).Want(t, "assumed by token", 201, "")
 	first, _ := issued(t, s.exchange(t, token, ""), 201)
 	second, _ := issued(t, s.exchange(t, token, ""), 201)
+	agent, _ := issued(t, s.assume(t, mainKeys, "watch", `"domain_name":"other"`), 201)
+	s.Get(t, agent, "dcs.eu-de"+cloud+"/v2/"+other+"/quota").Want(t, "agency", http.StatusOK, "")
+	s.Get(t, agent, quotaOfA).Want(t, "agency, caller's project", http.StatusForbidden, "")
+	for range 2 {
+		got := s.Issued()
+		if want := map[string]int{"password": 1, "token_keys": 6, "assume_role": 4}; !maps.Equal(got, want) {
+			t.Errorf("issued %v, want %v", got, want)
+		}
+		got["password"]++ // a map of the caller's own
+	}
 	if first.Access == second.Access || first.Secret == second.Secret || first.SecurityToken == second.SecurityToken {
 		t.Errorf("the same keys twice: %v and %v", first, second)
 	}
 	s.Get(t, first, quotaOfA).Want(t, "temporary keys", http.StatusOK, "")
 	s.Get(t, simtest.Keys{Access: first.Access, Secret: first.Secret, SecurityToken: second.SecurityToken}, quotaOfA).WantRefused(t, "token of others",
 		"the security token of ak "+first.Access+" is missing or wrong")
-}
-
-func TestEveryKindIsIssuedAndCounted(t *testing.T) {
-	s := serve(t)
-	s.SetMachine(cloudtest.Machine{Account: "main", V1Only: true, PodAuthorization: "pod"})
-	s.bearer(t, s.login(t, iam, scopeA), quotaOfA).Want(t, "password", http.StatusOK, "")
-	got := s.Send(t, http.MethodPost, iam+idTokenPath, `{"auth":{"id_token":{"id":"id-token-1"}}}`, "X-Idp-Id", "idp")
-	k, _ := issued(t, s.exchange(t, got.Header.Get("X-Subject-Token"), ""), http.StatusCreated)
-	s.Get(t, k, quotaOfA).Want(t, "ID token", http.StatusOK, "")
-	k, _ = issued(t, s.assume(t, mainKeys, "watch", `"domain_name":"other"`), http.StatusCreated)
-	s.Get(t, k, "dcs.eu-de"+cloud+"/v2/"+other+"/quota").Want(t, "agency", http.StatusOK, "")
-	s.Get(t, k, quotaOfA).Want(t, "agency, caller's project", http.StatusForbidden, "")
-	k, _ = issued(t, s.Send(t, http.MethodGet, metadataPath, ""), http.StatusOK)
-	s.Get(t, k, quotaOfA).Want(t, "metadata", http.StatusOK, "")
-	s.Send(t, http.MethodPost, podPath, "{}", "Authorization", "pod").Want(t, "pod identity", http.StatusOK, "")
-	want := map[string]int{"password": 1, "id_token": 1, "token_keys": 1, "assume_role": 1, "metadata": 1, "pod_identity": 1}
-	for range 2 {
-		got := s.Issued()
-		if !maps.Equal(got, want) {
-			t.Errorf("issued %v, want %v", got, want)
-		}
-		got["password"]++ // a map of the caller's own
-	}
 }
 
 func TestExpiryAndRevocation(t *testing.T) {
