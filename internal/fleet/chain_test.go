@@ -121,8 +121,7 @@ const passwordConfig = `
 accounts:
   - name: main
     credentials: {password: {domain_name: main, user_name: reader, password_file: DIR/password}}
-    ca_file: CA
-    projects:
+` + unencrypted + `    projects:
       - {id: "00000000000000000000000000000000", region: ap-southeast-3, name: p00}
       - {id: "00000000000000000000000000000001", region: ap-southeast-3, name: p01}
       - {id: "0000000000000000000000000000000000ff", region: ap-southeast-3, name: elsewhere}
@@ -180,8 +179,7 @@ func TestGoodKeysThatAreRefused(t *testing.T) {
 accounts:
   - name: main
     credentials: {instance_metadata: {}}
-    ca_file: CA
-    discovery: {}
+`+unencrypted+`    discovery: {regions: [ap-southeast-3]}
 services: {defaults: {cache_ttl: 0s, max_in_flight: 256}, ces: {cache_ttl: 0s}}
 `)
 		w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Status: http.StatusUnauthorized, Body: cloudsim.ErrorBody("dcs", 401, "no")})
@@ -205,8 +203,7 @@ func TestKeysOfAnAgencyAreAskedForWithNewKeys(t *testing.T) {
 accounts:
   - name: main
     credentials: {`+kinds["assume_agency by password"].credentials+`}
-    ca_file: CA
-    discovery: {regions: [ap-southeast-3]}
+`+unencrypted+`    discovery: {regions: [ap-southeast-3]}
 services: {defaults: {cache_ttl: 1m}, ces: {cache_ttl: 1m}}
 `)
 		wantScrape(t, w, "at first", allRead)

@@ -121,8 +121,7 @@ func forEachKind(t *testing.T, test func(t *testing.T, w *fleettest.World, k kin
 accounts:
   - name: main
     credentials: {`+strings.ReplaceAll(k.credentials, "DIR", dir)+`}
-    ca_file: CA
-    discovery: {regions: [ap-southeast-3]}
+`+unencrypted+`    discovery: {regions: [ap-southeast-3]}
 services: {defaults: {max_in_flight: 256}, ces: {cache_ttl: 5m}}
 `)
 				test(t, w, k, dir)

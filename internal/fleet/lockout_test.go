@@ -22,8 +22,7 @@ func passwordWorld(t *testing.T, dir, services string) *fleettest.World {
 accounts:
   - name: main
     credentials: {`+strings.ReplaceAll(kinds["password"].credentials, "DIR", dir)+`}
-    ca_file: CA
-    discovery: {regions: [ap-southeast-3]}
+`+unencrypted+`    discovery: {regions: [ap-southeast-3]}
 services: `+services+`
 `)
 	return w
@@ -193,8 +192,7 @@ func TestMendedRegionIsAsked(t *testing.T) {
 accounts:
   - name: main
     credentials: {`+strings.ReplaceAll(k.credentials, "DIR", dir)+`}
-    ca_file: CA
-    projects: [{id: "00000000000000000000000000000000", region: `+region+`, name: p00}]
+`+unencrypted+`    projects: [{id: "00000000000000000000000000000000", region: `+region+`, name: p00}]
 `)
 				}
 				configure("ap-southeast-33")

@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -27,7 +28,7 @@ func TestThrottlingHitsAllAlike(t *testing.T) {
 			passed = append(passed, time.Now())
 			return false
 		}})
-		w := fleettest.New(t, cloud, scaleConfig(cloud, ctsAlone("")))
+		w := fleettest.New(t, cloud, strings.Replace(scaleConfig(cloud, ctsAlone("")), "    ca_file: CA\n", unencrypted, 1))
 		for range 6 * 60 {
 			w.Scrape(t, 10*time.Second)
 			pass(time.Minute)
