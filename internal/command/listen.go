@@ -16,7 +16,7 @@ import (
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 	sloggokit "github.com/tjhop/slog-gokit"
 
-	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/secret"
 )
 
 const (
@@ -60,7 +60,7 @@ type standardLog struct{ serverLog }
 
 // Write logs a line without what it quotes.
 func (l standardLog) Write(line []byte) (int, error) {
-	_, _ = l.serverLog.Write([]byte(huaweicloud.WithoutQuotes(string(line))))
+	_, _ = l.serverLog.Write([]byte(secret.HideQuoted(string(line))))
 	return len(line), nil
 }
 

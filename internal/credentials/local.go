@@ -71,7 +71,7 @@ func (l local) ask(ctx context.Context, method, url, body, header string, value 
 		if wrapped, ok := errors.AsType[*neturl.Error](err); ok { // it quotes the URL
 			err = wrapped.Err
 		}
-		quiet := func(text string) string { return huaweicloud.OneLine(huaweicloud.WithoutQuotes(hide(text))) }
+		quiet := func(text string) string { return huaweicloud.OneLine(secret.HideQuoted(hide(text))) }
 		return nil, fmt.Errorf("%s %s: %w", method, url, secret.Quiet(err, quiet))
 	}
 	defer resp.Body.Close()

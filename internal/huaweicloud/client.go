@@ -195,7 +195,7 @@ func quiet(err error, grant Grant, private bool) error {
 	return secret.Quiet(err, func(text string) string {
 		text = grant.Hide(text)
 		if private {
-			text = WithoutQuotes(text)
+			text = secret.HideQuoted(text)
 		}
 		return OneLine(text)
 	})

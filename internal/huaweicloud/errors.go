@@ -3,7 +3,6 @@ package huaweicloud
 import (
 	"fmt"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -183,12 +182,6 @@ func (e *ProjectError) Error() string {
 func (e *ProjectError) Remedy() string {
 	return fmt.Sprintf("state the project's id: projects: [{id: ..., region: %s, name: ...}]", e.Region)
 }
-
-// quotes are what errors of net/http repeat of an answer.
-var quotes = regexp.MustCompile(`"(?:[^"\\]|\\.)*"?`)
-
-// WithoutQuotes returns what an error of net/http says, without what it quotes of the answer: keys may stand in it that nobody knows yet.
-func WithoutQuotes(text string) string { return quotes.ReplaceAllString(text, `"..."`) }
 
 const maxShown = 200 // runes of a body or message in an error
 
