@@ -109,7 +109,7 @@ func TestDescribe(t *testing.T) {
 		}),
 		"environment": credentials.Environment(func(string) string { return "" }),
 	} {
-		if got := source.Describe(); got != want {
+		if got := source.Status().From; got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}

@@ -33,14 +33,14 @@ func TestDescribeAndCheck(t *testing.T) {
 		{credentials.Chain(credentials.Environment(environ("HW_ACCESS_KEY", "A"))), "default chain: environment", "HW_SECRET_KEY is not"},
 	} {
 		err := tc.source.Check(t.Context())
-		if got := tc.source.Describe(); got != tc.want {
+		if got := tc.source.Status().From; got != tc.want {
 			t.Errorf("described as %s, want %s", got, tc.want)
 		}
 		if (err == nil) != (tc.wrong == "") || err != nil && !strings.Contains(err.Error(), tc.wrong) {
 			t.Errorf("%s: %v, want %q", tc.want, err, tc.wrong)
 		}
-		if !tc.source.Expiry().IsZero() {
-			t.Errorf("%s: keys that nobody asked for expire at %s", tc.want, tc.source.Expiry())
+		if !tc.source.Status().Expires.IsZero() {
+			t.Errorf("%s: keys that nobody asked for expire at %s", tc.want, tc.source.Status().Expires)
 		}
 	}
 }
@@ -80,8 +80,8 @@ func TestFiles(t *testing.T) {
 		{taken, "[" + profile + "]"},
 		{credentials.Chain(credentials.Environment(environ())), "[]"},
 	} {
-		if got := fmt.Sprint(tc.source.Files()); got != tc.want {
-			t.Errorf("%s: %s, want %s", tc.source.Describe(), got, tc.want)
+		if got := fmt.Sprint(tc.source.Status().Files); got != tc.want {
+			t.Errorf("%s: %s, want %s", tc.source.Status().From, got, tc.want)
 		}
 	}
 }

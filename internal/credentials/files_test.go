@@ -49,8 +49,8 @@ func TestFilesThatHang(t *testing.T) {
 			t.Errorf("%s: took %s", name, took)
 		}
 		start = time.Now()
-		if got := source.Describe(); got == "" || len(source.Files()) != 1 || source.Files()[0] != file || time.Since(start) > 2*time.Second {
-			t.Errorf("%s: described as %q with files %v after %s", name, got, source.Files(), time.Since(start))
+		if got := source.Status().From; got == "" || len(source.Status().Files) != 1 || source.Status().Files[0] != file || time.Since(start) > 2*time.Second {
+			t.Errorf("%s: described as %q with files %v after %s", name, got, source.Status().Files, time.Since(start))
 		}
 	}
 	hanging.Release()
@@ -70,7 +70,7 @@ func TestProfileThatNobodyNamedHangs(t *testing.T) {
 	if err := chain.Check(within(t, 100*time.Millisecond)); err != nil {
 		t.Errorf("checked, %v", err)
 	}
-	if got := chain.Describe(); got != "default chain: environment: HW_ACCESS_KEY, HW_SECRET_KEY" {
+	if got := chain.Status().From; got != "default chain: environment: HW_ACCESS_KEY, HW_SECRET_KEY" {
 		t.Errorf("described as %s", got)
 	}
 }
@@ -94,7 +94,7 @@ func TestPasswordFileThatHangsHoldsNobody(t *testing.T) {
 	others := make(chan struct{})
 	go func() {
 		defer close(others)
-		p.Expiry()
+		p.Status()
 		p.Reject(nil)
 	}()
 	select {

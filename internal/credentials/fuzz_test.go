@@ -55,7 +55,7 @@ func wantGrant(t *testing.T, s credentials.Source) {
 			t.Errorf("%s %q is not hidden", name, value)
 		}
 	}
-	if expiry := s.Expiry(); !expiry.IsZero() && !expiry.After(time.Now()) {
+	if expiry := s.Status().Expires; !expiry.IsZero() && !expiry.After(time.Now()) {
 		t.Errorf("what is granted has expired at %s", expiry)
 	}
 }

@@ -37,7 +37,7 @@ func TestProfile(t *testing.T) {
 			if got, err := reveal(t, p); got != tc.want || err != nil {
 				t.Errorf("got %q, %v", got, err)
 			}
-			if got := p.Describe(); got != tc.describe || p.Check(t.Context()) != nil || !p.Expiry().IsZero() {
+			if got := p.Status().From; got != tc.describe || p.Check(t.Context()) != nil || !p.Status().Expires.IsZero() {
 				t.Errorf("described as %s, %v", got, p.Check(t.Context()))
 			}
 		})

@@ -61,7 +61,7 @@ func TestSpellingsOfKeys(t *testing.T) {
 		if got, err := reveal(t, s); got != "A S T" || err != nil {
 			t.Errorf("%s: got %q, %v", name, got, err)
 		}
-		if got := s.Expiry().Format("2006-01-02T15:04:05.000000Z"); got != expiry {
+		if got := s.Status().Expires.Format("2006-01-02T15:04:05.000000Z"); got != expiry {
 			t.Errorf("%s: they expire at %s, want %s", name, got, expiry)
 		}
 	}
@@ -112,7 +112,7 @@ func TestMetadataErrors(t *testing.T) {
 		},
 		"a broken answer": {
 			map[string]http.HandlerFunc{securityKey: func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "9") }},
-			[]string{"the answer broke off: unexpected EOF"},
+			[]string{"but its body broke off: unexpected EOF"},
 		},
 		"nothing there": {nil, []string{"404 Not Found", "; an ECS needs an agency"}},
 	} {

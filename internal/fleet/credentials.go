@@ -108,10 +108,10 @@ func (a *account) keys(configFile string) *keys {
 // Grant looks for keys.
 func (k *keys) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.Grant, error) {
 	grant, err := k.Source.Grant(ctx, s)
-	failure := k.Failure()
+	failure := k.Status().Err
 	k.note(grant, failure)
 	if k.failed.Swap(failure != nil) != (failure != nil) {
-		k.changed(Credentials{k.account, k.Describe(), failure})
+		k.changed(Credentials{k.account, k.Status().From, failure})
 	}
 	k.asked.Store(true)
 	k.tellExposed(ctx)
@@ -242,7 +242,7 @@ func (k *keys) tellExposed(ctx context.Context) {
 
 // exposed returns which files with secrets are open to everybody; those that can't be looked at before ctx ends are left out.
 func (k *keys) exposed(ctx context.Context) []error {
-	names := k.Files()
+	names := k.Status().Files
 	if k.file != "" {
 		names = append(names, k.file)
 	}
@@ -270,7 +270,7 @@ func (f *Fleet) LookForKeys(ctx context.Context) []Credentials {
 	for i, a := range accounts {
 		looking.Go(func() {
 			_, err := a.auth.Grant(ctx, huaweicloud.Scope{})
-			all[i] = Credentials{a.Name, a.auth.Describe(), err}
+			all[i] = Credentials{a.Name, a.auth.Status().From, err}
 		})
 	}
 	looking.Wait()

@@ -43,7 +43,7 @@ func (f *Fleet) Describe(ctx context.Context) []Description {
 		looking.Go(func() {
 			wrong := a.auth.Check(ctx) // first: what the others say depends on it
 			all[i] = Description{
-				Account: a.Name, Credentials: a.auth.Describe(), CredentialsErr: wrong, Exposed: a.auth.exposed(ctx),
+				Account: a.Name, Credentials: a.auth.Status().From, CredentialsErr: wrong, Exposed: a.auth.exposed(ctx),
 				CAFile: a.CAFile, Discovery: a.Discovery,
 			}
 			if a.CAFile != "" {

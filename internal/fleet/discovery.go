@@ -158,7 +158,7 @@ func (f *Fleet) Accounts() []Account {
 	used := v.lists // of the accounts that have one, in their order
 	var all []Account
 	for _, a := range v.accounts {
-		account := Account{Name: a.Name, Asked: a.auth.asked.Load(), Projects: v.served[a.Name], Skipped: v.skipped[a.Name], KeysExpire: a.auth.Expiry()}
+		account := Account{Name: a.Name, Asked: a.auth.asked.Load(), Projects: v.served[a.Name], Skipped: v.skipped[a.Name], KeysExpire: a.auth.Status().Expires}
 		if a.listed != nil {
 			list := a.listed.Peek()
 			account.DiscoveryErr = list.Err
@@ -169,7 +169,7 @@ func (f *Fleet) Accounts() []Account {
 			}
 			used = used[1:]
 		}
-		account.Up = a.auth.Failure() == nil && account.DiscoveryErr == nil
+		account.Up = a.auth.Status().Err == nil && account.DiscoveryErr == nil
 		all = append(all, account)
 	}
 	return all

@@ -31,7 +31,7 @@ func TestInformationalAnswerIsRefusedUnread(t *testing.T) {
 	})
 	for _, ask := range []func() error{
 		func() error { _, err := c.Get(t.Context(), "/"); return err }, // no deadline: it must end by itself
-		func() error { _, err := c.Post(t.Context(), "/", nil, struct{}{}); return err },
+		func() error { _, err := c.Issue(t.Context(), http.MethodPost, "/", nil, struct{}{}); return err },
 	} {
 		err := ask()
 		if reason := huaweicloud.Reason(err); reason != huaweicloud.ReasonMalformed || !strings.Contains(err.Error(), "101 Switching Protocols") {
@@ -182,14 +182,14 @@ func TestLoginsAreSentOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n nat
 		c := clientOf(n.dial(0))
-		if _, err := c.Post(t.Context(), "/", nil, struct{}{}); err != nil {
+		if _, err := c.Issue(t.Context(), http.MethodPost, "/", nil, struct{}{}); err != nil {
 			t.Fatal(err)
 		}
 		<-time.After(20 * time.Second)
 		n.forget()
 		ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
 		defer cancel()
-		if _, err := c.Post(ctx, "/", nil, struct{}{}); !errors.Is(err, context.DeadlineExceeded) || n.requests.Load() != 1 {
+		if _, err := c.Issue(ctx, http.MethodPost, "/", nil, struct{}{}); !errors.Is(err, context.DeadlineExceeded) || n.requests.Load() != 1 {
 			t.Errorf("%v with %d requests that arrived, want a timeout", err, n.requests.Load())
 		}
 	})

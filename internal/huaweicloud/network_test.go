@@ -118,7 +118,7 @@ func TestBrokenAnswerHidesSecrets(t *testing.T) {
 	if _, err := c.Get(t.Context(), "/"); err == nil || !strings.Contains(err.Error(), `missing colon: "a-new-token for <hidden>"; check the network`) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := c.Post(t.Context(), "/", nil, "x"); err == nil || !strings.Contains(err.Error(), `missing colon: "..."; check the network`) {
+	if _, err := c.Issue(t.Context(), http.MethodPost, "/", nil, "x"); err == nil || !strings.Contains(err.Error(), `missing colon: "..."; check the network`) {
 		t.Errorf("got %v", err)
 	}
 }
