@@ -15,7 +15,6 @@ import (
 
 	"cloud_quota_exporter/internal/credentials"
 	"cloud_quota_exporter/internal/huaweicloud"
-	"cloud_quota_exporter/internal/secret"
 )
 
 const placeholder = "<hidden>" // of a secret
@@ -110,7 +109,7 @@ func FuzzToken(f *testing.F) {
 				Events: func(string, string, time.Duration) {},
 			}
 		}
-		wantGrant(t, credentials.Password(iam, "", credentials.User{DomainName: "d", Name: "u", Password: credentials.Value{Text: secret.New("a-password")}}, credentials.NewLogins()))
+		wantGrant(t, credentials.Password(iam, "", credentials.User{DomainName: "d", Name: "u", Password: text("a-password")}, credentials.NewLogins()))
 	})
 }
 
