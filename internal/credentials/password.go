@@ -120,7 +120,8 @@ func (p *password) token(s huaweicloud.Scope) *temporary {
 	t := newTemporary(Status{}, fetchTimeout, p.text, func(ctx context.Context) (*lease, error) { return p.fetch(ctx, s) })
 	t.refusedPause = tokenRefusedPause
 	t.policy.Pause = p.pause
-	t.policy.Gate, t.policy.Shuts = p.gates[s.Region], huaweicloud.IsThrottled
+	t.policy.Gate = p.gates[s.Region]
+	t.policy.Shuts = func(err error) bool { return huaweicloud.Reason(err) == huaweicloud.ReasonThrottled }
 	p.tokens[s] = t
 	return t
 }

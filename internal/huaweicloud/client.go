@@ -4,6 +4,7 @@ package huaweicloud
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -95,14 +96,9 @@ func (a *Answer) Malformed(what string) error {
 	if a.issuesKeys {
 		return &MalformedError{a.Request, "the answer can't be read (it is not shown, as keys may stand in it)"}
 	}
-	beginning := oneLine(string(a.Body[:min(len(a.Body), maxErrorBody)]))
-	switch {
-	case beginning != "":
-		beginning = "it begins with: " + beginning
-	case len(a.Body) > 0:
-		beginning = "it begins with: (nothing that could be shown)"
-	default:
-		beginning = "it is empty"
+	beginning := "it is empty"
+	if len(a.Body) > 0 {
+		beginning = "it begins with: " + cmp.Or(oneLine(string(a.Body[:min(len(a.Body), maxErrorBody)])), "(nothing that could be shown)")
 	}
 	return &MalformedError{a.Request, "the answer can't be read: " + what + "; " + beginning}
 }

@@ -84,12 +84,6 @@ func isBadlyPacked(err error) bool {
 	return corrupt || errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum)
 }
 
-// IsThrottled returns whether the API throttles the account.
-func IsThrottled(err error) bool {
-	api, ok := errors.AsType[*APIError](err)
-	return ok && api.reason() == ReasonThrottled
-}
-
 // IsNotOffered returns whether a region without the service would cause the error: 404, or no such host.
 func IsNotOffered(err error) bool {
 	if Reason(err) == ReasonCredentials { // it is IAM that was not found

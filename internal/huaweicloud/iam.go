@@ -21,11 +21,7 @@ const maxIDs = 5
 // Specified Criteria" of the IAM API Reference. The error is a *ProjectError if there is none or if there are several.
 func FindProject(ctx context.Context, iam *Client, region string) (string, error) {
 	path := "/v3/projects?name=" + url.QueryEscape(region)
-	answer, err := iam.Get(ctx, path)
-	if err != nil {
-		return "", err
-	}
-	projects, err := readProjects(answer)
+	_, projects, err := getProjects(ctx, iam, path)
 	if err != nil {
 		return "", err
 	}
@@ -86,11 +82,11 @@ func ListProjects(ctx context.Context, iam *Client) ([]Project, error) {
 	seen := map[string]bool{}
 	var answer *Answer
 	for page := range maxProjectPages {
+		pageCtx, cancel := context.WithTimeout(ctx, pageTimeout)
+		var projects []Project
 		var err error
-		if answer, err = getPage(ctx, iam, page+1); err != nil {
-			return nil, err
-		}
-		projects, err := readProjects(answer)
+		answer, projects, err = getProjects(pageCtx, iam, fmt.Sprintf("/v3/projects?page=%d&per_page=%d", page+1, projectsPerPage))
+		cancel()
 		if err != nil {
 			return nil, err
 		}
@@ -108,21 +104,19 @@ func ListProjects(ctx context.Context, iam *Client) ([]Project, error) {
 	return nil, answer.Malformed(fmt.Sprintf("the list of projects goes on after %d", len(all)))
 }
 
-func getPage(ctx context.Context, iam *Client, page int) (*Answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
-	defer cancel()
-	return iam.Get(ctx, fmt.Sprintf("/v3/projects?page=%d&per_page=%d", page, projectsPerPage))
-}
-
-func readProjects(answer *Answer) ([]Project, error) {
+func getProjects(ctx context.Context, iam *Client, path string) (*Answer, []Project, error) {
+	answer, err := iam.Get(ctx, path)
+	if err != nil {
+		return nil, nil, err
+	}
 	var list struct {
 		Projects *[]Project `json:"projects"`
 	}
 	if err := json.Unmarshal(answer.Body, &list); err != nil {
-		return nil, answer.Malformed(err.Error())
+		return nil, nil, answer.Malformed(err.Error())
 	}
 	if list.Projects == nil {
-		return nil, answer.Malformed("there is no list of projects in it")
+		return nil, nil, answer.Malformed("there is no list of projects in it")
 	}
-	return *list.Projects, nil
+	return answer, *list.Projects, nil
 }

@@ -56,7 +56,7 @@ func TestHideWhatIsCutOff(t *testing.T) {
 	const start, rest = `MIIE"/<+A>%CAQEA`, "0123456789"
 	for name, spelled := range spellings(t, start+"0") {
 		if strings.HasPrefix(name, "base64") {
-			spelled = strings.TrimRight(spelled, "=")
+			spelled = spelled[:base64.RawStdEncoding.EncodedLen(len(start))]
 		}
 		got := secret.Hide("sent "+spelled+"...", secret.New(start+rest))
 		if !strings.HasPrefix(got, "sent <hidden>") || len(got) > len("sent <hidden>0...") {
