@@ -155,8 +155,4 @@ func TestAuthorizeSignsAllThatMatters(t *testing.T) {
 	if got := req.Header.Get("Authorization"); !strings.Contains(got, "SignedHeaders=host;x-project-id;x-sdk-date;x-security-token,") {
 		t.Errorf("Authorization = %s, want host, date, project and token signed", got)
 	}
-	shown := fmt.Sprintf("%+v %#v %v", keys("the-ak", "the-sk", "the-token"), keys("the-ak", "the-sk", "the-token"), *keys("the-ak", "the-sk", "the-token"))
-	if strings.Contains(shown, "the-") {
-		t.Errorf("the keys show in %s", shown)
-	}
 }
