@@ -64,7 +64,7 @@ func TestSpellingsOfKeys(t *testing.T) {
 		"STS":                      `{"credentials":{"access_key_id":"A","secret_access_key":"S","security_token":"T","expiration":"` + expires + `"}}`,
 		"bare":                     `{"access":"A","secret":"S","securitytoken":"T","expires_at":"` + expires + `","more":1}`,
 	} {
-		s := metadata(t, answers{securityKey: says(body)})
+		s := metadata(t, answers{session: says("S"), securityKey: says(body)}) // what is issued is read as it is, whatever was sent
 		wantKeys(t, name, s, "A S T")
 		if got := s.Status().Expires.Format("2006-01-02T15:04:05.000000Z"); got != expires {
 			t.Errorf("%s: they expire at %s, want %s", name, got, expires)

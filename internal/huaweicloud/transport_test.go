@@ -38,11 +38,11 @@ func TestMain(m *testing.M) {
 }
 
 func TestProxy(t *testing.T) {
-	c := clientOf(func(_ context.Context, network, address string) (net.Conn, error) {
+	c := clientOf(func(ctx context.Context, network, address string) (net.Conn, error) {
 		if !strings.HasPrefix(address, "127.0.0.1:") {
 			return nil, fmt.Errorf("dialed %s", address)
 		}
-		return net.Dial(network, address) //nolint:noctx // the proxy is there
+		return new(net.Dialer).DialContext(ctx, network, address) // the proxy is there
 	})
 	c.BaseURL = "http://cts.ap-southeast-3.example.com"
 	answer, err := c.Get(t.Context(), "/v3/x/quotas")
