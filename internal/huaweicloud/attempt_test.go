@@ -21,6 +21,7 @@ type nat struct {
 	mu       sync.Mutex
 	open     []*natConn
 	requests atomic.Int64
+	slow     time.Duration // from the first byte of an answer to the others
 }
 
 type natConn struct {
@@ -63,7 +64,11 @@ func (n *nat) dial(latency time.Duration) huaweicloud.Dial {
 				}
 				n.requests.Add(1)
 				<-time.After(latency)
-				if _, err := io.WriteString(there, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"); err != nil {
+				if _, err := io.WriteString(there, "HTTP/1.1 200 "); err != nil {
+					return
+				}
+				<-time.After(n.slow)
+				if _, err := io.WriteString(there, "OK\r\nContent-Length: 2\r\n\r\n{}"); err != nil {
 					return
 				}
 			}
@@ -146,6 +151,18 @@ func TestSlowServiceIsAskedOnce(t *testing.T) {
 			}
 		}
 		<-time.After(3 * time.Second) // the request that nobody waits for ends
+		c.HTTP.CloseIdleConnections()
+		n = nat{slow: 3 * time.Second} // and a connection that has given a byte is not dead
+		c = clientOf(n.dial(time.Second))
+		for range 2 {
+			if _, err := c.Get(t.Context(), "/"); err != nil {
+				t.Error(err)
+			}
+			<-time.After(20 * time.Second)
+		}
+		if got := n.requests.Load(); got != 2 {
+			t.Errorf("%d requests for two slow answers, want 2", got)
+		}
 		c.HTTP.CloseIdleConnections()
 	})
 }
