@@ -34,7 +34,7 @@ func AssumeAgency(base Source, iam IAM, region string, a Agency) Source {
 		}
 		keys, err := securityTokens(ctx, c, object{
 			"methods":     []string{"assume_role"},
-			"assume_role": object{"agency_name": a.Name, "domain_name": a.DomainName, "duration_seconds": seconds(a.Duration)},
+			"assume_role": object{"agency_name": a.Name, "domain_name": a.DomainName, "duration_seconds": int(a.Duration.Seconds())},
 		})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", from, err)

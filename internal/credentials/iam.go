@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/secret"
@@ -59,6 +58,3 @@ func subjectToken(answer *huaweicloud.Answer) (secret.Text, error) {
 	}
 	return secret.New(text), nil
 }
-
-// seconds returns a duration as IAM takes it.
-func seconds(d time.Duration) int { return int(d / time.Second) }

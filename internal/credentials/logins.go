@@ -75,8 +75,8 @@ func isRefusal(err error) bool {
 	return ok && api.Status == http.StatusUnauthorized
 }
 
-// noLogin is the remedy if IAM does not respond.
-const noLogin = "check the network, and endpoints.iam if it is set"
+// checkNetwork is the remedy if IAM does not respond.
+const checkNetwork = "check the network, and endpoints.iam if it is set"
 
 // login calls send, which logs in, unless the password is known to be wrong. With an unproven password, it waits for another login of the user. send
 // goes on after ctx has ended, and a refusal counts.
@@ -88,7 +88,7 @@ func (l *Logins) login(ctx context.Context, u User, password secret.Text, send f
 		case a.user.slot <- struct{}{}:
 			free = func() { <-a.user.slot }
 		case <-ctx.Done():
-			return nil, huaweicloud.Advise(fmt.Errorf("another login of this user has no answer yet: %w", ctx.Err()), noLogin)
+			return nil, huaweicloud.Advise(fmt.Errorf("another login of this user has no answer yet: %w", ctx.Err()), checkNetwork)
 		}
 		if l.isProven(a) { // by the login that this one waited for
 			free()
@@ -122,7 +122,7 @@ func (l *Logins) login(ctx context.Context, u User, password secret.Text, send f
 	case r := <-done:
 		return r.lease, r.err
 	case <-ctx.Done():
-		return nil, huaweicloud.Advise(fmt.Errorf("the login has no answer yet: %w", ctx.Err()), noLogin)
+		return nil, huaweicloud.Advise(fmt.Errorf("the login has no answer yet: %w", ctx.Err()), checkNetwork)
 	}
 }
 

@@ -66,6 +66,6 @@ func (o oidc) keys(ctx context.Context, idToken secret.Text) (*lease, error) {
 	c.Advice = map[string]string{huaweicloud.ReasonForbidden: forbiddenToProvider}
 	return securityTokens(ctx, c, object{
 		"methods": []string{"token"},
-		"token":   object{"id": subject.Reveal(), "duration_seconds": seconds(oidcDuration)},
+		"token":   object{"id": subject.Reveal(), "duration_seconds": int(oidcDuration.Seconds())},
 	})
 }

@@ -81,7 +81,7 @@ func (t *temporary) Grant(ctx context.Context, _ huaweicloud.Scope) (huaweicloud
 	case s.Err != nil:
 		return nil, s.Err
 	case ctx.Err() != nil:
-		err := huaweicloud.Advise(fmt.Errorf("keys or a token were not had in time (%w)", ctx.Err()), "check the network, and endpoints.iam if it is set")
+		err := huaweicloud.Advise(fmt.Errorf("keys or a token were not had in time (%w)", ctx.Err()), checkNetwork)
 		t.setLate(err)
 		return nil, err
 	default: // the gate was shut, or the fetch waits for a proof of the key that signs it
