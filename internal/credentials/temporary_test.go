@@ -205,3 +205,24 @@ func TestIAMErrors(t *testing.T) {
 		wantKeys(t, name, tc.source(serve(t, tc.answers)), "", tc.says...)
 	}
 }
+
+// TestCorrectedProofIsTriedAtOnce: after a refusal, requests wait for the pause unless the file has changed.
+func TestCorrectedProofIsTriedAtOnce(t *testing.T) {
+	tokenFile := filepath.Join(t.TempDir(), "token")
+	asked := 0
+	s := pod(serve(t, answers{"POST /": func(w http.ResponseWriter, r *http.Request) {
+		if asked++; r.Header.Get("Authorization") == "right" {
+			says(good)(w, r)
+			return
+		}
+		echoes(w, r)
+	}})+"/", tokenFile)
+	write(t, tokenFile, "PRIVATE")
+	for range 3 {
+		wantKeys(t, "refused", s, "", "401 Unauthorized")
+	}
+	write(t, tokenFile, "right")
+	if wantKeys(t, "corrected", s, "A S T"); asked != 2 {
+		t.Errorf("%d requests, want one with each token", asked)
+	}
+}
