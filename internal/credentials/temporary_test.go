@@ -3,6 +3,7 @@ package credentials_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/credentials"
+	"cloud_quota_exporter/internal/huaweicloud"
 )
 
 const (
@@ -224,5 +226,57 @@ func TestCorrectedProofIsTriedAtOnce(t *testing.T) {
 	write(t, tokenFile, "right")
 	if wantKeys(t, "corrected", s, "A S T"); asked != 2 {
 		t.Errorf("%d requests, want one with each token", asked)
+	}
+}
+
+// TestRenewedKeysHaveOneOrigin: by it, keys count as proven if those before them were.
+func TestRenewedKeysHaveOneOrigin(t *testing.T) {
+	var granted []*huaweicloud.Keys
+	for range 2 {
+		s := metadata(t, answers{securityKey: says(good)})
+		for range 2 {
+			grant, err := s.Grant(t.Context(), huaweicloud.Scope{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Reject(grant)
+			granted = append(granted, grant.(*huaweicloud.Keys)) //nolint:errcheck // the metadata service issues keys
+		}
+	}
+	if g := granted; g[0] == g[1] || g[0].Origin == nil || g[0].Origin != g[1].Origin || g[0].Origin == g[2].Origin {
+		t.Errorf("granted %+v", g)
+	}
+}
+
+// TestCorrectedPasswordIsTriedWhileTokensAreValid: the account is up again although no request needs its token.
+func TestCorrectedPasswordIsTriedWhileTokensAreValid(t *testing.T) {
+	passwordFile := filepath.Join(t.TempDir(), "password")
+	p := password(serve(t, answers{login: func(w http.ResponseWriter, r *http.Request) {
+		if sent, _ := io.ReadAll(r.Body); strings.Contains(string(sent), `"right"`) {
+			issues("TOKEN", `{"token":{"expires_at":"2099-01-09T15:20:17.574000Z"}}`)(w, r)
+			return
+		}
+		refuses(http.StatusUnauthorized, "no")(w, r)
+	}}), file(passwordFile))
+	grant := func(s huaweicloud.Scope) huaweicloud.Grant {
+		g, err := p.Grant(t.Context(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	account, project := huaweicloud.Scope{}, huaweicloud.Scope{ProjectID: "1"}
+	write(t, passwordFile, "right")
+	grant(project)
+	p.Reject(grant(account))
+	write(t, passwordFile, "wrong")
+	if grant(account); p.Status().Err == nil {
+		t.Error("the status has no error, though the password was refused")
+	}
+	write(t, passwordFile, "right")
+	for start := time.Now(); p.Status().Err != nil; grant(project) {
+		if time.Since(start) > 5*time.Second {
+			t.Fatalf("%+v", p.Status())
+		}
 	}
 }
