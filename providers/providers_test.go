@@ -137,7 +137,7 @@ func TestEchoedSecretsAreHidden(t *testing.T) {
 	if told := result.Skipped.String(); err != nil || strings.Contains(told, "SECRETKEY") || !strings.Contains(told, "<hidden>") {
 		t.Errorf("got %v, skipped %s", err, told)
 	}
-	result, err = ask(t, "cts", map[string]reply{paths["cts"]: common("cts", `{"type":"SECRETKEY","unit":"\u0053ECRETKEY","used":1,"quota":2}`)})
+	result, err = ask(t, "cts", map[string]reply{paths["cts"]: common("cts", `{"type":"SECRETKEY","unit":"SECRETKEY","used":1,"quota":2}`)})
 	if got := show(result); err != nil || got != `<hidden> "<hidden>" used 1 limit 2 remaining - range -..-` {
 		t.Errorf("got %v, %s", err, got)
 	}

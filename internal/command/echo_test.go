@@ -2,6 +2,7 @@ package command_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -38,14 +39,18 @@ func (e *echoing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if e.echoes(r.URL.Path) {
 		n := e.count(r)
+		style := styles[n%len(styles)]
 		echo := fmt.Sprintf("echo-%d", n%len(styles))
 		for i := range bearers { // each comes first in turn, since only the beginning is shown
 			name := bearers[(n/len(styles)+i)%len(bearers)]
 			if value := r.Header.Get(name); value != "" {
-				echo += "\n" + name + ": " + value
+				echo += "\n" + name + ": " + style.spell(value)
 			}
 		}
-		styles[n%len(styles)](w, echo+"\n"+string(body))
+		for _, value := range valuesIn(body) {
+			echo += "\n" + style.spell(value)
+		}
+		style.reply(w, echo)
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
@@ -78,7 +83,7 @@ func (e *echoing) remember(answer *httptest.ResponseRecorder) {
 	for _, m := range issuedKeys.FindAllStringSubmatch(answer.Body.String(), -1) {
 		e.issued[m[1]] = true
 	}
-	if strings.HasPrefix(answer.Header().Get("Content-Type"), "text/plain") && answer.Code == http.StatusOK { // of the metadata service
+	if strings.HasPrefix(answer.Header().Get("Content-Type"), "text/asItIs") && answer.Code == http.StatusOK { // of the metadata service
 		e.issued[answer.Body.String()] = true
 	}
 	if token := answer.Header().Get("X-Subject-Token"); token != "" {
@@ -93,28 +98,62 @@ func (e *echoing) secrets() []string {
 	return slices.Collect(maps.Keys(e.issued))
 }
 
-// styles are ways in which what was sent comes back.
-var styles = []func(w http.ResponseWriter, echo string){
-	func(w http.ResponseWriter, echo string) {
+// valuesIn returns the texts in a body of JSON, the longest first, since only the beginning is shown.
+func valuesIn(body []byte) []string {
+	var values []string
+	for decoder := json.NewDecoder(bytes.NewReader(body)); ; {
+		token, err := decoder.Token()
+		if err != nil {
+			slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) })
+			return values
+		}
+		if value, ok := token.(string); ok {
+			values = append(values, value)
+		}
+	}
+}
+
+// style is a way in which what was sent comes back: how a value is spelled, and in which answer.
+type style struct {
+	spell func(string) string
+	reply func(w http.ResponseWriter, echo string)
+}
+
+func asItIs(text string) string { return text }
+
+// inJSON spells a text as it stands between quotes.
+func inJSON(text string) string { return strings.TrimSuffix(strings.TrimPrefix(quote(text), `"`), `"`) }
+
+var styles = []style{
+	{inJSON, func(w http.ResponseWriter, echo string) {
 		reply(w, 403, `{"error_code":"X.1","error_msg":`+quote(echo)+`}`)
-	},
-	func(w http.ResponseWriter, echo string) { reply(w, 500, "<pre>"+html.EscapeString(echo)+"</pre>") },
-	func(w http.ResponseWriter, echo string) { reply(w, 400, `{"sent":`+quote(quote(echo))+`}`) },
-	func(w http.ResponseWriter, echo string) { reply(w, 401, url.QueryEscape(echo)) },
-	func(w http.ResponseWriter, echo string) { reply(w, 200, echo) },
-	func(w http.ResponseWriter, echo string) { reply(w, 200, whatever(echo)) },
-	func(w http.ResponseWriter, echo string) {
+	}},
+	{html.EscapeString, func(w http.ResponseWriter, echo string) { reply(w, 500, "<pre>"+echo+"</pre>") }},
+	{asItIs, func(w http.ResponseWriter, echo string) { reply(w, 400, `{"sent":`+quote(echo)+`}`) }},
+	{url.QueryEscape, func(w http.ResponseWriter, echo string) { reply(w, 401, echo) }},
+	{asItIs, func(w http.ResponseWriter, echo string) { reply(w, 200, echo) }},
+	{asItIs, func(w http.ResponseWriter, echo string) { reply(w, 200, whatever(echo)) }},
+	{asItIs, func(w http.ResponseWriter, echo string) {
 		w.Header().Set("X-Request-Id", strings.ReplaceAll(echo, "\n", " "))
 		reply(w, 404, `{"error_code":`+quote(echo)+`}`)
-	},
-	func(w http.ResponseWriter, echo string) {
+	}},
+	{asItIs, func(w http.ResponseWriter, echo string) {
 		w.Header().Set("Location", "https://"+regexp.MustCompile(`[\s:]+`).ReplaceAllString(echo, ".")+"/"+url.PathEscape(echo))
 		reply(w, 302, "")
-	},
-	func(w http.ResponseWriter, echo string) { raw(w, strings.Join(strings.Fields(echo), "_")+"\r\n\r\n") },
-	func(w http.ResponseWriter, echo string) {
+	}},
+	{asItIs, func(w http.ResponseWriter, echo string) { raw(w, strings.Join(strings.Fields(echo), "_")+"\r\n\r\n") }},
+	{asItIs, func(w http.ResponseWriter, echo string) {
 		raw(w, "HTTP/1.1 200 "+strings.ReplaceAll(echo, "\n", " ")+"\r\nContent-Length: 99\r\n\r\nhalf")
-	},
+	}},
+	{inBase64, func(w http.ResponseWriter, echo string) { reply(w, 400, echo) }},
+}
+
+// inBase64 spells a secret that is alone; a signature has others beside it.
+func inBase64(text string) string {
+	if strings.HasPrefix(text, "SDK-HMAC-SHA256") {
+		return "signed"
+	}
+	return base64.StdEncoding.EncodeToString([]byte(text))
 }
 
 func reply(w http.ResponseWriter, status int, body string) {

@@ -2,6 +2,7 @@ package command_test
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"net/http/httptest"
 	"os"
@@ -73,6 +74,9 @@ func TestNoSecretShows(t *testing.T) {
 				words := leakyWords
 				for _, secret := range cloud.secrets() {
 					words = append(words, secret[:12])
+				}
+				for _, secret := range append(cloud.secrets(), leakyToken, leakyPassword, leakyIDToken, leakyPodToken) {
+					words = append(words, base64.StdEncoding.EncodeToString([]byte(secret[:12])))
 				}
 				for _, word := range words {
 					if i := strings.Index(said, word); i >= 0 {

@@ -21,7 +21,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"cloud_quota_exporter/internal/files"
-	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/secret"
 )
 
 const (
@@ -65,7 +65,7 @@ type standardLog struct{ serverLog }
 
 // Write logs a line without what it quotes.
 func (l standardLog) Write(line []byte) (int, error) {
-	_, _ = l.serverLog.Write([]byte(huaweicloud.WithoutQuotes(string(line))))
+	_, _ = l.serverLog.Write([]byte(secret.HideQuoted(string(line))))
 	return len(line), nil
 }
 

@@ -11,134 +11,106 @@ import (
 	"cloud_quota_exporter/internal/refresh"
 )
 
-// Chain takes the first of several sources that this machine has, when keys are needed first, and stays with it. A source that is there and
-// wrong, such as an access key without its secret key, is an error rather than a reason to take the next one.
-func Chain(links ...Source) Source {
-	c := &chain{links: links}
+// Chain uses the first of several sources that this machine has. It selects it when keys are needed first, and keeps it. A source that is there and
+// wrong, such as an access key without its secret key, is an error; the next one is not tried.
+func Chain(sources ...Source) Source {
+	c := &chain{sources: sources}
 	c.policy = refresh.Policy[Source]{
 		Fetch:   c.choose,
 		Timeout: 3*localTimeout + fileTimeout, // the metadata service takes two requests, pod identity one, and the profile is a file
-		Fresh:   func(Source) time.Duration { return forGood },
+		Fresh:   func(Source) time.Duration { return forever },
 		Pause:   pause,
 	}
 	return c
 }
 
-const forGood = 100 * 365 * 24 * time.Hour
+const forever = 100 * 365 * 24 * time.Hour
 
 type chain struct {
-	links  []Source
-	cell   refresh.Cell[Source]
-	policy refresh.Policy[Source]
+	sources []Source
+	cell    refresh.Cell[Source]
+	policy  refresh.Policy[Source]
 
 	mu    sync.Mutex
-	found Source // that the last look took, or found wrong; nil: none
+	found Source // by the last Grant or Check: the first that is not absent; nil: all are
 }
 
-// choose returns the first source that has keys.
+// choose returns the first source that is not absent, with its error.
 func (c *chain) choose(ctx context.Context) (Source, error) {
-	var why []string
-	for _, link := range c.links {
-		_, err := link.Grant(ctx, huaweicloud.Scope{})
+	found, why, err := c.find(func(s Source) error {
+		_, err := s.Grant(ctx, huaweicloud.Scope{})
+		return err
+	})
+	if found == nil {
+		return nil, huaweicloud.Advise(errors.New("no source of the default chain fits ("+strings.Join(why, "), (")+")"),
+			"state credentials in the configuration, or set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK")
+	}
+	return found, err
+}
+
+// find returns the first source for which try does not return an absentError, with the error, and why the sources before are absent.
+func (c *chain) find(try func(Source) error) (found Source, why []string, err error) {
+	for _, s := range c.sources {
+		err = try(s)
 		absent, ok := errors.AsType[*absentError](err)
 		if !ok {
-			c.note(link)
-			return link, err
+			found = s
+			break
 		}
 		why = append(why, huaweicloud.What(absent))
 	}
-	c.note(nil)
-	return nil, huaweicloud.Advise(errors.New("no source of the default chain fits ("+strings.Join(why, "), (")+")"),
-		"state credentials in the configuration, or set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK")
-}
-
-// note keeps what a look found.
-func (c *chain) note(found Source) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.found = found
+	return found, why, err
 }
 
-// last returns what the last look found.
-func (c *chain) last() Source {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.found
-}
-
-// Describe says which source was taken. Before any was asked, it is the first that fits as far as Check could tell.
-func (c *chain) Describe() string {
-	s := c.cell.Peek()
-	if s.Value != nil {
-		return s.Value.Describe()
-	}
-	if source := c.last(); source != nil && s.Err == nil {
-		return "default chain: " + source.Describe()
-	}
-	return "default chain: environment, profile, instance_metadata, pod_identity"
-}
-
-// Check looks at the sources in their order until one fits or is wrong. That none lies on this machine is no error: the metadata service may
-// have keys.
+// Check returns the error of the first source that is not absent. If all are, it returns nil, since the metadata service may have keys.
 func (c *chain) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, fileTimeout)
 	defer cancel()
-	for _, link := range c.links {
-		err := link.Check(ctx)
-		if _, absent := errors.AsType[*absentError](err); !absent {
-			c.note(link)
-			return err
-		}
-	}
-	c.note(nil)
-	return nil
-}
-
-// Files are those of the source that was taken or, before that, of the first that fits or is wrong.
-func (c *chain) Files() []string {
-	source := c.cell.Peek().Value
-	if source == nil {
-		source = c.last()
-	}
-	if source == nil {
+	found, _, err := c.find(func(s Source) error { return s.Check(ctx) })
+	if found == nil {
 		return nil
 	}
-	return source.Files()
+	return err
 }
 
-// Failure is that of the source that was taken, or why there is none.
-func (c *chain) Failure() error {
+// Status is that of the selected source. Before, it has the first one that is not absent.
+func (c *chain) Status() Status {
 	s := c.cell.Peek()
 	if s.Value != nil {
-		return s.Value.Failure()
+		return s.Value.Status()
 	}
-	return s.Err
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	status := Status{From: "environment, profile, instance_metadata, pod_identity", Err: s.Err}
+	if c.found != nil {
+		found := c.found.Status()
+		status.Files = found.Files
+		if s.Err == nil {
+			status.From = found.From
+		}
+	}
+	status.From = "default chain: " + status.From
+	return status
 }
 
-// Expiry is that of the source that was taken.
-func (c *chain) Expiry() time.Time {
-	if taken := c.cell.Peek().Value; taken != nil {
-		return taken.Expiry()
-	}
-	return time.Time{}
-}
-
-// Grant returns what the source that was taken grants.
+// Grant returns the keys of the selected source.
 func (c *chain) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.Grant, error) {
-	chosen := c.cell.Await(ctx, &c.policy)
+	selected := c.cell.Await(ctx, &c.policy)
 	switch {
-	case chosen.Value != nil:
-		return chosen.Value.Grant(ctx, s)
-	case chosen.Err != nil:
-		return nil, chosen.Err
+	case selected.Value != nil:
+		return selected.Value.Grant(ctx, s)
+	case selected.Err != nil:
+		return nil, selected.Err
 	default:
 		return nil, errors.Join(errors.New("the default chain of credentials has not found any in time"), ctx.Err())
 	}
 }
 
-// Reject tells the source that was taken.
 func (c *chain) Reject(g huaweicloud.Grant) {
-	if taken := c.cell.Peek().Value; taken != nil {
-		taken.Reject(g)
+	if s := c.cell.Peek().Value; s != nil {
+		s.Reject(g)
 	}
 }

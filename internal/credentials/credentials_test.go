@@ -1,18 +1,27 @@
 package credentials_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"cloud_quota_exporter/internal/credentials"
+	"cloud_quota_exporter/internal/files/filestest"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/secret"
 )
 
-// reveal returns the keys of an authorizer as "AK SK token".
+var dial = new(net.Dialer).DialContext
+
+// reveal returns the keys of a source as "AK SK token".
 func reveal(t *testing.T, a huaweicloud.Authorizer) (string, error) {
 	t.Helper()
 	grant, err := a.Grant(t.Context(), huaweicloud.Scope{})
@@ -29,124 +38,294 @@ func reveal(t *testing.T, a huaweicloud.Authorizer) (string, error) {
 	return k.AccessKey.Reveal() + " " + k.SecretKey.Reveal() + " " + k.SecurityToken.Reveal(), nil
 }
 
-func text(s string) credentials.Value { return credentials.Value{Text: secret.New(s)} }
+// wantKeys asserts that a source has keys, or that its error has all parts of says and no secret.
+func wantKeys(t *testing.T, name string, a huaweicloud.Authorizer, want string, says ...string) {
+	t.Helper()
+	got, err := reveal(t, a)
+	if got != want || (err == nil) != (len(says) == 0) {
+		t.Errorf("%s: got %q, %v; want %q, %q", name, got, err, want, says)
+		return
+	}
+	for _, part := range says {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%s: %v, want %q", name, err, part)
+		}
+	}
+	for _, hidden := range []string{"PRIVATE", "PASS", "WORD"} {
+		if err != nil && strings.Contains(err.Error(), hidden) {
+			t.Errorf("%s: %s shows in %v", name, hidden, err)
+		}
+	}
+}
+
+func text(s string) credentials.Value    { return credentials.Value{Text: secret.New(s)} }
+func file(name string) credentials.Value { return credentials.Value{File: name} }
+
+var static = credentials.Static
+
+// environ returns getenv for pairs of names and values.
+func environ(pairs ...string) func(string) string {
+	return func(name string) string {
+		for i := 0; i < len(pairs); i += 2 {
+			if pairs[i] == name {
+				return pairs[i+1]
+			}
+		}
+		return ""
+	}
+}
+
+func pod(url, tokenFile string) credentials.Source {
+	return credentials.PodIdentity(dial, environ("HC_CONTAINER_CREDENTIALS_FULL_URI", url, "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", tokenFile))
+}
+
+func oidc(url, tokenFile string) credentials.Source {
+	return credentials.OIDC(iam(url), "", "idp", tokenFile)
+}
+
+func password(url string, password credentials.Value) credentials.Source {
+	return credentials.Password(iam(url), "", credentials.User{DomainName: "main", Name: "reader", Password: password}, credentials.NewLogins())
+}
+
+func agency(url string, base credentials.Source) credentials.Source {
+	return credentials.AssumeAgency(base, iam(url), "", credentials.Agency{DomainName: "main", Name: "quotas", Duration: time.Hour})
+}
+
+// iam returns clients for IAM at a URL.
+func iam(url string) credentials.IAM {
+	return func(string) *huaweicloud.Client {
+		return &huaweicloud.Client{
+			HTTP: huaweicloud.NewHTTPClient(dial, "", 1), Service: "iam", BaseURL: url, Events: func(string, string, time.Duration) {},
+		}
+	}
+}
+
+type answers map[string]http.HandlerFunc
+
+// serve answers by method and path, else with a 404, and returns its URL.
+func serve(t *testing.T, a answers) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if answer := a[r.Method+" "+r.URL.Path]; answer != nil {
+			answer(w, r)
+			return
+		}
+		http.NotFound(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
 
 func write(t *testing.T, file, contents string) {
 	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(file, []byte(contents), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestStaticValues(t *testing.T) {
-	a := credentials.Static(text("ak"), text("sk"), credentials.Value{})
-	if got, err := reveal(t, a); got != "ak sk " || err != nil {
-		t.Errorf("got %q, %v", got, err)
+// TestStatus: what is known of a source before keys are needed, and what Check finds.
+func TestStatus(t *testing.T) {
+	dir := t.TempDir()
+	missing, profile := filepath.Join(dir, "missing"), filepath.Join(dir, "profile")
+	write(t, profile, "[basic]\nak = a\nsk = s\n")
+	none, keys := environ(), environ("HW_ACCESS_KEY", "A", "HW_SECRET_KEY", "S")
+	inProfile := credentials.Profile(environ("HUAWEICLOUD_SDK_CREDENTIALS_FILE", profile), "", "")
+	selected := credentials.Chain(credentials.Environment(none), inProfile)
+	wantKeys(t, "chain", selected, "a s ")
+	metadata := credentials.InstanceMetadata(dial, "http://169.254.169.254")
+	for _, tc := range []struct {
+		source             credentials.Source
+		from, files, wrong string
+	}{
+		{static(text("a"), file(missing), credentials.Value{}), "static: access_key in the configuration, secret_key_file " + missing, missing, "no such file"},
+		{static(text("a"), text("s"), file(profile)), "static: access_key in the configuration, secret_key in the configuration, security_token_file " + profile, profile, "more than a key"},
+		{static(text("a"), text("s"), credentials.Value{}), "static: access_key in the configuration, secret_key in the configuration", "", ""},
+		{credentials.Environment(none), "environment", "", "no keys are set"},
+		{credentials.Environment(keys), "environment: HW_ACCESS_KEY, HW_SECRET_KEY", "", ""},
+		{inProfile, "profile: " + profile + ", section basic", profile, ""},
+		{metadata, "instance_metadata: http://169.254.169.254", "", ""},
+		{pod("", ""), "pod_identity: HC_CONTAINER_CREDENTIALS_FULL_URI", "", "is not set"},
+		{pod("", missing), "pod_identity: HC_CONTAINER_CREDENTIALS_FULL_URI", missing, "is not set"},
+		{oidc("", missing), "oidc: identity provider idp, token_file " + missing, missing, "no such file"},
+		{password("", file(missing)), "password: user reader of main, password_file " + missing, missing, "no such file"},
+		{password("", text("p")), "password: user reader of main, password in the configuration", "", ""},
+		{agency("", password("", file(missing))), "assume_agency: quotas of main, by password: user reader of main, password_file " + missing, missing, "no such file"},
+		{credentials.Chain(credentials.Environment(none), pod("", "")), "default chain: environment, profile, instance_metadata, pod_identity", "", ""},
+		{credentials.Chain(credentials.Environment(keys)), "default chain: environment: HW_ACCESS_KEY, HW_SECRET_KEY", "", ""},
+		{credentials.Chain(credentials.Environment(none), metadata), "default chain: instance_metadata: http://169.254.169.254", "", ""},
+		{credentials.Chain(credentials.Environment(environ("HW_ACCESS_KEY", "A"))), "default chain: environment", "", "HW_SECRET_KEY is not"},
+		{credentials.Chain(inProfile), "default chain: profile: " + profile + ", section basic", profile, ""},
+		{selected, "profile: " + profile + ", section basic", profile, ""},
+	} {
+		err := tc.source.Check(t.Context())
+		if (err == nil) != (tc.wrong == "") || err != nil && !strings.Contains(err.Error(), tc.wrong) {
+			t.Errorf("%s: %v, want %q", tc.from, err, tc.wrong)
+		}
+		got := tc.source.Status()
+		if got.From != tc.from || strings.Join(got.Files, " ") != tc.files || got.Err != nil || !got.Expires.IsZero() {
+			t.Errorf("got %+v, want %s, %s", got, tc.from, tc.files)
+		}
 	}
-	a.Reject(nil)
-	if got, err := reveal(t, a); got != "ak sk " || err != nil {
-		t.Errorf("after a 401: got %q, %v", got, err)
+}
+
+func TestPermanentKeys(t *testing.T) {
+	dir := t.TempDir()
+	table, large, empty := filepath.Join(dir, "credentials.csv"), filepath.Join(dir, "large"), filepath.Join(dir, "empty")
+	write(t, table, "User Name,Access Key Id,Secret Access Key\nadmin,AK,PRIVATE\n")
+	write(t, large, strings.Repeat("PRIVATE", 10_000))
+	write(t, empty, " \n")
+	for _, tc := range []struct {
+		name   string
+		source credentials.Source
+		want   string
+		says   []string
+	}{
+		{"stated", static(text("ak"), text("sk"), credentials.Value{}), "ak sk ", nil},
+		{"no files", static(file("/1"), file("/2"), file("/3")), "", []string{"access_key_file /1", "secret_key_file /2", "security_token_file /3", "no such file", "want a file that the exporter may read"}},
+		{"a table", static(file(table), text("sk"), credentials.Value{}), "", []string{"credentials.csv holds more than a key: want one word"}},
+		{"a directory", static(text("ak"), file(dir), credentials.Value{}), "", []string{"it is a directory, not a regular"}},
+		{"a large file", static(text("ak"), file(large), credentials.Value{}), "", []string{"larger than 65536 bytes"}},
+		{"an empty file", static(text("ak"), file(empty), credentials.Value{}), "", []string{"empty is empty; write the key into it"}},
+		{"two lines", static(text("ak"), text("PRIVATE\nPRIVATE"), credentials.Value{}), "", []string{"secret_key holds more than a key"}},
+	} {
+		wantKeys(t, tc.name, tc.source, tc.want, tc.says...)
 	}
-	if shown := fmt.Sprintf("%+v %#v", text("sk"), text("sk")); strings.Contains(shown, "sk") {
-		t.Errorf("the key shows: %s", shown)
+	for _, tc := range []struct{ env, want, says string }{
+		{env: "HUAWEICLOUD_SDK_AK a HUAWEICLOUD_SDK_SK b HUAWEICLOUD_SDK_SECURITY_TOKEN c", want: "a b c"},
+		{env: "HW_ACCESS_KEY a HW_SECRET_KEY b HW_SECURITY_TOKEN c", want: "a b c"},
+		{env: "OS_ACCESS_KEY a OS_SECRET_KEY b OS_SECURITY_TOKEN c", want: "a b c"},
+		{env: "HW_ACCESS_KEY x HW_SECRET_KEY y HW_SECURITY_TOKEN z HUAWEICLOUD_SDK_AK a HUAWEICLOUD_SDK_SK b", want: "a b "},
+		{env: "OS_ACCESS_KEY x OS_SECRET_KEY y OS_SECURITY_TOKEN z HW_ACCESS_KEY a HW_SECRET_KEY b", want: "a b "},
+		{env: "HW_ACCESS_KEY a", says: "HW_ACCESS_KEY is set, but HW_SECRET_KEY is not"},
+		{env: "OS_SECRET_KEY PRIVATE", says: "OS_SECRET_KEY is set, but OS_ACCESS_KEY is not"},
+		{env: "HW_ACCESS_KEY ak HW_SECRET_KEY PRIVATE\tPRIVATE", says: "environment: HW_SECRET_KEY holds more"},
+		{says: "set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK"},
+	} {
+		var says []string
+		if tc.says != "" {
+			says = []string{tc.says}
+		}
+		wantKeys(t, tc.env, credentials.Environment(environ(strings.Split(tc.env+" ", " ")...)), tc.want, says...)
 	}
 }
 
 func TestStaticFilesAreReadAgain(t *testing.T) {
 	dir := t.TempDir()
-	file := func(name string) credentials.Value { return credentials.Value{File: filepath.Join(dir, name)} }
-	a := credentials.Static(file("ak"), file("sk"), file("token"))
-	_, err := reveal(t, a)
-	for _, part := range []string{"access_key_file ", "secret_key_file ", "security_token_file ", "no such file", "want a file that the exporter may read"} {
-		if err == nil || !strings.Contains(err.Error(), part) {
-			t.Errorf("without files: %v, want %q in it", err, part)
-		}
-	}
-	write(t, filepath.Join(dir, "ak"), "ak1\n")
-	write(t, filepath.Join(dir, "sk"), " sk1\r\n")
-	write(t, filepath.Join(dir, "token"), "token1")
-	if got, err := reveal(t, a); got != "ak1 sk1 token1" || err != nil {
-		t.Errorf("got %q, %v", got, err)
-	}
-	write(t, filepath.Join(dir, "sk"), "sk2\n")
-	if got, err := reveal(t, a); got != "ak1 sk2 token1" || err != nil {
-		t.Errorf("after rotation: got %q, %v", got, err)
-	}
-	write(t, filepath.Join(dir, "sk"), "\n")
-	if _, err := reveal(t, a); err == nil || !strings.Contains(err.Error(), "sk is empty; write the key into it") {
-		t.Errorf("with an empty file: %v", err)
+	s := static(file(dir+"/ak"), file(dir+"/sk"), file(dir+"/token"))
+	write(t, dir+"/ak", "ak1\n")
+	write(t, dir+"/sk", " sk1\r\n")
+	write(t, dir+"/token", "token1")
+	wantKeys(t, "at first", s, "ak1 sk1 token1")
+	write(t, dir+"/sk", "sk2\n")
+	s.Reject(nil)
+	wantKeys(t, "after rotation", s, "ak1 sk2 token1")
+	os.Remove(dir + "/sk")
+	if wantKeys(t, "removed", s, "", "no such file"); s.Status().Err == nil {
+		t.Error("the status has no error")
 	}
 }
 
-func TestWhatIsNoKeyIsRefused(t *testing.T) {
-	dir := t.TempDir()
-	table := filepath.Join(dir, "credentials.csv")
-	write(t, table, "User Name,Access Key Id,Secret Access Key\nadmin,AK,hidden\n")
-	large := filepath.Join(dir, "large")
-	write(t, large, strings.Repeat("hidden", 20_000))
-	for says, a := range map[string]huaweicloud.Authorizer{
-		"credentials.csv holds more than a key: want one word": credentials.Static(credentials.Value{File: table}, text("sk"), credentials.Value{}),
-		"it is a directory, not a regular":                     credentials.Static(text("ak"), credentials.Value{File: dir}, credentials.Value{}),
-		"larger than 65536 bytes":                              credentials.Static(text("ak"), credentials.Value{File: large}, credentials.Value{}),
-		"secret_key holds more than a key":                     credentials.Static(text("ak"), text("hidden\nhidden"), credentials.Value{}),
-		"environment: HW_SECRET_KEY holds more": credentials.Environment(func(name string) string {
-			return map[string]string{"HW_ACCESS_KEY": "ak", "HW_SECRET_KEY": "hidden hidden"}[name]
-		}),
+func TestProfile(t *testing.T) {
+	home := t.TempDir()
+	usual, other := filepath.Join(home, ".huaweicloud", "credentials"), filepath.Join(home, "other")
+	write(t, usual, "[basic]\nak = a1\nsk = s1\n\n[temporary]\nak=a2\nsk=s2\nsecurity_token=t2\n")
+	write(t, other, "[basic]\nak = a3\nsk = s3\n")
+	for _, tc := range []struct{ file, section, variable, want, from string }{
+		{want: "a1 s1 ", from: usual + ", section basic"},
+		{section: "temporary", want: "a2 s2 t2", from: usual + ", section temporary"},
+		{file: "~/other", want: "a3 s3 ", from: other + ", section basic"},
+		{variable: other, want: "a3 s3 ", from: other + ", section basic"},
 	} {
-		_, err := reveal(t, a)
-		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "hidden") {
-			t.Errorf("got %v, want %q and no key", err, says)
+		p := credentials.Profile(environ("HOME", home, "HUAWEICLOUD_SDK_CREDENTIALS_FILE", tc.variable), tc.file, tc.section)
+		wantKeys(t, tc.from, p, tc.want)
+		if got := p.Status().From; got != "profile: "+tc.from {
+			t.Errorf("from %s, want %s", got, tc.from)
 		}
 	}
+	for contents, says := range map[string]string{
+		"[basic]\nak = AK\n":                             "section [basic]: sk is missing",
+		"[basic]\nidp_id = idp\nid_token_file = PRIVATE": "ak is missing; want ak and sk, or state oidc",
+		"[global]\nak = AK\nsk = PRIVATE\n":              "has no section [basic]",
+		"[basic\nak = PRIVATE\n":                         "is no INI file; want sections such as [basic] with ak and sk",
+		"[basic]\nak = AK\nsk = PRIVATE PRIVATE\n":       "sk holds more than a key",
+	} {
+		write(t, other, contents)
+		wantKeys(t, contents, credentials.Profile(environ(), other, ""), "", says, "profile: "+other)
+	}
+	wantKeys(t, "no file", credentials.Profile(environ(), other+"2", ""), "", "no such file or directory; want a file that the exporter may read, or another kind of credentials")
 }
 
-func TestDescribe(t *testing.T) {
-	for want, source := range map[string]credentials.Source{
-		"static: access_key in the configuration, secret_key_file /etc/sk":                                      credentials.Static(text("ak"), credentials.Value{File: "/etc/sk"}, credentials.Value{}),
-		"static: access_key in the configuration, secret_key in the configuration, security_token_file /etc/st": credentials.Static(text("ak"), text("sk"), credentials.Value{File: "/etc/st"}),
-		"environment: HW_ACCESS_KEY, HW_SECRET_KEY": credentials.Environment(func(name string) string {
-			return map[string]string{"HW_ACCESS_KEY": "ak", "HW_SECRET_KEY": "sk"}[name]
-		}),
-		"environment": credentials.Environment(func(string) string { return "" }),
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// TestFilesThatHang: no call to a source waits longer than it may, and Status does not wait.
+func TestFilesThatHang(t *testing.T) {
+	hangs := filepath.Join(t.TempDir(), ".huaweicloud", "credentials")
+	write(t, hangs, "[basic]\nak = a\nsk = s\n")
+	hanging := filestest.Hang(t, hangs)
+	const nowhere = "http://127.0.0.1:1"
+	named := credentials.Profile(environ("HUAWEICLOUD_SDK_CREDENTIALS_FILE", hangs), "", "")
+	inFile := static(text("ak"), file(hangs), credentials.Value{})
+	for _, source := range []credentials.Source{
+		inFile, named, pod(nowhere, hangs), oidc(nowhere, hangs), password(nowhere, file(hangs)),
+		credentials.Chain(credentials.Environment(environ()), named), agency(nowhere, inFile),
 	} {
-		if got := source.Describe(); got != want {
-			t.Errorf("got %s, want %s", got, want)
+		start := time.Now()
+		if err := source.Check(within(t, 50*time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no response from the file system") {
+			t.Errorf("checked, %v", err)
+		}
+		if grant, err := source.Grant(within(t, 50*time.Millisecond), huaweicloud.Scope{}); grant != nil || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("granted %v, %v", grant, err)
+		}
+		status := source.Status()
+		if took := time.Since(start); fmt.Sprint(status.Files) != "["+hangs+"]" || took > 3*time.Second {
+			t.Errorf("%+v after %s", status, took)
 		}
 	}
+	home := strings.TrimSuffix(hangs, "/.huaweicloud/credentials")
+	chain := credentials.Chain(credentials.Profile(environ("HOME", home), "", ""), credentials.Environment(environ("HW_ACCESS_KEY", "A", "HW_SECRET_KEY", "S")))
+	if err := chain.Check(within(t, 100*time.Millisecond)); err != nil || chain.Status().From != "default chain: environment: HW_ACCESS_KEY, HW_SECRET_KEY" {
+		t.Errorf("the default profile hangs: %v, %s", err, chain.Status().From)
+	}
+	hanging.Release()
+	wantKeys(t, "released", named, "a s ")
 }
 
-func TestEnvironment(t *testing.T) {
-	for _, tc := range []struct {
-		name string
-		env  map[string]string
-		want string
-		says string
-	}{
-		{name: "SDK", env: map[string]string{"HUAWEICLOUD_SDK_AK": "a", "HUAWEICLOUD_SDK_SK": "b", "HUAWEICLOUD_SDK_SECURITY_TOKEN": "c"}, want: "a b c"},
-		{name: "Terraform", env: map[string]string{"HW_ACCESS_KEY": "a", "HW_SECRET_KEY": "b"}, want: "a b "},
-		{name: "OpenStack", env: map[string]string{"OS_ACCESS_KEY": "a", "OS_SECRET_KEY": "b"}, want: "a b "},
-		{
-			name: "the SDK's come first", want: "a b ",
-			env: map[string]string{"HUAWEICLOUD_SDK_AK": "a", "HUAWEICLOUD_SDK_SK": "b", "HW_ACCESS_KEY": "x", "HW_SECRET_KEY": "y", "HW_SECURITY_TOKEN": "z"},
-		},
-		{name: "Terraform, temporary", env: map[string]string{"HW_ACCESS_KEY": "a", "HW_SECRET_KEY": "b", "HW_SECURITY_TOKEN": "c"}, want: "a b c"},
-		{name: "OpenStack, temporary", env: map[string]string{"OS_ACCESS_KEY": "a", "OS_SECRET_KEY": "b", "OS_SECURITY_TOKEN": "c"}, want: "a b c"},
-		{
-			name: "Terraform's come before OpenStack's", want: "a b ",
-			env: map[string]string{"HW_ACCESS_KEY": "a", "HW_SECRET_KEY": "b", "OS_ACCESS_KEY": "x", "OS_SECRET_KEY": "y", "OS_SECURITY_TOKEN": "z"},
-		},
-		{name: "no secret key", env: map[string]string{"HW_ACCESS_KEY": "a"}, says: "HW_ACCESS_KEY is set, but HW_SECRET_KEY is not"},
-		{name: "no access key", env: map[string]string{"OS_SECRET_KEY": "hidden"}, says: "OS_SECRET_KEY is set, but OS_ACCESS_KEY is not"},
-		{name: "nothing", says: "set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			got, err := reveal(t, credentials.Environment(func(name string) string { return tc.env[name] }))
-			if got != tc.want || (err == nil) != (tc.says == "") {
-				t.Fatalf("got %q, %v; want %q", got, err, tc.want)
-			}
-			if err != nil && (!strings.Contains(err.Error(), tc.says) || strings.Contains(err.Error(), "hidden")) {
-				t.Errorf("got %v, want %q", err, tc.says)
-			}
-		})
+// TestPasswordFileThatHangsHoldsNobody: while a refused password is read again, the rest of the source is not locked.
+func TestPasswordFileThatHangsHoldsNobody(t *testing.T) {
+	hangs := filepath.Join(t.TempDir(), "password")
+	write(t, hangs, "wrong")
+	p := password(serve(t, answers{login: refuses(http.StatusUnauthorized, "no")}), file(hangs))
+	if _, err := p.Grant(t.Context(), huaweicloud.Scope{}); huaweicloud.Reason(err) != huaweicloud.ReasonUnauthorized {
+		t.Fatalf("got %v", err)
+	}
+	hanging := filestest.Hang(t, hangs)
+	granted := make(chan error)
+	go func() {
+		_, err := p.Grant(t.Context(), huaweicloud.Scope{})
+		granted <- err
+	}()
+	hanging.WaitForReader(t)
+	others := make(chan struct{})
+	go func() {
+		defer close(others)
+		p.Status()
+		p.Reject(nil)
+	}()
+	select {
+	case <-others:
+	case <-granted:
+		t.Fatal("others waited for the file")
+	}
+	hanging.Release()
+	if err := <-granted; huaweicloud.Reason(err) != huaweicloud.ReasonUnauthorized {
+		t.Errorf("got %v", err)
 	}
 }

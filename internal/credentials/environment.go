@@ -8,11 +8,10 @@ import (
 	"cloud_quota_exporter/internal/secret"
 )
 
-// variables are names under which keys stand in the environment.
+// variables are the names of variables with keys.
 type variables struct{ accessKey, secretKey, securityToken string }
 
-// known are these names in the order in which they are looked for: those of Huawei's SDKs, of its Terraform provider, and of OpenStack's
-// tools.
+// known are those of Huawei's SDKs, of its Terraform provider, and of OpenStack's tools, in the order in which they are tried.
 var known = [...]variables{
 	{"HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN"},
 	{"HW_ACCESS_KEY", "HW_SECRET_KEY", "HW_SECURITY_TOKEN"},
@@ -25,11 +24,14 @@ var errNoVariables = newAbsent(
 		"or state credentials in the configuration",
 )
 
-// Environment takes the keys from the variables of the environment.
+// Environment uses the keys in the variables of the environment.
 func Environment(getenv func(string) string) Source {
-	find := func() (variables, error) { return findVariables(getenv) }
-	keys := func(context.Context) (*huaweicloud.Keys, error) {
-		v, err := find()
+	from := "environment"
+	if v, err := findVariables(getenv); err == nil {
+		from += ": " + v.accessKey + ", " + v.secretKey
+	}
+	return &permanent{status: Status{From: from}, read: func(context.Context) (*huaweicloud.Keys, error) {
+		v, err := findVariables(getenv)
 		if err != nil {
 			return nil, err
 		}
@@ -43,18 +45,10 @@ func Environment(getenv func(string) string) Source {
 			SecretKey:     secret.New(getenv(v.secretKey)),
 			SecurityToken: secret.New(getenv(v.securityToken)),
 		}, nil
-	}
-	describe := func() string {
-		v, err := find()
-		if err != nil {
-			return "environment"
-		}
-		return "environment: " + v.accessKey + ", " + v.secretKey
-	}
-	return &permanent{keys: keys, describe: describe, files: noFiles}
+	}}
 }
 
-// findVariables returns the first names of which one is set; its pair must be set too.
+// findVariables returns the first names of which one is set; the other must be set too.
 func findVariables(getenv func(string) string) (variables, error) {
 	for _, v := range known {
 		hasAccessKey, hasSecretKey := getenv(v.accessKey) != "", getenv(v.secretKey) != ""

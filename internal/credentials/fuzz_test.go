@@ -15,7 +15,6 @@ import (
 
 	"cloud_quota_exporter/internal/credentials"
 	"cloud_quota_exporter/internal/huaweicloud"
-	"cloud_quota_exporter/internal/secret"
 )
 
 const placeholder = "<hidden>" // of a secret
@@ -55,7 +54,7 @@ func wantGrant(t *testing.T, s credentials.Source) {
 			t.Errorf("%s %q is not hidden", name, value)
 		}
 	}
-	if expiry := s.Expiry(); !expiry.IsZero() && !expiry.After(time.Now()) {
+	if expiry := s.Status().Expires; !expiry.IsZero() && !expiry.After(time.Now()) {
 		t.Errorf("what is granted has expired at %s", expiry)
 	}
 }
@@ -110,7 +109,7 @@ func FuzzToken(f *testing.F) {
 				Events: func(string, string, time.Duration) {},
 			}
 		}
-		wantGrant(t, credentials.Password(iam, "", credentials.User{DomainName: "d", Name: "u", Password: credentials.Value{Text: secret.New("a-password")}}, credentials.NewLogins()))
+		wantGrant(t, credentials.Password(iam, "", credentials.User{DomainName: "d", Name: "u", Password: text("a-password")}, credentials.NewLogins()))
 	})
 }
 

@@ -15,21 +15,23 @@ const (
 	forbiddenToProvider = "check the identity conversion rules of the provider in IAM"
 )
 
-// OIDC takes temporary keys for the id token of an identity provider, which stands in a file that is read anew each time.
+// OIDC gets temporary keys for the id token of an identity provider, which is in a file that is read each time.
 //
-// Source: POST /v3.0/OS-AUTH/id-token/tokens, "Obtaining a Token with an OpenID Connect ID Token", and
-// POST /v3.0/OS-CREDENTIAL/securitytokens, "Obtaining a Temporary Access Key and Security Token Through a Token", of the IAM API Reference.
+// Source: POST /v3.0/OS-AUTH/id-token/tokens, "Obtaining a Token with an OpenID Connect ID Token" of the IAM API Reference, and securityTokens.
 func OIDC(iam IAM, region, provider, tokenFile string) Source {
 	o := oidc{func() *huaweicloud.Client { return iam(region) }, provider, tokenFile}
-	return &temporary{
-		expiring: newExpiring(fetchTimeout, o.keys).provenBy(fingerprint(o.idToken)),
-		describe: always(fmt.Sprintf("oidc: identity provider %s, token_file %s", provider, tokenFile)),
-		files:    func() []string { return []string{tokenFile} },
-		check: func(ctx context.Context) error {
-			_, err := o.idToken(ctx)
-			return err
-		},
-	}
+	return newTemporary(Status{From: fmt.Sprintf("oidc: identity provider %s, token_file %s", provider, tokenFile), Files: []string{tokenFile}},
+		fetchTimeout, o.idToken, func(ctx context.Context) (*lease, error) {
+			idToken, err := o.idToken(ctx)
+			if err != nil {
+				return nil, err
+			}
+			keys, err := o.keys(ctx, idToken)
+			if err != nil {
+				return nil, fmt.Errorf("oidc: %w", err)
+			}
+			return keys, nil
+		})
 }
 
 type oidc struct {
@@ -38,40 +40,32 @@ type oidc struct {
 }
 
 func (o oidc) idToken(ctx context.Context) (secret.Text, error) {
-	return readSecret(ctx, "oidc: token_file "+o.tokenFile, o.tokenFile)
+	return readKey(ctx, "oidc: token_file "+o.tokenFile, o.tokenFile)
 }
 
-func (o oidc) keys(ctx context.Context) (*lease, error) {
-	idToken, err := o.idToken(ctx)
-	if err != nil {
-		return nil, err
-	}
+func (o oidc) keys(ctx context.Context, idToken secret.Text) (*lease, error) {
 	c := o.iam()
-	c.Auth = unsigned{[]secret.Text{idToken}}
+	c.Auth = &token{text: idToken}
 	c.Advice = map[string]string{
 		huaweicloud.ReasonUnauthorized: "check that the token in token_file is of the provider, meant for this cloud and not expired",
 		huaweicloud.ReasonForbidden:    forbiddenToProvider,
 		huaweicloud.ReasonNotFound:     "check idp_id: IAM knows no such identity provider",
 		huaweicloud.ReasonClientError:  "check idp_id and the token in token_file",
 	}
-	answer, err := c.Post(ctx, "/v3.0/OS-AUTH/id-token/tokens", http.Header{"X-Idp-Id": {o.provider}},
+	answer, err := c.Issue(ctx, http.MethodPost, "/v3.0/OS-AUTH/id-token/tokens", http.Header{"X-Idp-Id": {o.provider}},
 		object{"auth": object{"id_token": object{"id": idToken.Reveal()}}})
 	if err != nil {
-		return nil, fmt.Errorf("oidc: %w", err)
+		return nil, err
 	}
 	subject, err := subjectToken(answer)
 	if err != nil {
-		return nil, fmt.Errorf("oidc: %w", err)
+		return nil, err
 	}
 	c = o.iam()
-	c.Auth = unsigned{[]secret.Text{subject}}
+	c.Auth = &token{text: subject}
 	c.Advice = map[string]string{huaweicloud.ReasonForbidden: forbiddenToProvider}
-	keys, err := securityTokens(ctx, c, object{
+	return securityTokens(ctx, c, object{
 		"methods": []string{"token"},
-		"token":   object{"id": subject.Reveal(), "duration_seconds": seconds(oidcDuration)},
+		"token":   object{"id": subject.Reveal(), "duration_seconds": int(oidcDuration.Seconds())},
 	})
-	if err != nil {
-		return nil, fmt.Errorf("oidc: %w", err)
-	}
-	return keys, nil
 }

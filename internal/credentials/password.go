@@ -15,164 +15,118 @@ import (
 )
 
 const (
-	tokenSlots        = 8 // tokens of projects in a region that are asked for at a time
-	tokenRefusalPause = time.Hour
+	tokensInFlight    = 8 // of the projects in a region
+	tokenRefusedPause = time.Hour
 )
 
-// User is who logs in with a password.
+// User logs in with a password.
 type User struct {
 	DomainName string // name of the account
 	Name       string
 	Password   Value
 }
 
-// Password takes tokens for the password of a user: one for each project, and one of the whole account for IAM's own requests, which region
-// says where to ask.
+// Password gets tokens for the password of a user: one for each project, and one of the account for requests to IAM, which is issued in region.
 //
-// Source: POST /v3/auth/tokens, "Obtaining a User Token Through Password Authentication" of the IAM API Reference. A token is asked for in
-// the region of its project: one from elsewhere may be refused there.
+// Source: POST /v3/auth/tokens, "Obtaining a User Token Through Password Authentication" of the IAM API Reference. The token of a project is issued in
+// its region, since another region may refuse it.
 func Password(iam IAM, region string, u User, logins *Logins) Source {
-	p := &password{
-		iam: iam, region: region, user: u, logins: logins,
-		tokens: map[huaweicloud.Scope]*expiring{},
-		gates:  map[string]*refresh.Gate{},
+	p := &password{iam: iam, user: u, logins: logins, tokens: map[huaweicloud.Scope]*temporary{}, gates: map[string]*refresh.Gate{}}
+	status := Status{
+		From:  fmt.Sprintf("password: user %s of %s, %s", u.Name, u.DomainName, u.Password.describe("password")),
+		Files: fileNames(u.Password),
 	}
-	p.account = newExpiring(fetchTimeout, func(ctx context.Context) (*lease, error) {
-		return p.login(ctx, p.region, object{"domain": object{"name": u.DomainName}})
+	p.account = newTemporary(status, fetchTimeout, p.text, func(ctx context.Context) (*lease, error) {
+		return p.login(ctx, region, object{"domain": object{"name": u.DomainName}})
 	})
 	p.account.policy.Pause = p.pause
 	return p
 }
 
-// password keeps the tokens of one user. The account's own is asked for before those of projects: it proves that the password is right, so
-// that a wrong one is tried once, and not once for each project.
+// password has the tokens of one user. The token of the account is issued before those of projects: it proves that the password is right, so that a
+// wrong one is tried once, and not once for each project.
 type password struct {
 	iam     IAM
-	region  string
 	user    User
 	logins  *Logins
-	account *expiring
+	account *temporary
 
-	mu      sync.Mutex
-	tokens  map[huaweicloud.Scope]*expiring // of projects
-	gates   map[string]*refresh.Gate        // of the tokens of a region
-	refused secret.Text                     // the password that IAM refused last
+	mu     sync.Mutex
+	tokens map[huaweicloud.Scope]*temporary // of projects
+	gates  map[string]*refresh.Gate         // for the tokens of a region
 }
 
-// Describe says whose password it is.
-func (p *password) Describe() string {
-	return fmt.Sprintf("password: user %s of %s, %s", p.user.Name, p.user.DomainName, p.user.Password.describe("password"))
-}
+// Check reads the password.
+func (p *password) Check(ctx context.Context) error { return p.account.Check(ctx) }
 
-// Files returns the name of the file with the password, if it is in one.
-func (p *password) Files() []string { return fileNames(p.user.Password) }
-
-// Check looks for the password.
-func (p *password) Check(ctx context.Context) error {
-	_, err := p.text(ctx)
-	return err
-}
-
-// text reads the password.
 func (p *password) text(ctx context.Context) (secret.Text, error) {
 	ctx, cancel := context.WithTimeout(ctx, fileTimeout)
 	defer cancel()
 	return p.user.Password.password(ctx)
 }
 
-// Failure is that of the account's token: a project's concerns that project alone.
-func (p *password) Failure() error { return p.account.failure() }
-
-// Expiry returns when the first of the tokens that hold expires; where none does, when the account's did.
-func (p *password) Expiry() time.Time {
+// Status has the error of the token of the account, since that of a project is about the project alone, and the first expiry of the valid tokens. If
+// none is valid, it is that of the account.
+func (p *password) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var first time.Time
-	for _, e := range p.tokens {
-		if expiry := e.expiry(); time.Now().Before(expiry) && (first.IsZero() || expiry.Before(first)) {
-			first = expiry
+	status := p.account.Status()
+	isValid := func(expires time.Time) bool { return time.Now().Before(expires) }
+	for _, t := range p.tokens {
+		if expires := t.Status().Expires; isValid(expires) && (!isValid(status.Expires) || expires.Before(status.Expires)) {
+			status.Expires = expires
 		}
 	}
-	if account := p.account.expiry(); first.IsZero() || time.Now().Before(account) && account.Before(first) {
-		first = account
-	}
-	return first
+	return status
 }
 
-// Grant returns a token for the project of a scope, or of the account.
+// Grant returns a token for the project of a scope, or for the account.
 func (p *password) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.Grant, error) {
-	p.retryIfMended(ctx)
 	if s.ProjectID == "" {
-		return p.account.grant(ctx)
+		return p.account.Grant(ctx, s)
 	}
-	if p.account.failure() != nil { // nobody else asks for it while the tokens of the projects hold
+	if p.account.Status().Err != nil { // no other request needs it while the tokens of the projects are valid
+		p.account.retryIfProofChanged(ctx)
 		_, _ = p.account.cell.Ask(ctx, &p.account.policy)
 	}
-	return p.token(s).grant(ctx)
+	return p.token(s).Grant(ctx, s)
 }
 
-// Reject has a refused token fetched anew.
+// Reject causes a fetch of the token.
 func (p *password) Reject(g huaweicloud.Grant) {
-	p.account.reject(g)
+	p.account.Reject(g)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, e := range p.tokens {
-		e.reject(g) // only the one that issued g does anything
+	for _, t := range p.tokens {
+		t.Reject(g) // which does nothing for the token of another project
 	}
 }
 
-// retryIfMended ends the pause after a refused password once there is another. The file is read without the lock, because it might hang.
-func (p *password) retryIfMended(ctx context.Context) {
-	if !isRefusal(p.account.failure()) {
-		return
-	}
-	before := p.lastRefused()
-	now, err := p.text(ctx)
-	if err != nil || now.Reveal() == before.Reveal() {
-		return
-	}
+// token returns the token of a project, and drops those that have expired, since their projects are gone.
+func (p *password) token(s huaweicloud.Scope) *temporary {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.refused.Reveal() != before.Reveal() {
-		return // another request was faster
+	if t := p.tokens[s]; t != nil {
+		return t
 	}
-	p.refused = now // once: should it be refused too, the pause is in force again
-	p.account.cell.Retry()
-	for _, e := range p.tokens {
-		e.cell.Retry()
-	}
-}
-
-func (p *password) lastRefused() secret.Text {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.refused
-}
-
-// token returns what keeps the token of a project. Those that have expired, since their projects are gone, are forgotten.
-func (p *password) token(s huaweicloud.Scope) *expiring {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if e := p.tokens[s]; e != nil {
-		return e
-	}
-	for old, e := range p.tokens {
-		if expiry := e.expiry(); !expiry.IsZero() && expiry.Before(time.Now()) {
+	for old, t := range p.tokens {
+		if expires := t.Status().Expires; !expires.IsZero() && expires.Before(time.Now()) {
 			delete(p.tokens, old)
 		}
 	}
 	if p.gates[s.Region] == nil {
-		p.gates[s.Region] = refresh.NewGate(tokenSlots)
+		p.gates[s.Region] = refresh.NewGate(tokensInFlight)
 	}
-	e := newExpiring(fetchTimeout, func(ctx context.Context) (*lease, error) { return p.fetch(ctx, s) })
-	e.refusalPause = tokenRefusalPause
-	e.policy.Pause = p.pause
-	e.policy.Gate, e.policy.Shuts = p.gates[s.Region], huaweicloud.IsThrottled
-	p.tokens[s] = e
-	return e
+	t := newTemporary(Status{}, fetchTimeout, p.text, func(ctx context.Context) (*lease, error) { return p.fetch(ctx, s) })
+	t.refusedPause = tokenRefusedPause
+	t.policy.Pause = p.pause
+	t.policy.Gate = p.gates[s.Region]
+	t.policy.Shuts = func(err error) bool { return huaweicloud.Reason(err) == huaweicloud.ReasonThrottled }
+	p.tokens[s] = t
+	return t
 }
 
-// pause is longer after a login that was refused, unless that was the account's: it has a pause of its own.
+// pause is longer after a refused login, except for a project if it is the login of the account that was refused.
 func (p *password) pause(streak int, err error) time.Duration {
 	if locked, ok := errors.AsType[*LockedError](err); ok {
 		return time.Until(locked.Until)
@@ -183,23 +137,17 @@ func (p *password) pause(streak int, err error) time.Duration {
 	return pause(streak, err)
 }
 
-// isRefusal tells whether IAM said that the password is wrong.
-func isRefusal(err error) bool {
-	api, ok := errors.AsType[*huaweicloud.APIError](err)
-	return ok && api.Status == http.StatusUnauthorized
-}
-
-// errUnproven is why no token of a project is asked for.
+// errUnproven is why no token of a project is fetched.
 var errUnproven = errors.New("no token of a project without one of the account")
 
-// fetch asks for the token of a project, once the password is proven.
+// fetch fetches the token of a project once the password is proven.
 func (p *password) fetch(ctx context.Context, s huaweicloud.Scope) (*lease, error) {
-	if last := p.account.cell.Peek(); last.Value != nil && time.Since(last.ReadAt) > proof {
-		p.account.reject(last.Value.Grant)
+	if last := p.account.cell.Peek(); last.Value != nil && time.Since(last.ReadAt) > proofLife {
+		p.account.Reject(last.Value.Grant)
 	}
-	_, err := p.account.grant(ctx)
-	if failure := p.account.failure(); isRefusal(failure) {
-		err = failure
+	_, err := p.account.Grant(ctx, huaweicloud.Scope{})
+	if refused := p.account.Status().Err; isRefusal(refused) {
+		err = refused
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnproven, err)
@@ -213,28 +161,23 @@ func (p *password) login(ctx context.Context, region string, scope object) (*lea
 		return nil, err
 	}
 	token, err := p.logins.login(ctx, p.user, text, func(ctx context.Context) (*lease, error) { return p.send(ctx, region, scope, text) })
-	if isRefusal(err) {
-		p.mu.Lock()
-		p.refused = text
-		p.mu.Unlock()
-	}
 	if err != nil {
 		return nil, fmt.Errorf("password: %w", err)
 	}
 	return token, nil
 }
 
-// send asks IAM for a token.
+// send sends the request for a token.
 func (p *password) send(ctx context.Context, region string, scope object, text secret.Text) (*lease, error) {
 	c := p.iam(region)
-	c.Auth = unsigned{[]secret.Text{text}}
+	c.Auth = &token{text: text}
 	c.Advice = map[string]string{
 		huaweicloud.ReasonUnauthorized: fmt.Sprintf("check domain_name, user_name and password; this one is tried again after %s, since IAM locks users out", passwordPause),
 		huaweicloud.ReasonForbidden:    "let the user have programmatic access and no multi-factor authentication",
 		huaweicloud.ReasonClientError:  "check domain_name and user_name, and that the project is the account's",
 	}
 	user := object{"name": p.user.Name, "password": text.Reveal(), "domain": object{"name": p.user.DomainName}}
-	answer, err := c.Post(ctx, "/v3/auth/tokens?nocatalog=true", nil, object{"auth": object{
+	answer, err := c.Issue(ctx, http.MethodPost, "/v3/auth/tokens?nocatalog=true", nil, object{"auth": object{
 		"identity": object{"methods": []string{"password"}, "password": object{"user": user}},
 		"scope":    scope,
 	}})
@@ -248,7 +191,7 @@ func (p *password) send(ctx context.Context, region string, scope object, text s
 	return token, nil
 }
 
-// readToken reads a token from the header, and its expiry from the body of IAM's answer.
+// readToken reads a token from the header, and its expiry from the body of a response of IAM.
 func readToken(answer *huaweicloud.Answer) (*lease, error) {
 	subject, err := subjectToken(answer)
 	if err != nil {
@@ -262,5 +205,5 @@ func readToken(answer *huaweicloud.Answer) (*lease, error) {
 	if err := json.Unmarshal(answer.Body, &body); err != nil || body.Token.ExpiresAt.IsZero() {
 		return nil, huaweicloud.Advise(errors.New("the answer doesn't tell when the token expires"), answeredByOther)
 	}
-	return newLease(&token{subject}, body.Token.ExpiresAt)
+	return newLease(&token{"X-Auth-Token", subject}, body.Token.ExpiresAt)
 }

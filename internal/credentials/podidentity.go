@@ -15,51 +15,41 @@ const (
 	podTokenFile = "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE" //nolint:gosec // the name of a variable, not a token
 )
 
-// PodIdentity takes temporary keys from the agent of CCE's pod identity: POST to the URL that the pod's environment names, authorised by the
-// contents of the file that it names, which is read anew each time. Source: Huawei's SDK for Go, core/auth/provider.
+// PodIdentity gets temporary keys from the agent of CCE's pod identity: POST to the URL in the environment of the pod, authorized by the contents of a
+// file that is read each time. Source: Huawei's SDK for Go, core/auth/provider.
 func PodIdentity(dial huaweicloud.Dial, getenv func(string) string) Source {
-	p := pod{newLocal(dial), getenv}
-	return &temporary{
-		expiring: newExpiring(localTimeout, p.keys).provenBy(fingerprint(p.token)),
-		describe: always("pod_identity: " + podURI),
-		files:    func() []string { return fileNames(Value{File: getenv(podTokenFile)}) },
-		check: func(ctx context.Context) error {
-			_, err := p.token(ctx)
-			return err
-		},
-	}
+	p := pod{newLocal(dial), getenv(podURI), getenv(podTokenFile)}
+	return newTemporary(Status{From: "pod_identity: " + podURI, Files: fileNames(Value{File: p.tokenFile})}, localTimeout, p.token, p.keys)
 }
 
 type pod struct {
 	local
 
-	getenv func(string) string
+	uri, tokenFile string
 }
 
-// token reads what authorises the pod.
 func (p pod) token(ctx context.Context) (secret.Text, error) {
-	for _, name := range []string{podURI, podTokenFile} {
-		if p.getenv(name) == "" {
-			return secret.Text{}, newAbsent("pod_identity: "+name+" is not set",
+	for _, v := range [][2]string{{podURI, p.uri}, {podTokenFile, p.tokenFile}} {
+		if v[1] == "" {
+			return secret.Text{}, newAbsent("pod_identity: "+v[0]+" is not set",
 				"let the pod's service account have an identity in CCE, or state another kind of credentials")
 		}
 	}
-	file := p.getenv(podTokenFile)
-	return readSecret(ctx, "pod_identity: "+podTokenFile+" "+file, file)
+	return readKey(ctx, "pod_identity: "+podTokenFile+" "+p.tokenFile, p.tokenFile)
 }
 
 func (p pod) keys(ctx context.Context) (*lease, error) {
-	token, err := p.token(ctx)
+	text, err := p.token(ctx)
 	if err != nil {
 		return nil, err
 	}
-	body, err := p.ask(ctx, http.MethodPost, p.getenv(podURI), "{}", "Authorization", token)
+	answer, err := p.issue(ctx, http.MethodPost, p.uri, &token{"Authorization", text}, nil, object{})
 	if err != nil {
 		return nil, huaweicloud.Advise(fmt.Errorf("pod_identity: %w", err), "check the identity of the pod's service account in CCE")
 	}
-	keys, err := temporaryKeys(body)
+	keys, err := readKeys(answer)
 	if err != nil {
-		return nil, fmt.Errorf("pod_identity: POST %s: %w", p.getenv(podURI), err)
+		return nil, fmt.Errorf("pod_identity: %w", err)
 	}
 	return keys, nil
 }

@@ -19,32 +19,28 @@ const (
 	profileSection = "basic"
 )
 
-// Profile takes the keys from a section of the file that Huawei's SDKs keep them in, with ak, sk and, of temporary keys, security_token. An
-// empty file is HUAWEICLOUD_SDK_CREDENTIALS_FILE, or ~/.huaweicloud/credentials; an empty section is basic.
+// Profile uses the keys in a section of the file of Huawei's SDKs: ak, sk and, for temporary keys, security_token. The default file is
+// HUAWEICLOUD_SDK_CREDENTIALS_FILE or ~/.huaweicloud/credentials, and the default section is basic.
 func Profile(getenv func(string) string, file, section string) Source {
 	section = cmp.Or(section, profileSection)
-	named := func() string { return cmp.Or(file, getenv("HUAWEICLOUD_SDK_CREDENTIALS_FILE")) }
-	path := func() string {
-		path := cmp.Or(named(), profileFile)
-		if rest, inHome := strings.CutPrefix(path, "~/"); inHome && getenv("HOME") != "" {
-			return filepath.Join(getenv("HOME"), rest)
-		}
-		return path
+	named := cmp.Or(file, getenv("HUAWEICLOUD_SDK_CREDENTIALS_FILE"))
+	path := cmp.Or(named, profileFile)
+	if rest, inHome := strings.CutPrefix(path, "~/"); inHome && getenv("HOME") != "" {
+		path = filepath.Join(getenv("HOME"), rest)
 	}
 	return &permanent{
-		keys: func(ctx context.Context) (*huaweicloud.Keys, error) {
-			return readProfile(ctx, path(), section, named() != "")
+		status: Status{From: fmt.Sprintf("profile: %s, section %s", path, section), Files: []string{path}},
+		read: func(ctx context.Context) (*huaweicloud.Keys, error) {
+			return readProfile(ctx, path, section, named != "")
 		},
-		describe: func() string { return fmt.Sprintf("profile: %s, section %s", path(), section) },
-		files:    func() []string { return []string{path()} },
 	}
 }
 
-// profileOptions keep what secrets are made of: by default the library cuts a value at a semicolon or a hash, takes quotes away, and goes on in
-// the next line after a backslash.
+// profileOptions keep all characters of a secret: by default, the library ends a value at a semicolon or a hash, removes quotes, and continues on the
+// next line after a backslash.
 var profileOptions = ini.LoadOptions{IgnoreInlineComment: true, IgnoreContinuation: true, PreserveSurroundedQuote: true}
 
-// readProfile reads the keys. A file that nobody named is absent if it can't be read for whatever reason.
+// readProfile reads the keys. The default file is absent if it can't be read for any reason.
 func readProfile(ctx context.Context, file, section string, named bool) (*huaweicloud.Keys, error) {
 	where := "profile: " + file
 	contents, err := files.Read(ctx, file, maxKeyFile)

@@ -165,10 +165,10 @@ func (f *Fleet) newKeys(a *account, configFile string) *keys {
 // Grant returns what authorizes requests of a scope now.
 func (k *keys) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.Grant, error) {
 	grant, err := k.Source.Grant(ctx, s)
-	failure := k.Failure()
+	failure := k.Status().Err
 	k.note(grant, failure)
 	if k.failed.Swap(failure != nil) != (failure != nil) {
-		k.log.credentials(k.account, k.Describe(), failure)
+		k.log.credentials(k.account, k.Status().From, failure)
 	}
 	k.used.Store(true)
 	return grant, err
@@ -214,7 +214,7 @@ func needsKeys(err error) bool {
 
 // exposed returns which files with secrets are readable by everybody. Files that can't be looked at before ctx ends are left out.
 func (k *keys) exposed(ctx context.Context) []error {
-	names := k.Files()
+	names := k.Status().Files
 	if k.configFile != "" {
 		names = append(names, k.configFile)
 	}
@@ -284,7 +284,7 @@ func (f *Fleet) CheckCredentials(ctx context.Context) {
 	for _, a := range f.now.Load().accounts {
 		checking.Go(func() {
 			if _, err := a.keys.Grant(ctx, huaweicloud.Scope{}); err == nil {
-				f.log.credentialsLoaded(a.Name, a.keys.Describe())
+				f.log.credentialsLoaded(a.Name, a.keys.Status().From)
 			}
 			ctx, cancel := context.WithTimeout(ctx, exposedTimeout)
 			defer cancel()
@@ -313,7 +313,7 @@ type Account struct {
 func (f *Fleet) Accounts() []Account {
 	var all []Account
 	for _, a := range f.now.Load().accounts {
-		state := Account{Name: a.Name, Asked: a.keys.used.Load(), Projects: a.projects, Skipped: a.skipped, KeysExpire: a.keys.Expiry()}
+		state := Account{Name: a.Name, Asked: a.keys.used.Load(), Projects: a.projects, Skipped: a.skipped, KeysExpire: a.keys.Status().Expires}
 		if a.list != nil {
 			list := a.listCell.Peek()
 			state.DiscoveryErr = list.Err
@@ -323,7 +323,7 @@ func (f *Fleet) Accounts() []Account {
 				state.Undiscovered = newUnread("iam", a.listCell)
 			}
 		}
-		state.Up = a.keys.Failure() == nil && state.DiscoveryErr == nil
+		state.Up = a.keys.Status().Err == nil && state.DiscoveryErr == nil
 		all = append(all, state)
 	}
 	return all
@@ -360,7 +360,7 @@ func (f *Fleet) Describe(ctx context.Context) []Description {
 		reading.Go(func() {
 			wrong := a.keys.Check(ctx) // first: what the others say depends on it
 			all[i] = Description{
-				Account: a.Name, Credentials: a.keys.Describe(), CredentialsErr: wrong, Exposed: a.keys.exposed(ctx),
+				Account: a.Name, Credentials: a.keys.Status().From, CredentialsErr: wrong, Exposed: a.keys.exposed(ctx),
 				CAFile: a.CAFile, Discovery: a.Discovery,
 			}
 			if a.CAFile != "" {

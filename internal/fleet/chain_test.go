@@ -90,7 +90,7 @@ func TestDefaultChainTellsWhyNoneFits(t *testing.T) {
 		}
 		for _, part := range []string{
 			"no source of the default chain fits (environment: no keys are set), (profile: ", "/.huaweicloud/credentials: no such file or directory), (instance_metadata: ",
-			"Please configure Cloud Service Agency first), (pod_identity: HC_CONTAINER_CREDENTIALS_FULL_URI is not set); state credentials",
+			"Please configure Cloud Service Agency first (request id ", "), (pod_identity: HC_CONTAINER_CREDENTIALS_FULL_URI is not set); state credentials",
 		} {
 			if !strings.Contains(fmt.Sprint(failure), part) {
 				t.Errorf("%v, want %q", failure, part)

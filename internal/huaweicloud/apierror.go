@@ -2,6 +2,7 @@ package huaweicloud
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -11,23 +12,39 @@ import (
 )
 
 const (
-	maxSkew       = 15 * time.Minute // beyond it the gateway refuses signatures
-	maxRetryAfter = time.Hour        // a pause that nobody would wait out is a mistake of the server's
+	maxSkew       = 15 * time.Minute // the gateway refuses signatures beyond it
+	maxRetryAfter = time.Hour        // a longer pause is a mistake of the server
 )
 
-// apiError makes the typed error of an answer other than 2xx.
-func (c *Client) apiError(resp *http.Response, body []byte, grant Grant) *APIError {
-	said := errorBody(body)
+// APIError is a response other than 2xx.
+type APIError struct {
+	Request    string // method and URL
+	Service    string
+	Status     int
+	Code       string        // error code of the service or the gateway, such as "APIGW.0301"; empty if there is none
+	Message    string        // one line; the beginning of the body if it has no known shape
+	RequestID  string        // for Huawei's support; empty if there is none
+	Action     string        // IAM action to grant, of a 403; empty if none is documented
+	Location   string        // scheme and host that a redirect points to; empty if it is none
+	RetryAfter time.Duration // how long a throttling service asks to wait, or a refused key is not used again; 0: not known
+	Skew       time.Duration // of a 401: this machine's clock minus the cloud's, if they differ by more than 15 minutes
+	Advice     string        // what to do, instead of the usual; usually empty
+}
+
+// apiError reads a response other than 2xx.
+func (c *Client) apiError(r request, resp *http.Response, body []byte, grant Grant) *APIError {
+	show := func(text string) string { return oneLine(grant.Hide(text)) }
+	said := readError(body)
 	e := &APIError{
-		Request:   resp.Request.Method + " " + resp.Request.URL.String(),
+		Request:   r.String(),
 		Service:   c.Service,
 		Status:    resp.StatusCode,
-		Code:      OneLine(grant.Hide(said.code())),
-		Message:   OneLine(grant.Hide(said.message)),
-		RequestID: OneLine(grant.Hide(firstOf(resp.Header.Get("X-Request-Id"), resp.Header.Get("X-IAM-Trace-Id"), said.requestID))),
+		Code:      show(said.code()),
+		Message:   show(said.message),
+		RequestID: show(firstOf(resp.Header.Get("X-Request-Id"), resp.Header.Get("X-IAM-Trace-Id"), said.requestID)),
 	}
 	if location, err := resp.Location(); err == nil && resp.StatusCode/100 == 3 {
-		e.Location = OneLine(grant.Hide((&url.URL{Scheme: location.Scheme, Host: location.Host}).String()))
+		e.Location = show((&url.URL{Scheme: location.Scheme, Host: location.Host}).String())
 	}
 	if resp.StatusCode == http.StatusUnauthorized {
 		e.Skew = clockSkew(resp.Header)
@@ -36,65 +53,141 @@ func (c *Client) apiError(resp *http.Response, body []byte, grant Grant) *APIErr
 	case ReasonForbidden:
 		e.Action = c.Action
 	case ReasonThrottled:
-		e.RetryAfter = min(max(retryAfter(resp.Header), pauseHint(said.message)), maxRetryAfter)
+		e.RetryAfter = min(max(retryAfter(resp.Header), retryHint(said.message)), maxRetryAfter)
 	}
 	e.Advice = c.Advice[e.reason()]
 	return e
 }
 
-// said is what an error's body tells, in whichever of the services' shapes.
-type said struct {
+func (e *APIError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %d %s", e.Request, e.Status, http.StatusText(e.Status))
+	if e.Code != "" && e.Code != strconv.Itoa(e.Status) {
+		fmt.Fprintf(&b, " %s", e.Code)
+	}
+	if e.Message != "" {
+		fmt.Fprintf(&b, ": %s", e.Message)
+	}
+	if e.Location != "" {
+		fmt.Fprintf(&b, " (redirect to %s)", e.Location)
+	}
+	if e.Skew < 0 {
+		fmt.Fprintf(&b, " (the clock of this machine is %s behind the cloud's)", -e.Skew.Round(time.Second))
+	}
+	if e.Skew > 0 {
+		fmt.Fprintf(&b, " (the clock of this machine is %s ahead of the cloud's)", e.Skew.Round(time.Second))
+	}
+	if e.RequestID != "" {
+		fmt.Fprintf(&b, " (request id %s)", e.RequestID)
+	}
+	return b.String() + ending(e.Remedy())
+}
+
+func (e *APIError) reason() string {
+	switch {
+	case e.Status == http.StatusTooManyRequests, e.Code == "APIGW.0308", e.Code == "APIG.0308":
+		return ReasonThrottled
+	case e.Status == http.StatusUnauthorized && e.Skew != 0:
+		return ReasonClockSkew
+	case e.Status == http.StatusUnauthorized:
+		return ReasonUnauthorized
+	case e.Status == http.StatusForbidden:
+		return ReasonForbidden
+	case e.Status == http.StatusNotFound:
+		return ReasonNotFound
+	case e.Status == http.StatusRequestTimeout:
+		return ReasonTimeout
+	case e.Status >= http.StatusInternalServerError:
+		return ReasonServerError
+	default:
+		return ReasonClientError
+	}
+}
+
+// Remedy depends on the reason and the service, and not on the words of the response.
+func (e *APIError) Remedy() string {
+	switch reason := e.reason(); {
+	case reason == ReasonClientError && e.Location != "":
+		return fmt.Sprintf("redirects are not followed: set endpoints.%s if the service has moved", e.Service)
+	case e.Advice != "":
+		return e.Advice
+	case reason == ReasonClockSkew:
+		return "set the clock of this machine by NTP"
+	case reason == ReasonUnauthorized:
+		return "check that the keys are right, active and of this cloud"
+	case reason == ReasonForbidden && e.Action == "":
+		return "grant the role Tenant Guest (the IAM action is not documented), and check that the project id belongs to this account"
+	case reason == ReasonForbidden && e.Service == "iam":
+		return fmt.Sprintf("grant the IAM action %s", e.Action)
+	case reason == ReasonForbidden:
+		return fmt.Sprintf("grant the IAM action %s, and check that the project id belongs to this account", e.Action)
+	case reason == ReasonNotFound && e.Service == "iam":
+		return "check endpoints.iam: there is no such API at this address"
+	case reason == ReasonNotFound:
+		return fmt.Sprintf("check that the region offers the service and that the project exists, or set the right host by endpoints.%s", e.Service)
+	case reason == ReasonThrottled && e.Service == "iam":
+		return "IAM is asked again after a pause"
+	case reason == ReasonThrottled:
+		return fmt.Sprintf("the service is paused for the account; a longer services.%s.cache_ttl asks less often", e.Service)
+	case reason == ReasonServerError || reason == ReasonTimeout:
+		return "the cloud's own trouble, it is asked again"
+	case e.Service == "iam":
+		return "check the region, and the names in credentials"
+	default:
+		return "check the region and the id of the project"
+	}
+}
+
+// errorBody is what the body of an error says.
+type errorBody struct {
 	codes     []string
 	message   string
 	requestID string
 }
 
-// errorBody reads the shapes that the documents show and some that they don't: {"error_code", "error_msg"}, the same inside "error"
-// or "details"; CES's {"http_code", "message": {"code", "details"}}; IAM's {"error": {"code": 401, "message", "title"}}. A body of no
-// known shape is its own message.
-func errorBody(body []byte) said {
-	var s said
+// readError reads the shapes that the documents show and some that they don't: {"error_code", "error_msg"}, the same inside "error" or "details"; CES's
+// {"http_code", "message": {"code", "details"}}; IAM's {"error": {"code": 401, "message", "title"}}. A body of another shape is the message.
+func readError(body []byte) errorBody {
+	var b errorBody
 	var v any
 	if json.Unmarshal(body, &v) == nil {
-		s.read(v)
+		b.read(v)
 	}
-	if s.message == "" {
-		s.message = string(body)
-	}
-	return s
+	b.message = firstOf(b.message, string(body))
+	return b
 }
 
-func (s *said) read(v any) {
+func (b *errorBody) read(v any) {
 	switch v := v.(type) {
 	case []any:
 		for _, item := range v {
-			s.read(item)
+			b.read(item)
 		}
 	case map[string]any:
 		for _, key := range []string{"error_code", "code", "http_code"} {
 			if code := text(v[key]); code != "" {
-				s.codes = append(s.codes, code)
+				b.codes = append(b.codes, code)
 			}
 		}
 		for _, key := range []string{"error_msg", "message", "details", "error_message", "title"} {
 			message, _ := v[key].(string)
-			s.message = firstOf(s.message, message)
+			b.message = firstOf(b.message, message)
 		}
-		s.requestID = firstOf(s.requestID, text(v["request_id"]))
+		b.requestID = firstOf(b.requestID, text(v["request_id"]))
 		for _, key := range []string{"error", "message", "details"} {
-			s.read(v[key])
+			b.read(v[key])
 		}
 	}
 }
 
-// code prefers a service's own code, such as "ces.0014", to one that repeats the status.
-func (s *said) code() string {
-	for _, code := range s.codes {
+// code returns the first code that is no number, such as "ces.0014", or else the first one, which repeats the status.
+func (b *errorBody) code() string {
+	for _, code := range b.codes {
 		if _, err := strconv.Atoi(code); err != nil {
 			return code
 		}
 	}
-	return firstOf(s.codes...)
+	return firstOf(b.codes...)
 }
 
 func text(v any) string {
@@ -108,6 +201,7 @@ func text(v any) string {
 	}
 }
 
+// firstOf returns the first text that is not blank.
 func firstOf(texts ...string) string {
 	for _, t := range texts {
 		if strings.TrimSpace(t) != "" {
@@ -117,7 +211,7 @@ func firstOf(texts ...string) string {
 	return ""
 }
 
-// clockSkew compares this machine's clock with the answer's Date; 0 where they agree well enough for signatures.
+// clockSkew compares this machine's clock with the Date of a response; 0 if they agree well enough for signatures.
 func clockSkew(h http.Header) time.Duration {
 	date, err := http.ParseTime(h.Get("Date"))
 	if err != nil {
@@ -129,11 +223,11 @@ func clockSkew(h http.Header) time.Duration {
 	return 0
 }
 
-// retryAfter reads the header of that name, in seconds or as a date; 0 where it says nothing.
+// retryAfter reads the header Retry-After, in seconds or as a date; 0 if it has neither.
 func retryAfter(h http.Header) time.Duration {
 	value := h.Get("Retry-After")
 	if seconds, err := strconv.Atoi(value); err == nil {
-		return seconds64(seconds)
+		return time.Duration(min(max(seconds, 0), int(maxRetryAfter/time.Second))) * time.Second
 	}
 	if date, err := http.ParseTime(value); err == nil {
 		return max(time.Until(date), 0)
@@ -141,21 +235,16 @@ func retryAfter(h http.Header) time.Duration {
 	return 0
 }
 
-// seconds64 keeps absurd numbers from overflowing into the past.
-func seconds64(n int) time.Duration {
-	return time.Duration(min(max(n, 0), int(maxRetryAfter/time.Second))) * time.Second
-}
-
-// throttleHint is how the gateway states its limit: "policy user over ratelimit,limit:200,time:5 minute".
+// throttleHint matches the limit in a message of the gateway: "policy user over ratelimit,limit:200,time:5 minute".
 var throttleHint = regexp.MustCompile(`time:\s*(\d{1,6})\s*(second|minute|hour)`)
 
-// pauseHint reads the period of the limit out of a message of APIGW.0308; 0 where it says none.
-func pauseHint(message string) time.Duration {
+// retryHint reads the period of the limit from the message of APIGW.0308; 0 if there is none.
+func retryHint(message string) time.Duration {
 	m := throttleHint.FindStringSubmatch(message)
 	if m == nil {
 		return 0
 	}
-	n, _ := strconv.Atoi(m[1]) // digits by the expression
+	n, _ := strconv.Atoi(m[1]) // at most six digits
 	unit := map[string]time.Duration{"second": time.Second, "minute": time.Minute, "hour": time.Hour}[m[2]]
 	return time.Duration(n) * unit
 }

@@ -1,9 +1,10 @@
-// Package huaweicloud speaks HTTP with Huawei Cloud: it authorises requests, sends them, bounds what comes back, and makes one typed
-// error of every way in which an API says no. It knows no quota service; providers does.
+// Package huaweicloud sends requests to APIs of Huawei Cloud: it authorizes them, bounds the responses, and returns one typed error for each way in
+// which a request fails. It knows no quota service; package providers does.
 package huaweicloud
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,106 +20,114 @@ import (
 )
 
 const (
-	maxBody      = 1 << 20  // bytes of an answer; the largest documented one is under 1 KiB
-	maxErrorBody = 64 << 10 // bytes that are looked at of an error's body, or of one to complain about
+	maxBody      = 1 << 20  // bytes of a 2xx; the largest documented one is under 1 KiB
+	maxErrorBody = 64 << 10 // bytes of another response that are read, and of a malformed one that are searched for text
 )
 
-// Authorizer authorises the requests of an account. Its methods are safe for concurrent use.
+// Authorizer authorizes the requests of an account. Its methods are safe for concurrent use.
 type Authorizer interface {
-	// Grant returns what authorises requests of a scope now. An error means that no keys or token could be had.
+	// Grant returns what authorizes requests of a scope now. An error means that there are no keys and no token.
 	Grant(ctx context.Context, s Scope) (Grant, error)
-	// Reject says that the cloud refused g with a 401: it is fetched anew, unless that has happened already, so that a hundred
-	// refusals at once make one fetch.
+	// Reject reports that the cloud refused g with a 401. It is fetched again unless that has happened already: a hundred refusals at once cause one
+	// fetch.
 	Reject(g Grant)
 }
 
-// Scope is what a request concerns.
+// Scope is what a request is about.
 type Scope struct {
-	ProjectID string // empty where it is no project, as with IAM's requests
+	ProjectID string // empty for requests about no project, such as those to IAM
 	Region    string // of the project
 }
 
 // Grant is one set of keys, or one token.
 type Grant interface {
-	// Authorize puts on a request with this body what proves who sends it.
+	// Authorize adds the proof of who sends it to a request with this body.
 	Authorize(req *http.Request, body []byte)
-	// Hide returns text with the grant's secrets replaced: a server may echo what it was sent.
+	// Hide returns text with the secrets of the grant replaced: a server may echo what it was sent.
 	Hide(text string) string
 }
 
-// Events is told of every HTTP request: the service's label, the status code or "error" where there was no answer, and the time from
-// sending to the end of the answer.
+// Events is called for every HTTP request, with the service's label, the status code or "error" if there was no response, and the time from sending
+// to the end of the response.
 type Events func(service, code string, took time.Duration)
 
-// Client asks one API in the name of one account, for one project.
+// Client sends requests to one API for one account and one project.
 type Client struct {
 	HTTP   *http.Client
 	Auth   Authorizer
-	Proofs *Proofs // that the process has; nil: none, every request is sent
+	Proofs *Proofs // of the process; nil: every request is sent
 
-	// Extend, if not nil, puts off the end of a fetch: to wait for another request that proves the key must not cost a service its time.
+	// Extend, if not nil, postpones the end of a fetch: the wait for another request that proves the key does not count as the service's time.
 	Extend func(ctx context.Context, by time.Duration)
 
 	Service   string // label of the service, "iam" for IAM
-	Action    string // IAM action to grant where the API answers 403; empty where none is documented
+	Action    string // IAM action to grant if the API responds with 403; empty if none is documented
 	BaseURL   string // scheme, host and, with a gateway in between, the path in front of the documented ones
-	QuotaPath string // path and query that the configuration puts in place of the documented one; usually empty
+	QuotaPath string // path and query that the configuration sets instead of the documented one; usually empty
 	Scope     Scope  // of its requests
 	UserAgent string
 	Events    Events
 
-	Advice map[string]string // by reason: what to do about an error, in place of the usual; nil: none
+	Advice map[string]string // what to do about an error, by reason, instead of the usual remedy
 }
 
-// Answer is a 2xx, with a body of at most 1 MiB. A server may echo what it was sent: in the body of a Get, the secrets that it was asked with
-// are replaced before anybody reads it, so that none becomes a label or a part of an error.
+// Answer is a 2xx with a body of at most 1 MiB. In the body of a Get, the secrets of the request are hidden, so that an echo becomes no label and no
+// part of an error.
 type Answer struct {
-	Header http.Header
-	Body   []byte
+	Request string // method and URL
+	Header  http.Header
+	Body    []byte
 
-	request string // method and URL
-	status  int
-	private bool // keys were asked for: nothing of the answer is shown
+	issuesKeys bool
 }
 
-// request is what was sent.
+// request is what is sent.
 type request struct {
 	method, url string
 	header      http.Header
 	body        []byte
-	private     bool // keys are asked for
+	issuesKeys  bool // the response may hold secrets that are not known yet: no error shows any of a 2xx, or what net/http quotes
 }
 
-// Malformed returns the error for an answer that can't be read: what is wrong with it, and how it begins.
+func (r request) String() string { return r.method + " " + r.url }
+
+// Malformed returns the error for a response that can't be read: what is wrong with it, and how it begins.
 func (a *Answer) Malformed(what string) error {
-	if a.private {
-		return &MalformedError{Request: a.request, Status: a.status, Private: true}
+	if a.issuesKeys {
+		return &MalformedError{a.Request, "the answer can't be read (it is not shown, as keys may stand in it)"}
 	}
-	beginning := OneLine(string(a.Body[:min(len(a.Body), maxErrorBody)]))
-	if beginning == "" && len(a.Body) > 0 {
-		beginning = "(nothing that could be shown)"
+	beginning := "it is empty"
+	if len(a.Body) > 0 {
+		beginning = "it begins with: " + cmp.Or(oneLine(string(a.Body[:min(len(a.Body), maxErrorBody)])), "(nothing that could be shown)")
 	}
-	return &MalformedError{Request: a.request, Status: a.status, What: what, Beginning: beginning}
+	return &MalformedError{a.Request, "the answer can't be read: " + what + "; " + beginning}
 }
 
-// Get sends one GET request and returns its answer. In path, {project_id} stands for the project of the client's scope. The errors are
+// Get sends a GET request and returns the response. In path, {project_id} stands for the project of the client's scope. The errors are
 // *CredentialsError, *TransportError, *APIError and *MalformedError; Reason classifies them.
 func (c *Client) Get(ctx context.Context, path string) (*Answer, error) {
 	path = strings.ReplaceAll(path, "{project_id}", url.PathEscape(c.Scope.ProjectID))
-	return c.ask(ctx, request{method: http.MethodGet, url: c.BaseURL + path})
+	return c.send(ctx, request{method: http.MethodGet, url: c.BaseURL + path})
 }
 
-// Post sends body, which JSON can show, and returns the answer, as Get does. It is for requests that ask for keys: no error shows
-// anything of an answer that is no error itself.
-func (c *Client) Post(ctx context.Context, path string, header http.Header, body any) (*Answer, error) {
-	text, err := json.Marshal(body)
-	if err != nil {
-		return nil, fmt.Errorf("POST %s: %w", path, err)
+// Issue sends a request for keys or a token, and returns the response as it is. body is encoded as JSON; nil is no body. The errors are those of Get,
+// but show nothing of a 2xx.
+func (c *Client) Issue(ctx context.Context, method, path string, header http.Header, body any) (*Answer, error) {
+	r := request{method: method, url: c.BaseURL + path, header: header, issuesKeys: true}
+	if body != nil {
+		var err error
+		if r.body, err = json.Marshal(body); err != nil {
+			return nil, fmt.Errorf("%s: %w", r, err)
+		}
 	}
-	return c.ask(ctx, request{method: http.MethodPost, url: c.BaseURL + path, header: header, body: text, private: true})
+	return c.send(ctx, r)
 }
 
-func (c *Client) ask(ctx context.Context, r request) (*Answer, error) {
+// errNoOutcome is the outcome of a request that shows nothing about the key.
+var errNoOutcome = errors.New("no outcome")
+
+// send sends a request once Proofs lets it pass.
+func (c *Client) send(ctx context.Context, r request) (*Answer, error) {
 	req, err := http.NewRequestWithContext(ctx, r.method, r.url, bytes.NewReader(r.body))
 	if err != nil {
 		return nil, fmt.Errorf("%s: the URL of the API is wrong, check endpoints: %w", c.Service, err)
@@ -131,29 +140,26 @@ func (c *Client) ask(ctx context.Context, r request) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	outcome := errNoOutcome // should what follows panic
+	outcome := errNoOutcome // if the rest panics
 	defer func() { pass.end(outcome) }()
-	if pass.isFirst() {
-		c.HTTP.CloseIdleConnections() // a dead one would take the request along
+	if pass.isFirstTrial() {
+		c.HTTP.CloseIdleConnections() // one that is dead would cost the request
 	}
 	answer, err := c.exchange(req, r, grant)
 	outcome = err
-	if err == nil && !answer.isJSON() {
-		outcome = errNoOutcome // a page of a proxy's, say, shows nothing
+	if err == nil && !isJSON(answer.Body) {
+		outcome = errNoOutcome // for example a page of a proxy
 	}
 	return answer, err
 }
 
-// isJSON returns whether the body may be JSON, or is empty.
-func (a *Answer) isJSON() bool {
-	body := bytes.TrimSpace(a.Body)
+// isJSON returns whether a body may be JSON, or is empty.
+func isJSON(body []byte) bool {
+	body = bytes.TrimSpace(body)
 	return len(body) == 0 || body[0] == '{' || body[0] == '['
 }
 
-// errNoOutcome is that of a request of which nothing is known.
-var errNoOutcome = errors.New("no outcome")
-
-// exchange authorizes a request, sends it and reads the answer.
+// exchange authorizes a request, sends it and reads the response.
 func (c *Client) exchange(req *http.Request, r request, grant Grant) (*Answer, error) {
 	maps.Copy(req.Header, r.header)
 	req.Header.Set("Content-Type", "application/json; charset=UTF-8") // recommended by CES's document
@@ -164,64 +170,77 @@ func (c *Client) exchange(req *http.Request, r request, grant Grant) (*Answer, e
 	grant.Authorize(req, r.body)
 
 	start := time.Now()
-	resp, body, err := c.send(req)                      //nolint:bodyclose // send has closed it
+	resp, body, err := c.roundTrip(req)                 //nolint:bodyclose // roundTrip has closed it
 	if ca, ok := errors.AsType[*CAFileError](err); ok { // nothing was sent
 		return nil, ca
 	}
 	if err != nil {
-		return nil, &TransportError{Request: r.method + " " + req.URL.String(), Service: c.Service, After: time.Since(start), Err: quiet(err, grant, r.private)}
-	}
-	if resp.StatusCode < http.StatusOK {
-		return nil, &MalformedError{Request: r.method + " " + req.URL.String(), Status: resp.StatusCode, Private: r.private}
-	}
-	if resp.StatusCode/100 != 2 {
-		if resp.StatusCode == http.StatusUnauthorized {
-			c.Auth.Reject(grant)
+		text := grant.Hide(err.Error())
+		if r.issuesKeys {
+			text = secret.HideQuoted(text)
 		}
-		return nil, c.apiError(resp, body, grant)
+		return nil, &TransportError{Request: r.String(), Service: c.Service, After: time.Since(start), Err: &hiddenError{oneLine(text), err}}
 	}
-	answer := &Answer{Header: resp.Header, Body: body, request: r.method + " " + req.URL.String(), status: resp.StatusCode, private: r.private}
-	if !r.private { // what keys are issued by must be read as it is, and is never shown
-		answer.Body = []byte(grant.Hide(string(body)))
+	switch {
+	case resp.StatusCode < http.StatusOK:
+		return nil, &MalformedError{r.String(), fmt.Sprintf("%d %s, which is no answer to this request", resp.StatusCode, http.StatusText(resp.StatusCode))}
+	case resp.StatusCode == http.StatusUnauthorized:
+		c.Auth.Reject(grant)
+		fallthrough
+	case resp.StatusCode/100 != 2:
+		return nil, c.apiError(r, resp, body, grant)
 	}
+	if !r.issuesKeys {
+		body = []byte(grant.Hide(string(body)))
+	}
+	answer := &Answer{r.String(), resp.Header, body, r.issuesKeys}
 	if len(body) > maxBody {
 		return nil, answer.Malformed(fmt.Sprintf("it is longer than %d bytes", maxBody))
 	}
 	return answer, nil
 }
 
-// quiet returns the error with its text as one line, without secrets. Of an answer that should hold keys, which nobody knows yet, it quotes nothing.
-func quiet(err error, grant Grant, private bool) error {
-	return secret.Quiet(err, func(text string) string {
-		text = grant.Hide(text)
-		if private {
-			text = WithoutQuotes(text)
-		}
-		return OneLine(text)
-	})
+// roundTrip returns the response with its body up to the limit, and one byte more if it is longer. The body of a 1xx is not read: after "101 Switching
+// Protocols" it is the connection, which no context ends.
+func (c *Client) roundTrip(req *http.Request) (*http.Response, []byte, error) {
+	a := c.do(req)
+	defer a.end()
+	if wrapped, ok := errors.AsType[*url.Error](a.err); ok { // it repeats the URL
+		return nil, nil, wrapped.Err
+	}
+	if a.err != nil || a.resp.StatusCode < http.StatusOK {
+		return a.resp, nil, a.err
+	}
+	limit, isGood := int64(maxErrorBody), a.resp.StatusCode/100 == 2
+	if isGood {
+		limit = maxBody + 1
+	}
+	body, err := io.ReadAll(io.LimitReader(a.resp.Body, limit))
+	if err != nil && isGood { // of an error, the status says enough
+		return nil, nil, fmt.Errorf("%q, but its body broke off: %w", a.resp.Status, err)
+	}
+	return a.resp, body, nil
 }
 
-// send returns the answer with as much of its body as is looked at, and one byte more if it is longer. Of a 1xx nothing is read: after "101
-// Switching Protocols" the connection is the body, which no context ends.
-func (c *Client) send(req *http.Request) (*http.Response, []byte, error) {
-	x := c.do(req)
-	defer x.end()
-	if x.err != nil {
-		if wrapped, ok := errors.AsType[*url.Error](x.err); ok { // it repeats the URL, which TransportError says already
-			x.err = wrapped.Err
-		}
-		return nil, nil, x.err
+// BaseURL returns the URL of the API of a host in a region: https://<host>.<region>.<cloud>, or https://<host>.<cloud> without a region. If cloud is
+// empty, it is the public one that the region belongs to.
+func BaseURL(host, region, cloud string) string {
+	cloud = Domain(region, cloud)
+	if region == "" {
+		return "https://" + host + "." + cloud
 	}
-	if x.resp.StatusCode < http.StatusOK {
-		return x.resp, nil, nil
+	return "https://" + host + "." + region + "." + cloud
+}
+
+// Domain returns the domain of a cloud: the stated one or, if it is empty, that of the public cloud that the region belongs to. The European site has
+// the regions eu-west-1xx.
+func Domain(region, stated string) string {
+	switch {
+	case stated != "":
+		return stated
+	case strings.HasPrefix(region, "eu-west-1"):
+		return "myhuaweicloud.eu"
+	default:
+		return "myhuaweicloud.com"
 	}
-	limit := int64(maxBody + 1)
-	if x.resp.StatusCode/100 != 2 {
-		limit = maxErrorBody
-	}
-	body, err := io.ReadAll(io.LimitReader(x.resp.Body, limit))
-	if err != nil && x.resp.StatusCode/100 == 2 { // of an error, the status says enough
-		return nil, nil, fmt.Errorf("%q, but its body broke off: %w", x.resp.Status, err)
-	}
-	return x.resp, body, nil
 }

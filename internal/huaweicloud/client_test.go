@@ -4,18 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"cloud_quota_exporter/internal/huaweicloud"
 )
 
-// auth hands out keys and counts what is rejected.
+// auth grants keys and counts what is rejected.
 type auth struct {
 	keys     *huaweicloud.Keys
 	err      error
@@ -31,91 +33,69 @@ func (a *auth) Grant(context.Context, huaweicloud.Scope) (huaweicloud.Grant, err
 
 func (a *auth) Reject(huaweicloud.Grant) { a.rejected.Add(1) }
 
-// client asks handler over real HTTP; the events are what it told.
+// clientOf returns a client with connections by dial.
+func clientOf(dial huaweicloud.Dial) *huaweicloud.Client {
+	return &huaweicloud.Client{
+		HTTP: huaweicloud.NewHTTPClient(dial, "", 60), Auth: &auth{keys: keys("AKIDEXAMPLE", "a-secret-key", "a-security-token")},
+		Service: "cts", Action: "cts:quota:get", BaseURL: "http://127.0.0.1", UserAgent: "cloud_quota_exporter/test",
+		Scope:  huaweicloud.Scope{ProjectID: "0250cb8a80c24c0b9f20f557cb159aad", Region: "ap-southeast-3"},
+		Events: func(string, string, time.Duration) {},
+	}
+}
+
+// client sends requests to handler over real HTTP; events are those of its requests.
 func client(t *testing.T, handler http.HandlerFunc) (c *huaweicloud.Client, a *auth, events *[]string) {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	a = &auth{keys: keys("AKIDEXAMPLE", "a-secret-key", "a-security-token")}
-	events = new([]string)
-	return &huaweicloud.Client{
-		HTTP:      huaweicloud.NewHTTPClient(new(net.Dialer).DialContext, "", 8),
-		Auth:      a,
-		Service:   "cts",
-		Action:    "cts:quota:get",
-		BaseURL:   server.URL,
-		Scope:     huaweicloud.Scope{ProjectID: "0250cb8a80c24c0b9f20f557cb159aad", Region: "ap-southeast-3"},
-		UserAgent: "cloud_quota_exporter/test",
-		Events: func(service, code string, took time.Duration) {
-			if took <= 0 {
-				t.Errorf("a request took %s", took)
-			}
-			*events = append(*events, service+" "+code)
-		},
-	}, a, events
+	c, events = clientOf(new(net.Dialer).DialContext), new([]string)
+	c.BaseURL = server.URL
+	c.Events = func(service, code string, took time.Duration) {
+		if took <= 0 {
+			t.Errorf("a request took %s", took)
+		}
+		*events = append(*events, service+" "+code)
+	}
+	a, _ = c.Auth.(*auth)
+	return c, a, events
+}
+
+func body(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text) }
 }
 
 func TestGet(t *testing.T) {
-	c, _, events := client(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.String() != "/v3/0250cb8a80c24c0b9f20f557cb159aad/project-quotas?type=instance" {
-			t.Errorf("asked for %s", r.URL)
-		}
-		for name, want := range map[string]string{
-			"User-Agent": "cloud_quota_exporter/test", "X-Project-Id": "0250cb8a80c24c0b9f20f557cb159aad",
-			"X-Security-Token": "a-security-token", "Content-Type": "application/json; charset=UTF-8",
-		} {
-			if got := r.Header.Get(name); got != want {
-				t.Errorf("%s = %q, want %q", name, got, want)
+	for id, escaped := range map[string]string{"0250cb8a": "/v3/0250cb8a/project-quotas", "a/b?": "/v3/a%2Fb%3F/project-quotas", "": "/v3//project-quotas"} {
+		c, _, events := client(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.EscapedPath() != escaped || r.URL.RawQuery != "type=instance" {
+				t.Errorf("asked for %s", r.URL)
 			}
+			for name, want := range map[string]string{
+				"User-Agent": "cloud_quota_exporter/test", "X-Project-Id": id, "X-Security-Token": "a-security-token", "Content-Type": "application/json; charset=UTF-8",
+			} {
+				if got := r.Header.Get(name); got != want {
+					t.Errorf("%s = %q, want %q", name, got, want)
+				}
+			}
+			if got := r.Header.Get("Authorization"); got == "" || strings.Contains(got, "x-project-id") != (id != "") {
+				t.Errorf("Authorization = %s, want the project signed if there is one", got)
+			}
+			fmt.Fprint(w, "{}")
+		})
+		c.Scope.ProjectID = id
+		answer, err := c.Get(t.Context(), "/v3/{project_id}/project-quotas?type=instance")
+		if err != nil || string(answer.Body) != "{}" || fmt.Sprint(*events) != "[cts 200]" {
+			t.Fatalf("got %v, %v; events %s", answer, err, *events)
 		}
-		fmt.Fprint(w, "{}")
-	})
-	answer, err := c.Get(t.Context(), "/v3/{project_id}/project-quotas?type=instance")
-	if err != nil || string(answer.Body) != "{}" {
-		t.Fatalf("got %v, %v", answer, err)
-	}
-	if got := fmt.Sprint(*events); got != "[cts 200]" {
-		t.Errorf("events = %s", got)
-	}
-}
-
-// TestProjectIDIsEscaped: whatever the configuration states stays one segment of the path.
-func TestProjectIDIsEscaped(t *testing.T) {
-	c, _, _ := client(t, func(w http.ResponseWriter, r *http.Request) {
-		if got := r.URL.EscapedPath(); got != "/v3/a%2Fb%3F/quotas" {
-			t.Errorf("asked for %s", got)
-		}
-		fmt.Fprint(w, "{}")
-	})
-	c.Scope.ProjectID = "a/b?"
-	if _, err := c.Get(t.Context(), "/v3/{project_id}/quotas"); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestRequestsForNoProjectNameNone(t *testing.T) {
-	c, _, _ := client(t, func(w http.ResponseWriter, r *http.Request) {
-		if got, set := r.Header["X-Project-Id"]; set {
-			t.Errorf("X-Project-Id = %q", got)
-		}
-		if got := r.Header.Get("Authorization"); got == "" || strings.Contains(got, "x-project-id") {
-			t.Errorf("Authorization = %s, want no project signed", got)
-		}
-		fmt.Fprint(w, "{}")
-	})
-	c.Scope.ProjectID = ""
-	if _, err := c.Get(t.Context(), "/v3/projects"); err != nil {
-		t.Error(err)
 	}
 }
 
 func TestBodyLimit(t *testing.T) {
-	size := 1 << 20
-	c, _, _ := client(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.Repeat("y", size)) })
+	c, _, _ := client(t, body(strings.Repeat("y", 1<<20)))
 	if answer, err := c.Get(t.Context(), "/"); err != nil || len(answer.Body) != 1<<20 {
 		t.Errorf("1 MiB: %v", err)
 	}
-	size = 2 << 20
+	c, _, _ = client(t, body(strings.Repeat("y", 2<<20)))
 	_, err := c.Get(t.Context(), "/")
 	var e *huaweicloud.MalformedError
 	if !errors.As(err, &e) || huaweicloud.Reason(err) != "malformed" || !strings.Contains(err.Error(), "longer than 1048576 bytes; it begins with: yyy") {
@@ -124,35 +104,180 @@ func TestBodyLimit(t *testing.T) {
 }
 
 func TestMalformedShowsTheBeginningWithoutSecrets(t *testing.T) {
-	c, _, _ := client(t, func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, "<html>\n\tYou sent a-security-token"+strings.Repeat("\xff", 300))
-	})
-	answer, err := c.Get(t.Context(), "/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := answer.Malformed("it is no JSON").Error()
-	if !strings.Contains(text, "it is no JSON; it begins with: <html> You sent <hidden>") {
-		t.Errorf("got %s", text)
+	for text, want := range map[string]string{
+		"<html>\n\tYou sent a-security-token" + strings.Repeat("\xff", 300): "it is no JSON; it begins with: <html> You sent <hidden>",
+		"\x00":                   "it is no JSON; it begins with: (nothing that could be shown)",
+		"":                       "it is no JSON; it is empty; a proxy",
+		strings.Repeat("x", 201): "it begins with: " + strings.Repeat("x", 200) + "...; a proxy",
+	} {
+		c, _, _ := client(t, body(text))
+		answer, err := c.Get(t.Context(), "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := answer.Malformed("it is no JSON").Error(); !strings.Contains(got, want) {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }
 
-func TestNoCredentials(t *testing.T) {
+func TestNothingIsSent(t *testing.T) {
 	c, auth, events := client(t, func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") })
 	auth.err = &huaweicloud.APIError{Status: http.StatusForbidden}
 	_, err := c.Get(t.Context(), "/")
 	if huaweicloud.Reason(err) != "credentials" || !errors.Is(err, auth.err) || !strings.HasPrefix(err.Error(), "no credentials: ") {
-		t.Errorf("got %v", err)
+		t.Errorf("without credentials: %v", err)
+	}
+	c.BaseURL = "http://a b"
+	if _, err := c.Get(t.Context(), "/"); err == nil || !strings.Contains(err.Error(), "check endpoints") {
+		t.Errorf("with a bad URL: %v", err)
 	}
 	if len(*events) != 0 {
 		t.Errorf("events = %v", *events)
 	}
 }
 
-func TestBadBaseURL(t *testing.T) {
-	c, _, _ := client(t, nil)
-	c.BaseURL = "http://a b"
-	if _, err := c.Get(t.Context(), "/"); err == nil || !strings.Contains(err.Error(), "check endpoints") {
-		t.Errorf("got %v", err)
+// says dials a host that answers with text, whatever it is asked. It waits for a request: net/http takes nothing before one for an answer.
+func says(text string) huaweicloud.Dial {
+	return func(context.Context, string, string) (net.Conn, error) {
+		near, far := net.Pipe()
+		go func() {
+			_, _ = far.Read(make([]byte, 1))
+			go func() { _, _ = io.Copy(io.Discard, far) }()
+			_, _ = io.WriteString(far, text)
+		}()
+		return near, nil
+	}
+}
+
+func TestNoAnswer(t *testing.T) {
+	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	abort := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+	with := func(header, value, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set(header, value)
+			fmt.Fprint(w, body)
+		}
+	}
+	packed := func(body string) http.HandlerFunc { return with("Content-Encoding", "gzip", body) }
+	const gzipHeader = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+	fails := func(err error) huaweicloud.Dial {
+		return func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: err}
+		}
+	}
+	for _, tc := range []struct {
+		name    string
+		handler http.HandlerFunc
+		dial    huaweicloud.Dial
+		base    string
+		reason  string
+		says    string
+		code    string // of the event; empty: error
+	}{
+		{name: "hang", handler: hang, reason: "timeout", says: "raise services.cts.timeout"},
+		{name: "reset", handler: abort, reason: "network", says: "check the network"},
+		{name: "reset in the body", handler: with("Content-Length", "100", "half"), reason: "network", says: `"200 OK", but its body broke off`, code: "200"},
+		{name: "no gzip, though it says so", handler: packed("{}, and more"), reason: "malformed", says: "gzip: invalid header; a proxy or a wrong endpoint", code: "200"},
+		{name: "damaged gzip", handler: packed(gzipHeader + "\xff\xff\xff"), reason: "malformed", says: "corrupt input", code: "200"},
+		{name: "gzip of something else", handler: packed(gzipHeader + "\x03\x00\x00\x00\x00\x01\x00\x00\x00\x00"), reason: "malformed", says: "invalid checksum", code: "200"},
+		{name: "headers without end", handler: with("X-Long", strings.Repeat("x", 300<<10), ""), reason: "network", says: "check the network"},
+		{
+			name: "no such host", dial: fails(&net.DNSError{Err: "no such host", Name: "cts.nowhere.myhuaweicloud.com", IsNotFound: true}),
+			reason: "network", says: "may not offer the service, or it has another host there: set endpoints.cts",
+		},
+		{name: "name server out of order", dial: fails(&net.DNSError{Err: "server misbehaving", IsTemporary: true}), reason: "network", says: "check the network"},
+		{name: "refused", dial: fails(syscall.ECONNREFUSED), reason: "network", says: "connection refused"},
+		{name: "no route", dial: fails(syscall.EHOSTUNREACH), reason: "network", says: "no route to host"},
+		{name: "no TLS there", base: "https", reason: "tls", says: "check endpoints"},
+		{name: "another protocol", dial: says("SSH-2.0-x\r\n"), base: "https", reason: "tls", says: "check endpoints"},
+		{name: "TLS that makes no sense", dial: says("\x16\x03\x03\x00\x04\xff\x00\x00\x00"), base: "https", reason: "tls", says: "check endpoints"},
+		{name: "an echo that is no HTTP", dial: says("a-security-token\r\n"), reason: "network", says: `malformed HTTP response "<hidden>"`},
+		{name: "an echo in a header", dial: says("HTTP/1.1 200 OK\r\na-new-token for a-secret-key\r\n\r\n"), reason: "network", says: `missing colon: "a-new-token for <hidden>"; check the network`},
+		{name: "an echo in the status", dial: says("HTTP/1.1 200 a-secret-key\r\nContent-Length: 9\r\n\r\nhalf"), reason: "timeout", says: `"200 <hidden>", but its body broke off`, code: "200"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c, _, events := client(t, tc.handler)
+			if tc.dial != nil {
+				c.HTTP = huaweicloud.NewHTTPClient(tc.dial, "", 1)
+			}
+			if tc.base != "" {
+				c.BaseURL = strings.Replace(c.BaseURL, "http", tc.base, 1)
+			}
+			patience := time.Minute
+			if tc.reason == "timeout" {
+				patience = 100 * time.Millisecond
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			_, err := c.Get(ctx, "/v3/{project_id}/quotas")
+			var e *huaweicloud.TransportError
+			if !errors.As(err, &e) || huaweicloud.Reason(err) != tc.reason {
+				t.Fatalf("got %v, reason %s; want a TransportError, %s", err, huaweicloud.Reason(err), tc.reason)
+			}
+			if text := err.Error(); !strings.Contains(text, tc.says) || strings.Count(text, "http://")+strings.Count(text, "https://") != 1 {
+				t.Errorf("the error says\n%s\nwant %q, and the URL once", text, tc.says)
+			}
+			if got, want := fmt.Sprint(*events), "[cts "+tc.code+"]"; got != want && (tc.code != "" || got != "[cts error]") {
+				t.Errorf("events = %s, want %s", got, want)
+			}
+		})
+	}
+}
+
+// TestIssueShowsNoAnswer: keys in a response are not known yet, and net/http quotes them in its errors.
+func TestIssueShowsNoAnswer(t *testing.T) {
+	for text, want := range map[string]string{
+		"HTTP/1.1 200 OK\r\na-new-token for a-secret-key\r\n\r\n":       `missing colon: "..."; check the network`,
+		"HTTP/1.1 200 a-new-token\r\nContent-Length: 9\r\n\r\nhalf":     `"...", but its body broke off`,
+		"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\na-new-token":      "it is not shown, as keys may stand in it",
+		"HTTP/1.1 101 a-new-token\r\nUpgrade: x\r\n\r\nand a-new-token": "101 Switching Protocols, which is no answer",
+	} {
+		c := clientOf(says(text))
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		answer, err := c.Issue(ctx, http.MethodPost, "/", nil, "x")
+		cancel()
+		if err == nil {
+			err = answer.Malformed("a-new-token")
+		}
+		if !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "a-new-token") {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+// TestInformationalAnswerIsRefusedUnread: after a 101 the connection stays open, and whoever reads its body waits for good.
+func TestInformationalAnswerIsRefusedUnread(t *testing.T) {
+	c, _, events := client(t, func(w http.ResponseWriter, _ *http.Request) {
+		conn, buffer, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		t.Cleanup(func() { conn.Close() })
+		fmt.Fprint(buffer, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: anything\r\n\r\n")
+		buffer.Flush()
+	})
+	_, err := c.Get(t.Context(), "/") // no deadline: it must end by itself
+	if reason := huaweicloud.Reason(err); reason != huaweicloud.ReasonMalformed || !strings.Contains(err.Error(), "101 Switching Protocols") {
+		t.Errorf("%s: %v, want malformed", reason, err)
+	}
+	if got := fmt.Sprint(*events); got != "[cts 101]" {
+		t.Errorf("events %s", got)
+	}
+}
+
+func TestBaseURL(t *testing.T) {
+	for _, tc := range []struct{ region, cloud, want string }{
+		{"", "", "https://cts.myhuaweicloud.com"},
+		{"ap-southeast-3", "", "https://cts.ap-southeast-3.myhuaweicloud.com"},
+		{"eu-west-101", "", "https://cts.eu-west-101.myhuaweicloud.eu"},
+		{"eu-west-0", "", "https://cts.eu-west-0.myhuaweicloud.com"}, // a partner's: its cloud has to be stated
+		{"eu-de", "otc.t-systems.com", "https://cts.eu-de.otc.t-systems.com"},
+		{"eu-west-101", "example.com", "https://cts.eu-west-101.example.com"},
+	} {
+		if got := huaweicloud.BaseURL("cts", tc.region, tc.cloud); got != tc.want {
+			t.Errorf("%s of %q: got %s, want %s", tc.region, tc.cloud, got, tc.want)
+		}
 	}
 }

@@ -1,94 +1,171 @@
 package huaweicloud
 
 import (
+	"compress/flate"
+	"compress/gzip"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
-	"regexp"
-	"strconv"
+	"os"
 	"strings"
 	"time"
 	"unicode"
 )
 
-// APIError is an answer other than 2xx.
-type APIError struct {
-	Request    string // method and URL
-	Service    string
-	Status     int
-	Code       string        // error code of the service or the gateway, such as "APIGW.0301"; empty where none came
-	Message    string        // one line; the beginning of the body where it isn't an error of a known shape
-	RequestID  string        // to give to Huawei's support; empty where none came
-	Action     string        // IAM action to grant, of a 403; empty where none is documented
-	Location   string        // scheme and host that a redirect points to; empty if it is none
-	RetryAfter time.Duration // what a throttling answer asks to wait, or how long a refused key is not used again; 0: nothing is known
-	Skew       time.Duration // of a 401: this machine's clock minus the cloud's, where they differ by more than 15 minutes
-	Advice     string        // what to do, in place of the usual; usually empty
-}
+// The reasons for which a fetch fails, as cloud_quota_last_failure_reason shows them. The set is closed.
+const (
+	ReasonTimeout      = "timeout"      // the service's timeout ended the fetch, or 408
+	ReasonNetwork      = "network"      // no such host, refused, reset, no route
+	ReasonTLS          = "tls"          // certificate, or no TLS at the other end
+	ReasonUnauthorized = "unauthorized" // 401
+	ReasonClockSkew    = "clock_skew"   // 401 while the clocks differ by more than 15 minutes
+	ReasonForbidden    = "forbidden"    // 403
+	ReasonNotFound     = "not_found"    // 404, or no project of the region's name
+	ReasonThrottled    = "throttled"    // 429, and APIGW.0308 whatever the status
+	ReasonServerError  = "server_error" // 5xx
+	ReasonClientError  = "client_error" // 3xx and other 4xx
+	ReasonMalformed    = "malformed"    // a 2xx that can't be read
+	ReasonCredentials  = "credentials"  // no keys or token
+)
 
-// Error says what was tried, what came back and what to do.
-func (e *APIError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %d %s", e.Request, e.Status, http.StatusText(e.Status))
-	if e.Code != "" && e.Code != strconv.Itoa(e.Status) {
-		fmt.Fprintf(&b, " %s", e.Code)
-	}
-	if e.Message != "" {
-		fmt.Fprintf(&b, ": %s", e.Message)
-	}
-	if e.Location != "" {
-		fmt.Fprintf(&b, " (redirect to %s)", e.Location)
-	}
-	if e.Skew != 0 {
-		fmt.Fprintf(&b, " (the clock of this machine is %s)", skewText(e.Skew))
-	}
-	if e.RequestID != "" {
-		fmt.Fprintf(&b, " (request id %s)", e.RequestID)
-	}
-	return b.String() + ending(e.Remedy())
-}
+// ErrPaused is the error of a fetch that is not sent because the service has throttled the account.
+var ErrPaused = Advise(errors.New("not asked, since it throttles the account"), "it is asked again after the pause")
 
-// Remedy says what to do, whatever the answer's own words are.
-func (e *APIError) Remedy() string {
-	switch reason := e.reason(); {
-	case reason == ReasonClientError && e.Location != "":
-		return fmt.Sprintf("redirects are not followed: set endpoints.%s if the service has moved", e.Service)
-	case e.Advice != "":
-		return e.Advice
-	case reason == ReasonClockSkew:
-		return "set the clock of this machine by NTP"
-	case reason == ReasonUnauthorized:
-		return "check that the keys are right, active and of this cloud"
-	case reason == ReasonForbidden && e.Action == "":
-		return "grant the role Tenant Guest (the IAM action is not documented), and check that the project id belongs to this account"
-	case reason == ReasonForbidden && e.Service == "iam":
-		return fmt.Sprintf("grant the IAM action %s", e.Action)
-	case reason == ReasonForbidden:
-		return fmt.Sprintf("grant the IAM action %s, and check that the project id belongs to this account", e.Action)
-	case reason == ReasonNotFound && e.Service == "iam":
-		return "check endpoints.iam: there is no such API at this address"
-	case reason == ReasonNotFound:
-		return fmt.Sprintf("check that the region offers the service and that the project exists, or set the right host by endpoints.%s", e.Service)
-	case reason == ReasonThrottled && e.Service == "iam":
-		return "IAM is asked again after a pause"
-	case reason == ReasonThrottled:
-		return fmt.Sprintf("the service is paused for the account; a longer services.%s.cache_ttl asks less often", e.Service)
-	case reason == ReasonServerError || reason == ReasonTimeout:
-		return "the cloud's own trouble, it is asked again"
-	case e.Service == "iam":
-		return "check the region, and the names in credentials"
+// ErrHangs is the error of a fetch that is not sent because as many in a row as may be in flight have timed out.
+var ErrHangs = Advise(errors.New("not asked, since as many fetches in a row as there may be at a time timed out"),
+	"check the network and the service, or raise its timeout")
+
+// Reason classifies the error of a fetch. It is the only place that does.
+func Reason(err error) string {
+	var api *APIError
+	var malformed *MalformedError
+	var credentials *CredentialsError
+	var project *ProjectError
+	switch {
+	case errors.As(err, &credentials): // first: it may wrap any of the others
+		return ReasonCredentials
+	case errors.As(err, &api):
+		return api.reason()
+	case errors.As(err, &malformed):
+		return ReasonMalformed
+	case errors.As(err, &project):
+		return ReasonNotFound
+	case errors.Is(err, ErrPaused):
+		return ReasonThrottled
+	case errors.Is(err, ErrHangs), errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return ReasonTimeout
+	case isTLS(err):
+		return ReasonTLS
+	case isBadlyPacked(err):
+		return ReasonMalformed
 	default:
-		return "check the region and the id of the project"
+		return ReasonNetwork
 	}
 }
 
-func skewText(skew time.Duration) string {
-	if skew < 0 {
-		return fmt.Sprintf("%s behind the cloud's", -skew.Round(time.Second))
-	}
-	return fmt.Sprintf("%s ahead of the cloud's", skew.Round(time.Second))
+func isTLS(err error) bool {
+	var verification *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	var alert *net.OpError // how crypto/tls reports the other end's alerts, and its own
+	var unknown x509.UnknownAuthorityError
+	var file *CAFileError
+	return errors.As(err, &verification) || errors.As(err, &record) || errors.As(err, &unknown) || errors.As(err, &file) ||
+		errors.As(err, &alert) && (alert.Op == "remote error" || alert.Op == "local error") ||
+		errors.Is(err, http.ErrSchemeMismatch)
 }
 
-// TransportError is a request that got no whole answer.
+// isBadlyPacked returns whether a body can't be decompressed.
+func isBadlyPacked(err error) bool {
+	_, corrupt := errors.AsType[flate.CorruptInputError](err)
+	return corrupt || errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum)
+}
+
+// IsNotOffered returns whether a region without the service would cause the error: 404, or no such host.
+func IsNotOffered(err error) bool {
+	if Reason(err) == ReasonCredentials { // it is IAM that was not found
+		return false
+	}
+	api, ok := errors.AsType[*APIError](err)
+	return ok && api.Status == http.StatusNotFound || isUnknownHost(err)
+}
+
+// isUnknownHost returns whether the host of the API does not exist. The host of a proxy does not count.
+func isUnknownHost(err error) bool {
+	var dns *net.DNSError
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "proxyconnect" {
+		return false
+	}
+	return errors.As(err, &dns) && dns.IsNotFound
+}
+
+const shortestPause = 15 * time.Second
+
+// Pause returns how long nothing is sent after so many failures in a row: 15 s, doubled for each further failure up to longest, or what the cloud asks
+// for if that is longer. A request that was not sent because of a refused key is sent when the key is tried again.
+func Pause(streak int, err error, longest time.Duration) time.Duration {
+	if refused, ok := errors.AsType[*RefusedError](err); ok {
+		return time.Until(refused.Until)
+	}
+	if _, ok := errors.AsType[*waitError](err); ok {
+		return shortestPause
+	}
+	p := shortestPause
+	for ; streak > 1 && p < longest; streak-- {
+		p *= 2
+	}
+	p = max(min(p, longest), shortestPause)
+	if api, ok := errors.AsType[*APIError](err); ok {
+		p = max(p, api.RetryAfter)
+	}
+	return p
+}
+
+// remedied is an error that says what to do about it. Its text ends with the remedy.
+type remedied interface {
+	error
+	// Remedy consists of this program's own words and those of the configuration. Nothing in it came from the network, neither text nor numbers:
+	// people do what it says, and problems with the same remedy are shown as one.
+	Remedy() string
+}
+
+type advisedError struct {
+	err    error
+	remedy string
+}
+
+// Advise returns err with a remedy, which replaces the one that it may have.
+func Advise(err error, remedy string) error { return &advisedError{err, remedy} }
+
+func (e *advisedError) Error() string  { return What(e.err) + ending(e.remedy) }
+func (e *advisedError) Unwrap() error  { return e.err }
+func (e *advisedError) Remedy() string { return e.remedy }
+
+// Remedy returns the remedy of the first error in the tree of err that has one, or "".
+func Remedy(err error) string {
+	if e, ok := errors.AsType[remedied](err); ok {
+		return e.Remedy()
+	}
+	return ""
+}
+
+// What returns the text of err without the remedy: what was tried, and what came back. If the text does not end with the remedy, What returns all
+// of it.
+func What(err error) string { return strings.TrimSuffix(err.Error(), ending(Remedy(err))) }
+
+// ending is the end of the text of an error with a remedy.
+func ending(remedy string) string {
+	if remedy == "" {
+		return ""
+	}
+	return "; " + remedy
+}
+
+// TransportError is the error of a request without a complete response.
 type TransportError struct {
 	Request string // method and URL
 	Service string
@@ -96,12 +173,13 @@ type TransportError struct {
 	Err     error
 }
 
-// Error says what was tried, what came back and what to do.
 func (e *TransportError) Error() string {
 	return fmt.Sprintf("%s: no answer after %s: %v", e.Request, e.After.Round(time.Millisecond), e.Err) + ending(e.Remedy())
 }
 
-// Remedy says what to do, by the kind of the cause.
+func (e *TransportError) Unwrap() error { return e.Err }
+
+// Remedy depends on the kind of the cause.
 func (e *TransportError) Remedy() string {
 	switch reason := Reason(e.Err); {
 	case reason == ReasonTimeout && e.Service == "iam":
@@ -119,55 +197,32 @@ func (e *TransportError) Remedy() string {
 	}
 }
 
-// Unwrap returns the cause.
-func (e *TransportError) Unwrap() error { return e.Err }
-
-// MalformedError is a 2xx that can't be read, or a 1xx, which is no answer.
+// MalformedError is the error of a 2xx that can't be read, or of a 1xx.
 type MalformedError struct {
-	Request   string // method and URL
-	Status    int
-	What      string // what is wrong with it
-	Beginning string // of the body, one line
-	Private   bool   // keys may stand in it: the two above are empty
+	Request string // method and URL
+	What    string // what is wrong with the response
 }
 
-// Error says what was tried, what came back and what to do.
-func (e *MalformedError) Error() string {
-	if e.Status > 0 && e.Status < http.StatusOK {
-		return fmt.Sprintf("%s: %d %s, which is no answer to this request", e.Request, e.Status, http.StatusText(e.Status)) + ending(e.Remedy())
-	}
-	if e.Private {
-		return fmt.Sprintf("%s: the answer can't be read (it is not shown, as keys may stand in it)", e.Request) + ending(e.Remedy())
-	}
-	beginning := "it is empty"
-	if e.Beginning != "" {
-		beginning = "it begins with: " + e.Beginning
-	}
-	return fmt.Sprintf("%s: the answer can't be read: %s; %s", e.Request, e.What, beginning) + ending(e.Remedy())
-}
+func (e *MalformedError) Error() string { return e.Request + ": " + e.What + ending(e.Remedy()) }
 
-// Remedy says what to do.
+// Remedy is the same for all.
 func (e *MalformedError) Remedy() string { return answeredByOther }
 
 const answeredByOther = "a proxy or a wrong endpoint may have answered"
 
-// CredentialsError is a request that could not be authorised: there were no keys and no token.
+// CredentialsError is the error of a request without keys and token to authorize it.
 type CredentialsError struct{ Err error }
 
-// Error says why there are none.
 func (e *CredentialsError) Error() string { return "no credentials: " + e.Err.Error() }
-
-// Unwrap returns the cause.
 func (e *CredentialsError) Unwrap() error { return e.Err }
 
-// ProjectError is a region's project that IAM could not tell.
+// ProjectError means that IAM does not know exactly one project of a region.
 type ProjectError struct {
 	URL    string
 	Region string
 	IDs    []string // of the projects of that name; none or several
 }
 
-// Error says what was tried, what came back and what to do.
 func (e *ProjectError) Error() string {
 	found := "no project"
 	switch {
@@ -179,21 +234,25 @@ func (e *ProjectError) Error() string {
 	return fmt.Sprintf("GET %s: IAM knows %s of the name %s", e.URL, found, e.Region) + ending(e.Remedy())
 }
 
-// Remedy says what to do.
+// Remedy shows the region.
 func (e *ProjectError) Remedy() string {
 	return fmt.Sprintf("state the project's id: projects: [{id: ..., region: %s, name: ...}]", e.Region)
 }
 
-// quotes are what errors of net/http repeat of an answer.
-var quotes = regexp.MustCompile(`"(?:[^"\\]|\\.)*"?`)
+// hiddenError has the text of another error without the secrets in it: net/http, for example, quotes a response that is no HTTP.
+type hiddenError struct {
+	text string
+	err  error
+}
 
-// WithoutQuotes returns what an error of net/http says, without what it quotes of the answer: keys may stand in it that nobody knows yet.
-func WithoutQuotes(text string) string { return quotes.ReplaceAllString(text, `"..."`) }
+func (e *hiddenError) Error() string { return e.text }
+func (e *hiddenError) Unwrap() error { return e.err }
 
-const maxShown = 200 // runes of a body or message in an error
+const maxShown = 200 // characters of a text of a response in an error
 
-// OneLine returns the beginning of text as one printable line. Secrets are hidden before: a cut one would not be recognised.
-func OneLine(text string) string {
+// oneLine returns the beginning of text as one printable line. Secrets are hidden before, since what is left of one that is cut off would not be
+// found.
+func oneLine(text string) string {
 	printable := strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r

@@ -31,11 +31,10 @@ var reasons = map[string]bool{
 
 // asking returns a client for a fuzzed answer.
 func asking(transport http.RoundTripper) *huaweicloud.Client {
-	return &huaweicloud.Client{
-		HTTP: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-		Auth: &auth{keys: keys("AK-of-the-test", echoed, "")}, Service: "cts", Action: "cts:quota:get", BaseURL: "https://host",
-		Events: func(string, string, time.Duration) {},
-	}
+	c := clientOf(nil)
+	c.HTTP.Transport = transport
+	c.Auth = &auth{keys: keys("AK-of-the-test", echoed, "")}
+	return c
 }
 
 // answering is a transport that answers without a network.
@@ -182,7 +181,6 @@ func FuzzConnection(f *testing.F) {
 			return near, nil
 		}, "", 1)
 		defer c.HTTP.CloseIdleConnections()
-		c.BaseURL = "http://127.0.0.1"
 		if answer, err := c.Get(t.Context(), "/"); err != nil {
 			wantTold(t, err)
 		} else if len(answer.Body) > 1<<20 {

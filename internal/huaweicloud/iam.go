@@ -14,18 +14,14 @@ import (
 // ListProjectsAction is the IAM action to grant for FindProject and ListProjects.
 const ListProjectsAction = "iam:projects:listProjects"
 
-// maxIDs are as many as an error may name.
+// maxIDs is how many ids an error shows.
 const maxIDs = 5
 
-// FindProject asks IAM for the id of a region's project, which bears the region's name: GET /v3/projects?name=<region>, "Querying
-// Project Information Based on Specified Criteria" of the IAM API Reference. None or several are a *ProjectError.
+// FindProject returns the id of the project that has the name of a region: GET /v3/projects?name=<region>, "Querying Project Information Based on
+// Specified Criteria" of the IAM API Reference. The error is a *ProjectError if there is none or if there are several.
 func FindProject(ctx context.Context, iam *Client, region string) (string, error) {
 	path := "/v3/projects?name=" + url.QueryEscape(region)
-	answer, err := iam.Get(ctx, path)
-	if err != nil {
-		return "", err
-	}
-	projects, err := readProjects(answer)
+	_, projects, err := getProjects(ctx, iam, path)
 	if err != nil {
 		return "", err
 	}
@@ -40,7 +36,7 @@ func FindProject(ctx context.Context, iam *Client, region string) (string, error
 	}
 	if len(ids) != 1 {
 		for i, id := range ids {
-			ids[i] = OneLine(id)
+			ids[i] = oneLine(id)
 		}
 		return "", &ProjectError{URL: iam.BaseURL + path, Region: region, IDs: ids}
 	}
@@ -55,43 +51,42 @@ type Project struct {
 	IsDomain bool   `json:"is_domain"`
 }
 
-// Region is the name up to the first underscore. Of a project that belongs to no region, such as OBS's "MOS", it is no region's name.
+// Region returns the name up to the first underscore. For a project that belongs to no region, such as OBS's "MOS", it is not the name of a region.
 func (p Project) Region() string {
 	region, _, _ := strings.Cut(p.Name, "_")
 	return region
 }
 
-// regionName is the form that the names of all regions have; a project of OBS's, "MOS", has another.
+// regionName matches the names of all regions, but not OBS's project "MOS".
 var regionName = regexp.MustCompile(`^[a-z]+(-[a-z0-9]+)+$`)
 
-// Serves tells whether the project is one of a region, and in use.
+// Serves returns whether the project belongs to a region and is enabled.
 func (p Project) Serves() bool {
 	return regionName.MatchString(p.Region()) && !p.IsDomain && (p.Enabled == nil || *p.Enabled)
 }
 
 const (
-	projectsPerPage = 200 // with long descriptions, more would not fit into an answer of 1 MiB
+	projectsPerPage = 200 // with long descriptions, more do not fit into 1 MiB
 	maxProjectPages = 200
 
-	// pageTimeout bounds each page of a list. A list takes as long as its pages: with 10,000 projects, some take more than half a minute.
-	pageTimeout = 10 * time.Second
+	pageTimeout = 10 * time.Second // for each page; a list of 10,000 projects may take more than half a minute
 
-	// ListTimeout bounds a whole list, of as many pages as there may be.
+	// ListTimeout is for a whole list with as many pages as there may be.
 	ListTimeout = maxProjectPages * pageTimeout
 )
 
-// ListProjects asks IAM for all projects that the account may see: GET /v3/projects, page by page, "Querying Project Information Based on
-// Specified Criteria" of the IAM API Reference. Each page has a timeout of its own.
+// ListProjects returns all projects that the account may see: GET /v3/projects, page by page, "Querying Project Information Based on Specified Criteria"
+// of the IAM API Reference. Each page has its own timeout.
 func ListProjects(ctx context.Context, iam *Client) ([]Project, error) {
 	var all []Project
 	seen := map[string]bool{}
 	var answer *Answer
 	for page := range maxProjectPages {
+		pageCtx, cancel := context.WithTimeout(ctx, pageTimeout)
+		var projects []Project
 		var err error
-		if answer, err = getPage(ctx, iam, page+1); err != nil {
-			return nil, err
-		}
-		projects, err := readProjects(answer)
+		answer, projects, err = getProjects(pageCtx, iam, fmt.Sprintf("/v3/projects?page=%d&per_page=%d", page+1, projectsPerPage))
+		cancel()
 		if err != nil {
 			return nil, err
 		}
@@ -102,28 +97,26 @@ func ListProjects(ctx context.Context, iam *Client) ([]Project, error) {
 				all = append(all, p)
 			}
 		}
-		if len(projects) < projectsPerPage || len(all) == known { // a server that knows no pages repeats itself
+		if len(projects) < projectsPerPage || len(all) == known { // a server without pages returns the same list again
 			return all, nil
 		}
 	}
 	return nil, answer.Malformed(fmt.Sprintf("the list of projects goes on after %d", len(all)))
 }
 
-func getPage(ctx context.Context, iam *Client, page int) (*Answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
-	defer cancel()
-	return iam.Get(ctx, fmt.Sprintf("/v3/projects?page=%d&per_page=%d", page, projectsPerPage))
-}
-
-func readProjects(answer *Answer) ([]Project, error) {
+func getProjects(ctx context.Context, iam *Client, path string) (*Answer, []Project, error) {
+	answer, err := iam.Get(ctx, path)
+	if err != nil {
+		return nil, nil, err
+	}
 	var list struct {
 		Projects *[]Project `json:"projects"`
 	}
 	if err := json.Unmarshal(answer.Body, &list); err != nil {
-		return nil, answer.Malformed(err.Error())
+		return nil, nil, answer.Malformed(err.Error())
 	}
 	if list.Projects == nil {
-		return nil, answer.Malformed("there is no list of projects in it")
+		return nil, nil, answer.Malformed("there is no list of projects in it")
 	}
-	return *list.Projects, nil
+	return answer, *list.Projects, nil
 }

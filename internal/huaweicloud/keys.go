@@ -26,7 +26,7 @@ type Keys struct {
 	SecretKey     secret.Text
 	SecurityToken secret.Text // empty for permanent keys
 
-	Origin any // whatever renews these keys, a comparable value; nil for keys that somebody states
+	Origin any // what renews these keys, a comparable value; nil for keys that are not renewed
 }
 
 // Authorize dates and signs req, with the host, the project and the security token covered by the signature.
@@ -43,7 +43,7 @@ func (k *Keys) Authorize(req *http.Request, body []byte) {
 	k.Sign(req, body, signed...)
 }
 
-// signature is that of a request. For some minutes, who has it with the headers that it covers may send the same request again.
+// signature matches the signature of a request. For some minutes, anybody who has it and the headers that it covers can send the request again.
 var signature = regexp.MustCompile(`(Signature(?:=|%3[Dd]))[0-9a-f]+`)
 
 // Hide returns text without the keys, and without signatures.

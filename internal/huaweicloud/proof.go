@@ -12,114 +12,111 @@ import (
 )
 
 const (
-	// keyPause is how long a key that was refused is not used again. More than five failed signatures in a row lock an access key for as long
-	// ("API Request Signing Guide", FAQ), for everybody who uses it.
-	keyPause  = 5 * time.Minute
-	skewPause = 15 * time.Second
+	// refusedPause is how long a key that was refused is not used again. More than five failed signatures in a row lock an access key for as long, for
+	// everybody who uses it ("API Request Signing Guide", FAQ).
+	refusedPause = 5 * time.Minute
+	skewPause    = 15 * time.Second
 
-	maxTrials   = 2 // unproven requests of an access key at a time, and failed signatures of an unproven key within keyPause
-	maxFailures = 5 // failed signatures of unproven keys within keyPause that have one access key, however many secret keys are tried
+	maxTrials   = 2 // trials of an access key in flight, and failed signatures of an unproven key within refusedPause
+	maxFailures = 5 // failed signatures of all unproven keys with one access key within refusedPause
 
-	// secondTrial is how long an unproven request may have no answer before a second one goes out, or a quarter of that one's time if it has
-	// less. What may hang is a service or a region: requests to the same one stand back.
-	secondTrial = time.Second
-	standBack   = 10 * time.Millisecond
+	// trialPatience is how long a trial waits for the response to another one; it is a quarter of the time left if that is less. A service or a region
+	// may hang: requests to the same one let others go first for yieldTime.
+	trialPatience = time.Second
+	yieldTime     = 10 * time.Millisecond
 
 	forgetAfter = 2 * time.Hour // keys that are not used any more
 )
 
-// Proofs knows which keys the cloud accepts. A key that nobody has seen it accept goes out with one request while all others wait for the
-// answer, so that a wrong secret key costs one failed signature, not one for each source. One Proofs serves the whole process and outlives every
-// configuration. Its methods are safe for concurrent use.
+// Proofs knows which keys the cloud accepts. Until it has accepted a key, only a trial is sent while all other requests with the key wait: a wrong
+// secret key causes one failed signature, not one for each source. One Proofs serves the whole process and all its configurations. Its methods are safe
+// for concurrent use.
 type Proofs struct {
-	mu      sync.Mutex
-	holders map[any]*holder       // by the KeyID of keys that somebody states, by the Origin of keys that are renewed
-	keys    map[string]*accessKey // by the access key, hashed
+	mu         sync.Mutex
+	keyStates  map[any]*keyState     // by the KeyID of keys, or by the Origin of keys that are renewed
+	accessKeys map[string]*accessKey // by the hash of the access key
 }
 
-// NewProofs returns a Proofs that has seen no key.
-func NewProofs() *Proofs { return &Proofs{holders: map[any]*holder{}, keys: map[string]*accessKey{}} }
+// NewProofs returns a Proofs that knows no key.
+func NewProofs() *Proofs {
+	return &Proofs{keyStates: map[any]*keyState{}, accessKeys: map[string]*accessKey{}}
+}
 
-// holder is what is known of keys: of one pair of access key and secret key, or of all that one source renews.
-type holder struct {
-	key    *accessKey
-	pair   string    // KeyID of the keys in use
-	since  time.Time // they are
-	used   time.Time
-	proven bool
+// keyState is what is known of one set of keys, or of all that one source renews.
+type keyState struct {
+	accessKey *accessKey
+	id        string    // KeyID of the keys in use
+	since     time.Time // these are in use
+	used      time.Time // last
+	proven    bool      // the cloud has accepted them
 
 	refused   *APIError // why they are not used until a time
 	refusedAt time.Time
 	until     time.Time
 
-	services map[string]refusal // that refused keys which others accepted
+	services map[string]refusal // by service that refuses keys which others accept
 }
 
-// refusal is that of a service.
+// refusal is the refusal of proven keys by one service.
 type refusal struct {
-	err    *APIError
-	until  time.Time // then one request probes the service, and the others wait
-	pair   string    // that it refused
-	again  bool      // it refused the pair before, too: other keys do not help
-	probed bool      // a request that probes it is under way
+	err     *APIError
+	until   time.Time // then one probe is sent while other requests wait
+	id      string    // KeyID of the refused keys
+	again   bool      // it refused other keys before: new keys do not help
+	probing bool      // a probe is in flight
 }
 
-// accessKey is what all pairs with one access key have in common.
+// accessKey is what all keys with one access key share.
 type accessKey struct {
-	trials   []*pass         // unproven requests under way
-	failures []failure       // failed signatures of unproven keys within keyPause
-	last     *APIError       // the last of them
-	answered uint64          // trials that got an answer
-	refused  map[string]bool // services whose trials were refused since the key was last proven
-	silent   map[string]bool // services and regions whose trials got no answer since then
-	ended    chan struct{}   // closed when a trial ends
+	trials    []*pass         // in flight
+	failures  []failure       // failed signatures of unproven keys within refusedPause
+	last      *APIError       // of them
+	responses uint64          // to trials, without failed signatures
+	refusedBy map[string]bool // services that refused a trial since the key was proven last
+	silent    map[string]bool // services and regions that did not respond to a trial since then
+	trialDone chan struct{}   // closed when a trial ends
 }
 
-// failure is a failed signature. When it was sent says of which keys it is: those that are known since then are others.
+// failure is a failed signature. Keys that are known since a later time than sent are other keys.
 type failure struct{ sent, at time.Time }
 
-// RefusedError is a request that was not sent, since the cloud has just refused the key that would sign it.
+// RefusedError is the error of a request that is not sent because the cloud has just refused the key.
 type RefusedError struct {
 	Err   *APIError // how it was refused
 	Until time.Time // when it is tried again
 }
 
-// Error says what came back before, and what to do.
 func (e *RefusedError) Error() string { return "not sent, since the key was refused: " + e.Err.Error() }
-
-// Unwrap returns the refusal.
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// waitError is a request that was not sent, since its time was up before the key was proven.
+// waitError is the error of a request whose time ended before the key was proven.
 type waitError struct {
-	err      error
-	answered bool // other requests were answered meanwhile, and none of the answers proves the key: its turn did not come
+	err       error // of the context
+	responded bool  // trials got responses meanwhile, but none that proves the key: the turn of this request did not come
 }
 
-// Error says what was waited for.
 func (e *waitError) Error() string {
 	what := fmt.Sprintf("not sent: the first request with this key has no answer yet (%v)", e.err)
-	if e.answered {
+	if e.responded {
 		what = "not sent yet: until one succeeds, requests with this key go out one or two at a time"
 	}
 	return what + ending(e.Remedy())
 }
 
-// Remedy says what to do.
+func (e *waitError) Unwrap() error { return e.err }
+
+// Remedy depends on what the request waited for.
 func (e *waitError) Remedy() string {
-	if e.answered {
+	if e.responded {
 		return "see why the other requests of this account fail"
 	}
 	return "check the network and the services that time out"
 }
 
-// NotBegun returns whether nothing is known of the service because of this: the request waits for its turn again.
-func (e *waitError) NotBegun() bool { return e.answered }
+// NotBegun returns whether the request waits for its turn again, since its failure says nothing about the service.
+func (e *waitError) NotBegun() bool { return e.responded }
 
-// Unwrap returns the end of the context.
-func (e *waitError) Unwrap() error { return e.err }
-
-// KeyID identifies the keys that sign with a grant, without giving them away. It is empty for grants that sign nothing, such as tokens.
+// KeyID identifies the keys that sign with a grant without revealing them. It is empty for grants that do not sign, such as tokens.
 func KeyID(g Grant) string {
 	k, ok := g.(*Keys)
 	if !ok || k.AccessKey.IsEmpty() {
@@ -128,48 +125,49 @@ func KeyID(g Grant) string {
 	return hexHash(k.AccessKey.Reveal() + "\x00" + k.SecretKey.Reveal() + "\x00" + k.SecurityToken.Reveal())
 }
 
-// pass is the leave to send one request; the nil pass is one that nobody keeps an account of.
+// pass is the permission to send one request. The nil pass is for requests without keys.
 type pass struct {
-	proofs  *Proofs
-	holder  *holder
-	key     *accessKey
-	pair    string
-	service string
-	region  string
-	asked   time.Time // it is waiting since then
-	began   time.Time
-	patient time.Duration // it waits so long for the answer to another one
-	trial   bool          // the key is unproven
-	first   bool          // and nothing that was sent with it is answered yet
-	probe   bool          // it is to show whether the service still refuses the key
+	proofs   *Proofs
+	state    *keyState
+	key      *accessKey // of the keys that it was sent with
+	id       string     // KeyID of these
+	service  string
+	region   string
+	waiting  time.Time     // since when
+	sent     time.Time     // or last tried
+	patience time.Duration // for the response to another trial
+
+	isTrial bool // the keys are unproven
+	isFirst bool // and no trial with them has a response yet
+	isProbe bool // it shows whether the service still refuses the keys
 }
 
-// enter waits until a request may be signed with a grant. It waits as long as two trials may take; extend, if not nil, gives the fetch that time
-// besides its own. The error is a *RefusedError, or that the wait was in vain.
+// enter waits until a request may be sent with a grant. It waits as long as two trials may take; extend, if not nil, postpones the end of the fetch by
+// that. The error is a *RefusedError or a *waitError.
 func (p *Proofs) enter(ctx context.Context, g Grant, service, region string, extend func(context.Context, time.Duration)) (*pass, error) {
 	keys, signs := g.(*Keys)
 	if p == nil || !signs {
 		return nil, nil
 	}
-	began, patience, longest := time.Now(), secondTrial, time.Duration(0)
+	start, patience, longest := time.Now(), trialPatience, time.Duration(0)
 	if deadline, ok := ctx.Deadline(); ok && extend != nil {
-		own := time.Until(deadline)
-		patience = min(secondTrial, own/4)
-		longest = own + patience + 4*standBack
+		left := time.Until(deadline)
+		patience = min(trialPatience, left/4)
+		longest = left + patience + 4*yieldTime
 	}
 	extended := false
-	var answered uint64
-	for first, pair := true, KeyID(keys); ; first = false {
-		ask := &pass{proofs: p, pair: pair, service: service, region: region, asked: began, began: time.Now(), patient: patience}
-		wait, ended, err := p.try(ask, keys)
+	var responses uint64
+	for first, id := true, KeyID(keys); ; first = false {
+		a := &pass{proofs: p, id: id, service: service, region: region, waiting: start, sent: time.Now(), patience: patience}
+		wait, trialDone, err := p.try(a, keys)
 		if first {
-			answered = ask.answered()
+			responses = a.responses()
 		}
-		if err != nil || ended == nil {
+		if err != nil || trialDone == nil {
 			if extended {
-				extend(ctx, time.Since(began)-longest)
+				extend(ctx, time.Since(start)-longest)
 			}
-			return ask, err
+			return a, err
 		}
 		if longest > 0 && !extended {
 			extended = true
@@ -178,232 +176,229 @@ func (p *Proofs) enter(ctx context.Context, g Grant, service, region string, ext
 			ctx, cancel = context.WithTimeout(ctx, longest)
 			defer cancel()
 		}
-		timer := time.NewTimer(wait)
 		select {
-		case <-ended:
-		case <-timer.C:
+		case <-trialDone:
+		case <-time.After(wait):
 		case <-ctx.Done():
-			timer.Stop()
-			return nil, &waitError{ctx.Err(), ask.answered() != answered}
+			return nil, &waitError{ctx.Err(), a.responses() != responses}
 		}
-		timer.Stop()
 	}
 }
 
-// try lets a request pass, or returns for how long to wait at most and what ends the wait earlier.
-func (p *Proofs) try(ask *pass, keys *Keys) (wait time.Duration, ended <-chan struct{}, err error) {
+// try lets a request pass, or returns how long to wait for the end of a trial.
+func (p *Proofs) try(a *pass, keys *Keys) (wait time.Duration, trialDone <-chan struct{}, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	h := p.holder(keys, ask.pair, ask.began)
-	ask.holder, ask.key = h, h.key
-	if ask.began.Before(h.until) {
-		return 0, nil, &RefusedError{h.refused, h.until}
+	s := p.keyState(keys, a.id, a.sent)
+	a.state, a.key = s, s.accessKey
+	if a.sent.Before(s.until) {
+		return 0, nil, &RefusedError{s.refused, s.until}
 	}
-	r, found := h.services[ask.service]
-	isRefused := found && (r.again || r.pair == h.pair)
+	r, found := s.services[a.service]
+	isRefused := found && (r.again || r.id == s.id)
 	switch {
-	case isRefused && ask.began.Before(r.until):
+	case isRefused && a.sent.Before(r.until):
 		return 0, nil, &RefusedError{r.err, r.until}
-	case isRefused && r.probed:
-		return keyPause, h.key.ended, nil
-	case !h.proven:
-		wait, err = h.key.patience(h, ask)
+	case isRefused && r.probing:
+		return refusedPause, a.key.trialDone, nil
+	case !s.proven:
+		wait, err = a.key.wait(s, a)
 		if err != nil || wait > 0 {
-			return wait, h.key.ended, err
+			return wait, a.key.trialDone, err
 		}
-		ask.trial, ask.first = true, h.key.answered == 0
-		h.key.trials = append(h.key.trials, ask)
+		a.isTrial, a.isFirst = true, a.key.responses == 0
+		a.key.trials = append(a.key.trials, a)
 	}
 	if isRefused {
-		ask.probe, r.probed = true, true
-		h.services[ask.service] = r
+		a.isProbe, r.probing = true, true
+		s.services[a.service] = r
 	}
 	return 0, nil, nil
 }
 
-// holder returns what is known of keys; p.mu is held.
-func (p *Proofs) holder(keys *Keys, pair string, now time.Time) *holder {
-	var id any = pair
+// keyState returns what is known of keys; p.mu is held.
+func (p *Proofs) keyState(keys *Keys, id string, now time.Time) *keyState {
+	var index any = id
 	if keys.Origin != nil {
-		id = keys.Origin
+		index = keys.Origin
 	}
-	h := p.holders[id]
-	if h == nil || h.pair != pair {
+	s := p.keyStates[index]
+	if s == nil || s.id != id {
 		p.forget(now)
 	}
-	if h == nil {
-		h = &holder{services: map[string]refusal{}}
-		p.holders[id] = h
+	if s == nil {
+		s = &keyState{services: map[string]refusal{}}
+		p.keyStates[index] = s
 	}
-	if h.pair != pair {
-		h.pair, h.since, h.until, h.key = pair, now, time.Time{}, p.accessKey(keys)
+	if s.id != id {
+		s.id, s.since, s.until, s.accessKey = id, now, time.Time{}, p.accessKey(keys)
 	}
-	h.used = now
-	return h
+	s.used = now
+	return s
 }
 
 // accessKey returns what is known of an access key; p.mu is held.
 func (p *Proofs) accessKey(keys *Keys) *accessKey {
 	id := hexHash(keys.AccessKey.Reveal())
-	k := p.keys[id]
+	k := p.accessKeys[id]
 	if k == nil {
-		k = &accessKey{refused: map[string]bool{}, silent: map[string]bool{}, ended: make(chan struct{})}
-		p.keys[id] = k
+		k = &accessKey{refusedBy: map[string]bool{}, silent: map[string]bool{}, trialDone: make(chan struct{})}
+		p.accessKeys[id] = k
 	}
 	return k
 }
 
-// forget drops what has not been used for long; p.mu is held.
+// forget drops keys that have not been used for long; p.mu is held.
 func (p *Proofs) forget(now time.Time) {
 	inUse := map[*accessKey]bool{}
-	for id, h := range p.holders {
-		if now.Sub(h.used) > forgetAfter {
-			delete(p.holders, id)
+	for index, s := range p.keyStates {
+		if now.Sub(s.used) > forgetAfter {
+			delete(p.keyStates, index)
 		} else {
-			inUse[h.key] = true
+			inUse[s.accessKey] = true
 		}
 	}
-	for id, k := range p.keys {
+	for id, k := range p.accessKeys {
 		if !inUse[k] && len(k.trials) == 0 {
-			delete(p.keys, id)
+			delete(p.accessKeys, id)
 		}
 	}
 }
 
-// patience is how long an unproven request waits for those under way; 0 lets it pass. Failed signatures that were sent since the pair is known
-// count against it, so that a key that was corrected is tried at once.
-func (k *accessKey) patience(h *holder, ask *pass) (time.Duration, error) {
-	k.failures = slices.DeleteFunc(k.failures, func(f failure) bool { return ask.began.Sub(f.at) >= keyPause })
-	since := slices.DeleteFunc(slices.Clone(k.failures), func(f failure) bool { return f.sent.Before(h.since) })
-	mine := slices.DeleteFunc(slices.Clone(k.trials), func(t *pass) bool { return t.began.Before(h.since) })
+// wait returns how long an unproven request waits for the trials in flight; 0 lets it pass. Failed signatures count against keys that were known when
+// they were sent, so that corrected keys are tried at once.
+func (k *accessKey) wait(s *keyState, a *pass) (time.Duration, error) {
+	k.failures = slices.DeleteFunc(k.failures, func(f failure) bool { return a.sent.Sub(f.at) >= refusedPause })
+	failures := slices.DeleteFunc(slices.Clone(k.failures), func(f failure) bool { return f.sent.Before(s.since) })
+	trials := slices.DeleteFunc(slices.Clone(k.trials), func(t *pass) bool { return t.sent.Before(s.since) })
 	switch {
-	case len(since) >= maxTrials:
-		return 0, &RefusedError{k.last, since[0].at.Add(keyPause)}
+	case len(failures) >= maxTrials:
+		return 0, &RefusedError{k.last, failures[0].at.Add(refusedPause)}
 	case len(k.failures) >= maxFailures:
-		return 0, &RefusedError{k.last, k.failures[0].at.Add(keyPause)}
-	case len(k.trials) >= maxTrials || len(since)+len(mine) >= maxTrials || len(k.failures)+len(k.trials) >= maxFailures:
-		return keyPause, nil
-	case len(k.trials) == 0 && k.refused[ask.service]: // it might be this service alone
-		return max(standBack-ask.began.Sub(ask.asked), 0), nil
+		return 0, &RefusedError{k.last, k.failures[0].at.Add(refusedPause)}
+	case len(k.trials) >= maxTrials || len(failures)+len(trials) >= maxTrials || len(k.failures)+len(k.trials) >= maxFailures:
+		return refusedPause, nil
+	case len(k.trials) == 0 && k.refusedBy[a.service]: // perhaps only this service refuses the keys
+		return max(yieldTime-a.sent.Sub(a.waiting), 0), nil
 	case len(k.trials) == 0:
 		return 0, nil
-	case k.answered > 0: // the answers do not prove the key, and they come: two at a time are quicker
+	case k.responses > 0: // they do not prove the keys: two trials at a time are faster
 		return 0, nil
 	default:
-		return max(ask.patient+k.standBack(ask)-ask.began.Sub(k.trials[0].began), 0), nil
+		return max(a.patience+k.yield(a)-a.sent.Sub(k.trials[0].sent), 0), nil
 	}
 }
 
-// standBack is how long a request lets others go first: those to other services and regions than the trial that is under way, and than those
-// that got no answer.
-func (k *accessKey) standBack(ask *pass) (d time.Duration) {
-	for _, place := range []string{ask.service, ask.region} {
-		if first := k.trials[0]; place == first.service || place == first.region || k.silent[place] {
-			d += standBack
+// yield returns how long a request lets others go first: those to another service and region than the trial in flight, and than those that did not
+// respond.
+func (k *accessKey) yield(a *pass) (d time.Duration) {
+	for _, place := range []string{a.service, a.region} {
+		if trial := k.trials[0]; place == trial.service || place == trial.region || k.silent[place] {
+			d += yieldTime
 		}
 	}
 	return d
 }
 
-// answered returns how many trials of the access key got an answer.
-func (a *pass) answered() uint64 {
+// responses returns how many responses to trials with the access key there are.
+func (a *pass) responses() uint64 {
 	a.proofs.mu.Lock()
 	defer a.proofs.mu.Unlock()
-	return a.key.answered
+	return a.key.responses
 }
 
-// isFirst returns whether the answer may prove the key, and no other one came before.
-func (a *pass) isFirst() bool { return a != nil && a.first }
+// isFirstTrial returns whether the request is a trial, and no trial with its keys has a response yet.
+func (a *pass) isFirstTrial() bool { return a != nil && a.isFirst }
 
-// end takes note of what became of a request. If a key or a service is left alone because of it, the error says for how long.
+// end records the outcome of a request. If a key or a service is paused because of it, RetryAfter of the error is the pause.
 func (a *pass) end(err error) {
 	if a == nil {
 		return
 	}
-	p, h, now := a.proofs, a.holder, time.Now()
+	p, s, now := a.proofs, a.state, time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	api, _ := errors.AsType[*APIError](err)
 	refused := api != nil && api.Status == http.StatusUnauthorized
-	if a.trial {
-		a.key.note(a, err, now)
+	if a.isTrial {
+		a.key.record(a, err, now)
 	}
-	if a.trial || a.probe {
-		a.key.trialEnded(a)
+	if a.isTrial || a.isProbe {
+		a.key.endTrial(a)
 	}
-	if r, found := h.services[a.service]; found && a.probe {
-		r.probed = false
-		h.services[a.service] = r
+	if r, found := s.services[a.service]; found && a.isProbe {
+		r.probing = false
+		s.services[a.service] = r
 	}
 	switch {
-	case a.pair != h.pair: // the keys were renewed meanwhile
+	case a.id != s.id: // the keys were renewed meanwhile
 	case refused && api.Skew != 0:
-		h.refuse(api, now, skewPause)
-		h.proven = false
-	case refused && a.trial:
-		h.refuse(api, now, keyPause)
+		s.pause(api, now, skewPause)
+		s.proven = false
+	case refused && a.isTrial:
+		s.pause(api, now, refusedPause)
 	case refused:
-		h.refusedBy(a, api, now)
-	case proves(err, api) && (a.trial || !a.began.Before(h.refusedAt)):
-		h.proven, h.until = true, time.Time{}
-		a.key.answered = 0
-		clear(a.key.refused)
+		s.pauseService(a, api, now)
+	case proves(err, api) && (a.isTrial || !a.sent.Before(s.refusedAt)):
+		s.proven, s.until = true, time.Time{}
+		a.key.responses = 0
+		clear(a.key.refusedBy)
 		clear(a.key.silent)
-		if a.probe || !now.Before(h.services[a.service].until) { // else it was sent before the service refused the key
-			delete(h.services, a.service)
+		if a.isProbe || !now.Before(s.services[a.service].until) { // otherwise it was sent before the service refused the keys
+			delete(s.services, a.service)
 		}
 	}
 }
 
-// note takes note of how a trial ended.
-func (k *accessKey) note(a *pass, err error, now time.Time) {
+// record records how a trial ended.
+func (k *accessKey) record(a *pass, err error, now time.Time) {
 	api, _ := errors.AsType[*APIError](err)
 	switch {
 	case err != nil && Reason(err) == ReasonTimeout:
 		k.silent[a.service], k.silent[a.region] = true, true
 	case api == nil || api.Status != http.StatusUnauthorized:
-		k.answered++
+		k.responses++
 	case api.Skew == 0:
-		k.failures, k.last = append(k.failures, failure{a.began, now}), api
-		k.refused[a.service], k.answered = true, 0
+		k.failures, k.last = append(k.failures, failure{a.sent, now}), api
+		k.refusedBy[a.service], k.responses = true, 0
 	}
 }
 
-// trialEnded lets the next unproven request go out; the lock of Proofs is held.
-func (k *accessKey) trialEnded(a *pass) {
+// endTrial wakes the requests that wait for a trial or probe.
+func (k *accessKey) endTrial(a *pass) {
 	k.trials = slices.DeleteFunc(k.trials, func(other *pass) bool { return other == a })
-	close(k.ended)
-	k.ended = make(chan struct{})
+	close(k.trialDone)
+	k.trialDone = make(chan struct{})
 }
 
-func (h *holder) refuse(err *APIError, now time.Time, pause time.Duration) {
-	h.refused, h.refusedAt, h.until = err, now, now.Add(pause)
+// pause pauses refused keys.
+func (s *keyState) pause(err *APIError, now time.Time, pause time.Duration) {
+	s.refused, s.refusedAt, s.until = err, now, now.Add(pause)
 	err.RetryAfter = pause
 }
 
-// refusedBy takes note that a service refuses keys that others accepted. Two such services make the keys unproven.
-func (h *holder) refusedBy(a *pass, err *APIError, now time.Time) {
-	was := h.services[a.service]
-	if was.pair == a.pair && now.Before(was.until) && !a.probe { // one of those that were in flight together
-		err.RetryAfter = was.until.Sub(now)
+// pauseService pauses a service that refuses proven keys. Two such services make the keys unproven.
+func (s *keyState) pauseService(a *pass, err *APIError, now time.Time) {
+	before := s.services[a.service]
+	if before.id == a.id && now.Before(before.until) && !a.isProbe { // it was in flight together with the first that was refused
+		err.RetryAfter = before.until.Sub(now)
 		return
 	}
-	err.RetryAfter = keyPause
-	again := was.again || was.pair != "" && was.pair != a.pair
-	h.services[a.service] = refusal{err: err, until: now.Add(keyPause), pair: a.pair, again: again}
+	err.RetryAfter = refusedPause
+	again := before.again || before.id != "" && before.id != a.id
+	s.services[a.service] = refusal{err: err, until: now.Add(refusedPause), id: a.id, again: again}
 	services := 0
-	for _, r := range h.services {
-		if r.pair == a.pair && now.Before(r.until) {
+	for _, r := range s.services {
+		if r.id == a.id && now.Before(r.until) {
 			services++
 		}
 	}
 	if services > 1 {
-		h.proven, h.refusedAt = false, now
+		s.proven, s.refusedAt = false, now
 	}
 }
 
-// proves returns whether an answer shows that the signature was right: a 2xx, or a 403 or 429 of the service behind the gateway. What is not JSON
-// does not: something else may have answered.
+// proves returns whether a response shows that the signature was right: a 2xx, or a 403 or 429 of the service behind the gateway.
 func proves(err error, api *APIError) bool {
 	if api != nil {
 		return (api.Status == http.StatusForbidden || api.Status == http.StatusTooManyRequests) &&

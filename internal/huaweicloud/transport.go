@@ -7,32 +7,34 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 
 	"cloud_quota_exporter/internal/files"
 )
 
-// connectTimeout bounds each of opening a connection and its TLS handshake.
-const connectTimeout = 30 * time.Second
-
 const (
-	maxCAFile     = 4 << 20         // bytes, more than the authorities of a whole system have
-	caFileTimeout = 5 * time.Second // for the file system to respond; less than a service has, so that this error is the one that is shown
-)
+	connectTimeout = 30 * time.Second // for opening a connection, and for its TLS handshake
 
-// idleTimeout is less than the time after which NATs forget a connection without a word. Most services are asked every few minutes: their
-// connections would not serve again anyway.
-const idleTimeout = 30 * time.Second
+	maxCAFile     = 4 << 20         // bytes; all authorities of a system take less
+	caFileTimeout = 5 * time.Second // for the file system to respond; less than the timeout of a service, so that this error is shown
+
+	// idleTimeout is less than the time after which NATs forget a connection. Most services are asked every few minutes, and would not use their
+	// connections again.
+	idleTimeout = 30 * time.Second
+)
 
 // Dial opens a connection, as net.Dialer.DialContext does.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-// NewHTTPClient returns the client through which an account's requests go: TLS verified, by the system's certificate authorities and
-// those of caFile (none if empty; read again when it changes), HTTPS_PROXY and NO_PROXY honoured, redirects refused, so that nothing
-// that authorises follows one to another host. It keeps as many idle connections to a host as there may be requests in flight.
+// NewHTTPClient returns the client for the requests of an account. It verifies TLS by the certificate authorities of the system and of caFile (none if
+// empty; read again when it changes), honors HTTPS_PROXY and NO_PROXY, and follows no redirects, so that no keys are sent to another host. It keeps as
+// many idle connections to a host as there may be requests in flight.
 func NewHTTPClient(dial Dial, caFile string, maxInFlight int) *http.Client {
 	return &http.Client{
 		Transport:     &transport{dial: dial, caFile: caFile, maxInFlight: maxInFlight},
@@ -46,18 +48,16 @@ type CAFileError struct {
 	Err  error
 }
 
-// Error says which file, and why.
 func (e *CAFileError) Error() string {
 	return fmt.Sprintf("ca_file %s: %v", e.File, e.Err) + ending(e.Remedy())
 }
 
-// Remedy says what to do.
+// Remedy is the same for all.
 func (e *CAFileError) Remedy() string { return "it must hold certificates in PEM" }
 
-// Unwrap returns the cause.
 func (e *CAFileError) Unwrap() error { return e.Err }
 
-// transport is an http.Transport that follows the contents of a file of certificate authorities.
+// transport is an http.Transport that is replaced when the file of certificate authorities changes.
 type transport struct {
 	dial        Dial
 	caFile      string
@@ -78,7 +78,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := resp.Location(); err != nil { // http.Client would take a redirect to what is no URL for no answer at all
+	if _, err := resp.Location(); err != nil { // http.Client returns no response for a redirect to something that is no URL
 		resp.Header.Del("Location")
 	}
 	return resp, nil
@@ -93,7 +93,7 @@ func (t *transport) CloseIdleConnections() {
 	}
 }
 
-// CheckCAFile tells whether a file holds certificates to trust; the error is a *CAFileError.
+// CheckCAFile returns a *CAFileError if a file has no certificates.
 func CheckCAFile(ctx context.Context, name string) error {
 	_, err := (&transport{caFile: name}).get(ctx)
 	return err
@@ -129,7 +129,7 @@ func (t *transport) make(ca []byte) (*http.Transport, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if t.caFile != "" {
 		pool, err := x509.SystemCertPool()
-		if err != nil { // a system without any: the file's alone
+		if err != nil { // the system has none
 			pool = x509.NewCertPool()
 		}
 		if !pool.AppendCertsFromPEM(ca) {
@@ -137,8 +137,8 @@ func (t *transport) make(ca []byte) (*http.Transport, error) {
 		}
 		config.RootCAs = pool
 	}
-	// HTTP/1.1: each request in flight has a connection of its own, so that one that is reset takes no other along. The context of a fetch
-	// bounds the request, but not the connection that is opened for it, which net/http may hand to another request: hence connectTimeout.
+	// HTTP/1.1: each request in flight has its own connection, so that a reset affects no other request. The context of a fetch bounds the request,
+	// but not the connection that is opened for it, which net/http may use for another request: hence connectTimeout.
 	return &http.Transport{
 		Proxy: http.ProxyFromEnvironment,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -152,4 +152,60 @@ func (t *transport) make(ca []byte) (*http.Transport, error) {
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: 256 << 10,
 	}, nil
+}
+
+// CheckAuthorities returns an error if the certificate authorities that the environment names can't be read. Go reads them once, at the first request
+// with TLS: a pipe or a file system that hangs would block all requests, and a device would fill the memory. A file that does not exist is left to Go.
+func CheckAuthorities(ctx context.Context, getenv func(string) string) error {
+	file, dir := getenv("SSL_CERT_FILE"), getenv("SSL_CERT_DIR")
+	if file == "" && dir == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, caFileTimeout)
+	defer cancel()
+	if file != "" {
+		_, err := files.Read(ctx, file, maxCAFile)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+			return fmt.Errorf("SSL_CERT_FILE=%s: %w; set it to a file with certificates in PEM, or leave it out", file, err)
+		}
+	}
+	loaded := make(chan struct{})
+	go func() {
+		defer close(loaded)
+		_, _ = x509.SystemCertPool() // which keeps what it has read
+	}()
+	select {
+	case <-loaded:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("SSL_CERT_DIR=%s: %w; set it to a directory with certificates in PEM, or leave it out", dir, &files.NoResponseError{Err: ctx.Err()})
+	}
+}
+
+// CheckProxy returns an error if the environment names a proxy that can't be parsed: net/http ignores it, and requests would bypass it.
+func CheckProxy(getenv func(string) string) error {
+	var all error
+	for _, names := range [][]string{{"HTTPS_PROXY", "https_proxy"}, {"HTTP_PROXY", "http_proxy"}} {
+		for _, name := range names {
+			value := getenv(name)
+			if value == "" {
+				continue
+			}
+			if !isProxy(value) {
+				all = errors.Join(all, fmt.Errorf("%s is no URL, and no request would go through the proxy (it is not shown, as a password may stand in it); "+
+					"want http://user:password@host:port, with special characters percent-encoded", name))
+			}
+			break // the other spelling doesn't count
+		}
+	}
+	return all
+}
+
+// isProxy returns whether a text is the URL of a proxy. As in net/http, http:// may be omitted.
+func isProxy(text string) bool {
+	if !strings.Contains(text, "://") {
+		text = "http://" + text
+	}
+	u, err := url.Parse(text)
+	return err == nil && u.Host != ""
 }

@@ -14,16 +14,18 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"cloud_quota_exporter/internal/files/filestest"
 	"cloud_quota_exporter/internal/huaweicloud"
 )
 
-// TestMain sets a proxy, since its variables are looked at once in the life of a process. Requests to 127.0.0.1, those of all other
-// tests, never go through it.
+// TestMain sets a proxy, since net/http reads its variables once. Requests to 127.0.0.1, those of all other tests, do not use it.
 func TestMain(m *testing.M) {
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "proxied %s", r.URL)
@@ -36,18 +38,51 @@ func TestMain(m *testing.M) {
 }
 
 func TestProxy(t *testing.T) {
-	c, _, _ := client(t, nil)
+	c := clientOf(func(ctx context.Context, network, address string) (net.Conn, error) {
+		if !strings.HasPrefix(address, "127.0.0.1:") {
+			return nil, fmt.Errorf("dialed %s", address)
+		}
+		return new(net.Dialer).DialContext(ctx, network, address) // the proxy is there
+	})
 	c.BaseURL = "http://cts.ap-southeast-3.example.com"
 	answer, err := c.Get(t.Context(), "/v3/x/quotas")
 	if err != nil || string(answer.Body) != "proxied http://cts.ap-southeast-3.example.com/v3/x/quotas" {
 		t.Errorf("got %v, %v; want the proxy's answer", answer, err)
 	}
 	c.BaseURL = "http://direct.example.com"
-	c.HTTP = huaweicloud.NewHTTPClient(func(_ context.Context, _, address string) (net.Conn, error) {
-		return nil, fmt.Errorf("dialled %s", address)
-	}, "", 1)
-	if _, err := c.Get(t.Context(), "/"); err == nil || !strings.Contains(err.Error(), "dialled direct.example.com:80") {
-		t.Errorf("got %v, want NO_PROXY honoured", err)
+	if _, err := c.Get(t.Context(), "/"); err == nil || !strings.Contains(err.Error(), "dialed direct.example.com:80") {
+		t.Errorf("got %v, want NO_PROXY honored", err)
+	}
+}
+
+func TestCheckProxy(t *testing.T) {
+	for _, tc := range []struct {
+		env  map[string]string
+		says []string // the variables that it names, one a line
+	}{
+		{nil, nil},
+		{map[string]string{"HTTPS_PROXY": "http://user:pa%25ss@127.0.0.1:1", "HTTP_PROXY": "socks5://host"}, nil},
+		{map[string]string{"HTTPS_PROXY": "host:3128", "HTTP_PROXY": "10.0.0.1:3128"}, nil}, // no scheme is http
+		{map[string]string{"HTTPS_PROXY": "user:password@host:3128", "HTTP_PROXY": ":3128"}, nil},
+		{map[string]string{"https_proxy": "user:pa%ss@host"}, []string{"https_proxy"}},
+		{map[string]string{"HTTP_PROXY": " http://pa:ss@host:1"}, []string{"HTTP_PROXY"}},
+		{map[string]string{"http_proxy": "http://"}, []string{"http_proxy"}},
+		{map[string]string{"HTTPS_PROXY": "http://user:pa#ss@host", "http_proxy": "http://pa ss@host"}, []string{"HTTPS_PROXY", "http_proxy"}},
+		{map[string]string{"HTTPS_PROXY": "http://host:1", "https_proxy": "pa%ss"}, nil}, // the first counts
+	} {
+		err := huaweicloud.CheckProxy(func(name string) string { return tc.env[name] })
+		var lines []string
+		if err != nil {
+			lines = strings.Split(err.Error(), "\n")
+		}
+		if len(lines) != len(tc.says) {
+			t.Fatalf("%v: got %v", tc.env, err)
+		}
+		for i, name := range tc.says {
+			if !strings.HasPrefix(lines[i], name+" is no URL") || strings.Contains(lines[i], "pa%") || strings.Contains(lines[i], "pa ss") {
+				t.Errorf("%v: got %s", tc.env, lines[i])
+			}
+		}
 	}
 }
 
@@ -64,109 +99,148 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	}
 }
 
-// secure returns a client of a TLS server whose certificate only caFile vouches for.
-func secure(t *testing.T) (c *huaweicloud.Client, ca []byte) {
+// secure returns a client of a TLS server, and a file with the authority of its certificate, which c does not know.
+func secure(t *testing.T, config *tls.Config) (c *huaweicloud.Client, caFile string, ca []byte) {
 	t.Helper()
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "{}") }))
+	server := httptest.NewUnstartedServer(body("{}"))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.TLS = config
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	c, _, _ = client(t, nil)
+	c = clientOf(new(net.Dialer).DialContext)
 	c.BaseURL = server.URL
-	return c, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	caFile, ca = filepath.Join(t.TempDir(), "ca.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	write(t, caFile, ca)
+	return c, caFile, ca
+}
+
+func write(t *testing.T, file string, contents []byte) {
+	t.Helper()
+	if err := os.WriteFile(file, contents, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestCertificateIsVerified(t *testing.T) {
-	c, _ := secure(t)
+	c, _, _ := secure(t, nil)
 	_, err := c.Get(t.Context(), "/")
 	if huaweicloud.Reason(err) != "tls" || !strings.Contains(err.Error(), "needs ca_file") {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestCAFileIsReadAgain(t *testing.T) {
-	c, ca := secure(t)
-	file := filepath.Join(t.TempDir(), "ca.pem")
+func TestOldTLSIsRefused(t *testing.T) {
+	c, file, _ := secure(t, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}) // by itself, the server refuses 1.1
 	c.HTTP = huaweicloud.NewHTTPClient(new(net.Dialer).DialContext, file, 8)
+	if _, err := c.Get(t.Context(), "/"); huaweicloud.Reason(err) != "tls" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// counting counts connections that are opened, and those that are open.
+type counting struct{ opened, open atomic.Int64 }
+
+func (n *counting) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	return n.count(conn), err
+}
+
+func (n *counting) count(conn net.Conn) net.Conn {
+	n.opened.Add(1)
+	n.open.Add(1)
+	return closing{conn, sync.OnceFunc(func() { n.open.Add(-1) })}
+}
+
+type closing struct {
+	net.Conn
+	closed func()
+}
+
+func (c closing) Close() error {
+	c.closed()
+	return c.Conn.Close()
+}
+
+func TestCAFileIsReadAgain(t *testing.T) {
+	c, file, ca := secure(t, nil)
+	var n counting
+	c.HTTP = huaweicloud.NewHTTPClient(n.dial, file, 8)
 	c.HTTP.CloseIdleConnections() // nothing was opened yet
-	for _, step := range []struct {
-		contents string
-		reason   string
-		says     string
-	}{
-		{"", "tls", "no such file"},
-		{"not a certificate", "tls", "there is no certificate in it; it must hold certificates in PEM"},
-		{string(ca), "", ""},
-		{"rotated to something wrong", "tls", "there is no certificate in it"},
-		{string(ca) + "\n", "", ""},
+	for _, step := range []struct{ contents, says string }{
+		{"not a certificate", "there is no certificate in it; it must hold certificates in PEM"},
+		{string(ca), ""},
+		{"rotated to something wrong", "there is no certificate in it"},
+		{string(ca) + "\n", ""},
 	} {
-		if step.contents != "" {
-			if err := os.WriteFile(file, []byte(step.contents), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
+		write(t, file, []byte(step.contents))
 		_, err := c.Get(t.Context(), "/")
-		if step.reason == "" && err != nil {
-			t.Errorf("with the right authority: %v", err)
+		if (err == nil) != (step.says == "") || err != nil && (huaweicloud.Reason(err) != "tls" || !strings.Contains(err.Error(), step.says)) {
+			t.Errorf("got %v, want %q", err, step.says)
 		}
-		if step.reason != "" && (huaweicloud.Reason(err) != step.reason || !strings.Contains(err.Error(), step.says)) {
-			t.Errorf("got %v, want reason %s and %q", err, step.reason, step.says)
+		if open := n.open.Load(); open > 1 {
+			t.Errorf("%d connections are open, want that of the last request", open)
 		}
 	}
 	c.HTTP.CloseIdleConnections()
-	sent := 0
-	c.Events = func(string, string, time.Duration) { sent++ }
+	if open := n.open.Load(); open != 0 || n.opened.Load() != 2 {
+		t.Errorf("%d of %d connections are open after they were closed, want none of 2", open, n.opened.Load())
+	}
+	c.Events = func(string, string, time.Duration) { t.Error("an event, though nothing was sent") }
 	var e *huaweicloud.CAFileError
 	os.Remove(file)
-	if _, err := c.Get(t.Context(), "/"); !errors.As(err, &e) || !errors.Is(err, os.ErrNotExist) {
+	if _, err := c.Get(t.Context(), "/"); !errors.As(err, &e) || !errors.Is(err, os.ErrNotExist) || huaweicloud.Reason(err) != "tls" {
 		t.Errorf("got %v, want the file's error within", err)
-	}
-	if sent != 0 {
-		t.Errorf("%d requests are told, though none was sent", sent)
 	}
 }
 
-// TestCAFileThatNeverEnds: no timeout of a request would end its reading.
-func TestCAFileThatNeverEnds(t *testing.T) {
+// TestAuthoritiesThatNeverEnd: no timeout of a request ends the reading of a pipe or a device, and a file system may hang.
+func TestAuthoritiesThatNeverEnd(t *testing.T) {
+	c, file, _ := secure(t, nil)
 	dir := t.TempDir()
 	fifo, large := filepath.Join(dir, "fifo"), filepath.Join(dir, "large")
+	write(t, large, make([]byte, 4<<20+1))
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(large, make([]byte, 4<<20+1), 0o600); err != nil {
-		t.Fatal(err)
+	fromEnvironment := func(ctx context.Context, file string) error {
+		return huaweicloud.CheckAuthorities(ctx, func(name string) string { return map[string]string{"SSL_CERT_FILE": file}[name] })
 	}
-	c, _, _ := client(t, nil)
-	for file, says := range map[string]string{fifo: "it is a named pipe, not a regular file", large: "larger than 4194304 bytes"} {
-		c.HTTP = huaweicloud.NewHTTPClient(new(net.Dialer).DialContext, file, 8)
-		want := "ca_file " + file + ": " + says + "; it must hold certificates in PEM"
+	for bad, says := range map[string]string{
+		fifo: "it is a named pipe, not a regular file", large: "larger than 4194304 bytes", "/dev/zero": "it is a device, not a regular file",
+	} {
+		c.HTTP = huaweicloud.NewHTTPClient(new(net.Dialer).DialContext, bad, 8)
+		want := "ca_file " + bad + ": " + says + "; it must hold certificates in PEM"
 		if _, err := c.Get(t.Context(), "/"); huaweicloud.Reason(err) != "tls" || !strings.Contains(err.Error(), want) {
 			t.Errorf("a request: got %v, want %s", err, want)
 		}
-		if err := huaweicloud.CheckCAFile(t.Context(), file); err == nil || err.Error() != want {
+		if err := huaweicloud.CheckCAFile(t.Context(), bad); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
+		if err := fromEnvironment(t.Context(), bad); err == nil || !strings.HasPrefix(err.Error(), "SSL_CERT_FILE="+bad+": "+says+"; set it to a file") {
+			t.Errorf("got %v, want %s", err, says)
+		}
 	}
-}
-
-// TestCAFileThatHangs: a request ends with its own context, and the file serves as soon as it can be read.
-func TestCAFileThatHangs(t *testing.T) {
-	c, ca := secure(t)
-	file := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(file, ca, 0o600); err != nil {
-		t.Fatal(err)
+	for _, good := range []string{"", file, filepath.Join(dir, "missing")} { // Go decides about a missing one
+		if err := fromEnvironment(t.Context(), good); err != nil {
+			t.Errorf("%q: %v", good, err)
+		}
 	}
 	hanging := filestest.Hang(t, file)
 	c.HTTP = huaweicloud.NewHTTPClient(new(net.Dialer).DialContext, file, 8)
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	const says = ": no response from the file system: context deadline exceeded"
-	var e *huaweicloud.CAFileError
-	if _, err := c.Get(ctx, "/"); huaweicloud.Reason(err) != "timeout" || !errors.As(err, &e) || !strings.Contains(err.Error(), "ca_file "+file+says) {
-		t.Errorf("a request: got %v", err)
-	}
-	if err := huaweicloud.CheckCAFile(ctx, file); err == nil || !strings.Contains(err.Error(), "ca_file "+file+says) {
-		t.Errorf("got %v", err)
+	for _, tc := range []struct {
+		prefix string
+		look   func(context.Context) error
+	}{
+		{"ca_file ", func(ctx context.Context) error { return huaweicloud.CheckCAFile(ctx, file) }},
+		{"SSL_CERT_FILE=", func(ctx context.Context) error { return fromEnvironment(ctx, file) }},
+		{"ca_file ", func(ctx context.Context) error { _, err := c.Get(ctx, "/"); return err }},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		err := tc.look(ctx)
+		cancel()
+		if want := tc.prefix + file + ": no response from the file system: context deadline exceeded"; huaweicloud.Reason(err) != "timeout" || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
 	}
 	hanging.Release()
 	if _, err := c.Get(t.Context(), "/"); err != nil {
@@ -174,20 +248,87 @@ func TestCAFileThatHangs(t *testing.T) {
 	}
 }
 
-func TestOldTLSIsRefused(t *testing.T) {
-	c, ca := secure(t)
-	old := httptest.NewUnstartedServer(http.NotFoundHandler())
-	old.Config.ErrorLog = log.New(io.Discard, "", 0)
-	old.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11} // by itself, the server would refuse 1.1
-	old.StartTLS()
-	defer old.Close()
-	file := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(file, ca, 0o600); err != nil {
-		t.Fatal(err)
+func TestConnectionsAreKept(t *testing.T) {
+	together := make(chan struct{})
+	var waiting atomic.Int64
+	c, _, _ := client(t, func(w http.ResponseWriter, _ *http.Request) {
+		if waiting.Add(1)%8 == 0 { // all eight are in flight at a time, three times
+			for range 7 {
+				together <- struct{}{}
+			}
+		} else {
+			<-together
+		}
+		fmt.Fprint(w, "{}")
+	})
+	var n counting
+	c.Events = func(string, string, time.Duration) {}
+	c.HTTP = huaweicloud.NewHTTPClient(n.dial, "", 8)
+	for range 3 {
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				if _, err := c.Get(t.Context(), "/"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
 	}
-	c.HTTP = huaweicloud.NewHTTPClient(new(net.Dialer).DialContext, file, 8)
-	c.BaseURL = old.URL
-	if _, err := c.Get(t.Context(), "/"); huaweicloud.Reason(err) != "tls" {
+	if opened := n.opened.Load(); opened != 8 {
+		t.Errorf("%d connections for three rounds of 8 requests, want 8", opened)
+	}
+}
+
+// TestSilentHostLeaksNothing: a host that accepts connections and says nothing must not collect them, nor one that accepts none the attempts.
+func TestSilentHostLeaksNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n counting
+		c := clientOf(func(context.Context, string, string) (net.Conn, error) {
+			near, far := net.Pipe()
+			go func() { _, _ = io.Copy(io.Discard, far) }()
+			return n.count(near), nil
+		})
+		c.BaseURL = "https://127.0.0.1"
+		get := func(timeout time.Duration) error {
+			ctx, cancel := context.WithTimeout(t.Context(), timeout)
+			defer cancel()
+			_, err := c.Get(ctx, "/")
+			return err
+		}
+		for range 50 {
+			if err := get(50 * time.Millisecond); huaweicloud.Reason(err) != "timeout" {
+				t.Errorf("got %v", err)
+			}
+		}
+		<-time.After(time.Minute)
+		if open := n.open.Load(); open != 0 {
+			t.Errorf("%d connections are open after a minute, want none", open)
+		}
+		ended := make(chan struct{})
+		c.HTTP = huaweicloud.NewHTTPClient(func(ctx context.Context, _, _ string) (net.Conn, error) {
+			<-ctx.Done()
+			close(ended)
+			return nil, ctx.Err()
+		}, "", 8)
+		if err := get(time.Second); huaweicloud.Reason(err) != "timeout" || !strings.Contains(err.Error(), "no answer after 1s: ") {
+			t.Errorf("got %v, want a timeout after 1s", err)
+		}
+		<-ended // otherwise the bubble reports a deadlock
+	})
+}
+
+// TestTooLongAnswerIsLeftUnread: its connection can't be used again, and must not stay open.
+func TestTooLongAnswerIsLeftUnread(t *testing.T) {
+	c, _, _ := client(t, body(strings.Repeat("y", 8<<20)))
+	var n counting
+	c.HTTP = huaweicloud.NewHTTPClient(n.dial, "", 8)
+	if _, err := c.Get(t.Context(), "/"); huaweicloud.Reason(err) != "malformed" {
 		t.Errorf("got %v", err)
+	}
+	for start := time.Now(); n.open.Load() != 0; <-time.After(time.Millisecond) {
+		if time.Since(start) > 10*time.Second {
+			t.Fatal("the connection stays open")
+		}
 	}
 }

@@ -1,35 +1,41 @@
 // Package secret holds text that must never show: keys, tokens, passwords.
 package secret
 
-// Text is a secret. Only Reveal gives it away; whatever prints, logs or encodes a Text, or a structure that holds one, sees a
-// placeholder or an address. The zero Text is empty.
+// Text is a secret. Only Reveal returns it; whatever prints, logs or encodes a Text, or a structure that holds one, shows a placeholder or an
+// address. The zero Text is empty.
 type Text struct {
-	// A pointer, since fmt prints the fields of a structure without asking their methods where they are not exported.
-	value *string
+	// fmt does not call the methods of a field that is not exported. It follows a pointer to a structure, but not one to a pointer.
+	value **value
+}
+
+type value struct {
+	text   string
+	starts []string // spellings of its beginning, which Hide looks for in every answer
 }
 
 const placeholder = "<secret>"
 
-// New returns value as a secret.
-func New(value string) Text {
-	if value == "" {
+// New returns text as a secret.
+func New(text string) Text {
+	if text == "" {
 		return Text{}
 	}
-	return Text{&value}
+	v := &value{text, spellings(text, enough)}
+	return Text{&v}
 }
 
 // Reveal returns the secret itself.
 func (t Text) Reveal() string {
-	if t.value == nil {
+	if t.IsEmpty() {
 		return ""
 	}
-	return *t.value
+	return (*t.value).text
 }
 
-// IsEmpty tells whether there is no secret.
+// IsEmpty returns whether there is no secret.
 func (t Text) IsEmpty() bool { return t.value == nil }
 
-// String returns a placeholder, or nothing where there is no secret.
+// String returns a placeholder, or nothing if there is no secret.
 func (t Text) String() string {
 	if t.IsEmpty() {
 		return ""

@@ -4,10 +4,9 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
+	"io"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,37 +16,12 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 )
 
-// TestInformationalAnswerIsRefusedUnread: after a 101 the connection stays open, and whoever reads its body waits for good.
-func TestInformationalAnswerIsRefusedUnread(t *testing.T) {
-	c, _, events := client(t, func(w http.ResponseWriter, _ *http.Request) {
-		conn, buffer, err := w.(http.Hijacker).Hijack()
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		t.Cleanup(func() { conn.Close() })
-		fmt.Fprint(buffer, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: anything\r\n\r\n")
-		buffer.Flush()
-	})
-	for _, ask := range []func() error{
-		func() error { _, err := c.Get(t.Context(), "/"); return err }, // no deadline: it must end by itself
-		func() error { _, err := c.Post(t.Context(), "/", nil, struct{}{}); return err },
-	} {
-		err := ask()
-		if reason := huaweicloud.Reason(err); reason != huaweicloud.ReasonMalformed || !strings.Contains(err.Error(), "101 Switching Protocols") {
-			t.Errorf("%s: %v, want malformed", reason, err)
-		}
-	}
-	if got := fmt.Sprint(*events); got != "[cts 101 cts 101]" {
-		t.Errorf("events %s", got)
-	}
-}
-
 // nat is a network whose connections may be forgotten: they stay open and carry nothing any more.
 type nat struct {
 	mu       sync.Mutex
 	open     []*natConn
 	requests atomic.Int64
+	slow     time.Duration // from the first byte of an answer to the others
 }
 
 type natConn struct {
@@ -90,7 +64,11 @@ func (n *nat) dial(latency time.Duration) huaweicloud.Dial {
 				}
 				n.requests.Add(1)
 				<-time.After(latency)
-				if _, err := fmt.Fprint(there, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"); err != nil {
+				if _, err := io.WriteString(there, "HTTP/1.1 200 "); err != nil {
+					return
+				}
+				<-time.After(n.slow)
+				if _, err := io.WriteString(there, "OK\r\nContent-Length: 2\r\n\r\n{}"); err != nil {
 					return
 				}
 			}
@@ -174,6 +152,18 @@ func TestSlowServiceIsAskedOnce(t *testing.T) {
 		}
 		<-time.After(3 * time.Second) // the request that nobody waits for ends
 		c.HTTP.CloseIdleConnections()
+		n = nat{slow: 3 * time.Second} // and a connection that has given a byte is not dead
+		c = clientOf(n.dial(time.Second))
+		for range 2 {
+			if _, err := c.Get(t.Context(), "/"); err != nil {
+				t.Error(err)
+			}
+			<-time.After(20 * time.Second)
+		}
+		if got := n.requests.Load(); got != 2 {
+			t.Errorf("%d requests for two slow answers, want 2", got)
+		}
+		c.HTTP.CloseIdleConnections()
 	})
 }
 
@@ -182,22 +172,15 @@ func TestLoginsAreSentOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n nat
 		c := clientOf(n.dial(0))
-		if _, err := c.Post(t.Context(), "/", nil, struct{}{}); err != nil {
+		if _, err := c.Issue(t.Context(), http.MethodPost, "/", nil, struct{}{}); err != nil {
 			t.Fatal(err)
 		}
 		<-time.After(20 * time.Second)
 		n.forget()
 		ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
 		defer cancel()
-		if _, err := c.Post(ctx, "/", nil, struct{}{}); !errors.Is(err, context.DeadlineExceeded) || n.requests.Load() != 1 {
+		if _, err := c.Issue(ctx, http.MethodPost, "/", nil, struct{}{}); !errors.Is(err, context.DeadlineExceeded) || n.requests.Load() != 1 {
 			t.Errorf("%v with %d requests that arrived, want a timeout", err, n.requests.Load())
 		}
 	})
-}
-
-func clientOf(dial huaweicloud.Dial) *huaweicloud.Client {
-	return &huaweicloud.Client{
-		Auth: &auth{keys: keys("AK", "SK", "")}, Service: "cts", BaseURL: "http://127.0.0.1", Events: func(string, string, time.Duration) {},
-		HTTP: huaweicloud.NewHTTPClient(dial, "", 60),
-	}
 }

@@ -1,0 +1,242 @@
+package credentials
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/refresh"
+	"cloud_quota_exporter/internal/secret"
+)
+
+const (
+	maxPause     = 5 * time.Minute  // after failures
+	refusedPause = time.Minute      // between two fetches because of a 401: a service that refuses good keys must not cause one for each request
+	fetchTimeout = 7 * time.Second  // for keys or a token from IAM, with all requests; less than the timeout of a service, so that its error is shown
+	maxAhead     = 10 * time.Minute // how long before they expire keys are fetched again; a quarter of their life if that is less
+)
+
+// temporary is a source of keys that expire. One fetch is in flight at a time, however many requests wait. After a failure, the keys from before are
+// used until they expire.
+type temporary struct {
+	status       Status // From and Files
+	policy       refresh.Policy[*lease]
+	cell         refresh.Cell[*lease]
+	refusedPause time.Duration
+	proof        func(context.Context) (secret.Text, error) // what proves who fetches; nil: nothing does
+
+	mu        sync.Mutex
+	used      secret.Text       // proof of the last fetch
+	refused   huaweicloud.Grant // the last one with a 401
+	refusedAt time.Time
+	late      error // that a request has waited in vain; nil once there are keys
+}
+
+func newTemporary(status Status, timeout time.Duration, proof func(context.Context) (secret.Text, error), fetch func(context.Context) (*lease, error)) *temporary {
+	t := &temporary{status: status, refusedPause: refusedPause, proof: proof}
+	t.policy = refresh.Policy[*lease]{
+		Fetch: func(ctx context.Context) (*lease, error) {
+			used := t.readProof(ctx)
+			t.mu.Lock()
+			t.used = used
+			t.mu.Unlock()
+			l, err := fetch(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if keys, ok := l.Grant.(*huaweicloud.Keys); ok {
+				keys.Origin = t
+			}
+			return l, nil
+		},
+		Timeout: timeout,
+		Fresh:   (*lease).fresh,
+		Pause:   pause,
+	}
+	return t
+}
+
+func pause(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, maxPause) }
+
+// Grant returns keys. It waits for a fetch only if there are none to use meanwhile.
+func (t *temporary) Grant(ctx context.Context, _ huaweicloud.Scope) (huaweicloud.Grant, error) {
+	t.retryIfProofChanged(ctx)
+	s, _ := t.cell.Ask(ctx, &t.policy)
+	if s.Value != nil && !s.Value.isValid() {
+		t.cell.Expire(s) // after a suspension, the wall clock is ahead of the one by which a fetch is due
+	}
+	if !s.Value.isValid() || t.isRefused(s.Value) {
+		s = t.cell.Await(ctx, &t.policy)
+	}
+	switch {
+	case s.Value.isValid():
+		t.setLate(nil)
+		return s.Value.Grant, nil
+	case s.Err != nil:
+		return nil, s.Err
+	case ctx.Err() != nil:
+		err := huaweicloud.Advise(fmt.Errorf("keys or a token were not had in time (%w)", ctx.Err()), checkNetwork)
+		t.setLate(err)
+		return nil, err
+	default: // the gate was shut, or the fetch waits for a proof of the key that signs it
+		return nil, huaweicloud.Advise(errors.New("keys or a token were not asked for, since IAM throttles the account or other requests with the same key fail"),
+			"it is asked again after the pause")
+	}
+}
+
+// Reject causes a fetch unless g has been replaced already.
+func (t *temporary) Reject(g huaweicloud.Grant) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.cell.Peek()
+	if s.Value == nil || s.Value.Grant != g || !t.refusedAt.IsZero() && time.Since(t.refusedAt) < t.refusedPause {
+		return
+	}
+	t.refused, t.refusedAt = g, time.Now()
+	t.cell.Expire(s)
+}
+
+func (t *temporary) isRefused(l *lease) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.refused == l.Grant
+}
+
+func (t *temporary) setLate(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.late = err
+}
+
+// Check reads the proof.
+func (t *temporary) Check(ctx context.Context) error {
+	if t.proof == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, fileTimeout)
+	defer cancel()
+	_, err := t.proof(ctx)
+	return err
+}
+
+// Status has the error of the last fetch, or that it takes longer than requests wait.
+func (t *temporary) Status() Status {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s, status := t.cell.Peek(), t.status
+	status.Err = cmp.Or(s.Err, t.late)
+	if s.Value != nil {
+		status.Expires = s.Value.expires
+	}
+	return status
+}
+
+// readProof returns the proof, or nothing if it can't be read.
+func (t *temporary) readProof(ctx context.Context) secret.Text {
+	if t.proof == nil {
+		return secret.Text{}
+	}
+	proof, err := t.proof(ctx)
+	if err != nil {
+		return secret.Text{}
+	}
+	return proof
+}
+
+// retryIfProofChanged ends the pause after a failed fetch if there is another proof than it used.
+func (t *temporary) retryIfProofChanged(ctx context.Context) {
+	if t.cell.Peek().Err == nil {
+		return
+	}
+	proof := t.readProof(ctx) // without the lock, since a file may hang
+	t.mu.Lock()
+	changed := !proof.IsEmpty() && proof.Reveal() != t.used.Reveal()
+	t.mu.Unlock()
+	if changed {
+		t.cell.Retry()
+	}
+}
+
+// lease is a grant that expires.
+type lease struct {
+	huaweicloud.Grant
+
+	issued, expires time.Time
+}
+
+// newLease returns a lease of what was issued just now.
+func newLease(g huaweicloud.Grant, expires time.Time) (*lease, error) {
+	l := &lease{Grant: g, issued: time.Now(), expires: expires}
+	if !l.isValid() {
+		return nil, huaweicloud.Advise(fmt.Errorf("what was issued just now has expired at %s", expires.UTC().Format(time.RFC3339)),
+			"set the clock of this machine by NTP")
+	}
+	return l, nil
+}
+
+// fresh returns how long the lease is used before the next one is fetched.
+func (l *lease) fresh() time.Duration {
+	life := l.expires.Sub(l.issued)
+	return life - min(life/4, maxAhead)
+}
+
+func (l *lease) isValid() bool { return l != nil && time.Now().Before(l.expires) }
+
+// readKeys reads keys as the metadata service, pod identity, IAM and STS write them: an object "credential" or "credentials" with access, accessKeyId
+// or access_key_id, and so on. The errors quote nothing.
+func readKeys(answer *huaweicloud.Answer) (*lease, error) {
+	l, err := parseKeys(answer.Body)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", answer.Request, err)
+	}
+	return l, nil
+}
+
+func parseKeys(body []byte) (*lease, error) {
+	const remedy = "something else than a service that issues keys may have answered"
+	var answer map[string]any
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return nil, huaweicloud.Advise(errors.New("the answer is no JSON object"), remedy)
+	}
+	fields := plainNames(answer)
+	for _, wrapper := range []string{"credential", "credentials"} {
+		if inner, ok := fields[wrapper].(map[string]any); ok {
+			fields = plainNames(inner)
+		}
+	}
+	parts := map[string]string{}
+	for _, part := range [][]string{
+		{"access key", "access", "accesskeyid"}, {"secret key", "secret", "secretaccesskey"}, {"security token", "securitytoken"}, {"expiry", "expiresat", "expiration"},
+	} {
+		name := part[0]
+		for _, field := range part[1:] {
+			text, _ := fields[field].(string)
+			parts[name] = cmp.Or(parts[name], text)
+		}
+		if parts[name] == "" || checkKey(name, parts[name]) != nil {
+			return nil, huaweicloud.Advise(fmt.Errorf("the answer has no %s that could be used", name), remedy)
+		}
+	}
+	expires, err := time.Parse(time.RFC3339, parts["expiry"])
+	if err != nil {
+		return nil, huaweicloud.Advise(errors.New("the expiry in the answer is no time of RFC 3339"), remedy)
+	}
+	return newLease(&huaweicloud.Keys{
+		AccessKey: secret.New(parts["access key"]), SecretKey: secret.New(parts["secret key"]), SecurityToken: secret.New(parts["security token"]),
+	}, expires)
+}
+
+// plainNames returns the fields by their names in lower case and without underscores, which all spellings share.
+func plainNames(fields map[string]any) map[string]any {
+	plain := map[string]any{}
+	for name, value := range fields {
+		plain[strings.ToLower(strings.ReplaceAll(name, "_", ""))] = value
+	}
+	return plain
+}
