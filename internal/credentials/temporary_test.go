@@ -280,3 +280,33 @@ func TestCorrectedPasswordIsTriedWhileTokensAreValid(t *testing.T) {
 		}
 	}
 }
+
+// byScope issues tokens that expire after an hour to accounts, and after two to projects.
+type byScope struct{}
+
+func (byScope) RoundTrip(r *http.Request) (*http.Response, error) {
+	life := time.Hour
+	if sent, _ := io.ReadAll(r.Body); strings.Contains(string(sent), `"project"`) {
+		life *= 2
+	}
+	return answering{"TOKEN", `{"token":{"expires_at":"` + time.Now().Add(life).Format(time.RFC3339) + `"}}`}.RoundTrip(r)
+}
+
+func TestStatusHasTheFirstExpiryOfValidTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		memory := func(string) *huaweicloud.Client {
+			return &huaweicloud.Client{HTTP: &http.Client{Transport: byScope{}}, Service: "iam", BaseURL: "https://iam", Events: func(string, string, time.Duration) {}}
+		}
+		p := credentials.Password(memory, "", credentials.User{Password: text("p")}, credentials.NewLogins())
+		if _, err := p.Grant(t.Context(), huaweicloud.Scope{ProjectID: "1"}); err != nil {
+			t.Fatal(err)
+		}
+		for after, want := range []time.Duration{time.Hour, 2 * time.Hour, time.Hour} { // of the account, the project, and the account if both have expired
+			if got := p.Status().Expires.Sub(start); got != want {
+				t.Errorf("after %d hours and a minute, the first token expires %s after the start, want %s", after, got, want)
+			}
+			<-time.After(time.Hour + time.Minute)
+		}
+	})
+}
