@@ -18,8 +18,8 @@ func Chain(sources ...Source) Source {
 	c.policy = refresh.Policy[Source]{
 		Fetch:   c.choose,
 		Timeout: 3*localTimeout + fileTimeout, // the metadata service takes two requests, pod identity one, and the profile is a file
-		Fresh:   func(Source) time.Duration { return forever },
-		Pause:   pause,
+		TTL:     func(Source) time.Duration { return forever },
+		Backoff: pause,
 	}
 	return c
 }

@@ -39,7 +39,7 @@ func Password(iam IAM, region string, u User, logins *Logins) Source {
 	p.account = newTemporary(status, fetchTimeout, p.text, func(ctx context.Context) (*lease, error) {
 		return p.login(ctx, region, object{"domain": object{"name": u.DomainName}})
 	})
-	p.account.policy.Pause = p.pause
+	p.account.policy.Backoff = p.pause
 	return p
 }
 
@@ -119,9 +119,9 @@ func (p *password) token(s huaweicloud.Scope) *temporary {
 	}
 	t := newTemporary(Status{}, fetchTimeout, p.text, func(ctx context.Context) (*lease, error) { return p.fetch(ctx, s) })
 	t.refusedPause = tokenRefusedPause
-	t.policy.Pause = p.pause
+	t.policy.Backoff = p.pause
 	t.policy.Gate = p.gates[s.Region]
-	t.policy.Shuts = func(err error) bool { return huaweicloud.Reason(err) == huaweicloud.ReasonThrottled }
+	t.policy.IsThrottled = func(err error) bool { return huaweicloud.Reason(err) == huaweicloud.ReasonThrottled }
 	p.tokens[s] = t
 	return t
 }

@@ -56,8 +56,8 @@ func newTemporary(status Status, timeout time.Duration, proof func(context.Conte
 			return l, nil
 		},
 		Timeout: timeout,
-		Fresh:   (*lease).fresh,
-		Pause:   pause,
+		TTL:     (*lease).fresh,
+		Backoff: pause,
 	}
 	return t
 }

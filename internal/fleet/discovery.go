@@ -31,13 +31,13 @@ func (f *Fleet) discover(a *account) {
 	iam.Action = huaweicloud.ListProjectsAction
 	interval := a.Discovery.RefreshInterval
 	a.listPolicy = &refresh.Policy[[]huaweicloud.Project]{
-		Fetch:   func(ctx context.Context) ([]huaweicloud.Project, error) { return huaweicloud.ListProjects(ctx, iam) },
-		Timeout: huaweicloud.ListTimeout,
-		Fresh:   func([]huaweicloud.Project) time.Duration { return interval },
-		Pause:   func(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, interval) },
-		Gate:    f.gate(a.Name, "iam", a.iamRegion(), iamInFlight),
-		Shuts:   throttledBy("iam"),
-		Settled: func(before, after *listState) {
+		Fetch:       func(ctx context.Context) ([]huaweicloud.Project, error) { return huaweicloud.ListProjects(ctx, iam) },
+		Timeout:     huaweicloud.ListTimeout,
+		TTL:         func([]huaweicloud.Project) time.Duration { return interval },
+		Backoff:     func(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, interval) },
+		Gate:        f.gate(a.Name, "iam", a.iamRegion(), iamInFlight),
+		IsThrottled: throttledBy("iam"),
+		OnDone: func(before, after *listState) {
 			a.keys.noteFailure(after.Err)
 			f.log.discovered(a.Name, before, after, a.empty(after, a.wanted(after.Value)))
 		},

@@ -105,14 +105,14 @@ func (s *source) newPolicy(gate *refresh.Gate) *refresh.Policy[providers.Result]
 	ttl := s.settings.CacheTTL
 	fresh := ttl - time.Duration(jitter*s.share()*float64(ttl))
 	return &refresh.Policy[providers.Result]{
-		Fetch:   s.fetch,
-		Timeout: s.settings.Timeout,
-		Fresh:   func(providers.Result) time.Duration { return fresh },
-		Pause:   func(streak int, err error) time.Duration { return s.pause(streak, err) },
-		Gate:    gate,
-		Shuts:   throttledBy(s.Service),
-		GivesUp: s.account.options.Once,
-		Settled: func(before, after *refresh.State[providers.Result]) {
+		Fetch:       s.fetch,
+		Timeout:     s.settings.Timeout,
+		TTL:         func(providers.Result) time.Duration { return fresh },
+		Backoff:     func(streak int, err error) time.Duration { return s.pause(streak, err) },
+		Gate:        gate,
+		IsThrottled: throttledBy(s.Service),
+		GivesUp:     s.account.options.Once,
+		OnDone: func(before, after *refresh.State[providers.Result]) {
 			s.account.keys.noteFailure(after.Err)
 			s.log.fetched(s.newReading(before, false), s.newReading(after, false))
 			s.account.options.Progress()
@@ -246,13 +246,13 @@ func (f *Fleet) newProject(a *account, configured config.Project) *project {
 	iam := a.iam(region)
 	iam.Action = huaweicloud.ListProjectsAction
 	p.policy = &refresh.Policy[string]{
-		Fetch:   func(ctx context.Context) (string, error) { return huaweicloud.FindProject(ctx, iam, region) },
-		Timeout: idTimeout,
-		Fresh:   func(string) time.Duration { return idFresh },
-		Pause:   func(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, idLongestPause) },
-		Gate:    f.gate(a.Name, "iam", region, iamInFlight),
-		Shuts:   throttledBy("iam"),
-		GivesUp: a.options.Once,
+		Fetch:       func(ctx context.Context) (string, error) { return huaweicloud.FindProject(ctx, iam, region) },
+		Timeout:     idTimeout,
+		TTL:         func(string) time.Duration { return idFresh },
+		Backoff:     func(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, idLongestPause) },
+		Gate:        f.gate(a.Name, "iam", region, iamInFlight),
+		IsThrottled: throttledBy("iam"),
+		GivesUp:     a.options.Once,
 	}
 	return p
 }

@@ -26,7 +26,7 @@ func attempts(cells []refresh.Cell[int]) (begun, shut, hang, waiting int) {
 	return begun, shut, hang, waiting
 }
 
-// TestWhoGivesUpWaitsForNoLineThatHangs: after as many timeouts in a row as there are slots, no fetch begins any more, and the flights end.
+// TestWhoGivesUpWaitsForNoLineThatHangs: after as many timeouts in a row as there are slots, no fetch begins any more, and the fetches end.
 func TestWhoGivesUpWaitsForNoLineThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{latency: time.Hour}
@@ -34,28 +34,28 @@ func TestWhoGivesUpWaitsForNoLineThatHangs(t *testing.T) {
 		p.Gate, p.GivesUp = refresh.NewGate(2), true
 		cells := make([]refresh.Cell[int], 100)
 		start := time.Now()
-		var flights []<-chan struct{}
+		var fetches []<-chan struct{}
 		for i := range cells {
-			_, flight := cells[i].Ask(t.Context(), p)
-			flights = append(flights, flight)
+			_, inFlight := cells[i].Ask(t.Context(), p)
+			fetches = append(fetches, inFlight)
 		}
 		pass(time.Second)
 		if begun, _, _, waiting := attempts(cells); begun != 2 || waiting != 98 {
 			t.Errorf("%d fetches have begun and %d stand in line, want 2 and 98", begun, waiting)
 		}
-		for _, flight := range flights {
-			<-flight
+		for _, inFlight := range fetches {
+			<-inFlight
 		}
 		begun, _, hang, _ := attempts(cells)
 		if took := time.Since(start); took > 11*time.Second || begun != 2 || hang != 98 || c.calls.Load() != 2 {
 			t.Errorf("after %s, %d fetches have begun and %d were kept out, of %d calls; want 2 and 98", took, begun, hang, c.calls.Load())
 		}
 		var late refresh.Cell[int]
-		s, flight := late.Ask(t.Context(), p)
-		if flight == nil {
+		s, inFlight := late.Ask(t.Context(), p)
+		if inFlight == nil {
 			t.Fatal("nothing to wait for, want it worth the wait to know what becomes of the fetch")
 		}
-		<-flight
+		<-inFlight
 		if _, keptOut := late.Attempt(); s.Fetches != 0 || !errors.Is(keptOut, refresh.ErrHangs) {
 			t.Errorf("asked later: %v, want it kept out", keptOut)
 		}

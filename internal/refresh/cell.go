@@ -32,27 +32,27 @@ func (s *State[T]) due(p *Policy[T]) time.Time {
 	if s.Err != nil || s.begun.IsZero() {
 		return s.next
 	}
-	return s.begun.Add(p.Fresh(s.Value))
+	return s.begun.Add(p.TTL(s.Value))
 }
 
 // Policy says how a value is fetched. It belongs to who asks, not to the Cell, and may differ from one question to the next.
 type Policy[T any] struct {
-	Fetch   func(context.Context) (T, error)
-	Timeout time.Duration                             // of one fetch, from the moment it has its slot
-	Fresh   func(T) time.Duration                     // how long a value serves, from the start of its fetch
-	Pause   func(streak int, err error) time.Duration // before the next fetch, after so many failures in a row
-	Gate    *Gate                                     // shared by values that must not all be fetched at once; nil: none
-	Shuts   func(error) bool                          // whether an error pauses everybody at the Gate; nil: none does
-	GivesUp bool                                      // a fetch whose turn comes while the Gate hangs never begins, so that its turn is worth waiting for
-	Settled func(before, after *State[T])             // told of every finished fetch, before those who wait for it; nil: nobody
+	Fetch       func(context.Context) (T, error)
+	Timeout     time.Duration                             // of one fetch, from the moment it has its slot
+	TTL         func(T) time.Duration                     // how long a value serves, from the start of its fetch
+	Backoff     func(streak int, err error) time.Duration // before the next fetch, after so many failures in a row
+	Gate        *Gate                                     // shared by values that must not all be fetched at once; nil: none
+	IsThrottled func(error) bool                          // whether an error pauses all fetches at the Gate; nil: none does
+	GivesUp     bool                                      // a fetch whose turn comes while the Gate hangs never begins, so that its turn is worth waiting for
+	OnDone      func(before, after *State[T])             // called after every fetch, before those who wait for it return; nil: nothing
 }
 
 // Cell holds the state of one value. The zero Cell is ready; all methods are safe for concurrent use.
 type Cell[T any] struct {
-	mu     sync.Mutex
-	state  *State[T]
-	flight chan struct{} // closed when the fetch under way has ended; nil while there is none
-	retry  bool          // the failure of the fetch under way is to make no pause
+	mu       sync.Mutex
+	state    *State[T]
+	inFlight chan struct{} // closed when the fetch under way has ended; nil while there is none
+	retry    bool          // the failure of the fetch under way is to make no pause
 
 	begun   bool  // the last fetch that was due is past the gate
 	keptOut error // or the gate kept it out, by ErrShut or ErrHangs, or the error of a fetch that has not begun
@@ -64,24 +64,24 @@ type Cell[T any] struct {
 // where there is nothing to wait for: the value is fresh, or paused, or known to fail, or whatever is fetched through the gate hangs and the
 // policy does not give up.
 func (c *Cell[T]) Ask(ctx context.Context, p *Policy[T]) (*State[T], <-chan struct{}) {
-	s, flight := c.ask(ctx, p)
+	s, inFlight := c.ask(ctx, p)
 	if s.Err != nil && !s.retried || p.Gate.Hangs() && !p.GivesUp {
 		return s, nil
 	}
-	return s, flight
+	return s, inFlight
 }
 
 // Get returns the state once there is nothing to wait for, or when ctx ends: ctx bounds the wait, not the fetch, so that an answer
 // that comes too late for this asker serves the next.
 func (c *Cell[T]) Get(ctx context.Context, p *Policy[T]) *State[T] {
-	s, flight := c.Ask(ctx, p)
-	return c.land(ctx, s, flight)
+	s, inFlight := c.Ask(ctx, p)
+	return c.wait(ctx, s, inFlight)
 }
 
 // Await is Get, but waits for a fetch under way even where the last one failed. It is for fetches that need this value themselves.
 func (c *Cell[T]) Await(ctx context.Context, p *Policy[T]) *State[T] {
-	s, flight := c.ask(ctx, p)
-	return c.land(ctx, s, flight)
+	s, inFlight := c.ask(ctx, p)
+	return c.wait(ctx, s, inFlight)
 }
 
 // IsDue tells whether it is time for a fetch, and none is under way. The gate may be shut all the same.
@@ -122,11 +122,11 @@ func (c *Cell[T]) Expire(s *State[T]) {
 }
 
 // Retry ends the pause after a failure, and that of a fetch under way if it fails: the next question fetches again, and Ask returns its
-// flight. Call it if the cause of the failure may be gone.
+// fetch. Call it if the cause of the failure may be gone.
 func (c *Cell[T]) Retry() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.retry = c.flight != nil
+	c.retry = c.inFlight != nil
 	if s := c.known(); s.Err != nil {
 		again := *s
 		again.next, again.retried = time.Time{}, true
@@ -144,24 +144,24 @@ func (c *Cell[T]) ask(ctx context.Context, p *Policy[T]) (*State[T], <-chan stru
 		c.begun, c.keptOut = false, ErrShut
 	default:
 		c.begun, c.keptOut = false, nil
-		c.flight = make(chan struct{})
-		go c.fly(context.WithoutCancel(ctx), p, c.flight)
+		c.inFlight = make(chan struct{})
+		go c.run(context.WithoutCancel(ctx), p, c.inFlight)
 	}
-	return s, c.flight
+	return s, c.inFlight
 }
 
 // isDue is IsDue; c.mu is held.
 func (c *Cell[T]) isDue(p *Policy[T]) bool {
-	return c.flight == nil && !time.Now().Before(c.known().due(p))
+	return c.inFlight == nil && !time.Now().Before(c.known().due(p))
 }
 
-// land waits for the flight, if there is one, and returns what is known then.
-func (c *Cell[T]) land(ctx context.Context, s *State[T], flight <-chan struct{}) *State[T] {
-	if flight == nil {
+// wait waits for the fetch, if there is one, and returns what is known then.
+func (c *Cell[T]) wait(ctx context.Context, s *State[T], inFlight <-chan struct{}) *State[T] {
+	if inFlight == nil {
 		return s
 	}
 	select {
-	case <-flight:
+	case <-inFlight:
 	case <-ctx.Done():
 	}
 	return c.Peek()
@@ -175,13 +175,13 @@ func (c *Cell[T]) known() *State[T] {
 	return c.state
 }
 
-// fly is one fetch, from the wait for a slot to the end. Whatever happens in it, the slot is given back and those who wait are told.
-func (c *Cell[T]) fly(ctx context.Context, p *Policy[T], landed chan struct{}) {
+// run is one fetch, from the wait for a slot to the end. Whatever happens in it, the slot is given back and those who wait are told.
+func (c *Cell[T]) run(ctx context.Context, p *Policy[T], done chan struct{}) {
 	defer func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.flight = nil
-		close(landed)
+		c.inFlight = nil
+		close(done)
 	}()
 	keptOut := p.Gate.enter(p.GivesUp)
 	c.mu.Lock()
@@ -211,8 +211,8 @@ type notBegun interface {
 
 func (c *Cell[T]) settle(p *Policy[T], value T, err error, start time.Time) {
 	before := c.Peek()
-	shuts := err != nil && p.Gate != nil && p.Shuts != nil && p.Shuts(err) // then the gate makes the pause, for all alike
-	after := before.after(p, value, err, start)                            // the policy is asked without the lock, so that it may look at the cell
+	shuts := err != nil && p.Gate != nil && p.IsThrottled != nil && p.IsThrottled(err) // then the gate makes the pause, for all alike
+	after := before.after(p, value, err, start)                                        // the policy is asked without the lock, so that it may look at the cell
 	c.mu.Lock()
 	if c.retry || shuts {
 		after.next = time.Time{}
@@ -225,10 +225,10 @@ func (c *Cell[T]) settle(p *Policy[T], value T, err error, start time.Time) {
 	case err == nil:
 		p.Gate.succeeded()
 	case shuts:
-		p.Gate.shut(func(streak int) time.Duration { return p.Pause(streak, err) })
+		p.Gate.shut(func(streak int) time.Duration { return p.Backoff(streak, err) })
 	}
-	if p.Settled != nil {
-		p.Settled(before, after)
+	if p.OnDone != nil {
+		p.OnDone(before, after)
 	}
 }
 
@@ -241,7 +241,7 @@ func (s *State[T]) after(p *Policy[T], value T, err error, start time.Time) *Sta
 	if err != nil {
 		n.Failures++
 		n.streak++
-		n.next = now.Add(p.Pause(n.streak, err))
+		n.next = now.Add(p.Backoff(n.streak, err))
 		return &n
 	}
 	n.Value = value

@@ -54,11 +54,11 @@ func policy(c *cloud) *refresh.Policy[int] {
 	return &refresh.Policy[int]{
 		Fetch:   c.fetch,
 		Timeout: 10 * time.Second,
-		Fresh:   func(int) time.Duration { return 5 * time.Minute },
-		Pause: func(streak int, _ error) time.Duration {
+		TTL:     func(int) time.Duration { return 5 * time.Minute },
+		Backoff: func(streak int, _ error) time.Duration {
 			return min(15*time.Second<<(streak-1), 5*time.Minute)
 		},
-		Shuts: func(err error) bool { return errors.Is(err, errThrottled) },
+		IsThrottled: func(err error) bool { return errors.Is(err, errThrottled) },
 	}
 }
 
@@ -161,7 +161,7 @@ func TestSettledSeesBothStatesBeforeTheAsker(t *testing.T) {
 		c := &cloud{err: errDown}
 		p := policy(c)
 		var told [][2]*refresh.State[int]
-		p.Settled = func(before, after *refresh.State[int]) {
+		p.OnDone = func(before, after *refresh.State[int]) {
 			told = append(told, [2]*refresh.State[int]{before, after})
 		}
 		var cell refresh.Cell[int]

@@ -100,7 +100,7 @@ func TestFreshnessIsTheAskers(t *testing.T) {
 		cell.Get(t.Context(), policy(c))
 		pass(time.Minute)
 		shorter := policy(c)
-		shorter.Fresh = func(int) time.Duration { return time.Minute }
+		shorter.TTL = func(int) time.Duration { return time.Minute }
 		if s := cell.Get(t.Context(), shorter); s.Value != 2 {
 			t.Errorf("got %+v, want a new value", s)
 		}

@@ -47,7 +47,7 @@ func TestNothingToWaitForAtAShutGate(t *testing.T) {
 		c := &cloud{}
 		p := policy(c)
 		cells := throttled(t, c, p)
-		if s, flight := cells[1].Ask(t.Context(), p); flight != nil {
+		if s, inFlight := cells[1].Ask(t.Context(), p); inFlight != nil {
 			t.Errorf("got %+v and something to wait for, want no fetch in line while the gate is shut", s)
 		}
 	})
@@ -125,7 +125,7 @@ func TestLongestPauseHolds(t *testing.T) {
 		short := policy(c)
 		short.Gate = refresh.NewGate(2)
 		long := *short
-		long.Pause = func(int, error) time.Duration { return time.Minute }
+		long.Backoff = func(int, error) time.Duration { return time.Minute }
 		var first, second refresh.Cell[int]
 		start := time.Now()
 		first.Ask(t.Context(), &long)
@@ -147,7 +147,7 @@ func TestNobodyWaitsInALineThatHangs(t *testing.T) {
 		cells := make([]refresh.Cell[int], 10)
 		waited := func() (n int) {
 			for i := range cells {
-				if _, flight := cells[i].Ask(t.Context(), p); flight != nil {
+				if _, inFlight := cells[i].Ask(t.Context(), p); inFlight != nil {
 					n++
 				}
 			}

@@ -23,7 +23,7 @@ func (s *stuck) fetch(context.Context) (int, error) {
 	return 42, nil
 }
 
-// TestFetchThatIgnoresItsContext ends by the clock of its flight: the slot is free, the state says timeout, nobody waits and no lock is held.
+// TestFetchThatIgnoresItsContext ends by the clock of its own: the slot is free, the state says timeout, nobody waits and no lock is held.
 // The value that comes late is discarded, and the next fetch is good.
 func TestFetchThatIgnoresItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -114,13 +114,13 @@ func TestWhoGivesUpBeginsNothingBehindFetchesThatHang(t *testing.T) {
 		p.Gate, p.GivesUp = refresh.NewGate(2), true
 		cells := make([]refresh.Cell[int], 10)
 		start := time.Now()
-		var flights []<-chan struct{}
+		var fetches []<-chan struct{}
 		for i := range cells {
-			_, flight := cells[i].Ask(t.Context(), p)
-			flights = append(flights, flight)
+			_, inFlight := cells[i].Ask(t.Context(), p)
+			fetches = append(fetches, inFlight)
 		}
-		for _, flight := range flights {
-			<-flight
+		for _, inFlight := range fetches {
+			<-inFlight
 		}
 		if took := time.Since(start); took > 11*time.Second || c.calls.Load() != 2 {
 			t.Errorf("%d fetches in %s, want 2 in the 10s of one timeout", c.calls.Load(), took)
