@@ -165,7 +165,7 @@ func wantIssued(t *testing.T, w *fleettest.World, k kind, when string, want int)
 
 // issued returns how many keys or tokens were issued since it was called last.
 func (l *life) issued() int {
-	n := l.w.Cloud.Issued()[l.kind.issues]
+	n := l.w.Cloud.Issued()[l.issues]
 	defer func() { l.issuedBefore = n }()
 	return n - l.issuedBefore
 }
