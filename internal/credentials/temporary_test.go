@@ -240,7 +240,7 @@ func TestRenewedKeysHaveOneOrigin(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.Reject(grant)
-			granted = append(granted, grant.(*huaweicloud.Keys)) //nolint:errcheck // the metadata service issues keys
+			granted = append(granted, grant.(*huaweicloud.Keys))
 		}
 	}
 	if g := granted; g[0] == g[1] || g[0].Origin == nil || g[0].Origin != g[1].Origin || g[0].Origin == g[2].Origin {
