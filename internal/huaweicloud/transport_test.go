@@ -25,8 +25,10 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 )
 
-// TestMain sets a proxy, since net/http reads its variables once. Requests to 127.0.0.1, those of all other tests, do not use it.
+// TestMain sets a proxy, since net/http reads its variables once. Requests to 127.0.0.1, those of all other tests, do not use it. It also sets another
+// time zone than UTC, which signatures use.
 func TestMain(m *testing.M) {
+	time.Local = time.FixedZone("UTC+8", 8*60*60)
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "proxied %s", r.URL)
 	}))
