@@ -49,13 +49,13 @@ func (n *network) once(timeout time.Duration) command.Once {
 // query runs query and returns what it printed, and how long it took.
 func (n *network) query(ctx context.Context, q command.Query) (text string, took time.Duration) {
 	start := time.Now()
-	text = said(func(terminal command.Terminal) error { return q.Run(ctx, terminal, n.config) })
+	text = transcriptOf(func(terminal command.Terminal) error { return q.Run(ctx, terminal, n.config) })
 	return text, time.Since(start)
 }
 
 func (n *network) check(ctx context.Context, timeout time.Duration) (text string, took time.Duration) {
 	start := time.Now()
-	text = said(func(terminal command.Terminal) error {
+	text = transcriptOf(func(terminal command.Terminal) error {
 		return command.Check{Once: n.once(timeout), Online: true}.Run(ctx, terminal, n.config)
 	})
 	return text, time.Since(start)

@@ -104,8 +104,8 @@ func (p *people) config(t *testing.T, secretKey, more string) string {
 	return write(t, "config.yml", b.String()+more)
 }
 
-// said is how a command ended: what it printed on stdout and stderr, and its exit code.
-func said(run func(command.Terminal) error) string {
+// transcriptOf is how a command ended: what it printed on stdout and stderr, and its exit code.
+func transcriptOf(run func(command.Terminal) error) string {
 	var stdout, stderr bytes.Buffer
 	err := run(command.Terminal{Out: &stdout, Err: &stderr})
 	return transcript(&stdout, &stderr, err)
@@ -129,12 +129,12 @@ func transcript(stdout, stderr *bytes.Buffer, err error) string {
 
 func (p *people) query(t *testing.T, config string, q command.Query) string {
 	t.Helper()
-	return said(func(terminal command.Terminal) error { return q.Run(t.Context(), terminal, config) })
+	return transcriptOf(func(terminal command.Terminal) error { return q.Run(t.Context(), terminal, config) })
 }
 
 func check(t *testing.T, config string, online bool) string {
 	t.Helper()
-	return said(func(terminal command.Terminal) error {
+	return transcriptOf(func(terminal command.Terminal) error {
 		return command.Check{Online: online}.Run(t.Context(), terminal, config)
 	})
 }

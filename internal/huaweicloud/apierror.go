@@ -34,14 +34,14 @@ type APIError struct {
 // apiError reads a response other than 2xx.
 func (c *Client) apiError(r request, resp *http.Response, body []byte, grant Grant) *APIError {
 	show := func(text string) string { return oneLine(grant.Hide(text)) }
-	said := readError(body)
+	parsed := readError(body)
 	e := &APIError{
 		Request:   r.String(),
 		Service:   c.Service,
 		Status:    resp.StatusCode,
-		Code:      show(said.code()),
-		Message:   show(said.message),
-		RequestID: show(firstOf(resp.Header.Get("X-Request-Id"), resp.Header.Get("X-IAM-Trace-Id"), said.requestID)),
+		Code:      show(parsed.code()),
+		Message:   show(parsed.message),
+		RequestID: show(firstOf(resp.Header.Get("X-Request-Id"), resp.Header.Get("X-IAM-Trace-Id"), parsed.requestID)),
 	}
 	if location, err := resp.Location(); err == nil && resp.StatusCode/100 == 3 {
 		e.Location = show((&url.URL{Scheme: location.Scheme, Host: location.Host}).String())
@@ -53,7 +53,7 @@ func (c *Client) apiError(r request, resp *http.Response, body []byte, grant Gra
 	case ReasonForbidden:
 		e.Action = c.Action
 	case ReasonThrottled:
-		e.RetryAfter = min(max(retryAfter(resp.Header), retryHint(said.message)), maxRetryAfter)
+		e.RetryAfter = min(max(retryAfter(resp.Header), retryHint(parsed.message)), maxRetryAfter)
 	}
 	e.Advice = c.Advice[e.reason()]
 	return e

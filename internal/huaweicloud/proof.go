@@ -20,10 +20,10 @@ const (
 	maxTrials   = 2 // trials of an access key in flight, and failed signatures of an unproven key within refusedPause
 	maxFailures = 5 // failed signatures of all unproven keys with one access key within refusedPause
 
-	// trialPatience is how long a trial waits for the response to another one; it is a quarter of the time left if that is less. A service or a region
+	// trialTimeout is how long a trial waits for the response to another one; it is a quarter of the time left if that is less. A service or a region
 	// may hang: requests to the same one let others go first for yieldTime.
-	trialPatience = time.Second
-	yieldTime     = 10 * time.Millisecond
+	trialTimeout = time.Second
+	yieldTime    = 10 * time.Millisecond
 
 	forgetAfter = 2 * time.Hour // keys that are not used any more
 )
@@ -127,15 +127,15 @@ func KeyID(g Grant) string {
 
 // pass is the permission to send one request. The nil pass is for requests without keys.
 type pass struct {
-	proofs   *Proofs
-	state    *keyState
-	key      *accessKey // of the keys that it was sent with
-	id       string     // KeyID of these
-	service  string
-	region   string
-	waiting  time.Time     // since when
-	sent     time.Time     // or last tried
-	patience time.Duration // for the response to another trial
+	proofs    *Proofs
+	state     *keyState
+	key       *accessKey // of the keys that it was sent with
+	id        string     // KeyID of these
+	service   string
+	region    string
+	waiting   time.Time     // since when
+	sent      time.Time     // or last tried
+	trialWait time.Duration // for the response to another trial
 
 	isTrial bool // the keys are unproven
 	isFirst bool // and no trial with them has a response yet
@@ -149,16 +149,16 @@ func (p *Proofs) enter(ctx context.Context, g Grant, service, region string, ext
 	if p == nil || !signs {
 		return nil, nil
 	}
-	start, patience, longest := time.Now(), trialPatience, time.Duration(0)
+	start, trialWait, longest := time.Now(), trialTimeout, time.Duration(0)
 	if deadline, ok := ctx.Deadline(); ok && extend != nil {
 		left := time.Until(deadline)
-		patience = min(trialPatience, left/4)
-		longest = left + patience + 4*yieldTime
+		trialWait = min(trialTimeout, left/4)
+		longest = left + trialWait + 4*yieldTime
 	}
 	extended := false
 	var responses uint64
 	for first, id := true, KeyID(keys); ; first = false {
-		a := &pass{proofs: p, id: id, service: service, region: region, waiting: start, sent: time.Now(), patience: patience}
+		a := &pass{proofs: p, id: id, service: service, region: region, waiting: start, sent: time.Now(), trialWait: trialWait}
 		wait, trialDone, err := p.try(a, keys)
 		if first {
 			responses = a.responses()
@@ -285,7 +285,7 @@ func (k *accessKey) wait(s *keyState, a *pass) (time.Duration, error) {
 	case k.responses > 0: // they do not prove the keys: two trials at a time are faster
 		return 0, nil
 	default:
-		return max(a.patience+k.yield(a)-a.sent.Sub(k.trials[0].sent), 0), nil
+		return max(a.trialWait+k.yield(a)-a.sent.Sub(k.trials[0].sent), 0), nil
 	}
 }
 

@@ -23,10 +23,10 @@ type page struct {
 	Version, TelemetryPath string
 
 	Now                time.Time
-	Patience           time.Duration
+	PageTimeout        time.Duration
 	Complete, Filtered bool
 	Projects, Services []option
-	Summary            []tally
+	Summary            []count
 	Problems           []problem
 	Quotas             []section
 	Matrix             matrix
@@ -40,8 +40,8 @@ type option struct {
 	Selected bool
 }
 
-// tally is a number of the summary, and the part of the page that has more of it.
-type tally struct{ Text, Class, Target string }
+// count is a number of the summary, and the part of the page that has more of it.
+type count struct{ Text, Class, Target string }
 
 // account is an account of the configuration.
 type account struct {
@@ -53,7 +53,7 @@ type account struct {
 // newPage makes the page of facts.
 func newPage(f facts) page {
 	p := page{
-		Now: f.now.UTC(), Patience: patience, Complete: f.complete,
+		Now: f.now.UTC(), PageTimeout: pageTimeout, Complete: f.complete,
 		Filtered: len(f.filter.Services)+len(f.filter.Projects) > 0,
 		Problems: newProblems(f), Quotas: newSections(f), Matrix: newMatrix(f.readings),
 	}
@@ -87,7 +87,7 @@ func newAccount(a fleet.Account) account {
 }
 
 // summary is what a person sees first.
-func summary(f facts, sections []section) []tally {
+func summary(f facts, sections []section) []count {
 	quotas := 0
 	var worst []row // the first of each severity
 	counts := map[string]int{}
@@ -101,18 +101,18 @@ func summary(f facts, sections []section) []tally {
 			}
 		}
 	}
-	var all []tally
+	var all []count
 	for _, row := range worst {
-		all = append(all, tally{number(float64(counts[row.State])) + " " + row.State, row.Class, "quotas"})
+		all = append(all, count{number(float64(counts[row.State])) + " " + row.State, row.Class, "quotas"})
 	}
 	if len(all) == 0 && quotas > 0 {
-		all = append(all, tally{"no quota at a threshold", good, "quotas"})
+		all = append(all, count{"no quota at a threshold", good, "quotas"})
 	}
 	return append(all, sources(f, quotas)...)
 }
 
 // sources tells what became of the sources.
-func sources(f facts, quotas int) []tally {
+func sources(f facts, quotas int) []count {
 	offered, failing, unread := 0, 0, 0
 	for _, r := range f.readings {
 		if r.NotOffered {
@@ -125,17 +125,17 @@ func sources(f facts, quotas int) []tally {
 			unread++
 		}
 	}
-	var all []tally
+	var all []count
 	if failing > 0 {
-		all = append(all, tally{number(float64(failing)) + " of " + plural(offered, "source") + " failing", alarm, "problems"})
+		all = append(all, count{number(float64(failing)) + " of " + plural(offered, "source") + " failing", alarm, "problems"})
 	}
 	if unread > 0 {
-		all = append(all, tally{plural(unread, "source") + " not read yet", warn, "sources"})
+		all = append(all, count{plural(unread, "source") + " not read yet", warn, "sources"})
 	}
 	if failing+unread == 0 && offered > 0 {
-		all = append(all, tally{plural(offered, "source") + " read", good, "sources"})
+		all = append(all, count{plural(offered, "source") + " read", good, "sources"})
 	}
-	return append(all, tally{plural(quotas, "quota"), "", "quotas"})
+	return append(all, count{plural(quotas, "quota"), "", "quotas"})
 }
 
 func plural(n int, what string) string {

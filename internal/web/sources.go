@@ -8,20 +8,20 @@ import (
 	"cloud_quota_exporter/internal/report"
 )
 
-// maxTroubles of a problem are told in full: with hundreds of projects, what they have in common says more, and the sources are all listed.
-const maxTroubles = 50
+// maxCases of a problem are shown in full: with hundreds of projects, what they have in common says more, and the sources are all listed.
+const maxCases = 50
 
-// problem is a trouble, and what has it.
+// problem is what is wrong with several sources alike.
 type problem struct {
 	Reason, Where, Remedy, Class string
 
-	First trouble
-	More  []trouble
-	Rest  int // troubles beyond these
+	First problemCase
+	More  []problemCase
+	Rest  int // cases beyond these
 }
 
-// trouble is what one source has to say of a problem.
-type trouble struct {
+// problemCase is one source that has a problem.
+type problemCase struct {
 	Source string // empty where there is no doubt
 	What   string
 	Read   age  // of the last numbers
@@ -34,16 +34,16 @@ func newProblems(f facts) []problem {
 	failure := func(r *fleet.Reading) error { return r.State.Err } // that a source is not read yet is no problem
 	for _, p := range report.Problems(f.accounts, f.readings, failure) {
 		cause, others := p.Cause()
-		shown := problem{Reason: p.Reason, Where: p.Where(), Remedy: p.Remedy, Class: warn, First: newTrouble(f, p, cause)}
+		shown := problem{Reason: p.Reason, Where: p.Where(), Remedy: p.Remedy, Class: warn, First: newCase(f, p, cause)}
 		if p.Failed {
 			shown.Class = alarm
 		}
 		for i, c := range others {
-			if i+1 == maxTroubles {
-				shown.Rest = len(p.Cases) - maxTroubles
+			if i+1 == maxCases {
+				shown.Rest = len(p.Cases) - maxCases
 				break
 			}
-			shown.More = append(shown.More, newTrouble(f, p, c))
+			shown.More = append(shown.More, newCase(f, p, c))
 		}
 		all = append(all, shown)
 	}
@@ -51,8 +51,8 @@ func newProblems(f facts) []problem {
 	return all
 }
 
-func newTrouble(f facts, p *report.Problem, c report.Case) trouble {
-	t := trouble{What: c.What}
+func newCase(f facts, p *report.Problem, c report.Case) problemCase {
+	t := problemCase{What: c.What}
 	if r := c.Reading; r != nil {
 		t.Failed, t.TooOld, t.Read = p.Failed, r.TooOld, newAge(f.now, r.State.ReadAt)
 		if len(p.Cases) > 1 { // else Where has told it

@@ -16,8 +16,8 @@ import (
 	"cloud_quota_exporter/internal/fleet"
 )
 
-// patience is how long the status page waits for the cloud: it shows what is known then, and what comes later when it is loaded again.
-const patience = 3 * time.Second
+// pageTimeout is how long the status page waits for the cloud: it shows what is known then, and what comes later when it is loaded again.
+const pageTimeout = 3 * time.Second
 
 var (
 	//go:embed ui/status.tmpl
@@ -46,7 +46,7 @@ func hashSource(text string) string {
 
 // status serves the page for people. It reads as a scrape does, and so costs the cloud no more calls.
 func (h *handler) status(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
 	defer cancel()
 	filter, err := h.pageFilter(ctx, r)
 	if err != nil {
