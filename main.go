@@ -130,31 +130,45 @@ func checkConfigFile(name string, demo bool) error {
 	}
 }
 
-// float is a flag that wants a number; the library's own does not say which flag is wrong.
-type float struct {
-	flag  string
-	value *float64
+// flagValue is the value of a flag. Its error names the flag, which that of the library does not.
+type flagValue[T any] struct {
+	value *T
+	parse func(text string) (T, error)
 }
 
-// number makes a flag want a number.
+// Set parses the value.
+func (f flagValue[T]) Set(text string) (err error) {
+	*f.value, err = f.parse(text)
+	return err
+}
+
+// String shows the value.
+func (f flagValue[T]) String() string { return fmt.Sprint(*f.value) }
+
+// number adds a number to a flag.
 func number(s kingpin.Settings, flag string) *float64 {
-	f := float{flag, new(float64)}
+	f := flagValue[float64]{new(float64), func(text string) (float64, error) {
+		value, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return 0, fmt.Errorf("--%s wants a number, such as 0.5", flag)
+		}
+		return value, nil
+	}}
 	s.SetValue(f)
 	return f.value
 }
 
-// Set takes the number.
-func (f float) Set(text string) error {
-	value, err := strconv.ParseFloat(text, 64)
-	if err != nil {
-		return fmt.Errorf("--%s wants a number, such as 0.5", f.flag)
-	}
-	*f.value = value
-	return nil
+// timeout adds the flag --timeout to a command that asks the cloud once.
+func timeout(c *kingpin.CmdClause, value *time.Duration) {
+	c.Flag("timeout", "Maximum duration of the command. After it, and on Ctrl-C, the command prints what is known.").
+		Default("5m").SetValue(flagValue[time.Duration]{value, func(text string) (time.Duration, error) {
+		value, err := time.ParseDuration(text)
+		if err != nil || value <= 0 {
+			return 0, errors.New("--timeout wants a duration above 0 with its unit, such as 30s or 5m")
+		}
+		return value, nil
+	}})
 }
-
-// String shows the number.
-func (f float) String() string { return strconv.FormatFloat(*f.value, 'g', -1, 64) }
 
 // hangups are the signals at which the configuration is loaded anew.
 func hangups() <-chan os.Signal {
@@ -172,31 +186,6 @@ func exitCode(err error) int {
 	}
 	return 1
 }
-
-// duration is a flag that wants a time.
-type duration struct {
-	flag  string
-	value *time.Duration
-}
-
-// timeout adds the flag --timeout to a command that asks the cloud once.
-func timeout(c *kingpin.CmdClause, value *time.Duration) {
-	c.Flag("timeout", "Maximum duration of the command. After it, and on Ctrl-C, the command prints what is known.").
-		Default("5m").SetValue(duration{"timeout", value})
-}
-
-// Set takes the time.
-func (d duration) Set(text string) error {
-	value, err := time.ParseDuration(text)
-	if err != nil || value <= 0 {
-		return fmt.Errorf("--%s wants a duration above 0 with its unit, such as 30s or 5m", d.flag)
-	}
-	*d.value = value
-	return nil
-}
-
-// String shows the time.
-func (d duration) String() string { return d.value.String() }
 
 // checkCommand adds the command check-config; after parsing, what it returns has its flags.
 func checkCommand(app *kingpin.Application) (*kingpin.CmdClause, *command.Check) {
