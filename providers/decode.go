@@ -54,7 +54,7 @@ type decoding struct {
 	several value  // the list or map whose resources are numbered; nil if there is one object
 	number  int    // of the resource that is being read
 	members object // of the resource that is being read
-	skipped int    // by Skip
+	omitted int    // by Skip
 	seen    map[string]bool
 }
 
@@ -84,8 +84,8 @@ func (d *decoding) nothing(list value) string {
 		return "there is neither a list nor an object at " + at
 	case d.Skipped.Count > 0:
 		return d.Skipped.Reasons[0].Error()
-	case d.skipped > 0:
-		return fmt.Sprintf("skip leaves all %d resources out", d.skipped)
+	case d.omitted > 0:
+		return fmt.Sprintf("skip leaves all %d resources out", d.omitted)
 	case len(d.Pairs) > 0:
 		return fmt.Sprintf("none of %s is reported at %s", strings.Join(d.fields(), ", "), at)
 	default:
@@ -131,7 +131,7 @@ func (d *decoding) row(key string, from value) {
 
 // pairs reads the resources of one object. It need not have all of them.
 func (d *decoding) pairs() {
-	before := len(d.Quotas) + d.Skipped.Count + d.skipped
+	before := len(d.Quotas) + d.Skipped.Count + d.omitted
 	for i := range d.Pairs {
 		pair := &d.Pairs[i]
 		name := pair.Type
@@ -140,7 +140,7 @@ func (d *decoding) pairs() {
 		}
 		d.add(name, pair.Fields, pair.Unit)
 	}
-	if d.several != nil && len(d.Quotas)+d.Skipped.Count+d.skipped == before {
+	if d.several != nil && len(d.Quotas)+d.Skipped.Count+d.omitted == before {
 		d.leaveOut(errNothing)
 	}
 }
@@ -162,7 +162,7 @@ func (d *decoding) add(name string, fields Fields, unit string) {
 		return
 	}
 	if d.Skip != nil && d.Skip.MatchString(name) {
-		d.skipped++
+		d.omitted++
 		return
 	}
 	quota, err := d.quota(name, fields)

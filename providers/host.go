@@ -2,6 +2,7 @@ package providers
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -16,6 +17,11 @@ type Host struct {
 }
 
 const anyRegion = "default"
+
+var regionForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+
+// IsRegion returns whether text has the form of a region's name. The names are not checked: new regions and partner clouds come.
+func IsRegion(text string) bool { return len(text) <= 40 && regionForm.MatchString(text) }
 
 func (h Host) in(region string) string {
 	if host, ok := h.regions[region]; ok {

@@ -1,11 +1,9 @@
 package providers
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
-	"regexp/syntax"
 	"slices"
 	"strings"
 
@@ -84,10 +82,7 @@ func readPath(n strictyaml.Node, account bool) string {
 
 const hostWant = "the first label of the host, such as gaussdb-mysql, or a whole host such as dns.{cloud}"
 
-var (
-	hostForm   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|\{region\}|\{cloud\}))*$`)
-	regionForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
-)
+var hostForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|\{region\}|\{cloud\}))*$`)
 
 func readHost(n strictyaml.Node, usual string) Host {
 	h := Host{regions: map[string]string{anyRegion: usual}}
@@ -98,11 +93,10 @@ func readHost(n strictyaml.Node, usual string) Host {
 	case !n.IsMapping():
 		h.regions[anyRegion], _ = n.Matching(hostForm, hostWant)
 	default:
-		isRegion := func(key string) bool { return len(key) <= 40 && regionForm.MatchString(key) }
-		entries, _ := n.Entries(isRegion)
+		entries, _ := n.Entries(IsRegion)
 		h.regions = map[string]string{}
 		for _, e := range entries {
-			if !isRegion(e.Key) {
+			if !IsRegion(e.Key) {
 				e.Fail("a key that is no region (not shown: it may be a secret); want the name of a region such as ap-southeast-3, or default")
 				continue
 			}
@@ -329,17 +323,11 @@ func readSkip(n strictyaml.Node) *regexp.Regexp {
 	return skip
 }
 
-// compile compiles a pattern of whole types. regexp's own errors quote the pattern, which may be a secret: only their kind is shown.
+// compile compiles a pattern of whole types.
 func compile(n strictyaml.Node, pattern string) *regexp.Regexp {
-	_, err := regexp.Compile(pattern) // by itself: its brackets must not close those of the anchors
-	if e, ok := errors.AsType[*syntax.Error](err); ok {
-		n.Fail("not a regular expression (%s); want one that matches the whole type, such as .*_per_.*", e.Code)
-		return nil
-	}
-	re, err := regexp.Compile("^(?:" + pattern + ")$")
+	re, err := strictyaml.Pattern(pattern)
 	if err != nil {
-		n.Fail("not a regular expression; want one that matches the whole type, such as .*_per_.*")
-		return nil
+		n.Fail("not a regular expression (%v); want one that matches the whole type, such as .*_per_.*", err)
 	}
 	return re
 }

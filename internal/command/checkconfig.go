@@ -201,7 +201,7 @@ func (check Check) online(ctx context.Context, t Terminal, c *config.Config) err
 	return writeSuccess(t, o.readings)
 }
 
-// writeSuccess tells how many reads succeeded, where none failed. That nothing is offered anywhere is no success.
+// writeSuccess prints how many reads succeeded, if none failed. If no service is offered to any project, that is an error.
 func writeSuccess(t Terminal, readings []*fleet.Reading) error {
 	succeeded, rest := 0, ""
 	for _, r := range readings {

@@ -9,12 +9,18 @@ import (
 // waitFor waits until the log has a text.
 func (o *output) waitFor(t *testing.T, text string) {
 	t.Helper()
+	o.waitForTimes(t, text, 1)
+}
+
+// waitForTimes waits until the text was written so many times.
+func (o *output) waitForTimes(t *testing.T, text string, times int) {
+	t.Helper()
 	deadline := time.After(30 * time.Second)
-	for !strings.Contains(o.String(), text) {
+	for strings.Count(o.String(), text) < times {
 		select {
 		case <-o.changed:
 		case <-deadline:
-			t.Fatalf("the log has no %s:\n%s", text, o)
+			t.Fatalf("the log does not have %d times %s:\n%s", times, text, o)
 		}
 	}
 }

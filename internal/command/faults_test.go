@@ -200,7 +200,7 @@ func (m matrix) table() string {
 	return b.String()
 }
 
-// cell tells what most targets of a column came to, and which came to something else.
+// cell returns the outcome of most targets of a column, and the targets with another outcome.
 func (m matrix) cell(fault, column string) string {
 	var outcomes []string
 	names := map[string][]string{}
@@ -272,7 +272,7 @@ func connections() []wrong {
 	}
 }
 
-// tooLong is how the ends of several timeouts are told.
+// tooLong matches the errors of several timeouts.
 const tooLong = "deadline exceeded|not had in time|Client.Timeout exceeded"
 
 // statuses are answers other than 200.

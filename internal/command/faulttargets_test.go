@@ -25,7 +25,7 @@ type target struct {
 	services     []string        // of the project prod, that can't be read then
 	account      string          // whose account_up shows it; empty: none's
 	first        bool            // it befalls an exporter that has read nothing yet
-	later        time.Duration   // before it is asked anew
+	later        time.Duration   // before it is asked again
 	recovers     time.Duration   // until it is asked again at the latest
 	plain        bool            // it is asked without TLS
 	want         string          // whatever goes wrong; empty: as the fault has it
@@ -292,7 +292,7 @@ var loggedFailure = regexp.MustCompile(`level=warn account=(\w+)(?: project=\S+ 
 
 var lastFailure = regexp.MustCompile(`^cloud_quota_last_failure_reason{project="prod",reason="(\w+)",service="(\w+)"}$`)
 
-// outcomeOf tells what the page shows: the reason of what fails, the same for each source, or that all is read.
+// outcomeOf returns what the page shows: the reason of what fails, the same for each source, or that all is read.
 func (x *trial) outcomeOf(t *testing.T, p scraped) string {
 	t.Helper()
 	if x.services == nil { // no metric has the reason of a discovery: the log does
@@ -376,7 +376,7 @@ func (x *trial) wantLogged(t *testing.T, outcome, logged string) {
 		}
 	}
 	if x.column == "credentials" && x.name != "static" && outcome != isRead {
-		want = append(want, "level=warn account=main from=") // that the credentials can't be had
+		want = append(want, "level=warn account=main from=") // that the credentials failed to load
 	}
 	cause := x.fault.says
 	if x.column == "credentials" && (x.fault.body != nil || x.fault.fault.Status/100 == 2) {

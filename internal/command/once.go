@@ -229,7 +229,7 @@ func ended(ctx context.Context) *cutShort {
 	return &cutShort{}
 }
 
-// writeProblems tells what readings lack, why, and what to do. What there was no answer to comes last: why may stand before it.
+// writeProblems prints what is wrong with readings, why, and what to do. Reads that did not finish come last: a problem before them may explain why.
 func (o *outcome) writeProblems(t Terminal) {
 	order := []string{fleet.Unfinished, fleet.NotAsked} // behind all others, which are at -1
 	problems := report.Problems(o.accounts, o.readings, o.failure)
@@ -264,7 +264,7 @@ type progress struct {
 // read counts a read.
 func (p *progress) read() { p.done.Add(1) }
 
-// begin shows the line until end. total tells how many reads there will be, as far as that is known.
+// begin shows the line until end. total returns how many reads there will be, as far as that is known.
 func (p *progress) begin(total func() int) {
 	p.total, p.stop, p.stopped = total, make(chan struct{}), make(chan struct{})
 	go p.show()

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"cloud_quota_exporter/internal/config/strictyaml"
+	"cloud_quota_exporter/providers"
 )
 
 const (
@@ -18,13 +19,8 @@ const (
 var (
 	accountName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 	cloudDomain = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
-	regionForm  = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 	projectID   = regexp.MustCompile(`^[A-Za-z0-9]{1,64}$`)
 )
-
-// isRegion tells whether text has the form of a region's name; only then it may be shown. The names themselves are not checked: new
-// regions and partner clouds come.
-func isRegion(text string) bool { return len(text) <= 40 && regionForm.MatchString(text) }
 
 // accountReader reads the accounts one after the other and remembers what must be unique among them.
 type accountReader struct {
@@ -152,7 +148,7 @@ func readRegion(n strictyaml.Node) (string, bool) {
 		return "", false
 	}
 	region, ok := n.Text()
-	if ok && !isRegion(region) {
+	if ok && !providers.IsRegion(region) {
 		n.Fail("not of the right form; want %s", regionWant)
 		return "", false
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"cloud_quota_exporter/internal/config/strictyaml"
+	"cloud_quota_exporter/providers"
 )
 
 const (
@@ -68,9 +69,9 @@ func readEndpoint(n strictyaml.Node, checks urlChecks) Endpoint {
 		n.Fail("states no URL; want one, or one by region: {eu-west-101: https://...}")
 		return endpoint
 	}
-	entries, _ := n.Entries(isRegion)
+	entries, _ := n.Entries(providers.IsRegion)
 	for _, e := range entries {
-		if !isRegion(e.Key) {
+		if !providers.IsRegion(e.Key) {
 			e.Fail("a key that is no region (not shown: it may be a secret); want %s, or default", regionWant)
 			continue
 		}

@@ -1,6 +1,9 @@
 package config
 
-import "cloud_quota_exporter/internal/config/strictyaml"
+import (
+	"cloud_quota_exporter/internal/config/strictyaml"
+	"cloud_quota_exporter/providers"
+)
 
 // environmentAccount is the account that is served where no file states one: the default chain of credentials, and one project whose
 // region and project_id stand in the variables that Huawei's own tools read.
@@ -18,7 +21,7 @@ func environmentAccount(getenv func(string) string, found *strictyaml.Problems) 
 	case region == "":
 		found.Add(0, name, "missing: where no file states accounts, the region comes from HW_REGION_NAME, HUAWEICLOUD_SDK_REGION or "+
 			"OS_REGION_NAME; set one of them, or name a file with accounts by --config.file")
-	case !isRegion(region):
+	case !providers.IsRegion(region):
 		found.Add(0, name, "not of the right form; want "+regionWant)
 	}
 	name, id := variable("HUAWEICLOUD_SDK_PROJECT_ID")

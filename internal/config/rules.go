@@ -141,11 +141,9 @@ func readExpression(n strictyaml.Node) *regexp.Regexp {
 	if !ok {
 		return nil
 	}
-	_, err := regexp.Compile(text) // by itself, lest its brackets close the anchors' ones
-	r, errAnchored := regexp.Compile("^(?:" + text + ")$")
-	if err != nil || errAnchored != nil {
+	r, err := strictyaml.Pattern(text)
+	if err != nil {
 		n.Fail("not a regular expression; want one that fits the whole text, such as prod.*")
-		return nil
 	}
 	return r
 }

@@ -1,7 +1,6 @@
 package democloud
 
 import (
-	"fmt"
 	"math"
 	"net/http"
 	"time"
@@ -55,7 +54,9 @@ func Demo() *cloudsim.Cloud {
 		"dbss":     audit(0, 1),
 	}}
 	started := time.Now()
-	c := New(account(production, roomy, development))
+	c := New(cloudsim.Account{
+		Name: "demo", AccessKey: AccessKey, SecretKey: SecretKey, Projects: []cloudsim.Project{production, roomy, development},
+	})
 	c.Intercept = func(q cloudsim.Call, next func(cloudsim.Call) cloudsim.Answer) cloudsim.Answer {
 		if q.Service == "dbss" && q.ProjectID == roomy.ID && time.Since(started)%(3*time.Minute) >= 2*time.Minute {
 			return q.ServiceError(http.StatusServiceUnavailable, "The service is unavailable")
@@ -63,32 +64,6 @@ func Demo() *cloudsim.Cloud {
 		return next(q)
 	}
 	return c
-}
-
-// Scale returns a cloud for tests and benchmarks: the account of Demo with so many projects, spread over the regions of Demo and
-// named like ap-southeast-3_p0001, of which every service answers with numbers that stand still.
-func Scale(projects int) *cloudsim.Cloud {
-	regions := []string{"ap-southeast-3", "ap-southeast-1"}
-	var all []cloudsim.Project
-	for i := range projects {
-		name := fmt.Sprintf("%s_p%04d", regions[i%len(regions)], i+1)
-		n := int64(i % 10)
-		all = append(all, cloudsim.Project{ID: cloudsim.ID(name), Name: name, AuditInstances: int(n), Quotas: map[string][]cloudsim.Quota{
-			"cts": trackers(func(time.Duration) int64 { return 10 * n }),
-			"ces": {{Type: "alarm", Used: 100 * n, Limit: 1000}},
-			"dcs": {
-				{Type: "instance", Min: 1, Max: 10, Used: n, Limit: 10},
-				{Type: "ram", Unit: "GB", Min: 1, Max: 800, Used: 80 * n, Limit: 800},
-			},
-			"taurusdb": {{Type: "instance", Used: 5 * n, Limit: 50}},
-			"dbss":     audit(n, 10),
-		}})
-	}
-	return New(account(all...))
-}
-
-func account(projects ...cloudsim.Project) cloudsim.Account {
-	return cloudsim.Account{Name: "demo", AccessKey: AccessKey, SecretKey: SecretKey, Projects: projects}
 }
 
 // trackers is what CTS has, with so many data trackers in use.
@@ -112,7 +87,7 @@ func wave(middle, swing float64, period time.Duration) func(time.Duration) int64
 	}
 }
 
-// climb rises evenly and, after a period, begins anew.
+// climb rises evenly and, after a period, begins again.
 func climb(from, to float64, period time.Duration) func(time.Duration) int64 {
 	return func(elapsed time.Duration) int64 {
 		return int64(math.Round(from + (to-from)*(elapsed%period).Seconds()/period.Seconds()))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/cloudsim/simtest"
 	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/providers"
@@ -139,7 +140,7 @@ func TestDemoFailsNowAndThen(t *testing.T) {
 
 func TestScale(t *testing.T) {
 	const projects = 25
-	get := ask(t, democloud.Scale(projects))
+	get := ask(t, cloudtest.Scale(projects).Cloud)
 	ids := demoProjects(t, get)
 	if len(ids) != projects || len(ids["ap-southeast-3_p0001"]) != 32 || len(ids["ap-southeast-1_p0002"]) != 32 {
 		t.Fatalf("projects %v", ids)

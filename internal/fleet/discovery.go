@@ -89,7 +89,7 @@ func (f *Fleet) discoverDue(ctx context.Context) {
 	before := f.now.Load()
 	now := before.withLists()
 	if now.hasOtherProjects() {
-		now = f.rebuild(before) // else the sources stay the same, and so do their readings
+		now = f.build(before.configured()) // else the sources stay the same, and so do their readings
 	}
 	f.now.Store(now)
 	f.building.Unlock()
@@ -134,16 +134,13 @@ func (v *view) hasOtherProjects() bool {
 	return slices.ContainsFunc(v.accounts, func(a *accountView) bool { return a.list != nil && !slices.Equal(a.wanted(a.list.Value), a.found) })
 }
 
-// rebuild makes the view of the same accounts, with the projects that are listed now.
-func (f *Fleet) rebuild(before *view) *view {
+// configured returns the accounts of the view.
+func (v *view) configured() []*account {
 	var accounts []*account
-	for _, a := range before.accounts {
-		if a.list != nil { // it is in use
-			f.gate(a.Name, "iam", a.iamRegion(), iamInFlight)
-		}
+	for _, a := range v.accounts {
 		accounts = append(accounts, a.account)
 	}
-	return f.build(accounts)
+	return accounts
 }
 
 // holder is the discovered project that has a label, and keeps it while it is there.

@@ -165,7 +165,8 @@ func (f *Fleet) build(accounts []*account) *view {
 	for _, a := range accounts {
 		b := &accountView{account: a}
 		if a.listCell != nil {
-			f.stores.lists.get(a.Name, func() *projectList { return a.listCell }) // it is in use
+			f.stores.lists.get(a.Name, func() *projectList { return a.listCell }) // the list and its gate are in use
+			f.gate(a.Name, "iam", a.iamRegion(), iamInFlight)
 			b.list = a.listCell.Peek()
 			b.found = a.wanted(b.list.Value)
 		}

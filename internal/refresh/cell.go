@@ -175,7 +175,7 @@ func (c *Cell[T]) known() *State[T] {
 	return c.state
 }
 
-// run is one fetch, from the wait for a slot to the end. Whatever happens in it, the slot is given back and those who wait are told.
+// run is one fetch, from the wait for a slot to the end. Whatever happens in it, the slot is released and the waiting callers return.
 func (c *Cell[T]) run(ctx context.Context, p *Policy[T], done chan struct{}) {
 	defer func() {
 		c.mu.Lock()

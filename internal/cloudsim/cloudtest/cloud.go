@@ -34,8 +34,31 @@ func New(accounts ...cloudsim.Account) *Cloud { return Wrap(democloud.New(accoun
 // Demo returns the cloud of democloud.Demo.
 func Demo() *Cloud { return Wrap(democloud.Demo()) }
 
-// Scale returns the cloud of democloud.Scale.
-func Scale(projects int) *Cloud { return Wrap(democloud.Scale(projects)) }
+// Scale returns a cloud with the keys of Demo and so many projects, spread over its regions and named like ap-southeast-3_p0001. The five
+// services that are enabled by default answer with numbers that stay the same.
+func Scale(projects int) *Cloud {
+	regions := []string{"ap-southeast-3", "ap-southeast-1"}
+	var all []cloudsim.Project
+	for i := range projects {
+		name := fmt.Sprintf("%s_p%04d", regions[i%len(regions)], i+1)
+		n := int64(i % 10)
+		all = append(all, cloudsim.Project{ID: cloudsim.ID(name), Name: name, AuditInstances: int(n), Quotas: map[string][]cloudsim.Quota{
+			"cts": {{Type: "data_tracker", Used: 10 * n, Limit: 100}, {Type: "system_tracker", Used: 1, Limit: 1}},
+			"ces": {{Type: "alarm", Used: 100 * n, Limit: 1000}},
+			"dcs": {
+				{Type: "instance", Min: 1, Max: 10, Used: n, Limit: 10},
+				{Type: "ram", Unit: "GB", Min: 1, Max: 800, Used: 80 * n, Limit: 800},
+			},
+			"taurusdb": {{Type: "instance", Used: 5 * n, Limit: 50}},
+			"dbss": {
+				{Type: "audit_instance", Used: n, Limit: 10},
+				{Type: "cpu", Used: 4 * n, Limit: 800},
+				{Type: "ram", Unit: "MB", Used: 16384 * n, Limit: 1638400},
+			},
+		}})
+	}
+	return New(cloudsim.Account{Name: "demo", AccessKey: democloud.AccessKey, SecretKey: democloud.SecretKey, Projects: all})
+}
 
 // Wrap returns a cloud for tests that answers like cloud, which must not be served yet.
 func Wrap(cloud *cloudsim.Cloud) *Cloud {
