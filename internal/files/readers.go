@@ -3,7 +3,6 @@ package files
 import (
 	"context"
 	"path/filepath"
-	"slices"
 	"sync"
 )
 
@@ -25,7 +24,6 @@ type question struct {
 // answer is a question under way.
 type answer struct {
 	question
-	work func() ([]byte, error)
 	done chan struct{} // closed when contents and err are set
 
 	contents []byte
@@ -36,19 +34,17 @@ type answer struct {
 	begun   bool
 }
 
-func (a *answer) directory() string { return filepath.Dir(a.name) }
-
-// readers are the goroutines that touch files.
+// readers are the goroutines that touch files. Each waits for a slot of the directory, and then for one of the process.
 type readers struct {
-	mu      sync.Mutex
-	answers map[question]*answer
-	line    []*answer      // that wait for a slot, the first in front
-	running int            // answers that have a slot
-	inside  map[string]int // of these, by directory
+	slots chan struct{}
+
+	mu          sync.Mutex
+	answers     map[question]*answer
+	directories map[string]chan struct{} // their slots
 }
 
 func newReaders() *readers {
-	return &readers{answers: map[question]*answer{}, inside: map[string]int{}}
+	return &readers{slots: make(chan struct{}, perProcess), answers: map[question]*answer{}, directories: map[string]chan struct{}{}}
 }
 
 // ask returns what work returns, which is called by one goroutine at a time for a question. It waits no longer than ctx. An answer that
@@ -62,7 +58,9 @@ func (r *readers) ask(ctx context.Context, q question, work func() ([]byte, erro
 		select {
 		case <-a.done:
 		case <-ctx.Done():
-			r.leave(a)
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			a.waiting--
 			return nil, &NoResponseError{ctx.Err()}
 		}
 		if second || !early {
@@ -71,56 +69,40 @@ func (r *readers) ask(ctx context.Context, q question, work func() ([]byte, erro
 	}
 }
 
-// join returns the answer that is under way, and whether it has begun already, or stands in line for a new one.
+// join returns the answer that is under way, and whether it has begun already, or a new one.
 func (r *readers) join(q question, work func() ([]byte, error)) (a *answer, early bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if a = r.answers[q]; a != nil {
-		a.waiting++
-		return a, a.begun
-	}
-	a = &answer{question: q, work: work, done: make(chan struct{}), waiting: 1}
-	r.answers[q] = a
-	r.line = append(r.line, a)
-	r.begin()
-	return a, false
-}
-
-// leave ends the wait for an answer. One that still stands in line is of no use if nobody waits for it.
-func (r *readers) leave(a *answer) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	a.waiting--
-	if a.waiting == 0 && !a.begun {
-		delete(r.answers, a.question)
-		r.line = slices.DeleteFunc(r.line, func(b *answer) bool { return b == a })
-	}
-}
-
-// begin starts the answers in line that there are slots for; r.mu is held.
-func (r *readers) begin() {
-	r.line = slices.DeleteFunc(r.line, func(a *answer) bool {
-		if r.running == perProcess || r.inside[a.directory()] == perDirectory {
-			return false
+	a = r.answers[q]
+	if a == nil {
+		a = &answer{question: q, done: make(chan struct{})}
+		r.answers[q] = a
+		directory := filepath.Dir(q.name)
+		if r.directories[directory] == nil {
+			r.directories[directory] = make(chan struct{}, perDirectory)
 		}
-		r.running++
-		r.inside[a.directory()]++
-		a.begun = true
-		go r.find(a)
-		return true
-	})
+		go r.find(a, work, r.directories[directory])
+	}
+	a.waiting++
+	return a, a.begun
 }
 
-// find does the work and tells those who wait.
-func (r *readers) find(a *answer) {
+// find does the work when its turn comes, and tells those who wait. If nobody does any more, there is no work to do.
+func (r *readers) find(a *answer, work func() ([]byte, error), directory chan struct{}) {
 	defer close(a.done)
-	a.contents, a.err = a.work()
+	for _, slots := range []chan struct{}{directory, r.slots} {
+		slots <- struct{}{}
+		defer func() { <-slots }()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.answers, a.question)
-	r.running--
-	if r.inside[a.directory()]--; r.inside[a.directory()] == 0 {
-		delete(r.inside, a.directory())
+	defer delete(r.answers, a.question)
+	if a.waiting == 0 {
+		return
 	}
-	r.begin()
+	a.begun = true
+	r.mu.Unlock()
+	contents, err := work()
+	r.mu.Lock()
+	a.contents, a.err = contents, err
 }

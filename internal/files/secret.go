@@ -33,8 +33,11 @@ func CheckSecret(ctx context.Context, name string) error {
 
 // openTo returns the mode of a file that is open to everybody, in digits; nil if it isn't.
 func openTo(name string) []byte {
-	path := resolve(name)
-	if strings.Contains(path, "/..") { // Kubernetes links the names in a volume to directories such as ..2026_01_31_12_00_00.123
+	path, err := filepath.EvalSymlinks(name)
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if err != nil || strings.Contains(path, "/..") { // Kubernetes links the names in a volume to directories such as ..2026_01_31_12_00_00.123
 		return nil
 	}
 	mode := permissions(path)
@@ -49,18 +52,6 @@ func openTo(name string) []byte {
 			return fmt.Appendf(nil, "%04o", mode)
 		}
 	}
-}
-
-// resolve returns the absolute name without links, or an empty one if there is no such file.
-func resolve(name string) string {
-	path, err := filepath.EvalSymlinks(name)
-	if err != nil {
-		return ""
-	}
-	if path, err = filepath.Abs(path); err != nil {
-		return ""
-	}
-	return path
 }
 
 // permissions are none if the file can't be looked at.

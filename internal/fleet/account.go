@@ -95,7 +95,7 @@ func (a *account) client(service, region, usual, configured string) *huaweicloud
 		HTTP:      a.http,
 		Auth:      a.keys,
 		Proofs:    a.proofs,
-		Extend:    refresh.Extend,
+		Suspend:   refresh.Suspend,
 		Service:   service,
 		Scope:     huaweicloud.Scope{Region: region},
 		BaseURL:   usual,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -50,35 +51,32 @@ type keyState struct {
 	used      time.Time // last
 	proven    bool      // the cloud has accepted them
 
-	refused   *APIError // why they are not used until a time
-	refusedAt time.Time
-	until     time.Time
+	refused   *RefusedError // why they are not used until a time; nil: they are used
+	refusedAt time.Time     // last, or when a second service refused them
 
-	services map[string]refusal // by service that refuses keys which others accept
+	services map[string]*refusal // by service that refuses keys which others accept
 }
 
-// refusal is the refusal of proven keys by one service.
+// refusal is the refusal of proven keys by one service. Once its time is over, one probe is sent while other requests wait.
 type refusal struct {
-	err     *APIError
-	until   time.Time // then one probe is sent while other requests wait
-	id      string    // KeyID of the refused keys
-	again   bool      // it refused other keys before: new keys do not help
-	probing bool      // a probe is in flight
+	RefusedError
+
+	id    string // KeyID of the refused keys
+	again bool   // it refused other keys before: new keys do not help
+	probe *pass  // in flight
 }
 
 // accessKey is what all keys with one access key share.
 type accessKey struct {
-	trials    []*pass         // in flight
-	failures  []failure       // failed signatures of unproven keys within refusedPause
-	last      *APIError       // of them
-	responses uint64          // to trials, without failed signatures
-	refusedBy map[string]bool // services that refused a trial since the key was proven last
-	silent    map[string]bool // services and regions that did not respond to a trial since then
-	trialDone chan struct{}   // closed when a trial ends
-}
+	used      time.Time // last
+	trials    []*pass   // in flight
+	failures  []*pass   // trials with a failed signature, which ended within refusedPause
+	responses uint64    // to trials, without failed signatures
 
-// failure is a failed signature. Keys that are known since a later time than sent are other keys.
-type failure struct{ sent, at time.Time }
+	// avoid has the services that refused a trial since the key was proven last, and the services and regions that did not respond to one.
+	avoid     map[string]bool
+	trialDone chan struct{} // closed when a trial or probe ends
+}
 
 // RefusedError is the error of a request that is not sent because the cloud has just refused the key.
 type RefusedError struct {
@@ -136,265 +134,221 @@ type pass struct {
 	waiting   time.Time     // since when
 	sent      time.Time     // or last tried
 	trialWait time.Duration // for the response to another trial
+	trialDone chan struct{} // of the key, when last tried
 
-	isTrial bool // the keys are unproven
-	isFirst bool // and no trial with them has a response yet
-	isProbe bool // it shows whether the service still refuses the keys
+	responses uint64 // those of the key when the request began to wait
+	responded bool   // there were others since
+	isFirst   bool   // it is a trial, and no trial with its keys has a response yet
+
+	failed   *APIError // of a failure of the key
+	failedAt time.Time
 }
 
-// enter waits until a request may be sent with a grant. It waits as long as two trials may take; extend, if not nil, postpones the end of the fetch by
-// that. The error is a *RefusedError or a *waitError.
-func (p *Proofs) enter(ctx context.Context, g Grant, service, region string, extend func(context.Context, time.Duration)) (*pass, error) {
+// enter waits until a request may be sent with a grant. It waits as long as two trials may take, during which the time of the fetch does not pass. The
+// error is a *RefusedError or a *waitError.
+func (c *Client) enter(ctx context.Context, g Grant) (*pass, error) {
 	keys, signs := g.(*Keys)
-	if p == nil || !signs {
+	if c.Proofs == nil || !signs {
 		return nil, nil
 	}
-	start, trialWait, longest := time.Now(), trialTimeout, time.Duration(0)
-	if deadline, ok := ctx.Deadline(); ok && extend != nil {
-		left := time.Until(deadline)
-		trialWait = min(trialTimeout, left/4)
-		longest = left + trialWait + 4*yieldTime
+	a := &pass{proofs: c.Proofs, id: KeyID(keys), service: c.Service, region: c.Scope.Region, waiting: time.Now()}
+	left := 4 * trialTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		left = time.Until(deadline)
 	}
-	extended := false
-	var responses uint64
-	for first, id := true, KeyID(keys); ; first = false {
-		a := &pass{proofs: p, id: id, service: service, region: region, waiting: start, sent: time.Now(), trialWait: trialWait}
-		wait, trialDone, err := p.try(a, keys)
-		if first {
-			responses = a.responses()
-		}
-		if err != nil || trialDone == nil {
-			if extended {
-				extend(ctx, time.Since(start)-longest)
-			}
-			return a, err
-		}
-		if longest > 0 && !extended {
-			extended = true
-			extend(ctx, longest)
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, longest)
-			defer cancel()
-		}
+	a.trialWait = min(trialTimeout, left/4)
+	wait, err := c.Proofs.try(a, keys)
+	if err != nil || wait == 0 {
+		return a, err
+	}
+	defer c.Suspend(ctx)()
+	ctx, cancel := context.WithTimeout(ctx, left+a.trialWait+4*yieldTime)
+	defer cancel()
+	for err == nil && wait > 0 {
 		select {
-		case <-trialDone:
+		case <-a.trialDone:
 		case <-time.After(wait):
 		case <-ctx.Done():
-			return nil, &waitError{ctx.Err(), a.responses() != responses}
+			return nil, &waitError{ctx.Err(), a.responded}
 		}
+		wait, err = c.Proofs.try(a, keys)
 	}
+	return a, err
 }
 
 // try lets a request pass, or returns how long to wait for the end of a trial.
-func (p *Proofs) try(a *pass, keys *Keys) (wait time.Duration, trialDone <-chan struct{}, err error) {
+func (p *Proofs) try(a *pass, keys *Keys) (wait time.Duration, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	isNew := a.key == nil
+	a.sent = time.Now()
 	s := p.keyState(keys, a.id, a.sent)
-	a.state, a.key = s, s.accessKey
-	if a.sent.Before(s.until) {
-		return 0, nil, &RefusedError{s.refused, s.until}
+	k := s.accessKey
+	if isNew {
+		a.responses = k.responses
 	}
-	r, found := s.services[a.service]
-	isRefused := found && (r.again || r.id == s.id)
+	a.state, a.key, a.trialDone, a.responded = s, k, k.trialDone, k.responses != a.responses
+	if s.refused != nil && a.sent.Before(s.refused.Until) {
+		return 0, s.refused
+	}
+	r := s.services[a.service]
+	isRefused := r != nil && (r.again || r.id == s.id)
 	switch {
-	case isRefused && a.sent.Before(r.until):
-		return 0, nil, &RefusedError{r.err, r.until}
-	case isRefused && r.probing:
-		return refusedPause, a.key.trialDone, nil
+	case isRefused && a.sent.Before(r.Until):
+		return 0, &r.RefusedError
+	case isRefused && r.probe != nil:
+		return refusedPause, nil
 	case !s.proven:
-		wait, err = a.key.wait(s, a)
-		if err != nil || wait > 0 {
-			return wait, a.key.trialDone, err
+		if wait, err = k.wait(s, a); err != nil || wait > 0 {
+			return wait, err
 		}
-		a.isTrial, a.isFirst = true, a.key.responses == 0
-		a.key.trials = append(a.key.trials, a)
+		a.isFirst = k.responses == 0
+		k.trials = append(k.trials, a)
 	}
 	if isRefused {
-		a.isProbe, r.probing = true, true
-		s.services[a.service] = r
+		r.probe = a
 	}
-	return 0, nil, nil
+	return 0, nil
 }
 
-// keyState returns what is known of keys; p.mu is held.
+// keyState returns what is known of keys, and forgets those that have not been used for long; p.mu is held.
 func (p *Proofs) keyState(keys *Keys, id string, now time.Time) *keyState {
 	var index any = id
 	if keys.Origin != nil {
 		index = keys.Origin
 	}
 	s := p.keyStates[index]
-	if s == nil || s.id != id {
-		p.forget(now)
-	}
 	if s == nil {
-		s = &keyState{services: map[string]refusal{}}
+		s = &keyState{services: map[string]*refusal{}}
 		p.keyStates[index] = s
 	}
-	if s.id != id {
-		s.id, s.since, s.until, s.accessKey = id, now, time.Time{}, p.accessKey(keys)
-	}
 	s.used = now
+	if s.id != id {
+		maps.DeleteFunc(p.keyStates, func(_ any, s *keyState) bool { return now.Sub(s.used) > forgetAfter })
+		maps.DeleteFunc(p.accessKeys, func(_ string, k *accessKey) bool { return now.Sub(k.used) > forgetAfter })
+		hash := hexHash(keys.AccessKey.Reveal())
+		if p.accessKeys[hash] == nil {
+			p.accessKeys[hash] = &accessKey{avoid: map[string]bool{}, trialDone: make(chan struct{})}
+		}
+		s.id, s.since, s.refused, s.accessKey = id, now, nil, p.accessKeys[hash]
+	}
+	s.accessKey.used = now
 	return s
 }
 
-// accessKey returns what is known of an access key; p.mu is held.
-func (p *Proofs) accessKey(keys *Keys) *accessKey {
-	id := hexHash(keys.AccessKey.Reveal())
-	k := p.accessKeys[id]
-	if k == nil {
-		k = &accessKey{refusedBy: map[string]bool{}, silent: map[string]bool{}, trialDone: make(chan struct{})}
-		p.accessKeys[id] = k
-	}
-	return k
-}
-
-// forget drops keys that have not been used for long; p.mu is held.
-func (p *Proofs) forget(now time.Time) {
-	inUse := map[*accessKey]bool{}
-	for index, s := range p.keyStates {
-		if now.Sub(s.used) > forgetAfter {
-			delete(p.keyStates, index)
-		} else {
-			inUse[s.accessKey] = true
-		}
-	}
-	for id, k := range p.accessKeys {
-		if !inUse[k] && len(k.trials) == 0 {
-			delete(p.accessKeys, id)
-		}
-	}
-}
-
 // wait returns how long an unproven request waits for the trials in flight; 0 lets it pass. Failed signatures count against keys that were known when
-// they were sent, so that corrected keys are tried at once.
+// they were sent, so that corrected keys are tried at once. Requests to a service or region that is to be avoided, or that the trial in flight was sent
+// to, let others go first.
 func (k *accessKey) wait(s *keyState, a *pass) (time.Duration, error) {
-	k.failures = slices.DeleteFunc(k.failures, func(f failure) bool { return a.sent.Sub(f.at) >= refusedPause })
-	failures := slices.DeleteFunc(slices.Clone(k.failures), func(f failure) bool { return f.sent.Before(s.since) })
-	trials := slices.DeleteFunc(slices.Clone(k.trials), func(t *pass) bool { return t.sent.Before(s.since) })
+	k.failures = slices.DeleteFunc(k.failures, func(f *pass) bool { return a.sent.Sub(f.failedAt) >= refusedPause })
+	isOfOthers := func(other *pass) bool { return other.sent.Before(s.since) }
+	failures, trials := slices.DeleteFunc(slices.Clone(k.failures), isOfOthers), slices.DeleteFunc(slices.Clone(k.trials), isOfOthers)
+	refusedSince := func(first *pass) error {
+		return &RefusedError{k.failures[len(k.failures)-1].failed, first.failedAt.Add(refusedPause)}
+	}
 	switch {
 	case len(failures) >= maxTrials:
-		return 0, &RefusedError{k.last, failures[0].at.Add(refusedPause)}
+		return 0, refusedSince(failures[0])
 	case len(k.failures) >= maxFailures:
-		return 0, &RefusedError{k.last, k.failures[0].at.Add(refusedPause)}
+		return 0, refusedSince(k.failures[0])
 	case len(k.trials) >= maxTrials || len(failures)+len(trials) >= maxTrials || len(k.failures)+len(k.trials) >= maxFailures:
 		return refusedPause, nil
-	case len(k.trials) == 0 && k.refusedBy[a.service]: // perhaps only this service refuses the keys
-		return max(yieldTime-a.sent.Sub(a.waiting), 0), nil
-	case len(k.trials) == 0:
+	case len(k.trials) > 0 && k.responses > 0: // they do not prove the keys: two trials at a time are faster
 		return 0, nil
-	case k.responses > 0: // they do not prove the keys: two trials at a time are faster
-		return 0, nil
-	default:
-		return max(a.trialWait+k.yield(a)-a.sent.Sub(k.trials[0].sent), 0), nil
 	}
-}
-
-// yield returns how long a request lets others go first: those to another service and region than the trial in flight, and than those that did not
-// respond.
-func (k *accessKey) yield(a *pass) (d time.Duration) {
+	until, triedNow := a.waiting, map[string]bool{}
+	if len(k.trials) > 0 {
+		trial := k.trials[0]
+		until, triedNow = trial.sent.Add(a.trialWait), map[string]bool{trial.service: true, trial.region: true}
+	}
 	for _, place := range []string{a.service, a.region} {
-		if trial := k.trials[0]; place == trial.service || place == trial.region || k.silent[place] {
-			d += yieldTime
+		if k.avoid[place] || triedNow[place] {
+			until = until.Add(yieldTime)
 		}
 	}
-	return d
+	return max(until.Sub(a.sent), 0), nil
 }
-
-// responses returns how many responses to trials with the access key there are.
-func (a *pass) responses() uint64 {
-	a.proofs.mu.Lock()
-	defer a.proofs.mu.Unlock()
-	return a.key.responses
-}
-
-// isFirstTrial returns whether the request is a trial, and no trial with its keys has a response yet.
-func (a *pass) isFirstTrial() bool { return a != nil && a.isFirst }
 
 // end records the outcome of a request. If a key or a service is paused because of it, RetryAfter of the error is the pause.
 func (a *pass) end(err error) {
 	if a == nil {
 		return
 	}
-	p, s, now := a.proofs, a.state, time.Now()
+	p, s, k, now := a.proofs, a.state, a.key, time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	api, _ := errors.AsType[*APIError](err)
 	refused := api != nil && api.Status == http.StatusUnauthorized
-	if a.isTrial {
-		a.key.record(a, err, now)
+	r := s.services[a.service]
+	isTrial, isProbe := slices.Contains(k.trials, a), r != nil && r.probe == a
+	if isTrial {
+		k.record(a, err)
 	}
-	if a.isTrial || a.isProbe {
-		a.key.endTrial(a)
+	if isProbe {
+		r.probe = nil
 	}
-	if r, found := s.services[a.service]; found && a.isProbe {
-		r.probing = false
-		s.services[a.service] = r
+	if isTrial || isProbe {
+		close(k.trialDone)
+		k.trialDone = make(chan struct{})
 	}
 	switch {
 	case a.id != s.id: // the keys were renewed meanwhile
 	case refused && api.Skew != 0:
 		s.pause(api, now, skewPause)
 		s.proven = false
-	case refused && a.isTrial:
+	case refused && isTrial:
 		s.pause(api, now, refusedPause)
 	case refused:
 		s.pauseService(a, api, now)
-	case proves(err, api) && (a.isTrial || !a.sent.Before(s.refusedAt)):
-		s.proven, s.until = true, time.Time{}
-		a.key.responses = 0
-		clear(a.key.refusedBy)
-		clear(a.key.silent)
-		if a.isProbe || !now.Before(s.services[a.service].until) { // otherwise it was sent before the service refused the keys
+	case proves(err, api) && (isTrial || !a.sent.Before(s.refusedAt)):
+		s.proven, s.refused = true, nil
+		k.responses = 0
+		clear(k.avoid)
+		if r != nil && !now.Before(r.Until) { // otherwise it was sent before the service refused the keys
 			delete(s.services, a.service)
 		}
 	}
 }
 
 // record records how a trial ended.
-func (k *accessKey) record(a *pass, err error, now time.Time) {
+func (k *accessKey) record(a *pass, err error) {
+	k.trials = slices.DeleteFunc(k.trials, func(other *pass) bool { return other == a })
 	api, _ := errors.AsType[*APIError](err)
 	switch {
 	case err != nil && Reason(err) == ReasonTimeout:
-		k.silent[a.service], k.silent[a.region] = true, true
+		k.avoid[a.service], k.avoid[a.region] = true, true
 	case api == nil || api.Status != http.StatusUnauthorized:
 		k.responses++
 	case api.Skew == 0:
-		k.failures, k.last = append(k.failures, failure{a.sent, now}), api
-		k.refusedBy[a.service], k.responses = true, 0
+		a.failed, a.failedAt = api, time.Now()
+		k.failures = append(k.failures, a)
+		k.avoid[a.service], k.responses = true, 0
 	}
-}
-
-// endTrial wakes the requests that wait for a trial or probe.
-func (k *accessKey) endTrial(a *pass) {
-	k.trials = slices.DeleteFunc(k.trials, func(other *pass) bool { return other == a })
-	close(k.trialDone)
-	k.trialDone = make(chan struct{})
 }
 
 // pause pauses refused keys.
 func (s *keyState) pause(err *APIError, now time.Time, pause time.Duration) {
-	s.refused, s.refusedAt, s.until = err, now, now.Add(pause)
+	s.refused, s.refusedAt = &RefusedError{err, now.Add(pause)}, now
 	err.RetryAfter = pause
 }
 
 // pauseService pauses a service that refuses proven keys. Two such services make the keys unproven.
 func (s *keyState) pauseService(a *pass, err *APIError, now time.Time) {
-	before := s.services[a.service]
-	if before.id == a.id && now.Before(before.until) && !a.isProbe { // it was in flight together with the first that was refused
-		err.RetryAfter = before.until.Sub(now)
+	r := s.services[a.service]
+	if r != nil && r.id == a.id && now.Before(r.Until) { // it was in flight together with the first that was refused
+		err.RetryAfter = r.Until.Sub(now)
 		return
 	}
 	err.RetryAfter = refusedPause
-	again := before.again || before.id != "" && before.id != a.id
-	s.services[a.service] = refusal{err: err, until: now.Add(refusedPause), id: a.id, again: again}
-	services := 0
-	for _, r := range s.services {
-		if r.id == a.id && now.Before(r.until) {
-			services++
-		}
+	s.services[a.service] = &refusal{
+		RefusedError: RefusedError{err, now.Add(refusedPause)},
+		id:           a.id,
+		again:        r != nil && (r.again || r.id != a.id),
 	}
-	if services > 1 {
-		s.proven, s.refusedAt = false, now
+	for service, other := range s.services {
+		if service != a.service && other.id == a.id && now.Before(other.Until) {
+			s.proven, s.refusedAt = false, now
+		}
 	}
 }
 

@@ -83,42 +83,31 @@ func (q *Queue) Flush(within time.Duration) {
 	}
 }
 
-// drain writes until nothing waits.
+// drain writes until nothing waits. A line that can't be written counts as dropped.
 func (q *Queue) drain() {
-	for {
-		e, found := q.next()
-		switch {
-		case !found:
-			return
-		case e.dropped > 0:
-			q.notice(q.out, e.dropped)
-		default:
-			if _, err := q.out.Write(e.line); err != nil {
-				q.lost()
-			}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.entries) > 0 {
+		e := q.entries[0]
+		q.entries = q.entries[1:]
+		q.size -= len(e.line)
+		if !q.write(e) {
+			q.dropped++
 		}
 	}
+	q.entries = nil // what it has grown to
+	close(q.drained)
+	q.drained = nil
 }
 
-// next takes the first entry, or ends the writing.
-func (q *Queue) next() (e entry, found bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.entries) == 0 {
-		q.entries = nil // what it has grown to
-		close(q.drained)
-		q.drained = nil
-		return entry{}, false
+// write writes an entry without the lock, and returns whether it could.
+func (q *Queue) write(e entry) bool {
+	q.mu.Unlock()
+	defer q.mu.Lock()
+	if e.dropped > 0 {
+		q.notice(q.out, e.dropped)
+		return true
 	}
-	e = q.entries[0]
-	q.entries = q.entries[1:]
-	q.size -= len(e.line)
-	return e, true
-}
-
-// lost counts a line that could not be written.
-func (q *Queue) lost() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.dropped++
+	_, err := q.out.Write(e.line)
+	return err == nil
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// clock is the context of a fetch. It ends when the fetch's time is up, and its end can be put off.
+// clock is the context of a fetch. It ends when the fetch's time is up, and it can be suspended.
 type clock struct {
 	context.Context //nolint:containedctx // it is one; of who asked, it has the values alone
 
@@ -29,17 +29,25 @@ func newClock(values context.Context, timeout time.Duration) *clock {
 	return c
 }
 
-// Extend puts off the end of the fetch that a context belongs to, for time in which it had to wait for others. It does nothing to other contexts.
-func Extend(ctx context.Context, by time.Duration) {
+// Suspend stops the clock of the fetch that a context belongs to, for time in which it has to wait for others, until resume. A clock that stands still
+// has no deadline. Suspend does nothing to other contexts.
+func Suspend(ctx context.Context) (resume func()) {
 	c, ok := ctx.Value(clockKey{}).(*clock)
 	if !ok {
-		return
+		return func() {}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err == nil && c.timer.Stop() {
-		c.deadline = c.deadline.Add(by)
-		c.timer.Reset(time.Until(c.deadline))
+	c.timer.Stop()
+	left := time.Until(c.deadline)
+	c.deadline = time.Time{}
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.err == nil {
+			c.deadline = time.Now().Add(left)
+			c.timer.Reset(left)
+		}
 	}
 }
 
@@ -59,7 +67,7 @@ func (c *clock) end(err error) {
 func (c *clock) Deadline() (time.Time, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.deadline, true
+	return c.deadline, !c.deadline.IsZero()
 }
 
 // Done is closed when the clock has ended.
@@ -72,7 +80,7 @@ func (c *clock) Err() error {
 	return c.err
 }
 
-// Value returns the clock itself, to Extend, and the values of who asked.
+// Value returns the clock itself, to Suspend, and the values of who asked.
 func (c *clock) Value(key any) any {
 	if key == (clockKey{}) {
 		return c

@@ -1,6 +1,16 @@
 // Package secret holds text that must never show: keys, tokens, passwords.
 package secret
 
+import (
+	"encoding/base64"
+	"encoding/json"
+	"html"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
 // Text is a secret. Only Reveal returns it; whatever prints, logs or encodes a Text, or a structure that holds one, shows a placeholder or an
 // address. The zero Text is empty.
 type Text struct {
@@ -13,7 +23,11 @@ type value struct {
 	starts []string // spellings of its beginning, which Hide looks for in every answer
 }
 
-const placeholder = "<secret>"
+const (
+	placeholder = "<secret>"
+	hidden      = "<hidden>"
+	enough      = 16 // characters of a longer secret that are hidden alone, since an echo may be cut off
+)
 
 // New returns text as a secret.
 func New(text string) Text {
@@ -54,3 +68,59 @@ func (t *Text) UnmarshalText(text []byte) error {
 	*t = New(string(text))
 	return nil
 }
+
+// Hide returns text with the secrets replaced. A server may echo what it was sent: as it is, or as URLs, JSON, HTML or base64 spell it.
+func Hide(text string, secrets ...Text) string {
+	for _, s := range secrets {
+		if !s.IsEmpty() {
+			text = (*s.value).hide(text)
+		}
+	}
+	return text
+}
+
+func (v *value) hide(text string) string {
+	if !slices.ContainsFunc(v.starts, func(start string) bool { return strings.Contains(text, start) }) {
+		return text // as almost always
+	}
+	var pairs []string
+	for _, spelling := range append(spellings(v.text, len(v.text)), v.starts...) { // a Replacer prefers the first
+		pairs = append(pairs, spelling, hidden)
+	}
+	return strings.NewReplacer(pairs...).Replace(text)
+}
+
+var (
+	quotes  = strings.NewReplacer(`\`, `\\`, `"`, `\"`) // as JSON writes them; some servers leave <, > and & alone
+	escapes = regexp.MustCompile(`%[0-9A-F]{2}`)        // of URLs; some servers write them in small letters
+)
+
+// spellings returns the first n characters of a secret as they may be spelled.
+func spellings(secret string, n int) []string {
+	n = min(n, len(secret))
+	part := secret[:n]
+	encoded, _ := json.Marshal(part) // never fails for a string
+	inJSON, inHTML := string(encoded[1:len(encoded)-1]), html.EscapeString(part)
+	all := []string{
+		part, inJSON, strings.ReplaceAll(inJSON, "/", `\/`), quotes.Replace(part), inHTML, strings.ReplaceAll(inHTML, "&#34;", "&quot;"),
+	}
+	for _, inURL := range []string{url.QueryEscape(part), url.PathEscape(part)} {
+		all = append(all, inURL, escapes.ReplaceAllStringFunc(inURL, strings.ToLower))
+	}
+	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
+		encoded := encoding.EncodeToString([]byte(secret))
+		if n < len(secret) { // the last character of the part is spelled together with the next
+			encoded = encoded[:base64.RawStdEncoding.EncodedLen(n)]
+		}
+		all = append(all, encoded, strings.TrimRight(encoded, "="))
+	}
+	slices.SortFunc(all, func(a, b string) int { return strings.Compare(b, a) }) // the longer of two before its beginning
+	return slices.Compact(all)
+}
+
+// inQuotes is a text in double quotes, up to the end if the second one is missing.
+var inQuotes = regexp.MustCompile(`"(?:[^"\\]|\\.)*"?`)
+
+// HideQuoted returns text without what stands in double quotes. Errors and log lines of net/http quote answers, and these may hold secrets that
+// nobody knows yet.
+func HideQuoted(text string) string { return inQuotes.ReplaceAllString(text, `"..."`) }
