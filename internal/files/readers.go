@@ -96,13 +96,12 @@ func (r *readers) find(a *answer, work func() ([]byte, error), directory chan st
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	defer delete(r.answers, a.question)
-	if a.waiting == 0 {
-		return
+	if a.begun = a.waiting > 0; a.begun {
+		func() {
+			r.mu.Unlock()
+			defer r.mu.Lock()
+			a.contents, a.err = work()
+		}()
 	}
-	a.begun = true
-	r.mu.Unlock()
-	contents, err := work()
-	r.mu.Lock()
-	a.contents, a.err = contents, err
+	delete(r.answers, a.question)
 }

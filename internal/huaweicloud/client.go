@@ -328,7 +328,7 @@ func (a *attempt) end() {
 		a.report(strconv.Itoa(a.resp.StatusCode))
 		return
 	}
-	if _, ok := errors.AsType[*CAFileError](a.err); !ok { // then nothing was sent
+	if !isA[*CAFileError](a.err) { // then nothing was sent
 		a.report("error")
 	}
 }

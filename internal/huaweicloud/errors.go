@@ -42,17 +42,14 @@ var ErrHangs = Advise(errors.New("not asked, since as many fetches in a row as t
 // Reason classifies the error of a fetch. It is the only place that does.
 func Reason(err error) string {
 	var api *APIError
-	var malformed *MalformedError
-	var credentials *CredentialsError
-	var project *ProjectError
 	switch {
-	case errors.As(err, &credentials): // first: it may wrap any of the others
+	case isA[*CredentialsError](err): // first: it may wrap any of the others
 		return ReasonCredentials
 	case errors.As(err, &api):
 		return api.reason()
-	case errors.As(err, &malformed):
+	case isA[*MalformedError](err), isBadlyPacked(err):
 		return ReasonMalformed
-	case errors.As(err, &project):
+	case isA[*ProjectError](err):
 		return ReasonNotFound
 	case errors.Is(err, ErrPaused):
 		return ReasonThrottled
@@ -60,28 +57,27 @@ func Reason(err error) string {
 		return ReasonTimeout
 	case isTLS(err):
 		return ReasonTLS
-	case isBadlyPacked(err):
-		return ReasonMalformed
 	default:
 		return ReasonNetwork
 	}
 }
 
+// isA returns whether there is an error of a type in the tree of err.
+func isA[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
 func isTLS(err error) bool {
-	var verification *tls.CertificateVerificationError
-	var record tls.RecordHeaderError
-	var alert *net.OpError // how crypto/tls reports the other end's alerts, and its own
-	var unknown x509.UnknownAuthorityError
-	var file *CAFileError
-	return errors.As(err, &verification) || errors.As(err, &record) || errors.As(err, &unknown) || errors.As(err, &file) ||
-		errors.As(err, &alert) && (alert.Op == "remote error" || alert.Op == "local error") ||
-		errors.Is(err, http.ErrSchemeMismatch)
+	alert, ok := errors.AsType[*net.OpError](err) // how crypto/tls reports the other end's alerts, and its own
+	return ok && (alert.Op == "remote error" || alert.Op == "local error") ||
+		isA[*tls.CertificateVerificationError](err) || isA[tls.RecordHeaderError](err) || isA[x509.UnknownAuthorityError](err) ||
+		isA[*CAFileError](err) || errors.Is(err, http.ErrSchemeMismatch)
 }
 
 // isBadlyPacked returns whether a body can't be decompressed.
 func isBadlyPacked(err error) bool {
-	_, corrupt := errors.AsType[flate.CorruptInputError](err)
-	return corrupt || errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum)
+	return isA[flate.CorruptInputError](err) || errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum)
 }
 
 // IsNotOffered returns whether a region without the service would cause the error: 404, or no such host.
@@ -95,12 +91,11 @@ func IsNotOffered(err error) bool {
 
 // isUnknownHost returns whether the host of the API does not exist. The host of a proxy does not count.
 func isUnknownHost(err error) bool {
-	var dns *net.DNSError
-	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "proxyconnect" {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "proxyconnect" {
 		return false
 	}
-	return errors.As(err, &dns) && dns.IsNotFound
+	dns, ok := errors.AsType[*net.DNSError](err)
+	return ok && dns.IsNotFound
 }
 
 const shortestPause = 15 * time.Second
@@ -111,7 +106,7 @@ func Pause(streak int, err error, longest time.Duration) time.Duration {
 	if refused, ok := errors.AsType[*RefusedError](err); ok {
 		return time.Until(refused.Until)
 	}
-	if _, ok := errors.AsType[*waitError](err); ok {
+	if isA[*waitError](err) {
 		return shortestPause
 	}
 	p := shortestPause

@@ -30,9 +30,6 @@ func FindProject(ctx context.Context, iam *Client, region string) (string, error
 		if p.Name == region && p.ID != "" && !slices.Contains(ids, p.ID) {
 			ids = append(ids, p.ID)
 		}
-		if len(ids) > maxIDs {
-			break
-		}
 	}
 	if len(ids) != 1 {
 		for i, id := range ids {

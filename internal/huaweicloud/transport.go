@@ -186,26 +186,21 @@ func CheckAuthorities(ctx context.Context, getenv func(string) string) error {
 func CheckProxy(getenv func(string) string) error {
 	var all error
 	for _, names := range [][]string{{"HTTPS_PROXY", "https_proxy"}, {"HTTP_PROXY", "http_proxy"}} {
-		for _, name := range names {
-			value := getenv(name)
-			if value == "" {
-				continue
-			}
-			if !isProxy(value) {
-				all = errors.Join(all, fmt.Errorf("%s is no URL, and no request would go through the proxy (it is not shown, as a password may stand in it); "+
-					"want http://user:password@host:port, with special characters percent-encoded", name))
-			}
-			break // the other spelling doesn't count
+		name := names[0]
+		if getenv(name) == "" {
+			name = names[1]
+		}
+		value := getenv(name)
+		if value == "" {
+			continue
+		}
+		if !strings.Contains(value, "://") { // as in net/http, it may be omitted
+			value = "http://" + value
+		}
+		if u, err := url.Parse(value); err != nil || u.Host == "" {
+			all = errors.Join(all, fmt.Errorf("%s is no URL, and no request would go through the proxy (it is not shown, as a password may stand in it); "+
+				"want http://user:password@host:port, with special characters percent-encoded", name))
 		}
 	}
 	return all
-}
-
-// isProxy returns whether a text is the URL of a proxy. As in net/http, http:// may be omitted.
-func isProxy(text string) bool {
-	if !strings.Contains(text, "://") {
-		text = "http://" + text
-	}
-	u, err := url.Parse(text)
-	return err == nil && u.Host != ""
 }

@@ -39,27 +39,24 @@ func New(out io.Writer, most int, notice func(out io.Writer, dropped uint64)) *Q
 func (q *Queue) Write(line []byte) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.dropping = q.size+len(line) > q.most || q.dropping && q.size > q.most/2; q.dropping {
-		q.drop()
-	} else {
+	last := len(q.entries) - 1
+	switch q.dropping = q.size+len(line) > q.most || q.dropping && q.size > q.most/2; {
+	case !q.dropping:
 		q.entries = append(q.entries, entry{line: slices.Clone(line)})
 		q.size += len(line)
+	case last >= 0 && q.entries[last].dropped > 0:
+		q.entries[last].dropped++
+	default:
+		q.entries = append(q.entries, entry{dropped: 1})
+	}
+	if q.dropping {
+		q.dropped++
 	}
 	if q.drained == nil {
 		q.drained = make(chan struct{})
 		go q.drain()
 	}
 	return len(line), nil
-}
-
-// drop counts a line, where it would have been; q.mu is held.
-func (q *Queue) drop() {
-	q.dropped++
-	if n := len(q.entries); n > 0 && q.entries[n-1].dropped > 0 {
-		q.entries[n-1].dropped++
-		return
-	}
-	q.entries = append(q.entries, entry{dropped: 1})
 }
 
 // Dropped returns how many lines were dropped.

@@ -40,7 +40,7 @@ type Policy[T any] struct {
 	Fetch       func(context.Context) (T, error)
 	Timeout     time.Duration                             // of one fetch, from the moment it has its slot
 	TTL         func(T) time.Duration                     // how long a value serves, from the start of its fetch
-	Backoff     func(streak int, err error) time.Duration // before the next fetch, after so many failures in a row
+	Backoff     func(streak int, err error) time.Duration // before the next fetch, after so many failures in a row; it must not look at the Gate
 	Gate        *Gate                                     // shared by values that must not all be fetched at once; nil: none
 	IsThrottled func(error) bool                          // whether an error pauses all fetches at the Gate; nil: none does
 	GivesUp     bool                                      // a fetch whose turn comes while the Gate hangs never begins, so that its turn is worth waiting for
@@ -135,12 +135,13 @@ func (c *Cell[T]) Retry() {
 }
 
 func (c *Cell[T]) ask(ctx context.Context, p *Policy[T]) (*State[T], <-chan struct{}) {
+	isOpen := p.Gate.isOpen() // without the lock: the gate is locked when it asks Backoff, which may look at the cell
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.known()
 	switch {
 	case !c.isDue(p):
-	case !p.Gate.isOpen():
+	case !isOpen:
 		c.begun, c.keptOut = false, ErrShut
 	default:
 		c.begun, c.keptOut = false, nil
@@ -193,20 +194,14 @@ func (c *Cell[T]) run(ctx context.Context, p *Policy[T], done chan struct{}) {
 	defer p.Gate.leave()
 	start := time.Now()
 	value, err := c.fetch(ctx, p)
-	if waits, ok := errors.AsType[notBegun](err); ok && waits.NotBegun() {
+	var waits interface{ NotBegun() bool } // nothing was asked, as if the fetch still stood in line: who asks next begins it again
+	if errors.As(err, &waits) && waits.NotBegun() {
 		c.mu.Lock()
 		c.begun, c.keptOut = false, err
 		c.mu.Unlock()
 		return
 	}
 	c.settle(p, value, err, start)
-}
-
-// notBegun is an error by which Fetch says that nothing was asked, as if the fetch still stood in line: the state stays, and who asks next begins
-// it again.
-type notBegun interface {
-	error
-	NotBegun() bool
 }
 
 func (c *Cell[T]) settle(p *Policy[T], value T, err error, start time.Time) {
@@ -220,13 +215,11 @@ func (c *Cell[T]) settle(p *Policy[T], value T, err error, start time.Time) {
 	after.retried = c.retry && err != nil
 	c.state, c.retry = after, false
 	c.mu.Unlock()
-	p.Gate.ended(err != nil && after.Took >= p.Timeout)
-	switch {
-	case err == nil:
-		p.Gate.succeeded()
-	case shuts:
-		p.Gate.shut(func(streak int) time.Duration { return p.Backoff(streak, err) })
+	var pause func(streak int) time.Duration
+	if shuts {
+		pause = func(streak int) time.Duration { return p.Backoff(streak, err) }
 	}
+	p.Gate.ended(err, err != nil && after.Took >= p.Timeout, pause)
 	if p.OnDone != nil {
 		p.OnDone(before, after)
 	}

@@ -44,9 +44,6 @@ func (g *Gate) Beside(slots int) *Gate {
 	return &Gate{slots: make(chan struct{}, slots), pause: g.pause}
 }
 
-// Slots returns how many fetches may be past the gate at a time.
-func (g *Gate) Slots() int { return cap(g.slots) }
-
 // ShutUntil returns when the gate opens again; the past or the zero time mean that it is open.
 func (g *Gate) ShutUntil() time.Time {
 	if g == nil {
@@ -63,14 +60,21 @@ func (g *Gate) isOpen() bool { return !time.Now().Before(g.ShutUntil()) }
 // waiting for: the line may take that long many times over.
 func (g *Gate) Hangs() bool { return g != nil && g.hung.Load() >= int64(cap(g.slots)) }
 
-// ended takes note of whether a fetch used up its time.
-func (g *Gate) ended(hung bool) {
-	switch {
-	case g == nil:
-	case hung:
+// ended takes note of how a fetch ended: by which error, and whether it used up its time. If pause is not nil, it shuts the gate.
+func (g *Gate) ended(err error, hung bool, pause func(streak int) time.Duration) {
+	if g == nil {
+		return
+	}
+	if hung {
 		g.hung.Add(1)
-	default:
+	} else {
 		g.hung.Store(0)
+	}
+	switch {
+	case err == nil:
+		g.pause.succeeded()
+	case pause != nil:
+		g.pause.shut(pause)
 	}
 }
 
@@ -103,34 +107,23 @@ func (g *Gate) leave() {
 
 // shut keeps everybody out for a pause. Fetches that were past the gate together all report the same trouble: it counts once, and
 // the longest of their pauses holds.
-func (g *Gate) shut(length func(streak int) time.Duration) {
-	if g == nil {
-		return
-	}
-	p := g.pause
-	p.mu.Lock()
-	if now := time.Now(); !now.Before(p.until) {
-		p.streak++
-		p.until = now.Add(time.Second) // shut at once, so that the others don't count; for how long is known below
-	}
-	streak := p.streak
-	p.mu.Unlock()
-	until := time.Now().Add(length(streak)) // without the lock, so that the policy may look around
+func (p *pause) shut(length func(streak int) time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if until.After(p.until) {
+	now := time.Now()
+	if !now.Before(p.until) {
+		p.streak++
+	}
+	if until := now.Add(length(p.streak)); until.After(p.until) {
 		p.until = until
 	}
 }
 
 // succeeded ends the streak, unless the success is of a fetch that was past the gate when it was shut.
-func (g *Gate) succeeded() {
-	if g == nil {
-		return
-	}
-	g.pause.mu.Lock()
-	defer g.pause.mu.Unlock()
-	if !time.Now().Before(g.pause.until) {
-		g.pause.streak = 0
+func (p *pause) succeeded() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !time.Now().Before(p.until) {
+		p.streak = 0
 	}
 }

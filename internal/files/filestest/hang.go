@@ -3,7 +3,6 @@ package filestest
 
 import (
 	"os"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -16,12 +15,10 @@ const (
 )
 
 // Hanging is a file that nobody can open.
-type Hanging struct {
-	file *os.File
+type Hanging struct{ file *os.File }
 
-	// Release lets everybody open it who waits.
-	Release func()
-}
+// Release lets everybody open it who waits.
+func (h *Hanging) Release() { _ = h.file.Close() }
 
 // Hang makes every open of a regular file wait, as a file system that does not respond does, until it is released or the test has ended. It
 // holds a write lease on it, which Linux breaks after 45 seconds (/proc/sys/fs/lease-break-time). Nobody may have the file open meanwhile.
@@ -31,7 +28,7 @@ func Hang(t testing.TB, name string) *Hanging {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &Hanging{file: file, Release: sync.OnceFunc(func() { _ = file.Close() })}
+	h := &Hanging{file}
 	t.Cleanup(h.Release)
 	if _, err := h.control(setLease, syscall.F_WRLCK); err != 0 {
 		t.Fatalf("no lease on %s: %v", name, err)
