@@ -115,7 +115,7 @@ func (p *password) token(s huaweicloud.Scope) *temporary {
 		}
 	}
 	if p.gates[s.Region] == nil {
-		p.gates[s.Region] = refresh.NewGate(tokensInFlight)
+		p.gates[s.Region] = refresh.NewGate(tokensInFlight, new(refresh.Pause))
 	}
 	t := newTemporary(Status{}, fetchTimeout, p.text, func(ctx context.Context) (*lease, error) { return p.fetch(ctx, s) })
 	t.refusedPause = tokenRefusedPause

@@ -130,8 +130,8 @@ type gateID struct {
 
 // gate returns the slots of a service in a region, with the pause of that service in the account.
 func (f *Fleet) gate(account, service, region string, slots int) *refresh.Gate {
-	pause := f.stores.pauses.get(pauseID{account, service}, func() *refresh.Gate { return refresh.NewGate(1) })
-	return f.stores.gates.get(gateID{account, service, region, slots}, func() *refresh.Gate { return pause.Beside(slots) })
+	pause := f.stores.pauses.get(pauseID{account, service}, func() *refresh.Pause { return new(refresh.Pause) })
+	return f.stores.gates.get(gateID{account, service, region, slots}, func() *refresh.Gate { return refresh.NewGate(slots, pause) })
 }
 
 // keys are the credentials of an account. They log when they begin to fail, and when that has ended.

@@ -70,7 +70,7 @@ type stores struct {
 	cells   store[ID, refresh.Cell[providers.Result]]
 	lookups store[lookupID, refresh.Cell[string]]
 	lists   store[string, projectList] // by account
-	pauses  store[pauseID, refresh.Gate]
+	pauses  store[pauseID, refresh.Pause]
 	gates   store[gateID, refresh.Gate]
 	holders map[string]holder // of the labels of discovered projects
 }

@@ -191,7 +191,7 @@ func (c *Client) exchange(req *http.Request, r request, grant Grant) (*Answer, e
 		if r.issuesKeys {
 			text = secret.HideQuoted(text)
 		}
-		return nil, &TransportError{Request: r.String(), Service: c.Service, After: time.Since(start), Err: &hiddenError{oneLine(text), err}}
+		return nil, &TransportError{Request: r.String(), Service: c.Service, After: time.Since(start), What: oneLine(text), Err: err}
 	}
 	switch {
 	case resp.StatusCode < http.StatusOK:
@@ -241,7 +241,7 @@ type attempt struct {
 
 	cancel context.CancelFunc
 	done   chan struct{} // closed when resp or err is set
-	stale  chan struct{} // closed when the request is sent on a connection that was idle for long
+	silent chan struct{} // closed when the connection may be dead: it was idle for long, and no byte of the response has arrived for some time
 	heard  atomic.Bool   // a byte of the response arrived
 	report func(code string)
 }
@@ -250,9 +250,10 @@ type attempt struct {
 // response counts.
 func (c *Client) do(req *http.Request) *attempt {
 	first := c.begin(req)
-	if req.Method != http.MethodGet || !first.isSilent(req.Context()) {
-		<-first.done
+	select {
+	case <-first.done:
 		return first
+	case <-first.silent:
 	}
 	c.HTTP.CloseIdleConnections() // they may be dead as well
 	second := c.begin(req.Clone(req.Context()))
@@ -283,14 +284,23 @@ func firstResponse(a, other *attempt) *attempt {
 func (c *Client) begin(req *http.Request) *attempt {
 	ctx, cancel := context.WithCancel(req.Context())
 	start := time.Now()
-	a := &attempt{cancel: cancel, done: make(chan struct{}), stale: make(chan struct{})}
+	a := &attempt{cancel: cancel, done: make(chan struct{}), silent: make(chan struct{})}
 	a.report = func(code string) { c.Events(c.Service, code, time.Since(start)) }
-	setStale := sync.OnceFunc(func() { close(a.stale) })
+	setSilent := sync.OnceFunc(func() { close(a.silent) })
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) {
-			if info.Reused && info.IdleTime >= staleAfter {
-				setStale()
+			if req.Method != http.MethodGet || !info.Reused || info.IdleTime < staleAfter {
+				return
 			}
+			silence := maxSilence
+			if deadline, ok := ctx.Deadline(); ok {
+				silence = min(silence, time.Until(deadline)/4)
+			}
+			time.AfterFunc(silence, func() {
+				if !a.heard.Load() {
+					setSilent()
+				}
+			})
 		},
 		GotFirstResponseByte: func() { a.heard.Store(true) },
 	})
@@ -299,25 +309,6 @@ func (c *Client) begin(req *http.Request) *attempt {
 		a.resp, a.err = c.HTTP.Do(req.WithContext(ctx)) //nolint:bodyclose // end does
 	}()
 	return a
-}
-
-// isSilent waits for the response. It returns true if the connection was idle and has been silent for so long that it may be dead.
-func (a *attempt) isSilent(ctx context.Context) bool {
-	select {
-	case <-a.done:
-		return false
-	case <-a.stale:
-	}
-	silence := maxSilence
-	if deadline, ok := ctx.Deadline(); ok {
-		silence = min(silence, time.Until(deadline)/4)
-	}
-	select {
-	case <-a.done:
-		return false
-	case <-time.After(silence):
-		return !a.heard.Load()
-	}
 }
 
 // end releases and reports an attempt that is done.

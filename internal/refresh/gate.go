@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// Gate is passed by fetches that share something scarce: at most so many are past it at a time, and none while it is shut. Gates may be shut
-// together and have slots of their own: where a service is asked in several regions, a region that hangs takes no slots of the others, and a
-// service that throttles the account pauses all of them. A fetch that stands in line when the gate is shut goes home without having begun. All
+// Gate is passed by fetches that share something scarce: at most so many are past it at a time, and none while it is paused. Gates may share
+// a Pause and have slots of their own: where a service is asked in several regions, a region that hangs takes no slots of the others, and a
+// service that throttles the account pauses all of them. A fetch that stands in line when the pause begins goes home without having begun. All
 // methods are safe for concurrent use; a nil Gate is always open.
 type Gate struct {
 	slots chan struct{}
-	pause *pause
+	pause *Pause
 	hung  atomic.Int64 // fetches in a row that used up their time
 }
 
@@ -27,34 +27,26 @@ var (
 // are to count before another one begins.
 const settling = 100 * time.Millisecond
 
-// pause is what shuts gates.
-type pause struct {
+// Pause is what shuts gates. The zero Pause shuts none.
+type Pause struct {
 	mu     sync.Mutex
 	until  time.Time // shut before this
 	streak int       // times it was shut since a fetch last succeeded
 }
 
-// NewGate returns an open Gate with so many slots.
-func NewGate(slots int) *Gate {
-	return &Gate{slots: make(chan struct{}, slots), pause: new(pause)}
+// NewGate returns a Gate with so many slots, which is shut during the pause.
+func NewGate(slots int, pause *Pause) *Gate {
+	return &Gate{slots: make(chan struct{}, slots), pause: pause}
 }
 
-// Beside returns a Gate with slots of its own, which is shut whenever g is.
-func (g *Gate) Beside(slots int) *Gate {
-	return &Gate{slots: make(chan struct{}, slots), pause: g.pause}
-}
-
-// ShutUntil returns when the gate opens again; the past or the zero time mean that it is open.
-func (g *Gate) ShutUntil() time.Time {
+func (g *Gate) isOpen() bool {
 	if g == nil {
-		return time.Time{}
+		return true
 	}
 	g.pause.mu.Lock()
 	defer g.pause.mu.Unlock()
-	return g.pause.until
+	return !time.Now().Before(g.pause.until)
 }
-
-func (g *Gate) isOpen() bool { return !time.Now().Before(g.ShutUntil()) }
 
 // Hangs returns whether as many fetches in a row as may be past the gate at a time used up their time. Who stands in line then is not worth
 // waiting for: the line may take that long many times over.
@@ -107,7 +99,7 @@ func (g *Gate) leave() {
 
 // shut keeps everybody out for a pause. Fetches that were past the gate together all report the same trouble: it counts once, and
 // the longest of their pauses holds.
-func (p *pause) shut(length func(streak int) time.Duration) {
+func (p *Pause) shut(length func(streak int) time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
@@ -120,7 +112,7 @@ func (p *pause) shut(length func(streak int) time.Duration) {
 }
 
 // succeeded ends the streak, unless the success is of a fetch that was past the gate when it was shut.
-func (p *pause) succeeded() {
+func (p *Pause) succeeded() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !time.Now().Before(p.until) {

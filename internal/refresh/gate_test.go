@@ -1,6 +1,9 @@
 package refresh_test
 
 import (
+	"context"
+	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -8,32 +11,92 @@ import (
 	"cloud_quota_exporter/internal/refresh"
 )
 
-// throttled returns cells that share a gate of 2 slots, the first of which was just throttled.
-func throttled(t *testing.T, c *cloud, p *refresh.Policy[int]) []refresh.Cell[int] {
-	t.Helper()
-	p.Gate = refresh.NewGate(2)
-	cells := make([]refresh.Cell[int], 10)
-	c.set(0, errThrottled)
-	cells[0].Get(t.Context(), p)
-	return cells
+// gated returns a policy with a gate of two slots, and ten cells for it.
+func gated(c *cloud) (*refresh.Policy[int], []refresh.Cell[int]) {
+	p := policy(c)
+	p.Gate = refresh.NewGate(2, new(refresh.Pause))
+	return p, make([]refresh.Cell[int], 10)
 }
 
-func TestThrottlingPausesEverybody(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := &cloud{}
-		p := policy(c)
-		cells := throttled(t, c, p)
-		if until := p.Gate.ShutUntil(); !until.Equal(time.Now().Add(15 * time.Second)) {
-			t.Errorf("shut until %s, want 15s", until)
+// wantAttempts asserts what became of the cells' last fetches.
+func wantAttempts(t *testing.T, cells []refresh.Cell[int], begun, shut, hang, waiting int) {
+	t.Helper()
+	synctest.Wait()
+	got := map[error]int{}
+	inLine := errors.New("stands in line")
+	for i := range cells {
+		b, keptOut := cells[i].Attempt()
+		if !b && keptOut == nil {
+			keptOut = inLine
 		}
-		pass(15*time.Second - 1)
+		got[keptOut]++
+	}
+	if got[nil] != begun || got[refresh.ErrShut] != shut || got[refresh.ErrHangs] != hang || got[inLine] != waiting {
+		t.Errorf("got %v, want %d fetches begun, %d at a shut gate, %d at one that hangs, %d in line", got, begun, shut, hang, waiting)
+	}
+}
+
+// wantPause asserts that the gate of a policy opens after d, and not before.
+func wantPause(t *testing.T, p *refresh.Policy[int], d time.Duration) {
+	t.Helper()
+	probe := *p
+	probe.Fetch = func(context.Context) (int, error) { return 0, errDown }
+	for _, step := range []struct {
+		after time.Duration
+		begun int
+	}{{d - 1, 0}, {1, 1}} {
+		pass(step.after)
+		cell := make([]refresh.Cell[int], 1)
+		if _, inFlight := cell[0].Ask(t.Context(), &probe); (inFlight != nil) != (step.begun == 1) {
+			t.Errorf("something to wait for: %t", inFlight != nil)
+		}
+		wantAttempts(t, cell, step.begun, 1-step.begun, 0, 0)
+	}
+}
+
+func TestSlotsBoundFetchesAndTimeoutBeginsWithTheSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{latency: 100 * time.Millisecond}
+		p, _ := gated(c)
+		cells := make([]refresh.Cell[int], 1000)
+		start := time.Now()
+		var askers sync.WaitGroup
 		for i := range cells {
-			if s := cells[i].Get(t.Context(), p); i > 0 && (s.Fetches != 0 || s.Err != nil) {
-				t.Errorf("cell %d: %+v, want no fetch through a shut gate", i, s)
+			askers.Go(func() {
+				if s := cells[i].Get(t.Context(), p); s.Err != nil || s.Took != 100*time.Millisecond {
+					t.Errorf("got %+v, want a fetch of 100ms without a false timeout", s)
+				}
+			})
+		}
+		askers.Wait()
+		if took := time.Since(start); took != 50*time.Second || c.most.Load() != 2 {
+			t.Errorf("took %s with %d fetches at a time, want 500 rounds of 100ms with 2", took, c.most.Load())
+		}
+	})
+}
+
+// TestThrottlingPausesAll: who stands in line or asks later is kept out, and the two that were throttled together make one pause.
+func TestThrottlingPausesAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{latency: time.Second, err: errThrottled}
+		p, cells := gated(c)
+		for i := range 9 {
+			cells[i].Ask(t.Context(), p)
+		}
+		pass(time.Second)
+		cells[9].Ask(t.Context(), p)
+		wantAttempts(t, cells, 2, 8, 0, 0)
+		if n := c.calls.Load(); n != 2 {
+			t.Errorf("%d calls, want the 2 that had a slot", n)
+		}
+		wantPause(t, p, 15*time.Second)
+		c.set(time.Second, nil)
+		for i := range cells {
+			if s, _ := cells[i].Ask(t.Context(), p); s.Fetches != 0 && !errors.Is(s.Err, errThrottled) || s.Fetches == 0 && s.Err != nil {
+				t.Errorf("cell %d: %+v, want no fetch of those that were kept out", i, s)
 			}
 		}
-		c.set(0, nil)
-		pass(1)
+		wantAttempts(t, cells, 2, 0, 0, 8)
 		for i := range cells {
 			if s := cells[i].Await(t.Context(), p); s.Err != nil || s.Value == 0 {
 				t.Errorf("cell %d: %+v, want a value once the gate is open", i, s)
@@ -42,98 +105,54 @@ func TestThrottlingPausesEverybody(t *testing.T) {
 	})
 }
 
-func TestNothingToWaitForAtAShutGate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := &cloud{}
-		p := policy(c)
-		cells := throttled(t, c, p)
-		if s, inFlight := cells[1].Ask(t.Context(), p); inFlight != nil {
-			t.Errorf("got %+v and something to wait for, want no fetch in line while the gate is shut", s)
-		}
-	})
-}
-
-func TestThrottlingSendsHomeWhoStandsInLine(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := &cloud{latency: time.Second, err: errThrottled}
-		p := policy(c)
-		p.Gate = refresh.NewGate(2)
-		cells := make([]refresh.Cell[int], 10)
-		for i := range cells {
-			cells[i].Ask(t.Context(), p)
-		}
-		pass(time.Second)
-		begun := 0
-		for i := range cells {
-			if s := cells[i].Peek(); s.Fetches == 1 {
-				begun++
-			}
-		}
-		if n := c.calls.Load(); n != 2 || begun != 2 {
-			t.Errorf("%d calls and %d finished fetches, want the 2 that had a slot", n, begun)
-		}
-		if until := p.Gate.ShutUntil(); !until.Equal(time.Now().Add(15 * time.Second)) {
-			t.Errorf("shut until %s, want one pause of 15s for both", until)
-		}
-	})
-}
-
+// TestThrottlingAgainDoublesThePause, until a fetch succeeds that was not past the gate when it was shut.
 func TestThrottlingAgainDoublesThePause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &cloud{}
-		p := policy(c)
-		cells := throttled(t, c, p)
-		pass(15 * time.Second)
-		cells[1].Get(t.Context(), p) // another value, but the same gate
-		if until := p.Gate.ShutUntil(); !until.Equal(time.Now().Add(30 * time.Second)) {
-			t.Errorf("shut until %s, want 30s", until)
-		}
-		c.set(0, nil)
-		pass(30 * time.Second)
-		cells[2].Get(t.Context(), p) // a success ends the streak
-		c.set(0, errThrottled)
-		cells[3].Get(t.Context(), p)
-		if until := p.Gate.ShutUntil(); !until.Equal(time.Now().Add(15 * time.Second)) {
-			t.Errorf("shut until %s, want 15s", until)
-		}
-	})
-}
-
-func TestSuccessOfAnEarlierFetchKeepsTheGateShut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{latency: time.Second}
-		p := policy(c)
-		p.Gate = refresh.NewGate(2)
-		var slow, quick refresh.Cell[int]
-		slow.Ask(t.Context(), p)
+		p, cells := gated(c)
+		cells[0].Ask(t.Context(), p)
 		synctest.Wait()
 		c.set(0, errThrottled)
-		quick.Get(t.Context(), p)
-		pass(time.Second) // the slow one succeeds now
-		pass(14 * time.Second)
-		var other refresh.Cell[int]
-		other.Get(t.Context(), p)
-		if until := p.Gate.ShutUntil(); !until.Equal(time.Now().Add(30 * time.Second)) {
-			t.Errorf("shut until %s, want the second pause in a row", until)
-		}
+		cells[1].Get(t.Context(), p)
+		pass(time.Second) // the first one succeeds now
+		wantPause(t, p, 14*time.Second)
+		cells[2].Get(t.Context(), p)
+		wantPause(t, p, 30*time.Second)
+		c.set(0, nil)
+		cells[3].Get(t.Context(), p)
+		c.set(0, errThrottled)
+		cells[4].Get(t.Context(), p)
+		wantPause(t, p, 15*time.Second)
 	})
 }
 
 func TestLongestPauseHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &cloud{latency: time.Second, err: errThrottled}
-		short := policy(c)
-		short.Gate = refresh.NewGate(2)
+		short, cells := gated(&cloud{latency: time.Second, err: errThrottled})
 		long := *short
 		long.Backoff = func(int, error) time.Duration { return time.Minute }
-		var first, second refresh.Cell[int]
-		start := time.Now()
-		first.Ask(t.Context(), &long)
+		cells[0].Ask(t.Context(), &long)
 		pass(500 * time.Millisecond)
-		second.Get(t.Context(), short) // ends after the first, with a pause that is over earlier
-		if until, want := short.Gate.ShutUntil(), start.Add(time.Second+time.Minute); !until.Equal(want) {
-			t.Errorf("shut until %s, want %s: the longer pause", until, want)
+		cells[1].Get(t.Context(), short) // ends after the first, with a pause that is over earlier
+		wantPause(t, short, time.Minute-500*time.Millisecond)
+	})
+}
+
+// TestGatesWithOnePause have slots of their own, and are shut together.
+func TestGatesWithOnePause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang, quick := &cloud{latency: time.Hour}, &cloud{}
+		one, two := policy(hang), policy(quick)
+		pause := new(refresh.Pause)
+		one.Gate, two.Gate = refresh.NewGate(1, pause), refresh.NewGate(1, pause)
+		var cells [3]refresh.Cell[int]
+		cells[0].Ask(t.Context(), one)
+		if got := cells[1].Get(t.Context(), two); got.Value != 1 {
+			t.Errorf("got %+v, want no wait for the slot of the other gate", got)
 		}
+		quick.set(0, errThrottled)
+		cells[2].Get(t.Context(), two)
+		wantPause(t, one, 15*time.Second) // the one that hangs has ended by then
 	})
 }
 
@@ -142,30 +161,26 @@ func TestLongestPauseHolds(t *testing.T) {
 func TestNobodyWaitsInALineThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{latency: time.Hour}
-		p := policy(c)
-		p.Gate = refresh.NewGate(2)
-		cells := make([]refresh.Cell[int], 10)
-		waited := func() (n int) {
+		p, cells := gated(c)
+		wantWaited := func(want int, why string) {
+			t.Helper()
+			n := 0
 			for i := range cells {
 				if _, inFlight := cells[i].Ask(t.Context(), p); inFlight != nil {
 					n++
 				}
 			}
-			return n
+			if n != want {
+				t.Errorf("%d are waited for, want %d: %s", n, want, why)
+			}
 		}
 		cells[0].Ask(t.Context(), p)
 		pass(time.Second)
-		if n := waited(); n != 10 {
-			t.Errorf("%d are waited for, want all as long as nothing is known", n)
-		}
+		wantWaited(10, "nothing is known")
 		pass(9 * time.Second)
-		if n := waited(); n != 9 {
-			t.Errorf("%d are waited for, want 9: one fetch that hangs tells nothing of the others", n)
-		}
+		wantWaited(9, "one fetch that hangs shows nothing of the others")
 		pass(time.Second)
-		if n := waited(); n != 0 {
-			t.Errorf("%d are waited for, want none after two that hung", n)
-		}
+		wantWaited(0, "two hung")
 		c.set(0, nil)
 		pass(10 * time.Second)
 		for i := range cells {
@@ -174,8 +189,37 @@ func TestNobodyWaitsInALineThatHangs(t *testing.T) {
 			}
 		}
 		pass(5 * time.Minute)
-		if n := waited(); n != 6 {
-			t.Errorf("%d are waited for, want the 6 that were answered and are old by now", n)
+		wantWaited(6, "these were answered and are old by now")
+	})
+}
+
+// TestWhoGivesUpWaitsForNoLineThatHangs: after as many timeouts in a row as there are slots, no fetch begins any more, and the fetches end.
+func TestWhoGivesUpWaitsForNoLineThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{latency: time.Hour}
+		p, cells := gated(c)
+		p.GivesUp = true
+		start := time.Now()
+		var fetches []<-chan struct{}
+		for i := range 9 {
+			_, inFlight := cells[i].Ask(t.Context(), p)
+			fetches = append(fetches, inFlight)
+		}
+		wantAttempts(t, cells[:9], 2, 0, 0, 7)
+		for _, inFlight := range fetches {
+			<-inFlight
+		}
+		if took := time.Since(start); took > 11*time.Second || c.calls.Load() != 2 {
+			t.Errorf("%d fetches in %s, want 2 in the 10s of one timeout", c.calls.Load(), took)
+		}
+		s, inFlight := cells[9].Ask(t.Context(), p)
+		if inFlight == nil {
+			t.Fatal("nothing to wait for, want it worth the wait to know what becomes of the fetch")
+		}
+		<-inFlight
+		wantAttempts(t, cells, 2, 0, 8, 0)
+		if s.Fetches != 0 {
+			t.Errorf("asked later: %+v, want it kept out", s)
 		}
 	})
 }
