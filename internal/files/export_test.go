@@ -18,5 +18,5 @@ func (r Readers) Ask(ctx context.Context, name string, work func() ([]byte, erro
 func (r Readers) IsIdle() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.answers) == 0
+	return len(r.answers) == 0 && r.running == 0
 }

@@ -34,17 +34,19 @@ type answer struct {
 	begun   bool
 }
 
-// readers are the goroutines that touch files. Each waits for a slot of the directory, and then for one of the process.
+// readers are the goroutines that touch files.
 type readers struct {
-	slots chan struct{}
-
-	mu          sync.Mutex
-	answers     map[question]*answer
-	directories map[string]chan struct{} // their slots
+	mu      sync.Mutex
+	left    *sync.Cond // signals that one has left a file
+	answers map[question]*answer
+	running int            // that touch a file
+	inside  map[string]int // of these, by directory
 }
 
 func newReaders() *readers {
-	return &readers{slots: make(chan struct{}, perProcess), answers: map[question]*answer{}, directories: map[string]chan struct{}{}}
+	r := &readers{answers: map[question]*answer{}, inside: map[string]int{}}
+	r.left = sync.NewCond(&r.mu)
+	return r
 }
 
 // ask returns what work returns, which is called by one goroutine at a time for a question. It waits no longer than ctx. An answer that
@@ -77,31 +79,32 @@ func (r *readers) join(q question, work func() ([]byte, error)) (a *answer, earl
 	if a == nil {
 		a = &answer{question: q, done: make(chan struct{})}
 		r.answers[q] = a
-		directory := filepath.Dir(q.name)
-		if r.directories[directory] == nil {
-			r.directories[directory] = make(chan struct{}, perDirectory)
-		}
-		go r.find(a, work, r.directories[directory])
+		go r.find(a, work)
 	}
 	a.waiting++
 	return a, a.begun
 }
 
 // find does the work when its turn comes, and tells those who wait. If nobody does any more, there is no work to do.
-func (r *readers) find(a *answer, work func() ([]byte, error), directory chan struct{}) {
+func (r *readers) find(a *answer, work func() ([]byte, error)) {
 	defer close(a.done)
-	for _, slots := range []chan struct{}{directory, r.slots} {
-		slots <- struct{}{}
-		defer func() { <-slots }()
-	}
+	directory := filepath.Dir(a.name)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for r.running == perProcess || r.inside[directory] == perDirectory {
+		r.left.Wait()
+	}
 	if a.begun = a.waiting > 0; a.begun {
+		r.running++
+		r.inside[directory]++
 		func() {
 			r.mu.Unlock()
 			defer r.mu.Lock()
 			a.contents, a.err = work()
 		}()
+		r.running--
+		r.inside[directory]--
+		r.left.Broadcast()
 	}
 	delete(r.answers, a.question)
 }

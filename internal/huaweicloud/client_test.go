@@ -1,6 +1,7 @@
 package huaweicloud_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -64,7 +66,7 @@ func body(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text) }
 }
 
-func TestGet(t *testing.T) {
+func TestRequestsAreSigned(t *testing.T) {
 	for id, escaped := range map[string]string{"0250cb8a": "/v3/0250cb8a/project-quotas", "a/b?": "/v3/a%2Fb%3F/project-quotas", "": "/v3//project-quotas"} {
 		c, _, events := client(t, func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.EscapedPath() != escaped || r.URL.RawQuery != "type=instance" {
@@ -77,8 +79,16 @@ func TestGet(t *testing.T) {
 					t.Errorf("%s = %q, want %q", name, got, want)
 				}
 			}
-			if got := r.Header.Get("Authorization"); got == "" || strings.Contains(got, "x-project-id") != (id != "") {
-				t.Errorf("Authorization = %s, want the project signed if there is one", got)
+			date, err := time.Parse("20060102T150405Z", r.Header.Get("X-Sdk-Date"))
+			if err != nil || time.Since(date).Abs() > time.Minute {
+				t.Errorf("X-Sdk-Date = %s (%v), want now in UTC", date, err)
+			}
+			signed := "SignedHeaders=host;x-project-id;x-sdk-date;x-security-token,"
+			if id == "" {
+				signed = "SignedHeaders=host;x-sdk-date;x-security-token,"
+			}
+			if got := r.Header.Get("Authorization"); !strings.Contains(got, signed) {
+				t.Errorf("Authorization = %s, want host, date, token and the project signed, if there is one", got)
 			}
 			fmt.Fprint(w, "{}")
 		})
@@ -87,19 +97,6 @@ func TestGet(t *testing.T) {
 		if err != nil || string(answer.Body) != "{}" || fmt.Sprint(*events) != "[cts 200]" {
 			t.Fatalf("got %v, %v; events %s", answer, err, *events)
 		}
-	}
-}
-
-func TestBodyLimit(t *testing.T) {
-	c, _, _ := client(t, body(strings.Repeat("y", 1<<20)))
-	if answer, err := c.Get(t.Context(), "/"); err != nil || len(answer.Body) != 1<<20 {
-		t.Errorf("1 MiB: %v", err)
-	}
-	c, _, _ = client(t, body(strings.Repeat("y", 2<<20)))
-	_, err := c.Get(t.Context(), "/")
-	var e *huaweicloud.MalformedError
-	if !errors.As(err, &e) || huaweicloud.Reason(err) != "malformed" || !strings.Contains(err.Error(), "longer than 1048576 bytes; it begins with: yyy") {
-		t.Errorf("2 MiB: %v", err)
 	}
 }
 
@@ -117,6 +114,27 @@ func TestMalformedShowsTheBeginningWithoutSecrets(t *testing.T) {
 		}
 		if got := answer.Malformed("it is no JSON").Error(); !strings.Contains(got, want) {
 			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+// TestTooLongAnswerIsLeftUnread: its connection can't be used again, and must not stay open.
+func TestTooLongAnswerIsLeftUnread(t *testing.T) {
+	c, _, _ := client(t, body(strings.Repeat("y", 1<<20)))
+	if answer, err := c.Get(t.Context(), "/"); err != nil || len(answer.Body) != 1<<20 {
+		t.Errorf("1 MiB: %v", err)
+	}
+	c, _, _ = client(t, body(strings.Repeat("y", 8<<20)))
+	var n counting
+	c.HTTP = huaweicloud.NewHTTPClient(n.dial, "", 8)
+	_, err := c.Get(t.Context(), "/")
+	var e *huaweicloud.MalformedError
+	if !errors.As(err, &e) || huaweicloud.Reason(err) != "malformed" || !strings.Contains(err.Error(), "longer than 1048576 bytes; it begins with: yyy") {
+		t.Errorf("8 MiB: %v", err)
+	}
+	for start := time.Now(); n.open.Load() != 0; <-time.After(time.Millisecond) {
+		if time.Since(start) > 10*time.Second {
+			t.Fatal("the connection stays open")
 		}
 	}
 }
@@ -161,11 +179,13 @@ func TestNoAnswer(t *testing.T) {
 	}
 	packed := func(body string) http.HandlerFunc { return with("Content-Encoding", "gzip", body) }
 	const gzipHeader = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-	fails := func(err error) huaweicloud.Dial {
+	failsTo := func(op string, err error) huaweicloud.Dial {
 		return func(context.Context, string, string) (net.Conn, error) {
-			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: err}
+			return nil, &net.OpError{Op: op, Net: "tcp", Err: err}
 		}
 	}
+	fails := func(err error) huaweicloud.Dial { return failsTo("dial", err) }
+	noSuchHost := &net.DNSError{Err: "no such host", Name: "cts.nowhere.myhuaweicloud.com", IsNotFound: true}
 	for _, tc := range []struct {
 		name    string
 		handler http.HandlerFunc
@@ -174,6 +194,8 @@ func TestNoAnswer(t *testing.T) {
 		reason  string
 		says    string
 		code    string // of the event; empty: error
+
+		notOffered bool
 	}{
 		{name: "hang", handler: hang, reason: "timeout", says: "raise services.cts.timeout"},
 		{name: "reset", handler: abort, reason: "network", says: "check the network"},
@@ -183,9 +205,11 @@ func TestNoAnswer(t *testing.T) {
 		{name: "gzip of something else", handler: packed(gzipHeader + "\x03\x00\x00\x00\x00\x01\x00\x00\x00\x00"), reason: "malformed", says: "invalid checksum", code: "200"},
 		{name: "headers without end", handler: with("X-Long", strings.Repeat("x", 300<<10), ""), reason: "network", says: "check the network"},
 		{
-			name: "no such host", dial: fails(&net.DNSError{Err: "no such host", Name: "cts.nowhere.myhuaweicloud.com", IsNotFound: true}),
-			reason: "network", says: "may not offer the service, or it has another host there: set endpoints.cts",
+			name: "no such host", dial: fails(noSuchHost),
+			reason: "network", says: "may not offer the service, or it has another host there: set endpoints.cts", notOffered: true,
 		},
+		{name: "no such proxy", dial: failsTo("proxyconnect", noSuchHost), reason: "network", says: "check the network, the proxy if HTTPS_PROXY is set"},
+		{name: "a connection that times out", dial: fails(os.ErrDeadlineExceeded), reason: "timeout", says: "raise services.cts.timeout"},
 		{name: "name server out of order", dial: fails(&net.DNSError{Err: "server misbehaving", IsTemporary: true}), reason: "network", says: "check the network"},
 		{name: "refused", dial: fails(syscall.ECONNREFUSED), reason: "network", says: "connection refused"},
 		{name: "no route", dial: fails(syscall.EHOSTUNREACH), reason: "network", says: "no route to host"},
@@ -218,8 +242,11 @@ func TestNoAnswer(t *testing.T) {
 			if text := err.Error(); !strings.Contains(text, tc.says) || strings.Count(text, "http://")+strings.Count(text, "https://") != 1 {
 				t.Errorf("the error says\n%s\nwant %q, and the URL once", text, tc.says)
 			}
-			if got, want := fmt.Sprint(*events), "[cts "+tc.code+"]"; got != want && (tc.code != "" || got != "[cts error]") {
+			if got, want := fmt.Sprint(*events), "[cts "+cmp.Or(tc.code, "error")+"]"; got != want {
 				t.Errorf("events = %s, want %s", got, want)
+			}
+			if got := huaweicloud.IsNotOffered(err); got != tc.notOffered {
+				t.Errorf("not offered is %t", got)
 			}
 		})
 	}
@@ -248,22 +275,10 @@ func TestIssueShowsNoAnswer(t *testing.T) {
 
 // TestInformationalAnswerIsRefusedUnread: after a 101 the connection stays open, and whoever reads its body waits for good.
 func TestInformationalAnswerIsRefusedUnread(t *testing.T) {
-	c, _, events := client(t, func(w http.ResponseWriter, _ *http.Request) {
-		conn, buffer, err := w.(http.Hijacker).Hijack()
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		t.Cleanup(func() { conn.Close() })
-		fmt.Fprint(buffer, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: anything\r\n\r\n")
-		buffer.Flush()
-	})
+	c := clientOf(says("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: anything\r\n\r\n"))
 	_, err := c.Get(t.Context(), "/") // no deadline: it must end by itself
 	if reason := huaweicloud.Reason(err); reason != huaweicloud.ReasonMalformed || !strings.Contains(err.Error(), "101 Switching Protocols") {
 		t.Errorf("%s: %v, want malformed", reason, err)
-	}
-	if got := fmt.Sprint(*events); got != "[cts 101]" {
-		t.Errorf("events %s", got)
 	}
 }
 

@@ -319,18 +319,3 @@ func TestSilentHostLeaksNothing(t *testing.T) {
 		<-ended // otherwise the bubble reports a deadlock
 	})
 }
-
-// TestTooLongAnswerIsLeftUnread: its connection can't be used again, and must not stay open.
-func TestTooLongAnswerIsLeftUnread(t *testing.T) {
-	c, _, _ := client(t, body(strings.Repeat("y", 8<<20)))
-	var n counting
-	c.HTTP = huaweicloud.NewHTTPClient(n.dial, "", 8)
-	if _, err := c.Get(t.Context(), "/"); huaweicloud.Reason(err) != "malformed" {
-		t.Errorf("got %v", err)
-	}
-	for start := time.Now(); n.open.Load() != 0; <-time.After(time.Millisecond) {
-		if time.Since(start) > 10*time.Second {
-			t.Fatal("the connection stays open")
-		}
-	}
-}
