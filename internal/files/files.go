@@ -52,13 +52,10 @@ func read(name string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	contents, err := io.ReadAll(io.LimitReader(file, most+1))
-	if err == nil && int64(len(contents)) > most {
-		err = tooLarge(most)
+	if int64(len(contents)) > most {
+		return nil, tooLarge(most)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return contents, nil
+	return contents, err
 }
 
 // check refuses anything other than a regular file of at most so many bytes.

@@ -191,7 +191,7 @@ func (c *Client) exchange(req *http.Request, r request, grant Grant) (*Answer, e
 		if r.issuesKeys {
 			text = secret.HideQuoted(text)
 		}
-		return nil, &TransportError{Request: r.String(), Service: c.Service, After: time.Since(start), What: oneLine(text), Err: err}
+		return nil, &TransportError{Request: r.String(), Service: c.Service, After: time.Since(start), Err: &hiddenError{oneLine(text), err}}
 	}
 	switch {
 	case resp.StatusCode < http.StatusOK:

@@ -165,12 +165,11 @@ type TransportError struct {
 	Request string // method and URL
 	Service string
 	After   time.Duration // from sending to giving up
-	What    string        // the text of Err without the secrets in it: net/http, for example, quotes a response that is no HTTP
 	Err     error
 }
 
 func (e *TransportError) Error() string {
-	return fmt.Sprintf("%s: no answer after %s: %s", e.Request, e.After.Round(time.Millisecond), e.What) + ending(e.Remedy())
+	return fmt.Sprintf("%s: no answer after %s: %v", e.Request, e.After.Round(time.Millisecond), e.Err) + ending(e.Remedy())
 }
 
 func (e *TransportError) Unwrap() error { return e.Err }
@@ -234,6 +233,15 @@ func (e *ProjectError) Error() string {
 func (e *ProjectError) Remedy() string {
 	return fmt.Sprintf("state the project's id: projects: [{id: ..., region: %s, name: ...}]", e.Region)
 }
+
+// hiddenError has the text of another error without the secrets in it: net/http, for example, quotes a response that is no HTTP.
+type hiddenError struct {
+	text string
+	err  error
+}
+
+func (e *hiddenError) Error() string { return e.text }
+func (e *hiddenError) Unwrap() error { return e.err }
 
 const maxShown = 200 // characters of a text of a response in an error
 

@@ -202,7 +202,7 @@ func TestRemedyIsOurs(t *testing.T) {
 			"GET https://u: 400 Bad Request: " + lure, "check idp_id",
 		},
 		{
-			&huaweicloud.TransportError{Request: "GET https://u", Service: "cts", After: time.Second, What: lure, Err: errors.New(lure)},
+			&huaweicloud.TransportError{Request: "GET https://u", Service: "cts", After: time.Second, Err: errors.New(lure)},
 			"GET https://u: no answer after 1s: " + lure, "check the network, the proxy if HTTPS_PROXY is set, and endpoints.cts if it is",
 		},
 		{

@@ -112,13 +112,11 @@ func (c *Cell[T]) Peek() *State[T] {
 func (c *Cell[T]) Expire(s *State[T]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state != s || s.Err != nil {
-		return
+	if c.state == s && s.Err == nil {
+		expired := *s
+		expired.begun = time.Time{}
+		c.state = &expired
 	}
-	expired := *s
-	expired.begun = time.Time{}
-	expired.next = time.Time{}
-	c.state = &expired
 }
 
 // Retry ends the pause after a failure, and that of a fetch under way if it fails: the next question fetches again, and Ask returns its
