@@ -1,10 +1,15 @@
 package secret_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"html"
+	"html/template"
+	"net/url"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -70,5 +75,90 @@ func TestPanicShowsNoSecret(t *testing.T) {
 		if err == nil || !strings.Contains(string(out), "panic") || strings.Contains(string(out), hidden) {
 			t.Errorf("%s: %v\n%s", name, err, out)
 		}
+	}
+}
+
+// spellings returns text as a server may spell it in an answer.
+func spellings(t *testing.T, text string) map[string]string {
+	t.Helper()
+	encoded, err := json.Marshal(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inJSON := string(encoded[1 : len(encoded)-1])
+	return map[string]string{
+		"as it is":                 text,
+		"JSON":                     inJSON,
+		"JSON, HTML left alone":    strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text),
+		"JSON, slashes escaped":    strings.ReplaceAll(inJSON, "/", `\/`),
+		"a query":                  url.QueryEscape(text),
+		"a query in small letters": regexp.MustCompile("%..").ReplaceAllStringFunc(url.QueryEscape(text), strings.ToLower),
+		"a path":                   url.PathEscape(text),
+		"HTML":                     html.EscapeString(text),
+		"HTML of templates":        template.HTMLEscapeString(text),
+		"HTML with names":          strings.ReplaceAll(html.EscapeString(text), "&#34;", "&quot;"),
+		"base64":                   base64.StdEncoding.EncodeToString([]byte(text)),
+		"base64, raw":              base64.RawStdEncoding.EncodeToString([]byte(text)),
+		"base64 of URLs":           base64.URLEncoding.EncodeToString([]byte(text)),
+		"base64 of URLs, raw":      base64.RawURLEncoding.EncodeToString([]byte(text)),
+	}
+}
+
+// TestHideInAnySpelling: what was sent may come back as it is, or within JSON, a URL, a page or base64. All of these spell the secrets differently.
+func TestHideInAnySpelling(t *testing.T) {
+	for _, text := range []string{`p"w\d/<&>'+=%A`, `p"w\d/<&>'+=%A, which is longer"`, "key??>>~~of-forty-characters/with+all=20%"} {
+		for name, spelled := range spellings(t, text) {
+			got := secret.Hide("sent "+spelled+" and "+spelled+`\.`, secret.New("unused"), secret.New(text))
+			if got != `sent <hidden> and <hidden>\.` {
+				t.Errorf("%s: %s", name, got)
+			}
+		}
+	}
+}
+
+// TestHideWhatIsCutOff: a server may shorten what it echoes. A few characters of a secret may as well be something else.
+func TestHideWhatIsCutOff(t *testing.T) {
+	const start, rest = `MIIE"/<+A>%CAQEA`, "0123456789"
+	for name, spelled := range spellings(t, start+"0") {
+		if strings.HasPrefix(name, "base64") {
+			spelled = spelled[:base64.RawStdEncoding.EncodedLen(len(start))]
+		}
+		got := secret.Hide("sent "+spelled+"...", secret.New(start+rest))
+		if !strings.HasPrefix(got, "sent <hidden>") || len(got) > len("sent <hidden>0...") {
+			t.Errorf("%s: %s became %s", name, spelled, got)
+		}
+	}
+	const short = "sent MIIE..."
+	if got := secret.Hide(short, secret.New(start+rest)); got != short {
+		t.Errorf("%s became %s", short, got)
+	}
+}
+
+func TestHideLeavesTheRest(t *testing.T) {
+	for _, text := range []string{"", "a", `\`, `\u0041`, "%", "%4", "&amp;", "&quot;", strings.Repeat(`\`, 100)} {
+		if got := secret.Hide(text, secret.New("B"), secret.New("Bb"), secret.Text{}); got != text {
+			t.Errorf("%q became %q", text, got)
+		}
+	}
+}
+
+func TestHideQuoted(t *testing.T) {
+	for text, want := range map[string]string{
+		`malformed response "a \"b\" c" of "d"`: `malformed response "..." of "..."`,
+		`missing colon: "a b`:                   `missing colon: "..."`,
+		"no quotes":                             "no quotes",
+	} {
+		if got := secret.HideQuoted(text); got != want {
+			t.Errorf("%s became %s, want %s", text, got, want)
+		}
+	}
+}
+
+// BenchmarkHide looks for three secrets in an answer of 1 MiB without any.
+func BenchmarkHide(b *testing.B) {
+	key, token := secret.New("MFyfvK41ba2giqM7Uio6PznpdUKGpownRZlmVmHc"), secret.New(strings.Repeat("ggpjbi1/NvcnRoLTQB+v", 100))
+	answer := strings.Repeat(`{"type":"instance","used":1,"quota":20,"min":0,"max":1000,"unit":"none"},`, 14_300)
+	for b.Loop() {
+		secret.Hide(answer, key, token, secret.New("AKIDEXAMPLE012345678"))
 	}
 }
