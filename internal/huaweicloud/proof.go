@@ -287,11 +287,12 @@ func (a *pass) end(err error) {
 	}
 	switch {
 	case a.id != s.id: // the keys were renewed meanwhile
-	case refused && api.Skew != 0:
-		s.pause(api, now, skewPause)
-		s.proven = false
-	case refused && isTrial:
-		s.pause(api, now, refusedPause)
+	case refused && (isTrial || api.Skew != 0):
+		api.RetryAfter = refusedPause
+		if api.Skew != 0 {
+			api.RetryAfter = skewPause
+		}
+		s.proven, s.refused, s.refusedAt = false, &RefusedError{api, now.Add(api.RetryAfter)}, now
 	case refused:
 		s.pauseService(a, api, now)
 	case proves(err, api) && (isTrial || !a.sent.Before(s.refusedAt)):
@@ -318,12 +319,6 @@ func (k *accessKey) record(a *pass, err error) {
 		k.failures = append(k.failures, a)
 		k.avoid[a.service], k.responses = true, 0
 	}
-}
-
-// pause pauses refused keys.
-func (s *keyState) pause(err *APIError, now time.Time, pause time.Duration) {
-	s.refused, s.refusedAt = &RefusedError{err, now.Add(pause)}, now
-	err.RetryAfter = pause
 }
 
 // pauseService pauses a service that refuses proven keys. Two such services make the keys unproven.

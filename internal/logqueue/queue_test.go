@@ -101,43 +101,6 @@ func TestNobodyReads(t *testing.T) {
 	})
 }
 
-// TestSlowReader: what is written and what is missing make up all, in order.
-func TestSlowReader(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newPipe()
-		q := logqueue.New(p, 1000, notice)
-		go func() {
-			for range 1100 {
-				<-time.After(2 * time.Millisecond)
-				p.reads <- struct{}{}
-			}
-		}()
-		for i := range 1000 {
-			<-time.After(time.Millisecond)
-			fmt.Fprintf(q, "line %04d\n", i)
-		}
-		q.Flush(time.Hour)
-		next, notices := 0, 0
-		for line := range strings.Lines(p.String()) {
-			var n int
-			if _, err := fmt.Sscanf(line, "dropped %d\n", &n); err == nil {
-				next += n
-				notices++
-			} else if line != lines(next, next+1) {
-				t.Fatalf("%q, want line %d", line, next)
-			} else {
-				next++
-			}
-		}
-		if next != 1000 || notices == 0 || notices > 10 {
-			t.Errorf("%d of 1000 lines are accounted for, by %d notices", next, notices)
-		}
-		for range 1100 - strings.Count(p.String(), "\n") {
-			<-p.reads
-		}
-	})
-}
-
 // TestLinesStayWhole, however many write them.
 func TestLinesStayWhole(t *testing.T) {
 	var out bytes.Buffer
