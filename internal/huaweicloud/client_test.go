@@ -301,77 +301,55 @@ func TestBaseURL(t *testing.T) {
 	}
 }
 
-// nat is a network whose connections may be forgotten: they stay open and carry nothing any more.
+// nat is a network whose connections may be forgotten: they stay open and carry nothing any more. It leads to a server that answers with {}.
 type nat struct {
+	latency time.Duration // to the first byte of an answer
+	slow    time.Duration // from that to the others
+
 	mu       sync.Mutex
-	open     []*natConn
+	dialed   []*natConn
 	requests atomic.Int64
-	slow     time.Duration // from the first byte of an answer to the others
 }
 
 type natConn struct {
 	net.Conn
-	dead   atomic.Bool
-	closed chan struct{}
-	once   sync.Once
-}
-
-func (c *natConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if c.dead.Load() {
-		<-c.closed
-		return 0, net.ErrClosed
-	}
-	return n, err
+	forgotten atomic.Bool
 }
 
 func (c *natConn) Write(b []byte) (int, error) {
-	if c.dead.Load() {
+	if c.forgotten.Load() {
 		return len(b), nil
 	}
 	return c.Conn.Write(b)
 }
 
-func (c *natConn) Close() error {
-	c.once.Do(func() { close(c.closed) })
-	return c.Conn.Close()
-}
-
-// dial leads to a server that answers each request with {} after a latency.
-func (n *nat) dial(latency time.Duration) huaweicloud.Dial {
-	return func(context.Context, string, string) (net.Conn, error) {
-		here, there := net.Pipe()
-		go func() {
-			defer there.Close()
-			for in := bufio.NewReader(there); ; {
-				if _, err := http.ReadRequest(in); err != nil {
-					return
-				}
-				n.requests.Add(1)
-				<-time.After(latency)
-				if _, err := io.WriteString(there, "HTTP/1.1 200 "); err != nil {
-					return
-				}
-				<-time.After(n.slow)
-				if _, err := io.WriteString(there, "OK\r\nContent-Length: 2\r\n\r\n{}"); err != nil {
-					return
-				}
+func (n *nat) dial(context.Context, string, string) (net.Conn, error) {
+	here, there := net.Pipe()
+	go func() {
+		defer there.Close()
+		for in := bufio.NewReader(there); ; {
+			if _, err := http.ReadRequest(in); err != nil {
+				return
 			}
-		}()
-		c := &natConn{Conn: here, closed: make(chan struct{})}
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		n.open = append(n.open, c)
-		return c, nil
-	}
+			n.requests.Add(1)
+			<-time.After(n.latency)
+			fmt.Fprint(there, "HTTP/1.1 200 ")
+			<-time.After(n.slow)
+			fmt.Fprint(there, "OK\r\nContent-Length: 2\r\n\r\n{}")
+		}
+	}()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.dialed = append(n.dialed, &natConn{Conn: here})
+	return n.dialed[len(n.dialed)-1], nil
 }
 
-// forget has all connections dead that are open now.
+// forget forgets all connections so far.
 func (n *nat) forget() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, c := range n.open {
-		c.dead.Store(true)
+	for _, c := range n.dialed {
+		c.forgotten.Store(true)
 	}
 }
 
@@ -398,10 +376,12 @@ func sources(t *testing.T, c *huaweicloud.Client) int64 {
 func TestForgottenConnections(t *testing.T) {
 	for _, idle := range []time.Duration{5 * time.Second, 15 * time.Second, 29 * time.Second, 31 * time.Second, 5 * time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
-			var n nat
-			c := clientOf(n.dial(10 * time.Millisecond))
-			if failed := sources(t, c); failed != 0 {
-				t.Fatalf("%d failed at first", failed)
+			n := &nat{latency: 10 * time.Millisecond}
+			c := clientOf(n.dial)
+			for range 3 {
+				if failed := sources(t, c); failed != 0 || len(n.dialed) != 60 {
+					t.Fatalf("%d failed at first, with %d connections; want them used again", failed, len(n.dialed))
+				}
 			}
 			<-time.After(idle)
 			n.forget()
@@ -420,8 +400,8 @@ func TestForgottenConnections(t *testing.T) {
 // connection that was idle it may get two, and the answer comes in the time that it takes.
 func TestSlowServiceIsAskedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var n nat
-		c := clientOf(n.dial(3 * time.Second))
+		n := &nat{latency: 3 * time.Second}
+		c := clientOf(n.dial)
 		for _, step := range []struct {
 			idle time.Duration
 			want int64
@@ -437,8 +417,8 @@ func TestSlowServiceIsAskedOnce(t *testing.T) {
 		}
 		<-time.After(3 * time.Second) // the request that nobody waits for ends
 		c.HTTP.CloseIdleConnections()
-		n = nat{slow: 3 * time.Second} // and a connection that has given a byte is not dead
-		c = clientOf(n.dial(time.Second))
+		n = &nat{latency: time.Second, slow: 3 * time.Second} // and a connection that has given a byte is not dead
+		c = clientOf(n.dial)
 		for range 2 {
 			if _, err := c.Get(t.Context(), "/"); err != nil {
 				t.Error(err)
@@ -455,8 +435,8 @@ func TestSlowServiceIsAskedOnce(t *testing.T) {
 // TestLoginsAreSentOnce: a request that is no GET is never sent again.
 func TestLoginsAreSentOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var n nat
-		c := clientOf(n.dial(0))
+		n := new(nat)
+		c := clientOf(n.dial)
 		if _, err := c.Issue(t.Context(), http.MethodPost, "/", nil, struct{}{}); err != nil {
 			t.Fatal(err)
 		}

@@ -250,38 +250,6 @@ func TestAuthoritiesThatNeverEnd(t *testing.T) {
 	}
 }
 
-func TestConnectionsAreKept(t *testing.T) {
-	together := make(chan struct{})
-	var waiting atomic.Int64
-	c, _, _ := client(t, func(w http.ResponseWriter, _ *http.Request) {
-		if waiting.Add(1)%8 == 0 { // all eight are in flight at a time, three times
-			for range 7 {
-				together <- struct{}{}
-			}
-		} else {
-			<-together
-		}
-		fmt.Fprint(w, "{}")
-	})
-	var n counting
-	c.Events = func(string, string, time.Duration) {}
-	c.HTTP = huaweicloud.NewHTTPClient(n.dial, "", 8)
-	for range 3 {
-		var all sync.WaitGroup
-		for range 8 {
-			all.Go(func() {
-				if _, err := c.Get(t.Context(), "/"); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		all.Wait()
-	}
-	if opened := n.opened.Load(); opened != 8 {
-		t.Errorf("%d connections for three rounds of 8 requests, want 8", opened)
-	}
-}
-
 // TestSilentHostLeaksNothing: a host that accepts connections and says nothing must not collect them, nor one that accepts none the attempts.
 func TestSilentHostLeaksNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
