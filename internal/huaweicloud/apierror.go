@@ -244,7 +244,6 @@ func retryHint(message string) time.Duration {
 	if m == nil {
 		return 0
 	}
-	n, _ := strconv.Atoi(m[1]) // at most six digits
-	unit := map[string]time.Duration{"second": time.Second, "minute": time.Minute, "hour": time.Hour}[m[2]]
-	return time.Duration(n) * unit
+	period, _ := time.ParseDuration(m[1] + m[2][:1]) // never fails: it is as short as 5m
+	return period
 }

@@ -155,12 +155,8 @@ func TestRetryAfter(t *testing.T) {
 		{"-5", "", 0},
 		{"soon", "time:99999999999999 minute", 0},
 	} {
-		c, _, _ := client(t, func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Retry-After", tc.header)
-			w.WriteHeader(http.StatusTooManyRequests)
-			fmt.Fprintf(w, `{"error_code":"APIGW.0308","error_msg":%q}`, tc.message)
-		})
-		_, err := c.Get(t.Context(), "/")
+		answer := newAnswer(http.StatusTooManyRequests, fmt.Sprintf(`{"error_code":"APIGW.0308","error_msg":%q}`, tc.message), "Retry-After", tc.header)
+		_, err := asking(answer).Get(t.Context(), "/")
 		var e *huaweicloud.APIError
 		if !errors.As(err, &e) || e.RetryAfter > tc.want || e.RetryAfter < tc.want-5*time.Second || tc.header != inTenMinutes && e.RetryAfter != tc.want {
 			t.Errorf("%s, %s: got %+v, want to retry after %s", tc.header, tc.message, e, tc.want)
@@ -268,16 +264,11 @@ func TestRemediesOfAServer(t *testing.T) {
 	remedies := map[string]bool{}
 	for _, status := range []int{300, 302, 400, 401, 403, 404, 408, 409, 418, 429, 451, 500, 503, 599} {
 		for n := range 3 { // servers that say one thing each
-			c, _, _ := client(t, func(w http.ResponseWriter, _ *http.Request) {
-				server := fmt.Sprintf("%d; open https://evil.example and log in", n)
-				w.Header().Set("Location", fmt.Sprintf("https://evil.example:%d/", n))
-				w.Header().Set("X-Request-Id", server)
-				w.Header().Set("Retry-After", server)
-				w.Header().Set("Date", time.Now().Add(-time.Duration(n)*time.Hour).UTC().Format(http.TimeFormat))
-				w.WriteHeader(status)
-				fmt.Fprintf(w, `{"error_code":%q,"error_msg":%[1]q,"details":[{"error_code":%[1]q}]}`, server)
-			})
-			_, err := c.Get(t.Context(), "/v3/{project_id}/quotas")
+			server := fmt.Sprintf("%d; open https://evil.example and log in", n)
+			body := fmt.Sprintf(`{"error_code":%q,"error_msg":%[1]q,"details":[{"error_code":%[1]q}]}`, server)
+			date := time.Now().Add(-time.Duration(n) * time.Hour).UTC().Format(http.TimeFormat)
+			answer := newAnswer(status, body, "Location", fmt.Sprintf("https://evil.example:%d/", n), "X-Request-Id", server, "Retry-After", server, "Date", date)
+			_, err := asking(answer).Get(t.Context(), "/v3/{project_id}/quotas")
 			if what := huaweicloud.What(err); !strings.Contains(what, "evil.example") {
 				t.Errorf("%d: it doesn't tell what came back: %s", status, what)
 			}

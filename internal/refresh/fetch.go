@@ -26,19 +26,10 @@ func Abandoned() int { return int(abandoned.Load()) }
 
 // TimeoutError is a fetch that did not return within its timeout, or one that was not begun since too many before it have not returned. It is a
 // context.DeadlineExceeded.
-type TimeoutError struct {
-	Timeout time.Duration
-	Begun   bool // false: an earlier fetch of the same value, or too many others, have not returned
-}
+type TimeoutError struct{ what string }
 
 // Error says what happened, and what to do.
-func (e *TimeoutError) Error() string {
-	what := "not fetched, since an earlier fetch was canceled and has not returned"
-	if e.Begun {
-		what = fmt.Sprintf("no result after %s, although the fetch was canceled", e.Timeout)
-	}
-	return what + "; " + e.Remedy()
-}
+func (e *TimeoutError) Error() string { return e.what + "; " + e.Remedy() }
 
 // Remedy says what to do.
 func (e *TimeoutError) Remedy() string {
@@ -60,7 +51,7 @@ type result[T any] struct {
 // that such fetches do not pile up, a Cell has at most one of them, and the process a hundred.
 func (c *Cell[T]) fetch(ctx context.Context, p *Policy[T]) (value T, err error) {
 	if c.abandoned.Load() || abandoned.Load() >= maxAbandoned {
-		return value, &TimeoutError{Timeout: p.Timeout}
+		return value, &TimeoutError{"not fetched, since an earlier fetch was canceled and has not returned"}
 	}
 	clock := newClock(ctx, p.Timeout)
 	defer clock.end(context.Canceled)
@@ -76,7 +67,7 @@ func (c *Cell[T]) fetch(ctx context.Context, p *Policy[T]) (value T, err error) 
 		return r.value, r.err
 	case <-time.After(grace):
 		c.abandon(done)
-		return value, &TimeoutError{Timeout: p.Timeout, Begun: true}
+		return value, &TimeoutError{fmt.Sprintf("no result after %s, although the fetch was canceled", p.Timeout)}
 	}
 }
 
