@@ -235,8 +235,10 @@ func (p *Proofs) keyState(keys *Keys, id string, now time.Time) *keyState {
 // to, let others go first.
 func (k *accessKey) wait(s *keyState, a *pass) (time.Duration, error) {
 	k.failures = slices.DeleteFunc(k.failures, func(f *pass) bool { return a.sent.Sub(f.failedAt) >= refusedPause })
-	isOfOthers := func(other *pass) bool { return other.sent.Before(s.since) }
-	failures, trials := slices.DeleteFunc(slices.Clone(k.failures), isOfOthers), slices.DeleteFunc(slices.Clone(k.trials), isOfOthers)
+	ofThese := func(all []*pass) []*pass {
+		return slices.DeleteFunc(slices.Clone(all), func(other *pass) bool { return other.sent.Before(s.since) })
+	}
+	failures, trials := ofThese(k.failures), ofThese(k.trials)
 	refusedSince := func(first *pass) error {
 		return &RefusedError{k.failures[len(k.failures)-1].failed, first.failedAt.Add(refusedPause)}
 	}
