@@ -68,14 +68,13 @@ type refusal struct {
 
 // accessKey is what all keys with one access key share.
 type accessKey struct {
-	used      time.Time // last
-	trials    []*pass   // in flight
-	failures  []*pass   // trials with a failed signature, which ended within refusedPause
-	responses uint64    // to trials, without failed signatures
-
-	// avoid has the services that refused a trial since the key was proven last, and the services and regions that did not respond to one.
-	avoid     map[string]bool
-	trialDone chan struct{} // closed when a trial or probe ends
+	used      time.Time       // last
+	trials    []*pass         // in flight
+	failures  []*pass         // trials with a failed signature, which ended within refusedPause
+	responses uint64          // to trials, without failed signatures
+	refusedBy map[string]bool // services that refused a trial since the key was proven last
+	silent    map[string]bool // services and regions that did not respond to a trial since then
+	trialDone chan struct{}   // closed when a trial or probe ends
 }
 
 // RefusedError is the error of a request that is not sent because the cloud has just refused the key.
@@ -222,7 +221,7 @@ func (p *Proofs) keyState(keys *Keys, id string, now time.Time) *keyState {
 		maps.DeleteFunc(p.accessKeys, func(_ string, k *accessKey) bool { return now.Sub(k.used) > forgetAfter })
 		hash := hexHash(keys.AccessKey.Reveal())
 		if p.accessKeys[hash] == nil {
-			p.accessKeys[hash] = &accessKey{avoid: map[string]bool{}, trialDone: make(chan struct{})}
+			p.accessKeys[hash] = &accessKey{refusedBy: map[string]bool{}, silent: map[string]bool{}, trialDone: make(chan struct{})}
 		}
 		s.id, s.since, s.refused, s.accessKey = id, now, nil, p.accessKeys[hash]
 	}
@@ -231,8 +230,8 @@ func (p *Proofs) keyState(keys *Keys, id string, now time.Time) *keyState {
 }
 
 // wait returns how long an unproven request waits for the trials in flight; 0 lets it pass. Failed signatures count against keys that were known when
-// they were sent, so that corrected keys are tried at once. Requests to a service or region that is to be avoided, or that the trial in flight was sent
-// to, let others go first.
+// they were sent, so that corrected keys are tried at once. Those to the service or region of the trial in flight, or to one that did not respond,
+// let others go first.
 func (k *accessKey) wait(s *keyState, a *pass) (time.Duration, error) {
 	k.failures = slices.DeleteFunc(k.failures, func(f *pass) bool { return a.sent.Sub(f.failedAt) >= refusedPause })
 	ofThese := func(all []*pass) []*pass {
@@ -252,15 +251,18 @@ func (k *accessKey) wait(s *keyState, a *pass) (time.Duration, error) {
 	case len(k.trials) > 0 && k.responses > 0: // they do not prove the keys: two trials at a time are faster
 		return 0, nil
 	}
-	until, triedNow := a.waiting, map[string]bool{}
-	if len(k.trials) > 0 {
+	until := a.waiting
+	switch {
+	case len(k.trials) > 0:
 		trial := k.trials[0]
-		until, triedNow = trial.sent.Add(a.trialWait), map[string]bool{trial.service: true, trial.region: true}
-	}
-	for _, place := range []string{a.service, a.region} {
-		if k.avoid[place] || triedNow[place] {
-			until = until.Add(yieldTime)
+		until = trial.sent.Add(a.trialWait)
+		for _, place := range []string{a.service, a.region} {
+			if place == trial.service || place == trial.region || k.silent[place] {
+				until = until.Add(yieldTime)
+			}
 		}
+	case k.refusedBy[a.service]: // perhaps only this service refuses the keys
+		until = until.Add(yieldTime)
 	}
 	return max(until.Sub(a.sent), 0), nil
 }
@@ -300,7 +302,8 @@ func (a *pass) end(err error) {
 	case proves(err, api) && (isTrial || !a.sent.Before(s.refusedAt)):
 		s.proven, s.refused = true, nil
 		k.responses = 0
-		clear(k.avoid)
+		clear(k.refusedBy)
+		clear(k.silent)
 		if r != nil && !now.Before(r.Until) { // otherwise it was sent before the service refused the keys
 			delete(s.services, a.service)
 		}
@@ -313,13 +316,13 @@ func (k *accessKey) record(a *pass, err error) {
 	api, _ := errors.AsType[*APIError](err)
 	switch {
 	case err != nil && Reason(err) == ReasonTimeout:
-		k.avoid[a.service], k.avoid[a.region] = true, true
+		k.silent[a.service], k.silent[a.region] = true, true
 	case api == nil || api.Status != http.StatusUnauthorized:
 		k.responses++
 	case api.Skew == 0:
 		a.failed, a.failedAt = api, time.Now()
 		k.failures = append(k.failures, a)
-		k.avoid[a.service], k.responses = true, 0
+		k.refusedBy[a.service], k.responses = true, 0
 	}
 }
 
