@@ -227,6 +227,11 @@ func TestRetry(t *testing.T) {
 		if s := cell.Await(t.Context(), policy(c)); s.Fetches != 4 {
 			t.Errorf("got %+v, want later failures to pause again", s)
 		}
+		c.set(time.Second, nil)
+		cell.Retry()
+		if s := cell.Get(t.Context(), policy(c)); s.Value != 5 || s.Err != nil {
+			t.Errorf("got %+v, want a fifth fetch at once, and the wait for it", s)
+		}
 	})
 }
 

@@ -75,19 +75,23 @@ func TestSlotsBoundFetchesAndTimeoutBeginsWithTheSlot(t *testing.T) {
 	})
 }
 
-// TestThrottlingPausesAll: who stands in line or asks later is kept out, and the two that were throttled together make one pause.
+// TestThrottlingPausesAll: who stands in line or asks later is kept out, and the two that were throttled together make one pause, in place of that
+// of the one that had failed before.
 func TestThrottlingPausesAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &cloud{latency: time.Second, err: errThrottled}
+		c := &cloud{err: errDown}
 		p, cells := gated(c)
+		cells[0].Get(t.Context(), p)
+		pass(15 * time.Second)
+		c.set(time.Second, errThrottled)
 		for i := range 9 {
 			cells[i].Ask(t.Context(), p)
 		}
 		pass(time.Second)
 		cells[9].Ask(t.Context(), p)
 		wantAttempts(t, cells, 2, 8, 0, 0)
-		if n := c.calls.Load(); n != 2 {
-			t.Errorf("%d calls, want the 2 that had a slot", n)
+		if n := c.calls.Load(); n != 1+2 {
+			t.Errorf("%d calls, want the first one and the 2 that had a slot", n)
 		}
 		wantPause(t, p, 15*time.Second)
 		c.set(time.Second, nil)
