@@ -61,20 +61,17 @@ func (e *UnreadError) Remedy() string {
 // Unwrap returns the cause.
 func (e *UnreadError) Unwrap() error { return e.Cause }
 
-// reason is NotAsked or Unfinished.
-func (e *UnreadError) reason() string {
-	if e.Begun {
-		return Unfinished
-	}
-	return NotAsked
-}
-
 // Reason classifies why something is not known, as huaweicloud.Reason does, and tells apart what was not asked.
 func Reason(err error) string {
-	if unread, ok := errors.AsType[*UnreadError](err); ok {
-		return unread.reason()
+	unread, ok := errors.AsType[*UnreadError](err)
+	switch {
+	case !ok:
+		return huaweicloud.Reason(err)
+	case unread.Begun:
+		return Unfinished
+	default:
+		return NotAsked
 	}
-	return huaweicloud.Reason(err)
 }
 
 // newUnread tells how far a fetch came of which none has ended.
