@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -54,9 +55,11 @@ func (f *Fleet) newAccount(configured config.Account, c *config.Config, before *
 	a.changed = before != nil && a.connectionDiffers(before)
 	if before != nil && !a.changed {
 		a.keys = before.keys
-	} else {
-		a.keys = newKeys(a)
+		return a
 	}
+	a.keys = &keys{log: log.With(f.log, "account", a.Name), Source: credentials.New(a.Credentials, credentials.Deps{
+		IAM: a.iam, Region: a.iamRegion(), Dial: f.options.Dial, Getenv: f.options.Getenv, Logins: f.logins,
+	})}
 	return a
 }
 
@@ -134,8 +137,7 @@ func (f *Fleet) gate(account, service, region string, slots int) *refresh.Gate {
 type keys struct {
 	credentials.Source
 
-	log        log.Logger // with the account
-	configFile string // if secrets are in it
+	log log.Logger // with the account
 
 	used    atomic.Bool
 	refused atomic.Bool // something could not be read for want of good keys
@@ -146,40 +148,26 @@ type keys struct {
 	changedAt time.Time // when other keys than before were granted, or keys after there were none
 }
 
-func newKeys(a *account) *keys {
-	f := a.fleet
-	k := &keys{log: log.With(f.log, "account", a.Name)}
-	k.Source = credentials.New(a.Credentials, credentials.Deps{
-		IAM: a.iam, Region: a.iamRegion(), Dial: f.options.Dial, Getenv: f.options.Getenv, Logins: f.logins,
-	})
-	if a.Credentials.HoldSecrets() {
-		k.configFile = a.config.File
-	}
-	return k
-}
-
 // Grant returns what authorizes requests of a scope now.
 func (k *keys) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.Grant, error) {
 	grant, err := k.Source.Grant(ctx, s)
 	k.used.Store(true)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	status, before := k.Status(), k.failing
+	status, failed := k.Status(), k.failing
 	k.failing = status.Err != nil
-	if k.failing {
-		if !before {
-			_ = level.Warn(k.log).Log("from", status.From, "msg", "credentials can't be had", "err", status.Err)
-		}
-		return grant, err
-	}
-	if before {
+	switch {
+	case k.failing && !failed:
+		_ = level.Warn(k.log).Log("from", status.From, "msg", "credentials can't be had", "err", status.Err)
+	case failed && !k.failing:
 		_ = level.Info(k.log).Log("from", status.From, "msg", "credentials can be had again")
 	}
-	id := huaweicloud.KeyID(grant)
-	if before || k.inUse != "" && k.inUse != id {
-		k.changedAt = time.Now()
+	if id := huaweicloud.KeyID(grant); !k.failing {
+		if failed || k.inUse != "" && k.inUse != id {
+			k.changedAt = time.Now()
+		}
+		k.inUse = id
 	}
-	k.inUse = id
 	return grant, err
 }
 
@@ -199,18 +187,14 @@ func (k *keys) noteFailure(err error) {
 
 // needsKeys returns whether other keys may help.
 func needsKeys(err error) bool {
-	if err == nil {
-		return false
-	}
-	reason := huaweicloud.Reason(err)
-	return reason == huaweicloud.ReasonUnauthorized || reason == huaweicloud.ReasonCredentials
+	return err != nil && slices.Contains([]string{huaweicloud.ReasonUnauthorized, huaweicloud.ReasonCredentials}, huaweicloud.Reason(err))
 }
 
 // exposed returns which files with secrets are readable by everybody. Files that can't be looked at before ctx ends are left out.
-func (k *keys) exposed(ctx context.Context) []error {
-	names := k.Status().Files
-	if k.configFile != "" {
-		names = append(names, k.configFile)
+func (a *account) exposed(ctx context.Context) []error {
+	names := a.keys.Status().Files
+	if a.Credentials.HoldSecrets() {
+		names = append(names, a.config.File)
 	}
 	var all []error
 	for _, name := range names {
@@ -281,7 +265,7 @@ func (f *Fleet) CheckCredentials(ctx context.Context) {
 			}
 			ctx, cancel := context.WithTimeout(ctx, exposedTimeout)
 			defer cancel()
-			for _, err := range a.keys.exposed(ctx) {
+			for _, err := range a.exposed(ctx) {
 				_ = level.Warn(f.log).Log("msg", "secrets of the account can be read by others", "account", a.Name, "err", err)
 			}
 		})
@@ -359,7 +343,7 @@ func (f *Fleet) Describe(ctx context.Context) []Description {
 		reading.Go(func() {
 			wrong := a.keys.Check(ctx) // first: what the others say depends on it
 			all[i] = Description{
-				Account: a.Name, Credentials: a.keys.Status().From, CredentialsErr: wrong, Exposed: a.keys.exposed(ctx),
+				Account: a.Name, Credentials: a.keys.Status().From, CredentialsErr: wrong, Exposed: a.exposed(ctx),
 				CAFile: a.CAFile, Discovery: a.Discovery,
 			}
 			if a.CAFile != "" {

@@ -90,10 +90,7 @@ type store[K comparable, V any] struct{ kept, used map[K]*V }
 
 // get returns the value under a key, and creates it if there is none.
 func (s *store[K, V]) get(key K, create func() *V) *V {
-	value := s.used[key]
-	if value == nil {
-		value = s.kept[key]
-	}
+	value := cmp.Or(s.used[key], s.kept[key])
 	if value == nil {
 		value = create()
 	}
@@ -102,11 +99,6 @@ func (s *store[K, V]) get(key K, create func() *V) *V {
 	}
 	s.used[key] = value
 	return value
-}
-
-// forget removes the values whose keys match.
-func (s *store[K, V]) forget(matches func(K) bool) {
-	maps.DeleteFunc(s.kept, func(key K, _ *V) bool { return matches(key) })
 }
 
 // sweep removes the values that were not got since the last sweep.
@@ -141,7 +133,7 @@ func (f *Fleet) Load(c *config.Config) {
 	for _, configured := range c.Accounts {
 		a := f.newAccount(configured, c, old[configured.Name])
 		if a.changed {
-			f.stores.lookups.forget(func(id lookupID) bool { return id.account == a.Name })
+			maps.DeleteFunc(f.stores.lookups.kept, func(id lookupID, _ *refresh.Cell[string]) bool { return id.account == a.Name })
 			list := f.listCell(a) // other keys may see other projects; the list serves until then
 			list.Retry()
 			list.Expire(list.Peek())
@@ -178,9 +170,9 @@ func (f *Fleet) build(accounts []*account) *view {
 	}
 	f.addDiscovered(v)
 	f.stores.sweep()
-	slices.SortStableFunc(v.sources, func(a, b *source) int { return cmp.Compare(a.project.label, b.project.label) })
+	slices.SortStableFunc(v.sources, func(a, b *source) int { return cmp.Compare(a.project.Name, b.project.Name) })
 	for _, s := range v.sources {
-		v.labels = append(v.labels, s.project.label)
+		v.labels = append(v.labels, s.project.Name)
 	}
 	v.labels = slices.Clip(slices.Compact(v.labels))
 	return v
@@ -204,10 +196,8 @@ func (f *Fleet) Projects() []string { return f.now.Load().labels }
 // Known returns the projects that are read, by label, and the accounts that may have more: those that never discovered theirs.
 func (f *Fleet) Known() (projects []Project, incomplete []string) {
 	v := f.now.Load()
-	last := ""
 	for _, s := range v.sources {
-		if s.project.label != last {
-			last = s.project.label
+		if n := len(projects); n == 0 || projects[n-1].Label != s.project.Name {
 			projects = append(projects, s.describe())
 		}
 	}
@@ -300,26 +290,19 @@ func wait(ctx context.Context, fetches []<-chan struct{}) {
 // of returns the sources that are wanted. They are sorted by label, so that a project among thousands is found at once.
 func (f Filter) of(sources []*source) []*source {
 	if len(f.Projects) > 0 {
-		sources = labelled(sources, f.Projects)
+		var found []*source
+		for _, label := range slices.Compact(slices.Sorted(slices.Values(f.Projects))) {
+			first, _ := slices.BinarySearchFunc(sources, label, func(s *source, label string) int { return cmp.Compare(s.project.Name, label) })
+			for ; first < len(sources) && sources[first].project.Name == label; first++ {
+				found = append(found, sources[first])
+			}
+		}
+		sources = found
 	}
 	if len(f.Services) == 0 {
 		return sources
 	}
 	return slices.DeleteFunc(slices.Clone(sources), func(s *source) bool { return !slices.Contains(f.Services, s.service.Name) })
-}
-
-// labelled returns the sources of the projects with these labels.
-func labelled(sources []*source, labels []string) (found []*source) {
-	for _, label := range slices.Compact(slices.Sorted(slices.Values(labels))) {
-		first, _ := slices.BinarySearchFunc(sources, label, func(s *source, label string) int { return cmp.Compare(s.project.label, label) })
-		for _, s := range sources[first:] {
-			if s.project.label != label {
-				break
-			}
-			found = append(found, s)
-		}
-	}
-	return found
 }
 
 // CheckNames returns an error for a name that is not known, so that nobody takes an empty answer for good news. what is how names are asked

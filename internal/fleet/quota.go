@@ -41,7 +41,7 @@ func applyRules(c *config.Config, service, project string, reported []providers.
 			case q.Remaining == nil:
 				q.Limit = &stated
 			case stated >= *q.Remaining:
-				q.Limit, q.Used = &stated, new(stated - *q.Remaining)
+				q.Limit, q.Used = &stated, new(stated-*q.Remaining)
 			default:
 				refused = append(refused, huaweicloud.Advise(fmt.Errorf("type %q: the stated limit %s is below what remains, %s, and is not used",
 					q.ResourceType, plain(stated), plain(*q.Remaining)), "raise or remove it"))

@@ -186,14 +186,14 @@ func (s *source) newReading(state *refresh.State[providers.Result], tooOld bool)
 		cell: s.cell,
 	}
 	if !tooOld {
-		r.Quotas, r.Refused = applyRules(s.account.config, s.Service, s.project.label, state.Value.Quotas)
+		r.Quotas, r.Refused = applyRules(s.account.config, s.Service, s.project.Name, state.Value.Quotas)
 	}
 	return r
 }
 
 // describe returns the project, with its id as far as that is known.
 func (s *source) describe() Project {
-	return Project{Label: s.project.label, ID: s.project.known(), Region: s.Region, Account: s.Account}
+	return Project{Label: s.project.Name, ID: s.project.known(), Region: s.Region, Account: s.Account}
 }
 
 // throttledBy recognises that a service throttles the account, which concerns all its projects. That IAM throttles the look-up of a
@@ -215,17 +215,17 @@ type Project struct {
 
 // project is a project whose id is stated or looked up.
 type project struct {
-	label      string
-	configured config.Project
-	lookup     *refresh.Cell[string] // nil if the id is configured
-	policy     *refresh.Policy[string]
+	config.Project
+
+	lookup *refresh.Cell[string] // nil if the id is configured
+	policy *refresh.Policy[string]
 }
 
 // lookupID says which id a Cell holds: that of the project that bears the region's name, as the account sees it.
 type lookupID struct{ account, region string }
 
 func (f *Fleet) newProject(a *account, configured config.Project) *project {
-	p := &project{label: configured.Name, configured: configured}
+	p := &project{Project: configured}
 	if configured.ID != "" {
 		return p
 	}
@@ -249,7 +249,7 @@ func (f *Fleet) newProject(a *account, configured config.Project) *project {
 // while it fails.
 func (p *project) id(ctx context.Context) (string, error) {
 	if p.lookup == nil {
-		return p.configured.ID, nil
+		return p.ID, nil
 	}
 	s, _ := p.lookup.Ask(ctx, p.policy)
 	if s.ReadAt.IsZero() {
@@ -261,18 +261,18 @@ func (p *project) id(ctx context.Context) (string, error) {
 	case s.Err != nil:
 		return "", s.Err
 	case ctx.Err() != nil:
-		return "", huaweicloud.Advise(fmt.Errorf("the id of the project of %s: IAM has not answered in time: %w", p.configured.Region, ctx.Err()),
+		return "", huaweicloud.Advise(fmt.Errorf("the id of the project of %s: IAM has not answered in time: %w", p.Region, ctx.Err()),
 			"check the network, or state the id")
 	default:
 		_, keptOut := p.lookup.Attempt() // nil if the next look-up stands in line already: the pause is over
-		return "", fmt.Errorf("the id of the project of %s: %w", p.configured.Region, notAsked(cmp.Or(keptOut, refresh.ErrShut)))
+		return "", fmt.Errorf("the id of the project of %s: %w", p.Region, notAsked(cmp.Or(keptOut, refresh.ErrShut)))
 	}
 }
 
 // known returns the id as far as it is known, without asking for it.
 func (p *project) known() string {
 	if p.lookup == nil {
-		return p.configured.ID
+		return p.ID
 	}
 	return p.lookup.Peek().Value
 }

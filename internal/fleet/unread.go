@@ -27,18 +27,8 @@ type UnreadError struct {
 
 // Error says how far the fetch came, why, and what to do.
 func (e *UnreadError) Error() string {
-	what := "not asked before the command ended"
-	switch {
-	case e.Begun:
-		what = "no response before the command ended"
-	case errors.Is(e.Cause, huaweicloud.ErrPaused):
-		what = "not asked because the API throttles the account"
-	case errors.Is(e.Cause, huaweicloud.ErrHangs):
-		what = "not asked because max_in_flight fetches in a row timed out"
-	case e.Cause != nil:
-		what = huaweicloud.What(e.Cause)
-	}
-	if remedy := e.Remedy(); remedy != "" {
+	what, remedy := e.explain()
+	if remedy != "" {
 		return what + "; " + remedy
 	}
 	return what
@@ -46,15 +36,22 @@ func (e *UnreadError) Error() string {
 
 // Remedy says what to do.
 func (e *UnreadError) Remedy() string {
+	_, remedy := e.explain()
+	return remedy
+}
+
+func (e *UnreadError) explain() (what, remedy string) {
 	switch {
 	case errors.Is(e.Cause, huaweicloud.ErrPaused):
-		return "run the command again later"
+		return "not asked because the API throttles the account", "run the command again later"
 	case errors.Is(e.Cause, huaweicloud.ErrHangs):
-		return fmt.Sprintf("check the network, or raise services.%s.timeout", e.Service)
+		return "not asked because max_in_flight fetches in a row timed out", fmt.Sprintf("check the network, or raise services.%s.timeout", e.Service)
 	case e.Cause != nil:
-		return huaweicloud.Remedy(e.Cause)
+		return huaweicloud.What(e.Cause), huaweicloud.Remedy(e.Cause)
+	case e.Begun:
+		return "no response before the command ended", e.Advice
 	default:
-		return e.Advice
+		return "not asked before the command ended", e.Advice
 	}
 }
 

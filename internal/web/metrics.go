@@ -48,7 +48,9 @@ func (h *handler) scrape(ctx context.Context, w http.ResponseWriter, r *http.Req
 	switch {
 	case selected.noQuotas:
 	case selected.isAll():
-		all = append(all, prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return h.finished.Families(h.Fleet.Read(ctx, selected.Filter)), nil }))
+		all = append(all, prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+			return h.finished.Families(h.Fleet.Read(ctx, selected.Filter)), nil
+		}))
 	default:
 		all = append(all, registry(collector.New(func() []*fleet.Reading { return h.Fleet.Read(ctx, selected.Filter) })))
 	}
