@@ -57,7 +57,7 @@ func TestConnectionsAreKeptUntilAReload(t *testing.T) {
   dbss: {enabled: false}
 `, slots/2))
 	at := "http://" + listener.Addr().String()
-	c := parse(t, strings.ReplaceAll(yaml, "ca_file: CA", fmt.Sprintf("endpoints: {default: %q}", at)))
+	c := parse(t, strings.ReplaceAll(yaml, unencrypted, fmt.Sprintf("    endpoints: {default: %q}\n", at)))
 	f.Load(c)
 	f.Read(t.Context(), fleet.Filter{}) // proves the key
 	f.Load(c)

@@ -60,13 +60,16 @@ func number(n *float64) string {
 	return fmt.Sprint(*n)
 }
 
-// numbers says of each quota "service/project type: used of limit, remaining".
+// numbers says of each quota "service/project type in unit: used of limit, remaining".
 func numbers(readings []*fleet.Reading) string {
 	var lines []string
 	for _, r := range readings {
 		for _, q := range r.Quotas {
-			lines = append(lines, fmt.Sprintf("%s/%s %s: %s of %s, %s",
-				r.Service, r.Project.Label, q.ResourceType, number(q.Used), number(q.Limit), number(q.Remaining)))
+			resource := q.ResourceType
+			if q.Unit != "" {
+				resource += " in " + q.Unit
+			}
+			lines = append(lines, fmt.Sprintf("%s/%s %s: %s of %s, %s", r.Service, r.Project.Label, resource, number(q.Used), number(q.Limit), number(q.Remaining)))
 		}
 	}
 	return strings.Join(lines, "\n")

@@ -110,36 +110,37 @@ func TestReloadKeepsWhatIsKnown(t *testing.T) {
 	})
 }
 
-func TestReloadKeepsPauses(t *testing.T) {
+// TestReloadEndsNoPauseWithoutReason: adding a project is no reason to ask a failing service of another one.
+func TestReloadEndsNoPauseWithoutReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		w.Cloud.Inject(cloudtest.Fault{Service: "ces", Status: http.StatusTooManyRequests})
+		w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Status: http.StatusInternalServerError})
+		w.Cloud.Inject(cloudtest.Fault{Service: "ces", Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1800"}}})
 		w.Scrape(t, time.Minute)
-		w.Configure(t, fleettest.DocumentsConfig)
+		w.Configure(t, fleettest.DocumentsConfig+"      - {region: ap-southeast-1}\nservices: {ces: {max_in_flight: 3}}")
 		w.Scrape(t, time.Minute)
-		if n := w.Cloud.ProjectRequests(prodID)["ces"]; n != 1 {
-			t.Errorf("%d requests, want the pause to outlive the reload", n)
+		if got := fmt.Sprint(w.Cloud.ProjectRequests(prodID)); got != "map[ces:1 cts:1 dbss:2 dcs:1 taurusdb:1]" {
+			t.Errorf("requests %s", got)
+		}
+		w.Configure(t, fleettest.DocumentsConfig+"services: {dcs: {timeout: 20s}}")
+		w.Scrape(t, time.Minute)
+		synctest.Wait()
+		if n := w.Cloud.ProjectRequests(prodID)["dcs"]; n != 2 {
+			t.Errorf("%d requests after the timeout was raised, want 2", n)
 		}
 	})
 }
 
-// TestReloadWithOtherSlots: the projects are in two regions, of which each has slots.
-func TestReloadWithOtherSlots(t *testing.T) {
+// TestReloadShortensTTL: a new cache_ttl is in force at once, and one of zero asks on every scrape.
+func TestReloadShortensTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := cloudtest.Scale(100)
-		cloud.Inject(cloudtest.Fault{Latency: 100 * time.Millisecond})
-		slots := func(n int) string {
-			return scaleConfig(cloud, ctsAlone(fmt.Sprintf("cache_ttl: 0, max_in_flight: %d", n)))
-		}
-		w := fleettest.New(t, cloud, slots(2))
+		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
 		w.Scrape(t, time.Minute)
-		if most := cloud.MaxInFlight(); most != 2*2 {
-			t.Errorf("%d requests at a time, want 2 in each region", most)
-		}
-		w.Configure(t, slots(16))
+		w.Configure(t, fleettest.DocumentsConfig+"services: {dcs: {cache_ttl: 0}}")
 		w.Scrape(t, time.Minute)
-		if most := cloud.MaxInFlight(); most != 2*16 {
-			t.Errorf("%d requests at a time after the reload, want 16 in each region", most)
+		w.Scrape(t, time.Minute)
+		if got := fmt.Sprint(w.Cloud.ProjectRequests(prodID)); got != "map[ces:1 cts:1 dbss:2 dcs:3 taurusdb:1]" {
+			t.Errorf("requests %s", got)
 		}
 	})
 }
