@@ -36,10 +36,8 @@ func applyRules(c *config.Config, service, project string, reported []providers.
 		if l >= 0 {
 			stated := c.Limits[l].Limit
 			switch {
-			case q.Used != nil:
+			case q.Used != nil || q.Remaining == nil:
 				q.Limit, q.Remaining = &stated, nil // what remains follows from the new limit
-			case q.Remaining == nil:
-				q.Limit = &stated
 			case stated >= *q.Remaining:
 				q.Limit, q.Used = &stated, new(stated-*q.Remaining)
 			default:
