@@ -31,11 +31,7 @@ func organisation() *cloudtest.Cloud {
 	)
 }
 
-const discoverAll = `accounts:
-  - name: main
-    credentials: {static: {access_key: AK, secret_key: SK}}
-    ca_file: CA
-    discovery: {exclude: ".*_sandbox"}
+const discoverAll = mainAccount + `    discovery: {exclude: ".*_sandbox"}
 `
 
 func complete(w *fleettest.World) bool {
@@ -71,9 +67,7 @@ func TestDiscovery(t *testing.T) {
 		w.Cloud.AddProject("main", cloudsim.Project{ID: "n3w", Name: "ap-southeast-1"})
 		w.Cloud.RemoveProject(devID)
 		pass(15 * time.Minute)
-		w.Scrape(t, time.Minute)
-		synctest.Wait()
-		w.Scrape(t, time.Minute)
+		settled(t, w)
 		if got := strings.Join(w.Projects(), " "); got != "ap-southeast-1 ap-southeast-3" {
 			t.Errorf("projects %s", got)
 		}
@@ -85,16 +79,9 @@ func TestDiscovery(t *testing.T) {
 
 func TestStatedAndDiscoveredTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, organisation(), `accounts:
-  - name: main
-    credentials: {static: {access_key: AK, secret_key: SK}}
-    ca_file: CA
-    projects: [{id: `+prodID+`, region: ap-southeast-3, name: prod}]
+		w := fleettest.New(t, organisation(), mainAccount+`    projects: [{id: `+prodID+`, region: ap-southeast-3, name: prod}]
     discovery: {name_prefix: "", exclude: ".*_sandbox"}
-  - name: other
-    credentials: {static: {access_key: AK2, secret_key: SK2}}
-    ca_file: CA
-    projects: [{region: ap-southeast-1, name: ap-southeast-3_dev}]
+`+otherAccount+`    projects: [{region: ap-southeast-1, name: ap-southeast-3_dev}]
     discovery: {}
 `)
 		w.Scrape(t, time.Minute)
@@ -138,9 +125,7 @@ func TestFailedDiscoveryKeepsTheLastList(t *testing.T) {
 		}
 		heal()
 		pass(15 * time.Second)
-		w.Scrape(t, time.Minute)
-		synctest.Wait()
-		w.Scrape(t, time.Minute)
+		settled(t, w)
 		w.Cloud.Inject(cloudtest.Fault{Service: "iam", Hang: true})
 		pass(time.Hour)
 		start := time.Now()
@@ -161,10 +146,7 @@ func TestServiceThatARegionDoesNotOffer(t *testing.T) {
 		w := fleettest.New(t, organisation(), discoverAll+"    projects: [{id: "+devID+", region: ap-southeast-3, name: stated}]\n")
 		w.HideHosts("dbss.")
 		w.Cloud.Inject(cloudtest.Fault{Service: "taurusdb", Status: http.StatusNotFound})
-		for range 4 * 59 {
-			w.Scrape(t, time.Minute)
-			pass(15 * time.Second)
-		}
+		scrapeFor(t, w, 59*time.Minute)
 		readings := w.Scrape(t, time.Minute)
 		for _, service := range []string{"dbss", "taurusdb"} {
 			if r := find(t, readings, service, "ap-southeast-3"); !r.NotOffered || r.State.Fetches != 1 {
@@ -179,26 +161,8 @@ func TestServiceThatARegionDoesNotOffer(t *testing.T) {
 		}
 		w.HideHosts("")
 		pass(2 * time.Minute)
-		w.Scrape(t, time.Minute)
-		synctest.Wait()
-		if r := find(t, w.Scrape(t, time.Minute), "dbss", "ap-southeast-3"); r.NotOffered || len(r.Quotas) != 3 {
+		if r := find(t, settled(t, w), "dbss", "ap-southeast-3"); r.NotOffered || len(r.Quotas) != 3 {
 			t.Errorf("once it is offered: %+v", r)
-		}
-	})
-}
-
-func TestReloadKeepsWhatWasDiscovered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, organisation(), discoverAll)
-		w.Scrape(t, time.Minute)
-		w.Configure(t, strings.Replace(discoverAll, "{exclude", `{name_prefix: "x/", exclude`, 1))
-		if got := strings.Join(w.Projects(), " "); got != "x/ap-southeast-3 x/ap-southeast-3_dev" {
-			t.Errorf("projects %s", got)
-		}
-		before := fmt.Sprint(w.Cloud.Requests())
-		w.Scrape(t, time.Minute)
-		if after := fmt.Sprint(w.Cloud.Requests()); after != before {
-			t.Errorf("requests\n%s\nbefore\n%s", after, before)
 		}
 	})
 }
@@ -211,7 +175,7 @@ func TestLongListIsRead(t *testing.T) {
 			projects = append(projects, cloudsim.Project{ID: fmt.Sprintf("%032d", i), Name: fmt.Sprintf("ap-southeast-3_p%05d", i)})
 		}
 		cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: projects})
-		w := fleettest.New(t, cloud, "accounts:\n  - name: main\n    credentials: {static: {access_key: AK, secret_key: SK}}\n    ca_file: CA\n    discovery: {}\n"+ctsAlone(""))
+		w := fleettest.New(t, cloud, mainAccount+"    discovery: {}\n"+ctsAlone(""))
 		heal := w.Cloud.Inject(cloudtest.Fault{Path: "/v3/projects", Latency: 3 * time.Second})
 		start := time.Now()
 		w.Discover(t.Context())
@@ -233,10 +197,7 @@ func TestLongListIsRead(t *testing.T) {
 // are known, and wait for no list.
 func TestHangingDiscoveryLeavesTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, organisation(), discoverAll+`  - name: other
-    credentials: {static: {access_key: AK2, secret_key: SK2}}
-    ca_file: CA
-    projects: [{id: 0ther, region: ap-southeast-3, name: other}]
+		w := fleettest.New(t, organisation(), discoverAll+otherAccount+`    projects: [{id: 0ther, region: ap-southeast-3, name: other}]
 services: {defaults: {cache_ttl: 0}}
 `)
 		w.Cloud.Inject(cloudtest.Fault{Service: "iam", Hang: true})
@@ -255,7 +216,7 @@ services: {defaults: {cache_ttl: 0}}
 	})
 }
 
-// TestCompleteAsOfTheSources: a list that lands when nobody looks makes no short answer complete.
+// TestCompleteAsOfTheSources: a list that lands when nobody looks makes no short answer complete. A reload keeps what was discovered.
 func TestCompleteAsOfTheSources(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, organisation(), discoverAll)
@@ -271,6 +232,13 @@ func TestCompleteAsOfTheSources(t *testing.T) {
 		if projects, incomplete := w.Known(); len(incomplete) != 0 || len(projects) != 2 {
 			t.Errorf("incomplete %v with %v", incomplete, projects)
 		}
+		w.Scrape(t, time.Minute)
+		before := fmt.Sprint(w.Cloud.Requests())
+		w.Configure(t, strings.Replace(discoverAll, "{exclude", `{name_prefix: "x/", exclude`, 1))
+		w.Scrape(t, time.Minute)
+		if got := strings.Join(w.Projects(), " "); got != "x/ap-southeast-3 x/ap-southeast-3_dev" || fmt.Sprint(w.Cloud.Requests()) != before {
+			t.Errorf("projects %s after a reload; requests %v, before %s", got, w.Cloud.Requests(), before)
+		}
 	})
 }
 
@@ -280,9 +248,7 @@ func TestUnchangedListKeepsReadings(t *testing.T) {
 		w := fleettest.New(t, organisation(), discoverAll+"services: {defaults: {cache_ttl: 1h}}")
 		before := w.Scrape(t, time.Minute)
 		pass(20 * time.Minute)
-		w.Scrape(t, time.Minute)
-		synctest.Wait()
-		after := w.Scrape(t, time.Minute)
+		after := settled(t, w)
 		pass(40 * time.Minute)
 		again := w.Scrape(t, time.Minute)
 		for i := range before {
@@ -299,10 +265,7 @@ func TestUnchangedListKeepsReadings(t *testing.T) {
 // TestHolderKeepsItsLabel: a series must not become another project's when an account comes back.
 func TestHolderKeepsItsLabel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, organisation(), strings.Replace(discoverAll, "{exclude", `{name_prefix: "", exclude`, 1)+`  - name: other
-    credentials: {static: {access_key: AK2, secret_key: SK2}}
-    ca_file: CA
-    discovery: {name_prefix: ""}
+		w := fleettest.New(t, organisation(), strings.Replace(discoverAll, "{exclude", `{name_prefix: "", exclude`, 1)+otherAccount+`    discovery: {name_prefix: ""}
 `)
 		w.Cloud.SetKeys("main", "AK", "changed", "")
 		w.Scrape(t, time.Minute)
@@ -328,9 +291,7 @@ func TestReloadMendsDiscovery(t *testing.T) {
 			pass(time.Minute)
 		}
 		w.Configure(t, discoverAll)
-		w.Scrape(t, time.Minute)
-		synctest.Wait()
-		if got := outcomes(w.Scrape(t, time.Minute)); strings.Count(got, ": ok") != 10 {
+		if got := outcomes(settled(t, w)); strings.Count(got, ": ok") != 10 {
 			t.Errorf("outcomes\n%s", got)
 		}
 		before := account(t, w, "main")

@@ -15,11 +15,7 @@ import (
 )
 
 // lookedUp names a region alone: IAM tells the id.
-const lookedUp = `accounts:
-  - name: main
-    credentials: {static: {access_key: AK, secret_key: SK}}
-    ca_file: CA
-    projects: [{region: ap-southeast-3}]
+const lookedUp = mainAccount + `    projects: [{region: ap-southeast-3}]
 `
 
 func TestUnresolvableProjectKeepsItsSources(t *testing.T) {
@@ -55,9 +51,8 @@ func TestIAMFailsAndHeals(t *testing.T) {
 		heal()
 		w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Hang: true})
 		pass(16 * time.Second)
-		w.Scrape(t, time.Minute) // begins it, and waits for none that is known to fail
-		synctest.Wait()
-		readings = w.Scrape(t, time.Minute)
+		// begins it, and waits for none that is known to fail
+		readings = settled(t, w)
 		if got := outcomes(readings); got != strings.Replace(all("ap-southeast-3", "ok"), "dcs/ap-southeast-3: ok", "dcs/ap-southeast-3: forbidden", 1) {
 			t.Errorf("after it healed\n%s", got)
 		}
@@ -141,9 +136,7 @@ func TestThrottledIAM(t *testing.T) {
 		}
 		heal()
 		pass(16 * time.Second)
-		w.Scrape(t, time.Minute)
-		synctest.Wait()
-		if got := outcomes(w.Scrape(t, time.Minute)); strings.Count(got, ": ok") != 15 {
+		if got := outcomes(settled(t, w)); strings.Count(got, ": ok") != 15 {
 			t.Errorf("after it healed\n%s", got)
 		}
 	})
@@ -195,25 +188,13 @@ func TestLookUpsWaitForNoOtherRegion(t *testing.T) {
 // TestAccountsLookUpTheirOwn: the same region is another project in each account.
 func TestAccountsLookUpTheirOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := cloudtest.New(
-			cloudsim.Account{Name: "one", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{{ID: prodID, Name: "ap-southeast-3"}}},
-			cloudsim.Account{Name: "two", AccessKey: "AK2", SecretKey: "SK2", Projects: []cloudsim.Project{{ID: devID, Name: "ap-southeast-3"}}},
-		)
-		w := fleettest.New(t, cloud, `accounts:
-  - name: one
-    credentials: {static: {access_key: AK, secret_key: SK}}
-    ca_file: CA
-    projects: [{region: ap-southeast-3, name: prod}]
-  - name: two
-    credentials: {static: {access_key: AK2, secret_key: SK2}}
-    ca_file: CA
-    projects: [{region: ap-southeast-3, name: dev}]
-`)
+		w := fleettest.New(t, organisation(), mainAccount+"    projects: [{region: ap-southeast-3, name: prod}]\n"+
+			otherAccount+"    projects: [{region: ap-southeast-3, name: dev}]\n")
 		readings := w.Scrape(t, time.Minute)
-		if prod, dev := find(t, readings, "cts", "prod").Project.ID, find(t, readings, "cts", "dev").Project.ID; prod != prodID || dev != devID {
-			t.Errorf("ids %s and %s, want %s and %s", prod, dev, prodID, devID)
+		if prod, dev := find(t, readings, "cts", "prod").Project.ID, find(t, readings, "cts", "dev").Project.ID; prod != prodID || dev != "0ther" {
+			t.Errorf("ids %s and %s", prod, dev)
 		}
-		if n := cloud.Requests()["GET /v3/projects"]; n != 2 || outcomes(readings) != all("dev", "ok")+"\n"+all("prod", "ok") {
+		if n := w.Cloud.Requests()["GET /v3/projects"]; n != 2 || outcomes(readings) != all("dev", "ok")+"\n"+all("prod", "ok") {
 			t.Errorf("%d look-ups, want one of each account; outcomes\n%s", n, outcomes(readings))
 		}
 	})

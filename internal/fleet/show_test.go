@@ -17,6 +17,19 @@ const (
 	devID  = "054e292c9880d4992f02c0196d3ea468"
 )
 
+// mainAccount and otherAccount are the accounts of organisation, without projects.
+const (
+	mainAccount = `accounts:
+  - name: main
+    credentials: {static: {access_key: AK, secret_key: SK}}
+    ca_file: CA
+`
+	otherAccount = `  - name: other
+    credentials: {static: {access_key: AK2, secret_key: SK2}}
+    ca_file: CA
+`
+)
+
 // find returns the reading of a service of a project.
 func find(t *testing.T, readings []*fleet.Reading, service, project string) *fleet.Reading {
 	t.Helper()
@@ -73,6 +86,14 @@ func numbers(readings []*fleet.Reading) string {
 		}
 	}
 	return strings.Join(lines, "\n")
+}
+
+// settled reads everything once the fetches that are due have ended.
+func settled(t *testing.T, w *fleettest.World) []*fleet.Reading {
+	t.Helper()
+	w.Scrape(t, time.Minute) // waits for none that is known to fail
+	synctest.Wait()
+	return w.Scrape(t, time.Minute)
 }
 
 // pass lets time pass in a bubble.

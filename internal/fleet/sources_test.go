@@ -8,35 +8,21 @@ import (
 	"testing/synctest"
 	"time"
 
-	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
-// throttledCloud has an account with two projects and another with one; CES answers 429 with what is given.
+// throttledCloud has two projects of an account and one of another; CES answers 429 with what is given.
 func throttledCloud(t *testing.T, header http.Header, message string) (w *fleettest.World, heal func()) {
 	t.Helper()
-	cloud := cloudtest.New(
-		cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
-			{ID: prodID, Name: "ap-southeast-3"}, {ID: devID, Name: "ap-southeast-3_dev"},
-		}},
-		cloudsim.Account{Name: "other", AccessKey: "AK2", SecretKey: "SK2", Projects: []cloudsim.Project{{ID: "0ther", Name: "ap-southeast-3"}}},
-	)
-	w = fleettest.New(t, cloud, `accounts:
-  - name: main
-    credentials: {static: {access_key: AK, secret_key: SK}}
-    ca_file: CA
-    projects:
+	w = fleettest.New(t, organisation(), mainAccount+`    projects:
       - {id: `+prodID+`, region: ap-southeast-3, name: prod}
       - {id: `+devID+`, region: ap-southeast-3, name: dev}
-  - name: other
-    credentials: {static: {access_key: AK2, secret_key: SK2}}
-    ca_file: CA
-    projects: [{id: 0ther, region: ap-southeast-3, name: other}]
+`+otherAccount+`    projects: [{id: 0ther, region: ap-southeast-3, name: other}]
 services: {ces: {cache_ttl: 1m, max_in_flight: 1}, dcs: {cache_ttl: 1m}}
 `)
-	return w, cloud.Inject(cloudtest.Fault{
+	return w, w.Cloud.Inject(cloudtest.Fault{
 		Service: "ces", ProjectID: prodID, Status: http.StatusTooManyRequests, Header: header,
 		Body: []byte(`{"error_code":"APIGW.0308","error_msg":"` + message + `"}`),
 	})
@@ -68,9 +54,7 @@ func TestThrottlingPausesTheServiceForTheAccount(t *testing.T) {
 					t.Errorf("outcomes\n%s\nwant the other services and the other account as ever", got)
 				}
 				pass(1)
-				w.Scrape(t, time.Minute)
-				synctest.Wait()
-				if got := outcomes(w.Scrape(t, time.Minute)); strings.Count(got, ": ok") != 15 {
+				if got := outcomes(settled(t, w)); strings.Count(got, ": ok") != 15 {
 					t.Errorf("after the pause\n%s", got)
 				}
 			})
