@@ -13,7 +13,7 @@ import (
 func TestNumbersServeForTheirTTLLessALittle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.Scale(20)
-		w := fleettest.New(t, cloud, scaleConfig(cloud, ctsAlone("")))
+		w := fleettest.New(t, cloud, fleettest.AccountOf(cloud, unencrypted)+ctsAlone(""))
 		requestsAfter := func(d time.Duration) int {
 			pass(d)
 			w.Scrape(t, time.Minute)

@@ -235,7 +235,7 @@ func TestCompleteAsOfTheSources(t *testing.T) {
 		w.Scrape(t, time.Minute)
 		before := fmt.Sprint(w.Cloud.Requests())
 		w.Configure(t, strings.Replace(discoverAll, "{exclude", `{name_prefix: "x/", exclude`, 1))
-		w.Scrape(t, time.Minute)
+		settled(t, w)
 		if got := strings.Join(w.Projects(), " "); got != "x/ap-southeast-3 x/ap-southeast-3_dev" || fmt.Sprint(w.Cloud.Requests()) != before {
 			t.Errorf("projects %s after a reload; requests %v, before %s", got, w.Cloud.Requests(), before)
 		}
@@ -250,7 +250,7 @@ func TestUnchangedListKeepsReadings(t *testing.T) {
 		pass(20 * time.Minute)
 		after := settled(t, w)
 		pass(40 * time.Minute)
-		again := w.Scrape(t, time.Minute)
+		again := settled(t, w)
 		for i := range before {
 			if before[i] != after[i] || before[i] == again[i] {
 				t.Errorf("%s: another reading, though nothing changed, %t; after another fetch, %t", before[i].Service, before[i] != after[i], before[i] != again[i])

@@ -227,19 +227,6 @@ func TestKeyThatTwoServicesRefuse(t *testing.T) {
 	})
 }
 
-// TestSilentRegionProvesNothing: the first requests go to a region that hangs. A second later, one goes elsewhere, and the others follow.
-func TestSilentRegionProvesNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, cloudtest.Scale(40), fleettest.DocumentsConfig)
-		w.Cloud.Inject(cloudtest.Fault{Host: "cts.ap-southeast-3.", Hang: true})
-		w.Configure(t, scaleConfig(w.Cloud, ctsAlone("")))
-		start := time.Now()
-		if got := strings.Count(outcomes(w.Scrape(t, 3*time.Second)), ": ok"); got != 20 || time.Since(start) > 3*time.Second {
-			t.Errorf("%d projects were read after %s, want the 20 of the other region", got, time.Since(start))
-		}
-	})
-}
-
 // TestKeysThatAppear: keys are in files that are missing at first, and wrong then. Discovery and look-ups of ids go on with the next scrape, too.
 func TestKeysThatAppear(t *testing.T) {
 	for name, projects := range map[string]string{

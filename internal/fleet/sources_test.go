@@ -102,7 +102,7 @@ func TestReloadEndsNoPauseWithoutReason(t *testing.T) {
 		w.Cloud.Inject(cloudtest.Fault{Service: "ces", Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1800"}}})
 		w.Scrape(t, time.Minute)
 		w.Configure(t, fleettest.DocumentsConfig+"      - {region: ap-southeast-1}\nservices: {ces: {max_in_flight: 3}}")
-		w.Scrape(t, time.Minute)
+		settled(t, w)
 		if got := fmt.Sprint(w.Cloud.ProjectRequests(prodID)); got != "map[ces:1 cts:1 dbss:2 dcs:1 taurusdb:1]" {
 			t.Errorf("requests %s", got)
 		}

@@ -4,7 +4,6 @@ package bench_test
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -23,8 +22,8 @@ import (
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/config"
-	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet"
+	"cloud_quota_exporter/internal/fleet/fleettest"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/web"
 	"cloud_quota_exporter/providers/providerstest"
@@ -69,18 +68,8 @@ func simulate(tb testing.TB, projects int, https bool) *simulation {
 	} else {
 		s.Server = cloudsim.ServePlain(s.Cloud, listener)
 	}
-	s.accounts = accountOf(s.Cloud, reached)
+	s.accounts = fleettest.AccountOf(s.Cloud, reached)
 	return s
-}
-
-// accountOf states the account of a cloud, with all its projects; reached says how.
-func accountOf(cloud *cloudtest.Cloud, reached string) string {
-	var text strings.Builder
-	fmt.Fprintf(&text, "accounts:\n  - credentials: {static: {access_key: %s, secret_key: %s}}\n%s    projects:\n", democloud.AccessKey, democloud.SecretKey, reached)
-	for _, p := range cloud.Projects() {
-		fmt.Fprintf(&text, "      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
-	}
-	return text.String()
 }
 
 // leadTo has every host name lead to an address, so that each service has connections of its own.
@@ -166,4 +155,12 @@ func sizes(all ...int) []int {
 		return all[:2]
 	}
 	return all
+}
+
+// wantAllRead fails if a page of so many projects lacks a source, or shows a failure.
+func wantAllRead(tb testing.TB, page string, projects int) {
+	tb.Helper()
+	if n := strings.Count(page, "\ncloud_quota_up{"); n != 5*projects || strings.Contains(page, "\ncloud_quota_last_failure_reason{") {
+		tb.Fatalf("%d sources, want %d without a failure", n, 5*projects)
+	}
 }

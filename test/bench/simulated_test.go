@@ -154,7 +154,7 @@ func TestSlowService(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					cloud := cloudtest.Scale(projects)
-					w := fleettest.New(t, cloud, accountOf(cloud, unencrypted))
+					w := fleettest.New(t, cloud, fleettest.AccountOf(cloud, unencrypted))
 					handler := handlerOf(t, w.Fleet, prometheus.NewRegistry())
 					if numbers == "old" {
 						get(t, handler)
@@ -236,7 +236,7 @@ func TestThrottle(t *testing.T) {
 				cloud := cloudtest.Scale(tc.periods * calls)
 				cloud.Inject(cloudtest.Fault{Service: "ces", Status: http.StatusTooManyRequests, Body: []byte(throttled), When: g.refuses})
 				cloud.Inject(cloudtest.Fault{Latency: latency})
-				w := fleettest.New(t, cloud, accountOf(cloud, unencrypted)+
+				w := fleettest.New(t, cloud, fleettest.AccountOf(cloud, unencrypted)+
 					"services: {cts: {enabled: false}, taurusdb: {enabled: false}, dcs: {enabled: false}, dbss: {enabled: false}}")
 				complete, _ := observe(t, w, time.Hour)
 				g.refused = 0
