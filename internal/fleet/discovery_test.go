@@ -83,8 +83,13 @@ func TestStatedAndDiscoveredTogether(t *testing.T) {
     discovery: {name_prefix: "", exclude: ".*_sandbox"}
 `+otherAccount+`    projects: [{region: ap-southeast-1, name: ap-southeast-3_dev}]
     discovery: {}
+services: {dcs: {cache_ttl: 0}}
 `)
+		w.Cloud.Inject(cloudtest.Fault{Service: "iam", Latency: 3 * time.Second})
 		w.Scrape(t, time.Minute)
+		if n := w.Cloud.ProjectRequests(prodID)["dcs"]; n != 1 {
+			t.Errorf("%d requests of a scrape, want 1 before the list and none after it", n)
+		}
 		if got := strings.Join(w.Projects(), " "); got != "ap-southeast-3_dev other/ap-southeast-3 prod" {
 			t.Errorf("projects %s, want the stated label of one and a prefixed one", got)
 		}
