@@ -57,7 +57,7 @@ func (f *Fleet) newAccount(configured config.Account, c *config.Config, before *
 		a.keys = before.keys
 		return a
 	}
-	a.keys = &keys{log: log.With(f.log.Logger, "account", a.Name), Source: credentials.New(a.Credentials, credentials.Deps{
+	a.keys = &keys{log: log.With(f.log.logger, "account", a.Name), Source: credentials.New(a.Credentials, credentials.Deps{
 		IAM: a.iam, Region: a.iamRegion(), Dial: f.options.Dial, Getenv: f.options.Getenv, Logins: f.logins,
 	})}
 	return a
@@ -261,12 +261,12 @@ func (f *Fleet) CheckCredentials(ctx context.Context) {
 	for _, a := range f.now.Load().accounts {
 		checking.Go(func() {
 			if _, err := a.keys.Grant(ctx, huaweicloud.Scope{}); err == nil {
-				_ = level.Info(f.log.Logger).Log("msg", "credentials are there", "account", a.Name, "from", a.keys.Status().From)
+				_ = level.Info(f.log.logger).Log("msg", "credentials are there", "account", a.Name, "from", a.keys.Status().From)
 			}
 			ctx, cancel := context.WithTimeout(ctx, exposedTimeout)
 			defer cancel()
 			for _, err := range a.exposed(ctx) {
-				_ = level.Warn(f.log.Logger).Log("msg", "secrets of the account can be read by others", "account", a.Name, "err", err)
+				_ = level.Warn(f.log.logger).Log("msg", "secrets of the account can be read by others", "account", a.Name, "err", err)
 			}
 		})
 	}

@@ -20,14 +20,14 @@ const (
 // changeLog logs what changes: a source begins to fail, fails for another reason, recovers, or leaves out other resources than before. A
 // source that goes on failing is not logged again; its metrics show it.
 type changeLog struct {
-	log.Logger
+	logger log.Logger
 
 	mu      sync.Mutex
 	failing map[failure]map[string]bool // labels of the projects that fail alike
 }
 
 func newChangeLog(l log.Logger) *changeLog {
-	return &changeLog{Logger: l, failing: map[failure]map[string]bool{}}
+	return &changeLog{logger: l, failing: map[failure]map[string]bool{}}
 }
 
 // failure is what failing projects have in common: keys that are revoked are one cause, however many projects they read.
@@ -35,7 +35,7 @@ type failure struct{ account, service, reason string }
 
 // fetched logs a fetch of a source.
 func (l *changeLog) fetched(before, after *Reading) {
-	logger := log.With(l.Logger, "account", after.Account, "project", after.Project.Label, "service", after.Service)
+	logger := log.With(l.logger, "account", after.Account, "project", after.Project.Label, "service", after.Service)
 	state := after.State
 	_ = level.Debug(logger).Log("msg", "quotas were asked for", "took", state.Took, "err", state.Err)
 	l.failed(logger, before, after)
@@ -99,7 +99,7 @@ func (l *changeLog) failed(logger log.Logger, before, after *Reading) {
 
 // discovered logs what changes in the projects of an account. empty is that the discovery succeeded and leaves the account without a project.
 func (l *changeLog) discovered(account string, before, after *listState, empty error) {
-	logger := log.With(l.Logger, "account", account)
+	logger := log.With(l.logger, "account", account)
 	if !slices.EqualFunc(before.Value, after.Value, func(a, b huaweicloud.Project) bool { return a.ID == b.ID }) {
 		l.mu.Lock()
 		clear(l.failing) // projects may be gone
@@ -123,7 +123,7 @@ func (l *changeLog) skippedProjects(before, now *view) {
 		was[a.Name] = a.skipped
 	}
 	for _, a := range now.accounts {
-		logger := log.With(l.Logger, "account", a.Name)
+		logger := log.With(l.logger, "account", a.Name)
 		switch labels := a.skipped; {
 		case slices.Equal(labels, was[a.Name]):
 		case len(labels) == 0:
