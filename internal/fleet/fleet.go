@@ -216,9 +216,7 @@ func AbandonedFetches() int { return refresh.Abandoned() }
 type Filter struct{ Services, Projects []string }
 
 // Count returns how many sources a filter wants.
-func (f *Fleet) Count(filter Filter) int {
-	return len(filter.of(f.now.Load().sources))
-}
+func (f *Fleet) Count(filter Filter) int { return len(filter.of(f.now.Load().sources)) }
 
 // Read reads the sources that a filter wants, side by side. It returns what is known of each when everything is known that is worth waiting
 // for, or when ctx ends. The readings are sorted by project, then in the order of the services. Projects that are named are known, so that they
