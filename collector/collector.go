@@ -2,24 +2,40 @@
 package collector
 
 import (
-	"iter"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"cloud_quota_exporter/internal/fleet"
 )
 
-// Collector is the prometheus.Collector of one scrape: it reads the sources when it is collected, and shows what is known of each.
+// Collector is the prometheus.Collector of some families. What it shows is read when it is collected.
 type Collector struct {
-	read func() []*fleet.Reading
+	families []definition
+	collect  func(emitter)
 }
 
-// New returns a Collector of what read returns: readings sorted by project.
-func New(read func() []*fleet.Reading) *Collector { return &Collector{read} }
+// New returns the Collector of one scrape, which shows what read returns: readings sorted by project.
+func New(read func() []*fleet.Reading) *Collector {
+	return &Collector{definitions[:accountUp], func(emit emitter) {
+		for _, of := range projects(read()) {
+			project(of, emit)
+		}
+	}}
+}
+
+// NewAccounts returns a Collector of the accounts' own state, which read returns.
+func NewAccounts(read func() []fleet.Account) *Collector {
+	return &Collector{definitions[accountUp:], func(emit emitter) {
+		for _, a := range read() {
+			account(a, emit)
+		}
+	}}
+}
 
 // Describe sends every metric that there may be.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range definitions[:accountUp] {
+	for _, d := range c.families {
 		ch <- d.desc
 	}
 }
@@ -27,40 +43,28 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 // emitter takes a metric of a family; labels are the values, in the order of the definition.
 type emitter func(f family, value float64, labels ...string)
 
-// sender returns what sends a metric of a family.
-func sender(ch chan<- prometheus.Metric) emitter {
-	return func(f family, value float64, labels ...string) {
+// Collect reads, and sends the metrics.
+func (c *Collector) Collect(ch chan<- prometheus.Metric) {
+	c.collect(func(f family, value float64, labels ...string) {
 		d := definitions[f]
 		m, err := prometheus.NewConstMetric(d.desc, d.kind, value, labels...)
 		if err != nil { // this one is lost, not the page; the registry tells which
 			m = prometheus.NewInvalidMetric(d.desc, err)
 		}
 		ch <- m
-	}
+	})
 }
 
-// Collect reads the sources and sends their metrics.
-func (c *Collector) Collect(ch chan<- prometheus.Metric) {
-	emit := sender(ch)
-	for of := range projects(c.read()) {
-		project(of, emit)
-	}
-}
-
-// projects yields the readings of one project after the other.
-func projects(readings []*fleet.Reading) iter.Seq[[]*fleet.Reading] {
-	return func(yield func([]*fleet.Reading) bool) {
-		for len(readings) > 0 {
-			n := 1
-			for n < len(readings) && readings[n].Project.Label == readings[0].Project.Label {
-				n++
-			}
-			if !yield(readings[:n]) {
-				return
-			}
-			readings = readings[n:]
+// projects returns the readings of each project.
+func projects(readings []*fleet.Reading) (all [][]*fleet.Reading) {
+	for len(readings) > 0 {
+		n := slices.IndexFunc(readings, func(r *fleet.Reading) bool { return r.Project.Label != readings[0].Project.Label })
+		if n < 0 {
+			n = len(readings)
 		}
+		all, readings = append(all, readings[:n]), readings[n:]
 	}
+	return all
 }
 
 // project names every metric of a project's readings.
@@ -104,5 +108,21 @@ func metrics(r *fleet.Reading, emit emitter) {
 		for severity, ratio := range q.Thresholds {
 			emit(threshold, ratio, r.Service, r.Project.Label, q.ResourceType, severity)
 		}
+	}
+}
+
+// account names every metric of an account.
+func account(a fleet.Account, emit emitter) {
+	if a.Asked {
+		value := 0.0
+		if a.Up {
+			value = 1
+		}
+		emit(accountUp, value, a.Name)
+	}
+	emit(accountProjects, float64(a.Projects), a.Name)
+	emit(accountSkipped, float64(len(a.Skipped)), a.Name)
+	if !a.KeysExpire.IsZero() {
+		emit(credentialsExpiry, float64(a.KeysExpire.UnixMilli())/1000, a.Name)
 	}
 }

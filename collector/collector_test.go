@@ -24,11 +24,14 @@ type state = refresh.State[providers.Result]
 var warning = map[string]float64{"warning": 0.8}
 
 // readings are one of each kind: good ones, one without a limit, one that fails but has numbers, one whose numbers are too old, one
-// that never succeeded, one that was never asked.
+// that never succeeded, one that was never asked, one of a service that is not offered, and one by which IAM has told the id of the project.
+// Nothing in use is known, and shows; what is not known is absent.
 func readings() []*fleet.Reading {
 	prod := fleet.Project{Label: "prod", ID: "0250cb8a", Region: "ap-southeast-3", Account: "main"}
 	lost := fleet.Project{Label: "lost", Region: "nowhere-1", Account: "main"}
 	read := time.UnixMilli(1_700_000_000_250)
+	known := lost
+	known.ID = "10537"
 	refused := &huaweicloud.APIError{Status: http.StatusForbidden}
 	return []*fleet.Reading{
 		{Account: "main", Service: "cts", Project: lost, State: &state{Err: refused, Fetches: 4, Failures: 4}},
@@ -36,6 +39,14 @@ func readings() []*fleet.Reading {
 		{
 			Account: "main", Service: "taurusdb", Project: lost, TooOld: true,
 			State: &state{ReadAt: read, Err: errors.New("no route to host"), Fetches: 9, Failures: 8},
+		},
+		{Account: "main", Service: "dbss", Project: known, NotOffered: true, State: &state{Err: errors.New("no such host"), Fetches: 1, Failures: 1}},
+		{
+			Account: "main", Service: "cts", Project: prod, State: &state{ReadAt: read, Fetches: 1},
+			Quotas: []fleet.Quota{
+				{Quota: providers.Quota{ResourceType: "data_tracker", Used: new(0.0)}},
+				{Quota: providers.Quota{ResourceType: "system_tracker"}},
+			},
 		},
 		{
 			Account: "main", Service: "dcs", Project: prod, State: &state{ReadAt: read, Fetches: 2},
@@ -57,20 +68,25 @@ func readings() []*fleet.Reading {
 }
 
 func TestWholePage(t *testing.T) {
-	page, err := os.Open("testdata/page.txt")
-	if err != nil {
-		t.Fatal(err)
+	accounts := func() []fleet.Account {
+		return []fleet.Account{
+			{Name: "good", Asked: true, Up: true, Projects: 3},
+			{Name: "bad", Asked: true, Projects: 1, Skipped: []string{"a", "b"}},
+			{Name: "new", Up: true, KeysExpire: time.Unix(1800000000, 250e6)},
+		}
 	}
-	defer page.Close()
-	if err := testutil.CollectAndCompare(collector.New(readings), page); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestLint(t *testing.T) {
-	problems, err := testutil.CollectAndLint(collector.New(readings))
-	if err != nil || len(problems) != 0 {
-		t.Errorf("%v %v", problems, err)
+	for golden, c := range map[string]prometheus.Collector{"page": collector.New(readings), "accounts": collector.NewAccounts(accounts)} {
+		want, err := os.Open("testdata/" + golden + ".txt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer want.Close()
+		if err := testutil.CollectAndCompare(c, want); err != nil {
+			t.Error(err)
+		}
+		if problems, err := testutil.CollectAndLint(c); err != nil || len(problems) != 0 {
+			t.Errorf("%v %v", problems, err)
+		}
 	}
 }
 
@@ -89,7 +105,7 @@ func TestReadsWhenCollected(t *testing.T) {
 // TestOneBadMetricLeavesTheOthers: providers let no such type through, but if one did, it would be told and cost one metric.
 func TestOneBadMetricLeavesTheOthers(t *testing.T) {
 	bad := readings()
-	bad[3].Quotas[0].ResourceType = "no UTF-8: \xff"
+	bad[5].Quotas[0].ResourceType = "no UTF-8: \xff"
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collector.New(func() []*fleet.Reading { return bad }))
 	families, err := registry.Gather()
@@ -102,80 +118,5 @@ func TestOneBadMetricLeavesTheOthers(t *testing.T) {
 	}
 	if all := testutil.CollectAndCount(collector.New(readings)); metrics != all-7 {
 		t.Errorf("%d metrics, want all %d but the 7 of the bad quota", metrics, all)
-	}
-}
-
-// TestZeroIsANumber: nothing in use is known, and shows; what is not known is absent.
-func TestZeroIsANumber(t *testing.T) {
-	c := collector.New(func() []*fleet.Reading {
-		return []*fleet.Reading{{
-			Service: "cts", Project: fleet.Project{Label: "prod"}, State: &state{},
-			Quotas: []fleet.Quota{
-				{Quota: providers.Quota{ResourceType: "data_tracker", Used: new(0.0)}},
-				{Quota: providers.Quota{ResourceType: "system_tracker"}},
-			},
-		}}
-	})
-	const want = `# HELP cloud_quota_used Amount of the quota in use, in the unit of the API (see cloud_quota_info). Cached: see cloud_quota_last_success_timestamp_seconds.
-# TYPE cloud_quota_used gauge
-cloud_quota_used{project="prod",resource_type="data_tracker",service="cts"} 0
-`
-	if err := testutil.CollectAndCompare(c, strings.NewReader(want), "cloud_quota_used"); err != nil {
-		t.Error(err)
-	}
-}
-
-// TestOneInfoForAProject: IAM may tell the id of a project between the readings of two of its services. Two series with one project
-// label would spoil every join on it.
-func TestOneInfoForAProject(t *testing.T) {
-	c := collector.New(func() []*fleet.Reading {
-		return []*fleet.Reading{
-			{Service: "cts", Project: fleet.Project{Label: "prod"}, State: &state{}},
-			{Service: "ces", Project: fleet.Project{Label: "prod", ID: "0250cb8a"}, State: &state{}},
-			{Service: "cts", Project: fleet.Project{Label: "test"}, State: &state{}},
-		}
-	})
-	if n := testutil.CollectAndCount(c, "cloud_quota_project_info"); n != 2 {
-		t.Errorf("%d series for 2 projects", n)
-	}
-}
-
-func TestAccounts(t *testing.T) {
-	accounts := func() []fleet.Account {
-		return []fleet.Account{{Name: "good", Asked: true, Up: true, Projects: 3}, {Name: "bad", Asked: true, Projects: 1, Skipped: []string{"a", "b"}}, {Name: "new", Up: true, KeysExpire: time.Unix(1800000000, 250e6)}}
-	}
-	const want = `# HELP cloud_quota_account_projects Projects of the account that are served, stated and discovered ones.
-# TYPE cloud_quota_account_projects gauge
-cloud_quota_account_projects{account="bad"} 1
-cloud_quota_account_projects{account="good"} 3
-cloud_quota_account_projects{account="new"} 0
-# HELP cloud_quota_account_projects_skipped Discovered projects of the account that are left out, since another one has their label.
-# TYPE cloud_quota_account_projects_skipped gauge
-cloud_quota_account_projects_skipped{account="bad"} 2
-cloud_quota_account_projects_skipped{account="good"} 0
-cloud_quota_account_projects_skipped{account="new"} 0
-# HELP cloud_quota_account_up 1 if the last discovery of the account's projects and the last look for its keys succeeded; absent before the first.
-# TYPE cloud_quota_account_up gauge
-cloud_quota_account_up{account="bad"} 0
-cloud_quota_account_up{account="good"} 1
-# HELP cloud_quota_exporter_credentials_expiry_timestamp_seconds When the keys or the first of the tokens in use expires, in seconds since 1970; absent for permanent keys. They are fetched anew before.
-# TYPE cloud_quota_exporter_credentials_expiry_timestamp_seconds gauge
-cloud_quota_exporter_credentials_expiry_timestamp_seconds{account="new"} 1.80000000025e+09
-`
-	if err := testutil.CollectAndCompare(collector.NewAccounts(accounts), strings.NewReader(want)); err != nil {
-		t.Error(err)
-	}
-}
-
-// TestServiceThatIsNotOffered is neither up nor down.
-func TestServiceThatIsNotOffered(t *testing.T) {
-	c := collector.New(func() []*fleet.Reading {
-		return []*fleet.Reading{{Service: "dbss", Project: fleet.Project{Label: "prod"}, NotOffered: true, State: &state{Err: errors.New("no such host"), Fetches: 1, Failures: 1}}}
-	})
-	if got := testutil.CollectAndCount(c, "cloud_quota_up", "cloud_quota_last_failure_reason"); got != 0 {
-		t.Errorf("%d metrics say how it is", got)
-	}
-	if got := testutil.CollectAndCount(c, "cloud_quota_fetches_total"); got != 1 {
-		t.Errorf("%d counters of fetches, want 1", got)
 	}
 }

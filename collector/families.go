@@ -1,6 +1,10 @@
 package collector
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // family is one metric name.
 type family int
@@ -37,71 +41,68 @@ type definition struct {
 
 // definitions are the quota metrics. Their names, labels and meanings are a promise to dashboards and alerts.
 var definitions = [familyCount]definition{
-	used: gauge("used",
+	used: define("used",
 		"Amount of the quota in use, in the unit of the API (see cloud_quota_info). Cached: see cloud_quota_last_success_timestamp_seconds.",
 		"service", "project", "resource_type"),
-	limit: gauge("limit",
+	limit: define("limit",
 		"The quota, in the unit of the API; +Inf where the service says that there is no limit. Cached. Never sum limits: take the maximum of used/limit.",
 		"service", "project", "resource_type"),
-	remaining: gauge("remaining",
+	remaining: define("remaining",
 		"Limit less amount in use (may be negative), or what the API reports where it reports only what remains. Cached.",
 		"service", "project", "resource_type"),
-	limitMin: gauge("limit_min",
+	limitMin: define("limit_min",
 		"Lowest quota that can be requested, where the service reports it. Cached.",
 		"service", "project", "resource_type"),
-	limitMax: gauge("limit_max",
+	limitMax: define("limit_max",
 		"Highest quota that can be requested, where the service reports it. Cached.",
 		"service", "project", "resource_type"),
-	info: gauge("info",
+	info: define("info",
 		"Always 1; the unit of a quota's numbers, empty for a count. Cached.",
 		"service", "project", "resource_type", "unit"),
-	threshold: gauge("threshold_ratio",
+	threshold: define("threshold_ratio",
 		"Ratio of used to limit at which an alert of the severity is due; on every quota that is not muted by the configuration.",
 		"service", "project", "resource_type", "severity"),
-	projectInfo: gauge("project_info",
+	projectInfo: define("project_info",
 		"Always 1; what a project label stands for. The project_id is empty while IAM has not told it.",
 		"project", "project_id", "region", "account"),
-	up: gauge("up",
+	up: define("up",
 		"1 if the last finished fetch of the quotas succeeded, 0 if it failed; absent before the first.",
 		"service", "project"),
-	lastSuccess: gauge("last_success_timestamp_seconds",
+	lastSuccess: define("last_success_timestamp_seconds",
 		"When the quotas were read from the API, in seconds since 1970; absent before the first success.",
 		"service", "project"),
-	failureReason: gauge("last_failure_reason",
+	failureReason: define("last_failure_reason",
 		"Always 1; why the last finished fetch failed. Only while it did.",
 		"service", "project", "reason"),
-	skipped: gauge("resources_skipped",
+	skipped: define("resources_skipped",
 		"Resources of the last readable answer that were left out since they could not be read; the log tells why.",
 		"service", "project"),
-	fetches: counter("fetches_total",
+	fetches: define("fetches_total",
 		"Fetches of the quotas that finished, those that failed among them.",
 		"service", "project"),
-	failed: counter("fetch_failures_total",
+	failed: define("fetch_failures_total",
 		"Fetches of the quotas that failed.",
 		"service", "project"),
-	accountUp: gauge("account_up",
+	accountUp: define("account_up",
 		"1 if the last discovery of the account's projects and the last look for its keys succeeded; absent before the first.",
 		"account"),
-	accountProjects: gauge("account_projects",
+	accountProjects: define("account_projects",
 		"Projects of the account that are served, stated and discovered ones.",
 		"account"),
-	accountSkipped: gauge("account_projects_skipped",
+	accountSkipped: define("account_projects_skipped",
 		"Discovered projects of the account that are left out, since another one has their label.",
 		"account"),
-	credentialsExpiry: gauge("exporter_credentials_expiry_timestamp_seconds",
+	credentialsExpiry: define("exporter_credentials_expiry_timestamp_seconds",
 		"When the keys or the first of the tokens in use expires, in seconds since 1970; absent for permanent keys. They are fetched anew before.",
 		"account"),
 }
 
-func gauge(name, help string, labels ...string) definition {
-	return define(name, help, prometheus.GaugeValue, labels)
-}
-
-func counter(name, help string, labels ...string) definition {
-	return define(name, help, prometheus.CounterValue, labels)
-}
-
-func define(name, help string, kind prometheus.ValueType, labels []string) definition {
+// define makes a family: a counter if its name says so, else a gauge.
+func define(name, help string, labels ...string) definition {
 	name = "cloud_quota_" + name
+	kind := prometheus.GaugeValue
+	if strings.HasSuffix(name, "_total") {
+		kind = prometheus.CounterValue
+	}
 	return definition{name, help, labels, kind, prometheus.NewDesc(name, help, labels, nil)}
 }

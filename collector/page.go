@@ -42,21 +42,19 @@ func (p *Page) Families(readings []*fleet.Reading) []*dto.MetricFamily {
 // join makes families of the metrics of all projects.
 func join(all []*[accountUp][]*dto.Metric) []*dto.MetricFamily {
 	var families []*dto.MetricFamily
+	of := make([][]*dto.Metric, len(all))
 	for f := range accountUp {
-		d, n := &definitions[f], 0
-		for _, done := range all {
-			n += len(done[f])
+		for i, done := range all {
+			of[i] = done[f]
 		}
-		if n == 0 {
+		metrics := slices.Concat(of...)
+		if len(metrics) == 0 {
 			continue
-		}
-		metrics := make([]*dto.Metric, 0, n)
-		for _, done := range all {
-			metrics = append(metrics, done[f]...)
 		}
 		if f == projectInfo { // the one whose first label isn't the project
 			slices.SortFunc(metrics, compare)
 		}
+		d := &definitions[f]
 		families = append(families, &dto.MetricFamily{Name: &d.name, Help: &d.help, Type: d.kind.ToDTO(), Metric: metrics})
 	}
 	slices.SortFunc(families, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
@@ -67,7 +65,7 @@ func join(all []*[accountUp][]*dto.Metric) []*dto.MetricFamily {
 func (p *Page) finish(readings []*fleet.Reading) []*[accountUp][]*dto.Metric {
 	next := make(map[string]finished, len(p.projects))
 	var all []*[accountUp][]*dto.Metric
-	for of := range projects(readings) {
+	for _, of := range projects(readings) {
 		label := of[0].Project.Label
 		done := p.projects[label]
 		if !slices.Equal(done.of, of) {
@@ -135,10 +133,5 @@ func (s labelSets) get(names, values []string) []*dto.LabelPair {
 
 // compare orders metrics of a family by the values of their labels.
 func compare(a, b *dto.Metric) int {
-	for i, pair := range a.GetLabel() {
-		if order := strings.Compare(pair.GetValue(), b.GetLabel()[i].GetValue()); order != 0 {
-			return order
-		}
-	}
-	return 0
+	return slices.CompareFunc(a.GetLabel(), b.GetLabel(), func(a, b *dto.LabelPair) int { return strings.Compare(a.GetValue(), b.GetValue()) })
 }

@@ -4,10 +4,14 @@ import (
 	"context"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/credentials"
@@ -27,16 +31,11 @@ const (
 // account is an account as one configuration has it.
 type account struct {
 	config.Account
-	services map[string]config.Service
-	rules    rules
-	options  *Options
-	proofs   *huaweicloud.Proofs
-	keys     *keys
-	http     *http.Client
-	changed  bool // its connection differs from that of the configuration before
-
-	listCell   *projectList // nil without discovery
-	listPolicy *refresh.Policy[[]huaweicloud.Project]
+	config  *config.Config
+	fleet   *Fleet
+	keys    *keys
+	http    *http.Client
+	changed bool // its connection differs from that of the configuration before
 }
 
 // newAccount makes an account of its configuration. before is the account that it replaces, which hands on the keys; nil if it is new.
@@ -48,19 +47,19 @@ func (f *Fleet) newAccount(configured config.Account, c *config.Config, before *
 		}
 	}
 	a := &account{
-		Account:  configured,
-		services: c.Services,
-		rules:    rules{c.Limits, c.Thresholds},
-		options:  &f.options,
-		proofs:   f.proofs,
-		http:     huaweicloud.NewHTTPClient(f.options.Dial, configured.CAFile, inFlight),
+		Account: configured,
+		config:  c,
+		fleet:   f,
+		http:    huaweicloud.NewHTTPClient(f.options.Dial, configured.CAFile, inFlight),
 	}
 	a.changed = before != nil && a.connectionDiffers(before)
 	if before != nil && !a.changed {
 		a.keys = before.keys
-	} else {
-		a.keys = f.newKeys(a, c.File)
+		return a
 	}
+	a.keys = &keys{log: log.With(f.log.logger, "account", a.Name), Source: credentials.New(a.Credentials, credentials.Deps{
+		IAM: a.iam, Region: a.iamRegion(), Dial: f.options.Dial, Getenv: f.options.Getenv, Logins: f.logins,
+	})}
 	return a
 }
 
@@ -94,13 +93,13 @@ func (a *account) client(service, region, usual, configured string) *huaweicloud
 	c := &huaweicloud.Client{
 		HTTP:      a.http,
 		Auth:      a.keys,
-		Proofs:    a.proofs,
+		Proofs:    a.fleet.proofs,
 		Suspend:   refresh.Suspend,
 		Service:   service,
 		Scope:     huaweicloud.Scope{Region: region},
 		BaseURL:   usual,
-		UserAgent: a.options.UserAgent,
-		Events:    a.options.Requests,
+		UserAgent: a.fleet.options.UserAgent,
+		Events:    a.fleet.options.Requests,
 	}
 	if configured != "" {
 		c.BaseURL, c.QuotaPath = splitEndpoint(configured)
@@ -138,12 +137,10 @@ func (f *Fleet) gate(account, service, region string, slots int) *refresh.Gate {
 type keys struct {
 	credentials.Source
 
-	account    string
-	log        *changeLog
-	configFile string // if secrets are in it
+	log log.Logger // with the account
 
-	used, failed atomic.Bool
-	refused      atomic.Bool // something could not be read for want of good keys
+	used    atomic.Bool
+	refused atomic.Bool // something could not be read for want of good keys
 
 	mu        sync.Mutex
 	inUse     string    // huaweicloud.KeyID
@@ -151,42 +148,27 @@ type keys struct {
 	changedAt time.Time // when other keys than before were granted, or keys after there were none
 }
 
-func (f *Fleet) newKeys(a *account, configFile string) *keys {
-	k := &keys{account: a.Name, log: f.log}
-	k.Source = credentials.New(a.Credentials, credentials.Deps{
-		IAM: a.iam, Region: a.iamRegion(), Dial: f.options.Dial, Getenv: f.options.Getenv, Logins: f.logins,
-	})
-	if a.Credentials.HoldSecrets() {
-		k.configFile = configFile
-	}
-	return k
-}
-
 // Grant returns what authorizes requests of a scope now.
 func (k *keys) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.Grant, error) {
 	grant, err := k.Source.Grant(ctx, s)
-	failure := k.Status().Err
-	k.note(grant, failure)
-	if k.failed.Swap(failure != nil) != (failure != nil) {
-		k.log.credentials(k.account, k.Status().From, failure)
-	}
 	k.used.Store(true)
-	return grant, err
-}
-
-// note keeps when the keys changed.
-func (k *keys) note(grant huaweicloud.Grant, failure error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if failure != nil {
-		k.failing = true
-		return
+	status, failed := k.Status(), k.failing
+	k.failing = status.Err != nil
+	switch {
+	case k.failing && !failed:
+		_ = level.Warn(k.log).Log("from", status.From, "msg", "credentials can't be had", "err", status.Err)
+	case failed && !k.failing:
+		_ = level.Info(k.log).Log("from", status.From, "msg", "credentials can be had again")
 	}
-	id := huaweicloud.KeyID(grant)
-	if k.failing || k.inUse != "" && k.inUse != id {
-		k.changedAt = time.Now()
+	if id := huaweicloud.KeyID(grant); !k.failing {
+		if failed || k.inUse != "" && k.inUse != id {
+			k.changedAt = time.Now()
+		}
+		k.inUse = id
 	}
-	k.inUse, k.failing = id, false
+	return grant, err
 }
 
 // changedSince returns whether other keys were granted then or later.
@@ -205,18 +187,14 @@ func (k *keys) noteFailure(err error) {
 
 // needsKeys returns whether other keys may help.
 func needsKeys(err error) bool {
-	if err == nil {
-		return false
-	}
-	reason := huaweicloud.Reason(err)
-	return reason == huaweicloud.ReasonUnauthorized || reason == huaweicloud.ReasonCredentials
+	return err != nil && slices.Contains([]string{huaweicloud.ReasonUnauthorized, huaweicloud.ReasonCredentials}, huaweicloud.Reason(err))
 }
 
 // exposed returns which files with secrets are readable by everybody. Files that can't be looked at before ctx ends are left out.
-func (k *keys) exposed(ctx context.Context) []error {
-	names := k.Status().Files
-	if k.configFile != "" {
-		names = append(names, k.configFile)
+func (a *account) exposed(ctx context.Context) []error {
+	names := a.keys.Status().Files
+	if a.Credentials.HoldSecrets() {
+		names = append(names, a.config.File)
 	}
 	var all []error
 	for _, name := range names {
@@ -231,31 +209,30 @@ func (k *keys) exposed(ctx context.Context) []error {
 // corrected, the next scrape is good.
 func (f *Fleet) retryChangedKeys(ctx context.Context) {
 	v := f.now.Load()
-	refused := map[*account]bool{}
-	for _, a := range v.accounts {
-		if a.keys.refused.Swap(false) {
-			refused[a.account] = true
-		}
-	}
-	if len(refused) == 0 {
-		return
-	}
+	refused := map[*keys]bool{}
 	var granting sync.WaitGroup
-	for a := range refused {
+	for _, a := range v.accounts {
+		if !a.keys.refused.Swap(false) {
+			continue
+		}
+		refused[a.keys] = true
 		granting.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, keyWait)
 			defer cancel()
 			_, _ = a.keys.Grant(ctx, huaweicloud.Scope{}) // notes whether they have changed
 		})
 	}
+	if len(refused) == 0 {
+		return
+	}
 	granting.Wait()
-	for a := range refused {
-		if a.listCell != nil {
+	for _, a := range v.accounts {
+		if refused[a.keys] && a.listCell != nil {
 			retryWithKeys(a.keys, a.listCell)
 		}
 	}
 	for _, s := range v.sources {
-		if !refused[s.account] {
+		if !refused[s.account.keys] {
 			continue
 		}
 		if s.project.lookup != nil {
@@ -284,11 +261,13 @@ func (f *Fleet) CheckCredentials(ctx context.Context) {
 	for _, a := range f.now.Load().accounts {
 		checking.Go(func() {
 			if _, err := a.keys.Grant(ctx, huaweicloud.Scope{}); err == nil {
-				f.log.credentialsLoaded(a.Name, a.keys.Status().From)
+				_ = level.Info(f.log.logger).Log("msg", "credentials are there", "account", a.Name, "from", a.keys.Status().From)
 			}
 			ctx, cancel := context.WithTimeout(ctx, exposedTimeout)
 			defer cancel()
-			f.log.exposed(a.Name, a.keys.exposed(ctx))
+			for _, err := range a.exposed(ctx) {
+				_ = level.Warn(f.log.logger).Log("msg", "secrets of the account can be read by others", "account", a.Name, "err", err)
+			}
 		})
 	}
 	checking.Wait()
@@ -313,8 +292,12 @@ type Account struct {
 func (f *Fleet) Accounts() []Account {
 	var all []Account
 	for _, a := range f.now.Load().accounts {
-		state := Account{Name: a.Name, Asked: a.keys.used.Load(), Projects: a.projects, Skipped: a.skipped, KeysExpire: a.keys.Status().Expires}
-		if a.list != nil {
+		status := a.keys.Status()
+		state := Account{
+			Name: a.Name, Asked: a.keys.used.Load(), Skipped: a.skipped, KeysExpire: status.Expires,
+			Projects: len(a.Projects) + len(a.found) - len(a.skipped),
+		}
+		if a.Discovery != nil {
 			list := a.listCell.Peek()
 			state.DiscoveryErr = list.Err
 			state.Asked = state.Asked && list.Fetches > 0
@@ -323,7 +306,7 @@ func (f *Fleet) Accounts() []Account {
 				state.Undiscovered = newUnread("iam", a.listCell)
 			}
 		}
-		state.Up = a.keys.Status().Err == nil && state.DiscoveryErr == nil
+		state.Up = status.Err == nil && state.DiscoveryErr == nil
 		all = append(all, state)
 	}
 	return all
@@ -360,7 +343,7 @@ func (f *Fleet) Describe(ctx context.Context) []Description {
 		reading.Go(func() {
 			wrong := a.keys.Check(ctx) // first: what the others say depends on it
 			all[i] = Description{
-				Account: a.Name, Credentials: a.keys.Status().From, CredentialsErr: wrong, Exposed: a.keys.exposed(ctx),
+				Account: a.Name, Credentials: a.keys.Status().From, CredentialsErr: wrong, Exposed: a.exposed(ctx),
 				CAFile: a.CAFile, Discovery: a.Discovery,
 			}
 			if a.CAFile != "" {
@@ -372,7 +355,8 @@ func (f *Fleet) Describe(ctx context.Context) []Description {
 	for i, a := range v.accounts {
 		for _, s := range v.sources {
 			if s.account == a.account {
-				all[i].Sources = append(all[i].Sources, s.endpoint())
+				c := s.client()
+				all[i].Sources = append(all[i].Sources, Endpoint{Service: s.Service, Project: s.describe(), URL: c.BaseURL + c.QuotaPath})
 			}
 		}
 	}

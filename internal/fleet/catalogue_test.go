@@ -2,7 +2,6 @@ package fleet_test
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,21 +98,12 @@ pairs/prod ram in MB: 75776 of +Inf, +Inf`
 		for _, requests := range []string{"map[list:1 map:1 pairs:1]", "map[list:1 map:1 pairs:2]"} { // pairs are fresh for 5 minutes, as usual
 			readings := w.Scrape(t, time.Minute)
 			w.Scrape(t, time.Minute)
-			var got []string
 			for _, r := range readings {
 				if r.Reason() != "" || r.State.Value.Skipped.Count > 0 {
 					t.Errorf("%s/%s: %q, skipped %v", r.Service, r.Project.Label, r.Reason(), r.State.Value.Skipped)
 				}
-				for _, q := range r.Quotas {
-					resource := q.ResourceType
-					if q.Unit != "" {
-						resource += " in " + q.Unit
-					}
-					got = append(got, fmt.Sprintf("%s/%s %s: %s of %s, %s",
-						r.Service, r.Project.Label, resource, number(q.Used), number(q.Limit), number(q.Remaining)))
-				}
 			}
-			if got := strings.Join(got, "\n"); got != want {
+			if got := numbers(readings); got != want {
 				t.Errorf("got\n%s\nwant\n%s", got, want)
 			}
 			if got := fmt.Sprint(w.Cloud.ProjectRequests(prodID)); got != requests {

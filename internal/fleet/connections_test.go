@@ -13,6 +13,7 @@ import (
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/fleet"
+	"cloud_quota_exporter/internal/fleet/fleettest"
 	"cloud_quota_exporter/providers/providerstest"
 )
 
@@ -31,17 +32,13 @@ func (c counted) Close() error {
 // host too, and a reload, which opens others, closes them.
 func TestConnectionsAreKeptUntilAReload(t *testing.T) {
 	const slots = 20
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cloud := cloudtest.Scale(slots / 2)
-	t.Cleanup(cloudsim.ServePlain(cloud, listener).Close)
+	cloud, pipe := cloudtest.Scale(slots/2), cloudsim.NewPipe()
+	t.Cleanup(cloudsim.ServePlain(cloud, pipe).Close)
 	var dials, open atomic.Int64
 	f := fleet.New(fleet.Options{
 		Services: providerstest.Five(), Getenv: os.Getenv,
 		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
-			conn, err := new(net.Dialer).DialContext(ctx, network, address)
+			conn, err := pipe.Dial(ctx, network, address)
 			if err != nil {
 				return nil, err
 			}
@@ -50,14 +47,12 @@ func TestConnectionsAreKeptUntilAReload(t *testing.T) {
 			return counted{conn, sync.OnceFunc(func() { open.Add(-1) })}, nil
 		},
 	})
-	yaml := scaleConfig(cloud, fmt.Sprintf(`services:
+	c := parse(t, fleettest.AccountOf(cloud, "    endpoints: {default: 'http://gateway.example.com'}\n")+fmt.Sprintf(`services:
   defaults: {cache_ttl: 0, max_in_flight: %d}
   taurusdb: {enabled: false}
   dcs: {enabled: false}
   dbss: {enabled: false}
 `, slots/2))
-	at := "http://" + listener.Addr().String()
-	c := parse(t, strings.ReplaceAll(yaml, "ca_file: CA", fmt.Sprintf("endpoints: {default: %q}", at)))
 	f.Load(c)
 	f.Read(t.Context(), fleet.Filter{}) // proves the key
 	f.Load(c)

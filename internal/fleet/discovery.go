@@ -17,20 +17,17 @@ type (
 	listState   = refresh.State[[]huaweicloud.Project]
 )
 
-// discover gives an account that discovers its projects the Cell of their list. The caller holds f.building.
-func (f *Fleet) discover(a *account) {
-	if a.Discovery == nil {
-		return
-	}
-	a.listCell = f.stores.lists.get(a.Name, func() *projectList { return new(projectList) })
-	if a.changed { // other keys may see other projects; the list serves until then
-		a.listCell.Retry()
-		a.listCell.Expire(a.listCell.Peek())
-	}
+// listCell returns the Cell of an account's list of projects. The caller holds f.building.
+func (f *Fleet) listCell(a *account) *projectList {
+	return f.stores.lists.get(a.Name, func() *projectList { return new(projectList) })
+}
+
+// listPolicy returns how the list of an account that discovers its projects is fetched. The caller holds f.building.
+func (f *Fleet) listPolicy(a *account) *refresh.Policy[[]huaweicloud.Project] {
 	iam := a.iam(a.iamRegion())
 	iam.Action = huaweicloud.ListProjectsAction
 	interval := a.Discovery.RefreshInterval
-	a.listPolicy = &refresh.Policy[[]huaweicloud.Project]{
+	return &refresh.Policy[[]huaweicloud.Project]{
 		Fetch:       func(ctx context.Context) ([]huaweicloud.Project, error) { return huaweicloud.ListProjects(ctx, iam) },
 		Timeout:     huaweicloud.ListTimeout,
 		TTL:         func([]huaweicloud.Project) time.Duration { return interval },
@@ -77,30 +74,14 @@ func (a *account) empty(list *listState, wanted []config.Project) error {
 // only old.
 func (f *Fleet) Discover(ctx context.Context) {
 	f.retryChangedKeys(ctx)
-	f.discoverDue(ctx)
-}
-
-func (f *Fleet) discoverDue(ctx context.Context) {
-	wait(ctx, f.askLists(ctx))
-	if !f.now.Load().isOutdated() {
-		return
-	}
-	f.building.Lock()
-	before := f.now.Load()
-	now := before.withLists()
-	if now.hasOtherProjects() {
-		now = f.build(before.configured()) // else the sources stay the same, and so do their readings
-	}
-	f.now.Store(now)
-	f.building.Unlock()
-	f.log.skippedProjects(before, now)
+	f.awaitLists(ctx, f.askLists(ctx))
 }
 
 // askLists begins to fetch the lists that are due, and returns what to wait for.
 func (f *Fleet) askLists(ctx context.Context) []<-chan struct{} {
 	var fetches []<-chan struct{}
 	for _, a := range f.now.Load().accounts {
-		if a.list == nil {
+		if a.Discovery == nil {
 			continue
 		}
 		if state, fetch := a.listCell.Ask(ctx, a.listPolicy); state.ReadAt.IsZero() && fetch != nil {
@@ -110,37 +91,32 @@ func (f *Fleet) askLists(ctx context.Context) []<-chan struct{} {
 	return fetches
 }
 
-// isOutdated returns whether a list has changed since the view was made.
-func (v *view) isOutdated() bool {
-	return slices.ContainsFunc(v.accounts, func(a *accountView) bool { return a.list != nil && a.list != a.listCell.Peek() })
-}
-
-// withLists returns the view with the lists as they are now, and the projects as they were.
-func (v *view) withLists() *view {
-	now := *v
-	now.accounts = make([]*accountView, len(v.accounts))
-	for i, a := range v.accounts {
-		b := *a
-		if b.list != nil {
-			b.list = b.listCell.Peek()
-		}
-		now.accounts[i] = &b
+// awaitLists waits for lists, and puts those that have changed in force.
+func (f *Fleet) awaitLists(ctx context.Context, lists []<-chan struct{}) {
+	wait(ctx, lists)
+	outdated := func(a accountView) bool { return a.Discovery != nil && a.list != a.listCell.Peek() }
+	if !slices.ContainsFunc(f.now.Load().accounts, outdated) {
+		return
 	}
-	return &now
-}
-
-// hasOtherProjects returns whether the lists have other wanted projects than the view.
-func (v *view) hasOtherProjects() bool {
-	return slices.ContainsFunc(v.accounts, func(a *accountView) bool { return a.list != nil && !slices.Equal(a.wanted(a.list.Value), a.found) })
-}
-
-// configured returns the accounts of the view.
-func (v *view) configured() []*account {
+	f.building.Lock()
+	defer f.building.Unlock()
+	now := *f.now.Load()
+	now.accounts = slices.Clone(now.accounts)
 	var accounts []*account
-	for _, a := range v.accounts {
+	same := true
+	for i := range now.accounts {
+		a := &now.accounts[i]
 		accounts = append(accounts, a.account)
+		if a.Discovery != nil {
+			a.list = a.listCell.Peek()
+			same = same && slices.Equal(a.wanted(a.list.Value), a.found)
+		}
 	}
-	return accounts
+	next := &now // with the sources as they were, and so their readings
+	if !same {
+		next = f.build(accounts)
+	}
+	f.log.skippedProjects(f.now.Swap(next), next)
 }
 
 // holder is the discovered project that has a label, and keeps it while it is there.
@@ -149,33 +125,30 @@ type holder struct{ account, projectID string }
 // addDiscovered adds the discovered projects. A configured label is taken. A project that had a label before keeps it, so that a series does
 // not become another project's. Else the first one gets it.
 func (f *Fleet) addDiscovered(v *view) {
-	taken := map[string]bool{}
+	before, holders := f.stores.holders, map[string]holder{}
 	for _, a := range v.accounts {
 		for _, p := range a.Projects {
-			taken[p.Name] = true
+			holders[p.Name] = holder{} // which is no discovered project
 		}
-	}
-	before, holders := f.stores.holders, map[string]holder{}
-	add := func(a *accountView, p config.Project) {
-		taken[p.Name] = true
-		holders[p.Name] = holder{a.Name, p.ID}
-		f.serve(v, a, p, true)
 	}
 	for _, a := range v.accounts {
 		for _, p := range a.found {
-			if before[p.Name] == (holder{a.Name, p.ID}) && !taken[p.Name] {
-				add(a, p)
+			if _, taken := holders[p.Name]; !taken && before[p.Name] == (holder{a.Name, p.ID}) {
+				holders[p.Name] = before[p.Name]
 			}
 		}
 	}
-	for _, a := range v.accounts {
+	for i := range v.accounts {
+		a := &v.accounts[i]
 		for _, p := range a.found {
-			switch {
-			case holders[p.Name] == holder{a.Name, p.ID}: // added above
-			case taken[p.Name]:
+			is := holder{a.Name, p.ID}
+			if _, taken := holders[p.Name]; !taken {
+				holders[p.Name] = is
+			}
+			if holders[p.Name] == is {
+				v.sources = append(v.sources, f.newSources(a.account, p, true)...)
+			} else {
 				a.skipped = append(a.skipped, p.Name)
-			default:
-				add(a, p)
 			}
 		}
 	}

@@ -1,10 +1,12 @@
 package fleet_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,11 +31,7 @@ func organisation() *cloudtest.Cloud {
 	)
 }
 
-const discoverAll = `accounts:
-  - name: main
-    credentials: {static: {access_key: AK, secret_key: SK}}
-    ca_file: CA
-    discovery: {exclude: ".*_sandbox"}
+const discoverAll = mainAccount + `    discovery: {exclude: ".*_sandbox"}
 `
 
 func complete(w *fleettest.World) bool {
@@ -69,9 +67,7 @@ func TestDiscovery(t *testing.T) {
 		w.Cloud.AddProject("main", cloudsim.Project{ID: "n3w", Name: "ap-southeast-1"})
 		w.Cloud.RemoveProject(devID)
 		pass(15 * time.Minute)
-		w.Scrape(t, time.Minute)
-		synctest.Wait()
-		w.Scrape(t, time.Minute)
+		settled(t, w)
 		if got := strings.Join(w.Projects(), " "); got != "ap-southeast-1 ap-southeast-3" {
 			t.Errorf("projects %s", got)
 		}
@@ -83,19 +79,17 @@ func TestDiscovery(t *testing.T) {
 
 func TestStatedAndDiscoveredTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, organisation(), `accounts:
-  - name: main
-    credentials: {static: {access_key: AK, secret_key: SK}}
-    ca_file: CA
-    projects: [{id: `+prodID+`, region: ap-southeast-3, name: prod}]
+		w := fleettest.New(t, organisation(), mainAccount+`    projects: [{id: `+prodID+`, region: ap-southeast-3, name: prod}]
     discovery: {name_prefix: "", exclude: ".*_sandbox"}
-  - name: other
-    credentials: {static: {access_key: AK2, secret_key: SK2}}
-    ca_file: CA
-    projects: [{region: ap-southeast-1, name: ap-southeast-3_dev}]
+`+otherAccount+`    projects: [{region: ap-southeast-1, name: ap-southeast-3_dev}]
     discovery: {}
+services: {dcs: {cache_ttl: 0}}
 `)
+		w.Cloud.Inject(cloudtest.Fault{Service: "iam", Latency: 3 * time.Second})
 		w.Scrape(t, time.Minute)
+		if n := w.Cloud.ProjectRequests(prodID)["dcs"]; n != 1 {
+			t.Errorf("%d requests of a scrape, want 1 before the list and none after it", n)
+		}
 		if got := strings.Join(w.Projects(), " "); got != "ap-southeast-3_dev other/ap-southeast-3 prod" {
 			t.Errorf("projects %s, want the stated label of one and a prefixed one", got)
 		}
@@ -104,6 +98,19 @@ func TestStatedAndDiscoveredTogether(t *testing.T) {
 		}
 		if got := account(t, w, "other"); got != "asked true up true projects 2 skipped 0" {
 			t.Errorf("other: %s", got)
+		}
+		w.Scrape(t, time.Minute)
+		w.Configure(t, discoverAll)
+		var logged []string
+		for _, line := range w.Logged() {
+			if text := fmt.Sprint(line["msg"]); strings.Contains(text, "left out") {
+				logged = append(logged, fmt.Sprint(line["account"], " ", text, " ", line["projects"]))
+			}
+		}
+		const want = "main projects are left out since others have their labels; name_prefix tells them apart ap-southeast-3_dev\n" +
+			"main no projects are left out any more <nil>"
+		if got := strings.Join(logged, "\n"); got != want {
+			t.Errorf("logged\n%s\nwant\n%s", got, want)
 		}
 	})
 }
@@ -123,9 +130,7 @@ func TestFailedDiscoveryKeepsTheLastList(t *testing.T) {
 		}
 		heal()
 		pass(15 * time.Second)
-		w.Scrape(t, time.Minute)
-		synctest.Wait()
-		w.Scrape(t, time.Minute)
+		settled(t, w)
 		w.Cloud.Inject(cloudtest.Fault{Service: "iam", Hang: true})
 		pass(time.Hour)
 		start := time.Now()
@@ -140,20 +145,20 @@ func TestFailedDiscoveryKeepsTheLastList(t *testing.T) {
 	})
 }
 
-// TestServiceThatARegionDoesNotOffer: that is no failure, and asked again only every hour.
+// TestServiceThatARegionDoesNotOffer: that is no failure, and asked again only every hour. What a user states is expected to work.
 func TestServiceThatARegionDoesNotOffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, organisation(), discoverAll)
+		w := fleettest.New(t, organisation(), discoverAll+"    projects: [{id: "+devID+", region: ap-southeast-3, name: stated}]\n")
 		w.HideHosts("dbss.")
 		w.Cloud.Inject(cloudtest.Fault{Service: "taurusdb", Status: http.StatusNotFound})
-		for range 4 * 59 {
-			w.Scrape(t, time.Minute)
-			pass(15 * time.Second)
-		}
+		scrapeFor(t, w, 59*time.Minute)
 		readings := w.Scrape(t, time.Minute)
 		for _, service := range []string{"dbss", "taurusdb"} {
 			if r := find(t, readings, service, "ap-southeast-3"); !r.NotOffered || r.State.Fetches != 1 {
 				t.Errorf("%s: not offered %t after %d fetches", service, r.NotOffered, r.State.Fetches)
+			}
+			if r := find(t, readings, service, "stated"); r.NotOffered || r.Reason() == "" || r.State.Fetches < 10 {
+				t.Errorf("%s of a stated project: %+v", service, r)
 			}
 		}
 		if r := find(t, readings, "dcs", "ap-southeast-3"); r.NotOffered || r.Reason() != "" {
@@ -161,63 +166,163 @@ func TestServiceThatARegionDoesNotOffer(t *testing.T) {
 		}
 		w.HideHosts("")
 		pass(2 * time.Minute)
-		w.Scrape(t, time.Minute)
-		synctest.Wait()
-		if r := find(t, w.Scrape(t, time.Minute), "dbss", "ap-southeast-3"); r.NotOffered || len(r.Quotas) != 3 {
+		if r := find(t, settled(t, w), "dbss", "ap-southeast-3"); r.NotOffered || len(r.Quotas) != 3 {
 			t.Errorf("once it is offered: %+v", r)
 		}
 	})
 }
 
-// TestStatedProjectIsOffered: what a user states is expected to work, so that a 404 is a failure.
-func TestStatedProjectIsOffered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Status: http.StatusNotFound})
-		if r := find(t, w.Scrape(t, time.Minute), "dcs", "prod"); r.NotOffered || r.Reason() != "not_found" {
-			t.Errorf("got %+v", r)
-		}
-	})
-}
-
-func TestReloadKeepsWhatWasDiscovered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, organisation(), discoverAll)
-		w.Scrape(t, time.Minute)
-		w.Configure(t, strings.Replace(discoverAll, "{exclude", `{name_prefix: "x/", exclude`, 1))
-		if got := strings.Join(w.Projects(), " "); got != "x/ap-southeast-3 x/ap-southeast-3_dev" {
-			t.Errorf("projects %s", got)
-		}
-		before := fmt.Sprint(w.Cloud.Requests())
-		w.Scrape(t, time.Minute)
-		if after := fmt.Sprint(w.Cloud.Requests()); after != before {
-			t.Errorf("requests\n%s\nbefore\n%s", after, before)
-		}
-	})
-}
-
-// TestLongListIsRead: 10,000 projects are fifty pages, which take longer together than any of them may.
+// TestLongListIsRead: 2,000 projects are ten pages, which take longer together than any of them may.
 func TestLongListIsRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var projects []cloudsim.Project
-		for i := range 10_000 {
+		for i := range 2000 {
 			projects = append(projects, cloudsim.Project{ID: fmt.Sprintf("%032d", i), Name: fmt.Sprintf("ap-southeast-3_p%05d", i)})
 		}
 		cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: projects})
-		w := fleettest.New(t, cloud, "accounts:\n  - name: main\n    credentials: {static: {access_key: AK, secret_key: SK}}\n    ca_file: CA\n    discovery: {}\n")
-		heal := w.Cloud.Inject(cloudtest.Fault{Path: "/v3/projects", Latency: 700 * time.Millisecond})
+		w := fleettest.New(t, cloud, mainAccount+"    discovery: {}\n"+ctsAlone(""))
+		heal := w.Cloud.Inject(cloudtest.Fault{Path: "/v3/projects", Latency: 3 * time.Second})
 		start := time.Now()
 		w.Discover(t.Context())
-		if got := len(w.Projects()); got != 10_000 || time.Since(start) > 40*time.Second {
+		if got := len(w.Projects()); got != 2000 || time.Since(start) > 40*time.Second {
 			t.Errorf("%d projects after %s: %v", got, time.Since(start), w.Accounts()[0].DiscoveryErr)
 		}
 		heal()
-		w.Cloud.Inject(cloudtest.Fault{Path: "/v3/projects", Hang: true, When: func(n int) bool { return n == 20 }})
+		w.Cloud.Inject(cloudtest.Fault{Path: "/v3/projects", Hang: true, When: func(n int) bool { return n == 5 }})
 		pass(16 * time.Minute)
 		w.Discover(t.Context())
 		pass(11 * time.Second)
-		if account := w.Accounts()[0]; account.DiscoveryErr == nil || len(w.Projects()) != 10_000 {
+		if account := w.Accounts()[0]; account.DiscoveryErr == nil || len(w.Projects()) != 2000 {
 			t.Errorf("a page that hangs: %v with %d projects, want its own timeout to end the list", account.DiscoveryErr, len(w.Projects()))
 		}
+	})
+}
+
+// TestHangingDiscoveryLeavesTheOthers: a scrape waits for the list of one account, and shows the other one all the same. Projects that are named
+// are known, and wait for no list.
+func TestHangingDiscoveryLeavesTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := fleettest.New(t, organisation(), discoverAll+otherAccount+`    projects: [{id: 0ther, region: ap-southeast-3, name: other}]
+services: {defaults: {cache_ttl: 0}}
+`)
+		w.Cloud.Inject(cloudtest.Fault{Service: "iam", Hang: true})
+		w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Latency: time.Second})
+		start := time.Now()
+		if got := outcomes(w.Read(t.Context(), fleet.Filter{Projects: []string{"other"}})); got != all("other", "ok") || time.Since(start) > 2*time.Second {
+			t.Errorf("of one project, after %s\n%s", time.Since(start), got)
+		}
+		if n := w.Cloud.Requests()["GET /v3/projects"]; n != 1 {
+			t.Errorf("%d lists are asked for, want the one that nobody waits for", n)
+		}
+		start = time.Now()
+		if got := outcomes(w.Scrape(t, 5*time.Second)); got != all("other", "ok") || time.Since(start) != 5*time.Second {
+			t.Errorf("after %s\n%s", time.Since(start), got)
+		}
+	})
+}
+
+// TestCompleteAsOfTheSources: a list that lands when nobody looks makes no short answer complete. A reload keeps what was discovered.
+func TestCompleteAsOfTheSources(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := fleettest.New(t, organisation(), discoverAll)
+		w.Cloud.Inject(cloudtest.Fault{Service: "iam", Latency: 2 * time.Second})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		w.Discover(ctx)
+		pass(2 * time.Second)
+		if projects, incomplete := w.Known(); fmt.Sprint(incomplete) != "[main]" || len(projects) != 0 {
+			t.Errorf("incomplete %v with %v", incomplete, projects)
+		}
+		w.Discover(t.Context())
+		if projects, incomplete := w.Known(); len(incomplete) != 0 || len(projects) != 2 {
+			t.Errorf("incomplete %v with %v", incomplete, projects)
+		}
+		w.Scrape(t, time.Minute)
+		before := fmt.Sprint(w.Cloud.Requests())
+		w.Configure(t, strings.Replace(discoverAll, "{exclude", `{name_prefix: "x/", exclude`, 1))
+		settled(t, w)
+		if got := strings.Join(w.Projects(), " "); got != "x/ap-southeast-3 x/ap-southeast-3_dev" || fmt.Sprint(w.Cloud.Requests()) != before {
+			t.Errorf("projects %s after a reload; requests %v, before %s", got, w.Cloud.Requests(), before)
+		}
+	})
+}
+
+// TestUnchangedListKeepsReadings: only a list with other projects makes other sources.
+func TestUnchangedListKeepsReadings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := fleettest.New(t, organisation(), discoverAll+"services: {defaults: {cache_ttl: 1h}}")
+		before := w.Scrape(t, time.Minute)
+		pass(20 * time.Minute)
+		after := settled(t, w)
+		pass(40 * time.Minute)
+		again := settled(t, w)
+		for i := range before {
+			if before[i] != after[i] || before[i] == again[i] {
+				t.Errorf("%s: another reading, though nothing changed, %t; after another fetch, %t", before[i].Service, before[i] != after[i], before[i] != again[i])
+			}
+		}
+		if n := w.Cloud.Requests()["GET /v3/projects"]; n != 3 {
+			t.Errorf("%d lists, want 3", n)
+		}
+	})
+}
+
+// TestHolderKeepsItsLabel: a series must not become another project's when an account comes back.
+func TestHolderKeepsItsLabel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := fleettest.New(t, organisation(), strings.Replace(discoverAll, "{exclude", `{name_prefix: "", exclude`, 1)+otherAccount+`    discovery: {name_prefix: ""}
+`)
+		w.Cloud.SetKeys("main", "AK", "changed", "")
+		w.Scrape(t, time.Minute)
+		w.Cloud.SetKeys("main", "AK", "SK", "")
+		pass(5 * time.Minute) // the key was refused
+		w.Scrape(t, time.Minute)
+		pass(time.Second)
+		if r := find(t, w.Scrape(t, time.Minute), "cts", "ap-southeast-3"); r.Account != "other" || r.Project.ID != "0ther" {
+			t.Errorf("the label went to %s, %s", r.Account, r.Project.ID)
+		}
+		if got := account(t, w, "main"); got != "asked true up true projects 1 skipped 1" {
+			t.Errorf("main: %s", got)
+		}
+	})
+}
+
+// TestReloadMendsDiscovery: with other keys, the list is asked for at once; without a change, nothing is asked for.
+func TestReloadMendsDiscovery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := fleettest.New(t, organisation(), strings.Replace(discoverAll, "SK", "wrong", 1))
+		for range 20 {
+			w.Scrape(t, time.Minute)
+			pass(time.Minute)
+		}
+		w.Configure(t, discoverAll)
+		if got := outcomes(settled(t, w)); strings.Count(got, ": ok") != 10 {
+			t.Errorf("outcomes\n%s", got)
+		}
+		before := account(t, w, "main")
+		w.Configure(t, discoverAll)
+		if after := account(t, w, "main"); after != before || before != "asked true up true projects 2 skipped 0" {
+			t.Errorf("%s before a reload, %s after it", before, after)
+		}
+	})
+}
+
+// TestManyLookAtOnce is for the race detector: lists are looked at and rebuilt while others look.
+func TestManyLookAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := fleettest.New(t, organisation(), strings.Replace(discoverAll, "{exclude", `{refresh_interval: 1m, exclude`, 1))
+		var scrapes sync.WaitGroup
+		for range 16 {
+			scrapes.Go(func() {
+				for i := range 20 {
+					w.Scrape(t, time.Minute)
+					if i == 10 {
+						w.Configure(t, discoverAll)
+					}
+					<-time.After(30 * time.Second)
+				}
+			})
+		}
+		scrapes.Wait()
 	})
 }

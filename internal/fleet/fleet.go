@@ -50,7 +50,7 @@ type Fleet struct {
 
 // view is what is read at a time. It is replaced, never changed.
 type view struct {
-	accounts []*accountView
+	accounts []accountView
 	sources  []*source // by project label, then in the order of the services
 	labels   []string  // of the projects of sources
 }
@@ -59,10 +59,11 @@ type view struct {
 type accountView struct {
 	*account
 
-	list     *listState       // that the sources were made of; nil without discovery
-	found    []config.Project // discovered projects that are wanted, those that are left out among them
-	skipped  []string         // labels of the projects that are left out
-	projects int              // that are read
+	listCell   *projectList // nil without discovery, as the others are
+	listPolicy *refresh.Policy[[]huaweicloud.Project]
+	list       *listState       // that the sources were made of
+	found      []config.Project // discovered projects that are wanted, those that are left out among them
+	skipped    []string         // labels of the projects that are left out
 }
 
 // stores keep what outlives a configuration, by its identity.
@@ -89,10 +90,7 @@ type store[K comparable, V any] struct{ kept, used map[K]*V }
 
 // get returns the value under a key, and creates it if there is none.
 func (s *store[K, V]) get(key K, create func() *V) *V {
-	value := s.used[key]
-	if value == nil {
-		value = s.kept[key]
-	}
+	value := cmp.Or(s.used[key], s.kept[key])
 	if value == nil {
 		value = create()
 	}
@@ -101,11 +99,6 @@ func (s *store[K, V]) get(key K, create func() *V) *V {
 	}
 	s.used[key] = value
 	return value
-}
-
-// forget removes the values whose keys match.
-func (s *store[K, V]) forget(matches func(K) bool) {
-	maps.DeleteFunc(s.kept, func(key K, _ *V) bool { return matches(key) })
 }
 
 // sweep removes the values that were not got since the last sweep.
@@ -140,57 +133,49 @@ func (f *Fleet) Load(c *config.Config) {
 	for _, configured := range c.Accounts {
 		a := f.newAccount(configured, c, old[configured.Name])
 		if a.changed {
-			f.stores.lookups.forget(func(id lookupID) bool { return id.account == a.Name })
+			maps.DeleteFunc(f.stores.lookups.kept, func(id lookupID, _ *refresh.Cell[string]) bool { return id.account == a.Name })
+			list := f.listCell(a) // other keys may see other projects; the list serves until then
+			list.Retry()
+			list.Expire(list.Peek())
 		}
-		f.discover(a)
 		accounts = append(accounts, a)
 	}
 	now := f.build(accounts)
 	for _, s := range now.sources {
-		if was := old[s.Account]; was != nil {
-			s.retryAfter(was)
+		if was := old[s.Account]; was != nil && s.isAskedOtherwise(was) {
+			s.cell.Retry()
 		}
 	}
-	f.now.Store(now)
+	f.log.skippedProjects(f.now.Swap(now), now)
 	f.building.Unlock()
 	for _, a := range before.accounts {
 		a.http.CloseIdleConnections()
 	}
-	f.log.skippedProjects(before, now)
 }
 
 // build makes the view of the accounts and of the projects that are known now. The caller holds f.building.
 func (f *Fleet) build(accounts []*account) *view {
 	v := new(view)
 	for _, a := range accounts {
-		b := &accountView{account: a}
-		if a.listCell != nil {
-			f.stores.lists.get(a.Name, func() *projectList { return a.listCell }) // the list and its gate are in use
-			f.gate(a.Name, "iam", a.iamRegion(), iamInFlight)
-			b.list = a.listCell.Peek()
+		b := accountView{account: a}
+		if a.Discovery != nil {
+			b.listCell, b.listPolicy = f.listCell(a), f.listPolicy(a)
+			b.list = b.listCell.Peek()
 			b.found = a.wanted(b.list.Value)
 		}
 		v.accounts = append(v.accounts, b)
-	}
-	for _, a := range v.accounts {
 		for _, p := range a.Projects {
-			f.serve(v, a, p, false)
+			v.sources = append(v.sources, f.newSources(a, p, false)...)
 		}
 	}
 	f.addDiscovered(v)
 	f.stores.sweep()
-	slices.SortStableFunc(v.sources, func(a, b *source) int { return cmp.Compare(a.project.label, b.project.label) })
+	slices.SortStableFunc(v.sources, func(a, b *source) int { return cmp.Compare(a.project.Name, b.project.Name) })
 	for _, s := range v.sources {
-		v.labels = append(v.labels, s.project.label)
+		v.labels = append(v.labels, s.project.Name)
 	}
 	v.labels = slices.Clip(slices.Compact(v.labels))
 	return v
-}
-
-// serve adds the sources of a project to a view.
-func (f *Fleet) serve(v *view, a *accountView, p config.Project, discovered bool) {
-	a.projects++
-	v.sources = append(v.sources, f.newSources(a.account, p, discovered)...)
 }
 
 // Services returns the names of the services that are read, in the order of the list.
@@ -198,7 +183,7 @@ func (f *Fleet) Services() []string {
 	accounts := f.now.Load().accounts
 	var names []string
 	for _, s := range f.options.Services {
-		if len(accounts) > 0 && accounts[0].services[s.Name].Enabled {
+		if len(accounts) > 0 && accounts[0].config.Services[s.Name].Enabled {
 			names = append(names, s.Name)
 		}
 	}
@@ -211,15 +196,13 @@ func (f *Fleet) Projects() []string { return f.now.Load().labels }
 // Known returns the projects that are read, by label, and the accounts that may have more: those that never discovered theirs.
 func (f *Fleet) Known() (projects []Project, incomplete []string) {
 	v := f.now.Load()
-	last := ""
 	for _, s := range v.sources {
-		if s.project.label != last {
-			last = s.project.label
+		if n := len(projects); n == 0 || projects[n-1].Label != s.project.Name {
 			projects = append(projects, s.describe())
 		}
 	}
 	for _, a := range v.accounts {
-		if a.list != nil && a.list.ReadAt.IsZero() {
+		if a.Discovery != nil && a.list.ReadAt.IsZero() {
 			incomplete = append(incomplete, a.Name)
 		}
 	}
@@ -233,28 +216,20 @@ func AbandonedFetches() int { return refresh.Abandoned() }
 type Filter struct{ Services, Projects []string }
 
 // Count returns how many sources a filter wants.
-func (f *Fleet) Count(filter Filter) int {
-	return len(filter.of(f.now.Load().sources))
-}
+func (f *Fleet) Count(filter Filter) int { return len(filter.of(f.now.Load().sources)) }
 
 // Read reads the sources that a filter wants, side by side. It returns what is known of each when everything is known that is worth waiting
-// for, or when ctx ends. The readings are sorted by project, then in the order of the services.
+// for, or when ctx ends. The readings are sorted by project, then in the order of the services. Projects that are named are known, so that they
+// wait for no list of projects; a command waits, since it shows what became of the lists.
 func (f *Fleet) Read(ctx context.Context, filter Filter) []*Reading {
-	return f.read(ctx, filter, f.discoverDue)
-}
-
-// ReadKnown is Read for projects that are known: it waits for no list of projects.
-func (f *Fleet) ReadKnown(ctx context.Context, filter Filter) []*Reading {
-	return f.read(ctx, filter, func(ctx context.Context) { f.askLists(ctx) })
-}
-
-func (f *Fleet) read(ctx context.Context, filter Filter, discover func(context.Context)) []*Reading {
 	asked := time.Now()
 	f.retryChangedKeys(ctx)
 	known := f.now.Load().sources
 	wanted := filter.of(known)
 	fetches := ask(ctx, wanted) // in flight while lists of projects are waited for
-	discover(ctx)
+	if lists := f.askLists(ctx); len(filter.Projects) == 0 || f.options.Once {
+		f.awaitLists(ctx, lists)
+	}
 	if now := f.now.Load().sources; !slices.Equal(now, known) {
 		wanted = filter.of(now)
 		fetches = append(fetches, ask(ctx, unknown(wanted, known))...)
@@ -262,7 +237,7 @@ func (f *Fleet) read(ctx context.Context, filter Filter, discover func(context.C
 	wait(ctx, fetches)
 	readings := make([]*Reading, len(wanted))
 	for i, s := range wanted {
-		readings[i] = s.reading(s.cell.Peek(), asked)
+		readings[i] = s.reading(asked)
 	}
 	return readings
 }
@@ -313,26 +288,19 @@ func wait(ctx context.Context, fetches []<-chan struct{}) {
 // of returns the sources that are wanted. They are sorted by label, so that a project among thousands is found at once.
 func (f Filter) of(sources []*source) []*source {
 	if len(f.Projects) > 0 {
-		sources = labelled(sources, f.Projects)
+		var found []*source
+		for _, label := range slices.Compact(slices.Sorted(slices.Values(f.Projects))) {
+			first, _ := slices.BinarySearchFunc(sources, label, func(s *source, label string) int { return cmp.Compare(s.project.Name, label) })
+			for ; first < len(sources) && sources[first].project.Name == label; first++ {
+				found = append(found, sources[first])
+			}
+		}
+		sources = found
 	}
 	if len(f.Services) == 0 {
 		return sources
 	}
 	return slices.DeleteFunc(slices.Clone(sources), func(s *source) bool { return !slices.Contains(f.Services, s.service.Name) })
-}
-
-// labelled returns the sources of the projects with these labels.
-func labelled(sources []*source, labels []string) (found []*source) {
-	for _, label := range slices.Compact(slices.Sorted(slices.Values(labels))) {
-		first, _ := slices.BinarySearchFunc(sources, label, func(s *source, label string) int { return cmp.Compare(s.project.label, label) })
-		for _, s := range sources[first:] {
-			if s.project.label != label {
-				break
-			}
-			found = append(found, s)
-		}
-	}
-	return found
 }
 
 // CheckNames returns an error for a name that is not known, so that nobody takes an empty answer for good news. what is how names are asked

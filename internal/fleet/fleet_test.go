@@ -2,7 +2,6 @@ package fleet_test
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -11,7 +10,6 @@ import (
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
-	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
@@ -21,10 +19,10 @@ cts/prod system_tracker: 1 of 1, 0
 ces/prod alarm: 10 of 1000, 990
 taurusdb/prod instance: 4 of 50, 46
 dcs/prod instance: 3 of 10, 7
-dcs/prod ram: 22 of 800, 778
+dcs/prod ram in GB: 22 of 800, 778
 dbss/prod audit_instance: 2 of 3, 1
 dbss/prod cpu: - of -, 796
-dbss/prod ram: - of -, 1.622016e+06`
+dbss/prod ram in MB: - of -, 1.622016e+06`
 
 func TestReadsAllServices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -32,29 +30,23 @@ func TestReadsAllServices(t *testing.T) {
 		if got := fmt.Sprint(w.Services(), w.Projects()); got != "[cts ces taurusdb dcs dbss] [prod]" {
 			t.Errorf("serves %s", got)
 		}
-		readings := w.Scrape(t, time.Minute)
+		readings := w.Read(t.Context(), fleet.Filter{Services: []string{"dcs"}, Projects: []string{"prod"}})
+		if got := outcomes(readings) + fmt.Sprint(w.Cloud.Requests()); got != "dcs/prod: okmap[GET /v2/{project_id}/quota:1]" {
+			t.Errorf("of what is wanted alone: %s", got)
+		}
+		readings = w.Scrape(t, time.Minute)
 		if got := outcomes(readings); got != all("prod", "ok") {
 			t.Errorf("outcomes\n%s", got)
 		}
 		if got := numbers(readings); got != documentsNumbers {
 			t.Errorf("got\n%s\nwant\n%s", got, documentsNumbers)
 		}
+		if kept := find(t, readings, "cts", "prod").State.Value.Quotas[0].Remaining; kept != nil {
+			t.Errorf("what remains, which CTS has not told, is kept as %s", number(kept))
+		}
 		want := fleet.Project{Label: "prod", ID: prodID, Region: "ap-southeast-3", Account: "main"}
 		if r := readings[0]; r.Project != want || r.Account != "main" {
 			t.Errorf("project %+v", r.Project)
-		}
-	})
-}
-
-func TestReadsOnlyWhatIsWanted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		readings := w.Read(t.Context(), fleet.Filter{Services: []string{"dcs"}, Projects: []string{"prod"}})
-		if got := outcomes(readings); got != "dcs/prod: ok" {
-			t.Errorf("outcomes\n%s", got)
-		}
-		if got := fmt.Sprint(w.Cloud.Requests()); got != "map[GET /v2/{project_id}/quota:1]" {
-			t.Errorf("requests %s", got)
 		}
 	})
 }
@@ -109,76 +101,54 @@ func TestHangingServiceLeavesTheOthers(t *testing.T) {
 		if got := numbers(w.Scrape(t, 5*time.Second)); got != documentsNumbers {
 			t.Errorf("after it healed, got\n%s", got)
 		}
-	})
-}
-
-func TestLateAnswerIsInTheNextScrape(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Latency: 7 * time.Second})
-		if r := find(t, w.Scrape(t, 5*time.Second), "dcs", "prod"); r.State.Fetches != 0 || len(r.Quotas) != 0 {
-			t.Errorf("got %+v before the answer", r)
+		var logged []string
+		for _, line := range w.Logged() {
+			logged = append(logged, fmt.Sprint(line["service"], ": ", line["msg"], " ", line["reason"]))
 		}
-		pass(10 * time.Second)
-		if got := numbers(w.Scrape(t, 5*time.Second)); got != documentsNumbers {
-			t.Errorf("got\n%s", got)
-		}
-		if n := w.Cloud.ProjectRequests(prodID)["dcs"]; n != 1 {
-			t.Errorf("%d requests, want 1", n)
+		if got := strings.Join(logged, ", "); got != "dcs: quotas can't be read timeout, dcs: quotas are read again <nil>" {
+			t.Errorf("logged %s", got)
 		}
 	})
 }
 
-// TestThousandSourcesWithEightSlots: there are eight in each of the two regions.
-func TestThousandSourcesWithEightSlots(t *testing.T) {
+// TestSlots: the projects are in two regions, of which each has slots of its own, and other ones after a reload.
+func TestSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := cloudtest.Scale(1000)
+		cloud := cloudtest.Scale(160)
 		cloud.Inject(cloudtest.Fault{Latency: 100 * time.Millisecond})
-		w := fleettest.New(t, cloud, scaleConfig(cloud, ctsAlone("")))
+		w := fleettest.New(t, cloud, fleettest.AccountOf(cloud, unencrypted)+ctsAlone(""))
 		start := time.Now()
 		readings := w.Scrape(t, time.Minute)
-		if got := outcomes(readings); len(readings) != 1000 || strings.Count(got, ": ok") != 1000 {
+		if got := outcomes(readings); len(readings) != 160 || strings.Count(got, ": ok") != 160 {
 			t.Errorf("%d readings, of which %d are good", len(readings), strings.Count(got, ": ok"))
 		}
-		if took, most := time.Since(start), cloud.MaxInFlight(); took != 6400*time.Millisecond || most != 16 {
-			t.Errorf("took %s with %d requests at a time, want 6.4s with 8 in each of two regions, and the request that proves the key", took, most)
+		if took, most := time.Since(start), cloud.MaxInFlight(); took != 1100*time.Millisecond || most != 16 {
+			t.Errorf("took %s with %d requests at a time, want 1.1s with 8 in each of two regions, and the request that proves the key", took, most)
+		}
+		w.Configure(t, fleettest.AccountOf(cloud, unencrypted)+ctsAlone("cache_ttl: 0, max_in_flight: 20"))
+		w.Scrape(t, time.Minute)
+		if most := cloud.MaxInFlight(); most != 2*20 {
+			t.Errorf("%d requests at a time after the reload, want 20 in each region", most)
 		}
 	})
 }
 
-// scaleConfig names the projects of cloudtest.Scale.
-func scaleConfig(cloud *cloudtest.Cloud, services string) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "accounts:\n  - name: main\n    credentials: {static: {access_key: %s, secret_key: %s}}\n    ca_file: CA\n    projects:\n",
-		democloud.AccessKey, democloud.SecretKey)
-	for _, p := range cloud.Projects() {
-		fmt.Fprintf(&b, "      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
-	}
-	return b.String() + services
-}
-
-// TestDeadRegionLeavesTheOthers: 40 of 200 projects are in a region that hangs. The others are read with the first scrape.
+// TestDeadRegionLeavesTheOthers: half of the projects are in a region that hangs, and are the first that are asked for. A second later, one goes
+// elsewhere, and the others follow.
 func TestDeadRegionLeavesTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var projects []cloudsim.Project
-		for i := range 200 {
-			region := "ap-southeast-3"
-			if i%5 == 0 {
-				region = "ap-southeast-1"
-			}
-			projects = append(projects, cloudsim.Project{ID: fmt.Sprintf("%032d", i), Name: fmt.Sprintf("%s_p%03d", region, i)})
-		}
-		cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: democloud.AccessKey, SecretKey: democloud.SecretKey, Projects: projects})
-		cloud.Inject(cloudtest.Fault{Host: "cts.ap-southeast-1.", Hang: true})
+		cloud := cloudtest.Scale(160)
+		cloud.Inject(cloudtest.Fault{Host: "cts.ap-southeast-3.", Hang: true})
 		cloud.Inject(cloudtest.Fault{Latency: 100 * time.Millisecond})
-		w := fleettest.New(t, cloud, scaleConfig(cloud, ctsAlone("")))
-		start := time.Now()
-		if got := strings.Count(outcomes(w.Scrape(t, 9500*time.Millisecond)), ": ok"); got != 160 {
-			t.Errorf("%d projects were read, want the 160 of the other region", got)
+		w := fleettest.New(t, cloud, fleettest.AccountOf(cloud, unencrypted)+ctsAlone(""))
+		if got := strings.Count(outcomes(w.Scrape(t, 3*time.Second)), ": ok"); got != 80 {
+			t.Errorf("%d projects were read, want the 80 of the other region", got)
 		}
 		w.Scrape(t, 9500*time.Millisecond)
-		if took := time.Since(start); took > 12*time.Second {
-			t.Errorf("two scrapes took %s, want none to wait for the rest of the region that hangs", took)
+		start := time.Now()
+		w.Scrape(t, 9500*time.Millisecond)
+		if took := time.Since(start); took != 0 {
+			t.Errorf("a scrape took %s, want none to wait for the rest of the region that hangs", took)
 		}
 	})
 }
@@ -213,48 +183,12 @@ func TestOneBadProjectLeavesTheOthers(t *testing.T) {
 			all("dev", "unauthorized"), all("distrusted", "tls"), all("foreign", "forbidden"), all("keyless", "credentials"),
 			all("lost", "network"), all("prod", "ok"),
 		}, "\n")
-		if got := outcomes(w.Scrape(t, time.Minute)); got != want {
+		readings := w.Scrape(t, time.Minute)
+		if got := outcomes(readings); got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)
 		}
-	})
-}
-
-// TestFetchesAreLogged: a source that begins to fail and one that recovers are logged.
-func TestFetchesAreLogged(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		heal := w.Cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusInternalServerError})
-		w.Read(t.Context(), fleet.Filter{Services: []string{"cts"}})
-		heal()
-		pass(15 * time.Second)
-		w.Read(t.Context(), fleet.Filter{Services: []string{"cts"}})
-		synctest.Wait()
-		var logged []string
-		for _, line := range w.Logged() {
-			logged = append(logged, fmt.Sprint(line["service"], ": ", line["msg"], " ", line["reason"]))
-		}
-		if got := strings.Join(logged, ", "); got != "cts: quotas can't be read server_error, cts: quotas are read again <nil>" {
-			t.Errorf("logged %s", got)
-		}
-	})
-}
-
-func TestDerivedNumbersLeaveTheAnswerAlone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		r := find(t, w.Scrape(t, time.Minute), "cts", "prod")
-		if shown, kept := r.Quotas[0].Remaining, r.State.Value.Quotas[0].Remaining; shown == nil || kept != nil {
-			t.Errorf("remaining: shows %s, and keeps %s; want what CTS has not told in what is shown alone", number(shown), number(kept))
-		}
-	})
-}
-
-func TestRefusalNamesTheActionOfTheService(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		w.Cloud.Inject(cloudtest.Fault{Service: "ces", Status: http.StatusForbidden})
-		if err := find(t, w.Scrape(t, time.Minute), "ces", "prod").State.Err; err == nil || !strings.Contains(err.Error(), "grant the IAM action ces:quotas:get") {
-			t.Errorf("got %v", err)
+		if err := find(t, readings, "ces", "foreign").State.Err; !strings.Contains(err.Error(), "grant the IAM action ces:quotas:get") {
+			t.Errorf("it names no action of the service: %v", err)
 		}
 	})
 }

@@ -20,18 +20,22 @@ const (
 // changeLog logs what changes: a source begins to fail, fails for another reason, recovers, or leaves out other resources than before. A
 // source that goes on failing is not logged again; its metrics show it.
 type changeLog struct {
-	log.Logger
+	logger log.Logger
 
-	failures failures
+	mu      sync.Mutex
+	failing map[failure]map[string]bool // labels of the projects that fail alike
 }
 
 func newChangeLog(l log.Logger) *changeLog {
-	return &changeLog{Logger: l, failures: failures{projects: map[failure]map[string]bool{}}}
+	return &changeLog{logger: l, failing: map[failure]map[string]bool{}}
 }
+
+// failure is what failing projects have in common: keys that are revoked are one cause, however many projects they read.
+type failure struct{ account, service, reason string }
 
 // fetched logs a fetch of a source.
 func (l *changeLog) fetched(before, after *Reading) {
-	logger := log.With(l.Logger, "account", after.Account, "project", after.Project.Label, "service", after.Service)
+	logger := log.With(l.logger, "account", after.Account, "project", after.Project.Label, "service", after.Service)
 	state := after.State
 	_ = level.Debug(logger).Log("msg", "quotas were asked for", "took", state.Took, "err", state.Err)
 	l.failed(logger, before, after)
@@ -52,30 +56,34 @@ func (l *changeLog) fetched(before, after *Reading) {
 	}
 }
 
-func reasonOf(r *Reading) string {
-	if r.NotOffered {
-		return NotOffered
-	}
-	return r.Reason()
-}
-
 // failed logs a failure that begins, is another than before, or has ended. If many projects have it in common, some are logged.
 func (l *changeLog) failed(logger log.Logger, before, after *Reading) {
-	was, is := reasonOf(before), reasonOf(after)
-	if was == is {
+	failureOf := func(r *Reading) failure {
+		if r.NotOffered {
+			return failure{r.Account, r.Service, NotOffered}
+		}
+		return failure{r.Account, r.Service, r.Reason()}
+	}
+	was, now := failureOf(before), failureOf(after)
+	if was == now {
 		return
 	}
-	failing := 0
-	if was != "" {
-		failing = l.failures.remove(failure{after.Account, after.Service, was}, after.Project.Label)
-	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	failed := len(l.failing[was]) // none if it did not fail
+	delete(l.failing[was], after.Project.Label)
+	is := now.reason
 	if is == "" {
-		if failing <= maxProjectsLogged {
+		if failed <= maxProjectsLogged {
 			_ = level.Info(logger).Log("msg", "quotas are read again")
 		}
 		return
 	}
-	switch n := l.failures.add(failure{after.Account, after.Service, is}, after.Project.Label); {
+	if l.failing[now] == nil {
+		l.failing[now] = map[string]bool{}
+	}
+	l.failing[now][after.Project.Label] = true
+	switch n := len(l.failing[now]); {
 	case is == NotOffered && n <= maxProjectsLogged:
 		_ = level.Info(logger).Log("msg", "the region does not offer the service; it is asked again in an hour", "err", after.State.Err)
 	case is == NotOffered && n == maxProjectsLogged+1:
@@ -91,9 +99,11 @@ func (l *changeLog) failed(logger log.Logger, before, after *Reading) {
 
 // discovered logs what changes in the projects of an account. empty is that the discovery succeeded and leaves the account without a project.
 func (l *changeLog) discovered(account string, before, after *listState, empty error) {
-	logger := log.With(l.Logger, "account", account)
+	logger := log.With(l.logger, "account", account)
 	if !slices.EqualFunc(before.Value, after.Value, func(a, b huaweicloud.Project) bool { return a.ID == b.ID }) {
-		l.failures.clear() // projects may be gone
+		l.mu.Lock()
+		clear(l.failing) // projects may be gone
+		l.mu.Unlock()
 	}
 	_ = level.Debug(logger).Log("msg", "projects were asked for", "took", after.Took, "err", after.Err)
 	switch {
@@ -113,7 +123,7 @@ func (l *changeLog) skippedProjects(before, now *view) {
 		was[a.Name] = a.skipped
 	}
 	for _, a := range now.accounts {
-		logger := log.With(l.Logger, "account", a.Name)
+		logger := log.With(l.logger, "account", a.Name)
 		switch labels := a.skipped; {
 		case slices.Equal(labels, was[a.Name]):
 		case len(labels) == 0:
@@ -123,62 +133,4 @@ func (l *changeLog) skippedProjects(before, now *view) {
 				"count", len(labels), "projects", strings.Join(labels[:min(len(labels), maxLabelsLogged)], ", "))
 		}
 	}
-}
-
-// credentials logs that the keys of an account begin to fail, or with a nil err that this has ended. from is where they come from.
-func (l *changeLog) credentials(account, from string, err error) {
-	logger := log.With(l.Logger, "account", account, "from", from)
-	if err != nil {
-		_ = level.Warn(logger).Log("msg", "credentials can't be had", "err", err)
-		return
-	}
-	_ = level.Info(logger).Log("msg", "credentials can be had again")
-}
-
-// credentialsLoaded logs where the keys of an account come from.
-func (l *changeLog) credentialsLoaded(account, from string) {
-	_ = level.Info(l.Logger).Log("msg", "credentials are there", "account", account, "from", from)
-}
-
-// exposed logs which files with secrets are readable by everybody.
-func (l *changeLog) exposed(account string, files []error) {
-	for _, err := range files {
-		_ = level.Warn(l.Logger).Log("msg", "secrets of the account can be read by others", "account", account, "err", err)
-	}
-}
-
-// failures knows which projects fail alike, so that the log has some of them, not a thousand: keys that are revoked are one cause, however
-// many projects they read.
-type failures struct {
-	mu       sync.Mutex
-	projects map[failure]map[string]bool // labels
-}
-
-// failure is what failing projects have in common.
-type failure struct{ account, service, reason string }
-
-// add returns how many projects fail alike, the new one among them.
-func (f *failures) add(alike failure, project string) int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.projects[alike] == nil {
-		f.projects[alike] = map[string]bool{}
-	}
-	f.projects[alike][project] = true
-	return len(f.projects[alike])
-}
-
-// remove returns how many projects failed alike, the removed one among them.
-func (f *failures) remove(alike failure, project string) int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	n := len(f.projects[alike])
-	delete(f.projects[alike], project)
-	return n
-}
-
-func (f *failures) clear() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	clear(f.projects)
 }

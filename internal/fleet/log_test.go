@@ -78,65 +78,54 @@ func TestChangesAreLogged(t *testing.T) {
 	}
 }
 
-// TestLogTellsWhatIsNotOffered: a service that a region doesn't have is no failure, and some of many are named.
-func TestLogTellsWhatIsNotOffered(t *testing.T) {
-	var fetches [][2]*fleet.Reading
-	for i := range 10 {
-		before := &fleet.Reading{Account: "main", Service: "dbss", Project: fleet.Project{Label: fmt.Sprint("p", i)}, State: &refresh.State[providers.Result]{}}
-		after := *before
-		after.NotOffered, after.State = true, &refresh.State[providers.Result]{Err: &huaweicloud.APIError{Status: http.StatusNotFound}}
-		again := after
-		again.NotOffered, again.State = false, &refresh.State[providers.Result]{}
-		fetches = append(fetches, [2]*fleet.Reading{before, &after}, [2]*fleet.Reading{&after, &after})
-		if i == 9 {
-			fetches = append(fetches, [2]*fleet.Reading{&after, &again})
-		}
-	}
-	var b strings.Builder
-	fleet.LogFetches(level.NewFilter(log.NewLogfmtLogger(&b), level.AllowInfo()), fetches...)
-	for text, want := range map[string]int{
-		"level=warn": 0, "level=info": 6,
-		`service=dbss msg="the region does not offer the service; it is asked again in an hour" err=`: 5,
-		`msg="the regions of more projects do not offer the service; the status page tells which"`:    1,
-	} {
-		if got := strings.Count(b.String(), text); got != want {
-			t.Errorf("%q is %d times in the log, want %d:\n%s", text, got, want, &b)
-		}
-	}
-}
-
-// TestLogNamesSomeOfMany has the keys of a thousand projects revoked and restored, and one project that fails otherwise meanwhile.
+// TestLogNamesSomeOfMany has the keys of many projects revoked and restored, and one project that fails otherwise meanwhile. A service that a
+// region doesn't have is no failure.
 func TestLogNamesSomeOfMany(t *testing.T) {
-	reading := func(project int, status int) *fleet.Reading {
+	reading := func(project, status int) *fleet.Reading {
 		state := &refresh.State[providers.Result]{}
-		if status != 200 {
+		if status != http.StatusOK {
 			state.Err = &huaweicloud.APIError{Status: status}
 		}
-		return &fleet.Reading{Account: "main", Service: "cts", Project: fleet.Project{Label: fmt.Sprint("p", project)}, State: state}
+		label := fleet.Project{Label: fmt.Sprint("p", project)}
+		return &fleet.Reading{Account: "main", Service: "cts", Project: label, State: state, NotOffered: status == http.StatusNotFound}
 	}
-	var fetches [][2]*fleet.Reading
-	for _, change := range [][2]int{{200, 401}, {401, 401}, {401, 200}} {
-		for i := range 1000 {
-			before, after := change[0], change[1]
-			if i == 500 && before == 401 {
-				before = 403
-			}
-			if i == 500 && after == 401 {
-				after = 403
-			}
-			fetches = append(fetches, [2]*fleet.Reading{reading(i, before), reading(i, after)})
-		}
-	}
-	var b strings.Builder
-	fleet.LogFetches(level.NewFilter(log.NewLogfmtLogger(&b), level.AllowInfo()), fetches...)
-	for text, want := range map[string]int{
-		`msg="quotas can't be read" reason=unauthorized`:                       5,
-		`msg="quotas of more projects can't be read`:                           1,
-		`project=p500 service=cts msg="quotas can't be read" reason=forbidden`: 1,
-		`msg="quotas are read again"`:                                          6,
+	for _, tc := range []struct {
+		failing int
+		want    map[string]int // how many lines have a text
+	}{
+		{http.StatusUnauthorized, map[string]int{
+			`level=warn`: 7,
+			`msg="quotas can't be read" reason=unauthorized`:                      5,
+			`msg="quotas of more projects can't be read`:                          1,
+			`project=p50 service=cts msg="quotas can't be read" reason=forbidden`: 1,
+			`msg="quotas are read again"`:                                         6,
+		}},
+		{http.StatusNotFound, map[string]int{
+			`service=cts msg="the region does not offer the service; it is asked again in an hour" err=`: 5,
+			`msg="the regions of more projects do not offer the service; the status page tells which"`:   1,
+			`level=warn`:                  1, // of the one that fails otherwise
+			`msg="quotas are read again"`: 6,
+		}},
 	} {
-		if got := strings.Count(b.String(), text); got != want {
-			t.Errorf("%q is %d times in the log, want %d:\n%s", text, got, want, &b)
+		var fetches [][2]*fleet.Reading
+		for _, change := range [][2]int{{http.StatusOK, tc.failing}, {tc.failing, tc.failing}, {tc.failing, http.StatusOK}} {
+			for i := range 100 {
+				before, after := change[0], change[1]
+				if i == 50 && before == tc.failing {
+					before = http.StatusForbidden
+				}
+				if i == 50 && after == tc.failing {
+					after = http.StatusForbidden
+				}
+				fetches = append(fetches, [2]*fleet.Reading{reading(i, before), reading(i, after)})
+			}
+		}
+		var b strings.Builder
+		fleet.LogFetches(level.NewFilter(log.NewLogfmtLogger(&b), level.AllowInfo()), fetches...)
+		for text, want := range tc.want {
+			if got := strings.Count(b.String(), text); got != want {
+				t.Errorf("%q is %d times in the log, want %d:\n%s", text, got, want, &b)
+			}
 		}
 	}
 }

@@ -14,6 +14,102 @@ import (
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
+// lookedUp names a region alone: IAM tells the id.
+const lookedUp = mainAccount + `    projects: [{region: ap-southeast-3}]
+`
+
+func TestUnresolvableProjectKeepsItsSources(t *testing.T) {
+	for says, projects := range map[string][]cloudsim.Project{
+		"IAM knows no project of the name ap-southeast-3":      {{ID: devID, Name: "ap-southeast-3_dev"}},
+		"IAM knows 2 projects (" + prodID + ", " + devID + ")": {{ID: prodID, Name: "ap-southeast-3"}, {ID: devID, Name: "ap-southeast-3"}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: projects})
+			readings := fleettest.New(t, cloud, lookedUp).Scrape(t, time.Minute)
+			if got := outcomes(readings); got != all("ap-southeast-3", "not_found") {
+				t.Errorf("outcomes\n%s", got)
+			}
+			if r := readings[0]; r.Project.ID != "" || !strings.Contains(r.State.Err.Error(), says) {
+				t.Errorf("project %+v, error %v, want: %s", r.Project, r.State.Err, says)
+			}
+		})
+	}
+}
+
+// TestIAMFailsAndHeals: the id shows as soon as it is found, beside a failure that is still the last one known of dcs.
+func TestIAMFailsAndHeals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := fleettest.New(t, fleettest.Documents(), lookedUp)
+		heal := w.Cloud.Inject(cloudtest.Fault{Service: "iam", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("iam", 403, "no")})
+		readings := w.Scrape(t, time.Minute)
+		if got := outcomes(readings); got != all("ap-southeast-3", "forbidden") {
+			t.Errorf("outcomes\n%s", got)
+		}
+		if text := readings[0].State.Err.Error(); !strings.Contains(text, "grant the IAM action iam:projects:listProjects") {
+			t.Errorf("the error says %s", text)
+		}
+		heal()
+		w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Hang: true})
+		pass(16 * time.Second)
+		// begins it, and waits for none that is known to fail
+		readings = settled(t, w)
+		if got := outcomes(readings); got != strings.Replace(all("ap-southeast-3", "ok"), "dcs/ap-southeast-3: ok", "dcs/ap-southeast-3: forbidden", 1) {
+			t.Errorf("after it healed\n%s", got)
+		}
+		if r := find(t, readings, "dcs", "ap-southeast-3"); r.Project.ID != prodID {
+			t.Errorf("dcs: %+v, want the id that is known now", r.Project)
+		}
+		if n := w.Cloud.Requests()["GET /v3/projects"]; n != 2 {
+			t.Errorf("%d look-ups, want 2", n)
+		}
+	})
+}
+
+func TestKnownIDServesWhileIAMFails(t *testing.T) {
+	for name, fault := range map[string]cloudtest.Fault{
+		"hangs":       {Service: "iam", Hang: true},
+		"answers 500": {Service: "iam", Status: http.StatusInternalServerError},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := fleettest.New(t, fleettest.Documents(), lookedUp+"services: {defaults: {cache_ttl: 0}}")
+				w.Scrape(t, time.Minute)
+				w.Cloud.Inject(fault)
+				pass(25 * time.Hour)
+				for i, wait := range []time.Duration{0, 10 * time.Second, 20 * time.Second} { // 10 s: within the pause after the failure
+					pass(wait)
+					start := time.Now()
+					if got := outcomes(w.Scrape(t, time.Minute)); got != all("ap-southeast-3", "ok") || time.Since(start) != 0 {
+						t.Errorf("scrape %d took %s, want it not to wait for IAM; outcomes\n%s", i+1, time.Since(start), got)
+					}
+				}
+				synctest.Wait()
+				if n := w.Cloud.Requests()["GET /v3/projects"]; n != 3 {
+					t.Errorf("%d look-ups, want the first, one after a day, and one after the pause", n)
+				}
+			})
+		})
+	}
+}
+
+// TestIAMHasATimeoutOfItsOwn: a service that may take long does not make IAM wait as long.
+func TestIAMHasATimeoutOfItsOwn(t *testing.T) {
+	for timeout, want := range map[string]time.Duration{"2s": 2 * time.Second, "1m": 8 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			w := fleettest.New(t, fleettest.Documents(), lookedUp+"services: {defaults: {timeout: "+timeout+"}}")
+			w.Cloud.Inject(cloudtest.Fault{Service: "iam", Hang: true})
+			start := time.Now()
+			readings := w.Scrape(t, time.Minute)
+			if got, took := outcomes(readings), time.Since(start); got != all("ap-southeast-3", "timeout") || took != want {
+				t.Errorf("after %s, want %s; outcomes\n%s", took, want, got)
+			}
+			if text := readings[0].State.Err.Error(); timeout == "2s" && !strings.Contains(text, "IAM has not answered in time") {
+				t.Errorf("the error says %s", text)
+			}
+		})
+	}
+}
+
 // TestThrottledIAM: the look-up of one region is throttled, which pauses IAM for the account, but no service of projects with an id.
 func TestThrottledIAM(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -40,9 +136,7 @@ func TestThrottledIAM(t *testing.T) {
 		}
 		heal()
 		pass(16 * time.Second)
-		w.Scrape(t, time.Minute)
-		synctest.Wait()
-		if got := outcomes(w.Scrape(t, time.Minute)); strings.Count(got, ": ok") != 15 {
+		if got := outcomes(settled(t, w)); strings.Count(got, ": ok") != 15 {
 			t.Errorf("after it healed\n%s", got)
 		}
 	})
@@ -72,12 +166,12 @@ func TestLookUpsAreRareAndPauseAfterFailures(t *testing.T) {
 	})
 }
 
-// TestLookUpsWaitForNoOtherRegion: IAM hangs in one region of 72.
+// TestLookUpsWaitForNoOtherRegion: IAM hangs in one region of 24.
 func TestLookUpsWaitForNoOtherRegion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		account := cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK"}
 		yaml := "accounts:\n  - credentials: {static: {access_key: AK, secret_key: SK}}\n    ca_file: CA\n    projects:\n"
-		for i := range 72 {
+		for i := range 24 {
 			region := fmt.Sprintf("cn-north-%d", i+1)
 			account.Projects = append(account.Projects, cloudsim.Project{ID: fmt.Sprint("id", i), Name: region})
 			yaml += "      - {region: " + region + "}\n"
@@ -85,7 +179,7 @@ func TestLookUpsWaitForNoOtherRegion(t *testing.T) {
 		w := fleettest.New(t, cloudtest.New(account), yaml+ctsAlone("max_in_flight: 100, timeout: 7s"))
 		w.Cloud.Inject(cloudtest.Fault{Host: "iam.cn-north-7.", Hang: true})
 		w.Cloud.Inject(cloudtest.Fault{Service: "iam", Latency: 500 * time.Millisecond})
-		if got := outcomes(w.Scrape(t, 9*time.Second)); strings.Count(got, ": ok") != 71 {
+		if got := outcomes(w.Scrape(t, 9*time.Second)); strings.Count(got, ": ok") != 23 {
 			t.Errorf("outcomes\n%s", got)
 		}
 	})
@@ -94,23 +188,14 @@ func TestLookUpsWaitForNoOtherRegion(t *testing.T) {
 // TestAccountsLookUpTheirOwn: the same region is another project in each account.
 func TestAccountsLookUpTheirOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := cloudtest.New(
-			cloudsim.Account{Name: "one", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{{ID: prodID, Name: "ap-southeast-3"}}},
-			cloudsim.Account{Name: "two", AccessKey: "AK2", SecretKey: "SK2", Projects: []cloudsim.Project{{ID: devID, Name: "ap-southeast-3"}}},
-		)
-		w := fleettest.New(t, cloud, `accounts:
-  - name: one
-    credentials: {static: {access_key: AK, secret_key: SK}}
-    ca_file: CA
-    projects: [{region: ap-southeast-3, name: prod}]
-  - name: two
-    credentials: {static: {access_key: AK2, secret_key: SK2}}
-    ca_file: CA
-    projects: [{region: ap-southeast-3, name: dev}]
-`)
+		w := fleettest.New(t, organisation(), mainAccount+"    projects: [{region: ap-southeast-3, name: prod}]\n"+
+			otherAccount+"    projects: [{region: ap-southeast-3, name: dev}]\n")
 		readings := w.Scrape(t, time.Minute)
-		if prod, dev := find(t, readings, "cts", "prod").Project.ID, find(t, readings, "cts", "dev").Project.ID; prod != prodID || dev != devID {
-			t.Errorf("ids %s and %s, want %s and %s", prod, dev, prodID, devID)
+		if prod, dev := find(t, readings, "cts", "prod").Project.ID, find(t, readings, "cts", "dev").Project.ID; prod != prodID || dev != "0ther" {
+			t.Errorf("ids %s and %s", prod, dev)
+		}
+		if n := w.Cloud.Requests()["GET /v3/projects"]; n != 2 || outcomes(readings) != all("dev", "ok")+"\n"+all("prod", "ok") {
+			t.Errorf("%d look-ups, want one of each account; outcomes\n%s", n, outcomes(readings))
 		}
 	})
 }

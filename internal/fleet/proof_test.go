@@ -36,8 +36,7 @@ func keyed(dir, name string) string {
 func keyedWorld(t *testing.T, dir, secretKey string) *fleettest.World {
 	t.Helper()
 	write(dir, "main", secretKey)
-	w := fleettest.New(t, manyProjects(), "accounts:\n"+keyed(dir, "main"))
-	return w
+	return fleettest.New(t, manyProjects(), "accounts:\n"+keyed(dir, "main"))
 }
 
 // unauthorized is how many requests the cloud answered with a 401.
@@ -53,7 +52,8 @@ func unauthorized(w *fleettest.World) (n int) {
 const allRefused = "map[unauthorized:100]"
 
 // TestWrongSecretKey costs one failed signature in five minutes, however many sources and scrapes there are, and the next scrape is good once
-// the file is corrected.
+// the file is corrected. Numbers that were read before stay, and show that they are not read now. If the key is corrected in the cloud, it is tried
+// again after five minutes, by one request.
 func TestWrongSecretKey(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -79,15 +79,14 @@ func TestWrongSecretKey(t *testing.T) {
 		if got := unauthorized(w); got != 3 {
 			t.Errorf("%d failed signatures, want one of each wrong key and one after the pause", got)
 		}
-	})
-}
-
-// TestWrongSecretKeyIsCorrectedInTheCloud: it is tried again after five minutes, by one request.
-func TestWrongSecretKeyIsCorrectedInTheCloud(t *testing.T) {
-	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		w := keyedWorld(t, dir, "other")
-		wantScrape(t, w, "at first", allRefused)
+		write(dir, "main", "other")
+		pass(16 * time.Minute)
+		w.Scrape(t, 10*time.Second)
+		for _, r := range w.Scrape(t, 10*time.Second) {
+			if r.Reason() != "unauthorized" || len(r.Quotas) == 0 || r.State.Failures == 0 {
+				t.Errorf("%s of %s: reason %q, %d quotas", r.Service, r.Project.Label, r.Reason(), len(r.Quotas))
+			}
+		}
 		w.Cloud.SetKeys("main", "AK", "other", "")
 		pass(4*time.Minute + 59*time.Second)
 		wantScrape(t, w, "before the pause is over", allRefused)
@@ -95,14 +94,18 @@ func TestWrongSecretKeyIsCorrectedInTheCloud(t *testing.T) {
 		w.Scrape(t, 10*time.Second)
 		pass(time.Second)
 		wantScrape(t, w, "after the pause", allRead)
+		if got := unauthorized(w); got != 4 {
+			t.Errorf("%d failed signatures, want one more", got)
+		}
 	})
 }
 
-// TestWrongSecretKeyThatTakesLong: a second request goes out after a second, and no other one.
+// TestWrongSecretKeyThatTakesLong: a second request goes out after a second, and no other one. A proxy that answers with a page proves nothing.
 func TestWrongSecretKeyThatTakesLong(t *testing.T) {
 	for name, fault := range map[string]cloudtest.Fault{
 		"slow":  {Latency: 3 * time.Second},
 		"hangs": {Hang: true, When: func(n int) bool { return n == 1 }},
+		"proxy": {Status: http.StatusOK, Body: []byte("<html>hello</html>"), When: func(n int) bool { return n == 1 }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -114,8 +117,12 @@ func TestWrongSecretKeyThatTakesLong(t *testing.T) {
 					pass(5 * time.Second)
 				}
 				wantScrape(t, w, "with a wrong secret key", allRefused)
-				if got := w.Cloud.Requests(); len(w.Requests()) > 2 {
-					t.Errorf("%d requests in five minutes, want 2 at most: %v", len(w.Requests()), got)
+				most := 2
+				if name == "proxy" {
+					most++ // which it answers
+				}
+				if got := w.Requests(); len(got) > most {
+					t.Errorf("requests in five minutes: %v, want %d at most", got, most)
 				}
 				heal()
 				write(dir, "main", "SK")
@@ -125,63 +132,53 @@ func TestWrongSecretKeyThatTakesLong(t *testing.T) {
 	}
 }
 
-// TestReloadsKeepAKeyPaused: ten reloads of an account that is stated otherwise each time send no signature.
+// TestReloadsKeepAKeyPaused: five reloads of an account that is stated otherwise each time send no signature.
 func TestReloadsKeepAKeyPaused(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		w := keyedWorld(t, dir, "wrong")
 		wantScrape(t, w, "at first", allRefused)
-		for i := range 10 {
+		for i := range 5 {
 			w.Configure(t, "accounts:\n"+keyed(dir, "main")+fmt.Sprintf("    cloud: cloud-%d.example.com\n", i))
 			wantScrape(t, w, "after a reload", allRefused)
 			w.Configure(t, "accounts:\n"+strings.ReplaceAll(keyed(dir, "main"), "name: main", "name: renamed"))
 			wantScrape(t, w, "with another label", allRefused)
 		}
 		if got := unauthorized(w); got != 1 {
-			t.Errorf("%d failed signatures with 20 reloads, want 1", got)
+			t.Errorf("%d failed signatures with 10 reloads, want 1", got)
 		}
 	})
 }
 
-// TestTwoSecretKeysOfOneAccessKey: the account with the right one is read, and the other one costs two failed signatures in five minutes.
-func TestTwoSecretKeysOfOneAccessKey(t *testing.T) {
-	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		w := keyedWorld(t, dir, "SK")
-		write(dir, "bad", "wrong")
-		w.Configure(t, "accounts:\n"+keyed(dir, "bad")+keyed(dir, "main"))
-		for range 19 {
-			wantScrape(t, w, "with a wrong secret key beside the right one", "map[ok:100 unauthorized:100]")
-			pass(15 * time.Second)
-		}
-		if got := unauthorized(w); got != 1 {
-			t.Errorf("%d failed signatures, want 1", got)
-		}
-		write(dir, "bad", "SK")
-		wantScrape(t, w, "as soon as the file is corrected", "map[ok:200]")
-	})
-}
-
-// TestManySecretKeysOfOneAccessKey: failed signatures are counted by access key.
+// TestManySecretKeysOfOneAccessKey: failed signatures are counted by access key. One wrong secret key leaves the account with the right one alone.
 func TestManySecretKeysOfOneAccessKey(t *testing.T) {
-	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		yaml := "accounts:\n"
-		for i := range 8 {
-			name := fmt.Sprintf("bad%d", i)
-			write(dir, name, fmt.Sprint("wrong", i))
-			yaml += keyed(dir, name)
-		}
-		w := keyedWorld(t, dir, "SK")
-		w.Configure(t, yaml)
-		for range 19 {
-			wantScrape(t, w, "with wrong secret keys", "map[unauthorized:800]")
-			pass(15 * time.Second)
-		}
-		if got := unauthorized(w); got > 2 {
-			t.Errorf("%d failed signatures of one access key in five minutes, want 2 at most", got)
-		}
-	})
+	for wrong, want := range map[int]string{1: "map[ok:100 unauthorized:100]", 4: "map[unauthorized:400]"} {
+		dir := t.TempDir()
+		synctest.Test(t, func(t *testing.T) {
+			w := keyedWorld(t, dir, "SK")
+			yaml := "accounts:\n"
+			for i := range wrong {
+				name := fmt.Sprint("wrong", i)
+				write(dir, name, name)
+				yaml += keyed(dir, name)
+			}
+			if wrong == 1 {
+				yaml += keyed(dir, "main")
+			}
+			w.Configure(t, yaml)
+			for range 19 {
+				wantScrape(t, w, "with wrong secret keys", want)
+				pass(15 * time.Second)
+			}
+			if got := unauthorized(w); got > min(wrong, 2) {
+				t.Errorf("%d failed signatures of %d keys in five minutes", got, wrong)
+			}
+			write(dir, "wrong0", "SK")
+			if wrong == 1 {
+				wantScrape(t, w, "as soon as the file is corrected", "map[ok:200]")
+			}
+		})
+	}
 }
 
 // TestServiceThatRefusesAProvenKey is paused alone, and what waits for a slot is not sent.
@@ -214,38 +211,19 @@ func TestKeyThatTwoServicesRefuse(t *testing.T) {
 		w.Cloud.SetKeys("main", "AK", "rotated", "")
 		w.Cloud.Inject(cloudtest.Fault{Latency: 10 * time.Millisecond})
 		pass(16 * time.Minute)
-		for range 19 {
-			w.Scrape(t, 10*time.Second)
-			pass(15 * time.Second)
-		}
+		scrapeFor(t, w, 285*time.Second)
 		wantScrape(t, w, "with a revoked key", allRefused)
 		if got := unauthorized(w); got > 5*8 {
 			t.Errorf("%d failed signatures, want at most what was in flight when the key was revoked", got)
 		}
 		before := unauthorized(w)
-		for range 8 * 4 { // eight minutes
-			w.Scrape(t, 10*time.Second)
-			pass(15 * time.Second)
-		}
+		scrapeFor(t, w, 8*time.Minute)
 		if got := unauthorized(w) - before; got < 1 || got > 2 {
 			t.Errorf("%d failed signatures in eight minutes, want one every five", got)
 		}
 		write(dir, "main", "rotated")
 		w.Scrape(t, 10*time.Second)
 		wantScrape(t, w, "as soon as the file has the new key", allRead)
-	})
-}
-
-// TestSilentRegionProvesNothing: the first requests go to a region that hangs. A second later, one goes elsewhere, and the others follow.
-func TestSilentRegionProvesNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, cloudtest.Scale(40), fleettest.DocumentsConfig)
-		w.Cloud.Inject(cloudtest.Fault{Host: "cts.ap-southeast-3.", Hang: true})
-		w.Configure(t, scaleConfig(w.Cloud, ctsAlone("")))
-		start := time.Now()
-		if got := strings.Count(outcomes(w.Scrape(t, 3*time.Second)), ": ok"); got != 20 || time.Since(start) > 3*time.Second {
-			t.Errorf("%d projects were read after %s, want the 20 of the other region", got, time.Since(start))
-		}
 	})
 }
 
@@ -263,15 +241,9 @@ func TestKeysThatAppear(t *testing.T) {
 				cloud.AddProject("main", cloudsim.Project{ID: prodID, Name: "ap-southeast-3"})
 				w := fleettest.New(t, cloud, "accounts:\n  - name: main\n    credentials: {static: {access_key: AK, secret_key_file: "+
 					filepath.Join(dir, "sk")+"}}\n"+unencrypted+"    "+projects+"\n")
-				for range 40 {
-					w.Scrape(t, 10*time.Second)
-					pass(15 * time.Second)
-				}
+				scrapeFor(t, w, 10*time.Minute)
 				write(dir, "sk", "wrong")
-				for range 10 {
-					w.Scrape(t, 10*time.Second)
-					pass(15 * time.Second)
-				}
+				scrapeFor(t, w, 150*time.Second)
 				if got := unauthorized(w); got != 1 {
 					t.Errorf("%d failed signatures, want 1", got)
 				}
@@ -283,26 +255,6 @@ func TestKeysThatAppear(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestPausedSourcesAreDown: numbers that were read before stay, and show that they are not read now.
-func TestPausedSourcesAreDown(t *testing.T) {
-	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		w := keyedWorld(t, dir, "SK")
-		wantScrape(t, w, "at first", allRead)
-		write(dir, "main", "wrong")
-		pass(16 * time.Minute)
-		w.Scrape(t, 10*time.Second)
-		for _, r := range w.Scrape(t, 10*time.Second) {
-			if r.Reason() != "unauthorized" || len(r.Quotas) == 0 || r.State.Failures == 0 {
-				t.Errorf("%s of %s: reason %q, %d quotas", r.Service, r.Project.Label, r.Reason(), len(r.Quotas))
-			}
-		}
-		if got := unauthorized(w); got != 1 {
-			t.Errorf("%d failed signatures, want 1", got)
-		}
-	})
 }
 
 // TestCorrectedCredentialIsUsedAtOnce: what proves who asks for keys is wrong, and then corrected. The next scrape is good.
@@ -319,10 +271,7 @@ func TestCorrectedCredentialIsUsedAtOnce(t *testing.T) {
 				write(dir, c.file, "wrong")
 				yaml := strings.Replace(keyed(dir, "main"), "static: {access_key: AK, secret_key_file: "+filepath.Join(dir, "main")+"}", strings.ReplaceAll(c.states, "DIR", dir), 1)
 				w := fleettest.New(t, manyProjects(), "accounts:\n"+yaml)
-				for range 12 {
-					w.Scrape(t, 10*time.Second)
-					pass(15 * time.Second)
-				}
+				scrapeFor(t, w, 3*time.Minute)
 				wantScrape(t, w, "with a wrong credential", "map[credentials:100]")
 				write(dir, c.file, c.right)
 				wantScrape(t, w, "as soon as it is corrected", allRead)
@@ -367,21 +316,5 @@ func TestEveryRequestFails(t *testing.T) {
 			pass(5 * time.Second)
 		}
 		wantScrape(t, w, "after half a minute", "map[server_error:100]")
-	})
-}
-
-// TestForeignAnswerProvesNothing: a proxy answers the first request with a page.
-func TestForeignAnswerProvesNothing(t *testing.T) {
-	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		w := keyedWorld(t, dir, "wrong")
-		w.Cloud.Inject(cloudtest.Fault{Status: http.StatusOK, Body: []byte("<html>hello</html>"), When: func(n int) bool { return n == 1 }})
-		for range 19 {
-			w.Scrape(t, 10*time.Second)
-			pass(15 * time.Second)
-		}
-		if got := unauthorized(w); got > 2 {
-			t.Errorf("%d failed signatures in five minutes, want 2 at most", got)
-		}
 	})
 }

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"cloud_quota_exporter/internal/config"
@@ -26,61 +27,34 @@ func (q Quota) Ratio() (float64, bool) {
 	return *q.Used / *q.Limit, true
 }
 
-// rules are what the configuration says about single quotas.
-type rules struct {
-	limits     []config.Limit
-	thresholds []config.Threshold
-}
-
-// apply makes quotas of what a service reports. Stated limits that can't be are told as errors.
-func (r rules) apply(service, project string, reported []providers.Quota) (quotas []Quota, refused []error) {
+// applyRules makes quotas of what a service reports, by the limits and thresholds that are stated; the first that fits counts. Stated limits that
+// can't be are returned as errors.
+func applyRules(c *config.Config, service, project string, reported []providers.Quota) (quotas []Quota, refused []error) {
 	quotas = make([]Quota, len(reported))
 	for i, q := range reported {
-		if limit := r.limit(service, project, q.ResourceType); limit != nil {
-			if q.Remaining != nil && q.Used == nil && *limit < *q.Remaining {
+		l := slices.IndexFunc(c.Limits, func(l config.Limit) bool { return l.Fits(service, project, q.ResourceType) })
+		if l >= 0 {
+			stated := c.Limits[l].Limit
+			switch {
+			case q.Used != nil || q.Remaining == nil:
+				q.Limit, q.Remaining = &stated, nil // what remains follows from the new limit
+			case stated >= *q.Remaining:
+				q.Limit, q.Used = &stated, new(stated-*q.Remaining)
+			default:
 				refused = append(refused, huaweicloud.Advise(fmt.Errorf("type %q: the stated limit %s is below what remains, %s, and is not used",
-					q.ResourceType, plain(*limit), plain(*q.Remaining)), "raise or remove it"))
-			} else {
-				q = restate(q, limit)
+					q.ResourceType, plain(stated), plain(*q.Remaining)), "raise or remove it"))
 			}
 		}
 		if q.Remaining == nil && q.Limit != nil && q.Used != nil {
 			q.Remaining = new(*q.Limit - *q.Used)
 		}
-		quotas[i] = Quota{q, r.ratios(service, project, q.ResourceType)}
+		quotas[i].Quota = q
+		t := slices.IndexFunc(c.Thresholds, func(t config.Threshold) bool { return t.Fits(service, project, q.ResourceType) })
+		if t >= 0 {
+			quotas[i].Thresholds = c.Thresholds[t].Ratios
+		}
 	}
 	return quotas, refused
 }
 
 func plain(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
-
-// restate puts a stated limit in place of the reported one. Where only what remains is known, it tells what is used.
-func restate(q providers.Quota, limit *float64) providers.Quota {
-	q.Limit = limit
-	switch {
-	case q.Used != nil:
-		q.Remaining = nil // follows from the new limit
-	case q.Remaining != nil:
-		q.Used = new(*limit - *q.Remaining)
-	}
-	return q
-}
-
-// limit returns the stated limit of a quota, or nil.
-func (r rules) limit(service, project, resourceType string) *float64 {
-	for _, l := range r.limits {
-		if l.Fits(service, project, resourceType) {
-			return &l.Limit
-		}
-	}
-	return nil
-}
-
-func (r rules) ratios(service, project, resourceType string) map[string]float64 {
-	for _, t := range r.thresholds {
-		if t.Fits(service, project, resourceType) {
-			return t.Ratios
-		}
-	}
-	return nil
-}

@@ -27,7 +27,7 @@ func TestStatedLimits(t *testing.T) {
 		readings := w.Scrape(t, time.Minute)
 		got := numbers(readings)
 		want := strings.NewReplacer(
-			"ram: 22 of 800, 778", "ram: 22 of 600, 578",
+			"ram in GB: 22 of 800, 778", "ram in GB: 22 of 600, 578",
 			"cpu: - of -, 796", "cpu: 4 of 800, 796",
 			"audit_instance: 2 of 3, 1", "audit_instance: 2 of 2, 0",
 		).Replace(documentsNumbers)

@@ -17,6 +17,19 @@ const (
 	devID  = "054e292c9880d4992f02c0196d3ea468"
 )
 
+// mainAccount and otherAccount are the accounts of organisation, without projects.
+const (
+	mainAccount = `accounts:
+  - name: main
+    credentials: {static: {access_key: AK, secret_key: SK}}
+    ca_file: CA
+`
+	otherAccount = `  - name: other
+    credentials: {static: {access_key: AK2, secret_key: SK2}}
+    ca_file: CA
+`
+)
+
 // find returns the reading of a service of a project.
 func find(t *testing.T, readings []*fleet.Reading, service, project string) *fleet.Reading {
 	t.Helper()
@@ -60,16 +73,27 @@ func number(n *float64) string {
 	return fmt.Sprint(*n)
 }
 
-// numbers says of each quota "service/project type: used of limit, remaining".
+// numbers says of each quota "service/project type in unit: used of limit, remaining".
 func numbers(readings []*fleet.Reading) string {
 	var lines []string
 	for _, r := range readings {
 		for _, q := range r.Quotas {
-			lines = append(lines, fmt.Sprintf("%s/%s %s: %s of %s, %s",
-				r.Service, r.Project.Label, q.ResourceType, number(q.Used), number(q.Limit), number(q.Remaining)))
+			resource := q.ResourceType
+			if q.Unit != "" {
+				resource += " in " + q.Unit
+			}
+			lines = append(lines, fmt.Sprintf("%s/%s %s: %s of %s, %s", r.Service, r.Project.Label, resource, number(q.Used), number(q.Limit), number(q.Remaining)))
 		}
 	}
 	return strings.Join(lines, "\n")
+}
+
+// settled reads everything once the fetches that are due have ended.
+func settled(t *testing.T, w *fleettest.World) []*fleet.Reading {
+	t.Helper()
+	w.Scrape(t, time.Minute) // waits for none that is known to fail
+	synctest.Wait()
+	return w.Scrape(t, time.Minute)
 }
 
 // pass lets time pass in a bubble.

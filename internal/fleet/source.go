@@ -77,7 +77,6 @@ type source struct {
 
 	cell   *refresh.Cell[providers.Result]
 	policy *refresh.Policy[providers.Result]
-	log    *changeLog
 
 	mu   sync.Mutex
 	last *Reading
@@ -88,13 +87,13 @@ func (f *Fleet) newSources(a *account, configured config.Project, discovered boo
 	p := f.newProject(a, configured)
 	var sources []*source
 	for _, service := range f.options.Services {
-		settings := a.services[service.Name]
+		settings := a.config.Services[service.Name]
 		if !settings.Enabled {
 			continue
 		}
 		id := ID{Account: a.Name, Service: service.Name, ProjectID: configured.ID, Region: configured.Region}
 		cell := f.stores.cells.get(id, func() *refresh.Cell[providers.Result] { return new(refresh.Cell[providers.Result]) })
-		s := &source{ID: id, account: a, service: service, settings: settings, project: p, discovered: discovered, cell: cell, log: f.log}
+		s := &source{ID: id, account: a, service: service, settings: settings, project: p, discovered: discovered, cell: cell}
 		s.policy = s.newPolicy(f.gate(a.Name, service.Name, configured.Region, settings.MaxInFlight))
 		sources = append(sources, s)
 	}
@@ -108,14 +107,14 @@ func (s *source) newPolicy(gate *refresh.Gate) *refresh.Policy[providers.Result]
 		Fetch:       s.fetch,
 		Timeout:     s.settings.Timeout,
 		TTL:         func(providers.Result) time.Duration { return fresh },
-		Backoff:     func(streak int, err error) time.Duration { return s.pause(streak, err) },
+		Backoff:     s.pause,
 		Gate:        gate,
 		IsThrottled: throttledBy(s.Service),
-		GivesUp:     s.account.options.Once,
+		GivesUp:     s.account.fleet.options.Once,
 		OnDone: func(before, after *refresh.State[providers.Result]) {
 			s.account.keys.noteFailure(after.Err)
-			s.log.fetched(s.newReading(before, false), s.newReading(after, false))
-			s.account.options.Progress()
+			s.account.fleet.log.fetched(s.newReading(before, false), s.newReading(after, false))
+			s.account.fleet.options.Progress()
 		},
 	}
 }
@@ -145,12 +144,10 @@ func (s *source) pause(streak int, err error) time.Duration {
 	return p
 }
 
-// retryAfter ends the pause after failures if the configuration before asked in another way.
-func (s *source) retryAfter(before *account) {
-	settings := before.services[s.Service]
-	if s.account.changed || settings.Timeout != s.settings.Timeout || !maps.Equal(settings.Options, s.settings.Options) {
-		s.cell.Retry()
-	}
+// isAskedOtherwise returns whether the source is asked in another way than by the configuration before.
+func (s *source) isAskedOtherwise(before *account) bool {
+	settings := before.config.Services[s.Service]
+	return s.account.changed || settings.Timeout != s.settings.Timeout || !maps.Equal(settings.Options, s.settings.Options)
 }
 
 // share is a number from 0 up to 1, the same for a source whenever it is asked for.
@@ -162,11 +159,14 @@ func (s *source) share() float64 {
 	return float64(h.Sum32()) / (1 << 32)
 }
 
-// reading shows a state to who asked at a time, by the same pointer as last time if nothing has changed since.
-func (s *source) reading(state *refresh.State[providers.Result], asked time.Time) *Reading {
+// reading shows what is known now to who asked at a time, by the same pointer as last time if nothing has changed since. Numbers that are too
+// old are dropped rather than shown as if they still held. Those that were read since they were asked for never are, however long the others
+// took.
+func (s *source) reading(asked time.Time) *Reading {
+	state := s.cell.Peek()
+	tooOld := !state.ReadAt.IsZero() && state.ReadAt.Before(asked) && time.Since(state.ReadAt) > s.settings.MaxStale
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	tooOld := s.tooOld(state, asked)
 	if s.last == nil || s.last.State != state || s.last.TooOld != tooOld || s.last.Project.ID != s.project.known() {
 		s.last = s.newReading(state, tooOld)
 	}
@@ -186,26 +186,14 @@ func (s *source) newReading(state *refresh.State[providers.Result], tooOld bool)
 		cell: s.cell,
 	}
 	if !tooOld {
-		r.Quotas, r.Refused = s.account.rules.apply(s.Service, s.project.label, state.Value.Quotas)
+		r.Quotas, r.Refused = applyRules(s.account.config, s.Service, s.project.Name, state.Value.Quotas)
 	}
 	return r
 }
 
-// endpoint returns where the source is asked.
-func (s *source) endpoint() Endpoint {
-	c := s.client()
-	return Endpoint{Service: s.Service, Project: s.describe(), URL: c.BaseURL + c.QuotaPath}
-}
-
 // describe returns the project, with its id as far as that is known.
 func (s *source) describe() Project {
-	return Project{Label: s.project.label, ID: s.project.known(), Region: s.Region, Account: s.Account}
-}
-
-// tooOld tells whether the numbers are dropped rather than shown as if they still held. Those that were read since they were asked for
-// never are, however long the others took.
-func (s *source) tooOld(state *refresh.State[providers.Result], asked time.Time) bool {
-	return !state.ReadAt.IsZero() && state.ReadAt.Before(asked) && time.Since(state.ReadAt) > s.settings.MaxStale
+	return Project{Label: s.project.Name, ID: s.project.known(), Region: s.Region, Account: s.Account}
 }
 
 // throttledBy recognises that a service throttles the account, which concerns all its projects. That IAM throttles the look-up of a
@@ -227,17 +215,17 @@ type Project struct {
 
 // project is a project whose id is stated or looked up.
 type project struct {
-	label      string
-	configured config.Project
-	lookup     *refresh.Cell[string] // nil if the id is configured
-	policy     *refresh.Policy[string]
+	config.Project
+
+	lookup *refresh.Cell[string] // nil if the id is configured
+	policy *refresh.Policy[string]
 }
 
 // lookupID says which id a Cell holds: that of the project that bears the region's name, as the account sees it.
 type lookupID struct{ account, region string }
 
 func (f *Fleet) newProject(a *account, configured config.Project) *project {
-	p := &project{label: configured.Name, configured: configured}
+	p := &project{Project: configured}
 	if configured.ID != "" {
 		return p
 	}
@@ -252,7 +240,7 @@ func (f *Fleet) newProject(a *account, configured config.Project) *project {
 		Backoff:     func(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, idLongestPause) },
 		Gate:        f.gate(a.Name, "iam", region, iamInFlight),
 		IsThrottled: throttledBy("iam"),
-		GivesUp:     a.options.Once,
+		GivesUp:     a.fleet.options.Once,
 	}
 	return p
 }
@@ -261,7 +249,7 @@ func (f *Fleet) newProject(a *account, configured config.Project) *project {
 // while it fails.
 func (p *project) id(ctx context.Context) (string, error) {
 	if p.lookup == nil {
-		return p.configured.ID, nil
+		return p.ID, nil
 	}
 	s, _ := p.lookup.Ask(ctx, p.policy)
 	if s.ReadAt.IsZero() {
@@ -273,18 +261,18 @@ func (p *project) id(ctx context.Context) (string, error) {
 	case s.Err != nil:
 		return "", s.Err
 	case ctx.Err() != nil:
-		return "", huaweicloud.Advise(fmt.Errorf("the id of the project of %s: IAM has not answered in time: %w", p.configured.Region, ctx.Err()),
+		return "", huaweicloud.Advise(fmt.Errorf("the id of the project of %s: IAM has not answered in time: %w", p.Region, ctx.Err()),
 			"check the network, or state the id")
 	default:
 		_, keptOut := p.lookup.Attempt() // nil if the next look-up stands in line already: the pause is over
-		return "", fmt.Errorf("the id of the project of %s: %w", p.configured.Region, notAsked(cmp.Or(keptOut, refresh.ErrShut)))
+		return "", fmt.Errorf("the id of the project of %s: %w", p.Region, notAsked(cmp.Or(keptOut, refresh.ErrShut)))
 	}
 }
 
 // known returns the id as far as it is known, without asking for it.
 func (p *project) known() string {
 	if p.lookup == nil {
-		return p.configured.ID
+		return p.ID
 	}
 	return p.lookup.Peek().Value
 }

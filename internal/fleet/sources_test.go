@@ -8,35 +8,21 @@ import (
 	"testing/synctest"
 	"time"
 
-	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
-// throttledCloud has an account with two projects and another with one; CES answers 429 with what is given.
+// throttledCloud has two projects of an account and one of another; CES answers 429 with what is given.
 func throttledCloud(t *testing.T, header http.Header, message string) (w *fleettest.World, heal func()) {
 	t.Helper()
-	cloud := cloudtest.New(
-		cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
-			{ID: prodID, Name: "ap-southeast-3"}, {ID: devID, Name: "ap-southeast-3_dev"},
-		}},
-		cloudsim.Account{Name: "other", AccessKey: "AK2", SecretKey: "SK2", Projects: []cloudsim.Project{{ID: "0ther", Name: "ap-southeast-3"}}},
-	)
-	w = fleettest.New(t, cloud, `accounts:
-  - name: main
-    credentials: {static: {access_key: AK, secret_key: SK}}
-    ca_file: CA
-    projects:
+	w = fleettest.New(t, organisation(), mainAccount+`    projects:
       - {id: `+prodID+`, region: ap-southeast-3, name: prod}
       - {id: `+devID+`, region: ap-southeast-3, name: dev}
-  - name: other
-    credentials: {static: {access_key: AK2, secret_key: SK2}}
-    ca_file: CA
-    projects: [{id: 0ther, region: ap-southeast-3, name: other}]
+`+otherAccount+`    projects: [{id: 0ther, region: ap-southeast-3, name: other}]
 services: {ces: {cache_ttl: 1m, max_in_flight: 1}, dcs: {cache_ttl: 1m}}
 `)
-	return w, cloud.Inject(cloudtest.Fault{
+	return w, w.Cloud.Inject(cloudtest.Fault{
 		Service: "ces", ProjectID: prodID, Status: http.StatusTooManyRequests, Header: header,
 		Body: []byte(`{"error_code":"APIGW.0308","error_msg":"` + message + `"}`),
 	})
@@ -68,9 +54,7 @@ func TestThrottlingPausesTheServiceForTheAccount(t *testing.T) {
 					t.Errorf("outcomes\n%s\nwant the other services and the other account as ever", got)
 				}
 				pass(1)
-				w.Scrape(t, time.Minute)
-				synctest.Wait()
-				if got := outcomes(w.Scrape(t, time.Minute)); strings.Count(got, ": ok") != 15 {
+				if got := outcomes(settled(t, w)); strings.Count(got, ": ok") != 15 {
 					t.Errorf("after the pause\n%s", got)
 				}
 			})
@@ -110,36 +94,37 @@ func TestReloadKeepsWhatIsKnown(t *testing.T) {
 	})
 }
 
-func TestReloadKeepsPauses(t *testing.T) {
+// TestReloadEndsNoPauseWithoutReason: adding a project is no reason to ask a failing service of another one.
+func TestReloadEndsNoPauseWithoutReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		w.Cloud.Inject(cloudtest.Fault{Service: "ces", Status: http.StatusTooManyRequests})
+		w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Status: http.StatusInternalServerError})
+		w.Cloud.Inject(cloudtest.Fault{Service: "ces", Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1800"}}})
 		w.Scrape(t, time.Minute)
-		w.Configure(t, fleettest.DocumentsConfig)
+		w.Configure(t, fleettest.DocumentsConfig+"      - {region: ap-southeast-1}\nservices: {ces: {max_in_flight: 3}}")
+		settled(t, w)
+		if got := fmt.Sprint(w.Cloud.ProjectRequests(prodID)); got != "map[ces:1 cts:1 dbss:2 dcs:1 taurusdb:1]" {
+			t.Errorf("requests %s", got)
+		}
+		w.Configure(t, fleettest.DocumentsConfig+"services: {dcs: {timeout: 20s}}")
 		w.Scrape(t, time.Minute)
-		if n := w.Cloud.ProjectRequests(prodID)["ces"]; n != 1 {
-			t.Errorf("%d requests, want the pause to outlive the reload", n)
+		synctest.Wait()
+		if n := w.Cloud.ProjectRequests(prodID)["dcs"]; n != 2 {
+			t.Errorf("%d requests after the timeout was raised, want 2", n)
 		}
 	})
 }
 
-// TestReloadWithOtherSlots: the projects are in two regions, of which each has slots.
-func TestReloadWithOtherSlots(t *testing.T) {
+// TestReloadShortensTTL: a new cache_ttl is in force at once, and one of zero asks on every scrape.
+func TestReloadShortensTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := cloudtest.Scale(100)
-		cloud.Inject(cloudtest.Fault{Latency: 100 * time.Millisecond})
-		slots := func(n int) string {
-			return scaleConfig(cloud, ctsAlone(fmt.Sprintf("cache_ttl: 0, max_in_flight: %d", n)))
-		}
-		w := fleettest.New(t, cloud, slots(2))
+		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
 		w.Scrape(t, time.Minute)
-		if most := cloud.MaxInFlight(); most != 2*2 {
-			t.Errorf("%d requests at a time, want 2 in each region", most)
-		}
-		w.Configure(t, slots(16))
+		w.Configure(t, fleettest.DocumentsConfig+"services: {dcs: {cache_ttl: 0}}")
 		w.Scrape(t, time.Minute)
-		if most := cloud.MaxInFlight(); most != 2*16 {
-			t.Errorf("%d requests at a time after the reload, want 16 in each region", most)
+		w.Scrape(t, time.Minute)
+		if got := fmt.Sprint(w.Cloud.ProjectRequests(prodID)); got != "map[ces:1 cts:1 dbss:2 dcs:3 taurusdb:1]" {
+			t.Errorf("requests %s", got)
 		}
 	})
 }

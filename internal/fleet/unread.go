@@ -27,18 +27,8 @@ type UnreadError struct {
 
 // Error says how far the fetch came, why, and what to do.
 func (e *UnreadError) Error() string {
-	what := "not asked before the command ended"
-	switch {
-	case e.Begun:
-		what = "no response before the command ended"
-	case errors.Is(e.Cause, huaweicloud.ErrPaused):
-		what = "not asked because the API throttles the account"
-	case errors.Is(e.Cause, huaweicloud.ErrHangs):
-		what = "not asked because max_in_flight fetches in a row timed out"
-	case e.Cause != nil:
-		what = huaweicloud.What(e.Cause)
-	}
-	if remedy := e.Remedy(); remedy != "" {
+	what, remedy := e.explain()
+	if remedy != "" {
 		return what + "; " + remedy
 	}
 	return what
@@ -46,35 +36,39 @@ func (e *UnreadError) Error() string {
 
 // Remedy says what to do.
 func (e *UnreadError) Remedy() string {
+	_, remedy := e.explain()
+	return remedy
+}
+
+func (e *UnreadError) explain() (what, remedy string) {
 	switch {
 	case errors.Is(e.Cause, huaweicloud.ErrPaused):
-		return "run the command again later"
+		return "not asked because the API throttles the account", "run the command again later"
 	case errors.Is(e.Cause, huaweicloud.ErrHangs):
-		return fmt.Sprintf("check the network, or raise services.%s.timeout", e.Service)
+		return "not asked because max_in_flight fetches in a row timed out", fmt.Sprintf("check the network, or raise services.%s.timeout", e.Service)
 	case e.Cause != nil:
-		return huaweicloud.Remedy(e.Cause)
+		return huaweicloud.What(e.Cause), huaweicloud.Remedy(e.Cause)
+	case e.Begun:
+		return "no response before the command ended", e.Advice
 	default:
-		return e.Advice
+		return "not asked before the command ended", e.Advice
 	}
 }
 
 // Unwrap returns the cause.
 func (e *UnreadError) Unwrap() error { return e.Cause }
 
-// reason is NotAsked or Unfinished.
-func (e *UnreadError) reason() string {
-	if e.Begun {
-		return Unfinished
-	}
-	return NotAsked
-}
-
 // Reason classifies why something is not known, as huaweicloud.Reason does, and tells apart what was not asked.
 func Reason(err error) string {
-	if unread, ok := errors.AsType[*UnreadError](err); ok {
-		return unread.reason()
+	unread, ok := errors.AsType[*UnreadError](err)
+	switch {
+	case !ok:
+		return huaweicloud.Reason(err)
+	case unread.Begun:
+		return Unfinished
+	default:
+		return NotAsked
 	}
-	return huaweicloud.Reason(err)
 }
 
 // newUnread tells how far a fetch came of which none has ended.

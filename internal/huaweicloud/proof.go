@@ -291,7 +291,7 @@ func (a *pass) end(err error) {
 	}
 	switch {
 	case a.id != s.id: // the keys were renewed meanwhile
-	case refused && (isTrial || api.Skew != 0):
+	case refused && (isTrial && !s.proven || api.Skew != 0):
 		api.RetryAfter = refusedPause
 		if api.Skew != 0 {
 			api.RetryAfter = skewPause

@@ -44,17 +44,15 @@ func (h *handler) metrics(w http.ResponseWriter, r *http.Request) {
 
 // scrape reads what is selected, and answers in time with what is known then.
 func (h *handler) scrape(ctx context.Context, w http.ResponseWriter, r *http.Request, selected selection) {
-	read := h.Fleet.Read
-	if len(selected.Projects) > 0 {
-		read = h.Fleet.ReadKnown // accounts whose projects are not known yet must not keep these waiting
-	}
 	var all gatherers
 	switch {
 	case selected.noQuotas:
 	case selected.isAll():
-		all = append(all, prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return h.finished.Families(read(ctx, selected.Filter)), nil }))
+		all = append(all, prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+			return h.finished.Families(h.Fleet.Read(ctx, selected.Filter)), nil
+		}))
 	default:
-		all = append(all, registry(collector.New(func() []*fleet.Reading { return read(ctx, selected.Filter) })))
+		all = append(all, registry(collector.New(func() []*fleet.Reading { return h.Fleet.Read(ctx, selected.Filter) })))
 	}
 	if selected.exporter { // after the scrape, so that what it did is counted
 		all = append(all, h.Process)

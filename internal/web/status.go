@@ -88,11 +88,7 @@ func (h *handler) pageFilter(ctx context.Context, r *http.Request) (fleet.Filter
 
 // page reads what the page shows.
 func (h *handler) page(ctx context.Context, filter fleet.Filter) page {
-	read := h.Fleet.Read
-	if len(filter.Projects) > 0 {
-		read = h.Fleet.ReadKnown
-	}
-	f := facts{filter: filter, readings: read(ctx, filter), accounts: h.Fleet.Accounts(), services: h.Fleet.Services()}
+	f := facts{filter: filter, readings: h.Fleet.Read(ctx, filter), accounts: h.Fleet.Accounts(), services: h.Fleet.Services()}
 	projects, incomplete := h.Fleet.Known()
 	f.projects, f.complete = projects, len(incomplete) == 0
 	f.now = time.Now()

@@ -4,8 +4,8 @@ package bench_test
 
 import (
 	"context"
-	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -22,8 +22,8 @@ import (
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/config"
-	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet"
+	"cloud_quota_exporter/internal/fleet/fleettest"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/web"
 	"cloud_quota_exporter/providers/providerstest"
@@ -45,6 +45,9 @@ type simulation struct {
 	accounts string // of the configuration
 }
 
+// unencrypted asks without TLS, which takes most of the time of small requests.
+const unencrypted = "    endpoints: {default: 'http://{service}.{region}.test'}\n"
+
 // simulate serves a cloud with so many projects, by HTTPS or by HTTP, until Close.
 func simulate(tb testing.TB, projects int, https bool) *simulation {
 	tb.Helper()
@@ -53,8 +56,7 @@ func simulate(tb testing.TB, projects int, https bool) *simulation {
 		tb.Fatal(err)
 	}
 	s := &simulation{Cloud: cloudtest.Scale(projects), address: listener.Addr().String()}
-	var text strings.Builder
-	fmt.Fprintf(&text, "accounts:\n  - credentials: {static: {access_key: %s, secret_key: %s}}\n", democloud.AccessKey, democloud.SecretKey)
+	reached := unencrypted
 	if https {
 		server := cloudtest.Serve(s.Cloud, listener)
 		s.Server = server.Server
@@ -62,16 +64,11 @@ func simulate(tb testing.TB, projects int, https bool) *simulation {
 		if err := os.WriteFile(file, server.CA(), 0o600); err != nil {
 			tb.Fatal(err)
 		}
-		fmt.Fprintf(&text, "    ca_file: %s\n", file)
+		reached = "    ca_file: " + file + "\n"
 	} else {
 		s.Server = cloudsim.ServePlain(s.Cloud, listener)
-		fmt.Fprint(&text, "    endpoints: {default: \"http://{service}.{region}.test\"}\n")
 	}
-	fmt.Fprint(&text, "    projects:\n")
-	for _, p := range s.Projects() {
-		fmt.Fprintf(&text, "      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
-	}
-	s.accounts = text.String()
+	s.accounts = fleettest.AccountOf(s.Cloud, reached)
 	return s
 }
 
@@ -97,15 +94,21 @@ func export(tb testing.TB, s *simulation, services string) *exporter {
 	}
 	f := fleet.New(fleet.Options{Services: providerstest.Five(), Dial: leadTo(s.address), UserAgent: "bench", Getenv: os.Getenv})
 	f.Load(c)
+	server := httptest.NewServer(handlerOf(tb, f, processMetrics()))
+	tb.Cleanup(server.Close)
+	return &exporter{f, server.URL + "/metrics"}
+}
+
+// handlerOf returns what serves the pages of a fleet.
+func handlerOf(tb testing.TB, f *fleet.Fleet, process *prometheus.Registry) http.Handler {
+	tb.Helper()
 	handler, err := web.NewHandler(web.Options{
-		Fleet: f, Process: processMetrics(), TelemetryPath: "/metrics", TimeoutOffset: 500 * time.Millisecond, Logger: log.NewNopLogger(),
+		Fleet: f, Process: process, TelemetryPath: "/metrics", TimeoutOffset: 500 * time.Millisecond, Logger: log.NewNopLogger(),
 	})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	server := httptest.NewServer(handler)
-	tb.Cleanup(server.Close)
-	return &exporter{f, server.URL + "/metrics"}
+	return handler
 }
 
 func processMetrics() *prometheus.Registry {
@@ -124,10 +127,7 @@ func scrape(tb testing.TB, url string, w io.Writer, header http.Header) time.Dur
 	if err != nil {
 		tb.Fatal(err)
 	}
-	r.Header = header.Clone()
-	if r.Header == nil {
-		r.Header = http.Header{}
-	}
+	maps.Copy(r.Header, header)
 	r.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", "600")
 	start := time.Now()
 	resp, err := client.Do(r)
@@ -155,4 +155,12 @@ func sizes(all ...int) []int {
 		return all[:2]
 	}
 	return all
+}
+
+// wantAllRead fails if a page of so many projects lacks a source, or shows a failure.
+func wantAllRead(tb testing.TB, page string, projects int) {
+	tb.Helper()
+	if n := strings.Count(page, "\ncloud_quota_up{"); n != 5*projects || strings.Contains(page, "\ncloud_quota_last_failure_reason{") {
+		tb.Fatalf("%d sources, want %d without a failure", n, 5*projects)
+	}
 }

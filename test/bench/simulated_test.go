@@ -1,31 +1,30 @@
 package bench_test
 
 import (
+	"flag"
 	"fmt"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
+	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/fleet/fleettest"
-	"cloud_quota_exporter/internal/web"
 )
 
-// pageOf returns what serves the pages of a world, for what is measured in simulated time.
-func pageOf(t *testing.T, w *fleettest.World) http.Handler {
-	t.Helper()
-	handler, err := web.NewHandler(web.Options{
-		Fleet: w.Fleet, Process: prometheus.NewRegistry(), TelemetryPath: "/metrics", TimeoutOffset: 500 * time.Millisecond, Logger: log.NewNopLogger(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return handler
-}
+// Time is simulated in these tests, hence exact. Their figures are of the full size only if somebody sees them.
+
+// showsFigures returns whether Go shows what report prints.
+func showsFigures() bool { return testing.Verbose() || flag.Lookup("test.bench").Value.String() != "" }
 
 // get scrapes as a Prometheus with the usual timeout of 10 seconds, and returns the page and how long it took.
 func get(t *testing.T, handler http.Handler) (string, time.Duration) {
@@ -39,11 +38,233 @@ func get(t *testing.T, handler http.Handler) (string, time.Duration) {
 	return page.Body.String(), time.Since(start)
 }
 
-// report prints figures as a benchmark does: values and units in turn. Go shows them where benchmarks run, or by -v.
+// report prints figures as a benchmark does: values and units in turn.
 func report(name string, figures ...any) {
 	line := "Benchmark" + name + " \t1"
 	for pair := range slices.Chunk(figures, 2) {
 		line += fmt.Sprintf("\t%.4g %s", pair...)
 	}
 	fmt.Println(line)
+}
+
+const (
+	economyProjects = 2
+	span            = time.Hour
+)
+
+// expiring are kinds of credentials.
+var expiring = map[string]string{
+	"instance_metadata": "instance_metadata: {}",
+	"assume_agency":     "static: {access_key: BASE, secret_key: SECRET}, assume_agency: {domain_name: main, agency_name: quotas, duration: 1h}",
+}
+
+// calls are what the cloud was asked in an hour.
+type calls struct{ quotas, discovery, credentials float64 }
+
+// TestAPIEconomy counts the calls of an hour from the start, of an account that discovers its projects by keys that expire, with all defaults.
+// Servers that scrape in turn cost exactly what one does that scrapes as often as all of them, and there is a bound to that.
+func TestAPIEconomy(t *testing.T) {
+	each := map[time.Duration]float64{} // calls for quotas, by the time between two scrapes of whichever server
+	for _, tc := range []struct {
+		credentials string
+		interval    time.Duration
+		servers     []int
+	}{
+		{"instance_metadata", 15 * time.Second, []int{1, 2, 4}},
+		{"instance_metadata", 30 * time.Second, []int{1, 2, 4}},
+		{"instance_metadata", time.Minute, []int{1, 2, 4}},
+		{"assume_agency", time.Minute, []int{1, 4}},
+	} {
+		var one calls
+		for _, servers := range tc.servers {
+			if !showsFigures() && tc.interval/time.Duration(servers) < 30*time.Second {
+				continue
+			}
+			n := hourOfCalls(t, expiring[tc.credentials], tc.interval, servers)
+			if servers == 1 {
+				one = n
+			}
+			name := fmt.Sprintf("APIEconomy/credentials=%s/interval=%.0fs/servers=%d", tc.credentials, tc.interval.Seconds(), servers)
+			report(name, n.quotas/economyProjects, "quota-calls/project-hour", n.quotas/one.quotas, "calls/one-server",
+				n.discovery, "discovery-calls/hour", n.credentials, "credential-calls/hour")
+			between := tc.interval / time.Duration(servers)
+			if known, found := each[between]; found && known != n.quotas || n.quotas > mostCalls() {
+				t.Errorf("%s: %g calls for quotas, want at most %g, and as many as others that scrape each %s: %g", name, n.quotas, mostCalls(), between, known)
+			}
+			each[between] = n.quotas
+			if n.discovery != 4 || n.credentials != 2 {
+				t.Errorf("%s: %g calls for projects, want one in 15 minutes; %g for keys, want 2", name, n.discovery, n.credentials)
+			}
+		}
+	}
+}
+
+// mostCalls is what an hour can cost: CES every 15 minutes, the others every 5, each a tenth earlier at most, and DBSS two calls.
+func mostCalls() float64 {
+	each := func(ttl time.Duration) float64 { return math.Ceil(float64(span) / (0.9 * float64(ttl))) }
+	return economyProjects * (each(15*time.Minute) + 5*each(5*time.Minute))
+}
+
+// hourOfCalls has so many servers scrape for an hour, evenly spread over the interval.
+func hourOfCalls(t *testing.T, credentials string, interval time.Duration, servers int) (n calls) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		cloud := cloudtest.New(
+			cloudsim.Account{Name: "main", Projects: cloudtest.Scale(economyProjects).Projects()},
+			cloudsim.Account{Name: "base", AccessKey: "BASE", SecretKey: "SECRET"},
+		)
+		cloud.SetIdentities("main", cloudtest.Identities{Agencies: []cloudtest.Agency{{Name: "quotas", Trusts: "base"}}})
+		cloud.SetMachine(cloudtest.Machine{Account: "main"})
+		w := fleettest.New(t, cloud, "accounts:\n  - name: main\n    ca_file: CA\n"+unencrypted+"    discovery: {}\n    credentials: {"+credentials+"}\n")
+		handler := handlerOf(t, w.Fleet, prometheus.NewRegistry())
+		var scrapes sync.WaitGroup
+		for i := range servers {
+			scrapes.Go(func() {
+				<-time.After(interval * time.Duration(i) / time.Duration(servers))
+				for range int(span / interval) {
+					get(t, handler)
+					<-time.After(interval)
+				}
+			})
+		}
+		scrapes.Wait()
+		for path, requests := range cloud.Requests() {
+			switch {
+			case strings.Contains(path, "{project_id}"):
+				n.quotas += float64(requests)
+			case strings.HasSuffix(path, "/v3/projects"):
+				n.discovery += float64(requests)
+			default:
+				n.credentials += float64(requests)
+			}
+		}
+	})
+	return n
+}
+
+// TestSlowService has one service take 30 seconds for each call, from the start or when its numbers are due again, and scrapes ten times.
+func TestSlowService(t *testing.T) {
+	sizes := []int{1, 10}
+	if showsFigures() {
+		sizes = []int{1, 100}
+	}
+	for _, projects := range sizes {
+		for _, numbers := range []string{"none", "old"} {
+			name := fmt.Sprintf("SlowService/projects=%d/numbers=%s", projects, numbers)
+			t.Run(name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					cloud := cloudtest.Scale(projects)
+					w := fleettest.New(t, cloud, fleettest.AccountOf(cloud, unencrypted))
+					handler := handlerOf(t, w.Fleet, prometheus.NewRegistry())
+					if numbers == "old" {
+						get(t, handler)
+						<-time.After(5 * time.Minute)
+					}
+					cloud.Inject(cloudtest.Fault{Service: "dcs", Latency: 30 * time.Second})
+					took := tenScrapes(t, handler, projects)
+					p50, p99 := took[len(took)/2], took[len(took)-1]
+					report(name, float64(p50), "p50-ns", float64(p99), "p99-ns")
+					if p50 > 0 || p99 > 9500*time.Millisecond {
+						t.Errorf("%v, want at most one scrape that waits, and none beyond its time", took)
+					}
+				})
+			})
+		}
+	}
+}
+
+// tenScrapes scrapes each 15 seconds, and returns how long that took, sorted. It fails if numbers of the other services are missing.
+func tenScrapes(t *testing.T, handler http.Handler, projects int) (took []time.Duration) {
+	t.Helper()
+	const others = 5 // numbers in use that a project has without DCS
+	for range 10 {
+		page, d := get(t, handler)
+		if n := strings.Count(page, "\ncloud_quota_used{"); n < others*projects {
+			t.Errorf("%d numbers, want %d for each of %d projects", n, others, projects)
+		}
+		took = append(took, d)
+		<-time.After(15*time.Second - d)
+	}
+	slices.Sort(took)
+	return took
+}
+
+const (
+	throttlePeriod = 5 * time.Minute
+	throttled      = `{"error_code":"APIGW.0308","error_msg":"The throttling threshold has been reached: policy user over ratelimit,limit:200,time:5 minute"}`
+)
+
+// gateway lets so many calls through in a period, and counts those that it refuses.
+type gateway struct {
+	calls   int
+	mu      sync.Mutex
+	passed  []time.Time
+	refused int
+}
+
+func (g *gateway) refuses(int) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if n := len(g.passed); n >= g.calls && time.Since(g.passed[n-g.calls]) < throttlePeriod {
+		g.refused++
+		return true
+	}
+	g.passed = append(g.passed, time.Now())
+	return false
+}
+
+// TestThrottle has CES throttle an account by the limit that is known of it, and scrapes each minute for two hours: how long it takes until all
+// numbers are there and, in the second hour, how many calls are refused and how old numbers get. It is never the same that come too late.
+func TestThrottle(t *testing.T) {
+	calls := 20
+	if showsFigures() {
+		calls = 200 // which CES's gateway is known to let through for a user
+	}
+	for _, tc := range []struct {
+		periods int // that it takes to call for each project once
+		oldest  time.Duration
+	}{
+		{1, 15 * time.Minute}, // the cache_ttl: all fit into one period
+		{2, 25 * time.Minute},
+		{3, 45 * time.Minute}, // as many as are let through in a cache_ttl
+		{4, 90 * time.Minute},
+	} {
+		name := fmt.Sprintf("Throttle/projects=%d", tc.periods*calls)
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := gateway{calls: calls}
+				cloud := cloudtest.Scale(tc.periods * calls)
+				cloud.Inject(cloudtest.Fault{Service: "ces", Status: http.StatusTooManyRequests, Body: []byte(throttled), When: g.refuses})
+				cloud.Inject(cloudtest.Fault{Latency: latency})
+				w := fleettest.New(t, cloud, fleettest.AccountOf(cloud, unencrypted)+
+					"services: {cts: {enabled: false}, taurusdb: {enabled: false}, dcs: {enabled: false}, dbss: {enabled: false}}")
+				complete, _ := observe(t, w, time.Hour)
+				g.refused = 0
+				_, oldest := observe(t, w, time.Hour)
+				report(name, float64(complete), "complete-ns", float64(g.refused), "refused/hour", float64(oldest), "oldest-ns")
+				if complete == 0 || oldest > tc.oldest || tc.periods == 1 && g.refused > 0 {
+					t.Errorf("complete after %s, %d refused, the oldest number of %s", complete, g.refused, oldest)
+				}
+			})
+		})
+	}
+}
+
+// observe scrapes each minute. It returns when all numbers were there first, and how old they were at most.
+func observe(t *testing.T, w *fleettest.World, span time.Duration) (complete, oldest time.Duration) {
+	t.Helper()
+	for begun := time.Now(); time.Since(begun) < span; <-time.After(time.Minute) {
+		all := w.Scrape(t, 10*time.Second)
+		missing := slices.ContainsFunc(all, func(r *fleet.Reading) bool { return r.State.ReadAt.IsZero() })
+		if missing {
+			continue
+		}
+		if complete == 0 {
+			complete = time.Since(begun)
+		}
+		for _, r := range all {
+			oldest = max(oldest, time.Since(r.State.ReadAt))
+		}
+	}
+	return complete, oldest
 }

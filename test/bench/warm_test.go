@@ -70,10 +70,7 @@ func warm(b *testing.B, projects int) *exporter {
 	s := simulate(b, projects, false)
 	defer s.Close()
 	e := export(b, s, "services: {defaults: {cache_ttl: 24h, max_stale: 48h, timeout: 1m, max_in_flight: 32}}")
-	page := text(b, e.url)
-	if n := strings.Count(page, "\ncloud_quota_up{"); n != 5*projects || strings.Contains(page, "\ncloud_quota_last_failure_reason{") {
-		b.Fatalf("%d sources, want %d without a failure", n, 5*projects)
-	}
+	wantAllRead(b, text(b, e.url), projects)
 	return e
 }
 
@@ -129,34 +126,77 @@ const turns = 5
 // compare scrapes one and another in turn. Of the times the medians count, of the bytes that were allocated the sums.
 func compare(b *testing.B, one, other, name string, header http.Header) {
 	b.Helper()
-	var oneTook, otherTook []time.Duration
-	var oneBytes, otherBytes uint64
-	measure(b, one, header) // what is made once for all
-	measure(b, other, header)
+	sides := []*side{{url: one}, {url: other}}
+	for _, s := range sides {
+		scrape(b, s.url, io.Discard, header) // what is made once for all
+	}
 	for b.Loop() {
 		for range turns {
-			took, bytes := measure(b, one, header)
-			oneTook, oneBytes = append(oneTook, took), oneBytes+bytes
-			took, bytes = measure(b, other, header)
-			otherTook, otherBytes = append(otherTook, took), otherBytes+bytes
+			for _, s := range sides {
+				s.measure(b, header)
+			}
 		}
 	}
-	slices.Sort(oneTook)
-	slices.Sort(otherTook)
-	n := len(oneTook)
+	ours, theirs := sides[0], sides[1]
 	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(float64(oneTook[n/2].Nanoseconds()), "ns/scrape")
-	b.ReportMetric(float64(oneTook[n/2])/float64(otherTook[n/2]), "time/"+name)
-	b.ReportMetric(float64(oneBytes)/float64(n), "B/scrape")
-	b.ReportMetric(float64(oneBytes)/float64(otherBytes), "bytes/"+name)
+	b.ReportMetric(float64(ours.median()), "ns/scrape")
+	b.ReportMetric(float64(ours.median())/float64(theirs.median()), "time/"+name)
+	b.ReportMetric(float64(ours.bytes)/float64(len(ours.took)), "B/scrape")
+	b.ReportMetric(float64(ours.bytes)/float64(theirs.bytes), "bytes/"+name)
 }
 
-// measure scrapes once, and tells how long that took and how many bytes were allocated for it.
-func measure(b *testing.B, url string, header http.Header) (time.Duration, uint64) {
+// side is one of two that are compared.
+type side struct {
+	url   string
+	took  []time.Duration
+	bytes uint64
+}
+
+// measure scrapes once, and notes how long that took and how many bytes were allocated for it.
+func (s *side) measure(b *testing.B, header http.Header) {
 	b.Helper()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	took := scrape(b, url, io.Discard, header)
+	s.took = append(s.took, scrape(b, s.url, io.Discard, header))
 	runtime.ReadMemStats(&after)
-	return took, after.TotalAlloc - before.TotalAlloc
+	s.bytes += after.TotalAlloc - before.TotalAlloc
+}
+
+func (s *side) median() time.Duration { return slices.Sorted(slices.Values(s.took))[len(s.took)/2] }
+
+// BenchmarkMemory is the heap of an exporter that has read all projects and has shown them on a page, without the simulated cloud. What each
+// project beyond those of the size before adds shows whether it grows evenly.
+func BenchmarkMemory(b *testing.B) {
+	var projectsBefore int
+	var heapBefore uint64
+	for _, projects := range sizes(1, 100, 1000, 10_000) {
+		b.Run(fmt.Sprintf("projects=%d", projects), func(b *testing.B) {
+			var heap uint64
+			var series int
+			for b.Loop() {
+				nothing := liveHeap()
+				e := warm(b, projects)
+				series = strings.Count(quotas(text(b, e.url)), "\ncloud_quota_")
+				heap = liveHeap() - nothing
+				runtime.KeepAlive(e)
+			}
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(float64(heap)/1e6, "MB-heap")
+			b.ReportMetric(float64(heap)/float64(series), "B/series")
+			b.ReportMetric(float64(heap)/float64(5*projects), "B/source")
+			if added := projects - projectsBefore; projectsBefore > 0 && added > 0 {
+				b.ReportMetric(float64(heap-heapBefore)/float64(added), "B/added-project")
+			}
+			projectsBefore, heapBefore = projects, heap
+		})
+	}
+}
+
+// liveHeap returns how many bytes of the heap are in use.
+func liveHeap() uint64 {
+	runtime.GC()
+	runtime.GC() // what the first one has finalised
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.HeapAlloc
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/providers"
 	"cloud_quota_exporter/providers/providerstest"
@@ -42,6 +44,17 @@ func Documents() *cloudtest.Cloud {
 		Name: "main", AccessKey: "AK", SecretKey: "SK",
 		Projects: []cloudsim.Project{{ID: ProjectID, Name: "ap-southeast-3", AuditInstances: 2}},
 	})
+}
+
+// AccountOf states the account "main" of a cloud that cloudtest.Scale makes, with all its projects; reached says how it is reached.
+func AccountOf(cloud *cloudtest.Cloud, reached string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "accounts:\n  - name: main\n    credentials: {static: {access_key: %s, secret_key: %s}}\n%s    projects:\n",
+		democloud.AccessKey, democloud.SecretKey, reached)
+	for _, p := range cloud.Projects() {
+		fmt.Fprintf(&b, "      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
+	}
+	return b.String()
 }
 
 // World is a fleet and the simulated cloud that it reads.
