@@ -202,7 +202,7 @@ func TestBrokenAnswers(t *testing.T) {
 func TestCounters(t *testing.T) {
 	s := serve(t)
 	s.Get(t, mainKeys, "localhost/v3/"+idA+"/quotas")
-	s.Send(t, http.MethodGet, "localhost/cts/v3/"+idSub+"/quotas", "")
+	s.Send(t, http.MethodGet, "localhost/v3/"+idSub+"/quotas", "")
 	s.Get(t, mainKeys, "localhost/v2/"+idA+"/audit/quota")
 	s.Get(t, mainKeys, "localhost/v2/"+idA+"/audit/instances")
 	s.Get(t, mainKeys, "localhost/nothing")

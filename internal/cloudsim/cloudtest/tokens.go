@@ -265,9 +265,9 @@ func (c *Cloud) exchangeToken(q cloudsim.Call, r authRequest) cloudsim.Answer {
 
 // assumeAgency issues keys of the account that has the agency to a caller of the account that it trusts.
 func (c *Cloud) assumeAgency(q cloudsim.Call, r authRequest) cloudsim.Answer {
-	caller, refused := c.authenticate(q)
-	if refused != nil {
-		return refused.Answer(q)
+	caller, refusal := c.authenticate(q)
+	if refusal != nil {
+		return *refusal
 	}
 	asked := r.Auth.Identity.AssumeRole
 	owner := c.findAccount(named{asked.DomainID, asked.DomainName})
@@ -292,30 +292,4 @@ func (c *Cloud) answerKeys(q cloudsim.Call, kind, owner string, seconds *int) cl
 		stated = time.Duration(*seconds) * time.Second
 	}
 	return cloudsim.Answer{Status: http.StatusCreated, Body: c.issueKeys(kind, owner, stated, 15*time.Minute).body()}
-}
-
-// authenticate returns the account of a token, or of permanent or temporary keys.
-func (c *Cloud) authenticate(q cloudsim.Call) (account string, refused *cloudsim.Refusal) {
-	if id := q.Header.Get("X-Auth-Token"); id != "" && q.Header.Get("Authorization") == "" {
-		return c.bearer(q, id)
-	}
-	return cloudsim.Verify(q, func(accessKey string) (cloudsim.Keys, bool) {
-		if k, exist := c.Keys(accessKey); exist {
-			return k, true
-		}
-		return c.temporaryKeys(accessKey)
-	})
-}
-
-// bearer returns the account of a token. The scope of the token matters only if the path has a project.
-func (c *Cloud) bearer(q cloudsim.Call, id string) (account string, refused *cloudsim.Refusal) {
-	t, why := c.token(id)
-	if why != "" {
-		return "", cloudsim.Incorrect("the x-auth-token " + why)
-	}
-	p := t.project
-	if q.ProjectID != "" && (p.ID != q.ProjectID || q.Region != "" && q.Region != p.Region || t.region != "" && t.region != p.Region) {
-		return "", &cloudsim.Refusal{Code: "APIGW.0307", Message: "The token must be updated."}
-	}
-	return t.owner, nil
 }
