@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 )
 
 // covered are the packages of which tests must execute most statements.
@@ -32,8 +34,8 @@ type step struct {
 
 // quick are the checks that need nothing but Go.
 var quick = []step{
-	{"vet", func() error { return run("vet", "./...") }},
-	{"tests", tests},
+	{"vet", func() error { return everywhere("vet") }},
+	{"tests", func() error { return everywhere("test", "-vet=off") }},
 }
 
 // others are all other checks.
@@ -68,21 +70,24 @@ func main() {
 	}
 	for _, step := range steps {
 		fmt.Printf("== %s\n", step.name)
+		start := time.Now()
 		if err := step.run(); err != nil {
 			fmt.Fprintf(os.Stderr, "test: %s: %v\n", step.name, err)
 			os.Exit(1)
 		}
+		fmt.Printf("== %s took %s\n", step.name, time.Since(start).Round(time.Second))
 	}
 	fmt.Println("== all good")
 }
 
-// tests runs all tests.
-func tests() error {
-	race, err := raceDetector()
+// everywhere runs a command of Go for all packages, with the race detector if that works. Each package is compiled once then, for go vet and
+// go test.
+func everywhere(command ...string) error {
+	race, err := race()
 	if err != nil {
 		return err
 	}
-	return run(append(append([]string{"test"}, race...), "./...")...)
+	return run(slices.Concat(command, race, []string{"./..."})...)
 }
 
 // coverage checks that the tests reach enough of the code.
@@ -122,8 +127,8 @@ func browser() error {
 	return module("test/browser")
 }
 
-// raceDetector returns the flag for it, where it works.
-func raceDetector() ([]string, error) {
+// race returns the flag of the race detector, if it works.
+var race = sync.OnceValues(func() ([]string, error) {
 	cgo, err := output("env", "CGO_ENABLED")
 	switch {
 	case err != nil:
@@ -136,7 +141,7 @@ func raceDetector() ([]string, error) {
 		fmt.Println("WITHOUT THE RACE DETECTOR: it needs a C compiler, and there is none")
 		return nil, nil
 	}
-}
+})
 
 func checkCoverage(profile string) error {
 	functions, err := output("tool", "cover", "-func="+profile)

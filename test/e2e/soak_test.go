@@ -72,7 +72,7 @@ func TestSoak(t *testing.T) {
 	}
 	v.calls(s, before, after)
 	t.Logf("%s of faults and as long as it takes to recover: %d faults, which befell %d requests; %d changes of quotas, %d reloads, %d rotations of keys, "+
-		"%d projects come, %d gone\n%s", *soakFor, s.faults.Load(), s.befallen.Load()+s.befallenLists.Load(), s.changes, s.reloads, s.rotations, s.come, s.gone, v.figures())
+		"%d projects come, %d gone\n%+v", *soakFor, s.faults.Load(), s.befallen.Load()+s.befallenLists.Load(), s.changes, s.reloads, s.rotations, s.come, s.gone, v.figures)
 }
 
 // newStorm runs the exporter in front of a cloud of 200 projects.
