@@ -122,41 +122,30 @@ func (a *alertmanager) has(t *testing.T, want ...string) {
 	t.Helper()
 	slices.Sort(want)
 	eventually(t, "alerts and what silences them", func() (string, bool) {
-		got, err := a.alerts()
-		if err != nil {
+		_, body, err := get("http://" + a.at + "/api/v2/alerts")
+		var all []struct {
+			Fingerprint string
+			Labels      map[string]string
+			Status      struct{ InhibitedBy []string }
+		}
+		if err = errors.Join(err, json.Unmarshal([]byte(body), &all)); err != nil {
 			return err.Error(), false
 		}
+		alertnames := map[string]string{}
+		for _, one := range all {
+			alertnames[one.Fingerprint] = one.Labels["alertname"]
+		}
+		var got []string
+		for _, one := range all {
+			line := nameOf(one.Labels)
+			for _, by := range one.Status.InhibitedBy {
+				line += " < " + alertnames[by]
+			}
+			got = append(got, line)
+		}
+		slices.Sort(got)
 		return "-got +want\n" + difference(strings.Join(got, "\n"), strings.Join(want, "\n")), slices.Equal(got, want)
 	})
-}
-
-func (a *alertmanager) alerts() ([]string, error) {
-	_, body, err := get("http://" + a.at + "/api/v2/alerts")
-	if err != nil {
-		return nil, err
-	}
-	var all []struct {
-		Fingerprint string
-		Labels      map[string]string
-		Status      struct{ InhibitedBy []string }
-	}
-	if err := json.Unmarshal([]byte(body), &all); err != nil {
-		return nil, err
-	}
-	alertnames := map[string]string{}
-	for _, one := range all {
-		alertnames[one.Fingerprint] = one.Labels["alertname"]
-	}
-	var lines []string
-	for _, one := range all {
-		line := nameOf(one.Labels)
-		for _, by := range one.Status.InhibitedBy {
-			line += " < " + alertnames[by]
-		}
-		lines = append(lines, line)
-	}
-	slices.Sort(lines)
-	return lines, nil
 }
 
 var update = flag.Bool("update", false, "write testdata/notifications, to be read before it is committed")
@@ -338,27 +327,20 @@ func readMail(message []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	subject, err := new(mime.WordDecoder).DecodeHeader(m.Header.Get("Subject"))
-	if err != nil {
-		return "", err
-	}
-	_, parameters, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
-	if err != nil {
-		return "", err
-	}
-	all := subject + "\n\n"
-	for parts := multipart.NewReader(m.Body, parameters["boundary"]); ; {
-		part, err := parts.NextPart()
-		if errors.Is(err, io.EOF) {
-			return all, nil
+	text, errSubject := new(mime.WordDecoder).DecodeHeader(m.Header.Get("Subject"))
+	_, parameters, errType := mime.ParseMediaType(m.Header.Get("Content-Type"))
+	err = errors.Join(errSubject, errType)
+	text += "\n\n"
+	for parts := multipart.NewReader(m.Body, parameters["boundary"]); err == nil; {
+		var part *multipart.Part
+		if part, err = parts.NextPart(); err == nil {
+			var read []byte
+			read, err = io.ReadAll(part)
+			text += string(read)
 		}
-		if err != nil {
-			return "", err
-		}
-		text, err := io.ReadAll(part)
-		if err != nil {
-			return "", err
-		}
-		all += string(text)
 	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return text, err
 }

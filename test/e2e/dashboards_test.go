@@ -23,7 +23,12 @@ type dashboard struct {
 	Tags        []string
 	Panels      []panel
 	Templating  struct{ List []variable }
-	Annotations struct{ List []annotation }
+	Annotations struct {
+		List []struct {
+			Name   string
+			Target panelQuery
+		}
+	}
 }
 
 // panel is one of a dashboard, or the title of a row of them.
@@ -32,9 +37,19 @@ type panel struct {
 	Type, Title, Description string
 	GridPos                  struct{ X, Y, W, H int }
 	Targets                  []panelQuery
-	Transformations          []transformation
-	FieldConfig              struct {
-		Defaults  fieldConfig
+	Transformations          []struct {
+		ID      string
+		Options struct {
+			ExcludeByName map[string]bool
+			RenameByName  map[string]string
+			IndexByName   map[string]int
+		}
+	}
+	FieldConfig struct {
+		Defaults struct {
+			Unit     string
+			Mappings []mapping
+		}
 		Overrides []override
 	}
 	Options struct {
@@ -45,20 +60,6 @@ type panel struct {
 type panelQuery struct {
 	RefID, Expr, Format, LegendFormat string
 	Instant, Range                    bool
-}
-
-type transformation struct {
-	ID      string
-	Options struct {
-		ExcludeByName map[string]bool
-		RenameByName  map[string]string
-		IndexByName   map[string]int
-	}
-}
-
-type fieldConfig struct {
-	Unit     string
-	Mappings []mapping
 }
 
 type mapping struct {
@@ -74,17 +75,11 @@ type override struct {
 	}
 }
 
-type annotation struct {
-	Name   string
-	Target panelQuery
-}
-
 type variable struct {
-	Name, Type string
-	Multi      bool
-	IncludeAll bool
-	Query      any // a text; that of Prometheus is an object
-	Current    struct{ Value any }
+	Name, Type        string
+	Multi, IncludeAll bool
+	Query             any // a text; that of Prometheus is an object
+	Current           struct{ Value any }
 }
 
 // readDashboards returns the shipped dashboards.

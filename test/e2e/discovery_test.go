@@ -83,8 +83,8 @@ func TestRestartedExporterKeepsTargets(t *testing.T) {
 	p.keepsUntil(t, all, byTarget("up"), ups(all, "0"))
 	e.run(t, e.at)
 	for _, path := range []string{"/sd", "/probe?target=" + all[0]} {
-		if code := e.status(t, path); code != http.StatusServiceUnavailable {
-			t.Errorf("%s: status %d while no project is known, want 503", path, code)
+		if code, _, err := get("http://" + e.at + path); code != http.StatusServiceUnavailable {
+			t.Errorf("%s: status %d (%v) while no project is known, want 503", path, code, err)
 		}
 	}
 	eventually(t, "every probe answers 503", p.keeping(t, all, func(now []target) (string, bool) {
@@ -100,8 +100,8 @@ func TestRestartedExporterKeepsTargets(t *testing.T) {
 	}
 	p.is(t, changesOfNumbers, " 0")
 	p.neverPaused(t, all, since)
-	if code := e.status(t, "/sd"); code != http.StatusOK {
-		t.Errorf("/sd: status %d at the end, want 200", code)
+	if code, _, err := get("http://" + e.at + "/sd"); code != http.StatusOK {
+		t.Errorf("/sd: status %d (%v) at the end, want 200", code, err)
 	}
 }
 
@@ -253,16 +253,6 @@ func (p *prometheus) neverPaused(t *testing.T, targets []string, since time.Time
 			last = at
 		}
 	}
-}
-
-// status returns how the exporter answers at a path.
-func (e *exporter) status(t *testing.T, path string) int {
-	t.Helper()
-	code, _, err := get("http://" + e.at + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return code
 }
 
 // organisation returns 500 projects in 10 regions, of three accounts.

@@ -12,16 +12,6 @@ import (
 	"cloud_quota_exporter/internal/cloudsim"
 )
 
-// What Issued counts.
-const (
-	byPassword    = "password"
-	byIDToken     = "id_token"
-	byToken       = "token_keys"
-	byAgency      = "assume_role"
-	byMetadata    = "metadata"
-	byPodIdentity = "pod_identity"
-)
-
 const (
 	day = 24 * time.Hour // how long tokens and the keys of a machine live
 

@@ -142,7 +142,7 @@ func (c *Cloud) createToken(q cloudsim.Call) cloudsim.Answer {
 	if !slices.Contains(c.identitiesOf(owner).Users, User{user.Name, user.Password}) {
 		return q.ServiceError(http.StatusUnauthorized, "The username or password is wrong.")
 	}
-	return c.answerToken(q, byPassword, owner, r, "password", map[string]any{
+	return c.answerToken(q, "password", owner, r, "password", map[string]any{
 		"domain": domain(owner), "id": cloudsim.ID(owner + "/" + user.Name), "name": user.Name, "password_expires_at": "",
 	})
 }
@@ -167,7 +167,7 @@ func (c *Cloud) createTokenByIDToken(q cloudsim.Call) cloudsim.Answer {
 	if owner == "" {
 		return q.ServiceError(http.StatusUnauthorized, "The identity provider or its id token is invalid")
 	}
-	return c.answerToken(q, byIDToken, owner, r, "mapped", map[string]any{
+	return c.answerToken(q, "id_token", owner, r, "mapped", map[string]any{
 		"domain": domain(owner), "id": cloudsim.ID(owner + "/" + provider), "name": "FederationUser",
 		"OS-FEDERATION": map[string]any{
 			"groups": []any{}, "identity_provider": map[string]string{"id": provider}, "protocol": map[string]string{"id": "oidc"},
@@ -260,7 +260,7 @@ func (c *Cloud) exchangeToken(q cloudsim.Call, r authRequest) cloudsim.Answer {
 	if why != "" {
 		return q.ServiceError(http.StatusUnauthorized, "The token "+why)
 	}
-	return c.answerKeys(q, byToken, t.owner, asked.Duration)
+	return c.answerKeys(q, "token_keys", t.owner, asked.Duration)
 }
 
 // assumeAgency issues keys of the account that has the agency to a caller of the account that it trusts.
@@ -279,7 +279,7 @@ func (c *Cloud) assumeAgency(q cloudsim.Call, r authRequest) cloudsim.Answer {
 	if agencies[i].Trusts != caller {
 		return q.ServiceError(http.StatusForbidden, "You are not authorized to assume agency: "+asked.Agency)
 	}
-	return c.answerKeys(q, byAgency, owner, asked.Duration)
+	return c.answerKeys(q, "assume_role", owner, asked.Duration)
 }
 
 // answerKeys issues temporary keys for a duration in seconds, or for the documented 15 minutes.
