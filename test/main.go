@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -33,10 +32,7 @@ type step struct {
 }
 
 // quick are the checks that need nothing but Go.
-var quick = []step{
-	{"vet", func() error { return everywhere("vet") }},
-	{"tests", func() error { return everywhere("test", "-vet=off") }},
-}
+var quick = []step{{"vet and tests", tests}}
 
 // others are all other checks.
 var others = []step{
@@ -80,14 +76,13 @@ func main() {
 	fmt.Println("== all good")
 }
 
-// everywhere runs a command of Go for all packages, with the race detector if that works. Each package is compiled once then, for go vet and
-// go test.
-func everywhere(command ...string) error {
-	race, err := race()
+// tests runs go vet and all tests at once, so that nothing is vetted or compiled twice.
+func tests() error {
+	race, err := raceDetector()
 	if err != nil {
 		return err
 	}
-	return run(slices.Concat(command, race, []string{"./..."})...)
+	return run(slices.Concat([]string{"test", "-vet=all"}, race, []string{"./..."})...)
 }
 
 // coverage checks that the tests reach enough of the code.
@@ -127,8 +122,8 @@ func browser() error {
 	return module("test/browser")
 }
 
-// race returns the flag of the race detector, if it works.
-var race = sync.OnceValues(func() ([]string, error) {
+// raceDetector returns the flag for it, if it works.
+func raceDetector() ([]string, error) {
 	cgo, err := output("env", "CGO_ENABLED")
 	switch {
 	case err != nil:
@@ -141,7 +136,7 @@ var race = sync.OnceValues(func() ([]string, error) {
 		fmt.Println("WITHOUT THE RACE DETECTOR: it needs a C compiler, and there is none")
 		return nil, nil
 	}
-})
+}
 
 func checkCoverage(profile string) error {
 	functions, err := output("tool", "cover", "-func="+profile)
