@@ -15,22 +15,16 @@ func New(accounts ...cloudsim.Account) *cloudsim.Cloud {
 	return cloudsim.New(APIsOf(providers.All(), providers.Example), accounts...)
 }
 
-// APIsOf returns the quota APIs of services, with their example answers. Those of the services that are enabled by default come first: at an
-// address that is no service's, they are what is at a path that several services have.
+// APIsOf returns the quota APIs of services, with their example answers.
 func APIsOf(services []providers.Service, example func(service string) []byte) []cloudsim.API {
-	var enabled, others []cloudsim.API
+	var apis []cloudsim.API
 	for _, s := range services {
 		path, _, _ := strings.Cut(s.API.Path, "?")
-		api := cloudsim.API{
+		apis = append(apis, cloudsim.API{
 			Service: s.Name, Path: path, Host: s.API.Host.Label, Action: s.API.Action.String(), Example: example(s.Name), Shape: shape(s.API),
-		}
-		if s.Enabled {
-			enabled = append(enabled, api)
-		} else {
-			others = append(others, api)
-		}
+		})
 	}
-	return append(enabled, others...)
+	return apis
 }
 
 func shape(a *providers.API) cloudsim.Shape {
