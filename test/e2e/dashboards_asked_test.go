@@ -132,9 +132,7 @@ func (p *prometheus) options(t *testing.T, v variable, values map[string]string)
 	return options
 }
 
-var (
-	inExpression = regexp.MustCompile(`\$(?:\{(\w+)\}|(\w+))`)
-)
+var inExpression = regexp.MustCompile(`\$(?:\{(\w+)\}|(\w+))`)
 
 // alternatives writes values as Grafana does for Prometheus: an expression that matches them, within a string.
 func alternatives(values []string) string {

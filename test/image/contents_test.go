@@ -218,9 +218,7 @@ func save(t *testing.T, tag string) saved {
 	decode(t, parts[manifest[0].Config].data, &s)
 	s.files = map[string]entry{}
 	for _, layer := range manifest[0].Layers {
-		for path, e := range untar(t, parts[layer].data) {
-			s.files[path] = e
-		}
+		maps.Copy(s.files, untar(t, parts[layer].data))
 	}
 	return s
 }

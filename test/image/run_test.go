@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -119,7 +120,7 @@ func build(dir, tag string, more ...string) error {
 
 // command runs buildah or podman on the images of the tests, and returns what it prints.
 func command(program string, args ...string) (string, error) {
-	c := exec.Command(program, append(storage[:len(storage):len(storage)], args...)...)
+	c := exec.Command(program, append(slices.Clip(storage), args...)...)
 	var stderr strings.Builder
 	c.Stderr = &stderr
 	out, err := c.Output()

@@ -219,7 +219,7 @@ func build(t *testing.T, dir string) []object {
 // decode reads objects strictly: what the types don't know is an error, as is what the operator's CRDs don't take.
 func decode(text []byte) ([]object, error) {
 	var objects []object
-	for _, part := range bytes.Split(text, []byte("\n---\n")) {
+	for part := range bytes.SplitSeq(text, []byte("\n---\n")) {
 		var meta struct {
 			APIVersion, Kind string
 			Metadata         struct{ Name string }
