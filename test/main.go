@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // covered are the packages of which tests must execute most statements.
@@ -31,10 +32,7 @@ type step struct {
 }
 
 // quick are the checks that need nothing but Go.
-var quick = []step{
-	{"vet", func() error { return run("vet", "./...") }},
-	{"tests", tests},
-}
+var quick = []step{{"vet and tests", tests}}
 
 // others are all other checks.
 var others = []step{
@@ -68,21 +66,23 @@ func main() {
 	}
 	for _, step := range steps {
 		fmt.Printf("== %s\n", step.name)
+		start := time.Now()
 		if err := step.run(); err != nil {
 			fmt.Fprintf(os.Stderr, "test: %s: %v\n", step.name, err)
 			os.Exit(1)
 		}
+		fmt.Printf("== %s took %s\n", step.name, time.Since(start).Round(time.Second))
 	}
 	fmt.Println("== all good")
 }
 
-// tests runs all tests.
+// tests runs go vet and all tests at once, so that nothing is vetted or compiled twice.
 func tests() error {
 	race, err := raceDetector()
 	if err != nil {
 		return err
 	}
-	return run(append(append([]string{"test"}, race...), "./...")...)
+	return run(slices.Concat([]string{"test", "-vet=all"}, race, []string{"./..."})...)
 }
 
 // coverage checks that the tests reach enough of the code.
@@ -122,7 +122,7 @@ func browser() error {
 	return module("test/browser")
 }
 
-// raceDetector returns the flag for it, where it works.
+// raceDetector returns the flag for it, if it works.
 func raceDetector() ([]string, error) {
 	cgo, err := output("env", "CGO_ENABLED")
 	switch {

@@ -23,7 +23,7 @@ type Call struct {
 	ProjectID string // in the path or, for some APIs, in the header
 	Region    string // second label of the host name if it is one of the cloud's; IAM's global host has the name of the cloud there
 
-	api       *api // nil if there is no API at the path
+	api       *API // nil if there is no API at the path
 	published bool // the API is at the host of the request
 	project   Project
 	caller    string // name of the account
@@ -40,7 +40,7 @@ type Answer struct {
 
 // ServeHTTP answers like the cloud's gateway and the services behind it.
 func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	q := c.routes.route(r, c.project)
+	q := c.route(r)
 	q.ID = c.requestID()
 	// net/http notices only after the body is read that a client went away.
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
@@ -73,26 +73,30 @@ func (c *Cloud) answer(q Call) Answer {
 	if q.api.Answer != nil {
 		return q.api.Answer(q)
 	}
-	caller, refused := c.Authenticate(q)
-	if refused != nil {
-		return refused.Answer(q)
+	caller, refusal := c.Authenticate(q)
+	if refusal != nil {
+		return *refusal
 	}
-	if q.elsewhere() {
+	// A project that does not exist has no region.
+	if q.Region != "" && project.Region != "" && q.Region != project.Region {
 		return q.notPublished()
 	}
 	if q.ProjectID != "" || q.api.byHeader {
 		stated := q.Header.Get("X-Project-Id")
 		if project.ID == "" || project.owner != caller || (stated != "" && stated != q.ProjectID) {
-			return q.ServiceError(http.StatusForbidden, q.api.denied())
+			return q.denied()
 		}
 	}
 	q.caller = caller
 	return q.api.own(c, q)
 }
 
-// elsewhere returns whether the request was sent to another region than its project's. A project that does not exist has no region.
-func (q Call) elsewhere() bool {
-	return q.Region != "" && q.project.Region != "" && q.Region != q.project.Region
+// denied returns the answer to a caller without permission.
+func (q Call) denied() Answer {
+	if q.api.Action == "" {
+		return q.ServiceError(http.StatusForbidden, "Authorization failed.")
+	}
+	return q.ServiceError(http.StatusForbidden, "Policy doesn't allow ["+q.api.Action+"] to be performed")
 }
 
 func (q Call) send(w http.ResponseWriter, a Answer) {

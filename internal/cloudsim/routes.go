@@ -1,195 +1,117 @@
 package cloudsim
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 )
 
-// routes finds APIs by host and path.
-type routes struct {
-	apis []*api
-	root *segment
+// API is an API that the cloud publishes: a quota API or, if it has an Answer, any other.
+type API struct {
+	Service string                     // its label, as in Project.Quotas and Call
+	Method  string                     // default: GET
+	Path    string                     // without query; {project_id} stands for the ID of the project
+	Host    func(region string) string // first label of its host name in a region; empty: not at the host names of the cloud
+	Action  string                     // IAM action that callers need; empty if none is documented
+
+	Example []byte // answer of a quota API about a project without stated quotas of the service
+	Shape   Shape  // how a quota API writes stated quotas
+
+	// Answer, if it is not nil, answers every request. The gateway does not authenticate the caller.
+	Answer func(q Call) Answer
+
+	own      func(c *Cloud, q Call) Answer // answers if Answer does not
+	byHeader bool                          // X-Project-Id names the project, because the path does not
 }
 
-// segment is a part of a path.
-type segment struct {
-	below   map[string]*segment
-	project *segment // below the ID of a project
-	apis    []*api   // whose paths end here
-}
+// projectParameter is the part of an API's path that is replaced with the ID of a project.
+const projectParameter = "{project_id}"
 
-// match is an API with the path of a request, and the ID of the project in it.
-type match struct {
-	api       *api
-	projectID string
-	prefixed  bool // the path begins with the label of the API's host, or with the name of the service
-}
-
-func newRoutes() routes {
-	r := routes{root: &segment{}}
-	iam := func(string) string { return "iam" }
-	r.add(&api{API: API{Service: "iam", Method: http.MethodGet, Path: "/v3/projects", Host: iam}, own: (*Cloud).listProjects})
-	return r
-}
-
-func (r *routes) publish(a API) {
-	for _, published := range a.published() {
-		r.add(published)
-	}
-}
-
-func (r *routes) add(a *api) {
-	r.apis = append(r.apis, a)
-	r.root.add(a)
-}
-
-// check returns why the APIs of a service can't show quotas.
-func (r routes) check(service string, quotas []Quota) error {
-	err := errors.New("there is no quota API of that name")
-	for _, a := range r.apis {
-		if a.Service == service {
-			if err = a.Shape.check(quotas); err != nil {
-				return err
-			}
+// Publish adds APIs. Call it before the cloud serves.
+func (c *Cloud) Publish(apis ...API) {
+	for _, a := range apis {
+		a.Method = cmp.Or(a.Method, http.MethodGet)
+		if a.Answer == nil && a.own == nil {
+			a.own, a.byHeader = (*Cloud).showQuotas, !strings.Contains(a.Path, projectParameter)
+		}
+		c.apis = append(c.apis, &a)
+		if a.Service == "dbss" {
+			list := a
+			list.Path, list.Action, list.own = "/v2/{project_id}/audit/instances", "dbss:auditInstance:list", (*Cloud).listAuditInstances
+			c.apis = append(c.apis, &list)
 		}
 	}
-	return err
 }
 
-// route finds the API of a request.
-func (r routes) route(request *http.Request, projectOf func(id string) project) Call {
-	q := Call{Request: request, Path: request.URL.Path}
-	var label string
-	label, q.Region = r.hostLabels(request.Host)
-	regionOf := func(projectID string) string { return projectOf(projectID).Region }
-	m, published := q.choose(label, r.find(request.URL.Path, regionOf))
-	if m.api == nil {
-		return q
+// checkQuotas returns why the API of a service can't show quotas.
+func (c *Cloud) checkQuotas(service string, quotas []Quota) error {
+	i := slices.IndexFunc(c.apis, func(a *API) bool { return a.Service == service })
+	if i < 0 {
+		return errors.New("there is no quota API of that name")
 	}
-	q.api, q.published, q.Service, q.Path, q.ProjectID = m.api, published, m.api.Service, m.api.Path, m.projectID
-	if q.api.byHeader {
+	return c.apis[i].Shape.check(quotas)
+}
+
+// match returns whether an API has the path of a request, and the ID of the project in it.
+func (a *API) match(path string) (projectID string, matches bool) {
+	before, _, ofProject := strings.Cut(a.Path, projectParameter)
+	rest, found := strings.CutPrefix(path, before)
+	if ofProject {
+		projectID, _, _ = strings.Cut(rest, "/")
+		found = found && projectID != ""
+	}
+	return projectID, found && strings.ReplaceAll(a.Path, projectParameter, projectID) == path
+}
+
+// route finds the API of a request: the first one at its host that has its method. If there is none, it is the first one at the host, or
+// else the first one with the path.
+func (c *Cloud) route(request *http.Request) Call {
+	q := Call{Request: request, Path: request.URL.Path}
+	label, region := c.hostLabels(request.Host)
+	q.Region = region
+	best := 0
+	for _, a := range c.apis {
+		id, matches := a.match(request.URL.Path)
+		if !matches {
+			continue
+		}
+		published := label == "" || label == a.Host(region)
+		rank := 1
+		if published {
+			rank = 2
+		}
+		if published && a.Method == request.Method {
+			rank = 3
+		}
+		if rank > best {
+			best = rank
+			q.api, q.published, q.Service, q.Path, q.ProjectID = a, published, a.Service, a.Path, id
+		}
+	}
+	if q.api != nil && q.api.byHeader {
 		q.ProjectID = request.Header.Get("X-Project-Id")
 	}
 	return q
 }
 
-// choose returns the first API at the host of the request that has its method. If there is none, it returns the first API at the host, or
-// else the first API.
-func (q Call) choose(label string, found []match) (m match, published bool) {
-	for _, other := range found {
-		at := other.prefixed || label == "" || label == other.api.Host(q.Region)
-		if at && other.api.Method == q.Method {
-			return other, true
-		}
-		if m.api == nil || at && !published {
-			m, published = other, at
-		}
-	}
-	return m, published
-}
-
 // hostLabels returns the first two labels of a host name of the cloud. They are empty for other hosts, so that a cloud at 127.0.0.1 works
 // too. The cloud's host names are those in its domain and, because partner clouds have their own domains, those that begin with the label
 // of an API.
-func (r routes) hostLabels(host string) (label, region string) {
+func (c *Cloud) hostLabels(host string) (label, region string) {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
 	host = strings.ToLower(host)
 	labels := strings.SplitN(host, ".", 3)
-	if len(labels) < 3 || !strings.HasSuffix(host, ".myhuaweicloud.com") && !r.isLabel(labels[0], labels[1]) {
+	if len(labels) < 3 {
+		return "", ""
+	}
+	isLabel := func(a *API) bool { return a.Host(labels[1]) == labels[0] }
+	if !strings.HasSuffix(host, ".myhuaweicloud.com") && !slices.ContainsFunc(c.apis, isLabel) {
 		return "", ""
 	}
 	return labels[0], labels[1]
-}
-
-// isLabel returns whether the host names of an API begin with a label in a region.
-func (r routes) isLabel(name, region string) bool {
-	for _, a := range r.apis {
-		if a.Host(region) == name {
-			return true
-		}
-	}
-	return false
-}
-
-func (s *segment) add(a *api) {
-	for name := range strings.SplitSeq(strings.TrimPrefix(a.Path, "/"), "/") {
-		s = s.next(name)
-	}
-	s.apis = append(s.apis, a)
-}
-
-// next returns the segment below s of that name, which it makes if there is none.
-func (s *segment) next(name string) *segment {
-	if name == projectParameter {
-		if s.project == nil {
-			s.project = &segment{}
-		}
-		return s.project
-	}
-	if s.below == nil {
-		s.below = map[string]*segment{}
-	}
-	if s.below[name] == nil {
-		s.below[name] = &segment{}
-	}
-	return s.below[name]
-}
-
-// find returns the APIs with the path of a request. If the path has the label of a host in front of an API's path, or the name of a
-// service, only the APIs of that host or service are returned. The label is that of the region of the project, which regionOf returns.
-func (r routes) find(path string, regionOf func(projectID string) string) []match {
-	if !strings.HasPrefix(path, "/") {
-		return nil
-	}
-	prefix, rest := cutSegment(path)
-	var labelled, named []match
-	if prefix != "" {
-		for _, m := range r.root.find(rest, "", nil) {
-			m.prefixed = true
-			switch prefix {
-			case m.api.Host(regionOf(m.projectID)):
-				labelled = append(labelled, m)
-			case m.api.Service:
-				named = append(named, m)
-			}
-		}
-	}
-	switch {
-	case labelled != nil:
-		return labelled
-	case named != nil:
-		return named
-	}
-	return r.root.find(path, "", nil)
-}
-
-// find adds the APIs below s that have the rest of a path, whose beginning has the ID of a project or none.
-func (s *segment) find(rest, projectID string, found []match) []match {
-	if rest == "" {
-		for _, a := range s.apis {
-			found = append(found, match{api: a, projectID: projectID})
-		}
-		return found
-	}
-	name, rest := cutSegment(rest)
-	if below := s.below[name]; below != nil {
-		found = below.find(rest, projectID, found)
-	}
-	if s.project != nil && name != "" && (projectID == "" || projectID == name) {
-		found = s.project.find(rest, name, found)
-	}
-	return found
-}
-
-// cutSegment cuts the first segment from a path that begins with "/"; rest is empty or begins with "/".
-func cutSegment(path string) (name, rest string) {
-	end := strings.IndexByte(path[1:], '/') + 1
-	if end == 0 {
-		return path[1:], ""
-	}
-	return path[1:end], path[end:]
 }

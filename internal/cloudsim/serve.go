@@ -13,32 +13,17 @@ import (
 )
 
 // Server serves HTTP/1.1 on a listener.
-type Server struct {
-	http *http.Server
-	stop context.CancelFunc
-}
+type Server struct{ http *http.Server }
 
 // ServePlain serves HTTP on l, in goroutines of its own, until Close.
 func ServePlain(cloud http.Handler, l net.Listener) *Server {
-	ctx, stop := context.WithCancel(context.Background())
-	s := &Server{
-		http: &http.Server{
-			Handler:           cloud,
-			ReadHeaderTimeout: 10 * time.Second,
-			ErrorLog:          log.New(io.Discard, "", 0),
-			BaseContext:       func(net.Listener) context.Context { return ctx },
-		},
-		stop: stop,
-	}
-	go func() { _ = s.http.Serve(l) }() // ends with Close
-	return s
+	s := &http.Server{Handler: cloud, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
+	go func() { _ = s.Serve(l) }() // ends with Close
+	return &Server{s}
 }
 
-// Close closes the listener and all connections, and cancels the contexts of requests. It does not wait for handlers.
-func (s *Server) Close() {
-	s.stop()
-	_ = s.http.Close()
-}
+// Close closes the listener and all connections, which ends the contexts of requests. It does not wait for handlers.
+func (s *Server) Close() { _ = s.http.Close() }
 
 // Pipe is a network in memory: a net.Listener that receives the connections to every address. It works inside a bubble of testing/synctest,
 // unlike a socket.

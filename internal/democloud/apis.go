@@ -3,40 +3,25 @@
 package democloud
 
 import (
-	"slices"
 	"strings"
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/providers"
 )
 
-// New returns a cloud that publishes the quota APIs of all services, with these accounts.
+// New returns a cloud that publishes the quota APIs of all services, with these accounts. A project that states no quotas gets the example of
+// the API's document.
 func New(accounts ...cloudsim.Account) *cloudsim.Cloud {
-	return cloudsim.New(APIs(), accounts...)
+	return cloudsim.New(APIsOf(providers.All(), providers.Example), accounts...)
 }
 
-// APIs returns the quota API of every service. A project that states no quotas gets the example of the API's document.
-func APIs() []cloudsim.API { return APIsOf(providers.All(), providers.Example) }
-
-// APIsOf returns the quota APIs of services, with their example answers. Those of the services that are enabled by default come first: at an
-// address that is no service's, they are what is at a path that several services have.
+// APIsOf returns the quota APIs of services, with their example answers.
 func APIsOf(services []providers.Service, example func(service string) []byte) []cloudsim.API {
-	sorted := slices.Clone(services)
-	slices.SortStableFunc(sorted, func(a, b providers.Service) int {
-		switch {
-		case a.Enabled == b.Enabled:
-			return 0
-		case a.Enabled:
-			return -1
-		}
-		return 1
-	})
 	var apis []cloudsim.API
-	for _, s := range sorted {
+	for _, s := range services {
 		path, _, _ := strings.Cut(s.API.Path, "?")
 		apis = append(apis, cloudsim.API{
-			Service: s.Name, Path: path, Host: s.API.Host.Label, Action: s.API.Action.String(),
-			Example: example(s.Name), Shape: shape(s.API),
+			Service: s.Name, Path: path, Host: s.API.Host.Label, Action: s.API.Action.String(), Example: example(s.Name), Shape: shape(s.API),
 		})
 	}
 	return apis

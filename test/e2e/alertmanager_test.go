@@ -3,19 +3,25 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net"
 	"net/http"
-	"os"
+	"net/http/httptest"
+	"net/mail"
+	"net/textproto"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
-
-// deploy is the directory of what users get.
-const deploy = "../../deploy/"
 
 // alertmanager is a running Alertmanager with the shipped configuration and template.
 type alertmanager struct {
@@ -28,45 +34,16 @@ type alertmanager struct {
 func startAlertmanager(t *testing.T, wait time.Duration) *alertmanager {
 	t.Helper()
 	dir, in := t.TempDir(), newInbox(t)
-	save := func(name, content string) string {
-		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return file
-	}
 	config := replace(t, readFile(t, deploy+"alertmanager/alertmanager.yml"),
 		`(?m)^    # `, "    ",
 		`(group_(?:wait|interval)): \d+\w`, "$1: "+wait.String(),
 		`http://127\.0\.0\.1:5001`, in.http,
-		`/etc/alertmanager/cloud_quota_chat_url`, save("chat_url", in.http+"/chat/cloud_quota"),
+		`/etc/alertmanager/cloud_quota_chat_url`, save(t, dir+"/chat_url", in.http+"/chat/cloud_quota"),
 		`smarthost: .*`, "smarthost: "+in.smtp+"\n        require_tls: false")
-	save("cloud_quota.tmpl", readFile(t, deploy+"alertmanager/cloud_quota.tmpl"))
-	p := startProcess(t, alertmanagerBinary, "--config.file="+save("alertmanager.yml", config), "--storage.path="+filepath.Join(dir, "data"),
+	save(t, dir+"/cloud_quota.tmpl", readFile(t, deploy+"alertmanager/cloud_quota.tmpl"))
+	p := startProcess(t, alertmanagerBinary, "--config.file="+save(t, dir+"/alertmanager.yml", config), "--storage.path="+filepath.Join(dir, "data"),
 		"--web.listen-address=127.0.0.1:0", "--web.external-url=http://alertmanager.example.com:9093", "--cluster.listen-address=")
 	return &alertmanager{at: p.address(t), inbox: in}
-}
-
-// replace replaces what expressions find, all of which must find something. Of each pair, the second is the replacement.
-func replace(t *testing.T, text string, pairs ...string) string {
-	t.Helper()
-	for pair := range slices.Chunk(pairs, 2) {
-		expr := regexp.MustCompile(pair[0])
-		if !expr.MatchString(text) {
-			t.Fatalf("there is no %s in\n%s", expr, text)
-		}
-		text = expr.ReplaceAllString(text, pair[1])
-	}
-	return text
-}
-
-func readFile(t *testing.T, name string) string {
-	t.Helper()
-	text, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
 
 // alerted runs a Prometheus that scrapes an exporter, evaluates the shipped rules and sends alerts, until it knows where to. Of the rules,
@@ -74,7 +51,7 @@ func readFile(t *testing.T, name string) string {
 func (a *alertmanager) alerted(t *testing.T, exporter string, minute time.Duration) *prometheus {
 	t.Helper()
 	durations := regexp.MustCompile(`(?m)^(\s+(?:interval|for|keep_firing_for): )(\w+)$`)
-	rules := durations.ReplaceAllStringFunc(readFile(t, deploy+"prometheus/rules.yml"), func(line string) string {
+	rules := durations.ReplaceAllStringFunc(readFile(t, shippedRules), func(line string) string {
 		m := durations.FindStringSubmatch(line)
 		d, err := time.ParseDuration(m[2])
 		if err != nil {
@@ -82,10 +59,7 @@ func (a *alertmanager) alerted(t *testing.T, exporter string, minute time.Durati
 		}
 		return fmt.Sprintf("%s%dms", m[1], int64(d.Minutes()*float64(minute.Milliseconds())))
 	})
-	file := filepath.Join(t.TempDir(), "rules.yml")
-	if err := os.WriteFile(file, []byte(rules), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	file := save(t, filepath.Join(t.TempDir(), "rules.yml"), rules)
 	p := startPrometheus(t, fmt.Sprintf("rule_files: [%q]\nalerting: {alertmanagers: [{static_configs: [{targets: [%q]}]}]}\n", file, a.at)+
 		scraping(exporter, time.Second))
 	eventually(t, "Prometheus knows Alertmanager", func() (string, bool) {
@@ -148,40 +122,225 @@ func (a *alertmanager) has(t *testing.T, want ...string) {
 	t.Helper()
 	slices.Sort(want)
 	eventually(t, "alerts and what silences them", func() (string, bool) {
-		got, err := a.alerts()
-		if err != nil {
+		_, body, err := get("http://" + a.at + "/api/v2/alerts")
+		var all []struct {
+			Fingerprint string
+			Labels      map[string]string
+			Status      struct{ InhibitedBy []string }
+		}
+		if err = errors.Join(err, json.Unmarshal([]byte(body), &all)); err != nil {
 			return err.Error(), false
 		}
+		alertnames := map[string]string{}
+		for _, one := range all {
+			alertnames[one.Fingerprint] = one.Labels["alertname"]
+		}
+		var got []string
+		for _, one := range all {
+			line := nameOf(one.Labels)
+			for _, by := range one.Status.InhibitedBy {
+				line += " < " + alertnames[by]
+			}
+			got = append(got, line)
+		}
+		slices.Sort(got)
 		return "-got +want\n" + difference(strings.Join(got, "\n"), strings.Join(want, "\n")), slices.Equal(got, want)
 	})
 }
 
-func (a *alertmanager) alerts() ([]string, error) {
-	resp, err := http.Get("http://" + a.at + "/api/v2/alerts")
+var update = flag.Bool("update", false, "write testdata/notifications, to be read before it is committed")
+
+// inbox receives notifications.
+type inbox struct {
+	http, smtp string // where
+
+	mu      sync.Mutex
+	letters []letter
+}
+
+// letter is a notification.
+type letter struct {
+	kind, receiver string // webhook, chat or mail
+	text           string // a webhook's JSON; title, an empty line and text of others
+}
+
+// newInbox listens until the test ends.
+func newInbox(t *testing.T) *inbox {
+	t.Helper()
+	in := &inbox{}
+	server := httptest.NewServer(http.HandlerFunc(in.serveHTTP))
+	t.Cleanup(server.Close)
+	in.http = server.URL
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	defer resp.Body.Close()
-	var all []struct {
-		Fingerprint string
-		Labels      map[string]string
-		Status      struct{ InhibitedBy []string }
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&all); err != nil {
-		return nil, err
-	}
-	alertnames := map[string]string{}
-	for _, one := range all {
-		alertnames[one.Fingerprint] = one.Labels["alertname"]
-	}
-	var lines []string
-	for _, one := range all {
-		line := nameOf(one.Labels)
-		for _, by := range one.Status.InhibitedBy {
-			line += " < " + alertnames[by]
+	t.Cleanup(func() { _ = listener.Close() })
+	in.smtp = listener.Addr().String()
+	go in.serveMail(listener)
+	return in
+}
+
+// serveHTTP receives what webhooks send to /<receiver>, and to /chat/<receiver> what a chat would get.
+func (in *inbox) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body) // half a body is no JSON
+	receiver := filepath.Base(r.URL.Path)
+	l := letter{"webhook", receiver, string(body)}
+	if r.URL.Path != "/"+receiver {
+		var message struct {
+			Attachments []struct{ Title, Text string }
 		}
-		lines = append(lines, line)
+		if err := json.Unmarshal(body, &message); err != nil || len(message.Attachments) != 1 {
+			http.Error(w, fmt.Sprintf("not one attachment: %v", err), http.StatusBadRequest)
+			return
+		}
+		l = letter{"chat", receiver, message.Attachments[0].Title + "\n\n" + message.Attachments[0].Text}
 	}
-	slices.Sort(lines)
-	return lines, nil
+	in.add(l)
+	_, _ = io.WriteString(w, "ok") // without it, Slack would have failed
+}
+
+func (in *inbox) add(l letter) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.letters = append(in.letters, l)
+}
+
+// all returns the letters of a kind, or of a kind to a receiver, in the order in which they came.
+func (in *inbox) all(kind, receiver string) []letter {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(in.letters), func(l letter) bool {
+		return l.kind != kind || receiver != "" && l.receiver != receiver
+	})
+}
+
+// nth waits for a letter, the first being 1.
+func (in *inbox) nth(t *testing.T, n int, kind, receiver string) string {
+	t.Helper()
+	var all []letter
+	eventually(t, fmt.Sprintf("%s %d to %s", kind, n, receiver), func() (string, bool) {
+		all = in.all(kind, receiver)
+		return fmt.Sprintf("%d letters", len(all)), len(all) >= n
+	})
+	return all[n-1].text
+}
+
+// tells waits until all that webhooks sent is this, in this order: each the receiver, and names of alerts with their status.
+func (in *inbox) tells(t *testing.T, want ...string) {
+	t.Helper()
+	eventually(t, "notifications", func() (string, bool) {
+		var got []string
+		for _, l := range in.all("webhook", "") {
+			got = append(got, l.receiver+": "+subject(t, l.text))
+		}
+		if len(got) > len(want) || !slices.Equal(got, want[:len(got)]) {
+			t.Fatalf("notifications:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		return strings.Join(got, "\n"), len(got) == len(want)
+	})
+}
+
+// subject says what a webhook's JSON is about.
+func subject(t *testing.T, text string) string {
+	t.Helper()
+	var message struct {
+		Alerts []struct {
+			Status string
+			Labels map[string]string
+		}
+	}
+	if err := json.Unmarshal([]byte(text), &message); err != nil {
+		t.Fatal(err)
+	}
+	var alerts []string
+	for _, a := range message.Alerts {
+		alerts = append(alerts, nameOf(a.Labels)+" "+a.Status)
+	}
+	return strings.Join(alerts, ", ")
+}
+
+// varying is what differs between two runs: times of this century, and the address of Prometheus, which is followed by the expression of a
+// rule.
+var varying = regexp.MustCompile(`20\d\d-\d\d-\d\d[T ]\d\d:\d\d(:[\d.]+Z)?|http://[^/]+/graph\?[^"]+`)
+
+// isGolden compares a notification with a file.
+func isGolden(t *testing.T, file, got string) {
+	t.Helper()
+	var indented bytes.Buffer
+	if json.Indent(&indented, []byte(got), "", "  ") == nil {
+		got = indented.String()
+	}
+	got = strings.TrimSpace(varying.ReplaceAllString(got, "VARIES")) + "\n"
+	file = filepath.Join("testdata", "notifications", file)
+	if *update {
+		save(t, file, got)
+	}
+	if want := readFile(t, file); got != want {
+		t.Errorf("%s: -got +want\n%s", file, difference(got, want))
+	}
+}
+
+// serveMail receives mail until the listener is closed.
+func (in *inbox) serveMail(listener net.Listener) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		go in.receiveMail(textproto.NewConn(conn))
+	}
+}
+
+// receiveMail speaks as little SMTP as one mail takes. A mail that fails is missed where it is waited for.
+func (in *inbox) receiveMail(conn *textproto.Conn) {
+	defer conn.Close()
+	_ = conn.PrintfLine("220 inbox")
+	for {
+		switch line, err := conn.ReadLine(); {
+		case err != nil:
+			return
+		case line == "QUIT":
+			_ = conn.PrintfLine("221 bye")
+			return
+		case line == "DATA":
+			_ = conn.PrintfLine("354 go on")
+			message, err := conn.ReadDotBytes()
+			if err != nil {
+				return
+			}
+			text, err := readMail(message)
+			if err != nil {
+				text = err.Error()
+			}
+			in.add(letter{"mail", "cloud_quota", text})
+			_ = conn.PrintfLine("250 received")
+		default:
+			_ = conn.PrintfLine("250 go on")
+		}
+	}
+}
+
+// readMail returns the subject, and the text of all parts.
+func readMail(message []byte) (string, error) {
+	m, err := mail.ReadMessage(bytes.NewReader(message))
+	if err != nil {
+		return "", err
+	}
+	text, errSubject := new(mime.WordDecoder).DecodeHeader(m.Header.Get("Subject"))
+	_, parameters, errType := mime.ParseMediaType(m.Header.Get("Content-Type"))
+	err = errors.Join(errSubject, errType)
+	text += "\n\n"
+	for parts := multipart.NewReader(m.Body, parameters["boundary"]); err == nil; {
+		var part *multipart.Part
+		if part, err = parts.NextPart(); err == nil {
+			var read []byte
+			read, err = io.ReadAll(part)
+			text += string(read)
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return text, err
 }

@@ -5,12 +5,14 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
+	"cloud_quota_exporter/internal/democloud"
 )
 
 // numbersOfScaled is how many numbers each project of cloudtest.Scale has.
@@ -81,8 +83,8 @@ func TestRestartedExporterKeepsTargets(t *testing.T) {
 	p.keepsUntil(t, all, byTarget("up"), ups(all, "0"))
 	e.run(t, e.at)
 	for _, path := range []string{"/sd", "/probe?target=" + all[0]} {
-		if code := e.status(t, path); code != http.StatusServiceUnavailable {
-			t.Errorf("%s: status %d while no project is known, want 503", path, code)
+		if code, _, err := get("http://" + e.at + path); code != http.StatusServiceUnavailable {
+			t.Errorf("%s: status %d (%v) while no project is known, want 503", path, code, err)
 		}
 	}
 	eventually(t, "every probe answers 503", p.keeping(t, all, func(now []target) (string, bool) {
@@ -98,8 +100,8 @@ func TestRestartedExporterKeepsTargets(t *testing.T) {
 	}
 	p.is(t, changesOfNumbers, " 0")
 	p.neverPaused(t, all, since)
-	if code := e.status(t, "/sd"); code != http.StatusOK {
-		t.Errorf("/sd: status %d at the end, want 200", code)
+	if code, _, err := get("http://" + e.at + "/sd"); code != http.StatusOK {
+		t.Errorf("/sd: status %d (%v) at the end, want 200", code, err)
 	}
 }
 
@@ -124,7 +126,7 @@ func TestProjectsComeAndGo(t *testing.T) {
 		got, want := text(p.now(t, byTarget("up"))), ups(now, "1")
 		return "-got +want\n" + difference(got, want), got == want
 	}))
-	p.keepsUntil(t, now, "count("+numbersOfQuotas+")", fmt.Sprintf(" %d", numbersOfScaled*len(stays)+len(numbersOfExamples())))
+	p.keepsUntil(t, now, "count("+numbersOfQuotas+")", fmt.Sprintf(" %d", numbersOfScaled*len(stays)+strings.Count(numbers(""), strconv.Quote(examples))))
 	p.keepsUntil(t, now, fmt.Sprintf("count(count_over_time(up{instance!=%q}[1m]) >= 3)", gone.Name), fmt.Sprintf(" %d", len(now)))
 
 	p.is(t, fmt.Sprintf("{instance=%q}", gone.Name), "")
@@ -137,7 +139,189 @@ func TestProjectsComeAndGo(t *testing.T) {
 	}
 }
 
-// numbersOfExamples are the series of a project whose services answer with the examples.
-func numbersOfExamples() []string {
-	return slices.DeleteFunc(strings.Split(numbers(""), "\n"), func(s string) bool { return !strings.Contains(s, fmt.Sprintf("%q", examples)) })
+// interval is that of the scrapes of probing.
+const interval = 2 * time.Second
+
+// startDiscovering runs the exporter with accounts whose projects it must find in IAM. discovery and services are these keys of the
+// configuration, endpoints what serve returned.
+func startDiscovering(t *testing.T, endpoints, discovery, services string, accounts ...cloudsim.Account) *exporter {
+	t.Helper()
+	var config strings.Builder
+	config.WriteString("accounts:\n")
+	for _, a := range accounts {
+		fmt.Fprintf(&config, "  - name: %s\n    credentials: {static: {access_key: %s, secret_key: %s}}\n", a.Name, a.AccessKey, a.SecretKey)
+		fmt.Fprintf(&config, "    endpoints: %s\n    discovery: %s\n", endpoints, discovery)
+	}
+	fmt.Fprintf(&config, "services: %s\n", services)
+	return configured(t, config.String())
+}
+
+// scaled is the account of cloudtest.Scale.
+var scaled = cloudsim.Account{Name: "demo", AccessKey: democloud.AccessKey, SecretKey: democloud.SecretKey}
+
+// probing configures a job that probes each project of which an exporter tells. relabel may leave some out.
+func probing(job, address, relabel string) string {
+	return fmt.Sprintf(`
+  - job_name: %s
+    scrape_interval: %[2]s
+    scrape_timeout: %[2]s
+    http_sd_configs: [{url: "http://%[3]s/sd", refresh_interval: 1s}]
+    relabel_configs: [%[4]s]
+`, job, interval, address, relabel)
+}
+
+// labels returns the labels of projects that one account has in the cloud.
+func labels(projects []cloudsim.Project) []string {
+	var all []string
+	for _, p := range projects {
+		all = append(all, p.Name)
+	}
+	return all
+}
+
+// byTarget has an expression carry the label instance, which text leaves out, as target.
+func byTarget(expr string) string {
+	return fmt.Sprintf(`label_replace(%s, "target", "$1", "instance", "(.*)")`, expr)
+}
+
+// ups is the value of byTarget("up") where these targets, and no others, have this value.
+func ups(targets []string, value string) string {
+	var all []string
+	for _, target := range targets {
+		all = append(all, fmt.Sprintf("up{target=%q} %s", target, value))
+	}
+	return lines(all)
+}
+
+// target is a target that Prometheus scrapes.
+type target struct {
+	Labels    map[string]string
+	LastError string
+}
+
+// targets returns what Prometheus scrapes now.
+func (p *prometheus) targets(t *testing.T) []target {
+	t.Helper()
+	var data struct{ ActiveTargets []target }
+	if err := p.get("/api/v1/targets", nil, &data); err != nil {
+		t.Fatal(err)
+	}
+	return data.ActiveTargets
+}
+
+// keeping looks as look does, and asserts each time that Prometheus has these targets.
+func (p *prometheus) keeping(t *testing.T, kept []string, look func([]target) (state string, ok bool)) func() (string, bool) {
+	return func() (string, bool) {
+		t.Helper()
+		now := p.targets(t)
+		for _, want := range kept {
+			if !slices.ContainsFunc(now, func(a target) bool { return a.Labels["instance"] == want }) {
+				t.Fatalf("the target %s is lost; there are %d: %v", want, len(now), now)
+			}
+		}
+		return look(now)
+	}
+}
+
+// keepsUntil waits until an expression has this value, as becomes does, while Prometheus never loses these targets.
+func (p *prometheus) keepsUntil(t *testing.T, kept []string, expr, want string) {
+	t.Helper()
+	eventually(t, expr, p.keeping(t, kept, func([]target) (string, bool) {
+		got := text(p.now(t, expr))
+		return "-got +want\n" + difference(got, want), got == want
+	}))
+}
+
+// neverPaused asserts that since a moment each of these targets was scraped all the time, whether that succeeded or not. On a machine that is busy
+// with other things, a scrape or two are late.
+func (p *prometheus) neverPaused(t *testing.T, targets []string, since time.Time) {
+	t.Helper()
+	scrapes := map[string][]float64{}
+	for _, s := range p.now(t, "up[10m]") {
+		for _, v := range s.Values {
+			if v.at >= unix(since) {
+				scrapes[s.Metric["instance"]] = append(scrapes[s.Metric["instance"]], v.at)
+			}
+		}
+	}
+	for _, name := range targets {
+		last := unix(since)
+		for _, at := range append(scrapes[name], unix(time.Now())) {
+			if at-last > 4*interval.Seconds() {
+				t.Errorf("%s was not scraped between %.3f and %.3f", name, last, at)
+			}
+			last = at
+		}
+	}
+}
+
+// organisation returns 500 projects in 10 regions, of three accounts.
+func organisation() []cloudsim.Account {
+	regions := []string{
+		"af-south-1", "ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "cn-east-3", "cn-north-4", "eu-de", "la-north-2", "me-east-1", "tr-west-1",
+	}
+	accounts := []cloudsim.Account{{Name: "one"}, {Name: "two"}, {Name: "three"}}
+	for i := range accounts {
+		accounts[i].AccessKey, accounts[i].SecretKey = "AK"+accounts[i].Name, "SK"+accounts[i].Name
+	}
+	for i := range 500 {
+		a := &accounts[i%len(accounts)]
+		a.Projects = append(a.Projects, cloudsim.Project{ID: fmt.Sprintf("%032d", i), Name: fmt.Sprintf("%s_p%03d", regions[i%len(regions)], i)})
+	}
+	return accounts
+}
+
+// TestOrganisation removes a project, adds one, and revokes and restores the keys of an account: no other series ever has a gap. It does not
+// run beside other tests, as it is a load of its own.
+func TestOrganisation(t *testing.T) {
+	const scrapes = 5 * time.Second
+	accounts := organisation()
+	cloud := cloudtest.New(accounts...)
+	e := startDiscovering(t, serve(t, cloud), "{refresh_interval: 1m}",
+		"{defaults: {cache_ttl: 20s, max_in_flight: 32}, ces: {cache_ttl: 20s}}", accounts...)
+	p := startPrometheus(t, scraping(e.at, scrapes))
+	becomes := func(expr, want string) {
+		t.Helper()
+		within(t, 6*time.Minute, expr, func() (string, bool) { // five of them for a key that was refused
+			got := text(p.now(t, expr))
+			return got, got == want
+		})
+	}
+	perProject := strings.Count(numbers(""), strconv.Quote(examples))
+	becomes("count("+numbersOfQuotas+")", fmt.Sprintf(" %d", 500*perProject))
+	becomes("count(cloud_quota_up == 1)", " 2500")
+	p.is(t, "count(count by (region) (cloud_quota_project_info))", " 10")
+	p.is(t, "cloud_quota_account_projects", `cloud_quota_account_projects{account="one"} 167
+cloud_quota_account_projects{account="three"} 166
+cloud_quota_account_projects{account="two"} 167`)
+	since := time.Now()
+
+	removed := accounts[0].Projects[0]
+	added := cloudsim.Project{ID: "0ne0fa11", Name: "eu-de_added"}
+	cloud.RemoveProject(removed.ID)
+	cloud.AddProject("three", added)
+	cloud.SetKeys("two", "AKother", "SKother", "")
+	becomes(`count(cloud_quota_up{project=~"two/.*"} == 0)`, fmt.Sprintf(" %d", 167*5))
+	becomes(`count(cloud_quota_up{project="three/eu-de_added"} == 1)`, " 5")
+	becomes(`cloud_quota_up{project="one/`+removed.Name+`"}`, "")
+	becomes(`cloud_quota_account_up{account="two"}`, `cloud_quota_account_up{account="two"} 0`)
+	p.is(t, "count by (reason) (cloud_quota_last_failure_reason)", fmt.Sprintf("{reason=\"unauthorized\"} %d", 167*5))
+	p.is(t, `count(cloud_quota_used{project=~"two/.*"} or cloud_quota_remaining{project=~"two/.*"})`, // the last numbers stay
+		text(p.now(t, `count(cloud_quota_used{project=~"three/.*",project!~".*_added"} or cloud_quota_remaining{project=~"three/.*",project!~".*_added"}) / 166 * 167`)))
+
+	cloud.SetKeys("two", "AKtwo", "SKtwo", "")
+	becomes(`cloud_quota_account_up{account="two"}`, `cloud_quota_account_up{account="two"} 1`)
+	becomes("count(cloud_quota_up == 1)", " 2500")
+	p.is(t, "cloud_quota_last_failure_reason", "")
+
+	window := fmt.Sprintf("[%ds]", int(time.Since(since).Seconds()))
+	others := fmt.Sprintf("{project!~%q}", "one/"+removed.Name+"|three/eu-de_added")
+	for _, name := range []string{"cloud_quota_used", "cloud_quota_limit", "cloud_quota_remaining", "cloud_quota_up"} {
+		p.is(t, "count(count_over_time("+name+others+window+") != on () group_left () count_over_time(up"+window+"))", "")
+		if name != "cloud_quota_up" {
+			p.is(t, "max(changes("+name+window+"))", " 0")
+		}
+	}
+	p.is(t, "count(min_over_time(cloud_quota_up{project!~\"two/.*|one/"+removed.Name+"\"}"+window+") == 0)", "")
+	p.is(t, "min(min_over_time(up"+window+") and count_over_time(up"+window+") > 10)", " 1")
 }

@@ -1,19 +1,27 @@
 // Package e2e runs the exporter's binary against a simulated cloud, has real Prometheus servers scrape it, and asks these what they
-// got: what a user of the metrics sees, labels, gaps and restarts included. A real Alertmanager has to tell of their alerts.
+// got: what a user of the metrics sees, labels, gaps and restarts included. A real Alertmanager sends their alerts.
 //
 //	go -C test/e2e test -count=1 -timeout 30m ./...
 //
-// It builds the exporter, Prometheus, Alertmanager and their tools first. Where Go's cache holds none of Prometheus, that takes several minutes, in which
-// only -v shows what is going on; hence a timeout above go test's default of 10 minutes, to which the building counts.
+// It builds the exporter, Prometheus, Alertmanager and their tools first. If Go's cache has none of Prometheus, that takes several minutes,
+// which count for the timeout of go test. Only -v shows them.
 package e2e
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -39,32 +47,190 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// buildAll builds the binaries. Prometheus and Alertmanager have modules of their own, so that their dependencies and the exporter's don't
+// move each other. Most of what there is to compile is service discovery, of which the tests need only that by files and by HTTP.
 func buildAll(dir string) error {
-	exporterBinary = filepath.Join(dir, "cloud_quota_exporter")
-	prometheusBinary = filepath.Join(dir, "prometheus")
-	promtoolBinary = filepath.Join(dir, "promtool")
-	alertmanagerBinary = filepath.Join(dir, "alertmanager")
-	amtoolBinary = filepath.Join(dir, "amtool")
-	if err := build("the exporter", "build", "-C", "../..", "-o", exporterBinary, "."); err != nil {
-		return err
+	for name, binary := range map[string]*string{
+		"cloud_quota_exporter": &exporterBinary, "prometheus": &prometheusBinary, "promtool": &promtoolBinary,
+		"alertmanager": &alertmanagerBinary, "amtool": &amtoolBinary,
+	} {
+		*binary = filepath.Join(dir, name)
 	}
-	// Prometheus has a module of its own, so that the exporter's dependencies and its don't move each other; so has Alertmanager. Service
-	// discovery other than by the configuration itself is most of what there is to compile, and not needed.
-	if err := build("Alertmanager and amtool", "build", "-C", "alertmanager", "-o", dir,
-		"github.com/prometheus/alertmanager/cmd/alertmanager", "github.com/prometheus/alertmanager/cmd/amtool"); err != nil {
-		return err
+	for _, args := range [][]string{
+		{"-C", "../..", "-o", exporterBinary, "."},
+		{"-C", "alertmanager", "-o", dir, "github.com/prometheus/alertmanager/cmd/alertmanager", "github.com/prometheus/alertmanager/cmd/amtool"},
+		{
+			"-C", "prometheus", "-tags", "remove_all_sd", "-o", dir,
+			"github.com/prometheus/prometheus/cmd/prometheus", "github.com/prometheus/prometheus/cmd/promtool",
+		},
+	} {
+		fmt.Printf("building in %s\n", args[1])
+		start := time.Now()
+		if out, err := exec.Command("go", append([]string{"build"}, args...)...).CombinedOutput(); err != nil {
+			return fmt.Errorf("building in %s: %w\n%s", args[1], err, out)
+		}
+		fmt.Printf("built in %s\n", time.Since(start).Round(time.Second))
 	}
-	return build("Prometheus and promtool, which takes minutes the first time", "build", "-C", "prometheus", "-tags", "remove_all_sd", "-o", dir,
-		"github.com/prometheus/prometheus/cmd/prometheus", "github.com/prometheus/prometheus/cmd/promtool")
+	return nil
 }
 
-// build runs one go build, and says so, lest it looks as if nothing happened.
-func build(what string, args ...string) error {
-	fmt.Printf("building %s\n", what)
-	start := time.Now()
-	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("building %s: %w\n%s", what, err, out)
+// patience is how long a state that must come may take. It is far more than is ever needed, for slow machines.
+const patience = time.Minute
+
+// process is a running program. It is killed when its test ends; what it logged is shown if the test failed.
+type process struct {
+	name  string
+	cmd   *exec.Cmd
+	log   logged
+	ended chan struct{} // closed when it has
+}
+
+func startProcess(t *testing.T, binary string, args ...string) *process {
+	t.Helper()
+	// The context of a test ends before its cleanup begins, which kills the program.
+	p := &process{name: filepath.Base(binary), cmd: exec.CommandContext(t.Context(), binary, args...), ended: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
 	}
-	fmt.Printf("built %s in %s\n", what, time.Since(start).Round(time.Second))
-	return nil
+	go func() {
+		defer close(p.ended)
+		_ = p.cmd.Wait() // how it ended stands in cmd.ProcessState
+	}()
+	t.Cleanup(func() {
+		<-p.ended
+		if t.Failed() {
+			t.Logf("log of %s:\n%s", p.name, p.log.String())
+		}
+	})
+	return p
+}
+
+// listening is what the exporter and Prometheus log alike.
+var listening = regexp.MustCompile(`Listening on".* address=(\S+)`)
+
+// address waits until the program listens, and returns where.
+func (p *process) address(t *testing.T) string {
+	t.Helper()
+	var address string
+	eventually(t, p.name+" listens", func() (string, bool) {
+		select {
+		case <-p.ended:
+			t.Fatalf("%s ended before it listened", p.name)
+		default:
+		}
+		if m := listening.FindStringSubmatch(p.log.String()); m != nil {
+			address = m[1]
+		}
+		return "no address in its log", address != ""
+	})
+	return address
+}
+
+// terminate ends the program as an init system would, and asserts that it ends in order.
+func (p *process) terminate(t *testing.T) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.ended:
+	case <-time.After(patience):
+		t.Fatalf("%s has not ended within %s of SIGTERM", p.name, patience)
+	}
+	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Fatalf("%s ended with exit code %d", p.name, code)
+	}
+}
+
+// logged is what a program wrote so far.
+type logged struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// eventually asks for a state until it is as wanted. A state that does not come fails the test, with what was seen last.
+func eventually(t *testing.T, what string, look func() (state string, ok bool)) {
+	t.Helper()
+	within(t, patience, what, look)
+}
+
+// within is eventually for a state that must come sooner, or may come later.
+func within(t *testing.T, limit time.Duration, what string, look func() (state string, ok bool)) {
+	t.Helper()
+	if err := await(limit, look); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// await asks for a state until it is as wanted. The error has what was seen last.
+func await(limit time.Duration, look func() (state string, ok bool)) error {
+	deadline := time.After(limit)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		state, ok := look()
+		if ok {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			return fmt.Errorf("not within %s; last seen:\n%s", limit, strings.TrimSpace(state))
+		}
+	}
+}
+
+// get asks by HTTP.
+func get(url string) (status int, body string, err error) {
+	resp, err := http.Get(url)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(text), err
+}
+
+// save writes a file, and returns its name.
+func save(t *testing.T, file, text string) string {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// replace replaces what expressions find, all of which must find something. Of each pair, the second is the replacement.
+func replace(t *testing.T, text string, pairs ...string) string {
+	t.Helper()
+	for pair := range slices.Chunk(pairs, 2) {
+		expr := regexp.MustCompile(pair[0])
+		if !expr.MatchString(text) {
+			t.Fatalf("there is no %s in\n%s", expr, text)
+		}
+		text = expr.ReplaceAllString(text, pair[1])
+	}
+	return text
 }

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -23,10 +22,7 @@ type prometheus struct{ url string }
 func startPrometheus(t *testing.T, config string) *prometheus {
 	t.Helper()
 	dir := t.TempDir()
-	file := filepath.Join(dir, "prometheus.yml")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	file := save(t, filepath.Join(dir, "prometheus.yml"), config)
 	if out, err := exec.CommandContext(t.Context(), promtoolBinary, "check", "config", file).CombinedOutput(); err != nil {
 		t.Fatalf("promtool check config: %v\n%s", err, out)
 	}
@@ -34,12 +30,8 @@ func startPrometheus(t *testing.T, config string) *prometheus {
 		"--web.listen-address=127.0.0.1:0", "--scrape.discovery-reload-interval=200ms") // by default, the first scrape comes after 5 s
 	url := "http://" + p.address(t)
 	eventually(t, "Prometheus is ready", func() (string, bool) {
-		resp, err := http.Get(url + "/-/ready")
-		if err != nil {
-			return err.Error(), false
-		}
-		resp.Body.Close()
-		return resp.Status, resp.StatusCode == http.StatusOK
+		status, body, err := get(url + "/-/ready")
+		return fmt.Sprint(body, err), status == http.StatusOK
 	})
 	return &prometheus{url}
 }
@@ -54,6 +46,9 @@ scrape_configs:
     static_configs: [{targets: [%[2]q]}]
 `, interval, address)
 }
+
+// replica configures what tells servers apart. Servers that differ in nothing would scrape at the same moments.
+func replica(i int) string { return fmt.Sprintf("global: {external_labels: {replica: \"%d\"}}\n", i) }
 
 // series is one series of an answer, with one sample or those of a range.
 type series struct {
@@ -88,18 +83,6 @@ func (p *prometheus) now(t *testing.T, expr string) []series {
 	return all
 }
 
-// overTime evaluates an expression at each second from a moment until now.
-func (p *prometheus) overTime(t *testing.T, expr string, from time.Time) []series {
-	t.Helper()
-	var data result
-	if err := p.get("/api/v1/query_range", url.Values{
-		"query": {expr}, "start": {seconds(from)}, "end": {seconds(time.Now())}, "step": {"1"},
-	}, &data); err != nil {
-		t.Fatal(err)
-	}
-	return data.Result
-}
-
 func seconds(t time.Time) string { return strconv.FormatFloat(unix(t), 'f', 3, 64) }
 
 func unix(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
@@ -109,20 +92,19 @@ type result struct{ Result []series }
 
 // get asks Prometheus's API, and reads the data of the answer.
 func (p *prometheus) get(path string, query url.Values, data any) error {
-	resp, err := http.Get(p.url + path + "?" + query.Encode())
+	status, body, err := get(p.url + path + "?" + query.Encode())
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
 	answer := struct {
 		Status, Error string
 		Data          any
 	}{Data: data}
-	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
-		return fmt.Errorf("%s: %w", resp.Status, err)
+	if err := json.Unmarshal([]byte(body), &answer); err != nil {
+		return fmt.Errorf("status %d: %w", status, err)
 	}
 	if answer.Status != "success" {
-		return fmt.Errorf("%s: %s", resp.Status, answer.Error)
+		return fmt.Errorf("status %d: %s", status, answer.Error)
 	}
 	return nil
 }

@@ -1,24 +1,20 @@
 package e2e
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"math/big"
-	"net"
-	"os"
+	"net/http/httptest"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
-	"time"
 )
 
-// shipped is the directory of what users of Prometheus get.
-const shipped = "../../deploy/prometheus"
+// deploy is the directory of what users get.
+const (
+	deploy       = "../../deploy/"
+	shippedRules = deploy + "prometheus/rules.yml"
+)
 
 // due are the alerts that newCloud gives rise to, whichever way it is scraped.
 const due = `ALERTS{alertname="CloudQuotaExhausted",alertstate="pending",project="ap-southeast-1_dev",resource_type="instance",service="dcs",severity="critical"} 1
@@ -47,17 +43,10 @@ func TestShippedConfigurationOfProjects(t *testing.T) {
 func TestShippedSecureConfiguration(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	write := func(name, content string) string {
-		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return file
-	}
 	certificate, key := keyPair(t)
-	ca, password := write("tls.crt", certificate), write("password", "open sesame")
-	write("tls.key", key)
-	web := write("web.yml", "tls_server_config: {cert_file: tls.crt, key_file: tls.key}\n"+
+	ca, password := save(t, dir+"/tls.crt", certificate), save(t, dir+"/password", "open sesame")
+	save(t, dir+"/tls.key", key)
+	web := save(t, dir+"/web.yml", "tls_server_config: {cert_file: tls.crt, key_file: tls.key}\n"+
 		"basic_auth_users: {prometheus: $2a$04$JLbUYvQhgxuSWJOvy//feezC/Sz7Ybdi3/1JmSjrTtq0AKqV/SSFO}\n")
 	open := startExporter(t, newCloud(), "{}")
 	e := startProcess(t, exporterBinary, "--config.file="+open.config, "--web.listen-address=127.0.0.1:0", "--web.config.file="+web)
@@ -71,33 +60,14 @@ func TestShippedSecureConfiguration(t *testing.T) {
 // intervals of a second.
 func startShipped(t *testing.T, name string, replaced ...string) *prometheus {
 	t.Helper()
-	config := read(t, name, append(replaced, "rules.yml", rulesEverySecond(t), "interval: 1m", "interval: 1s", "timeout: 10s", "timeout: 1s")...)
+	config := replace(t, readFile(t, deploy+"prometheus/"+name), append(replaced, "rules.yml", rulesEverySecond(t), `(interval|timeout): 1\w+`, "$1: 1s")...)
 	return startPrometheus(t, "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"+config)
 }
 
 // rulesEverySecond returns a file with the shipped rules, evaluated that often.
 func rulesEverySecond(t *testing.T) string {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "rules.yml")
-	if err := os.WriteFile(file, []byte(read(t, "rules.yml", "interval: 2m", "interval: 1s")), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
-
-// read returns a shipped file in which pairs of words are replaced, all of which must be there, but for intervals and timeouts.
-func read(t *testing.T, name string, replaced ...string) string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(shipped, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; i < len(replaced); i += 2 {
-		if word := replaced[i]; !strings.Contains(string(text), word) && !strings.HasPrefix(word, "timeout") {
-			t.Fatalf("%s does not have %q", name, word)
-		}
-	}
-	return strings.NewReplacer(replaced...).Replace(string(text))
+	return save(t, filepath.Join(t.TempDir(), "rules.yml"), replace(t, readFile(t, shippedRules), "interval: 2m", "interval: 1s"))
 }
 
 // knowsWhatIsDue asserts that every rule can be evaluated, and what comes of it.
@@ -120,24 +90,18 @@ func (p *prometheus) knowsWhatIsDue(t *testing.T) {
 	})
 }
 
-// keyPair makes a certificate of 127.0.0.1 and its key, in PEM.
+// keyPair returns a certificate of 127.0.0.1 and its key, in PEM.
 func keyPair(t *testing.T) (certificate, key string) {
 	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	pair := server.TLS.Certificates[0]
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
 	if err != nil {
 		t.Fatal(err)
 	}
 	encode := func(kind string, b []byte) string {
 		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b}))
 	}
-	return encode("CERTIFICATE", der), encode("PRIVATE KEY", pkcs8)
+	return encode("CERTIFICATE", pair.Certificate[0]), encode("PRIVATE KEY", pkcs8)
 }

@@ -1,14 +1,23 @@
 package e2e
 
 import (
+	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
 var (
@@ -45,8 +54,7 @@ func TestSoak(t *testing.T) {
 	s := newStorm(t, seed)
 	var servers []*prometheus
 	for i := range soakServers {
-		differ := fmt.Sprintf("global: {external_labels: {replica: \"%d\"}}\n", i)
-		servers = append(servers, startPrometheus(t, differ+scraping(s.exporter.at, soakInterval)))
+		servers = append(servers, startPrometheus(t, replica(i)+scraping(s.exporter.at, soakInterval)))
 	}
 	for _, p := range servers {
 		p.becomes(t, "count("+numbersOfQuotas+")", fmt.Sprintf(" %d", numbersOfScaled*(discoveredProjects+rotatedProjects+statedProjects)))
@@ -64,7 +72,7 @@ func TestSoak(t *testing.T) {
 	}
 	v.calls(s, before, after)
 	t.Logf("%s of faults and as long as it takes to recover: %d faults, which befell %d requests; %d changes of quotas, %d reloads, %d rotations of keys, "+
-		"%d projects come, %d gone\n%s", *soakFor, s.faults.Load(), s.befallen.Load()+s.befallenLists.Load(), s.changes, s.reloads, s.rotations, s.come, s.gone, v.figures())
+		"%d projects come, %d gone\n%+v", *soakFor, s.faults.Load(), s.befallen.Load()+s.befallenLists.Load(), s.changes, s.reloads, s.rotations, s.come, s.gone, v.figures)
 }
 
 // newStorm runs the exporter in front of a cloud of 200 projects.
@@ -127,4 +135,309 @@ func (s *storm) configuration(chance *rand.Rand) string {
 		soakTTL, soakTimeout, soakStale, 8+chance.IntN(5))
 	fmt.Fprintf(&config, "thresholds: {defaults: {warning: 0.%d, critical: 0.95}}\n", 5+chance.IntN(4))
 	return config.String()
+}
+
+// storm is all that happens to the exporter and the cloud.
+type storm struct {
+	*record
+
+	t        *testing.T
+	exporter *exporter
+	doors    map[string]*door  // by account
+	fixed    map[string]string // what the configuration has of the projects of accounts that state them
+	keys     string            // directory of the files with the keys of the account rotated
+	over     <-chan struct{}
+
+	faults, befallen, befallenLists         atomic.Int64
+	changes, reloads, rotations, come, gone int
+}
+
+// rage has everything happen for a time. Each kind of event has chances of its own, so that what the seed gives rise to does not hang on
+// what the others are up to.
+func (s *storm) rage(duration time.Duration, seed uint64) {
+	ctx, cancel := context.WithTimeout(s.t.Context(), duration)
+	defer cancel()
+	s.over = ctx.Done()
+	happenings := []func(*rand.Rand){
+		s.changed, s.comeAndGone, s.reloaded, s.rotated, s.unreachable, s.outlasted, s.unlisted,
+		s.troubled, s.troubled, s.troubled, s.troubled, s.troubled, s.troubled,
+	}
+	var all sync.WaitGroup
+	for i, happen := range happenings {
+		all.Go(func() { happen(rand.New(rand.NewPCG(seed, uint64(i)))) })
+	}
+	all.Wait()
+}
+
+// wait waits for a time from least to most, and tells whether there is more to come: that the storm is not over yet.
+func (s *storm) wait(chance *rand.Rand, least, most time.Duration) (more bool) {
+	select {
+	case <-time.After(least + time.Duration(chance.Int64N(int64(most-least)))):
+		return true
+	case <-s.over:
+		return false
+	}
+}
+
+// changed has quotas change, each every few seconds.
+func (s *storm) changed(chance *rand.Rand) {
+	for s.wait(chance, 50*time.Millisecond, 150*time.Millisecond) {
+		for range 30 {
+			s.change(chance)
+			s.changes++
+		}
+	}
+}
+
+// comeAndGone has projects appear and vanish, of the account that discovers them.
+func (s *storm) comeAndGone(chance *rand.Rand) {
+	for s.wait(chance, 500*time.Millisecond, 9*time.Second) {
+		there := s.there(discovered)
+		if swing := len(there) - discoveredProjects; swing > 4 || swing > -4 && chance.IntN(2) == 0 {
+			s.remove(there[chance.IntN(len(there))])
+			s.gone++
+		} else {
+			s.add(discovered, discovered+"/", chance)
+			s.come++
+		}
+	}
+}
+
+// reloaded has the exporter load its configuration, which differs each time, and sometimes a broken one before.
+func (s *storm) reloaded(chance *rand.Rand) {
+	for s.wait(chance, 2*time.Second, 15*time.Second) {
+		config := s.configuration(chance)
+		if chance.IntN(3) == 0 {
+			s.reload(chance, config+"\nnonsense: {}\n", false)
+		}
+		s.reload(chance, config, true)
+	}
+}
+
+// reload has the exporter load a configuration by one of the ways there are, which must succeed or not.
+func (s *storm) reload(chance *rand.Rand, config string, good bool) {
+	s.reloads++
+	before, err := s.exporter.own("cloud_quota_exporter_config_last_reload_success_timestamp_seconds")
+	err = errors.Join(err, os.WriteFile(s.exporter.config, []byte(config), 0o600))
+	if chance.IntN(2) == 0 {
+		resp, errPost := http.Post("http://"+s.exporter.at+"/-/reload", "", nil)
+		if errPost == nil {
+			resp.Body.Close()
+			if want := map[bool]int{true: http.StatusOK, false: http.StatusInternalServerError}[good]; resp.StatusCode != want {
+				errPost = fmt.Errorf("%s, want %d", resp.Status, want)
+			}
+		}
+		err = errors.Join(err, errPost)
+	} else {
+		err = errors.Join(err, s.exporter.cmd.Process.Signal(syscall.SIGHUP))
+	}
+	err = errors.Join(err, await(patience, func() (string, bool) {
+		successful, errFlag := s.exporter.own("cloud_quota_exporter_config_last_reload_successful")
+		at, errTime := s.exporter.own("cloud_quota_exporter_config_last_reload_success_timestamp_seconds")
+		return fmt.Sprintf("successful is %s, %v", successful, errors.Join(errFlag, errTime)),
+			good && successful == "1" && at != before || !good && successful == "0" && at == before
+	}))
+	if err != nil {
+		s.t.Errorf("reload: %v", err)
+	}
+}
+
+// own returns one of the exporter's own metrics, which has no labels.
+func (e *exporter) own(name string) (string, error) {
+	status, page, err := get("http://" + e.at + "/metrics?collect[]=exporter")
+	_, rest, found := strings.Cut(page, "\n"+name+" ")
+	if err == nil && !found {
+		err = fmt.Errorf("status %d: there is no %s", status, name)
+	}
+	value, _, _ := strings.Cut(rest, "\n")
+	return value, err
+}
+
+// rotated has the keys of an account revoked, and others written to their files some time later.
+func (s *storm) rotated(chance *rand.Rand) {
+	for more := true; more; more = s.wait(chance, 5*time.Second, 30*time.Second) {
+		s.rotations++
+		s.during(scope{account: rotated}, func() {
+			accessKey, secretKey := fmt.Sprintf("AK%d", s.rotations), fmt.Sprintf("SK%d", s.rotations)
+			s.cloud.SetKeys(rotated, accessKey, secretKey, "")
+			s.wait(chance, time.Millisecond, 3*time.Second)
+			if err := writeKeys(s.keys, accessKey, secretKey); err != nil {
+				s.t.Error(err)
+			}
+		})
+	}
+}
+
+// writeKeys puts keys in the place of those in files, as who rotates keys does: never half of one.
+func writeKeys(dir, accessKey, secretKey string) error {
+	var all error
+	for name, key := range map[string]string{"access_key": accessKey, "secret_key": secretKey} {
+		file := filepath.Join(dir, name)
+		all = errors.Join(all, os.WriteFile(file+".new", []byte(key), 0o600), os.Rename(file+".new", file))
+	}
+	return all
+}
+
+// unreachable has the cloud refuse all connections of an account for a time, and cut those that there are.
+func (s *storm) unreachable(chance *rand.Rand) {
+	for s.wait(chance, 5*time.Second, 30*time.Second) {
+		s.refuse(chance, []string{rotated, stated}[chance.IntN(2)])
+	}
+}
+
+func (s *storm) refuse(chance *rand.Rand, account string) {
+	s.faults.Add(1)
+	s.during(scope{account: account}, func() {
+		s.doors[account].server.Close()
+		s.wait(chance, time.Second, 6*time.Second)
+		if err := s.doors[account].open(s.cloud); err != nil {
+			s.t.Error(err)
+		}
+	})
+}
+
+// storms are faults that befall requests. A 404 is not among them: it says that a region lacks the service, which is then let be for
+// an hour. Nor is a 401: a service that refuses a proven key is let be for five minutes. Rotations of keys cause them, and end them sooner.
+// Throttling concerns the whole account: see throttling.
+var storms = []cloudtest.Fault{
+	{Reset: true},                        // connection reset before the answer
+	{CutBody: true},                      // connection reset in the middle of the body
+	{Hang: true},                         // no answer at all
+	{Latency: soakTimeout + time.Second}, // an answer that comes too late
+	{Latency: soakTimeout / 4},           // an answer that comes late
+	{Drip: time.Second},                  // a body by one byte a second
+	status(http.StatusBadRequest),
+	status(http.StatusForbidden),
+	status(http.StatusRequestTimeout),
+	status(http.StatusConflict),
+	status(http.StatusInternalServerError),
+	{Status: http.StatusBadGateway, Body: []byte("<html><body><h1>Bad Gateway</h1></body></html>")}, // 502 with a page of HTML
+	status(http.StatusServiceUnavailable),
+	{Status: http.StatusFound, Header: http.Header{"Location": {"https://elsewhere.example.com/"}}}, // 302 to another host
+	{Status: http.StatusNoContent},
+	body(""),
+	body("{oops}"),
+	body(`{"data":[1,"2",{}],"ok":true}`), // JSON of another shape
+	body(`{"quotas":{"resources":[{"type":"instance","used":`),                            // JSON that is cut off
+	body(`{"cpu":NaN,"quotas":{"resources":[{"type":"instance","used":NaN,"quota":1}]}}`), // NaN for a number
+	body(strings.Repeat(" ", 2<<20)),
+	body(strings.Repeat("[", 20_000)),                                                              // nested 20,000 deep
+	{Status: http.StatusOK, Header: http.Header{"Content-Encoding": {"gzip"}}, Body: []byte("{}")}, // plain text that says to be gzip
+}
+
+// retryAfter is how long one of the throttlings asks to be left alone.
+const retryAfter = 20 * time.Second
+
+var throttlings = []cloudtest.Fault{
+	status(http.StatusTooManyRequests),
+	{Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {fmt.Sprint(retryAfter.Seconds())}}},
+}
+
+func status(code int) cloudtest.Fault {
+	return cloudtest.Fault{Status: code, Body: cloudsim.ErrorBody("", code, "no")}
+}
+
+func body(text string) cloudtest.Fault {
+	return cloudtest.Fault{Status: http.StatusOK, Body: []byte(text)}
+}
+
+// befall has a fault in force for a time from least to most.
+func (s *storm) befall(chance *rand.Rand, f cloudtest.Fault, least, most time.Duration, all ...scope) {
+	var heals []func()
+	var troubles []trouble
+	for _, to := range all {
+		t, heal := s.inject(f, to)
+		troubles, heals = append(troubles, t), append(heals, heal)
+	}
+	s.faults.Add(1)
+	s.wait(chance, least, most)
+	for i, heal := range heals {
+		heal()
+		troubles[i].until = unix(time.Now())
+		if f.Header.Get("Retry-After") != "" {
+			troubles[i].until += (retryAfter - soakPause).Seconds() // the usual pause counts as ever
+		}
+		s.note(troubles[i])
+	}
+}
+
+// inject puts a fault in force, and counts the requests that it befalls.
+func (s *storm) inject(f cloudtest.Fault, to scope) (t trouble, heal func()) {
+	befallen := &s.befallen
+	t = trouble{scope: to, from: unix(time.Now())}
+	switch {
+	case to.service == "iam":
+		befallen = &s.befallenLists
+	case f.Reset:
+		t.resets = new(atomic.Int64)
+	}
+	f.Service, f.Host = to.service, s.doors[to.account].address
+	if to.project != "" {
+		f.ProjectID = s.life(to.project).project.ID
+	}
+	if f.Status == http.StatusForbidden && to.service == "dbss" { // the list alone may be forbidden, and what it tells is left out then
+		f.Path = "/v2/{project_id}/audit/quota"
+	}
+	f.When = func(int) bool {
+		befallen.Add(1)
+		if t.resets != nil {
+			t.resets.Add(1)
+		}
+		return true
+	}
+	return t, s.cloud.Inject(f)
+}
+
+// troubled has something befall a service of a project, a whole project, or a service of an account, time and again.
+func (s *storm) troubled(chance *rand.Rand) {
+	for s.wait(chance, 100*time.Millisecond, 4*time.Second) {
+		f := storms[chance.IntN(len(storms))]
+		labels := s.there("")
+		to := scope{project: labels[chance.IntN(len(labels))], service: soaked[chance.IntN(len(soaked))].service}
+		to.account = s.life(to.project).account
+		switch n := chance.IntN(20); {
+		case n < 3: // the whole project
+			var all []scope
+			for _, q := range soaked {
+				all = append(all, scope{to.account, to.project, q.service})
+			}
+			s.befall(chance, f, time.Second, 8*time.Second, all...)
+		case n < 5 && !f.Reset: // the requests that are reset, which are sent once more, are told by project
+			s.befall(chance, f, time.Second, 8*time.Second, scope{to.account, "", to.service})
+		case n < 6:
+			f = throttlings[chance.IntN(len(throttlings))]
+			s.befall(chance, f, time.Second, 8*time.Second, scope{to.account, "", to.service})
+		default:
+			s.befall(chance, f, time.Second, 8*time.Second, to)
+		}
+	}
+}
+
+// outlasted has a service of a project fail for longer than its numbers may be shown, time and again.
+func (s *storm) outlasted(chance *rand.Rand) {
+	for s.wait(chance, 100*time.Millisecond, 10*time.Second) {
+		labels := s.there(stated)
+		to := scope{stated, labels[chance.IntN(len(labels))], soaked[chance.IntN(len(soaked))].service}
+		f := storms[chance.IntN(len(storms))]
+		if f.Latency < soakTimeout && f.Latency > 0 { // which is no failure
+			f = status(http.StatusInternalServerError)
+		}
+		s.befall(chance, f, soakStale+10*time.Second, soakStale+30*time.Second, to)
+	}
+}
+
+// unlisted has IAM fail to list the projects of the account that discovers them, time and again. Not from the beginning: a list that is missed
+// may come minutes later, and until then nothing could be said of projects that come and go.
+func (s *storm) unlisted(chance *rand.Rand) {
+	for more := s.wait(chance, 90*time.Second, 100*time.Second); more; more = s.wait(chance, time.Minute, 5*time.Minute) {
+		if chance.IntN(3) == 0 {
+			s.refuse(chance, discovered)
+			continue
+		}
+		f := storms[chance.IntN(len(storms))]
+		if chance.IntN(4) == 0 {
+			f = throttlings[0]
+		}
+		s.befall(chance, f, 5*time.Second, 40*time.Second, scope{account: discovered, service: "iam"})
+	}
 }

@@ -30,28 +30,27 @@ type verdict struct {
 	record       *record
 	since, ended time.Time
 
-	scrapes, failed         int
-	samples, complaints     int
-	longest                 float64 // of the scrapes, in seconds
-	explained, unexplained  int     // gaps of a series: times of which it has no sample
-	wrong                   int     // samples with what the cloud had not said, or too long ago
-	late                    int     // scrapes of a source with an older reading than could be
-	requests, budget, lists int
-	grown                   string // what is not to grow, by thirds of the time
+	figures    figures
+	complaints int
 }
 
-// complain tells the first of the findings.
+// figures are what the verdict looked at.
+type figures struct {
+	Scrapes, Failed         int
+	Longest                 float64 // of the scrapes, in seconds
+	Samples                 int
+	Gaps                    int // of a series, which faults explain
+	Calls, MostCalls, Lists int
+	StoodStill              float64 // the machine, for so many seconds
+	Memory                  string  // resident bytes in the thirds of the time
+}
+
+// complain shows the first of the findings.
 func (v *verdict) complain(format string, args ...any) {
 	v.t.Helper()
 	if v.complaints++; v.complaints <= 20 {
 		v.t.Errorf(format, args...)
 	}
-}
-
-func (v *verdict) figures() string {
-	return fmt.Sprintf("%d scrapes, %d failed, the longest %.2f s; %d samples looked at; gaps: %d explained, %d unexplained; wrong values: %d; readings older than could be: %d; "+
-		"calls: %d, budget %d, lists of projects %d; the machine stood still for %.1f s; %s", v.scrapes, v.failed, v.longest, v.samples,
-		v.explained, v.unexplained, v.wrong, v.late, v.requests, v.budget, v.lists, v.record.stood(unix(v.since), unix(v.ended)), v.grown)
 }
 
 // stored returns the samples of a range as they were scraped: anything that Prometheus evaluates would bridge a gap by the sample before.
@@ -130,10 +129,8 @@ func (o *ofProject) shown() {
 		listed := lists.well(at) - usualAgeOfList.Seconds() // what was so then, is known
 		switch isThere := at < o.until; {
 		case is && (at < o.from || o.until < listed):
-			o.wrong++
 			o.complain("%s: %s is served at %.3f, but there from %.3f to %.3f", o.server, o.label, at, o.from, o.until)
 		case !is && isThere && (o.account != discovered || o.from < listed || first < at):
-			o.unexplained++
 			o.complain("%s: %s is not served at %.3f, but there from %.3f to %.3f", o.server, o.label, at, o.from, o.until)
 		}
 	}
@@ -161,7 +158,6 @@ func (o *ofProject) source(service string, types []string) {
 			m.read = math.NaN()
 		}
 		if m.late {
-			o.late++
 			o.complain("%s: %s of %s was read at %.3f when asked at %.3f, and all was well at %.3f; trouble: %.3f", o.server, service, o.label, m.read, at, well, troubles)
 		}
 		moments = append(moments, m)
@@ -178,37 +174,136 @@ func (o *ofProject) source(service string, types []string) {
 func (o *ofProject) numbers(moments []moment, id quotaID, metric string) {
 	values := o.seen[seriesID{metric, id.service, id.resourceType}]
 	isTold := !math.IsNaN(o.record.quotas[id][0].number(metric))
-	gap, isExplained := false, true
-	end := func() {
-		switch {
-		case gap && isExplained:
-			o.explained++
-		case gap:
-			o.unexplained++
-		}
-		gap, isExplained = false, true
-	}
+	inGap := false
 	for _, m := range moments {
 		value, is := values[m.at]
 		age := m.at - m.read
 		switch {
 		case !is && isTold && m.at < o.until:
-			gap = true
+			if !inGap {
+				o.figures.Gaps++
+			}
+			inGap = true
 			if (m.late || age < (soakStale-soakInterval).Seconds()) && !o.stood(m.at) { // a page that waits for something else is dated back
-				isExplained = false
 				o.complain("%s: there is no %s of %v at %.3f, which was read at %.3f", o.server, metric, id, m.at, m.read)
 			}
 			continue
 		case is:
-			o.samples++
+			o.figures.Samples++
 			asked := m.read - soakTimeout.Seconds() - 2
 			asked -= o.record.stood(asked, m.read)
 			if math.IsNaN(age) || age > soakStale.Seconds()+0.1 || !o.record.wasHeld(id, metric, value, asked, m.read+0.005) {
-				o.wrong++
 				o.complain("%s: %s of %v is %g at %.3f, read at %.3f, when the cloud said otherwise, or too long ago", o.server, metric, id, value, m.at, m.read)
 			}
 		}
-		end()
+		inGap = false
 	}
-	end()
+}
+
+// scraped returns when a server scraped with success, and asserts that each scrape succeeded: that its page came before the timeout. The
+// duration that Prometheus stores counts what it does with the page besides.
+func (v *verdict) scraped(name string, p *prometheus) (scrapes []float64) {
+	took := map[float64]float64{}
+	for _, s := range v.stored(p, "scrape_duration_seconds") {
+		for _, sample := range s.Values {
+			took[sample.at], _ = strconv.ParseFloat(sample.value, 64) // what Prometheus writes is a number
+		}
+	}
+	for _, s := range v.stored(p, "up") {
+		v.figures.Scrapes += len(s.Values)
+		for _, sample := range s.Values {
+			if sample.value == "1" {
+				scrapes = append(scrapes, sample.at)
+				v.figures.Longest = max(v.figures.Longest, took[sample.at])
+				continue
+			}
+			v.figures.Failed++
+			if !v.stood(sample.at) {
+				v.complain("%s: the scrape at %.3f failed after %.3f s", name, sample.at, took[sample.at])
+			}
+		}
+	}
+	v.figures.StoodStill = v.record.stood(unix(v.since), unix(v.ended))
+	still := time.Duration(v.figures.StoodStill * float64(time.Second))
+	if n, want := len(scrapes), int(v.ended.Sub(v.since)/soakInterval); n > want+1 || n < want-1-2*int((still+soakInterval-1)/soakInterval) {
+		v.complain("%s: %d scrapes in %s, want %d", name, n, v.ended.Sub(v.since), want)
+	}
+	return scrapes
+}
+
+// stood returns whether the machine stood still when a scrape began, or before it had to be over.
+func (v *verdict) stood(scrape float64) bool {
+	return v.record.stood(scrape-1, scrape+soakInterval.Seconds()+1) > 0
+}
+
+// growths are what must not grow: of the last third of the time, so much more than in the middle third at most. Memory has garbage that the
+// runtime has not collected yet. Connections are kept for 90 seconds, as many as there were requests at a time, and those of before a reload
+// besides: in minutes they may still become more, up to some 250. Each takes a descriptor and two goroutines; of other goroutines, there are
+// few in quiet moments.
+var growths = []struct {
+	what, over   string
+	factor, more float64
+}{
+	{"process_resident_memory_bytes", "avg", 1.1, 16 << 20},
+	{"go_goroutines - 2 * process_open_fds", "min", 1, 20},
+	{"process_open_fds", "min", 1.25, 250},
+	{"scrape_samples_scraped", "max", 1.1, 100},
+}
+
+func (v *verdict) growth(name string, p *prometheus) {
+	third := (v.ended.Sub(v.since) / 3).Truncate(time.Second)
+	for _, g := range growths {
+		last := fmt.Sprintf("%s_over_time((%s)[%s:%s]", g.over, g.what, third, soakInterval)
+		grows := fmt.Sprintf("%s) > bool %s offset %s) * %g + %g", last, last, third, g.factor, g.more)
+		if got := text(v.at(p, grows, v.ended)); got != " 0" {
+			v.complain("%s: %s grows: %s is %q", name, g.what, grows, got)
+		}
+	}
+	v.figures.Memory = ""
+	for ago := 2 * third; ago >= 0; ago -= third {
+		v.figures.Memory += text(v.at(p, fmt.Sprintf("avg_over_time(process_resident_memory_bytes[%s])", third), v.ended.Add(-ago)))
+	}
+}
+
+// asked is what the cloud was asked so far, by the ids of projects and the services; lists of projects have an empty id.
+func (s *storm) asked() map[string]map[string]int {
+	counts := map[string]map[string]int{"": {"iam": s.cloud.Requests()["GET /v3/projects"]}}
+	for _, l := range s.lives {
+		counts[l.project.ID] = s.cloud.ProjectRequests(l.project.ID)
+	}
+	return counts
+}
+
+// calls compares what the cloud was asked with what cache_ttl and refresh_interval imply. A source is asked again no sooner than cache_ttl
+// less a tenth after its last fetch began, and 15 seconds after one that failed, which is later: in a time there begin time/(0.9 cache_ttl) + 1
+// fetches at most, and one may have begun before. A fetch is one request, two of DBSS. A request that is reset on a connection that was used
+// before is sent once more by net/http. A project that is gone counts as if it were there. A list of projects that fails is asked for again sooner than one that is read, so that these are extra.
+func (v *verdict) calls(s *storm, before, after map[string]map[string]int) {
+	for label, l := range s.lives {
+		existed := v.ended.Sub(v.since).Seconds()
+		if l.from > unix(v.since) {
+			existed = unix(v.ended) - l.from
+		}
+		for _, q := range soaked {
+			requests := after[l.project.ID][q.service] - before[l.project.ID][q.service]
+			budget := int(existed/(0.9*soakTTL.Seconds())) + 2
+			if q.service == "dbss" {
+				budget *= 2
+			}
+			for _, t := range s.troubles {
+				if t.resets != nil && t.project == label && t.service == q.service {
+					budget += int(t.resets.Load())
+				}
+			}
+			v.figures.Calls, v.figures.MostCalls = v.figures.Calls+requests, v.figures.MostCalls+budget
+			if requests > budget {
+				v.complain("%s of %s was asked %d times in %.0f s, want %d at most", q.service, label, requests, existed, budget)
+			}
+		}
+	}
+	lists := after[""]["iam"] - before[""]["iam"]
+	v.figures.Lists = lists
+	if budget := int(v.ended.Sub(v.since)/soakRefresh) + 2 + int(s.befallenLists.Load()); lists > budget {
+		v.complain("%d lists of projects, want %d at most", lists, budget)
+	}
 }

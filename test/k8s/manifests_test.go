@@ -1,10 +1,13 @@
 package k8s
 
 import (
+	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
@@ -12,6 +15,9 @@ import (
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/yaml"
 )
@@ -163,5 +169,188 @@ func TestOneSourceOfRules(t *testing.T) {
 	}
 	if string(got) != want {
 		t.Errorf("%s is not what rules.yml makes; -update writes it anew", file)
+	}
+}
+
+// object is one of the objects of a build.
+type object struct {
+	kind, name string
+	text       []byte
+	typed      any
+}
+
+// typed returns the Go type of a kind.
+func typed(kind string) (any, error) {
+	switch kind {
+	case "apps/v1 Deployment":
+		return new(apps.Deployment), nil
+	case "v1 Service":
+		return new(core.Service), nil
+	case "v1 ServiceAccount":
+		return new(core.ServiceAccount), nil
+	case "v1 ConfigMap":
+		return new(core.ConfigMap), nil
+	case "networking.k8s.io/v1 NetworkPolicy":
+		return new(networking.NetworkPolicy), nil
+	case "monitoring.coreos.com/v1 ServiceMonitor":
+		return new(monitoring.ServiceMonitor), nil
+	case "monitoring.coreos.com/v1 PrometheusRule":
+		return new(monitoring.PrometheusRule), nil
+	case "monitoring.coreos.com/v1alpha1 ScrapeConfig":
+		return new(monitoringalpha.ScrapeConfig), nil
+	}
+	return nil, fmt.Errorf("%s: a kind that this test doesn't know", kind)
+}
+
+// build returns the objects of a kustomization.
+func build(t *testing.T, dir string) []object {
+	t.Helper()
+	out, err := run("go", "tool", "kustomize", "build", dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects, err := decode(out)
+	if err != nil {
+		t.Fatalf("%s: %v", dir, err)
+	}
+	return objects
+}
+
+// decode reads objects strictly: what the types don't know is an error, as is what the operator's CRDs don't take.
+func decode(text []byte) ([]object, error) {
+	var objects []object
+	for part := range bytes.SplitSeq(text, []byte("\n---\n")) {
+		var meta struct {
+			APIVersion, Kind string
+			Metadata         struct{ Name string }
+		}
+		if err := yaml.Unmarshal(part, &meta); err != nil {
+			return nil, err
+		}
+		o := object{kind: meta.APIVersion + " " + meta.Kind, name: meta.Metadata.Name, text: part}
+		var err error
+		if o.typed, err = typed(o.kind); err != nil {
+			return nil, err
+		}
+		if err := yaml.UnmarshalStrict(part, o.typed); err != nil {
+			return nil, fmt.Errorf("%s %s: %w", o.kind, o.name, err)
+		}
+		if err := o.validate(meta.Kind); err != nil {
+			return nil, err
+		}
+		objects = append(objects, o)
+	}
+	return objects, nil
+}
+
+// validate checks an object of the operator by the CRD of its kind.
+func (o object) validate(kind string) error {
+	if !strings.HasPrefix(o.kind, "monitoring.coreos.com/") {
+		return nil
+	}
+	known, err := validators()
+	if err != nil {
+		return err
+	}
+	validator, found := known[kind]
+	if !found {
+		return fmt.Errorf("%s %s: there is no CRD of the kind", o.kind, o.name)
+	}
+	var value any
+	if err := yaml.Unmarshal(o.text, &value); err != nil {
+		return err
+	}
+	if problems := validation.ValidateCustomResource(nil, value, validator); len(problems) > 0 {
+		return fmt.Errorf("%s %s: %w", o.kind, o.name, problems.ToAggregate())
+	}
+	return nil
+}
+
+// validators are made of the operator's CRDs, by kind.
+var validators = sync.OnceValues(func() (map[string]validation.SchemaValidator, error) {
+	files, err := filepath.Glob(filepath.Join(crds, "*.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	made := map[string]validation.SchemaValidator{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		var crd apiextensionsv1.CustomResourceDefinition
+		if err := yaml.Unmarshal(text, &crd); err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		var internal apiextensions.CustomResourceValidation
+		if err := apiextensionsv1.Convert_v1_CustomResourceValidation_To_apiextensions_CustomResourceValidation(crd.Spec.Versions[0].Schema, &internal, nil); err != nil {
+			return nil, err
+		}
+		if made[crd.Spec.Names.Kind], _, err = validation.NewSchemaValidator(internal.OpenAPIV3Schema); err != nil {
+			return nil, err
+		}
+	}
+	return made, nil
+})
+
+// all returns the objects of a type.
+func all[T any](objects []object) (found []*T) {
+	for _, o := range objects {
+		if v, ok := o.typed.(*T); ok {
+			found = append(found, v)
+		}
+	}
+	return found
+}
+
+// TestMistakesAreCaught makes a mistake of each sort in a manifest: what the API's types refuse, and what only the other objects or the program
+// can tell.
+func TestMistakesAreCaught(t *testing.T) {
+	built := map[string]string{}
+	for _, in := range []string{"base", "overlays/shards"} {
+		out, err := run("go", "tool", "kustomize", "build", root+"deploy/k8s/"+in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		built[in] = string(out)
+	}
+	for _, m := range []struct{ in, right, wrong, says string }{
+		{"base", "readOnlyRootFilesystem", "readOnlyRootFs", `unknown field "readOnlyRootFs"`},
+		{"base", "containerPort: 10133", "containerPort: http", "cannot unmarshal string"},
+		{"base", "scrapeTimeout: 25s", "scrapeTimeout: 25 seconds", "spec.endpoints[0].scrapeTimeout"},
+		{"base", "action: labeldrop", "action: labelDropp", "spec.endpoints[0].relabelings[0].action"},
+		{"base", "for: 15m", "for: fifteen", "spec.groups"},
+		{"base", "expr: max", "expression: max", `unknown field "expression"`},
+		{"base", "containerPort: 10133", "containerPort: 9100", "port 9100, the program listens at 10133"},
+		{"base", "targetPort: http", "targetPort: web", "to its port http"},
+		{"base", "- port: http\n      protocol: TCP", "- port: web\n      protocol: TCP", "want one that lets port http in"},
+		{"base", "path: /-/ready", "path: /ready", "probe /ready at port http: 404 Not Found"},
+		{"base", "path: /-/healthy\n            port: http", "path: /-/healthy\n            port: web", "probe /-/healthy at port web"},
+		{"base", "--log.format=json", "--log.fromat=json", "unknown long flag '--log.fromat'"},
+		{"base", "--config.file=/etc/cloud_quota_exporter/", "--config.file=/etc/cloud-quota-exporter/", `is mounted as "/etc/cloud_quota_exporter/config.yml"`},
+		{"base", "accounts:", "acounts:", "acounts"},
+		{"base", "name: cloud-quota-exporter-", "name: cloud-quota-", `is mounted as ""`},
+		{"base", "runAsUser: 65532", "runAsUser: 0", "may run as root"},
+		{"base", "terminationGracePeriodSeconds: 30", "terminationGracePeriodSeconds: 5", "shorter than a shutdown takes"},
+		{"base", "endpoints:\n  - interval: 30s\n    port: http", "endpoints:\n  - interval: 30s\n    port: metrics", "does not find service cloud-quota-exporter"},
+		{"base", "regex: service", "regex: pod", "the target's label service stays"},
+		{"overlays/shards", "- cloud-quota-exporter-1:10133", "- cloud-quota-exporter-2:10133", "there is no service cloud-quota-exporter-2:10133"},
+		{"overlays/shards", "http://cloud-quota-exporter-0:10133/sd", "http://cloud-quota-exporter:10133/sd", "nothing answers http://cloud-quota-exporter:10133/sd"},
+	} {
+		t.Run(m.wrong, func(t *testing.T) {
+			if !strings.Contains(built[m.in], m.right) {
+				t.Fatalf("there is no %s", m.right)
+			}
+			objects, err := decode([]byte(strings.Replace(built[m.in], m.right, m.wrong, 1)))
+			said := ""
+			if err != nil {
+				said = err.Error()
+			} else {
+				said = strings.Join(examine(t, objects), "\n")
+			}
+			if said == "" || !strings.Contains(said, m.says) {
+				t.Errorf("%s: got %q, want %q", m.wrong, said, m.says)
+			}
+		})
 	}
 }

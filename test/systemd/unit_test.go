@@ -8,15 +8,22 @@ package systemd
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/democloud"
 )
 
@@ -114,4 +121,180 @@ func read(t *testing.T, file string) []byte {
 		t.Fatal(err)
 	}
 	return data
+}
+
+const (
+	unit      = "cloud_quota_exporter.service"
+	exporter  = "http://127.0.0.1:10133" // the default port; the container knows no localhost
+	patience  = 30 * time.Second         // for a state that must come
+	threshold = "--threshold=13"         // of 100, the exposure by systemd-analyze's count
+)
+
+// checks are made in this order, in the container.
+var checks = []struct {
+	name string
+	run  func(cloud *cloudtest.Cloud, cloudURL string) error
+}{
+	{"the unit has no mistake", verified},
+	{"it starts and is ready", starts},
+	{"it may do nothing but what it is there for", confined},
+	{"keys that only root may read sign what it asks the cloud", readsQuotas},
+	{"a reload serves a new project", reloads},
+	{"it stops in order", stops},
+}
+
+// inContainer makes all checks and prints how they ended.
+func inContainer() {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Println("failed:", err)
+		return
+	}
+	cloud := cloudtest.Scale(2)
+	defer cloudsim.ServePlain(cloud, listener).Close()
+	for _, check := range checks {
+		if err := check.run(cloud, "http://"+listener.Addr().String()); err != nil {
+			journal, _ := exec.Command("journalctl", "--no-pager", "--unit="+unit).CombinedOutput()
+			fmt.Printf("failed: %s: %v\n%s\n", check.name, err, journal)
+			return
+		}
+		fmt.Println("ok:", check.name)
+	}
+}
+
+func verified(*cloudtest.Cloud, string) error {
+	out, err := exec.Command("systemd-analyze", "verify", "--man=no", unit).CombinedOutput()
+	if len(out) > 0 || err != nil {
+		return fmt.Errorf("systemd-analyze verify: %s %w", out, err)
+	}
+	out, err = exec.Command("systemd-analyze", "security", "--no-pager", threshold, unit).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("systemd-analyze security: %w\n%s", err, out)
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	fmt.Println(lines[len(lines)-1])
+	return nil
+}
+
+// starts serves the first of the cloud's projects.
+func starts(cloud *cloudtest.Cloud, cloudURL string) error {
+	if err := configure(cloudURL, cloud.Projects()[:1]); err != nil {
+		return err
+	}
+	if err := systemctl("start"); err != nil {
+		return err
+	}
+	return eventually("/-/ready", func(string) error { return nil })
+}
+
+func confined(*cloudtest.Cloud, string) error {
+	pid, err := exec.Command("systemctl", "show", "--property=MainPID", "--value", unit).Output()
+	if err != nil {
+		return err
+	}
+	status, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/status")
+	if err != nil {
+		return err
+	}
+	var wrong []error
+	for _, want := range []string{
+		`Uid:\t[1-9]\d{4}\t`, // one of systemd's dynamic users
+		`CapPrm:\t0+\n`, `CapEff:\t0+\n`, `CapBnd:\t0+\n`, `NoNewPrivs:\t1\n`, `Seccomp:\t2\n`,
+	} {
+		if !regexp.MustCompile(want).Match(status) {
+			wrong = append(wrong, fmt.Errorf("no %q", want))
+		}
+	}
+	if len(wrong) > 0 {
+		return fmt.Errorf("%w in\n%s", errors.Join(wrong...), status)
+	}
+	return nil
+}
+
+var succeeded = regexp.MustCompile(`(?m)^cloud_quota_up\{.*\} 1$`)
+
+func readsQuotas(*cloudtest.Cloud, string) error {
+	return eventually("/metrics", func(page string) error {
+		if n := len(succeeded.FindAllString(page, -1)); n != 5 {
+			return fmt.Errorf("%d services of 5 were read:\n%s", n, page)
+		}
+		if !strings.Contains(page, "\nprocess_start_time_seconds ") {
+			return fmt.Errorf("no process_start_time_seconds:\n%s", page)
+		}
+		return nil
+	})
+}
+
+func reloads(cloud *cloudtest.Cloud, cloudURL string) error {
+	if err := configure(cloudURL, cloud.Projects()); err != nil {
+		return err
+	}
+	if err := systemctl("reload"); err != nil {
+		return err
+	}
+	return eventually("/metrics", func(page string) error {
+		if n := strings.Count(page, "\ncloud_quota_project_info{"); n != 2 {
+			return fmt.Errorf("%d projects, want 2:\n%s", n, page)
+		}
+		return nil
+	})
+}
+
+func stops(*cloudtest.Cloud, string) error {
+	if err := systemctl("stop"); err != nil {
+		return err
+	}
+	out, err := exec.Command("systemctl", "show", "--property=Result,ExecMainStatus", unit).Output()
+	if err != nil {
+		return err
+	}
+	if got := string(out); !strings.Contains(got, "Result=success\n") || !strings.Contains(got, "ExecMainStatus=0\n") {
+		return errors.New(got)
+	}
+	return nil
+}
+
+// configure writes the file of the unit, as a user would: with the keys where systemd puts them.
+func configure(cloudURL string, projects []cloudsim.Project) error {
+	const credentials = "/run/credentials/" + unit
+	var text strings.Builder
+	fmt.Fprintf(&text, "accounts:\n  - credentials:\n      static: {access_key_file: %[1]s/access_key, secret_key_file: %[1]s/secret_key}\n", credentials)
+	fmt.Fprintf(&text, "    endpoints: {default: %q}\n    projects:\n", cloudURL)
+	for _, p := range projects {
+		fmt.Fprintf(&text, "      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
+	}
+	return os.WriteFile("/etc/cloud_quota_exporter/config.yml", []byte(text.String()), 0o644)
+}
+
+func systemctl(verb string) error {
+	if out, err := exec.Command("systemctl", verb, unit).CombinedOutput(); err != nil {
+		return fmt.Errorf("systemctl %s: %w: %s", verb, err, out)
+	}
+	return nil
+}
+
+// eventually asks for a page until it is as it must be.
+func eventually(path string, check func(page string) error) error {
+	for deadline := time.Now().Add(patience); ; <-time.After(100 * time.Millisecond) {
+		page, err := get(path)
+		if err == nil {
+			err = check(page)
+		}
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+	}
+}
+
+func get(path string) (string, error) {
+	resp, err := http.Get(exporter + path)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("GET %s: %s: %s", path, resp.Status, body)
+	}
+	return string(body), err
 }

@@ -12,16 +12,6 @@ import (
 	"cloud_quota_exporter/internal/cloudsim"
 )
 
-// What Issued counts.
-const (
-	byPassword    = "password"
-	byIDToken     = "id_token"
-	byToken       = "token_keys"
-	byAgency      = "assume_role"
-	byMetadata    = "metadata"
-	byPodIdentity = "pod_identity"
-)
-
 const (
 	day = 24 * time.Hour // how long tokens and the keys of a machine live
 
@@ -33,20 +23,21 @@ type issued struct {
 	serial         int
 	lifetime       time.Duration // 0: as documented
 	counts         map[string]int
-	keys           map[string]temporaryKeys // by access key
-	tokens         map[string]token         // by what goes into X-Auth-Token
-	metadataTokens map[string]time.Time     // expiry by token
+	keys           map[string]keys      // by access key
+	tokens         map[string]token     // by what goes into X-Auth-Token
+	metadataTokens map[string]time.Time // expiry by token
 }
 
 // lease is how long something is valid.
 type lease struct {
 	owner   string // name of the account
 	from    time.Time
-	until   time.Time
+	until   time.Time // zero: forever
 	revoked bool
 }
 
-type temporaryKeys struct {
+// keys are permanent or temporary keys.
+type keys struct {
 	lease
 
 	access, secret, securityToken string
@@ -62,7 +53,7 @@ type token struct {
 
 func newIssued() issued {
 	return issued{
-		counts: map[string]int{}, keys: map[string]temporaryKeys{}, tokens: map[string]token{}, metadataTokens: map[string]time.Time{},
+		counts: map[string]int{}, keys: map[string]keys{}, tokens: map[string]token{}, metadataTokens: map[string]time.Time{},
 	}
 }
 
@@ -71,7 +62,7 @@ func (l lease) invalid() string {
 	switch {
 	case l.revoked:
 		return "was revoked"
-	case !time.Now().Before(l.until):
+	case !l.until.IsZero() && !time.Now().Before(l.until):
 		return "expired at " + l.expiry()
 	}
 	return ""
@@ -98,10 +89,10 @@ func (i *issued) secret(what string, n int) string {
 }
 
 // issueKeys issues temporary keys of an account.
-func (c *Cloud) issueKeys(kind, owner string, stated, documented time.Duration) temporaryKeys {
+func (c *Cloud) issueKeys(kind, owner string, stated, documented time.Duration) keys {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	k := temporaryKeys{lease: c.issued.lease(kind, owner, stated, documented)}
+	k := keys{lease: c.issued.lease(kind, owner, stated, documented)}
 	k.access = strings.ToUpper(c.issued.secret("access key", 20))
 	k.secret = c.issued.secret("secret key", 40)
 	k.securityToken = c.issued.secret("security token", 200)
@@ -119,6 +110,13 @@ func (c *Cloud) issueToken(kind string, s scope, owner string, region string) to
 	return t
 }
 
+// covers returns whether a request is in the scope of the token. The scope matters only if the path has a project.
+func (t token) covers(q cloudsim.Call) bool {
+	region := t.project.Region
+	return q.ProjectID == "" ||
+		t.project.ID == q.ProjectID && (q.Region == "" || q.Region == region) && (t.region == "" || t.region == region)
+}
+
 // token returns a token, or why it is invalid.
 func (c *Cloud) token(id string) (t token, why string) {
 	c.mu.Lock()
@@ -130,18 +128,21 @@ func (c *Cloud) token(id string) (t token, why string) {
 	return t, t.invalid()
 }
 
-// temporaryKeys returns the issued keys with an access key.
-func (c *Cloud) temporaryKeys(accessKey string) (k cloudsim.Keys, exist bool) {
+// keys returns the permanent or temporary keys with an access key.
+func (c *Cloud) keys(access string) (k keys, exist bool) {
+	for _, a := range c.Accounts() {
+		if a.AccessKey == access {
+			return keys{lease: lease{owner: a.Name}, access: access, secret: a.SecretKey, securityToken: a.SecurityToken}, true
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	issued, exist := c.issued.keys[accessKey]
-	return cloudsim.Keys{
-		Account: issued.owner, SecretKey: issued.secret, SecurityToken: issued.securityToken, Invalid: issued.invalid(),
-	}, exist
+	k, exist = c.issued.keys[access]
+	return k, exist
 }
 
 // body returns keys as IAM and the metadata service write them.
-func (k temporaryKeys) body() []byte {
+func (k keys) body() []byte {
 	return cloudsim.JSON(map[string]any{"credential": map[string]string{
 		"access": k.access, "secret": k.secret, "securitytoken": k.securityToken, "expires_at": k.expiry(),
 	}})

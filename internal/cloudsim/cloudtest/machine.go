@@ -69,7 +69,7 @@ func (c *Cloud) showSecurityKey(q cloudsim.Call) cloudsim.Answer {
 	case owner == "":
 		return text(http.StatusUnauthorized, "401 Unauthorized: Please configure Cloud Service Agency first")
 	}
-	return cloudsim.Answer{Status: http.StatusOK, Body: c.issueKeys(byMetadata, owner, 0, day).body()}
+	return cloudsim.Answer{Status: http.StatusOK, Body: c.issueKeys("metadata", owner, 0, day).body()}
 }
 
 // createPodKeys answers pod identity, which requires a body but does not use it.
@@ -87,7 +87,7 @@ func (c *Cloud) createPodKeys(q cloudsim.Call) cloudsim.Answer {
 	case owner == "":
 		return q.GatewayError(http.StatusForbidden, "No agency is assigned to the pod")
 	}
-	k := c.issueKeys(byPodIdentity, owner, 0, day)
+	k := c.issueKeys("pod_identity", owner, 0, day)
 	return cloudsim.Answer{Status: http.StatusOK, Body: cloudsim.JSON(map[string]any{"credentials": map[string]string{
 		"accessKeyId": k.access, "secretAccessKey": k.secret, "securityToken": k.securityToken, "expiration": k.expiry(),
 	}})}

@@ -142,7 +142,7 @@ func (c *Cloud) createToken(q cloudsim.Call) cloudsim.Answer {
 	if !slices.Contains(c.identitiesOf(owner).Users, User{user.Name, user.Password}) {
 		return q.ServiceError(http.StatusUnauthorized, "The username or password is wrong.")
 	}
-	return c.answerToken(q, byPassword, owner, r, "password", map[string]any{
+	return c.answerToken(q, "password", owner, r, "password", map[string]any{
 		"domain": domain(owner), "id": cloudsim.ID(owner + "/" + user.Name), "name": user.Name, "password_expires_at": "",
 	})
 }
@@ -167,7 +167,7 @@ func (c *Cloud) createTokenByIDToken(q cloudsim.Call) cloudsim.Answer {
 	if owner == "" {
 		return q.ServiceError(http.StatusUnauthorized, "The identity provider or its id token is invalid")
 	}
-	return c.answerToken(q, byIDToken, owner, r, "mapped", map[string]any{
+	return c.answerToken(q, "id_token", owner, r, "mapped", map[string]any{
 		"domain": domain(owner), "id": cloudsim.ID(owner + "/" + provider), "name": "FederationUser",
 		"OS-FEDERATION": map[string]any{
 			"groups": []any{}, "identity_provider": map[string]string{"id": provider}, "protocol": map[string]string{"id": "oidc"},
@@ -260,14 +260,14 @@ func (c *Cloud) exchangeToken(q cloudsim.Call, r authRequest) cloudsim.Answer {
 	if why != "" {
 		return q.ServiceError(http.StatusUnauthorized, "The token "+why)
 	}
-	return c.answerKeys(q, byToken, t.owner, asked.Duration)
+	return c.answerKeys(q, "token_keys", t.owner, asked.Duration)
 }
 
 // assumeAgency issues keys of the account that has the agency to a caller of the account that it trusts.
 func (c *Cloud) assumeAgency(q cloudsim.Call, r authRequest) cloudsim.Answer {
-	caller, refused := c.authenticate(q)
-	if refused != nil {
-		return refused.Answer(q)
+	caller, refusal := c.authenticate(q)
+	if refusal != nil {
+		return *refusal
 	}
 	asked := r.Auth.Identity.AssumeRole
 	owner := c.findAccount(named{asked.DomainID, asked.DomainName})
@@ -279,7 +279,7 @@ func (c *Cloud) assumeAgency(q cloudsim.Call, r authRequest) cloudsim.Answer {
 	if agencies[i].Trusts != caller {
 		return q.ServiceError(http.StatusForbidden, "You are not authorized to assume agency: "+asked.Agency)
 	}
-	return c.answerKeys(q, byAgency, owner, asked.Duration)
+	return c.answerKeys(q, "assume_role", owner, asked.Duration)
 }
 
 // answerKeys issues temporary keys for a duration in seconds, or for the documented 15 minutes.
@@ -292,30 +292,4 @@ func (c *Cloud) answerKeys(q cloudsim.Call, kind, owner string, seconds *int) cl
 		stated = time.Duration(*seconds) * time.Second
 	}
 	return cloudsim.Answer{Status: http.StatusCreated, Body: c.issueKeys(kind, owner, stated, 15*time.Minute).body()}
-}
-
-// authenticate returns the account of a token, or of permanent or temporary keys.
-func (c *Cloud) authenticate(q cloudsim.Call) (account string, refused *cloudsim.Refusal) {
-	if id := q.Header.Get("X-Auth-Token"); id != "" && q.Header.Get("Authorization") == "" {
-		return c.bearer(q, id)
-	}
-	return cloudsim.Verify(q, func(accessKey string) (cloudsim.Keys, bool) {
-		if k, exist := c.Keys(accessKey); exist {
-			return k, true
-		}
-		return c.temporaryKeys(accessKey)
-	})
-}
-
-// bearer returns the account of a token. The scope of the token matters only if the path has a project.
-func (c *Cloud) bearer(q cloudsim.Call, id string) (account string, refused *cloudsim.Refusal) {
-	t, why := c.token(id)
-	if why != "" {
-		return "", cloudsim.Incorrect("the x-auth-token " + why)
-	}
-	p := t.project
-	if q.ProjectID != "" && (p.ID != q.ProjectID || q.Region != "" && q.Region != p.Region || t.region != "" && t.region != p.Region) {
-		return "", &cloudsim.Refusal{Code: "APIGW.0307", Message: "The token must be updated."}
-	}
-	return t.owner, nil
 }

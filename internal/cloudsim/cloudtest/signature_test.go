@@ -1,94 +1,41 @@
-package cloudsim_test
+package cloudtest_test
 
 import (
+	"bufio"
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/cloudsim/simtest"
+	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/secret"
 )
-
-// vector is a signature that Huawei published, in an SDK's tests or in the signing guide.
-type vector struct {
-	name, method, url, body, date, access, secret string
-	contentType                                   string
-	signed, signature                             string
-}
-
-const (
-	guideURL = "https://service.region.example.com/v1/77b6a44cba5143ab91d13ab9a8ff44fd/vpcs" +
-		"?limit=2&marker=13551d6b-755d-4757-b956-536f674975c0"
-	guideAK, guideSK = "QTWAOYTTINDUT2QVKYUC", "MFyfvK41ba2giqM7Uio6PznpdUKGpownRZlmVmHc"
-)
-
-var vectors = []vector{
-	{
-		"SDK GET", "GET", "https://example.huaweicloud.com/path?limit=1", "", "20060102T150405Z", "AccessKey", "SecretKey", "",
-		"x-sdk-date", "5a2ce64c865e0e6046321c6f3d5a77ba8413eeaf355c3166c03d58d02ac79624",
-	},
-	{
-		"SDK POST", "POST", "https://example.huaweicloud.com/path?key=value", "{\"Name\":\"test\",\"Id\":1}\n", "20060102T150405Z",
-		"AccessKey", "SecretKey", "", "x-sdk-date", "cecc2af119b18ab70b4d094c0750f3b42c02f254903179a0fc2cc72fc9db4f59",
-	},
-	{
-		"guide", "GET", guideURL, "", "20191115T033655Z", guideAK, guideSK, "application/json",
-		"content-type;host;x-sdk-date", "7be6668032f70418fcc22abc52071e57aff61b84a1d2381bb430d6870f4f6ebe",
-	},
-	{
-		"guide without content-type", "GET", guideURL, "", "20191115T033655Z", guideAK, guideSK, "",
-		"host;x-sdk-date", "faafba090046ef84c81ca330e77576d8746733ddfcf0317aaeb59cff50da39a7",
-	},
-	{
-		"Java SDK", "GET", guideURL, "", "20191115T033655Z", guideAK, "testSK", "application/json",
-		"content-type;host;x-sdk-date", "1ce02ffed91dfc294aed8863aaf0fec29ccbf2f45ddcca7f120baabddba29782",
-	},
-}
-
-func (v vector) request(t *testing.T) *http.Request {
-	t.Helper()
-	r := simtest.NewRequest(t, v.method, v.url, v.body, "X-Sdk-Date", v.date,
-		"Authorization", "SDK-HMAC-SHA256 Access="+v.access+", SignedHeaders="+v.signed+", Signature="+v.signature)
-	if v.contentType != "" {
-		r.Header.Set("Content-Type", v.contentType)
-	}
-	return r
-}
 
 // verify returns why the gateway refuses a request to an account with these keys.
 func verify(r *http.Request, body string, k simtest.Keys) string {
-	account, refused := cloudsim.Verify(cloudsim.Call{Request: r, Body: []byte(body)}, func(access string) (cloudsim.Keys, bool) {
-		return cloudsim.Keys{Account: "main", SecretKey: k.Secret, SecurityToken: k.SecurityToken}, access == k.Access
-	})
-	switch {
-	case refused == nil && account == "main":
+	c := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: k.Access, SecretKey: k.Secret, SecurityToken: k.SecurityToken})
+	account, refusal := c.Authenticate(cloudsim.Call{Request: r, Body: []byte(body)})
+	if refusal == nil && account == "main" {
 		return ""
-	case refused != nil && account == "" && refused.Code == "APIGW.0301":
-		return strings.TrimPrefix(refused.Message, "Incorrect IAM authentication information: ")
 	}
-	return fmt.Sprintf("account %q and %+v", account, refused)
-}
-
-func TestPublicVectors(t *testing.T) {
-	for _, v := range vectors {
-		synctest.Test(t, func(t *testing.T) {
-			signed, err := time.Parse("20060102T150405Z", v.date)
-			if err != nil {
-				t.Fatal(err)
-			}
-			<-time.After(time.Until(signed)) // a bubble begins in the year 2000
-			k := simtest.Keys{Access: v.access, Secret: v.secret}
-			if refusal := verify(v.request(t), v.body, k); refusal != "" {
-				t.Errorf("%s: refused: %s", v.name, refusal)
-			}
-			if refusal := verify(v.request(t), v.body+" ", k); refusal != "verify aksk signature fail" {
-				t.Errorf("%s: another body: refusal %q", v.name, refusal)
-			}
-		})
+	var got struct {
+		Code    string `json:"error_code"`
+		Message string `json:"error_msg"`
 	}
+	const incorrect = "Incorrect IAM authentication information: "
+	if refusal == nil || json.Unmarshal(refusal.Body, &got) != nil || got.Code != "APIGW.0301" || !strings.HasPrefix(got.Message, incorrect) {
+		return fmt.Sprintf("account %q and %+v", account, refusal)
+	}
+	return strings.TrimPrefix(got.Message, incorrect)
 }
 
 func TestCanonicalForms(t *testing.T) {
@@ -173,22 +120,80 @@ func resign(skew time.Duration) func(*http.Request) {
 	}
 }
 
-// TestSignedRequests: the gateway verifies what it received with the permanent keys of the account, as they are now.
-func TestSignedRequests(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := newCloud()
-		client := simtest.Serve(t, c)
-		const place = "dcs.ap-southeast-3" + cloud + "/v2/" + idA + "/quota"
-		client.Do(t, mainKeys.Sign(simtest.NewRequest(t, http.MethodGet, place, "body"), "body")).Want(t, "body", http.StatusOK, `"dcs"`)
-		r := simtest.NewRequest(t, http.MethodGet, place, "body")
-		client.Do(t, mainKeys.Sign(r, "BODY")).WantRefused(t, "another body", "verify aksk signature fail")
-		c.Update("main", func(a *cloudsim.Account) { a.AccessKey, a.SecretKey, a.SecurityToken = "NEWAK", "new-secret", "token" })
-		client.Get(t, mainKeys, place).WantRefused(t, "old keys", "ak MAINAK not exist")
-		client.Get(t, simtest.Keys{Access: "NEWAK", Secret: "new-secret", SecurityToken: ""}, place).WantRefused(t, "no token", "the security token of ak NEWAK is missing or wrong")
-		got := client.Get(t, simtest.Keys{Access: "NEWAK", Secret: "new-secret", SecurityToken: "token"}, place)
-		got.Want(t, "new keys", http.StatusOK, `"dcs"`)
-		if date := got.Header.Get("Date"); date != "Sat, 01 Jan 2000 00:00:00 GMT" {
-			t.Errorf("Date %q, want the clock of the cloud", date)
+// FuzzSignature: the client, whose tests have the signatures that Huawei published, and this cloud share no code. They agree about the
+// canonical form of every request that can be sent, and what is changed on its way is refused.
+func FuzzSignature(f *testing.F) {
+	for _, path := range []string{
+		"/v3/0250cb8a80c24c0b9f20f557cb159aad/quotas", "/v3/p/project-quotas?type=instance", "/v2/p/audit/instances?offset=0&limit=1000",
+		"", "/", "//", "/a//b/", "/a%20b/%2F/%7E~", "/a+b?x+y=%20&x=&x", "/%e4%bd%a0?%E4=ä&a=2&a=1&=", "/p?a=%2f&b=;", "/*'()!@:$,?*'()!=@:$,", "/p??a=b", "/.././a",
+	} {
+		f.Add(path, "", "0250cb8a80c24c0b9f20f557cb159aad", "")
+		f.Add(path, `{"auth":{}}`, " spaces ", "token")
+	}
+	f.Fuzz(func(t *testing.T, path, body, project, token string) {
+		client, expected := &huaweicloud.Keys{AccessKey: secret.New("MAINAK"), SecretKey: secret.New("main-secret")}, mainKeys
+		if token != "" {
+			client.SecurityToken, expected.SecurityToken = secret.New("token"), "token"
 		}
+		sent, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://cts.ap-southeast-3.myhuaweicloud.com"+path, strings.NewReader(body))
+		isControl := func(r rune) bool { return r < ' ' || r == '\x7f' }
+		if strings.ContainsFunc(project, isControl) {
+			return // no header can have it: net/http would not send it
+		}
+		if err != nil || sent.URL.Fragment != "" || sent.URL.User != nil || sent.URL.Host != "cts.ap-southeast-3.myhuaweicloud.com" {
+			return
+		}
+		if project != "" {
+			sent.Header.Set("X-Project-Id", project)
+		}
+		client.Authorize(sent, []byte(body))
+		var wire bytes.Buffer
+		if err := sent.Write(&wire); err != nil {
+			return // net/http refuses to send it
+		}
+		arrived, err := http.ReadRequest(bufio.NewReader(&wire))
+		if err != nil {
+			return // nor would it be received
+		}
+		got, err := io.ReadAll(arrived.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if refusal := verify(arrived, string(got), expected); refusal != "" {
+			t.Fatalf("%q is refused: %s", arrived.URL, refusal)
+		}
+		wantTampered(t, expected, arrived, string(got))
 	})
+}
+
+// wantTampered asserts that the request is refused once anything that is signed differs.
+func wantTampered(t *testing.T, expected simtest.Keys, r *http.Request, body string) {
+	t.Helper()
+	refused := func(what string, r *http.Request, body string) {
+		t.Helper()
+		if verify(r, body, expected) == "" {
+			t.Errorf("%q with another %s is let in", r.URL, what)
+		}
+	}
+	refused("body", r, body+"x")
+	for what, change := range map[string]func(*http.Request){
+		"method": func(r *http.Request) { r.Method = http.MethodGet },
+		"host":   func(r *http.Request) { r.Host = "cts.eu-de.myhuaweicloud.com" },
+		"path":   func(r *http.Request) { r.URL = &url.URL{Path: "/x" + r.URL.Path, RawQuery: r.URL.RawQuery} },
+		"query": func(r *http.Request) {
+			r.URL = &url.URL{Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: "x=x&" + r.URL.RawQuery}
+		},
+		"date": func(r *http.Request) { r.Header.Set("X-Sdk-Date", "20000101T000000Z") },
+	} {
+		changed := r.Clone(t.Context())
+		change(changed)
+		refused(what, changed, body)
+	}
+	for _, name := range []string{"X-Project-Id", "X-Security-Token"} {
+		if r.Header.Get(name) != "" {
+			changed := r.Clone(t.Context())
+			changed.Header.Set(name, "x"+r.Header.Get(name))
+			refused(name, changed, body)
+		}
+	}
 }

@@ -1,4 +1,4 @@
-package cloudsim
+package cloudtest
 
 import (
 	"crypto/hmac"
@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"cloud_quota_exporter/internal/cloudsim"
 )
 
 const (
@@ -26,65 +28,50 @@ type authorization struct {
 	signedHeaders     []string
 }
 
-// Refusal is why the gateway answers a request with a 401.
-type Refusal struct{ Code, Message string }
-
-// Incorrect returns the refusal of credentials that are missing or wrong.
-func Incorrect(why string) *Refusal {
-	return &Refusal{"APIGW.0301", "Incorrect IAM authentication information: " + why}
-}
-
-// Answer returns the answer to a request that is refused.
-func (r *Refusal) Answer(q Call) Answer {
-	return Answer{Status: http.StatusUnauthorized, Body: gatewayBody(r.Code, r.Message, q.ID)}
-}
-
-// Keys belong to an access key.
-type Keys struct {
-	Account       string
-	SecretKey     string
-	SecurityToken string // if it is not empty, requests must carry it and sign it
-	Invalid       string // why correct signatures are refused; empty: they are not
-}
-
-// Keys returns the permanent keys with an access key.
-func (c *Cloud) Keys(accessKey string) (k Keys, exist bool) {
-	for _, a := range c.Accounts() {
-		if a.AccessKey == accessKey {
-			return Keys{Account: a.Name, SecretKey: a.SecretKey, SecurityToken: a.SecurityToken}, true
+// authenticate returns the account of a token, or of permanent or temporary keys.
+func (c *Cloud) authenticate(q cloudsim.Call) (account string, refusal *cloudsim.Answer) {
+	bearer, signed := q.Header.Get("X-Auth-Token"), q.Header.Get("Authorization") != ""
+	why := "x-auth-token not found"
+	switch {
+	case bearer != "" && signed:
+		why = "the request has a signature and an x-auth-token, of which only one is allowed"
+	case signed:
+		account, why = c.verify(q)
+	case bearer != "":
+		t, invalid := c.token(bearer)
+		if invalid == "" && !t.covers(q) {
+			return "", &cloudsim.Answer{Status: http.StatusUnauthorized, Body: cloudsim.JSON(map[string]any{
+				"error_code": "APIGW.0307", "error_msg": "The token must be updated.", "request_id": q.ID,
+			})}
+		}
+		account, why = t.owner, invalid
+		if invalid != "" {
+			why = "the x-auth-token " + invalid
 		}
 	}
-	return Keys{}, false
+	if why != "" {
+		a := q.GatewayError(http.StatusUnauthorized, "Incorrect IAM authentication information: "+why)
+		return "", &a
+	}
+	return account, nil
 }
 
-// Verify returns the account whose keys signed a request, or why the request is refused. find returns the keys with an access key. Signing
-// is described in "AK/SK Signing and Authentication Algorithm" (API Gateway, API Request Signing Guide).
-func Verify(q Call, find func(accessKey string) (Keys, bool)) (account string, refused *Refusal) {
-	token, signatures := q.Header.Get("X-Auth-Token"), q.Header.Values("Authorization")
-	switch signed := q.Header.Get("Authorization") != ""; {
-	case token != "" && signed:
-		return "", Incorrect("the request has a signature and an x-auth-token, of which only one is allowed")
-	case token != "":
-		return "", Incorrect("the x-auth-token is unknown")
-	case !signed:
-		return "", Incorrect("x-auth-token not found")
-	}
-	auth, ok := parseAuthorization(signatures)
+// verify returns the account whose keys signed a request, or why the request is refused. Signing is described in "AK/SK Signing and
+// Authentication Algorithm" (API Gateway, API Request Signing Guide).
+func (c *Cloud) verify(q cloudsim.Call) (account, why string) {
+	auth, ok := parseAuthorization(q.Header.Values("Authorization"))
 	if !ok {
-		return "", Incorrect("the Authorization header is malformed")
+		return "", "the Authorization header is malformed"
 	}
-	keys, exist := find(auth.access)
+	k, exist := c.keys(auth.access)
 	if !exist {
-		return "", Incorrect("ak " + auth.access + " not exist")
+		return "", "ak " + auth.access + " not exist"
 	}
-	if why := auth.check(q, keys); why != "" {
-		return "", Incorrect(why)
-	}
-	return keys.Account, nil
+	return k.owner, auth.check(q, k)
 }
 
 // check returns why a signature with these keys is refused.
-func (auth authorization) check(q Call, keys Keys) string {
+func (auth authorization) check(q cloudsim.Call, k keys) string {
 	date := q.Header.Get(dateHeader)
 	signed, err := time.Parse(dateLayout, date)
 	if err != nil || !slices.Contains(auth.signedHeaders, strings.ToLower(dateHeader)) {
@@ -94,17 +81,17 @@ func (auth authorization) check(q Call, keys Keys) string {
 	if now.Sub(signed).Abs() > maxSkew {
 		return fmt.Sprintf("signature expired, signature time:%s,server time:%s", date, now.Format(dateLayout))
 	}
-	if !hmac.Equal([]byte(auth.signature), []byte(sign(q.Request, q.Body, auth.signedHeaders, keys.SecretKey))) {
+	if !hmac.Equal([]byte(auth.signature), []byte(sign(q.Request, q.Body, auth.signedHeaders, k.secret))) {
 		return "verify aksk signature fail"
 	}
-	if keys.SecurityToken != "" && q.Header.Get("X-Security-Token") != keys.SecurityToken {
+	if k.securityToken != "" && q.Header.Get("X-Security-Token") != k.securityToken {
 		return "the security token of ak " + auth.access + " is missing or wrong"
 	}
-	if keys.SecurityToken != "" && !slices.Contains(auth.signedHeaders, "x-security-token") {
+	if k.securityToken != "" && !slices.Contains(auth.signedHeaders, "x-security-token") {
 		return "the security token of ak " + auth.access + " is not signed"
 	}
-	if keys.Invalid != "" {
-		return "ak " + auth.access + " " + keys.Invalid
+	if invalid := k.invalid(); invalid != "" {
+		return "ak " + auth.access + " " + invalid
 	}
 	return ""
 }

@@ -1,0 +1,474 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
+)
+
+// asked is for how long before now the dashboards are asked.
+const asked = 10 * time.Minute
+
+// TestDashboardsOverPrometheus asks a real Prometheus what the dashboards ask it.
+func TestDashboardsOverPrometheus(t *testing.T) {
+	t.Parallel()
+	p := startWatched(t)
+	for _, d := range readDashboards(t) {
+		t.Run(d.file+"/all", func(t *testing.T) { p.answersAll(t, d, nil) })
+		t.Run(d.file+"/one", func(t *testing.T) {
+			p.answersAll(t, d, map[string]string{"account": "main", "region": "ap-southeast-3", "project": watched, "instance": p.now(t, `up{job="two"}`)[0].Metric["instance"]})
+		})
+		t.Run(d.file+"/chain", func(t *testing.T) { p.checkChain(t, d) })
+		t.Run(d.file+"/names", func(t *testing.T) { p.checkNames(t, d) })
+		if d.file == "quotas.json" {
+			t.Run("states", func(t *testing.T) { p.checkStates(t, d) })
+			t.Run("tables", func(t *testing.T) { p.checkTables(t, d) })
+		}
+	}
+}
+
+// answersAll asserts that every query of every panel, variable and annotation has an answer, with these values chosen.
+func (p *prometheus) answersAll(t *testing.T, d dashboard, chosen map[string]string) {
+	t.Helper()
+	values := p.choose(t, d, chosen)
+	for _, panel := range d.Panels {
+		if panel.Type == "row" {
+			continue
+		}
+		t.Run(panel.Title, func(t *testing.T) {
+			answers := p.answers(t, panel, values)
+			if len(chosen) == 0 { // only then there is every column
+				checkColumns(t, panel, answers)
+			}
+		})
+	}
+	for _, a := range d.Annotations.List {
+		if a.Target.Expr != "" {
+			t.Run("annotation "+a.Name, func(t *testing.T) { checkLabels(t, p.answer(t, a.Target, values)) })
+		}
+	}
+}
+
+// answers returns the answer to each query of a panel, which must be one that the panel is made for.
+func (p *prometheus) answers(t *testing.T, panel panel, values map[string]string) map[string][]series {
+	t.Helper()
+	answers := map[string][]series{}
+	for _, q := range panel.Targets {
+		answer := p.answer(t, q, values)
+		answers[q.RefID] = answer
+		checkLabels(t, answer)
+		isInfinite := func(s series) bool { return s.Value.value == "+Inf" }
+		if slices.ContainsFunc(answer, isInfinite) && !panel.putsInWords(t, q.RefID) {
+			t.Errorf("query %s has +Inf in its answer, which the panel doesn't put in words", q.RefID)
+		}
+	}
+	return answers
+}
+
+// choose returns the text that Grafana puts in the place of each variable: of those that are chosen by their value, and of others by all
+// that there is. What is chosen must be to be had.
+func (p *prometheus) choose(t *testing.T, d dashboard, chosen map[string]string) map[string]string {
+	t.Helper()
+	values := map[string]string{"__range": "600s", "__interval": "1s", "__rate_interval": "1m"}
+	for _, v := range d.Templating.List {
+		switch v.Type {
+		case "datasource": // stands in no expression
+		case "query":
+			var options []string
+			eventually(t, "options of "+v.Name, func() (string, bool) {
+				options = p.options(t, v, values)
+				return "none", len(options) > 0
+			})
+			if one, ok := chosen[v.Name]; ok {
+				if !slices.Contains(options, one) {
+					t.Fatalf("%s: there is no %s among %q", v.Name, one, options)
+				}
+				options = []string{one}
+			}
+			values[v.Name] = alternatives(options)
+		default:
+			values[v.Name] = v.Current.Value.(string)
+		}
+	}
+	return values
+}
+
+// ask returns of a variable that asks Prometheus the series and, of these, the label.
+func (v variable) ask(t *testing.T) []string {
+	t.Helper()
+	m := labelValues.FindStringSubmatch(v.Query.(map[string]any)["query"].(string))
+	if m == nil {
+		t.Fatalf("the variable %s asks for no values of a label: %v", v.Name, v.Query)
+	}
+	return m
+}
+
+var labelValues = regexp.MustCompile(`^label_values\((.+), (\w+)\)$`)
+
+// options asks for the values of a variable.
+func (p *prometheus) options(t *testing.T, v variable, values map[string]string) []string {
+	t.Helper()
+	if !v.Multi || !v.IncludeAll {
+		t.Fatalf("the variable %s doesn't offer all", v.Name)
+	}
+	m, now := v.ask(t), time.Now()
+	var options []string
+	err := p.get("/api/v1/label/"+m[2]+"/values",
+		url.Values{"match[]": {substitute(t, m[1], values)}, "start": {seconds(now.Add(-asked))}, "end": {seconds(now)}}, &options)
+	if err != nil {
+		t.Fatalf("the variable %s: %v", v.Name, err)
+	}
+	return options
+}
+
+var inExpression = regexp.MustCompile(`\$(?:\{(\w+)\}|(\w+))`)
+
+// alternatives writes values as Grafana does for Prometheus: an expression that matches them, within a string.
+func alternatives(values []string) string {
+	var escaped []string
+	for _, v := range values {
+		escaped = append(escaped, strings.ReplaceAll(regexp.QuoteMeta(v), `\`, `\\`))
+	}
+	if len(escaped) == 1 {
+		return escaped[0]
+	}
+	return "(" + strings.Join(escaped, "|") + ")"
+}
+
+// substitute puts values in the places of variables, all of which must be known.
+func substitute(t *testing.T, expr string, values map[string]string) string {
+	t.Helper()
+	return inExpression.ReplaceAllStringFunc(expr, func(name string) string {
+		value, known := values[strings.Trim(name, "${}")]
+		if !known {
+			t.Fatalf("there is no variable %s, in %s", name, expr)
+		}
+		return value
+	})
+}
+
+// answer asks a query until it has an answer with a number in it, and returns that.
+func (p *prometheus) answer(t *testing.T, q panelQuery, values map[string]string) []series {
+	t.Helper()
+	if q.Instant && q.Range {
+		t.Errorf("%s is asked twice", q.RefID)
+	}
+	expr := substitute(t, q.Expr, values)
+	var answer result
+	eventually(t, expr, func() (string, bool) {
+		now := time.Now()
+		path, query := "/api/v1/query", url.Values{"query": {expr}, "time": {seconds(now)}}
+		if !q.Instant {
+			path, query = "/api/v1/query_range", url.Values{"query": {expr}, "start": {seconds(now.Add(-asked))}, "end": {seconds(now)}, "step": {"1"}}
+		}
+		if err := p.get(path, query, &answer); err != nil {
+			t.Fatalf("%s: %v", expr, err)
+		}
+		return fmt.Sprint(answer), slices.ContainsFunc(answer.Result, hasNumber)
+	})
+	return answer.Result
+}
+
+// hasNumber tells whether a series has a sample that is a number.
+func hasNumber(s series) bool {
+	return slices.ContainsFunc(append(s.Values, s.Value), func(v sample) bool { return v.value != "" && v.value != "NaN" })
+}
+
+// ours are the labels that the exporter and the alerts have, and the one by which exporters are told apart.
+var ours = []string{
+	"__name__", "account", "alertname", "alertstate", "code", "goversion", "instance", "project", "reason", "region", "resource_type", "revision",
+	"service", "severity", "unit", "version",
+}
+
+// checkLabels asserts that no label that scrapes have added is left in an answer.
+func checkLabels(t *testing.T, answer []series) {
+	t.Helper()
+	for _, s := range answer {
+		for label := range s.Metric {
+			if !slices.Contains(ours, label) {
+				t.Errorf("the label %s, which a scrape added, is left in %s", label, write(s.Metric))
+			}
+		}
+	}
+}
+
+// watched is the label of the project of startWatched in which everything happens. A dot means something in an expression.
+const watched = "prod.1"
+
+// startWatched runs a Prometheus with the shipped rules in front of two exporters of the same accounts, each scraped with labels of its
+// own, in a cloud in which everything happens that the dashboards show: quotas in all states, without a limit, of which only the rest is
+// known, that grow, of which the limit has changed; resources that can't be read; a service that throttles; an account that can't be
+// used, and one whose tokens expire; a project that is left out. One of the exporters was restarted, and refused a configuration.
+func startWatched(t *testing.T) *prometheus {
+	t.Helper()
+	const busy, idle = "0250cb8a80c24c0b9f20f557cb159aad", "7d3c1f0e5b9a48e2a6c4d8f01b2e3a59"
+	grows := func(elapsed time.Duration) int64 { return 100 + int64(elapsed.Seconds()) }
+	cloud := cloudtest.New(
+		cloudsim.Account{Name: "main", Projects: []cloudsim.Project{
+			{ID: busy, Name: "ap-southeast-3", AuditInstances: 2, Quotas: map[string][]cloudsim.Quota{
+				"ces":      {{Type: "alarm", Limit: 100000, Move: grows}},
+				"taurusdb": {{Type: "instance", Limit: -1, Move: grows}},
+				"dcs":      {{Type: "instance", Used: 11, Limit: 10, Min: 1, Max: 50}, {Type: "ram", Unit: "GB", Used: 8, Limit: 64, Min: 1, Max: 800}},
+			}},
+			{ID: idle, Name: "ap-southeast-1"},
+			{ID: "5bd2d60ff638ccd9a8a28114eab086e7", Name: "eu-de"},
+		}},
+		cloudsim.Account{Name: "other", AccessKey: accessKey, SecretKey: secretKey},
+	)
+	cloud.SetIdentities("main", cloudtest.Identities{Users: []cloudtest.User{{Name: "reader", Password: "sesame"}}})
+	cloud.Inject(cloudtest.Fault{Service: "cts", ProjectID: busy, Status: http.StatusOK, Body: []byte(`{"resources": [
+		{"type": "data_tracker", "used": 85, "quota": 100}, {"used": 1, "quota": 1}, {"type": "system_tracker", "used": 1, "quota": 1}]}`)})
+	endpoints := serve(t, cloud)
+	config := fmt.Sprintf(`
+accounts:
+  - name: main
+    credentials: {password: {domain_name: main, user_name: reader, password: sesame}}
+    endpoints: %[1]s
+    projects: [{id: %[2]s, region: ap-southeast-3, name: %[3]s}, {id: %[4]s, region: ap-southeast-1, name: eu-de}]
+    discovery: {name_prefix: ""}
+  - name: other
+    credentials: {static: {access_key: %[5]s, secret_key: wrong}}
+    endpoints: %[1]s
+    discovery: {}
+services: {defaults: {cache_ttl: 1s}}
+`, endpoints, busy, watched, idle, accessKey)
+	one, two := configured(t, config), configured(t, config)
+
+	p := startPrometheus(t, fmt.Sprintf(`
+global: {scrape_interval: 1s, scrape_timeout: 1s}
+rule_files: [%s]
+scrape_configs:
+  - job_name: one
+    static_configs: [{targets: [%q], labels: {cluster: east, namespace: monitoring, pod: exporter-0}}]
+  - job_name: two
+    static_configs: [{targets: [%q], labels: {cluster: west}}]
+`, rulesEverySecond(t), one.at, two.at))
+	p.becomes(t, `count(cloud_quota_remaining{service="dbss"})`, " 12")
+
+	cloud.Inject(cloudtest.Fault{Service: "dbss", ProjectID: busy, Status: http.StatusTooManyRequests, Body: cloudsim.ErrorBody("dbss", http.StatusTooManyRequests, "slow down")})
+	cloud.SetQuota(busy, "dcs", "ram", 8, 32)
+	two.terminate(t)
+	two.run(t, two.at)
+	if err := errors.Join(os.WriteFile(two.config, []byte("nonsense"), 0o600), two.cmd.Process.Signal(syscall.SIGHUP)); err != nil {
+		t.Fatal(err)
+	}
+	p.becomes(t, `count by (alertname) (ALERTS{alertname=~"CloudQuota(AccountDown|ConfigReloadFailed|ReadFailing)"})`,
+		`{alertname="CloudQuotaAccountDown"} 1
+{alertname="CloudQuotaConfigReloadFailed"} 1
+{alertname="CloudQuotaReadFailing"} 1`)
+	return p
+}
+
+// checkStates asserts what the panels of quotas say of the project in which everything happens, and that this agrees with the alerts.
+func (p *prometheus) checkStates(t *testing.T, quotas dashboard) {
+	t.Helper()
+	values := p.choose(t, quotas, map[string]string{"project": watched})
+	ask := func(panel, refID string) string { return substitute(t, quotas.expr(t, panel, refID), values) }
+	which := func(expr string) string { return fmt.Sprintf("group by (service, resource_type) (%s)", expr) }
+	// 3 is exhausted, 2 critical, 1 warning, 0 good, -1 muted.
+	p.becomes(t, "max by (service, resource_type) ("+ask("Quotas with a limit", "A")+")", lines([]string{
+		`{resource_type="data_tracker",service="cts"} 1`, `{resource_type="system_tracker",service="cts"} -1`, `{resource_type="alarm",service="ces"} 0`,
+		`{resource_type="instance",service="dcs"} 3`, `{resource_type="ram",service="dcs"} 0`, `{resource_type="audit_instance",service="dbss"} 0`,
+	}))
+	p.becomes(t, which(ask("Nearest to their limits", "A")), `{resource_type="instance",service="dcs"} 1`)
+	p.becomes(t, which(ask("Nearest to their limits", "B")), `{resource_type="data_tracker",service="cts"} 1`)
+	p.becomes(t, which(ask("Nearest to their limits", "C")), lines([]string{
+		`{resource_type="alarm",service="ces"} 1`, `{resource_type="ram",service="dcs"} 1`, `{resource_type="audit_instance",service="dbss"} 1`,
+	}))
+	for panel, alerts := range map[string]string{
+		"Exhausted": `ALERTS{alertname="CloudQuotaExhausted"}`,
+		"Critical":  `ALERTS{alertname="CloudQuotaNearlyExhausted",severity="critical"}`,
+		"Warning":   `ALERTS{alertname="CloudQuotaNearlyExhausted",severity="warning"} unless ignoring (severity) ALERTS{severity="critical"}`,
+	} {
+		p.becomes(t, fmt.Sprintf("%s == count(%s)", ask(panel, "A"), alerts), " 1")
+	}
+	p.becomes(t, ask("Changed within the time range", "A"), `{project="prod.1",resource_type="ram",service="dcs"} 32`)
+	p.becomes(t, ask("Changed within the time range", "B"), `{project="prod.1",resource_type="ram",service="dcs"} 64`)
+}
+
+// checkTables asserts that each quota is in one of the two tables, the one with bars or the one without, and in every query of that:
+// Grafana's merge takes many seconds for thousands of rows where one of the answers has none.
+func (p *prometheus) checkTables(t *testing.T, quotas dashboard) {
+	t.Helper()
+	values := p.choose(t, quotas, nil)
+	rows := func(panel, refID string) string {
+		return fmt.Sprintf("group by (service, project, resource_type) (%s)", substitute(t, quotas.expr(t, panel, refID), values))
+	}
+	with, without := rows("Quotas with a limit", "B"), rows("Quotas without a limit to compare with", "C")
+	p.becomes(t, fmt.Sprintf("count(%s)", with), " 13")
+	p.becomes(t, without, lines([]string{
+		`{project="prod.1",resource_type="instance",service="taurusdb"} 1`,
+		`{project="prod.1",resource_type="cpu",service="dbss"} 1`, `{project="prod.1",resource_type="ram",service="dbss"} 1`,
+		`{project="eu-de",resource_type="cpu",service="dbss"} 1`, `{project="eu-de",resource_type="ram",service="dbss"} 1`,
+	}))
+	for title, all := range map[string]string{"Quotas with a limit": with, "Quotas without a limit to compare with": without} {
+		for _, q := range quotas.panel(t, title).Targets {
+			p.becomes(t, fmt.Sprintf("(%[1]s unless %[2]s) or (%[2]s unless %[1]s)", rows(title, q.RefID), all), "")
+		}
+	}
+}
+
+// TestDashboardKeepsExportersThatAreDown: what can't be scraped has no series, and is what people look for.
+func TestDashboardKeepsExportersThatAreDown(t *testing.T) {
+	t.Parallel()
+	e := startExporter(t, newCloud(), "{}")
+	p := startPrometheus(t, scraping(e.at, time.Second))
+	table := readDashboards(t)[slices.IndexFunc(readDashboards(t), func(d dashboard) bool { return d.file == "exporter.json" })]
+	isScraped := substitute(t, table.expr(t, "Exporters", "E"), map[string]string{"instance": ".+", "__range": "10m"})
+	p.becomes(t, isScraped, " 1")
+	e.terminate(t)
+	p.becomes(t, isScraped, " 0")
+}
+
+// checkChain asserts that each filter narrows those after it.
+func (p *prometheus) checkChain(t *testing.T, d dashboard) {
+	t.Helper()
+	for _, c := range []struct {
+		chosen map[string]string
+		name   string
+		want   string
+	}{
+		{nil, "region", "(ap-southeast-1|ap-southeast-3)"},
+		{nil, "project", `(eu-de|prod\\.1)`},
+		{map[string]string{"region": "ap-southeast-1"}, "project", "eu-de"},
+		{map[string]string{"account": "main", "region": "ap-southeast-3"}, "project", `prod\\.1`},
+		{map[string]string{"project": watched}, "service", "(ces|cts|dbss|dcs|taurusdb)"},
+	} {
+		if got := p.choose(t, d, c.chosen)[c.name]; got != c.want {
+			t.Errorf("%s: %s is %s with %v, want %s", d.file, c.name, got, c.chosen, c.want)
+		}
+	}
+}
+
+// checkNames asserts that a dashboard asks for no metric that isn't documented, and for no target but by a variable.
+func (p *prometheus) checkNames(t *testing.T, d dashboard) {
+	t.Helper()
+	known := map[string]bool{
+		"ALERTS": true, "scrape_duration_seconds": true, "up": true, // Prometheus's own
+		"go_goroutines": true, "process_cpu_seconds_total": true, "process_resident_memory_bytes": true, "process_start_time_seconds": true, // of the client, which docs/metrics.md mentions
+	}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| (\\w+)").FindAllStringSubmatch(readFile(t, "../../docs/metrics.md"), -1) {
+		known[m[1]] = true
+		if m[2] == "histogram" {
+			known[m[1]+"_bucket"] = true
+		}
+	}
+	for _, m := range regexp.MustCompile(`(?m)- record: (\S+)`).FindAllStringSubmatch(readFile(t, shippedRules), -1) {
+		known[m[1]] = true
+	}
+	values := p.choose(t, d, nil)
+	for _, expr := range d.exprs(t) {
+		for _, name := range p.metricsIn(t, substitute(t, expr, values)) {
+			if !known[name] {
+				t.Errorf("%s: %s is not documented, in %s", d.file, name, expr)
+			}
+		}
+		if m := regexp.MustCompile(`\b(job|instance)\s*[!=]~?\s*"[^"$]+"`).FindString(expr); m != "" {
+			t.Errorf("%s: selects %s, in %s", d.file, m, expr)
+		}
+	}
+}
+
+// metricsIn returns the names of the metrics in an expression, as Prometheus understands it.
+func (p *prometheus) metricsIn(t *testing.T, expr string) []string {
+	t.Helper()
+	var tree any
+	if err := p.get("/api/v1/parse_query", url.Values{"query": {expr}}, &tree); err != nil {
+		t.Fatalf("%s: %v", expr, err)
+	}
+	var names []string
+	var walk func(any)
+	walk = func(node any) {
+		switch node := node.(type) {
+		case []any:
+			for _, part := range node {
+				walk(part)
+			}
+		case map[string]any:
+			if strings.HasSuffix(fmt.Sprint(node["type"]), "Selector") {
+				names = append(names, selected(node)...)
+			}
+			for _, part := range node {
+				walk(part)
+			}
+		}
+	}
+	walk(tree)
+	if len(names) == 0 {
+		t.Errorf("no metric is in %s", expr)
+	}
+	return names
+}
+
+// selected returns the names of the metrics that a selector selects: one, or those of name=~"begin(end|end)".
+func selected(selector map[string]any) []string {
+	if name := selector["name"].(string); name != "" {
+		return []string{name}
+	}
+	var names []string
+	for _, m := range selector["matchers"].([]any) {
+		matcher := m.(map[string]any)
+		begin, ends, _ := strings.Cut(matcher["value"].(string), "(")
+		for end := range strings.SplitSeq(strings.TrimSuffix(ends, ")"), "|") {
+			if matcher["name"] == "__name__" {
+				names = append(names, begin+end)
+			}
+		}
+	}
+	return names
+}
+
+// panel returns the panel of that title.
+func (d dashboard) panel(t *testing.T, title string) panel {
+	t.Helper()
+	i := slices.IndexFunc(d.Panels, func(p panel) bool { return p.Title == title })
+	if i < 0 {
+		t.Fatalf("%s has no panel %s", d.file, title)
+	}
+	return d.Panels[i]
+}
+
+// expr returns an expression of a panel.
+func (d dashboard) expr(t *testing.T, title, refID string) string {
+	t.Helper()
+	for _, q := range d.panel(t, title).Targets {
+		if q.RefID == refID {
+			return q.Expr
+		}
+	}
+	t.Fatalf("%s has no query %s", title, refID)
+	return ""
+}
+
+// exprs returns all expressions of panels, annotations and variables.
+func (d dashboard) exprs(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, v := range d.Templating.List {
+		if v.Type == "query" {
+			all = append(all, v.ask(t)[1])
+		}
+	}
+	for _, p := range d.Panels {
+		for _, q := range p.Targets {
+			all = append(all, q.Expr)
+		}
+	}
+	for _, a := range d.Annotations.List {
+		if a.Target.Expr != "" {
+			all = append(all, a.Target.Expr)
+		}
+	}
+	return all
+}
