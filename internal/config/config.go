@@ -109,11 +109,7 @@ func FromEnvironment(known []providers.Service, getenv func(string) string) (*Co
 
 // read resolves the text, as far as that goes where problems are found.
 func read(text []byte, known []providers.Service, getenv func(string) string, found *strictyaml.Problems) *Config {
-	var file strictyaml.Fields // without a document: nothing is stated
-	readable := false
-	if top := strictyaml.Parse(text, found); top.Stated() {
-		file, readable = top.Fields("accounts", "services", "limits", "thresholds")
-	}
+	file, readable := strictyaml.Parse(text, found).Fields("accounts", "services", "limits", "thresholds")
 	if !readable && found.Any() {
 		return nil // what is missing in a text that can't be read would only distract
 	}
@@ -130,4 +126,30 @@ func read(text []byte, known []providers.Service, getenv func(string) string, fo
 		config.Accounts = readAccounts(accounts, names)
 	}
 	return config
+}
+
+// environmentAccount is the account that is served where no file states one: the default chain of credentials, and one project whose
+// region and project_id stand in the variables that Huawei's own tools read.
+func environmentAccount(getenv func(string) string, found *strictyaml.Problems) Account {
+	variable := func(names ...string) (name, value string) {
+		for _, name := range names {
+			if value := getenv(name); value != "" {
+				return name, value
+			}
+		}
+		return names[0], ""
+	}
+	name, region := variable("HW_REGION_NAME", "HUAWEICLOUD_SDK_REGION", "OS_REGION_NAME")
+	switch {
+	case region == "":
+		found.Add(0, name, "missing: where no file states accounts, the region comes from HW_REGION_NAME, HUAWEICLOUD_SDK_REGION or "+
+			"OS_REGION_NAME; set one of them, or name a file with accounts by --config.file")
+	case !providers.IsRegion(region):
+		found.Add(0, name, "not of the right form; want "+regionWant)
+	}
+	name, id := variable("HUAWEICLOUD_SDK_PROJECT_ID")
+	if id != "" && !projectID.MatchString(id) {
+		found.Add(0, name, "not of the right form; want "+projectIDWant)
+	}
+	return Account{Name: "default", Projects: []Project{{ID: id, Region: region, Name: region}}}
 }
