@@ -57,34 +57,24 @@ func readEndpoints(n strictyaml.Node, services []string) Endpoints {
 
 // readEndpoint reads one URL for a service, iam or default, or several by region.
 func readEndpoint(n strictyaml.Node, name string) Endpoint {
-	endpoint := make(Endpoint)
-	if n.IsScalar() {
-		endpoint[anyName] = readURL(n, name)
-		return endpoint
+	read := func(n strictyaml.Node) string {
+		text, ok := n.Text()
+		if problem := urlProblem(text, name); ok && problem != "" {
+			n.Fail("%s", problem)
+		}
+		return text
 	}
-	var entries []strictyaml.Entry
-	if n.IsMapping() {
-		entries, _ = n.Entries(providers.IsRegion)
+	var endpoint Endpoint
+	switch {
+	case n.IsScalar():
+		endpoint = Endpoint{anyName: read(n)}
+	case n.IsMapping():
+		endpoint = providers.ByRegion(n, read)
 	}
-	if len(entries) == 0 {
+	if len(endpoint) == 0 {
 		n.Fail("states no URL; want one, or one by region: {eu-west-101: https://...}")
 	}
-	for _, e := range entries {
-		if !providers.IsRegion(e.Key) {
-			e.Fail("a key that is no region (not shown: it may be a secret); want %s, or default", regionWant)
-			continue
-		}
-		endpoint[e.Key] = readURL(e.Node, name)
-	}
 	return endpoint
-}
-
-func readURL(n strictyaml.Node, name string) string {
-	text, ok := n.Text()
-	if problem := urlProblem(text, name); ok && problem != "" {
-		n.Fail("%s", problem)
-	}
-	return text
 }
 
 // host cuts the host out of a URL that may hold placeholders.
