@@ -30,10 +30,12 @@ func Parse(text []byte, found *Problems) Node {
 		line, what := syntax(err.Error(), text)
 		found.Add(line, "", what)
 	}
-	if len(first.Content) == 0 || isNull(first.Content[0]) {
-		return Node{found: found}
+	if len(first.Content) > 0 {
+		if top := (Node{value: first.Content[0], line: first.Content[0].Line, found: found}); !top.IsNull() {
+			return top
+		}
 	}
-	return Node{value: first.Content[0], line: first.Content[0].Line, found: found}
+	return Node{found: found}
 }
 
 var (
@@ -101,12 +103,9 @@ func (p *Problems) Add(line int, path, text string) {
 	p.all = append(p.all, problem{line, text})
 }
 
-// Any returns whether there is a problem.
-func (p *Problems) Any() bool { return len(p.all) > 0 }
-
 // Err returns the problems as Errors, or nil if there are none.
 func (p *Problems) Err() error {
-	if !p.Any() {
+	if len(p.all) == 0 {
 		return nil
 	}
 	slices.SortStableFunc(p.all, func(a, b problem) int { return cmp.Compare(a.line, b.line) })

@@ -147,13 +147,4 @@ func resolve(value *yaml.Node) *yaml.Node {
 	return value
 }
 
-func isNull(value *yaml.Node) bool {
-	return value.Kind == yaml.ScalarNode && value.ShortTag() == "!!null"
-}
-
-func join(path, key string) string {
-	if path == "" {
-		return key
-	}
-	return path + "." + key
-}
+func join(path, key string) string { return strings.TrimPrefix(path+"."+key, ".") }

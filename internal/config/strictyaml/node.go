@@ -38,7 +38,7 @@ func (n Node) Stated() bool { return n.value != nil }
 func (n Node) IsEmpty() bool { return !n.Stated() || n.IsList() && len(n.value.Content) == 0 }
 
 // IsNull returns whether n is stated without a value: nothing, ~ or null.
-func (n Node) IsNull() bool { return n.Stated() && isNull(n.value) }
+func (n Node) IsNull() bool { return n.IsScalar() && n.value.ShortTag() == "!!null" }
 
 // IsScalar returns whether n is a single value. A null is one, too.
 func (n Node) IsScalar() bool { return n.isKind(yaml.ScalarNode) }
