@@ -19,7 +19,7 @@ func FuzzQuotas(f *testing.F) {
 	const list = `{"instances":[{"id":"a","status":"ACTIVE"}],"total":1}`
 	for i, service := range providerstest.Five() {
 		f.Add(uint8(i), string(document(f, service.Name)), list)
-		f.Add(uint8(i), string(common(service.Name, `{"type":"a","used":"4,","quota":-1,"unit":{}},{"type":"a"},null,{"type":"SECRETKEY","used":"SECRETKEY"}`)), `{"servers":[{}]}`)
+		f.Add(uint8(i), string(common(service.Name, `{"type":"a","used":"4,","quota":-1,"unit":{}},{"type":"SECRETKEY","unit":"SECRETKEY","used":1},null,{"type":"SECRETKEY","used":"SECRETKEY"}`)), `{"servers":[{}]}`)
 		f.Add(uint8(i), string(common(service.Name, `{"type":"\ud800","used":1e400,"quota":"NaN","min":-0.0,"max":1e308}`)), `{"instances":[],"total":1e308}`)
 		f.Add(uint8(i), string(common(service.Name, `{"type":"a","used":"many of SECRETKEY"},{"type":"`+strings.Repeat("x", 240)+`SECRETKEY","used":1}`)), `{"total":"many of SECRETKEY"}`)
 		f.Add(uint8(i), `{"audit_quota":1,"cpu":"as many as SECRETKEY"}`, `{"total":"many of SECRETKEY"}`)
@@ -52,6 +52,9 @@ func wantSound(t *testing.T, result providers.Result, unlimited bool) {
 	for _, q := range result.Quotas {
 		if seen[q.ResourceType] || q.ResourceType == "" || len(q.ResourceType) > 256 || !utf8.ValidString(q.ResourceType) {
 			t.Errorf("resource type %q", q.ResourceType)
+		}
+		if strings.Contains(q.ResourceType+q.Unit, echoed[:len(beginning)+4]) {
+			t.Errorf("a secret is in resource type %q or unit %q", q.ResourceType, q.Unit)
 		}
 		if !utf8.ValidString(q.Unit) || utf8.RuneCountInString(q.Unit) > 32 {
 			t.Errorf("unit %q", q.Unit)

@@ -140,21 +140,6 @@ func common(service, resources string) reply {
 	return reply(`{"quotas":{"resources":[` + resources + `]}}`)
 }
 
-func TestEchoedSecretsAreHidden(t *testing.T) {
-	result, err := ask(t, "cts", replies{paths["cts"]: common("cts", `{"type":"a","used":1,"quota":2},{"type":"SECRETKEY","used":"SECRETKEY"}`)})
-	if told := result.Skipped.String(); err != nil || strings.Contains(told, "SECRETKEY") || !strings.Contains(told, "<hidden>") {
-		t.Errorf("got %v, skipped %s", err, told)
-	}
-	result, err = ask(t, "cts", replies{paths["cts"]: common("cts", `{"type":"SECRETKEY","unit":"SECRETKEY","used":1,"quota":2}`)})
-	if got := show(result); err != nil || got != `<hidden> "<hidden>" used 1 limit 2 remaining - range -..-` {
-		t.Errorf("got %v, %s", err, got)
-	}
-	_, err = ask(t, "cts", replies{paths["cts"]: common("cts", `{"type":"SECRETKEY","used":"x"}`)})
-	if strings.Contains(err.Error(), "SECRETKEY") {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestUnreadableAnswers(t *testing.T) {
 	for _, tc := range []struct{ name, body, says string }{
 		{"HTML", "<html><body>Welcome</body></html>", "it begins with: <html><body>Welcome</body></html>"},
