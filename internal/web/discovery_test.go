@@ -16,23 +16,17 @@ import (
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
-func TestProbe(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		page := s.get(t, "/probe?target=prod")
-		if got := series(page, "cloud_quota_used"); page.Code != http.StatusOK || strings.Count(got, "\n") != 6 {
-			t.Errorf("%d\n%s", page.Code, got)
-		}
-		if got := names(page); strings.Contains(got, "cloud_quota_exporter_") || !strings.Contains(got, "cloud_quota_project_info") {
-			t.Errorf("metrics %s, want the project's alone", got)
-		}
-	})
-}
-
+// TestServiceDiscovery: each project is scraped by a probe of its own, which has nothing else.
 func TestServiceDiscovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := twoProjects(t)
-		s.get(t, "/probe?target=dev+%26+test") // IAM tells the id
+		probe := s.get(t, "/probe?target=dev+%26+test") // IAM tells the id
+		if got := series(probe, "cloud_quota_used"); probe.Code != http.StatusOK || strings.Count(got, `project="dev & test"`) != 7 || strings.Count(got, "project=") != 7 {
+			t.Errorf("%d\n%s", probe.Code, got)
+		}
+		if series(probe, "cloud_quota_exporter_.*") != "" || series(probe, "cloud_quota_project_info") == "" {
+			t.Errorf("want the project's metrics alone in\n%s", probe.Body)
+		}
 		page := s.get(t, "/sd", "Host", "ignored.example.com")
 		var groups []struct {
 			Targets []string
@@ -213,26 +207,19 @@ func TestAnswersBeforePrometheusGivesUp(t *testing.T) {
 	}
 }
 
-func TestScrapeEndsWhenTheClientGoes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		s.Cloud.Inject(cloudtest.Fault{Service: "dcs", Hang: true})
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		start := time.Now()
-		s.handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/metrics", http.NoBody))
-		if took := time.Since(start); took != time.Second {
-			t.Errorf("took %s, want to end with the client's patience of 1s", took)
-		}
-	})
-}
-
 func TestHangingServiceIsAbsentThenDownThenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
 		heal := s.Cloud.Inject(cloudtest.Fault{Service: "dcs", Hang: true})
 		scrape := func() *httptest.ResponseRecorder {
 			return s.get(t, "/metrics?collect%5B%5D=dcs", "X-Prometheus-Scrape-Timeout-Seconds", "5")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		s.handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/metrics", http.NoBody))
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("took %s, want to end with the client's patience of 1s", took)
 		}
 		state := "cloud_quota_(?:up|last_failure_reason|used|last_success_timestamp_seconds)"
 		if got := series(scrape(), state); got != "" {
