@@ -57,6 +57,10 @@ func TestBadEnvironment(t *testing.T) {
 		"id":       {environ("HW_REGION_NAME", "eu-de", "HUAWEICLOUD_SDK_PROJECT_ID", "AKIAxSECRETx/"), []string{badID}},
 		"together": {environ("HUAWEICLOUD_SDK_PROJECT_ID", "AKIAxSECRETx/"), []string{missing, badID}},
 	}
+	// What is missing beside a text that can't be read would only distract.
+	if _, err := config.Parse("c.yml", []byte("[]"), known, environ()); err == nil || err.Error() != "c.yml:1: is a list; want a mapping of keys to values" {
+		t.Errorf("got %v", err)
+	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			_, err := config.FromEnvironment(known, test.getenv)
