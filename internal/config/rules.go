@@ -34,7 +34,8 @@ type Threshold struct {
 
 // muted are the rules that enabled services state of themselves. They come after the user's own.
 func (c *Config) muted(known []providers.Service) []Threshold {
-	only := func(text string) *regexp.Regexp { return regexp.MustCompile("^" + regexp.QuoteMeta(text) + "$") }
+	// In the form of strictyaml.Pattern, of which check-config shows the inside.
+	only := func(text string) *regexp.Regexp { return regexp.MustCompile("^(?:" + regexp.QuoteMeta(text) + ")$") }
 	var rules []Threshold
 	for _, s := range known {
 		if !c.Services[s.Name].Enabled {
