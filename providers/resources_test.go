@@ -78,8 +78,8 @@ func TestBadResourceIsLeftOut(t *testing.T) {
 	}
 }
 
-// TestManyResources: the first 200 are read, and a few reasons are told for the others.
-func TestManyResources(t *testing.T) {
+// TestTooManyResources: the first 200 are read, and a few reasons are told for the others.
+func TestTooManyResources(t *testing.T) {
 	var list []string
 	for i := range 10_000 {
 		list = append(list, fmt.Sprintf(`{"type":"t%d","used":1,"quota":2}`, i))
