@@ -28,10 +28,7 @@ var all = sync.OnceValue(func() []Service {
 
 // Example returns the example answer of a service's API document, for the simulated cloud; nil if there is none.
 func Example(service string) []byte {
-	body, err := examples.ReadFile("examples/" + service + ".json")
-	if err != nil {
-		return nil
-	}
+	body, _ := examples.ReadFile("examples/" + service + ".json")
 	return body
 }
 
@@ -43,15 +40,13 @@ var serviceName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
 func ReadCatalogue(text []byte) ([]Service, error) {
 	found := strictyaml.NewProblems("catalogue.yml")
 	var services []Service
-	if top := strictyaml.Parse(text, found); top.Stated() {
-		entries, _ := top.Entries(serviceName.MatchString)
-		for _, e := range entries {
-			if !serviceName.MatchString(e.Key) {
-				e.Fail("a key that is no name of a service; want lower case, digits and _")
-				continue
-			}
-			services = append(services, readEntry(e))
+	entries, _ := strictyaml.Parse(text, found).Entries(serviceName.MatchString)
+	for _, e := range entries {
+		if !serviceName.MatchString(e.Key) {
+			e.Fail("a key that is no name of a service; want lower case, digits and _")
+			continue
 		}
+		services = append(services, readEntry(e))
 	}
 	return services, found.Err()
 }
@@ -62,43 +57,26 @@ func readEntry(e strictyaml.Entry) Service {
 	if !ok {
 		return s
 	}
-	s.Product, s.Title = readName(f.Get("product")), readName(f.Get("title"))
-	if n := f.Get("enabled"); n.Stated() {
-		s.Enabled, _ = n.Flag()
+	s.Product, _ = f.Need("product", "want the full name of the service").Text()
+	s.Title, _ = f.Need("title", "want the title of the page that describes the API").Text()
+	s.Enabled, _ = f.Get("enabled").Flag()
+	s.CacheTTL, _ = f.Get("cache_ttl").Duration(time.Minute, 24*time.Hour)
+	for _, item := range f.Get("muted").List() {
+		resourceType, _ := item.Text()
+		s.Muted = append(s.Muted, resourceType)
 	}
-	if n := f.Get("cache_ttl"); n.Stated() {
-		s.CacheTTL, _ = n.Duration(time.Minute, 24*time.Hour)
-	}
-	if n := f.Get("muted"); n.Stated() {
-		for _, item := range n.List() {
-			resourceType, _ := item.Text()
-			s.Muted = append(s.Muted, resourceType)
+	options, _ := f.Get("options").Entries(serviceName.MatchString)
+	for _, o := range options {
+		if s.Options == nil {
+			s.Options = map[string]bool{}
 		}
+		s.Options[o.Key], _ = o.Flag()
 	}
-	if n := f.Get("options"); n.Stated() {
-		s.Options = map[string]bool{}
-		options, _ := n.Entries(serviceName.MatchString)
-		for _, o := range options {
-			s.Options[o.Key], _ = o.Flag()
-		}
-	}
-	if n := f.Get("api"); n.Stated() {
-		s.API = ReadAPI(n, e.Key)
-		s.API.Host.builtIn = true
-		if s.API.Account {
-			n.Fail("quotas of an account are not read yet; want level: project")
-		}
-	} else {
-		n.Fail("missing")
+	n := f.Need("api", "want the description of the API")
+	s.API = ReadAPI(n, e.Key)
+	s.API.Host.builtIn = true
+	if s.API.Account {
+		n.Fail("quotas of an account are not read yet; want level: project")
 	}
 	return s
-}
-
-func readName(n strictyaml.Node) string {
-	if !n.Stated() {
-		n.Fail("missing")
-		return ""
-	}
-	name, _ := n.Text()
-	return name
 }

@@ -2,6 +2,7 @@ package providers_test
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -15,127 +16,81 @@ const remaining = `audit_instance "" used - limit - remaining 1 range -..-
 cpu "" used - limit - remaining 796 range -..-
 ram "MB" used - limit - remaining 1.622016e+06 range -..-`
 
-func TestDBSSInstances(t *testing.T) {
-	page := func(n int) string { return strings.TrimSuffix(strings.Repeat(`{"id":"x"},`, n), ",") }
-	second := strings.Replace(instances, "offset=0", "offset=1000", 1)
-	for _, tc := range []struct {
-		name    string
-		replies map[string]reply
-		first   string // line of audit_instance
+// TestDBSS asks for the quotas of the document's example, and for what else the replies have.
+func TestDBSS(t *testing.T) {
+	page := func(n int, rest string) reply {
+		return reply(`{"instances":[` + strings.TrimSuffix(strings.Repeat(`{"id":"x"},`, n), ",") + `]` + rest + `}`)
+	}
+	offset := func(n int) string { return strings.Replace(instances, "offset=0", fmt.Sprint("offset=", n), 1) }
+	endless := replies{}
+	for n := range 50 {
+		endless[offset(n*1000)] = page(1000, "")
+	}
+	with := func(used int) string {
+		return fmt.Sprintf("audit_instance \"\" used %d limit %d remaining 1 range -..-\ncpu", used, used+1)
+	}
+	for name, tc := range map[string]struct {
+		replies replies
+		want    string // that the result, or the reason and the error, begin with
+		says    string
 	}{
-		{"none", map[string]reply{instances: `{"instances":[],"total":0}`}, `audit_instance "" used 0 limit 1 remaining 1 range -..-`},
-		{"servers", map[string]reply{instances: `{"servers":[{}],"total":1}`}, `audit_instance "" used 1 limit 2 remaining 1 range -..-`},
-		{"servers, no total", map[string]reply{instances: `{"servers":[{},{}]}`}, `audit_instance "" used 2 limit 3 remaining 1 range -..-`},
-		{"total as a string", map[string]reply{instances: `{"instances":[{},{}],"total":"2"}`}, `audit_instance "" used 2 limit 3 remaining 1 range -..-`},
-		{"total beyond the page", map[string]reply{instances: reply(`{"instances":[` + page(100) + `],"total":250}`)}, `audit_instance "" used 250 limit 251 remaining 1 range -..-`},
-		{"no total", map[string]reply{instances: `{"instances":[{},{}]}`}, `audit_instance "" used 2 limit 3 remaining 1 range -..-`},
-		{
-			"no total, two pages",
-			map[string]reply{instances: reply(`{"instances":[` + page(1000) + `]}`), second: `{"instances":[{}]}`},
-			`audit_instance "" used 1001 limit 1002 remaining 1 range -..-`,
+		"none":                  {replies{instances: `{"instances":[],"total":0}`}, with(0), ""},
+		"servers":               {replies{instances: `{"servers":[{}],"total":1}`}, with(1), ""},
+		"servers, no total":     {replies{instances: `{"servers":[{},{}]}`}, with(2), ""},
+		"total as a string":     {replies{instances: page(2, `,"total":"2"`)}, with(2), ""},
+		"total beyond the page": {replies{instances: page(100, `,"total":250`)}, with(250), ""},
+		"no total":              {replies{instances: page(2, "")}, with(2), ""},
+		"no total, two pages":   {replies{instances: page(1000, ""), offset(1000): page(1, "")}, with(1001), ""},
+
+		"the list is forbidden":  {replies{instances: `403 {"error_msg":"no"}`}, remaining + "\nincomplete: used and limit of audit_instance are not known: GET ", "grant the IAM action dbss:auditInstance:list"},
+		"there is no list":       {replies{instances: `404 {"error_msg":"no"}`}, remaining + "\nincomplete: used and limit of audit_instance are not known: GET ", ""},
+		"the list fails":         {replies{instances: `500 {"error_msg":"no"}`}, "server_error", ""},
+		"the list wants a key":   {replies{instances: `401 {"error_msg":"no"}`}, "unauthorized", ""},
+		"the list is throttled":  {replies{instances: `429 {"error_msg":"no"}`}, "throttled", ""},
+		"no list in it":          {replies{instances: `{}`}, "malformed", "there is no list of audit instances in it"},
+		"no JSON":                {replies{instances: `<html>`}, "malformed", ""},
+		"less than are listed":   {replies{instances: page(1, `,"total":0`)}, "malformed", "total is 0, but 1 audit instances are listed"},
+		"a total of words":       {replies{instances: page(0, `,"total":"x"`)}, "malformed", `total is "\"x\""`},
+		"a negative total":       {replies{instances: page(0, `,"total":-1`)}, "malformed", "total is -1"},
+		"an object for the list": {replies{instances: `{"instances":{"id":"single"}}`}, "malformed", ""},
+		"a list without end":     {endless, "malformed", "goes on after 50000"},
+
+		"a partner cloud": {replies{paths["dbss"]: `404 {"error_code":"APIGW.0101"}`, partnerQuota: document(t, "dbss"), instances: "404 {}"}, remaining, ""},
+		"neither path": { // the error is that of the documented one
+			replies{paths["dbss"]: `404 {"error_msg":"first"}`, partnerQuota: `404 {"error_msg":"second"}`}, "not_found", "first",
 		},
+		"a partner cloud that refuses": {replies{paths["dbss"]: `404 {}`, partnerQuota: `403 {"error_msg":"second"}`}, "forbidden", "second"},
+
+		"some":              {replies{paths["dbss"]: `{"cpu":796}`}, `cpu "" used - limit - remaining 796 range -..-`, ""},
+		"null and a string": {replies{paths["dbss"]: `{"audit_quota":null,"ram":"5"}`}, `ram "MB" used - limit - remaining 5 range -..-`, ""},
+		"mistakes": {replies{paths["dbss"]: `{"audit_quota":"x","cpu":0,"ram":-1}`}, `cpu "" used - limit - remaining 0 range -..-
+skipped: audit_quota is "\"x\"", want a number
+skipped: ram is -1, and the document gives negative numbers no meaning`, ""},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			tc.replies[paths["dbss"]] = document(t, "dbss")
-			result, err := ask(t, "dbss", tc.replies)
-			if first, _, _ := strings.Cut(show(result), "\n"); err != nil || first != tc.first {
-				t.Errorf("got %v\n%s\nwant\n%s", err, first, tc.first)
+		t.Run(name, func(t *testing.T) {
+			all := replies{paths["dbss"]: document(t, "dbss")}
+			maps.Copy(all, tc.replies)
+			result, err := ask(t, "dbss", all)
+			got := show(result)
+			if err != nil {
+				got = huaweicloud.Reason(err) + got + ": " + err.Error()
+			}
+			if !strings.HasPrefix(got, tc.want) || !strings.Contains(got, tc.says) {
+				t.Errorf("got\n%s\nwant\n%s\nand %s", got, tc.want, tc.says)
 			}
 		})
 	}
 }
 
-func TestDBSSListRefusedLeavesWhatRemains(t *testing.T) {
-	for _, status := range []string{"403", "404"} {
-		result, err := ask(t, "dbss", map[string]reply{paths["dbss"]: document(t, "dbss"), instances: reply(status + ` {"error_msg":"no"}`)})
-		if err != nil || !strings.HasPrefix(show(result), remaining+"\nincomplete: used and limit of audit_instance are not known: GET ") {
-			t.Errorf("%s: got %v\n%s\nwant\n%s", status, err, show(result), remaining)
-		}
-		if told := result.Incomplete.Error(); status == "403" && !strings.Contains(told, "grant the IAM action dbss:auditInstance:list") {
-			t.Errorf("it says %s", told)
-		}
-		if result.Skipped.Count != 0 {
-			t.Errorf("%s: skipped %v, want nothing: the resource is there", status, result.Skipped)
-		}
-	}
-}
-
-func TestDBSSOtherErrorsOfTheListFailTheFetch(t *testing.T) {
-	for answer, reason := range map[reply]string{
-		`500 {"error_msg":"no"}`:        "server_error",
-		`401 {"error_msg":"no"}`:        "unauthorized",
-		`429 {"error_msg":"no"}`:        "throttled",
-		`{}`:                            "malformed",
-		`<html>`:                        "malformed",
-		`{"instances":[{}],"total":0}`:  "malformed",
-		`{"instances":[],"total":"x"}`:  "malformed",
-		`{"instances":[],"total":-1}`:   "malformed",
-		`{"instances":{"id":"single"}}`: "malformed",
-	} {
-		result, err := ask(t, "dbss", map[string]reply{paths["dbss"]: document(t, "dbss"), instances: answer})
-		if err == nil || huaweicloud.Reason(err) != reason || len(result.Quotas) != 0 {
-			t.Errorf("%s: got %v\n%s\nwant %s", answer, err, show(result), reason)
-		}
-	}
-}
-
-func TestDBSSListWithoutEnd(t *testing.T) {
-	replies := map[string]reply{paths["dbss"]: document(t, "dbss")}
-	full := reply(`{"instances":[` + strings.TrimSuffix(strings.Repeat(`1,`, 1000), ",") + `]}`)
-	for page := range 50 {
-		replies[strings.Replace(instances, "offset=0", fmt.Sprintf("offset=%d", page*1000), 1)] = full
-	}
-	_, err := ask(t, "dbss", replies)
-	if huaweicloud.Reason(err) != "malformed" || !strings.Contains(err.Error(), "goes on after 50000") {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestDBSSWithoutTheList(t *testing.T) {
-	result, err := ask(t, "dbss", map[string]reply{paths["dbss"]: document(t, "dbss")},
+// TestDBSSConfigured: without the list it is not asked for, and who states a path wants that, not another one that happens to answer.
+func TestDBSSConfigured(t *testing.T) {
+	result, err := ask(t, "dbss", replies{paths["dbss"]: document(t, "dbss")},
 		func(_ *huaweicloud.Client, options map[string]bool) { options["list_instances"] = false })
 	if err != nil || show(result) != remaining {
 		t.Errorf("got %v\n%s\nwant\n%s", err, show(result), remaining)
 	}
-}
-
-func TestDBSSPartnerCloud(t *testing.T) {
-	result, err := ask(t, "dbss", map[string]reply{
-		paths["dbss"]: `404 {"error_code":"APIGW.0101"}`, partnerQuota: document(t, "dbss"), instances: "404 {}",
-	})
-	if err != nil || !strings.HasPrefix(show(result), remaining) {
-		t.Errorf("got %v\n%s\nwant\n%s", err, show(result), remaining)
-	}
-	// Neither path: the error is that of the documented one.
-	_, err = ask(t, "dbss", map[string]reply{paths["dbss"]: `404 {"error_msg":"first"}`, partnerQuota: `404 {"error_msg":"second"}`})
-	if huaweicloud.Reason(err) != "not_found" || !strings.Contains(err.Error(), "first") {
-		t.Errorf("got %v", err)
-	}
-	_, err = ask(t, "dbss", map[string]reply{paths["dbss"]: `404 {}`, partnerQuota: `403 {"error_msg":"second"}`})
-	if huaweicloud.Reason(err) != "forbidden" {
-		t.Errorf("got %v", err)
-	}
-}
-
-// TestDBSSConfiguredPathIsTheOnlyOne: who states a path wants that, not another one that happens to answer.
-func TestDBSSConfiguredPathIsTheOnlyOne(t *testing.T) {
-	_, err := ask(t, "dbss", map[string]reply{"/own": `404 {}`}, func(c *huaweicloud.Client, _ map[string]bool) { c.QuotaPath = "/own" })
+	_, err = ask(t, "dbss", replies{"/own": `404 {}`, partnerQuota: document(t, "dbss")}, func(c *huaweicloud.Client, _ map[string]bool) { c.QuotaPath = "/own" })
 	if huaweicloud.Reason(err) != "not_found" {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestDBSSParts(t *testing.T) {
-	for body, want := range map[reply]string{
-		`{"cpu":796}`: `cpu "" used - limit - remaining 796 range -..-`,
-		`{"audit_quota":"x","cpu":0,"ram":-1}`: `cpu "" used - limit - remaining 0 range -..-
-skipped: audit_quota is "\"x\"", want a number
-skipped: ram is -1, and the document gives negative numbers no meaning`,
-		`{"audit_quota":null,"ram":"5"}`: `ram "MB" used - limit - remaining 5 range -..-`,
-	} {
-		result, err := ask(t, "dbss", map[string]reply{paths["dbss"]: body})
-		if err != nil || show(result) != want {
-			t.Errorf("%s: got %v\n%s\nwant\n%s", body, err, show(result), want)
-		}
 	}
 }

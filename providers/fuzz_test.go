@@ -1,59 +1,17 @@
 package providers_test
 
 import (
-	"context"
 	"encoding/json"
-	"io"
 	"math"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"cloud_quota_exporter/internal/huaweicloud"
-	"cloud_quota_exporter/internal/secret"
 	"cloud_quota_exporter/providers"
 	"cloud_quota_exporter/providers/providerstest"
 )
-
-// echoed is a secret that a server may echo; in what is fuzzed, its beginning stands for it.
-const (
-	echoed    = "SECRETKEY-of-forty-characters-0123456789"
-	beginning = "SECRETKEY"
-)
-
-// echo authorises with the secret.
-type echo struct{ auth }
-
-func (echo) Grant(context.Context, huaweicloud.Scope) (huaweicloud.Grant, error) {
-	return &huaweicloud.Keys{AccessKey: secret.New("AK-of-the-test"), SecretKey: secret.New(echoed)}, nil
-}
-
-// stub answers requests without a network: by the list where audit instances are asked for, and by the body elsewhere.
-type stub struct{ body, list string }
-
-func (s stub) RoundTrip(r *http.Request) (*http.Response, error) {
-	body := s.body
-	if strings.HasSuffix(r.URL.Path, "/audit/instances") {
-		body = s.list
-	}
-	body = strings.ReplaceAll(body, beginning, echoed)
-	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
-}
-
-// read has a service, by its number, read what a stub answers.
-func (s stub) read(t *testing.T, service uint8) (string, providers.Result, error) {
-	five := providerstest.Five()
-	chosen := five[int(service)%len(five)]
-	c := &huaweicloud.Client{
-		HTTP: &http.Client{Transport: s}, Auth: echo{}, Service: chosen.Name, BaseURL: "https://host", Scope: huaweicloud.Scope{ProjectID: project},
-		Events: func(string, string, time.Duration) {},
-	}
-	result, err := chosen.Quotas(t.Context(), c, chosen.Options)
-	return chosen.Name, result, err
-}
 
 // FuzzQuotas: whatever a service answers, what is exported is a number, under a name of its own that Prometheus takes, and what isn't
 // exported is told, without a secret.
@@ -61,7 +19,7 @@ func FuzzQuotas(f *testing.F) {
 	const list = `{"instances":[{"id":"a","status":"ACTIVE"}],"total":1}`
 	for i, service := range providerstest.Five() {
 		f.Add(uint8(i), string(document(f, service.Name)), list)
-		f.Add(uint8(i), string(common(service.Name, `{"type":"a","used":"4,","quota":-1,"unit":{}},{"type":"a"},null,{"type":"SECRETKEY","used":"SECRETKEY"}`)), `{"servers":[{}]}`)
+		f.Add(uint8(i), string(common(service.Name, `{"type":"a","used":"4,","quota":-1,"unit":{}},{"type":"SECRETKEY","unit":"SECRETKEY","used":1},null,{"type":"SECRETKEY","used":"SECRETKEY"}`)), `{"servers":[{}]}`)
 		f.Add(uint8(i), string(common(service.Name, `{"type":"\ud800","used":1e400,"quota":"NaN","min":-0.0,"max":1e308}`)), `{"instances":[],"total":1e308}`)
 		f.Add(uint8(i), string(common(service.Name, `{"type":"a","used":"many of SECRETKEY"},{"type":"`+strings.Repeat("x", 240)+`SECRETKEY","used":1}`)), `{"total":"many of SECRETKEY"}`)
 		f.Add(uint8(i), `{"audit_quota":1,"cpu":"as many as SECRETKEY"}`, `{"total":"many of SECRETKEY"}`)
@@ -69,7 +27,9 @@ func FuzzQuotas(f *testing.F) {
 		f.Add(uint8(i), "", "<html>SECRETKEY")
 	}
 	f.Fuzz(func(t *testing.T, service uint8, body, list string) {
-		name, result, err := stub{body, list}.read(t, service)
+		five := providerstest.Five()
+		name := five[int(service)%len(five)].Name
+		result, err := ask(t, name, replies{paths[name]: reply(body), instances: reply(list)})
 		if err != nil {
 			wantHarmless(t, err.Error())
 			if reason := huaweicloud.Reason(err); reason != huaweicloud.ReasonMalformed || len(result.Quotas) > 0 {
@@ -92,6 +52,9 @@ func wantSound(t *testing.T, result providers.Result, unlimited bool) {
 	for _, q := range result.Quotas {
 		if seen[q.ResourceType] || q.ResourceType == "" || len(q.ResourceType) > 256 || !utf8.ValidString(q.ResourceType) {
 			t.Errorf("resource type %q", q.ResourceType)
+		}
+		if strings.Contains(q.ResourceType+q.Unit, echoed[:len(beginning)+4]) {
+			t.Errorf("a secret is in resource type %q or unit %q", q.ResourceType, q.Unit)
 		}
 		if !utf8.ValidString(q.Unit) || utf8.RuneCountInString(q.Unit) > 32 {
 			t.Errorf("unit %q", q.Unit)
@@ -142,7 +105,7 @@ func FuzzResourceBesideAnother(f *testing.F) {
 		if strings.TrimSpace(bad) == "" {
 			list = good
 		}
-		_, result, err := stub{body: string(common(names[service], list))}.read(t, service)
+		result, err := ask(t, names[service], replies{paths[names[service]]: common(names[service], list)})
 		i := slices.IndexFunc(result.Quotas, func(q providers.Quota) bool { return q.ResourceType == "good" })
 		if err != nil || i < 0 {
 			t.Fatalf("the good resource is lost: %v\n%s", err, show(result))

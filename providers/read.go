@@ -10,12 +10,6 @@ import (
 	"cloud_quota_exporter/internal/config/strictyaml"
 )
 
-// apiKeys are the keys of an API's description.
-var apiKeys = []string{
-	"path", "level", "host", "list", "type", "used", "limit", "remaining", "unit", "min", "max", "pairs", "units", "rename", "no_limit",
-	"unknown", "skip", "action",
-}
-
 const defaultType = "{type}"
 
 // ReadAPI reads the description of an API and fills in the defaults. It reports what is wrong to n, without a value of the file. host is the
@@ -24,12 +18,15 @@ func ReadAPI(n strictyaml.Node, host string) *API {
 	a := &API{
 		List: []string{"quotas.resources"}, Type: defaultType, Fields: Fields{Used: "used", Limit: "quota"}, Unit: "unit", Min: "min", Max: "max",
 	}
-	f, ok := n.Fields(apiKeys...)
+	f, ok := n.Fields(
+		"path", "level", "host", "list", "type", "used", "limit", "remaining", "unit", "min", "max", "pairs", "units", "rename", "no_limit",
+		"unknown", "skip", "action",
+	)
 	if !ok {
 		return a
 	}
 	a.Account = readLevel(f.Get("level"))
-	a.Path = readPath(f.Get("path"), a.Account)
+	a.Path = readPath(f.Need("path", "state the path of the API, such as /v1/{project_id}/quotas"), a.Account)
 	a.Host = readHost(f.Get("host"), host)
 	a.Action = readAction(f.Get("action"))
 	a.readList(f.Get("list"))
@@ -44,18 +41,11 @@ func ReadAPI(n strictyaml.Node, host string) *API {
 
 // readLevel returns whether the quotas belong to the account.
 func readLevel(n strictyaml.Node) bool {
-	if !n.Stated() {
-		return false
-	}
-	level, ok := n.Matching(regexp.MustCompile(`^(project|account)$`), "project or account")
-	return ok && level == "account"
+	level, _ := n.Matching(regexp.MustCompile(`^(project|account)$`), "project or account")
+	return level == "account"
 }
 
 func readPath(n strictyaml.Node, account bool) string {
-	if !n.Stated() {
-		n.Fail("missing: state the path of the API, such as /v1/{project_id}/quotas")
-		return ""
-	}
 	path, ok := n.Text()
 	if !ok {
 		return ""
@@ -86,22 +76,18 @@ var hostForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.([a-z0-
 
 func readHost(n strictyaml.Node, usual string) Host {
 	h := Host{regions: map[string]string{anyRegion: usual}}
+	read := func(n strictyaml.Node) string {
+		host, _ := n.Matching(hostForm, hostWant)
+		return host
+	}
 	switch {
 	case !n.Stated() && usual == "":
 		n.Fail("missing: want %s", hostWant)
 	case !n.Stated():
 	case !n.IsMapping():
-		h.regions[anyRegion], _ = n.Matching(hostForm, hostWant)
+		h.regions[anyRegion] = read(n)
 	default:
-		entries, _ := n.Entries(IsRegion)
-		h.regions = map[string]string{}
-		for _, e := range entries {
-			if !IsRegion(e.Key) {
-				e.Fail("a key that is no region (not shown: it may be a secret); want the name of a region such as ap-southeast-3, or default")
-				continue
-			}
-			h.regions[e.Key], _ = e.Matching(hostForm, hostWant)
-		}
+		h.regions = ByRegion(n, read)
 		if _, ok := h.regions[anyRegion]; !ok {
 			n.Fail("has no default; state the host of the other regions, e.g. default: gaussdb")
 		}
@@ -109,59 +95,63 @@ func readHost(n strictyaml.Node, usual string) Host {
 	return h
 }
 
+// ByRegion reads a mapping of regions, or default, to what read returns of each value.
+func ByRegion(n strictyaml.Node, read func(strictyaml.Node) string) map[string]string {
+	entries, _ := n.Entries(IsRegion)
+	values := map[string]string{}
+	for _, e := range entries {
+		if IsRegion(e.Key) {
+			values[e.Key] = read(e.Node)
+		} else {
+			e.Fail("a key that is no region (not shown: it may be a secret); want the name of a region such as ap-southeast-3, or default")
+			values[e.Key] = ""
+		}
+	}
+	return values
+}
+
 const actionWant = "an IAM action such as vpc:quotas:list"
 
 var actionForm = regexp.MustCompile(`^[A-Za-z0-9_-]+:[A-Za-z0-9_-]*:[A-Za-z0-9_-]+$`)
 
 func readAction(n strictyaml.Node) Action {
-	if !n.Stated() {
-		return Action{}
-	}
 	if !n.IsMapping() {
 		name, _ := n.Matching(actionForm, actionWant)
 		return Action{name, name}
 	}
-	var a Action
 	f, _ := n.Fields("identity", "role")
-	if i := f.Get("identity"); i.Stated() {
-		a.Identity, _ = i.Matching(actionForm, actionWant)
-	}
-	if r := f.Get("role"); r.Stated() {
-		a.Role, _ = r.Matching(actionForm, actionWant)
-	}
+	var a Action
+	a.Identity, _ = f.Get("identity").Matching(actionForm, actionWant)
+	a.Role, _ = f.Get("role").Matching(actionForm, actionWant)
 	return a
 }
-
-const fieldWant = "the name of a field, with dots if it is deeper, such as quota or quota.number"
 
 // fieldForm is the form of a path to a field.
 var fieldForm = regexp.MustCompile(`^[^.*{}\s]+(\.[^.*{}\s]+)*$`)
 
 // take puts the path that is stated at n, if any, into field; it may be empty.
 func take(field *string, n strictyaml.Node) {
-	if !n.Stated() {
-		return
-	}
 	text, ok := n.OptionalText()
 	if ok && text != "" && !fieldForm.MatchString(text) {
-		n.Fail("not of the right form; want %s", fieldWant)
+		n.Fail("not of the right form; want the name of a field, with dots if it is deeper, such as quota or quota.number")
 	}
-	*field = text
+	if ok {
+		*field = text
+	}
 }
 
 func (a *API) readList(n strictyaml.Node) {
-	switch {
-	case !n.Stated():
-	case !n.IsList():
+	if !n.IsList() {
 		take(&a.List[0], n)
-	case n.IsEmpty():
+		return
+	}
+	items := n.List()
+	if len(items) == 0 {
 		n.Fail("names no path; want one such as quotas.resources, or \"\" for the top level")
-	default:
-		items := n.List()
-		a.List = make([]string, len(items))
-		for i, item := range items {
-			take(&a.List[i], item)
-		}
+	}
+	a.List = make([]string, len(items))
+	for i, item := range items {
+		take(&a.List[i], item)
 	}
 }
 
@@ -220,13 +210,9 @@ func (a *API) readPairs(n strictyaml.Node) {
 		take(&p.Used, f.Get("used"))
 		take(&p.Limit, f.Get("limit"))
 		take(&p.Remaining, f.Get("remaining"))
-		if u := f.Get("unit"); u.Stated() {
-			p.Unit, _ = u.Matching(unitForm, unitWant)
-		}
-		t := f.Get("type")
-		if !t.Stated() {
-			t.Fail("missing: state the resource type of the pair")
-		} else if p.Type, ok = readTypeName(t); ok {
+		p.Unit, _ = f.Get("unit").Matching(unitForm, unitWant)
+		t := f.Need("type", "state the resource type of the pair")
+		if p.Type, ok = readTypeName(t); ok {
 			if first, taken := types[p.Type]; taken {
 				t.Fail("the same type as %s in line %d; give each pair a type of its own", first.Path(), first.Line())
 			}
@@ -267,24 +253,20 @@ func readTypeName(n strictyaml.Node) (string, bool) {
 }
 
 func readNumber(n strictyaml.Node) *float64 {
-	if !n.Stated() {
-		return nil
-	}
 	if number, ok := n.Decimal(-1e15, 1e15, "a number such as -1"); ok {
 		return &number
 	}
 	return nil
 }
 
+// hidden is for the keys of mappings in which a key may be anything, and so may be a secret.
+func hidden(string) bool { return false }
+
 func readRename(n strictyaml.Node) map[string]string {
-	if !n.Stated() {
-		return nil
-	}
 	rename := map[string]string{}
-	entries, _ := n.Entries(func(string) bool { return false })
+	entries, _ := n.Entries(hidden)
 	for _, e := range entries {
-		name, _ := readTypeName(e.Node)
-		rename[trimType(e.Key)] = name
+		rename[trimType(e.Key)], _ = readTypeName(e.Node)
 	}
 	return rename
 }
@@ -294,11 +276,8 @@ const unitWant = "a unit of 1 to 32 characters, such as GiB"
 var unitForm = regexp.MustCompile(fmt.Sprintf(`^[^\pC]{1,%d}$`, maxUnitLength))
 
 func readUnits(n strictyaml.Node) []UnitOf {
-	if !n.Stated() {
-		return nil
-	}
 	var units []UnitOf
-	entries, _ := n.Entries(func(string) bool { return false })
+	entries, _ := n.Entries(hidden)
 	for _, e := range entries {
 		unit, _ := e.Matching(unitForm, unitWant)
 		if types := compile(e.Node, e.Key); types != nil {
@@ -309,9 +288,6 @@ func readUnits(n strictyaml.Node) []UnitOf {
 }
 
 func readSkip(n strictyaml.Node) *regexp.Regexp {
-	if !n.Stated() {
-		return nil
-	}
 	text, ok := n.Text()
 	if !ok {
 		return nil

@@ -2,6 +2,9 @@ package providers_test
 
 import (
 	"fmt"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,11 +17,15 @@ import (
 func TestFive(t *testing.T) {
 	var lines []string
 	for _, s := range providerstest.Five() {
-		lines = append(lines, fmt.Sprintf("%s: enabled %t, action %q, cache_ttl %s, options %v, muted %v", s.Name, s.Enabled, s.API.Action, s.CacheTTL, s.Options, s.Muted))
+		line := fmt.Sprintf("%s: enabled %t, action %q, cache_ttl %s, options %v, muted %v", s.Name, s.Enabled, s.API.Action, s.CacheTTL, s.Options, s.Muted)
+		if s.API.NoLimit != nil {
+			line += fmt.Sprint(", no limit is ", *s.API.NoLimit)
+		}
+		lines = append(lines, line)
 	}
 	const want = `cts: enabled true, action "cts:quota:get", cache_ttl 0s, options map[], muted [system_tracker]
 ces: enabled true, action "ces:quotas:get", cache_ttl 15m0s, options map[], muted []
-taurusdb: enabled true, action "gaussdbformysql:quota:list", cache_ttl 0s, options map[], muted []
+taurusdb: enabled true, action "gaussdbformysql:quota:list", cache_ttl 0s, options map[], muted [], no limit is -1
 dcs: enabled true, action "dcs:quota:get", cache_ttl 0s, options map[], muted []
 dbss: enabled true, action "", cache_ttl 0s, options map[list_instances:true], muted []`
 	if got := strings.Join(lines, "\n"); got != want {
@@ -101,6 +108,33 @@ func TestBaseURL(t *testing.T) {
 		}
 		if got := services[0].API.Host.Label(tc.region); got != "dns" {
 			t.Errorf("%s: label %s", tc.region, got)
+		}
+	}
+}
+
+// TestEntriesAreDocumented compares the tables of CONTRIBUTING.md with the keys that the errors of unknown keys list.
+func TestEntriesAreDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../CONTRIBUTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for title, text := range map[string]string{
+		"### Keys of an entry\n": "a: {zz: 1}",
+		"### Keys of `api`\n":    "a: {product: A, title: T, api: {zz: 1}}",
+	} {
+		_, section, _ := strings.Cut(string(doc), title)
+		section, _, _ = strings.Cut(section, "\n#")
+		var documented []string
+		for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(section, -1) {
+			documented = append(documented, row[1])
+		}
+		_, err := providers.ReadCatalogue([]byte(text))
+		m := regexp.MustCompile(`\.zz: unknown key; known here: (.*)`).FindStringSubmatch(err.Error())
+		if m == nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if known := strings.Split(m[1], ", "); !slices.Equal(documented, known) {
+			t.Errorf("%s documents %s, want %s", strings.TrimSpace(title), documented, known)
 		}
 	}
 }

@@ -27,12 +27,9 @@ func (v value) isString() bool { return len(v) > 0 && v[0] == '"' }
 func (v value) isNumber() bool { return len(v) > 0 && (v[0] == '-' || '0' <= v[0] && v[0] <= '9') }
 func (v value) isNull() bool   { return len(v) == 0 || v[0] == 'n' }
 
-// each yields the elements of a list, without keys, or the members of an object with their keys, which are JSON strings. Another value
-// has none.
+// each yields the elements of a list, without keys, or the members of an object with their keys, which are JSON strings. It is for lists
+// and objects alone.
 func (v value) each(yield func(key, member value) bool) {
-	if !v.isObject() && !v.isList() {
-		return
-	}
 	object, rest := v.isObject(), skipPunctuation(v[1:])
 	for len(rest) > 1 {
 		var key, member value
@@ -46,7 +43,7 @@ func (v value) each(yield func(key, member value) bool) {
 	}
 }
 
-// len returns the number of elements or members.
+// len returns the number of elements or members of a list or an object.
 func (v value) len() int {
 	n := 0
 	for range v.each {
@@ -141,9 +138,7 @@ func (v value) text() string {
 		return string(text)
 	}
 	var text string
-	if json.Unmarshal(v, &text) != nil {
-		return ""
-	}
+	_ = json.Unmarshal(v, &text) // parse has checked it
 	return text
 }
 

@@ -94,28 +94,9 @@ func Load(ctx context.Context, path string, known []providers.Service) (*Config,
 // asked for the account where the text has none.
 func Parse(name string, text []byte, known []providers.Service, getenv func(string) string) (*Config, error) {
 	found := strictyaml.NewProblems(name)
-	config := read(text, known, getenv, found)
-	if err := found.Err(); err != nil {
-		return nil, err
-	}
-	return config, nil
-}
-
-// FromEnvironment is the configuration without a file: one account from the default chain of credentials, with one project, and every
-// service with its defaults. Its error is of type Errors.
-func FromEnvironment(known []providers.Service, getenv func(string) string) (*Config, error) {
-	return Parse("environment", nil, known, getenv)
-}
-
-// read resolves the text, as far as that goes where problems are found.
-func read(text []byte, known []providers.Service, getenv func(string) string, found *strictyaml.Problems) *Config {
-	var file strictyaml.Fields // without a document: nothing is stated
-	readable := false
-	if top := strictyaml.Parse(text, found); top.Stated() {
-		file, readable = top.Fields("accounts", "services", "limits", "thresholds")
-	}
-	if !readable && found.Any() {
-		return nil // what is missing in a text that can't be read would only distract
+	file, readable := strictyaml.Parse(text, found).Fields("accounts", "services", "limits", "thresholds")
+	if err := found.Err(); err != nil && !readable {
+		return nil, err // what is missing in a text that can't be read would only distract
 	}
 	known = slices.SortedFunc(slices.Values(known), func(a, b providers.Service) int { return strings.Compare(a.Name, b.Name) })
 	names := namesOf(known)
@@ -129,5 +110,37 @@ func read(text []byte, known []providers.Service, getenv func(string) string, fo
 	} else {
 		config.Accounts = readAccounts(accounts, names)
 	}
-	return config
+	if err := found.Err(); err != nil {
+		return nil, err
+	}
+	return config, nil
+}
+
+// FromEnvironment is the configuration without a file: one account from the default chain of credentials, with one project, and every
+// service with its defaults. Its error is of type Errors.
+func FromEnvironment(known []providers.Service, getenv func(string) string) (*Config, error) {
+	return Parse("environment", nil, known, getenv)
+}
+
+// environmentAccount is the account that is served where no file states one: the default chain of credentials, and one project whose
+// region and project_id stand in the variables that Huawei's own tools read.
+func environmentAccount(getenv func(string) string, found *strictyaml.Problems) Account {
+	name, region := "HW_REGION_NAME", ""
+	for _, variable := range []string{"OS_REGION_NAME", "HUAWEICLOUD_SDK_REGION", "HW_REGION_NAME"} { // the last one counts
+		if value := getenv(variable); value != "" {
+			name, region = variable, value
+		}
+	}
+	switch {
+	case region == "":
+		found.Add(0, name, "missing: where no file states accounts, the region comes from HW_REGION_NAME, HUAWEICLOUD_SDK_REGION or "+
+			"OS_REGION_NAME; set one of them, or name a file with accounts by --config.file")
+	case !providers.IsRegion(region):
+		found.Add(0, name, "not of the right form; want "+regionWant)
+	}
+	id := getenv("HUAWEICLOUD_SDK_PROJECT_ID")
+	if id != "" && !projectID.MatchString(id) {
+		found.Add(0, "HUAWEICLOUD_SDK_PROJECT_ID", "not of the right form; want "+projectIDWant)
+	}
+	return Account{Name: "default", Projects: []Project{{ID: id, Region: region, Name: region}}}
 }

@@ -206,51 +206,40 @@ func TestEndpointFor(t *testing.T) {
 	}
 }
 
-// TestLoadEmptyFile: a file that is being written must not replace a configuration.
-func TestLoadEmptyFile(t *testing.T) {
-	for text, good := range map[string]bool{"": false, "\n": false, "# comment\n\n  # another": false, "services: {}\n": true, "# comment\nservices: {}": true} {
-		file := filepath.Join(t.TempDir(), "c.yml")
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		t.Setenv("HW_REGION_NAME", "eu-de")
-		if _, err := config.Load(t.Context(), file, known); (err == nil) != good || err != nil && !strings.Contains(err.Error(), "c.yml: it is empty; state") {
-			t.Errorf("%q: %v", text, err)
-		}
-	}
-}
-
+// TestLoad: a file that is missing, that is being written or that hangs is an error in time, which says what to do.
 func TestLoad(t *testing.T) {
-	path := filepath.Join("testdata", "good", "full.yml")
-	got, err := config.Load(t.Context(), path, known)
+	full := filepath.Join("testdata", "good", "full.yml")
+	got, err := config.Load(t.Context(), full, known)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := fullConfig()
-	want.File = path
+	want.File = full
 	checkConfig(t, got, want)
-	_, err = config.Load(t.Context(), "missing.yml", known)
-	const missing = "read the configuration: missing.yml: no such file or directory; name a readable file with --config.file, " +
-		"or leave the flag out to serve one account from the environment"
-	if err == nil || err.Error() != missing || !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("got %v, want %s", err, missing)
-	}
-}
-
-// TestLoadEnds with its context, whatever the file does.
-func TestLoadEnds(t *testing.T) {
+	t.Setenv("HW_REGION_NAME", "eu-de")
 	file := filepath.Join(t.TempDir(), "c.yml")
-	if err := os.WriteFile(file, []byte("accounts: [{projects: [{region: eu-de}]}]\n"), 0o600); err != nil {
-		t.Fatal(err)
+	refused := func(ctx context.Context, path, text string, kind error) {
+		t.Helper()
+		if _, err := config.Load(ctx, path, known); err == nil || !strings.HasPrefix(err.Error(), text) || kind != nil && !errors.Is(err, kind) {
+			t.Errorf("got %v, want %s", err, text)
+		}
+	}
+	refused(t.Context(), "missing.yml", "read the configuration: missing.yml: no such file or directory; name a readable file with --config.file, "+
+		"or leave the flag out to serve one account from the environment", fs.ErrNotExist)
+	for _, text := range []string{"", "\n", "# comment\n\n  # another", "services: {}\n", "# comment\nservices: {}"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(text, "services") {
+			refused(t.Context(), file, file+": it is empty; state at least accounts or services, or leave out --config.file to serve one account from the environment", nil)
+		} else if _, err := config.Load(t.Context(), file, known); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 	hanging := filestest.Hang(t, file)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	_, err := config.Load(ctx, file, known)
-	want := "read the configuration: " + file + ": no response from the file system: context deadline exceeded; name a readable file"
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), want) {
-		t.Errorf("got %v, want %s", err, want)
-	}
+	refused(ctx, file, "read the configuration: "+file+": no response from the file system: context deadline exceeded; name a readable file", context.DeadlineExceeded)
 	hanging.Release()
 	if _, err := config.Load(t.Context(), file, known); err != nil {
 		t.Errorf("released: %v", err)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"regexp"
+	"slices"
 	"time"
 
 	"cloud_quota_exporter/internal/config/strictyaml"
@@ -19,39 +20,26 @@ type Discovery struct {
 
 // Wants tells whether a project is read.
 func (d *Discovery) Wants(name, region string) bool {
-	inRegion := len(d.Regions) == 0
-	for _, r := range d.Regions {
-		inRegion = inRegion || r == region
-	}
-	return inRegion && (d.Subprojects || name == region) &&
+	return (len(d.Regions) == 0 || slices.Contains(d.Regions, region)) && (d.Subprojects || name == region) &&
 		(d.Include == nil || d.Include.MatchString(name)) && (d.Exclude == nil || !d.Exclude.MatchString(name))
 }
 
-const defaultRefreshInterval = 15 * time.Minute
-
 func readDiscovery(n strictyaml.Node, account string, several bool) *Discovery {
-	d := &Discovery{Subprojects: true, RefreshInterval: defaultRefreshInterval}
+	d := &Discovery{Subprojects: true, RefreshInterval: 15 * time.Minute}
 	if several {
 		d.NamePrefix = account + "/"
 	}
-	f, ok := n.Fields("regions", "include", "exclude", "subprojects", "name_prefix", "refresh_interval")
-	if !ok {
-		return d
-	}
-	if r := f.Get("regions"); r.Stated() {
-		d.Regions = readRegions(r)
-	}
+	f, _ := n.Fields("regions", "include", "exclude", "subprojects", "name_prefix", "refresh_interval")
+	d.Regions = readRegions(f.Get("regions"))
 	d.Include, d.Exclude = readExpression(f.Get("include")), readExpression(f.Get("exclude"))
-	if s := f.Get("subprojects"); s.Stated() {
-		d.Subprojects, _ = s.Flag()
+	if subprojects, ok := f.Get("subprojects").Flag(); ok {
+		d.Subprojects = subprojects
 	}
-	if p := f.Get("name_prefix"); p.Stated() {
-		d.NamePrefix = readPrefix(p)
+	if prefix, ok := f.Get("name_prefix").OptionalText(); ok && checkLabel(f.Get("name_prefix"), prefix) {
+		d.NamePrefix = prefix
 	}
-	if r := f.Get("refresh_interval"); r.Stated() {
-		if interval, ok := r.Duration(time.Minute, 24*time.Hour); ok {
-			d.RefreshInterval = interval
-		}
+	if interval, ok := f.Get("refresh_interval").Duration(time.Minute, 24*time.Hour); ok {
+		d.RefreshInterval = interval
 	}
 	return d
 }
@@ -63,17 +51,8 @@ func readRegions(n strictyaml.Node) []string {
 			regions = append(regions, region)
 		}
 	}
-	if n.IsEmpty() {
+	if n.Stated() && n.IsEmpty() {
 		n.Fail("names no region; name some, or remove the key for all")
 	}
 	return regions
-}
-
-// readPrefix reads a prefix, which may be empty.
-func readPrefix(n strictyaml.Node) string {
-	prefix, ok := n.OptionalText()
-	if !ok || !checkLabel(n, prefix) {
-		return ""
-	}
-	return prefix
 }

@@ -45,70 +45,36 @@ func (e Endpoint) For(region string) string {
 
 func readEndpoints(n strictyaml.Node, services []string) Endpoints {
 	names := append(slices.Clone(services), iam, anyName)
-	f, ok := n.Fields(names...)
-	if !ok {
-		return nil
-	}
+	f, _ := n.Fields(names...)
 	endpoints := make(Endpoints)
 	for _, name := range names {
 		if e := f.Get(name); e.Stated() {
-			endpoints[name] = readEndpoint(e, checksOf(name))
+			endpoints[name] = readEndpoint(e, name)
 		}
 	}
 	return endpoints
 }
 
-// readEndpoint reads one URL or several by region.
-func readEndpoint(n strictyaml.Node, checks urlChecks) Endpoint {
-	endpoint := make(Endpoint)
-	if n.IsScalar() {
-		endpoint[anyName] = readURL(n, checks)
-		return endpoint
-	}
-	if !n.IsMapping() || n.Len() == 0 {
-		n.Fail("states no URL; want one, or one by region: {eu-west-101: https://...}")
-		return endpoint
-	}
-	entries, _ := n.Entries(providers.IsRegion)
-	for _, e := range entries {
-		if !providers.IsRegion(e.Key) {
-			e.Fail("a key that is no region (not shown: it may be a secret); want %s, or default", regionWant)
-			continue
+// readEndpoint reads one URL for a service, iam or default, or several by region.
+func readEndpoint(n strictyaml.Node, name string) Endpoint {
+	read := func(n strictyaml.Node) string {
+		text, ok := n.Text()
+		if problem := urlProblem(text, name); ok && problem != "" {
+			n.Fail("%s", problem)
 		}
-		endpoint[e.Key] = readURL(e.Node, checks)
+		return text
+	}
+	var endpoint Endpoint
+	switch {
+	case n.IsScalar():
+		endpoint = Endpoint{anyName: read(n)}
+	case n.IsMapping():
+		endpoint = providers.ByRegion(n, read)
+	}
+	if len(endpoint) == 0 {
+		n.Fail("states no URL; want one, or one by region: {eu-west-101: https://...}")
 	}
 	return endpoint
-}
-
-func readURL(n strictyaml.Node, checks urlChecks) string {
-	text, ok := n.Text()
-	if !ok {
-		return ""
-	}
-	if problem := checks.problem(text); problem != "" {
-		n.Fail("%s", problem)
-	}
-	return text
-}
-
-// urlChecks are what differs between the URLs of a service, of IAM and of all services.
-type urlChecks struct {
-	placeholders []string // that are replaced
-	noProject    string   // what is wrong with {project_id}; empty: nothing, it makes a whole URL
-	noQuery      string   // what is wrong with a query if there is no {project_id}
-}
-
-func checksOf(name string) urlChecks {
-	const noQuery = "a URL with a query; that needs the whole URL of the call, with {project_id} in it"
-	switch name {
-	case iam:
-		return urlChecks{[]string{inRegion, inProject}, "a URL with {project_id}; IAM is called with several paths, remove {project_id} and the path", noQuery}
-	case anyName:
-		const what = "; the path of each API is appended to it, remove "
-		return urlChecks{[]string{inService, inRegion}, "a URL with {project_id}" + what + "{project_id} and the path", "a URL with a query" + what + "the query"}
-	default:
-		return urlChecks{[]string{inRegion, inProject}, "", noQuery}
-	}
 }
 
 // host cuts the host out of a URL that may hold placeholders.
@@ -119,25 +85,34 @@ func host(text string) string {
 	return before
 }
 
-// problem says what is wrong with a URL and what would be right; empty if nothing is.
-func (c urlChecks) problem(text string) string {
-	const want = "want an absolute one such as https://cts.{region}.example.com"
+// urlProblem says what is wrong with a URL for a service, iam or default, and what would be right; empty if nothing is.
+func urlProblem(text, name string) string {
+	const (
+		want     = "want an absolute one such as https://cts.{region}.example.com"
+		appended = "; the path of each API is appended to it, remove "
+	)
 	hasProject := strings.Contains(text, inProject)
-	if hasProject && c.noProject != "" {
-		return c.noProject
+	replaced := []string{inRegion, inProject}
+	noQuery := "a URL with a query; that needs the whole URL of the call, with {project_id} in it"
+	switch {
+	case name == iam && hasProject:
+		return "a URL with {project_id}; IAM is called with several paths, remove {project_id} and the path"
+	case name == anyName && hasProject:
+		return "a URL with {project_id}" + appended + "{project_id} and the path"
+	case name == anyName:
+		replaced = []string{inService, inRegion}
+		noQuery = "a URL with a query" + appended + "the query"
 	}
 	plain := text
-	for _, placeholder := range c.placeholders { // which would be no part of a valid host
+	for _, placeholder := range replaced { // which would be no part of a valid host
 		plain = strings.ReplaceAll(plain, placeholder, "p")
-	}
-	if strings.Contains(plain, inService) {
-		return "a URL with {service}, which is replaced under default alone; want the host of the service itself"
-	}
-	if strings.ContainsAny(plain, "{}") {
-		return "a URL with an unknown placeholder; only " + strings.Join(c.placeholders, " and ") + " are replaced"
 	}
 	u, err := url.Parse(plain)
 	switch {
+	case strings.Contains(plain, inService):
+		return "a URL with {service}, which is replaced under default alone; want the host of the service itself"
+	case strings.ContainsAny(plain, "{}"):
+		return "a URL with an unknown placeholder; only " + strings.Join(replaced, " and ") + " are replaced"
 	case err != nil:
 		return "not a URL; " + want
 	case u.Scheme != "https" && u.Scheme != "http":
@@ -151,7 +126,7 @@ func (c urlChecks) problem(text string) string {
 	case hasProject && strings.Contains(host(text), inProject):
 		return "a URL with {project_id} in the host; want it in the path or the query"
 	case !hasProject && strings.Contains(plain, "?"):
-		return c.noQuery
+		return noQuery
 	}
 	return ""
 }

@@ -34,6 +34,7 @@ type Threshold struct {
 
 // muted are the rules that enabled services state of themselves. They come after the user's own.
 func (c *Config) muted(known []providers.Service) []Threshold {
+	// In the form of strictyaml.Pattern, of which check-config shows the inside.
 	only := func(text string) *regexp.Regexp { return regexp.MustCompile("^(?:" + regexp.QuoteMeta(text) + ")$") }
 	var rules []Threshold
 	for _, s := range known {
@@ -48,22 +49,16 @@ func (c *Config) muted(known []providers.Service) []Threshold {
 }
 
 func readLimits(n strictyaml.Node, services []string) []Limit {
-	if !n.Stated() {
-		return nil
-	}
 	var limits []Limit
 	for _, item := range n.List() {
 		f, ok := item.Fields("service", "project", "resource_type", "limit")
 		if !ok {
 			continue
 		}
-		l := Limit{Match: readMatch(f, services)}
-		if limit := f.Get("limit"); limit.Stated() {
-			l.Limit, _ = limit.Decimal(0, maxLimit, "a number of at least 0, in the unit of the API")
-		} else {
-			limit.Fail("missing: state the limit, in the unit of the API, e.g. limit: 600")
-		}
-		limits = append(limits, l)
+		match := readMatch(f, services)
+		limit, _ := f.Need("limit", "state the limit, in the unit of the API, e.g. limit: 600").
+			Decimal(0, maxLimit, "a number of at least 0, in the unit of the API")
+		limits = append(limits, Limit{match, limit})
 	}
 	return limits
 }
@@ -73,38 +68,20 @@ const maxLimit = 1e15 // beyond it, floating point numbers skip integers
 // readThresholds returns the rules in the order in which they count: the user's own, those that mute quotas unless configured, and the
 // defaults.
 func readThresholds(n strictyaml.Node, services []string, muted []Threshold) []Threshold {
+	f, _ := n.Fields("defaults", "overrides")
 	defaults := Threshold{Ratios: map[string]float64{"warning": 0.8, "critical": 0.95}}
-	if !n.Stated() {
-		return append(muted, defaults)
-	}
-	f, ok := n.Fields("defaults", "overrides")
-	if !ok {
-		return nil
-	}
 	if d := f.Get("defaults"); d.Stated() {
 		defaults.Ratios = readRatios(d)
 	}
 	var rules []Threshold
-	if o := f.Get("overrides"); o.Stated() {
-		for _, item := range o.List() {
-			rules = append(rules, readOverride(item, services))
+	for _, item := range f.Get("overrides").List() {
+		if o, ok := item.Fields("service", "project", "resource_type", "ratios"); ok {
+			match := readMatch(o, services)
+			ratios := o.Need("ratios", "state the ratios by severity, e.g. ratios: {warning: 0.7}, or ratios: {} for no alert")
+			rules = append(rules, Threshold{match, readRatios(ratios)})
 		}
 	}
 	return slices.Concat(rules, muted, []Threshold{defaults})
-}
-
-func readOverride(n strictyaml.Node, services []string) Threshold {
-	f, ok := n.Fields("service", "project", "resource_type", "ratios")
-	if !ok {
-		return Threshold{}
-	}
-	t := Threshold{Match: readMatch(f, services)}
-	if r := f.Get("ratios"); r.Stated() {
-		t.Ratios = readRatios(r)
-	} else {
-		r.Fail("missing: state the ratios by severity, e.g. ratios: {warning: 0.7}, or ratios: {} for no alert")
-	}
-	return t
 }
 
 var severityForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
@@ -134,9 +111,6 @@ func readMatch(f strictyaml.Fields, services []string) Match {
 }
 
 func readExpression(n strictyaml.Node) *regexp.Regexp {
-	if !n.Stated() {
-		return nil
-	}
 	text, ok := n.Text()
 	if !ok {
 		return nil

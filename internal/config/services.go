@@ -10,76 +10,57 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// setting is a value and the place that states it; the place is empty for a built-in default.
-type setting[T any] struct {
-	value T
-	at    strictyaml.Node
-	bad   bool // what is stated can't be used
-}
-
-// take replaces the setting by what n states, if anything.
-func (s *setting[T]) take(n strictyaml.Node, read func() (T, bool)) {
-	if !n.Stated() {
-		return
-	}
-	value, ok := read()
-	*s = setting[T]{value, n, !ok}
-}
-
-// settings are what services.defaults and each service can state.
+// settings are what services.defaults and each service can state, and where the two stand that are compared; there is no place for a
+// built-in default.
 type settings struct {
-	cacheTTL, timeout, maxStale setting[time.Duration]
-	maxInFlight                 setting[int]
+	Service
+
+	cacheTTL, maxStale strictyaml.Node
 }
 
 var settingKeys = []string{"cache_ttl", "timeout", "max_stale", "max_in_flight"}
 
+// take replaces the settings that are stated.
 func (s *settings) take(f strictyaml.Fields) {
-	within := func(n strictyaml.Node, least, most time.Duration) (strictyaml.Node, func() (time.Duration, bool)) {
-		return n, func() (time.Duration, bool) { return n.Duration(least, most) }
+	if n := f.Get("cache_ttl"); n.Stated() {
+		s.cacheTTL = n
+		s.CacheTTL, _ = n.Duration(0, 24*time.Hour)
 	}
-	s.cacheTTL.take(within(f.Get("cache_ttl"), 0, 24*time.Hour))
-	s.timeout.take(within(f.Get("timeout"), 100*time.Millisecond, 5*time.Minute))
-	s.maxStale.take(within(f.Get("max_stale"), math.MinInt64, math.MaxInt64)) // checkStale knows better bounds
-	inFlight := f.Get("max_in_flight")
-	s.maxInFlight.take(inFlight, func() (int, bool) { return inFlight.Number(1, 256) })
-}
-
-// builtIn are the defaults where the file states none.
-func builtIn() settings {
-	return settings{
-		cacheTTL:    setting[time.Duration]{value: 5 * time.Minute},
-		timeout:     setting[time.Duration]{value: 8 * time.Second},
-		maxStale:    setting[time.Duration]{value: 6 * time.Hour},
-		maxInFlight: setting[int]{value: 8},
+	if timeout, ok := f.Get("timeout").Duration(100*time.Millisecond, 5*time.Minute); ok {
+		s.Timeout = timeout
+	}
+	if n := f.Get("max_stale"); n.Stated() {
+		var ok bool
+		s.maxStale = n
+		if s.MaxStale, ok = n.Duration(math.MinInt64, math.MaxInt64); !ok { // checkStale knows better bounds
+			s.MaxStale = math.MaxInt64 // one report is enough
+		}
+	}
+	if most, ok := f.Get("max_in_flight").Number(1, 256); ok {
+		s.MaxInFlight = most
 	}
 }
 
 // readServices resolves each known service.
 func readServices(n strictyaml.Node, known []providers.Service) map[string]Service {
-	var file strictyaml.Fields
-	defaults := builtIn()
-	if n.Stated() {
-		file, _ = n.Fields(append([]string{"defaults"}, namesOf(known)...)...)
-	}
-	if d := file.Get("defaults"); d.Stated() {
-		f, _ := d.Fields(settingKeys...)
-		defaults.take(f)
-	}
+	defaults := settings{Service: Service{CacheTTL: 5 * time.Minute, Timeout: 8 * time.Second, MaxStale: 6 * time.Hour, MaxInFlight: 8}}
+	file, _ := n.Fields(append([]string{"defaults"}, namesOf(known)...)...)
+	stated, _ := file.Get("defaults").Fields(settingKeys...)
+	defaults.take(stated)
 	services := make(map[string]Service)
 	reported := make(map[strictyaml.Node]bool)
 	anyEnabled := false
 	for _, s := range known {
 		own := defaults
-		if s.CacheTTL > 0 && !own.cacheTTL.at.Stated() {
-			own.cacheTTL.value = s.CacheTTL
+		if s.CacheTTL > 0 && !own.cacheTTL.Stated() {
+			own.CacheTTL = s.CacheTTL
 		}
-		service := readService(s, file.Get(s.Name), &own)
-		if service.Enabled {
+		own.read(s, file.Get(s.Name))
+		if own.Enabled {
 			own.checkStale(s.Name, defaults, reported)
 			anyEnabled = true
 		}
-		services[s.Name] = service
+		services[s.Name] = own.Service
 	}
 	if n.Stated() && !anyEnabled {
 		n.Fail("every service is disabled; enable at least one")
@@ -95,51 +76,42 @@ func namesOf(known []providers.Service) []string {
 	return names
 }
 
-// readService reads one service on top of its defaults, which it changes.
-func readService(known providers.Service, n strictyaml.Node, own *settings) Service {
-	enabled := setting[bool]{value: known.Enabled}
-	options := maps.Clone(known.Options)
-	if n.Stated() {
-		names := slices.Sorted(maps.Keys(options))
-		f, _ := n.Fields(slices.Concat([]string{"enabled"}, settingKeys, names)...)
-		own.take(f)
-		enabled.take(f.Get("enabled"), f.Get("enabled").Flag)
-		for _, name := range names {
-			if o := f.Get(name); o.Stated() {
-				options[name], _ = o.Flag()
-			}
-		}
+// read reads one service on top of the defaults.
+func (s *settings) read(known providers.Service, n strictyaml.Node) {
+	s.Enabled, s.Options = known.Enabled, maps.Clone(known.Options)
+	names := slices.Sorted(maps.Keys(s.Options))
+	f, _ := n.Fields(slices.Concat([]string{"enabled"}, settingKeys, names)...)
+	s.take(f)
+	if enabled := f.Get("enabled"); enabled.Stated() {
+		value, ok := enabled.Flag()
+		s.Enabled = value || !ok
 	}
-	return Service{
-		Enabled:     enabled.value || enabled.bad,
-		CacheTTL:    own.cacheTTL.value,
-		Timeout:     own.timeout.value,
-		MaxStale:    own.maxStale.value,
-		MaxInFlight: own.maxInFlight.value,
-		Options:     options,
+	for _, name := range names {
+		if value, ok := f.Get(name).Flag(); ok {
+			s.Options[name] = value
+		}
 	}
 }
 
 // checkStale checks that numbers are not dropped while they are fresh. It reports where the service states one of the two, else at the
 // defaults, there once for all services.
-func (s settings) checkStale(name string, defaults settings, reported map[strictyaml.Node]bool) {
-	stale, ttl := s.maxStale, s.cacheTTL
-	if stale.bad || ttl.bad || stale.value >= ttl.value {
+func (s *settings) checkStale(name string, defaults settings, reported map[strictyaml.Node]bool) {
+	if s.MaxStale >= s.CacheTTL {
 		return
 	}
-	ownStale, ownTTL := stale.at != defaults.maxStale.at, ttl.at != defaults.cacheTTL.at
-	atStale := ownStale || !ownTTL && stale.at.Stated()
-	at := ttl.at
+	ownStale, ownTTL := s.maxStale != defaults.maxStale, s.cacheTTL != defaults.cacheTTL
+	atStale := ownStale || !ownTTL && s.maxStale.Stated()
+	at := s.cacheTTL
 	if atStale {
-		at = stale.at
+		at = s.maxStale
 	}
 	if reported[at] {
 		return
 	}
 	reported[at] = true
 	if atStale {
-		at.Fail("shorter than the cache_ttl of %s, %s; want at least as long", name, Short(ttl.value))
+		at.Fail("shorter than the cache_ttl of %s, %s; want at least as long", name, Short(s.CacheTTL))
 	} else {
-		at.Fail("longer than the max_stale of %s, %s; want at most as long, or a longer max_stale", name, Short(stale.value))
+		at.Fail("longer than the max_stale of %s, %s; want at most as long, or a longer max_stale", name, Short(s.MaxStale))
 	}
 }

@@ -3,11 +3,15 @@
 package report
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"cloud_quota_exporter/internal/fleet"
+	"cloud_quota_exporter/internal/huaweicloud"
 )
 
 // Level is how much attention something needs.
@@ -96,4 +100,113 @@ func NewMatrix(readings []*fleet.Reading) Matrix {
 		last.Readings = append(last.Readings, r)
 	}
 	return m
+}
+
+// Problem is what is wrong with several sources alike: of one account, for the same reason, with the same remedy.
+type Problem struct {
+	Account string
+	Reason  string // that of fleet.Reason, or in a few words if the fetch did not fail
+	Failed  bool   // nothing could be read; else something is missing in what was
+	Remedy  string // what to do; empty if the error has none
+	Cases   []Case // at least one
+
+	cause int  // of the cases, the one that explains the others
+	sent  bool // it is of a request that was sent: the refusal of a key explains why others were not
+}
+
+// Cause returns the case that explains best, and the others.
+func (p *Problem) Cause() (cause Case, others []Case) {
+	return p.Cases[p.cause], slices.Delete(slices.Clone(p.Cases), p.cause, p.cause+1)
+}
+
+// Case is one source that has a problem.
+type Case struct {
+	Reading *fleet.Reading // nil: the discovery of the account's projects
+	What    string         // what was tried and what came back
+}
+
+// Problems returns what is wrong with readings: discoveries first, then in the order of the readings. failure says why nothing was read of a
+// source; nil if something was, or will be.
+func Problems(accounts []fleet.Account, readings []*fleet.Reading, failure func(*fleet.Reading) error) []*Problem {
+	all := problems{known: map[kind]*Problem{}}
+	for _, a := range accounts {
+		if a.DiscoveryErr != nil {
+			all.add(Problem{Account: a.Name, Reason: fleet.Reason(a.DiscoveryErr), Failed: true}, nil, a.DiscoveryErr)
+		}
+		if a.Empty != nil {
+			all.add(Problem{Account: a.Name, Reason: fleet.NoProjects, Failed: true}, nil, a.Empty)
+		}
+	}
+	for _, r := range readings {
+		all.read(r, failure(r))
+	}
+	return all.list
+}
+
+// Where returns in a few words what has the problem: its services, and the first of its projects.
+func (p *Problem) Where() string {
+	var services, projects []string
+	for _, c := range p.Cases {
+		if c.Reading == nil {
+			return "discovery of projects in account " + p.Account
+		}
+		if !slices.Contains(services, c.Reading.Service) {
+			services = append(services, c.Reading.Service)
+		}
+		if label := c.Reading.Project.Label; len(projects) == 0 || projects[len(projects)-1] != label { // they are sorted
+			projects = append(projects, label)
+		}
+	}
+	where := strings.Join(services, ", ") + " in " + projects[0]
+	if more := len(projects) - 1; more > 0 {
+		where += fmt.Sprintf(" and %d more", more)
+	}
+	return where
+}
+
+// problems groups what is wrong alike.
+type problems struct {
+	list  []*Problem
+	known map[kind]*Problem
+}
+
+type kind struct {
+	account, reason, remedy string
+	discovery               bool
+}
+
+func (p *problems) read(r *fleet.Reading, err error) {
+	switch {
+	case r.NotOffered:
+		return
+	case err != nil:
+		p.add(Problem{Account: r.Account, Reason: fleet.Reason(err), Failed: true}, r, err)
+		return
+	}
+	add := func(reason string, err error) { p.add(Problem{Account: r.Account, Reason: reason}, r, err) }
+	if skipped := r.State.Value.Skipped; skipped.Count > 0 {
+		add("resources left out", fmt.Errorf("%v", skipped))
+	}
+	if err := r.State.Value.Incomplete; err != nil {
+		add("incomplete", err)
+	}
+	for _, err := range r.Refused {
+		add("stated limit not used", err)
+	}
+}
+
+func (p *problems) add(found Problem, r *fleet.Reading, err error) {
+	remedy := huaweicloud.Remedy(err)
+	k := kind{found.Account, found.Reason, remedy, r == nil}
+	known := p.known[k]
+	if known == nil {
+		found.Remedy = remedy
+		known = &found
+		p.known[k] = known
+		p.list = append(p.list, known)
+	}
+	if _, notSent := errors.AsType[*huaweicloud.RefusedError](err); !notSent && !known.sent {
+		known.cause, known.sent = len(known.Cases), true
+	}
+	known.Cases = append(known.Cases, Case{r, huaweicloud.What(err)})
 }

@@ -2,16 +2,19 @@ package web
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -22,6 +25,8 @@ import (
 )
 
 const (
+	probePath = "/probe"
+
 	// exporterMetrics is the value of collect[] for the process's own metrics.
 	exporterMetrics = "exporter"
 
@@ -44,47 +49,44 @@ func (h *handler) metrics(w http.ResponseWriter, r *http.Request) {
 
 // scrape reads what is selected, and answers in time with what is known then.
 func (h *handler) scrape(ctx context.Context, w http.ResponseWriter, r *http.Request, selected selection) {
+	read := func() []*fleet.Reading { return h.Fleet.Read(ctx, selected.Filter) }
 	var all gatherers
 	switch {
 	case selected.noQuotas:
-	case selected.isAll():
-		all = append(all, prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
-			return h.finished.Families(h.Fleet.Read(ctx, selected.Filter)), nil
-		}))
+	case isAll(selected.Filter):
+		all = append(all, prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return h.finished.Families(read()), nil }))
 	default:
-		all = append(all, registry(collector.New(func() []*fleet.Reading { return h.Fleet.Read(ctx, selected.Filter) })))
+		quotas := prometheus.NewRegistry()
+		quotas.MustRegister(collector.New(read))
+		all = append(all, quotas)
 	}
 	if selected.exporter { // after the scrape, so that what it did is counted
 		all = append(all, h.Process)
 	}
 	promhttp.HandlerFor(all, promhttp.HandlerOpts{
-		ErrorLog:          h.complaints(r),
+		ErrorLog:          complaints{h.Logger, r},
 		ErrorHandling:     promhttp.ContinueOnError, // one bad metric must not empty the page
 		EnableOpenMetrics: true,
 	}).ServeHTTP(w, r)
 }
 
+
+func isAll(filter fleet.Filter) bool { return len(filter.Services) == 0 && len(filter.Projects) == 0 }
+
 // complaints is where promhttp says what is wrong with a page. Of a client that has gone it says so for each family of metrics, which is not
 // for everybody to fill the log with.
-func (h *handler) complaints(r *http.Request) promhttp.Logger {
-	return printer(func(v ...any) {
-		logger := level.Error(h.Logger)
-		if r.Context().Err() != nil {
-			logger = level.Debug(h.Logger)
-		}
-		_ = logger.Log("msg", strings.TrimSpace(fmt.Sprintln(v...)))
-	})
+type complaints struct {
+	logger  log.Logger
+	request *http.Request
 }
 
-type printer func(v ...any)
-
 // Println is what promhttp calls.
-func (p printer) Println(v ...any) { p(v...) }
-
-func registry(c prometheus.Collector) *prometheus.Registry {
-	r := prometheus.NewRegistry()
-	r.MustRegister(c)
-	return r
+func (c complaints) Println(v ...any) {
+	logger := level.Error(c.logger)
+	if c.request.Context().Err() != nil {
+		logger = level.Debug(c.logger)
+	}
+	_ = logger.Log("msg", strings.TrimSpace(fmt.Sprintln(v...)))
 }
 
 // gatherers are asked one after the other. They have no family in common, and each is right by itself: prometheus.Gatherers would check
@@ -120,9 +122,6 @@ type selection struct {
 	noQuotas bool // only the process's own metrics
 	exporter bool // the process's own metrics, too
 }
-
-// isAll returns whether every source is selected.
-func (s selection) isAll() bool { return len(s.Services) == 0 && len(s.Projects) == 0 }
 
 func (h *handler) selection(ctx context.Context, r *http.Request) (selection, error) {
 	query, err := parseQuery(r, "collect[]", "project[]")
@@ -182,4 +181,69 @@ func parseQuery(r *http.Request, known ...string) (url.Values, error) {
 		return nil, fmt.Errorf("the query can't be read: %w", err)
 	}
 	return query, fleet.CheckNames("parameter", slices.Sorted(maps.Keys(query)), known)
+}
+
+// probe serves the quota metrics of the project that the parameter target names, for a scrape of its own.
+func (h *handler) probe(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), h.timeout(r))
+	defer cancel()
+	query, err := parseQuery(r, "target")
+	targets := query["target"]
+	if err == nil && len(targets) != 1 {
+		targets = []string{""} // which is no project, and told so
+	}
+	if err == nil {
+		err = h.checkProjects(ctx, "target", targets)
+	}
+	if err != nil {
+		h.refuse(w, err)
+		return
+	}
+	h.scrape(ctx, w, r, selection{Filter: fleet.Filter{Projects: targets}})
+}
+
+// targetGroup is an entry of Prometheus's HTTP service discovery.
+type targetGroup struct {
+	Targets []string          `json:"targets"`
+	Labels  map[string]string `json:"labels"`
+}
+
+// address is a host name or an IP address, and perhaps a port.
+var address = regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
+
+// discovery tells Prometheus to scrape each project by a probe of its own, at the address by which it asks. Until all projects are known
+// it tells nothing, since Prometheus would drop the targets that a short list lacks.
+func (h *handler) discovery(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), h.timeout(r))
+	defer cancel()
+	if !address.MatchString(r.Host) {
+		h.refuse(w, errors.New("the Host of the request is no address that could be scraped; ask by host and port"))
+		return
+	}
+	h.Fleet.Discover(ctx)
+	projects, incomplete := h.Fleet.Known()
+	if len(incomplete) > 0 {
+		h.refuse(w, incompleteError(incomplete))
+		return
+	}
+	groups := []targetGroup{}
+	for _, p := range projects {
+		groups = append(groups, targetGroup{
+			Targets: []string{r.Host},
+			Labels: map[string]string{
+				"__metrics_path__":              probePath,
+				"__param_target":                p.Label,
+				"instance":                      p.Label,
+				"__meta_cloud_quota_project":    p.Label,
+				"__meta_cloud_quota_project_id": p.ID,
+				"__meta_cloud_quota_region":     p.Region,
+				"__meta_cloud_quota_account":    p.Account,
+			},
+		})
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")               // it holds what the client calls this host: not to be kept for others
+	if err := json.NewEncoder(w).Encode(groups); err != nil { // who asked has gone
+		_ = level.Debug(h.Logger).Log("msg", "service discovery was not answered", "err", err)
+	}
 }

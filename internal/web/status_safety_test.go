@@ -3,7 +3,7 @@ package web_test
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"io"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -16,7 +16,6 @@ import (
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet/fleettest"
-	"cloud_quota_exporter/internal/web"
 )
 
 // TestPolicy: nothing but the page's own style and script is let in, byte for byte, and nobody frames it.
@@ -88,42 +87,135 @@ func TestNoSecret(t *testing.T) {
 	})
 }
 
-// TestOverHTTP is for what only a real server does.
-func TestOverHTTP(t *testing.T) {
-	s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig, func(o *web.Options) { o.TelemetryPath = "/quotas" })
-	s.Scrape(t, time.Minute)
-	server := httptest.NewServer(s.handler)
-	defer server.Close()
+// lure is what a cloud would like people to do.
+const lure = "x; open https://evil.example and log in"
+
+// problemsOf returns the problems of a page: the reason and where, what to do, and what came back.
+func problemsOf(page *httptest.ResponseRecorder) []string {
+	var all []string
+	for _, m := range regexp.MustCompile(`(?s)<article.*?</article>`).FindAllString(page.Body.String(), -1) {
+		part := func(element string) string {
+			return text(regexp.MustCompile(`(?s)<` + element + `[ >].*?</` + element[:strings.IndexAny(element+" ", " ")] + `>`).FindString(m))
+		}
+		all = append(all, part("h3")+" | "+part(`p class="remedy"`)+" | "+part(`p class="what"`))
+	}
+	return all
+}
+
+// TestCloudDoesNotWriteTheRemedy: each part of a problem is shown in its own place, whatever is in the text of the others.
+func TestCloudDoesNotWriteTheRemedy(t *testing.T) {
+	answer := func(status int, body string, header http.Header) cloudtest.Fault {
+		return cloudtest.Fault{Service: "cts", Status: status, Header: header, Body: []byte(body)}
+	}
+	const url = "GET https://cts.ap-southeast-3.myhuaweicloud.com/v3/" + fleettest.ProjectID + "/quotas: "
 	for _, tc := range []struct {
-		method, path string
-		code         int
-		says         string
+		name  string
+		fault cloudtest.Fault
+		want  string // reason and where, what to do, and what came back
 	}{
-		{http.MethodGet, "/", http.StatusOK, `<a href="/quotas">Metrics</a>`},
-		{http.MethodGet, "/", http.StatusOK, `<a href="/sd">Service discovery</a>`},
-		{http.MethodGet, "/", http.StatusOK, `<a href="/-/healthy">Healthy</a>`},
-		{http.MethodGet, "/", http.StatusOK, `<a href="/-/ready">Ready</a>`},
-		{http.MethodGet, "/", http.StatusOK, `<footer>cloud_quota_exporter 1.2.3</footer>`},
-		{http.MethodHead, "/", http.StatusOK, ""},
-		{http.MethodGet, "/index.html", http.StatusNotFound, "404 page not found"},
-		{http.MethodGet, "/status.css", http.StatusNotFound, "404 page not found"},
-		{http.MethodPost, "/", http.StatusMethodNotAllowed, "Method Not Allowed"},
+		{
+			"a resource type", answer(200, `{"resources":[{"type":"a","used":1,"quota":2},{"type":"`+lure+`","used":"`+lure+`"}]}`, nil),
+			`resources left out cts in prod |  | resource 2 of 2: type "` + lure + `": used is "\"` + lure[:37],
+		},
+		{
+			"nothing but such types", answer(200, `{"resources":[{"type":"`+lure+`"}]}`, nil),
+			`malformed cts in prod | What to do: a proxy or a wrong endpoint may have answered | ` + url +
+				`the answer can't be read: there are no quotas in it: resource 1 of 1: type "` + lure + `"`,
+		},
+		{
+			"no JSON", answer(200, lure, nil),
+			`malformed cts in prod | What to do: a proxy or a wrong endpoint may have answered | ` + url +
+				`the answer can't be read: invalid character 'x' looking for beginning of value; it begins with: ` + lure,
+		},
+		{
+			"a code, a message and an id", answer(403, `{"error_code":"`+lure+`","error_msg":"`+lure+`"}`, http.Header{"X-Request-Id": {lure}}),
+			`forbidden cts in prod | What to do: grant the IAM action cts:quota:get, and check that the project id belongs to this account | ` + url +
+				`403 Forbidden ` + lure + `: ` + lure + ` (request id ` + lure + `)`,
+		},
+		{
+			"a redirect", answer(302, lure, http.Header{"Location": {"https://evil.example/login"}}),
+			`client_error cts in prod | What to do: redirects are not followed: set endpoints.cts if the service has moved | ` + url +
+				`302 Found: ` + lure + ` (redirect to https://evil.example)`,
+		},
+		{
+			"a clock", answer(401, lure, http.Header{"Date": {time.Date(1999, 12, 31, 22, 0, 0, 0, time.UTC).Format(http.TimeFormat)}}),
+			`clock_skew cts in prod | What to do: set the clock of this machine by NTP | ` + url +
+				`401 Unauthorized: ` + lure + ` (the clock of this machine is 2h0m0s ahead of the cloud's)`,
+		},
+		{
+			"a list that is refused",
+			cloudtest.Fault{
+				Path: "/v2/{project_id}/audit/instances", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dbss", 403, lure),
+			},
+			`incomplete dbss in prod | What to do: grant the IAM action dbss:auditInstance:list, and check that the project id belongs to this account | ` +
+				`used and limit of audit_instance are not known: GET https://dbss.`,
+		},
 	} {
-		r, err := http.NewRequestWithContext(t.Context(), tc.method, server.URL+tc.path, http.NoBody)
-		if err != nil {
-			t.Fatal(err)
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
+				if tc.fault.Service == "cts" { // the others are read before: a wrong clock pauses the key
+					s.get(t, "/metrics?collect%5B%5D=ces&collect%5B%5D=taurusdb&collect%5B%5D=dcs&collect%5B%5D=dbss")
+				}
+				s.Cloud.Inject(tc.fault)
+				got := problemsOf(s.get(t, "/"))
+				if len(got) != 1 || !strings.HasPrefix(got[0], tc.want) {
+					t.Errorf("got %q\nwant %q", got, tc.want)
+				}
+			})
+		})
+	}
+}
+
+// TestProjectsDoNotWriteTheRemedy: names and ids of projects are IAM's words.
+func TestProjectsDoNotWriteTheRemedy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
+			{ID: "1" + lure, Name: "ap-southeast-3"}, {ID: "2" + lure, Name: "ap-southeast-3"}, {ID: "3", Name: "eu-de_" + lure},
+		}})
+		cloud.Inject(cloudtest.Fault{ProjectID: "3", Service: "dcs", Status: http.StatusForbidden})
+		s := newSite(t, cloud, `accounts:
+  - name: main
+    credentials: {static: {access_key: AK, secret_key: SK}}
+    ca_file: CA
+    projects: [{region: ap-southeast-3, name: prod}]
+    discovery: {regions: [eu-de]}
+`)
+		got := problemsOf(s.get(t, "/"))
+		want := []string{
+			"forbidden dcs in eu-de_" + lure + " | What to do: grant the IAM action dcs:quota:get, and check that the project id belongs to this account | GET ",
+			"not_found cts, ces, taurusdb, dcs, dbss in prod | What to do: state the project's id: projects: [{id: ..., region: ap-southeast-3, name: ...}] | " +
+				"cts in prod GET https://iam.ap-southeast-3.myhuaweicloud.com/v3/projects?name=ap-southeast-3: IAM knows 2 projects (1" + lure + ", 2" + lure + ") of the name ap-southeast-3",
 		}
-		resp, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
+		for i := range want {
+			if len(got) != len(want) || !strings.HasPrefix(got[i], want[i]) {
+				t.Fatalf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
 		}
-		body, err := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if err != nil || resp.StatusCode != tc.code || !strings.Contains(string(body), tc.says) || tc.method == http.MethodHead && len(body) > 0 {
-			t.Errorf("%s %s: %d %v\n%s", tc.method, tc.path, resp.StatusCode, err, body)
-		}
-		if tc.code == http.StatusOK && resp.Header.Get("Content-Security-Policy") == "" {
-			t.Errorf("%s %s: headers %v", tc.method, tc.path, resp.Header)
-		}
+	})
+}
+
+// TestSameTroubleIsOneProblem: what the cloud says of each project is its own affair, and makes no problem of its own.
+func TestSameTroubleIsOneProblem(t *testing.T) {
+	for name, header := range map[string]func(n int) http.Header{
+		"forbidden":    func(n int) http.Header { return http.Header{"X-Request-Id": {fmt.Sprint(lure, n)}} },
+		"client_error": func(n int) http.Header { return http.Header{"Location": {fmt.Sprintf("https://evil%d.example/", n)}} },
+		"clock_skew": func(n int) http.Header {
+			return http.Header{"Date": {time.Now().Add(-time.Duration(n+1) * time.Hour).UTC().Format(http.TimeFormat)}}
+		},
+	} {
+		status := map[string]int{"forbidden": 403, "client_error": 302, "clock_skew": 401}[name]
+		last := map[string]string{"forbidden": "3", "client_error": "3", "clock_skew": ""}[name] // the others are not sent
+		synctest.Test(t, func(t *testing.T) {
+			cloud := cloudtest.Scale(4)
+			for n, p := range cloud.Projects() {
+				cloud.Inject(cloudtest.Fault{Service: "dcs", ProjectID: p.ID, Status: status, Header: header(n), Body: cloudsim.ErrorBody("dcs", status, fmt.Sprint(lure, n))})
+			}
+			page := newSite(t, cloud, scaleConfig(cloud)).get(t, "/")
+			if got := problemsOf(page); len(got) != 1 || !strings.HasPrefix(got[0], name+" ") || !strings.Contains(got[0], " in ap-southeast-1_p0002 and 3 more | What to do: ") {
+				t.Errorf("%s: got %q, want one problem", name, got)
+			}
+			says(t, page, "3 more", lure+last)
+		})
 	}
 }

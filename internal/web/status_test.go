@@ -1,7 +1,6 @@
 package web_test
 
 import (
-	"fmt"
 	"html"
 	"net/http"
 	"net/http/httptest"
@@ -13,7 +12,6 @@ import (
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
-	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
@@ -52,25 +50,10 @@ func says(t *testing.T, page *httptest.ResponseRecorder, want ...string) {
 	}
 }
 
-func scaleConfig(cloud *cloudtest.Cloud) string {
-	yaml := "accounts:\n  - name: main\n    credentials: {static: {access_key: " + democloud.AccessKey + ", secret_key: " + democloud.SecretKey + "}}\n    ca_file: CA\n    projects:\n"
-	for _, p := range cloud.Projects() {
-		yaml += fmt.Sprintf("      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
-	}
-	return yaml
-}
-
-// withQuotas returns a cloud like Documents, of which some services state quotas of their own.
-func withQuotas(quotas map[string][]cloudsim.Quota) *cloudtest.Cloud {
-	return cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
-		{ID: fleettest.ProjectID, Name: "ap-southeast-3", AuditInstances: 2, Quotas: quotas},
-	}})
-}
-
 // TestWorstFirst has a quota of every kind: what can't run out, or can't be told, is no bar and stands behind what is measured.
 func TestWorstFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, withQuotas(map[string][]cloudsim.Quota{
+		quotas := map[string][]cloudsim.Quota{
 			"cts": {
 				{Type: "data_tracker", Used: 4, Limit: 5},
 				{Type: "system_tracker", Used: 1, Limit: 1},
@@ -83,7 +66,11 @@ func TestWorstFirst(t *testing.T) {
 			"taurusdb": {{Type: "instance", Used: 3, Limit: -1}},
 			"dcs":      {{Type: "instance", Used: 8, Limit: 10, Min: 1, Max: 10}, {Type: "ram", Unit: "GB", Used: 760, Limit: 800, Min: 1, Max: 1600}},
 			"dbss":     {{Type: "audit_instance", Used: 2, Limit: 5}, {Type: "cpu", Used: 800, Limit: 800}, {Type: "ram", Used: 0, Limit: 1638400}},
-		}), fleettest.DocumentsConfig+"thresholds: {overrides: [{service: dcs, resource_type: instance, ratios: {}}, {resource_type: raised, ratios: {page: 1}}]}")
+		}
+		cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
+			{ID: fleettest.ProjectID, Name: "ap-southeast-3", AuditInstances: 2, Quotas: quotas},
+		}})
+		s := newSite(t, cloud, fleettest.DocumentsConfig+"thresholds: {overrides: [{service: dcs, resource_type: instance, ratios: {}}, {resource_type: raised, ratios: {page: 1}}]}")
 		page := s.get(t, "/")
 		want := `prod cts revoked in use, of a limit of 0 critical 2 0 -2 0 s ago
 prod cts raised 110.0 % page 11 10 -1 0 s ago
@@ -103,23 +90,12 @@ prod dcs instance 80.0 % muted 8 10 2 0 s ago`
 			t.Errorf("got\n%s\nwant\n%s", got, want)
 		}
 		says(t, page, "2 critical", "1 page", "1 exhausted", "2 warning", "5 sources read", "13 quotas", "As of 2000-01-01 00:00:00 UTC")
-	})
-}
-
-// TestBars: programs and screen readers get from a bar what eyes get from its colour, exactly at a threshold too.
-func TestBars(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, withQuotas(map[string][]cloudsim.Quota{
-			"cts": {{Type: "system_tracker", Used: 1, Limit: 1}},
-			"ces": {{Type: "alarm", Used: 12, Limit: 10}},
-			"dcs": {{Type: "instance", Used: 95, Limit: 100}, {Type: "ram", Used: 4, Limit: 5}},
-		}), fleettest.DocumentsConfig+"thresholds: {overrides: [{service: ces, ratios: {page: 1}}]}")
-		body := s.get(t, "/").Body.String()
-		for _, want := range []string{
-			`<tr class="alarm"><th scope="row">prod<th scope="row">ces<th scope="row">alarm<td><div class="bar"><meter aria-label="used" low="1" high="1" optimum="0" value="1"></meter>`,
-			`<tr class="alarm"><th scope="row">prod<th scope="row">dcs<th scope="row">instance<td><div class="bar"><meter aria-label="used" low="0.8" high="0.95" optimum="0" value="0.95"></meter>`,
-			`<tr class="warn"><th scope="row">prod<th scope="row">dcs<th scope="row">ram<td><div class="bar"><meter aria-label="used" low="0.8" high="0.95" optimum="0" value="0.8"></meter>`,
-			`<tr><th scope="row">prod<th scope="row">taurusdb<th scope="row">instance<td><div class="bar"><meter aria-label="used" low="0.8" high="0.95" optimum="0" value="0.08"></meter>`,
+		body := page.Body.String()
+		for _, want := range []string{ // what programs and screen readers get from a bar is what eyes get from its colour
+			`<tr class="alarm"><th scope="row">prod<th scope="row">cts<th scope="row">raised<td><div class="bar"><meter aria-label="used" low="1" high="1" optimum="0" value="1"></meter>`,
+			`<tr class="alarm"><th scope="row">prod<th scope="row">dcs<th scope="row">ram<td><div class="bar"><meter aria-label="used" low="0.8" high="0.95" optimum="0" value="0.95"></meter>`,
+			`<tr class="warn"><th scope="row">prod<th scope="row">cts<th scope="row">data_tracker<td><div class="bar"><meter aria-label="used" low="0.8" high="0.95" optimum="0" value="0.8"></meter>`,
+			`<tr><th scope="row">prod<th scope="row">dbss<th scope="row">audit_instance<td><div class="bar"><meter aria-label="used" low="0.8" high="0.95" optimum="0" value="0.4"></meter>`,
 			`<tr class="muted"><th scope="row">prod<th scope="row">cts<th scope="row">system_tracker<td><div class="bar"><meter aria-label="used" value="1"></meter>`,
 			`<time datetime="2000-01-01T00:00:00Z">0 s ago</time>`,
 		} {
@@ -127,8 +103,8 @@ func TestBars(t *testing.T) {
 				t.Errorf("there is no %s in\n%s", want, body)
 			}
 		}
-		if n := strings.Count(body, "<meter"); n != 6 { // and audit_instance
-			t.Errorf("%d bars, want 6: none for the two of which only the rest is known", n)
+		if n := strings.Count(body, "<meter"); n != 8 {
+			t.Errorf("%d bars, want 8: none for the five that are not used of a limit", n)
 		}
 	})
 }
@@ -187,16 +163,83 @@ func TestNothingIsKnownYet(t *testing.T) {
 	})
 }
 
-// TestPageCostsNothing: any number of people cost the cloud no more calls than one scrape.
-func TestPageCostsNothing(t *testing.T) {
+func TestFilter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		for range 100 {
-			s.get(t, "/")
-			s.get(t, "/?project=prod")
+		s := twoProjects(t)
+		for query, want := range map[string]int{
+			"":                                   18 + 1, // with the heading of those that are muted
+			"?project=&service=":                 18 + 1, // what the form sends
+			"?project=prod":                      9 + 1,
+			"?project=prod&service=dcs":          2,
+			"?service=dcs&service=ces":           6,
+			"?project=dev+%26+test&service=dbss": 3,
+		} {
+			page := s.get(t, "/"+query)
+			if got := rows(page); page.Code != http.StatusOK || len(got) != want {
+				t.Errorf("%s: %d, %d rows, want %d\n%s", query, page.Code, len(got), want, strings.Join(got, "\n"))
+			}
 		}
-		if got := fmt.Sprint(s.Cloud.ProjectRequests(fleettest.ProjectID)); got != "map[ces:1 cts:1 dbss:2 dcs:1 taurusdb:1]" {
-			t.Errorf("requests %s", got)
+		page := s.get(t, "/?project=dev+%26+test&service=dcs")
+		says(t, page, "1 source read", "2 quotas", "Not everything is shown: show all", "dev & test dcs instance", "Project dcs Region", "dev & test ok ap-southeast-1")
+		for _, want := range []string{"<option selected>dev &amp; test</option>", "<option>prod</option>", "<option selected>dcs</option>", "<option>cts</option>", `<a href="?project=dev%20%26%20test">`} {
+			if !strings.Contains(page.Body.String(), want) {
+				t.Errorf("there is no %s in\n%s", want, page.Body)
+			}
+		}
+	})
+}
+
+// TestAccounts: what discovery could not do stands on the page, with what to do.
+func TestAccounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := cloudtest.New(
+			cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
+				{ID: fleettest.ProjectID, Name: "ap-southeast-3"}, {ID: "054e292c9880d4992f02c0196d3ea468", Name: "eu-de"},
+			}},
+			cloudsim.Account{Name: "other", AccessKey: "AK2", SecretKey: "SK2"},
+		)
+		s := newSite(t, cloud, `accounts:
+  - name: main
+    credentials: {static: {access_key: AK, secret_key: SK}}
+    ca_file: CA
+    projects: [{id: `+fleettest.ProjectID+`, region: ap-southeast-3, name: eu-de}]
+    discovery: {name_prefix: ""}
+  - name: other
+    credentials: {static: {access_key: AK2, secret_key: wrong}}
+    ca_file: CA
+    discovery: {}
+  - name: keyless
+    credentials: {static: {access_key_file: /nowhere/ak, secret_key_file: /nowhere/sk}}
+    ca_file: CA
+    projects: [{id: x, region: ap-southeast-1, name: keyless}]
+`)
+		says(t, s.get(t, "/"), "Projects may be missing", "unauthorized discovery of projects in account other",
+			"What to do: check that the keys are right, active and of this cloud", "credentials cts, ces, taurusdb, dcs, dbss in keyless", "4 more",
+			"Accounts", "main ok 1 eu-de", "other discovery fails 0 none", "keyless no keys 1 none", "Left out: another project has the label already.")
+	})
+}
+
+// TestLeftOut: what could not be read of an answer is told. A region without a service is no failure.
+func TestLeftOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := fleettest.Documents()
+		cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusOK, Body: []byte(`{"resources": [{"type": "a", "used": 1, "quota": 2}, {"used": 1, "quota": 1}]}`)})
+		cloud.Inject(cloudtest.Fault{Service: "dbss", Path: "/v2/{project_id}/audit/instances", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dbss", 403, "no")})
+		s := newSite(t, cloud, `limits: [{service: dbss, resource_type: ram, limit: 5}]
+accounts:
+  - name: main
+    credentials: {static: {access_key: AK, secret_key: SK}}
+    ca_file: CA
+    discovery: {}
+`)
+		s.HideHosts("gaussdb.")
+		page := s.get(t, "/")
+		says(t, page, "4 sources read", "resources left out cts in ap-southeast-3", "resource 2 of 2: it has no type", "incomplete dbss in ap-southeast-3",
+			"What to do: grant the IAM action dbss:auditInstance:list", "stated limit not used dbss in ap-southeast-3", "What to do: raise or remove it",
+			"ap-southeast-3 incomplete ok not offered ok incomplete ap-southeast-3 main",
+			"Not offered: the region of a discovered project has never had the service.", "main ok 1 none")
+		if got := problemsOf(page); len(got) != 3 {
+			t.Errorf("problems %q, want none of the service that is not offered", got)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package web_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -17,6 +18,7 @@ import (
 	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet/fleettest"
@@ -67,51 +69,30 @@ func series(page *httptest.ResponseRecorder, names string) string {
 	return strings.Join(regexp.MustCompile(`(?m)^(?:`+names+`)[{ ].*$`).FindAllString(page.Body.String(), -1), "\n")
 }
 
-// names returns the metric names of a page.
-func names(page *httptest.ResponseRecorder) string {
-	var all []string
-	for _, m := range regexp.MustCompile(`(?m)^# TYPE (\S+)`).FindAllStringSubmatch(page.Body.String(), -1) {
-		all = append(all, m[1])
+func scaleConfig(cloud *cloudtest.Cloud) string {
+	yaml := "accounts:\n  - name: main\n    credentials: {static: {access_key: " + democloud.AccessKey + ", secret_key: " + democloud.SecretKey + "}}\n    ca_file: CA\n    projects:\n"
+	for _, p := range cloud.Projects() {
+		yaml += fmt.Sprintf("      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
 	}
-	return strings.Join(all, " ")
+	return yaml
 }
 
-const documentsSeries = `cloud_quota_limit{project="prod",resource_type="alarm",service="ces"} 1000
-cloud_quota_limit{project="prod",resource_type="audit_instance",service="dbss"} 3
-cloud_quota_limit{project="prod",resource_type="data_tracker",service="cts"} 100
-cloud_quota_limit{project="prod",resource_type="instance",service="dcs"} 10
-cloud_quota_limit{project="prod",resource_type="instance",service="taurusdb"} 50
-cloud_quota_limit{project="prod",resource_type="ram",service="dcs"} 800
-cloud_quota_limit{project="prod",resource_type="system_tracker",service="cts"} 1
-cloud_quota_remaining{project="prod",resource_type="alarm",service="ces"} 990
-cloud_quota_remaining{project="prod",resource_type="audit_instance",service="dbss"} 1
-cloud_quota_remaining{project="prod",resource_type="cpu",service="dbss"} 796
-cloud_quota_remaining{project="prod",resource_type="data_tracker",service="cts"} 91
-cloud_quota_remaining{project="prod",resource_type="instance",service="dcs"} 7
-cloud_quota_remaining{project="prod",resource_type="instance",service="taurusdb"} 46
-cloud_quota_remaining{project="prod",resource_type="ram",service="dbss"} 1.622016e+06
-cloud_quota_remaining{project="prod",resource_type="ram",service="dcs"} 778
-cloud_quota_remaining{project="prod",resource_type="system_tracker",service="cts"} 0
-cloud_quota_used{project="prod",resource_type="alarm",service="ces"} 10
-cloud_quota_used{project="prod",resource_type="audit_instance",service="dbss"} 2
-cloud_quota_used{project="prod",resource_type="data_tracker",service="cts"} 9
-cloud_quota_used{project="prod",resource_type="instance",service="dcs"} 3
-cloud_quota_used{project="prod",resource_type="instance",service="taurusdb"} 4
-cloud_quota_used{project="prod",resource_type="ram",service="dcs"} 22
-cloud_quota_used{project="prod",resource_type="system_tracker",service="cts"} 1`
+// twoProjects is a site with the projects prod and dev.
+func twoProjects(t *testing.T) *site {
+	t.Helper()
+	cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
+		{ID: fleettest.ProjectID, Name: "ap-southeast-3"}, {ID: "5bd2d60ff638ccd9a8a28114eab086e7", Name: "ap-southeast-1"},
+	}})
+	return newSite(t, cloud, fleettest.DocumentsConfig+"      - {region: ap-southeast-1, name: dev & test}\n")
+}
 
-const quotaSeries = "cloud_quota_(?:limit|remaining|used)"
-
-func TestMetrics(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		page := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig).get(t, "/metrics")
-		if got := series(page, quotaSeries); page.Code != http.StatusOK || got != documentsSeries {
-			t.Errorf("%d\n%s", page.Code, got)
-		}
-		if got := series(page, "cloud_quota_exporter_requests"); got != "cloud_quota_exporter_requests 6" {
-			t.Errorf("%s, want the six requests of this scrape counted", got)
-		}
-	})
+// quotas asserts that a page has the quotas of all five documents.
+func (s *site) quotas(t *testing.T, page *httptest.ResponseRecorder) {
+	t.Helper()
+	up, numbers := series(page, "cloud_quota_up"), series(page, "cloud_quota_(?:limit|remaining|used)")
+	if page.Code != http.StatusOK || strings.Count(up, "} 1") != 5 || strings.Count(numbers, "cloud_quota_") != 23 {
+		t.Errorf("%d\n%s\n%s", page.Code, up, numbers)
+	}
 }
 
 // outOfOrder is a collector of a metric that can't be had.
@@ -123,40 +104,32 @@ func (outOfOrder) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.NewInvalidMetric(prometheus.NewInvalidDesc(nil), errors.New("out of order"))
 }
 
-// TestOneBadMetricLeavesTheQuotas: what can't be gathered of the process is logged, and takes nothing else along.
-func TestOneBadMetricLeavesTheQuotas(t *testing.T) {
+// TestMetrics has a metric of the process that can't be gathered: it is logged, and takes nothing else along.
+func TestMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var logged strings.Builder
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig, func(o *web.Options) {
 			o.Process.MustRegister(outOfOrder{})
 			o.Logger = log.NewLogfmtLogger(&logged)
 		})
-		page := s.get(t, "/metrics")
-		if got := series(page, quotaSeries); page.Code != http.StatusOK || got != documentsSeries {
-			t.Errorf("%d\n%s", page.Code, got)
+		page := s.get(t, "/metrics", "Accept-Encoding", "identity")
+		s.quotas(t, page)
+		if got := series(page, "cloud_quota_exporter_requests"); got != "cloud_quota_exporter_requests 6" {
+			t.Errorf("%s, want the six requests of this scrape counted", got)
 		}
 		if got := logged.String(); !strings.Contains(got, "level=error") || !strings.Contains(got, "out of order") {
 			t.Errorf("logged %q, want the error", got)
 		}
-	})
-}
-
-func TestFormats(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
 		for accept, want := range map[string]string{
 			"":                             "text/plain; version=0.0.4",
 			"application/openmetrics-text": "application/openmetrics-text; version=",
 			"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited": "application/vnd.google.protobuf",
 		} {
-			page := s.get(t, "/metrics", "Accept", accept)
-			if got := page.Header().Get("Content-Type"); page.Code != http.StatusOK || !strings.HasPrefix(got, want) {
-				t.Errorf("%s: %d, %s", accept, page.Code, got)
+			page := s.get(t, "/metrics", "Accept", accept, "Accept-Encoding", "gzip")
+			header := page.Header()
+			if page.Code != http.StatusOK || !strings.HasPrefix(header.Get("Content-Type"), want) || header.Get("Content-Encoding") != "gzip" {
+				t.Errorf("%s: %d, %v", accept, page.Code, header)
 			}
-		}
-		page := s.get(t, "/metrics", "Accept-Encoding", "gzip")
-		if got := page.Header().Get("Content-Encoding"); got != "gzip" {
-			t.Errorf("Content-Encoding %q", got)
 		}
 	})
 }
@@ -169,13 +142,16 @@ func TestCollectAndProject(t *testing.T) {
 			yaml += fmt.Sprintf("      - {id: %s, region: %s, name: p%d}\n", p.ID, p.Region, i)
 		}
 		s := newSite(t, cloud, yaml+"services: {cts: {enabled: false}}")
-		for _, tc := range []struct{ query, up, also string }{
-			{"collect[]=dcs", "p0 dcs, p1 dcs, p2 dcs", ""},
-			{"collect[]=dcs&collect[]=ces&project[]=p1", "p1 ces, p1 dcs", ""},
-			{"project[]=p0&project[]=p2&collect[]=dbss", "p0 dbss, p2 dbss", ""},
-			{"project[]=p1", "p1 ces, p1 dbss, p1 dcs, p1 taurusdb", "cloud_quota_exporter_requests"},
-			{"collect[]=exporter", "", "cloud_quota_exporter_requests"},
-			{"collect[]=exporter&collect[]=ces&project[]=p2", "p2 ces", "cloud_quota_exporter_requests"},
+		for _, tc := range []struct {
+			query, up string
+			also      bool // the process's own
+		}{
+			{"collect[]=dcs", "p0 dcs, p1 dcs, p2 dcs", false},
+			{"collect[]=dcs&collect[]=ces&project[]=p1", "p1 ces, p1 dcs", false},
+			{"project[]=p0&project[]=p2&collect[]=dbss", "p0 dbss, p2 dbss", false},
+			{"project[]=p1", "p1 ces, p1 dbss, p1 dcs, p1 taurusdb", true},
+			{"collect[]=exporter", "", true},
+			{"collect[]=exporter&collect[]=ces&project[]=p2", "p2 ces", true},
 		} {
 			query := strings.NewReplacer("[", "%5B", "]", "%5D").Replace(tc.query)
 			page := s.get(t, "/metrics?"+query)
@@ -186,30 +162,40 @@ func TestCollectAndProject(t *testing.T) {
 			if got := strings.Join(up, ", "); page.Code != http.StatusOK || got != tc.up {
 				t.Errorf("%s: %d, up of %s; want %s", tc.query, page.Code, got, tc.up)
 			}
-			if got := strings.Contains(names(page), "cloud_quota_exporter_"); got != (tc.also != "") {
-				t.Errorf("%s: metrics %s", tc.query, names(page))
+			if got := series(page, "cloud_quota_exporter_.*"); strings.HasPrefix(got, "cloud_quota_exporter_requests ") != tc.also {
+				t.Errorf("%s: of the process %q", tc.query, got)
 			}
 		}
 	})
 }
 
+// TestUnknownValuesAreRefused, by the names that are known, and without a request to the cloud.
 func TestUnknownValuesAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {cts: {enabled: false}}")
-		for query, want := range map[string]string{
-			"collect[]=dc":                        `collect[]="dc" is not known; known are: ces, taurusdb, dcs, dbss, exporter`,
-			"collect[]=dcs&collect[]=":            `collect[]="" is not known; known are: ces, taurusdb, dcs, dbss, exporter`,
-			"collect[]=cts":                       `collect[]="cts" is not known; known are: ces, taurusdb, dcs, dbss, exporter`,
-			"collect=dcs":                         `parameter="collect" is not known; known are: collect[], project[]`,
-			"collect[]=%zz":                       `the query can't be read: invalid URL escape "%zz"`,
-			"project[]=" + url.QueryEscape("<b>"): `project[]="<b>" is not known; known are: prod`,
+		for path, want := range map[string]string{
+			"/metrics?collect[]=dc":                        `collect[]="dc" is not known; known are: ces, taurusdb, dcs, dbss, exporter`,
+			"/metrics?collect[]=dcs&collect[]=":            `collect[]="" is not known; known are: ces, taurusdb, dcs, dbss, exporter`,
+			"/metrics?collect[]=cts":                       `collect[]="cts" is not known; known are: ces, taurusdb, dcs, dbss, exporter`,
+			"/metrics?collect=dcs":                         `parameter="collect" is not known; known are: collect[], project[]`,
+			"/metrics?collect[]=%zz":                       `the query can't be read: invalid URL escape "%zz"`,
+			"/metrics?project[]=" + url.QueryEscape("<b>"): `project[]="<b>" is not known; known are: prod`,
+			"/probe":                         `target="" is not known; known are: prod`,
+			"/probe?target=":                 `target="" is not known; known are: prod`,
+			"/probe?target=x":                `target="x" is not known; known are: prod`,
+			"/probe?target=prod&target=prod": `target="" is not known; known are: prod`,
+			"/probe?project[]=prod":          `parameter="project[]" is not known; known are: target`,
+			"/?project=x":                    `project="x" is not known; known are: prod`,
+			"/?service=x":                    `service="x" is not known; known are: ces, taurusdb, dcs, dbss`,
+			"/?project=prod&region=x":        `parameter="region" is not known; known are: project, service`,
+			"/?project=%zz":                  `the query can't be read: invalid URL escape "%zz"`,
 		} {
-			page := s.get(t, "/metrics?"+query)
+			page := s.get(t, path)
 			if got := strings.TrimSpace(page.Body.String()); page.Code != http.StatusBadRequest || got != want {
-				t.Errorf("%s: %d %s\nwant 400 %s", query, page.Code, got, want)
+				t.Errorf("%s: %d %s\nwant 400 %s", path, page.Code, got, want)
 			}
 			if got := page.Header().Get("Content-Type"); !strings.HasPrefix(got, "text/plain") {
-				t.Errorf("%s: Content-Type %s", query, got)
+				t.Errorf("%s: Content-Type %s", path, got)
 			}
 		}
 		if n := len(s.Requests()); n != 0 {
@@ -218,21 +204,81 @@ func TestUnknownValuesAreRefused(t *testing.T) {
 	})
 }
 
+// TestThousandScrapesAtOnce: they cost the cloud no more calls than one, and nor do any number of people.
 func TestThousandScrapesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
 		s.Cloud.Inject(cloudtest.Fault{Latency: 50 * time.Millisecond})
 		var scrapes sync.WaitGroup
 		for range 1000 {
-			scrapes.Go(func() {
-				if page := s.get(t, "/metrics"); series(page, quotaSeries) != documentsSeries {
-					t.Errorf("%d\n%s", page.Code, page.Body)
-				}
-			})
+			scrapes.Go(func() { s.quotas(t, s.get(t, "/metrics")) })
 		}
 		scrapes.Wait()
+		for range 100 {
+			s.get(t, "/")
+			s.get(t, "/?project=prod")
+		}
 		if got := fmt.Sprint(s.Cloud.ProjectRequests(fleettest.ProjectID)); got != "map[ces:1 cts:1 dbss:2 dcs:1 taurusdb:1]" {
 			t.Errorf("requests %s", got)
 		}
 	})
+}
+
+func TestTelemetryPath(t *testing.T) {
+	for path, good := range map[string]bool{
+		"/metrics": true, "/a/b-c.d_e~1": true, "": false, "metrics": false, "/": false, "/-/ready": false, "/a/": false, "/{x}": false, "/a b": false,
+	} {
+		_, err := web.NewHandler(web.Options{TelemetryPath: path, Process: prometheus.NewRegistry()})
+		if (err == nil) != good {
+			t.Errorf("%q: %v", path, err)
+		}
+	}
+}
+
+// TestPages asks for each page over HTTP, as only a real server answers HEAD and what is not there.
+func TestPages(t *testing.T) {
+	s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig, func(o *web.Options) { o.TelemetryPath = "/quotas" })
+	server := httptest.NewServer(s.handler)
+	defer server.Close()
+	for _, tc := range []struct {
+		method, path string
+		code         int
+		says         string
+	}{
+		{http.MethodGet, "/-/healthy", http.StatusOK, "cloud_quota_exporter is healthy."},
+		{http.MethodGet, "/-/ready", http.StatusOK, "cloud_quota_exporter is ready."},
+		{http.MethodGet, "/metrics", http.StatusNotFound, "404 page not found"},
+		{http.MethodGet, "/index.html", http.StatusNotFound, "404 page not found"},
+		{http.MethodPost, "/", http.StatusMethodNotAllowed, "Method Not Allowed"},
+		{http.MethodPost, "/quotas", http.StatusMethodNotAllowed, "Method Not Allowed"},
+		{http.MethodPost, "/-/healthy", http.StatusMethodNotAllowed, "Method Not Allowed"},
+		{http.MethodPost, "/-/ready", http.StatusMethodNotAllowed, "Method Not Allowed"},
+		{http.MethodGet, "/quotas", http.StatusOK, "cloud_quota_exporter_requests 6"}, // the first that the cloud is asked for
+		{http.MethodGet, "/", http.StatusOK, `<a href="/quotas">Metrics</a>`},
+		{http.MethodGet, "/", http.StatusOK, `<a href="/sd">Service discovery</a>`},
+		{http.MethodGet, "/", http.StatusOK, `<a href="/-/healthy">Healthy</a>`},
+		{http.MethodGet, "/", http.StatusOK, `<a href="/-/ready">Ready</a>`},
+		{http.MethodGet, "/", http.StatusOK, `<footer>cloud_quota_exporter 1.2.3</footer>`},
+		{http.MethodHead, "/", http.StatusOK, ""},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), tc.method, server.URL+tc.path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != tc.code || !strings.Contains(string(body), tc.says) || tc.method == http.MethodHead && len(body) > 0 {
+			t.Errorf("%s %s: %d %v\n%s", tc.method, tc.path, resp.StatusCode, err, body)
+		}
+		if kind := resp.Header.Get("Content-Type"); strings.HasPrefix(tc.path, "/-/") && kind != "text/plain; charset=utf-8" {
+			t.Errorf("%s %s: Content-Type %s", tc.method, tc.path, kind)
+		}
+		if tc.path == "/" && tc.code == http.StatusOK && resp.Header.Get("Content-Security-Policy") == "" {
+			t.Errorf("%s %s: headers %v", tc.method, tc.path, resp.Header)
+		}
+	}
 }

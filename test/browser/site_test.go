@@ -3,12 +3,10 @@ package browser
 import (
 	"bufio"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
 	"regexp"
-	"strings"
 	"testing"
 	"time"
 
@@ -26,11 +24,20 @@ import (
 type site struct {
 	*fleettest.World
 
-	url string
+	config, url string
 }
 
+// newSite returns a site of a configuration. An empty one stands for all projects of a cloud that has the demo's account, under the names
+// that IAM has for them.
 func newSite(t *testing.T, cloud *cloudtest.Cloud, config string) *site {
 	t.Helper()
+	if config == "" {
+		config = fmt.Sprintf("accounts:\n  - name: main\n    credentials: {static: {access_key: %s, secret_key: %s}}\n    ca_file: CA\n    projects:\n",
+			democloud.AccessKey, democloud.SecretKey)
+		for _, p := range cloud.Projects() {
+			config += fmt.Sprintf("      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
+		}
+	}
 	world := fleettest.New(t, cloud, config)
 	handler, err := web.NewHandler(web.Options{
 		Fleet: world.Fleet, Process: prometheus.NewRegistry(), TelemetryPath: "/metrics", TimeoutOffset: time.Second / 2, Version: "1.2.3",
@@ -41,18 +48,7 @@ func newSite(t *testing.T, cloud *cloudtest.Cloud, config string) *site {
 	}
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	return &site{world, server.URL + "/"}
-}
-
-// configOf serves all projects of a cloud that has the demo's account, under the names that IAM has for them.
-func configOf(cloud *cloudtest.Cloud) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "accounts:\n  - name: main\n    credentials: {static: {access_key: %s, secret_key: %s}}\n    ca_file: CA\n    projects:\n",
-		democloud.AccessKey, democloud.SecretKey)
-	for _, p := range cloud.Projects() {
-		fmt.Fprintf(&b, "      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
-	}
-	return b.String()
+	return &site{world, config, server.URL + "/"}
 }
 
 // newTrouble returns a site on which everything that can be wrong is: a source fails and never was read, one fails since its numbers were
@@ -116,19 +112,4 @@ func startDemo(t *testing.T) (url string) {
 	}
 	t.Fatalf("the demo ended before it listened: %v", lines.Err())
 	return ""
-}
-
-// fetch returns what another page than the status page says. The browser would ask for an icon of it.
-func fetch(t *testing.T, url string) string {
-	t.Helper()
-	resp, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Errorf("%s: %s (%v)", url, resp.Status, err)
-	}
-	return string(body)
 }

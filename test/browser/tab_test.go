@@ -2,10 +2,8 @@ package browser
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -47,6 +45,15 @@ func newTab(t *testing.T) *tab {
 		cancel()
 		closeTab()
 	})
+	return b
+}
+
+// show opens a page in a tab as wide as that of a desk.
+func show(t *testing.T, url string) *tab {
+	t.Helper()
+	b := newTab(t)
+	b.resize(t, 1280)
+	b.open(t, url)
 	return b
 }
 
@@ -119,13 +126,6 @@ func (b *tab) follow(t *testing.T, action chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// enter types words over those that are in the filter.
-func (b *tab) enter(t *testing.T, words string) {
-	t.Helper()
-	eval[chromedp.Void](t, b, `document.querySelector("#words").select()`)
-	b.do(t, chromedp.KeyEvent("\b"+words))
-}
-
 // resize makes the screen so wide.
 func (b *tab) resize(t *testing.T, width int64) {
 	t.Helper()
@@ -143,22 +143,8 @@ func (b *tab) prefer(t *testing.T, scheme string) {
 // texts returns the texts that are seen of the elements that a selector finds.
 func (b *tab) texts(t *testing.T, selector string) []string {
 	t.Helper()
-	found := eval[[]string](t, b, fmt.Sprintf("Array.from(document.querySelectorAll(%s), e => e.checkVisibility() ? e.innerText.trim() : '')", quote(selector)))
+	found := eval[[]string](t, b, fmt.Sprintf("Array.from(document.querySelectorAll(%q), e => e.checkVisibility() ? e.innerText.trim() : '')", selector))
 	return slices.DeleteFunc(found, func(text string) bool { return text == "" })
-}
-
-// ratios returns the percentages beside the bars of quotas that are not muted, in their order.
-func (b *tab) ratios(t *testing.T) []float64 {
-	t.Helper()
-	var all []float64
-	for _, text := range b.texts(t, "#rows tr:not(.muted) .bar span") {
-		n, err := strconv.ParseFloat(strings.TrimSuffix(text, " %"), 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, n)
-	}
-	return all
 }
 
 // mustFit asserts that nobody has to scroll the page sideways.
@@ -183,9 +169,4 @@ func (b *tab) inaccessible(t *testing.T) string {
 	found := eval[[]string](t, b, `axe.run().then(found => found.violations.flatMap(
 		rule => rule.nodes.map(node => rule.id + ": " + node.html.slice(0, 200) + " " + node.failureSummary)))`)
 	return strings.Join(found, "\n")
-}
-
-func quote(text string) string {
-	quoted, _ := json.Marshal(text) // a string always can be
-	return string(quoted)
 }

@@ -2,9 +2,12 @@ package strictyaml
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -27,10 +30,12 @@ func Parse(text []byte, found *Problems) Node {
 		line, what := syntax(err.Error(), text)
 		found.Add(line, "", what)
 	}
-	if len(first.Content) == 0 || isNull(first.Content[0]) {
-		return Node{found: found}
+	if len(first.Content) > 0 {
+		if top := (Node{value: first.Content[0], line: first.Content[0].Line, found: found}); !top.IsNull() {
+			return top
+		}
 	}
-	return Node{value: first.Content[0], line: first.Content[0].Line, found: found}
+	return Node{found: found}
 }
 
 var (
@@ -67,4 +72,50 @@ func maskQuoted(text string) string {
 		text = strings.Join(parts, quote)
 	}
 	return text
+}
+
+// Errors are all problems of a file, ordered by line, each as "FILE:LINE: KEY.PATH: what is wrong; what would be right". They
+// hold no value of the file.
+type Errors []string
+
+// Error returns one problem per line.
+func (e Errors) Error() string { return strings.Join(e, "\n") }
+
+// Problems collects what is wrong with a file, in the order in which it is found.
+type Problems struct {
+	file string
+	all  []problem
+}
+
+type problem struct {
+	line int // 0: of no line
+	text string
+}
+
+// NewProblems returns an empty collection; file names the file in errors.
+func NewProblems(file string) *Problems { return &Problems{file: file} }
+
+// Add adds a problem. Line 0 stands for no line, an empty path for no key. The text must quote no value of the file.
+func (p *Problems) Add(line int, path, text string) {
+	if path != "" {
+		text = path + ": " + text
+	}
+	p.all = append(p.all, problem{line, text})
+}
+
+// Err returns the problems as Errors, or nil if there are none.
+func (p *Problems) Err() error {
+	if len(p.all) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(p.all, func(a, b problem) int { return cmp.Compare(a.line, b.line) })
+	var lines Errors
+	for _, problem := range p.all {
+		place := p.file
+		if problem.line > 0 {
+			place = fmt.Sprintf("%s:%d", p.file, problem.line)
+		}
+		lines = append(lines, place+": "+problem.text)
+	}
+	return lines
 }

@@ -3,6 +3,7 @@ package strictyaml
 import (
 	"regexp"
 	"slices"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 )
@@ -20,6 +21,15 @@ func (f Fields) Get(key string) Node {
 		return value
 	}
 	return Node{path: join(f.path, key), line: f.line, found: f.found}
+}
+
+// Need is Get for a key that must be stated. If it is not, Need reports what is missing.
+func (f Fields) Need(key, what string) Node {
+	n := f.Get(key)
+	if !n.Stated() {
+		n.Fail("missing: %s", what)
+	}
+	return n
 }
 
 // keyForm is the form that an unknown key must have to be shown. Access keys and tokens have upper-case letters or digits.
@@ -41,6 +51,18 @@ func (n Node) Fields(known ...string) (Fields, bool) {
 		}
 	}
 	return Fields{n, values}, true
+}
+
+// unknownKey says that a key is not one of known. The key itself is not shown: it may be a secret.
+func unknownKey(shown bool, known []string) string {
+	text := "unknown key"
+	if !shown {
+		text = "an unknown key (not shown: it may be a secret)"
+	}
+	if len(known) == 0 {
+		return text + "; no key is known here, want {}"
+	}
+	return text + "; known here: " + strings.Join(known, ", ")
 }
 
 // Entry is a key and what is stated under it. The key may be a secret by mistake: it must have passed a check before it is shown.
@@ -82,7 +104,6 @@ func (c *collector) add(mapping *yaml.Node) {
 		if c.shown(e.Key) {
 			e.path = join(c.of.path, e.Key)
 		}
-		isMerge := key.ShortTag() == "!!merge"
 		switch {
 		case key.Kind != yaml.ScalarNode:
 			c.entries = append(c.entries, e)
@@ -90,7 +111,7 @@ func (c *collector) add(mapping *yaml.Node) {
 		case first[e.Key] > 0:
 			e.Fail("a key that stands twice, first in line %d; keep one of them", first[e.Key])
 			continue
-		case isMerge:
+		case key.ShortTag() == "!!merge":
 			merged = append(merged, e.Node)
 		case !c.taken[e.Key]:
 			c.taken[e.Key] = true
@@ -126,13 +147,4 @@ func resolve(value *yaml.Node) *yaml.Node {
 	return value
 }
 
-func isNull(value *yaml.Node) bool {
-	return value.Kind == yaml.ScalarNode && value.ShortTag() == "!!null"
-}
-
-func join(path, key string) string {
-	if path == "" {
-		return key
-	}
-	return path + "." + key
-}
+func join(path, key string) string { return strings.TrimPrefix(path+"."+key, ".") }

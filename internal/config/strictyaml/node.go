@@ -9,8 +9,11 @@
 package strictyaml
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"regexp"
+	syntaxes "regexp/syntax"
 	"strconv"
 	"time"
 
@@ -19,8 +22,8 @@ import (
 
 // Node is a place in a file and the value that is stated there, if any. It is comparable, so it can be a key of a map.
 //
-// If a reader can't use the value, it reports that and returns false. It reports a value that is not stated as missing. The zero Node is
-// not stated and belongs to no file, so Fail and the readers must not be called on it.
+// If a reader can't use the value, it reports that and returns false. It returns false without a report if nothing is stated: [Fields.Need]
+// is for what must be. The zero Node is not stated and belongs to no file, so Fail must not be called on it.
 type Node struct {
 	value *yaml.Node // nil: not stated; never an alias
 	path  string     // such as servers[0].name
@@ -32,10 +35,10 @@ type Node struct {
 func (n Node) Stated() bool { return n.value != nil }
 
 // IsEmpty returns whether n is not stated or a list without items.
-func (n Node) IsEmpty() bool { return !n.Stated() || n.IsList() && n.Len() == 0 }
+func (n Node) IsEmpty() bool { return !n.Stated() || n.IsList() && len(n.value.Content) == 0 }
 
 // IsNull returns whether n is stated without a value: nothing, ~ or null.
-func (n Node) IsNull() bool { return n.Stated() && isNull(n.value) }
+func (n Node) IsNull() bool { return n.IsScalar() && n.value.ShortTag() == "!!null" }
 
 // IsScalar returns whether n is a single value. A null is one, too.
 func (n Node) IsScalar() bool { return n.isKind(yaml.ScalarNode) }
@@ -48,18 +51,6 @@ func (n Node) IsMapping() bool { return n.isKind(yaml.MappingNode) }
 
 func (n Node) isKind(kind yaml.Kind) bool { return n.Stated() && n.value.Kind == kind }
 
-// Len returns the number of items of a list or of keys of a mapping, and 0 for anything else. A merge (<<) counts as one key.
-func (n Node) Len() int {
-	switch {
-	case n.IsList():
-		return len(n.value.Content)
-	case n.IsMapping():
-		return len(n.value.Content) / 2
-	default:
-		return 0
-	}
-}
-
 // Path returns where n is, such as servers[0].name. It is empty at the top of the document.
 func (n Node) Path() string { return n.path }
 
@@ -71,11 +62,10 @@ func (n Node) Fail(format string, args ...any) {
 	n.found.Add(n.line, n.path, fmt.Sprintf(format, args...))
 }
 
-// is checks that n is of one kind; want names it to the user.
+// is checks that n is stated and of one kind; want names it to the user.
 func (n Node) is(kind yaml.Kind, want string) bool {
 	switch {
 	case !n.Stated():
-		n.Fail("missing: want %s", want)
 	case n.IsNull():
 		n.Fail("has no value: give it one or remove the key")
 	case n.value.Kind != kind:
@@ -140,12 +130,11 @@ func (n Node) Matching(form *regexp.Regexp, want string) (string, bool) {
 
 // Flag reads n as true or false.
 func (n Node) Flag() (value, ok bool) {
-	const want = "true or false"
-	if !n.is(yaml.ScalarNode, want) {
+	if !n.is(yaml.ScalarNode, "true or false") {
 		return false, false
 	}
 	if err := n.value.Decode(&value); err != nil {
-		n.Fail("neither true nor false; want %s", want)
+		n.Fail("neither true nor false; want true or false")
 		return false, false
 	}
 	return value, true
@@ -180,8 +169,7 @@ func (n Node) Decimal(least, most float64, want string) (value float64, ok bool)
 
 // Duration reads n as a duration from least to most.
 func (n Node) Duration(least, most time.Duration) (value time.Duration, ok bool) {
-	const want = "a duration such as 5m"
-	if !n.is(yaml.ScalarNode, want) {
+	if !n.is(yaml.ScalarNode, "a duration such as 5m") {
 		return 0, false
 	}
 	text, ok := n.Text()
@@ -210,4 +198,15 @@ func Short(d time.Duration) string {
 		return "0"
 	}
 	return zeroUnits.ReplaceAllString(d.String(), "$1")
+}
+
+// Pattern returns a regular expression that matches whole texts. An error only has the kind of the mistake: those of regexp quote the
+// pattern, which may be a secret.
+func Pattern(text string) (*regexp.Regexp, error) {
+	_, err := regexp.Compile(text) // by itself: its brackets must not close those of the anchors
+	whole, errWhole := regexp.Compile("^(?:" + text + ")$")
+	if e, ok := errors.AsType[*syntaxes.Error](cmp.Or(err, errWhole)); ok {
+		return nil, errors.New(e.Code.String())
+	}
+	return whole, nil
 }
