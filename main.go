@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -40,8 +39,9 @@ func main() {
 	configFile := app.Flag("config.file", "Configuration file; without one, a single account from the environment is served.").IsSetByUser(&configNamed).String()
 	logLevel := app.Flag("log.level", "Least severe messages that are logged.").Default("info").Enum("debug", "info", "warn", "error")
 	logFormat := app.Flag("log.format", "Format of the log, which goes to stderr.").Default("logfmt").Enum("logfmt", "json")
-	offset := number(app.Flag("timeout-offset", "Seconds by which a scrape is answered before Prometheus gives up.").Default("0.5"), "timeout-offset")
-	serving := command.Serving{Web: kingpinflag.AddFlags(app, ":10133")}
+	serving := command.Serving{}
+	number(app.Flag("timeout-offset", "Seconds by which a scrape is answered before Prometheus gives up.").Default("0.5"), "timeout-offset", &serving.TimeoutOffset)
+	serving.Web = kingpinflag.AddFlags(app, ":10133")
 	app.Flag("web.telemetry-path", "Path of the metrics.").Default("/metrics").StringVar(&serving.TelemetryPath)
 	app.Flag("web.enable-lifecycle", "Let POST /-/reload load the configuration anew.").BoolVar(&serving.EnableLifecycle)
 	serve := app.Command("serve", "Serve the quotas of the configured accounts. The default command.").Default()
@@ -57,10 +57,6 @@ func main() {
 	if err != nil {
 		end(queue, queue, usageError(err))
 	}
-	serving.TimeoutOffset = -1 // refused, as are numbers that no time.Duration holds
-	if *offset >= 0 && *offset < math.MaxInt32 {
-		serving.TimeoutOffset = time.Duration(*offset * float64(time.Second))
-	}
 	logs := newLogs(queue, *logLevel, *logFormat)
 	logs.Dropped = queue.Dropped
 	command.RedirectStandardLog(logs)
@@ -71,7 +67,9 @@ func main() {
 	case serve.FullCommand():
 		stderr = queue
 		signal.Ignore(syscall.SIGPIPE) // whoever read the log has gone: lines are dropped
-		err = command.Serve(ctx, logs, serving, *configFile, hangups())
+		hangup := make(chan os.Signal, 1)
+		signal.Notify(hangup, syscall.SIGHUP) // the configuration is loaded anew
+		err = command.Serve(ctx, logs, serving, *configFile, hangup)
 	case demo.FullCommand():
 		stderr = queue
 		signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP) // there is nothing to load, and nothing to end for
@@ -79,7 +77,7 @@ func main() {
 	case verify.FullCommand():
 		err = check.Run(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile)
 	case ask.FullCommand():
-		err = query().Run(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile)
+		err = query.Run(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile)
 	}
 	end(stderr, queue, err)
 }
@@ -106,7 +104,13 @@ func end(stderr io.Writer, queue *logqueue.Queue, err error) {
 		_, _ = fmt.Fprintln(stderr, "cloud_quota_exporter:", err)
 	}
 	queue.Flush(flushTimeout)
-	os.Exit(exitCode(err))
+	if found, ok := errors.AsType[*command.ExitError](err); ok {
+		os.Exit(found.Code)
+	}
+	if err != nil {
+		os.Exit(1)
+	}
+	os.Exit(0)
 }
 
 // usageError is what is wrong with the command line.
@@ -145,17 +149,15 @@ func (f flagValue[T]) Set(text string) (err error) {
 // String shows the value.
 func (f flagValue[T]) String() string { return fmt.Sprint(*f.value) }
 
-// number adds a number to a flag.
-func number(s kingpin.Settings, flag string) *float64 {
-	f := flagValue[float64]{new(float64), func(text string) (float64, error) {
+// number has a flag take a number.
+func number(s kingpin.Settings, flag string, value *float64) {
+	s.SetValue(flagValue[float64]{value, func(text string) (float64, error) {
 		value, err := strconv.ParseFloat(text, 64)
 		if err != nil {
 			return 0, fmt.Errorf("--%s wants a number, such as 0.5", flag)
 		}
 		return value, nil
-	}}
-	s.SetValue(f)
-	return f.value
+	}})
 }
 
 // timeout adds the flag --timeout to a command that asks the cloud once.
@@ -170,23 +172,6 @@ func timeout(c *kingpin.CmdClause, value *time.Duration) {
 	}})
 }
 
-// hangups are the signals at which the configuration is loaded anew.
-func hangups() <-chan os.Signal {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	return hangup
-}
-
-func exitCode(err error) int {
-	if err == nil {
-		return 0
-	}
-	if found, ok := errors.AsType[*command.ExitError](err); ok {
-		return found.Code
-	}
-	return 1
-}
-
 // checkCommand adds the command check-config; after parsing, what it returns has its flags.
 func checkCommand(app *kingpin.Application) (*kingpin.CmdClause, *command.Check) {
 	verify := app.Command("check-config", "Validate the configuration and show the result. Exits with 1 if there is a problem.")
@@ -196,27 +181,18 @@ func checkCommand(app *kingpin.Application) (*kingpin.CmdClause, *command.Check)
 	return verify, check
 }
 
-// queryCommand adds the command query; what it returns tells its flags after parsing.
-func queryCommand(app *kingpin.Application) (*kingpin.CmdClause, func() command.Query) {
+// queryCommand adds the command query; after parsing, what it returns has its flags.
+func queryCommand(app *kingpin.Application) (*kingpin.CmdClause, *command.Query) {
 	ask := app.Command("query", "Fetch all quotas now and print them. Exits with 1 if a fetch failed or did not finish, or 2 if a quota is at or above --fail-above.")
+	query := new(command.Query)
 	known, usual := command.ServiceNames()
-	services := ask.Flag("service", "Only this service. Repeatable. Services that are enabled by default: "+strings.Join(usual, ", ")+".").HintOptions(known...).Strings()
-	projects := ask.Flag("project", "Only this project. Repeatable.").Strings()
-	order := ask.Flag("sort", "Order: by project, or by how near the limit.").Default("project").Enum("project", "usage")
-	output := ask.Flag("output", "Form of the answer.").Default("table").Enum("table", "json")
-	var once command.Once
-	timeout(ask, &once.Timeout)
-	above := number(ask.Flag("fail-above", "Ratio of used to limit from which on a quota makes the exit code 2, such as 0.9."), "fail-above")
-	return ask, func() command.Query {
-		return command.Query{
-			Once:      once,
-			Services:  *services,
-			Projects:  *projects,
-			SortUsage: *order == "usage",
-			JSON:      *output == "json",
-			FailAbove: *above,
-		}
-	}
+	ask.Flag("service", "Only this service. Repeatable. Services that are enabled by default: "+strings.Join(usual, ", ")+".").HintOptions(known...).StringsVar(&query.Services)
+	ask.Flag("project", "Only this project. Repeatable.").StringsVar(&query.Projects)
+	ask.Flag("sort", "Order: by project, or by how near the limit.").Default("project").EnumVar(&query.Sort, "project", "usage")
+	ask.Flag("output", "Form of the answer.").Default("table").EnumVar(&query.Output, "table", "json")
+	timeout(ask, &query.Timeout)
+	number(ask.Flag("fail-above", "Ratio of used to limit from which on a quota makes the exit code 2, such as 0.9."), "fail-above", &query.FailAbove)
+	return ask, query
 }
 
 // newQueue returns what keeps the program from waiting for whoever reads its log.

@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
@@ -65,7 +64,7 @@ func (o *output) String() string {
 // logsTo are loggers of everything.
 func logsTo(out *output) command.Logs {
 	bare := level.NewFilter(log.NewLogfmtLogger(log.NewSyncWriter(out)), level.AllowDebug())
-	return command.Logs{Program: log.With(bare, "caller", log.DefaultCaller), Bare: bare}
+	return command.Logs{Program: log.With(bare, "caller", log.DefaultCaller), Bare: bare, Dropped: func() uint64 { return 0 }}
 }
 
 // running is a command that serves.
@@ -84,7 +83,7 @@ func start(t *testing.T, webConfig string, run func(context.Context, command.Log
 	serving := command.Serving{
 		Web:           &toolkit.FlagConfig{WebListenAddresses: &[]string{"127.0.0.1:0"}, WebSystemdSocket: &systemd, WebConfigFile: &webConfig},
 		TelemetryPath: "/metrics",
-		TimeoutOffset: 500 * time.Millisecond,
+		TimeoutOffset: 0.5,
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

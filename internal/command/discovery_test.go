@@ -31,7 +31,7 @@ func TestDiscoveryForPeople(t *testing.T) {
 	mistyped := write(t, "config.yml", strings.Replace(discovering, "ap-.*", "ap_.*", 1))
 	golden(t, "check-discovery-empty", check(t, mistyped, true))
 	golden(t, "query-discovery-empty", p.query(t, mistyped, command.Query{}))
-	golden(t, "query-discovery-empty-json", p.query(t, mistyped, command.Query{JSON: true}))
+	golden(t, "query-discovery-empty-json", p.query(t, mistyped, command.Query{Output: "json"}))
 	p.cloud.Inject(cloudtest.Fault{Service: "iam", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("iam", 403, "no permission")})
 	golden(t, "check-discovery-forbidden", check(t, config, true))
 	golden(t, "query-discovery-forbidden", p.query(t, config, command.Query{}))

@@ -30,16 +30,10 @@ func NewHandler(l log.Logger, yaml string, dial huaweicloud.Dial) (http.Handler,
 	if err != nil {
 		return nil, err
 	}
-	s := Serving{TelemetryPath: "/metrics", TimeoutOffset: 500 * time.Millisecond}
-	e, err := s.newExporter(Logs{Program: l, Bare: l}, c, dial)
+	s := Serving{TelemetryPath: "/metrics", TimeoutOffset: 0.5}
+	e, err := s.newExporter(Logs{Program: l, Bare: l, Dropped: func() uint64 { return 0 }}, c, dial)
 	if err != nil {
 		return nil, err
 	}
 	return e.handler(context.Background())
-}
-
-// Through makes a command reach the cloud by dial.
-func (o Once) Through(dial huaweicloud.Dial) Once {
-	o.dial = dial
-	return o
 }

@@ -24,6 +24,6 @@ func TestQuotaOfNothing(t *testing.T) {
 	p.cloud.SetQuota(p.cloud.Projects()[0].ID, "ces", "alarm", 5, 0)
 	p.cloud.SetQuota(p.cloud.Projects()[1].ID, "ces", "alarm", 0, 0)
 	config := p.config(t, democloud.SecretKey, "")
-	golden(t, "query-nothing", p.query(t, config, command.Query{Services: []string{"ces"}, SortUsage: true, FailAbove: 0.9}))
-	golden(t, "query-nothing-json", p.query(t, config, command.Query{Services: []string{"ces"}, JSON: true}))
+	golden(t, "query-nothing", p.query(t, config, command.Query{Services: []string{"ces"}, Sort: "usage", FailAbove: 0.9}))
+	golden(t, "query-nothing-json", p.query(t, config, command.Query{Services: []string{"ces"}, Output: "json"}))
 }

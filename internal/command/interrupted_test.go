@@ -66,7 +66,7 @@ func TestInterrupted(t *testing.T) {
 		both := []string{"dcs", "ces"}
 		for name, q := range map[string]command.Query{
 			"query-interrupted":       {Services: both},
-			"query-interrupted-above": {Services: both, SortUsage: true, FailAbove: 0.4},
+			"query-interrupted-above": {Services: both, Sort: "usage", FailAbove: 0.4},
 			"query-timed-out":         {Services: []string{"dcs"}, Once: n.once(2 * time.Second)},
 		} {
 			ctx := t.Context()
@@ -86,7 +86,7 @@ func TestInterruptedAnswerIsJSON(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t, cloudtest.Scale(2), "")
 		n.Inject(cloudtest.Fault{Service: "dcs", Hang: true})
-		text, _ := n.query(interrupted(t, 2*time.Second), command.Query{Once: n.once(0), Services: []string{"dcs", "ces"}, JSON: true})
+		text, _ := n.query(interrupted(t, 2*time.Second), command.Query{Once: n.once(0), Services: []string{"dcs", "ces"}, Output: "json"})
 		golden(t, "query-interrupted-json", text)
 		if a := parse(t, text); a.read("ces") != 2 || a.reasons("dcs")["unfinished"] != 2 {
 			t.Errorf("got %+v", a)
@@ -113,8 +113,11 @@ func TestInterruptedWhileProjectsAreDiscovered(t *testing.T) {
 		n.Inject(cloudtest.Fault{Service: "iam", Hang: true})
 		text, _ := n.check(interrupted(t, 2*time.Second), 0)
 		golden(t, "check-online-undiscovered", online(text))
-		for name, project := range map[string]string{"query-undiscovered": n.Projects()[0].Name, "query-undiscovered-json": "later"} {
-			q := command.Query{Once: n.once(2 * time.Second), Projects: []string{project}, Services: []string{"ces"}, JSON: project == "later"}
+		for name, q := range map[string]command.Query{
+			"query-undiscovered":      {Projects: []string{n.Projects()[0].Name}},
+			"query-undiscovered-json": {Projects: []string{"later"}, Output: "json"},
+		} {
+			q.Once, q.Services = n.once(2*time.Second), []string{"ces"}
 			text, took := n.query(t.Context(), q)
 			golden(t, name, text)
 			if took != 2*time.Second {

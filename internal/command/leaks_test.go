@@ -118,7 +118,7 @@ func everything(t *testing.T, file string) string {
 		}
 	}
 	said += check(t, file, false) + check(t, file, true)
-	for _, q := range []command.Query{{}, {JSON: true}, {Projects: []string{"x"}}} {
+	for _, q := range []command.Query{{}, {Output: "json"}, {Projects: []string{"x"}}} {
 		said += (&people{}).query(t, file, q)
 	}
 	c, err := config.Load(t.Context(), file, providerstest.Five())

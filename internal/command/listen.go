@@ -41,16 +41,20 @@ func newServer(handler http.Handler, logger log.Logger) *http.Server {
 		ReadTimeout:       requestTimeout, // with its body, of which no page has a use
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          stdlog.New(serverLog{logger}, "", 0),
+		ErrorLog:          stdlog.New(lineLog{logger, strings.Clone}, "", 0),
 	}
 }
 
-// serverLog is where net/http writes what it can tell nobody else, a line at a time.
-type serverLog struct{ log.Logger }
+// lineLog logs what a library writes, a line at a time. What it can tell nobody else, net/http writes.
+type lineLog struct {
+	log.Logger
+
+	show func(line string) string
+}
 
 // Write logs a line.
-func (l serverLog) Write(line []byte) (int, error) {
-	_ = level.Warn(l.Logger).Log("msg", strings.TrimSpace(string(line)))
+func (l lineLog) Write(line []byte) (int, error) {
+	_ = level.Warn(l.Logger).Log("msg", l.show(strings.TrimSpace(string(line))))
 	return len(line), nil
 }
 
@@ -58,44 +62,36 @@ func (l serverLog) Write(line []byte) (int, error) {
 // net/http quotes there what a server sent unasked, which might be an echo of secrets.
 func RedirectStandardLog(logs Logs) {
 	stdlog.SetFlags(0)
-	stdlog.SetOutput(standardLog{serverLog{logs.Program}})
-}
-
-type standardLog struct{ serverLog }
-
-// Write logs a line without what it quotes.
-func (l standardLog) Write(line []byte) (int, error) {
-	_, _ = l.serverLog.Write([]byte(secret.HideQuoted(string(line))))
-	return len(line), nil
+	stdlog.SetOutput(lineLog{logs.Program, secret.HideQuoted})
 }
 
 // listen answers requests until ctx ends, and then finishes those under way. listening is told each address.
-func (s Serving) listen(ctx context.Context, logs Logs, handler http.Handler, listening func(net.Addr)) error {
-	err := checkWebConfig(ctx, *s.Web.WebConfigFile)
+func (e *exporter) listen(ctx context.Context, handler http.Handler, listening func(net.Addr)) error {
+	err := checkWebConfig(ctx, *e.Web.WebConfigFile)
 	if ctx.Err() != nil { // a signal, which ends the program in order
-		_ = level.Info(logs.Program).Log("msg", "Stopping before the exporter listens")
+		_ = level.Info(e.logs.Program).Log("msg", "Stopping before the exporter listens")
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	server := newServer(handler, logs.Program)
+	server := newServer(handler, e.logs.Program)
 	server.BaseContext = func(l net.Listener) context.Context {
 		listening(l.Addr())
 		return context.WithoutCancel(ctx) // a signal lets scrapes finish
 	}
-	guardConnections(server, logs.Program, *s.Web.WebConfigFile)
+	guardConnections(server, e.logs.Program, *e.Web.WebConfigFile)
 	ended := make(chan error, 1)
 	go func() {
 		// The bare logger's own level decides what is logged.
-		ended <- toolkit.ListenAndServe(server, s.Web, slog.New(sloggokit.NewGoKitHandler(logs.Bare, slog.LevelDebug)))
+		ended <- toolkit.ListenAndServe(server, e.Web, slog.New(sloggokit.NewGoKitHandler(e.logs.Bare, slog.LevelDebug)))
 	}()
 	select {
 	case err := <-ended:
 		return err
 	case <-ctx.Done():
 	}
-	_ = level.Info(logs.Program).Log("msg", "stopping, scrapes under way are finished")
+	_ = level.Info(e.logs.Program).Log("msg", "stopping, scrapes under way are finished")
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	if err := server.Shutdown(stop); err != nil {

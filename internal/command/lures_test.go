@@ -156,7 +156,7 @@ func luredBy(t *testing.T, kind, credentials, lure string) []string {
 			remedies[m[1]] = true
 		}
 	}
-	answer, _, _ := strings.Cut((&people{}).query(t, file, command.Query{JSON: true}), "--- stderr")
+	answer, _, _ := strings.Cut((&people{}).query(t, file, command.Query{Output: "json"}), "--- stderr")
 	maps.Copy(remedies, remediesInJSON(t, answer))
 	page, logged := pageOf(t, b.String())
 	for _, m := range regexp.MustCompile(`(?s)<span>What to do:</span>(.*?)</p>`).FindAllStringSubmatch(page, -1) {

@@ -1,6 +1,7 @@
 package command_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -43,7 +44,7 @@ const hosts = `{iam: "http://iam.{region}.sim", default: "http://{service}.{regi
 
 // once has a command reach the cloud, and end after a time.
 func (n *network) once(timeout time.Duration) command.Once {
-	return command.Once{Timeout: timeout}.Through(n.pipe.Dial)
+	return command.Once{Timeout: cmp.Or(timeout, time.Hour), Dial: n.pipe.Dial}
 }
 
 // query runs query and returns what it printed, and how long it took.
@@ -118,7 +119,7 @@ func TestServiceThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t, cloudtest.Scale(160), "services: {defaults: {timeout: 1s}}\n")
 		n.Inject(cloudtest.Fault{Service: "dcs", Hang: true})
-		text, took := n.query(t.Context(), command.Query{Once: n.once(0), JSON: true})
+		text, took := n.query(t.Context(), command.Query{Once: n.once(0), Output: "json"})
 		a := parse(t, text)
 		for _, service := range []string{"cts", "ces", "taurusdb", "dbss"} {
 			if a.read(service) != 160 {
@@ -146,7 +147,7 @@ func TestRegionThatHangs(t *testing.T) {
 		n := newNetwork(t, cloudtest.Scale(160), "services: {defaults: {timeout: 1s}}\n")
 		n.Inject(cloudtest.Fault{Host: "dcs.ap-southeast-1.", Hang: true})
 		n.Inject(cloudtest.Fault{Service: "dcs", Latency: 900 * time.Millisecond})
-		text, took := n.query(t.Context(), command.Query{Once: n.once(0), JSON: true, Services: []string{"dcs"}})
+		text, took := n.query(t.Context(), command.Query{Once: n.once(0), Output: "json", Services: []string{"dcs"}})
 		a := parse(t, text)
 		// Nine rounds, and one for the request that proves the key. The fetches that wait for it may end a little later than the first.
 		if a.read("dcs") != 80 || len(a.Failures) != 80 || a.reasons("dcs")["not asked"] < 70 || took > 11*time.Second {
@@ -166,7 +167,7 @@ func TestTimeoutOfACommand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t, cloudtest.Scale(160), "services: {defaults: {timeout: 1s}}\n")
 		n.Inject(cloudtest.Fault{Latency: 900 * time.Millisecond})
-		text, took := n.query(t.Context(), command.Query{Once: n.once(5 * time.Second), JSON: true, Services: []string{"cts", "dcs"}})
+		text, took := n.query(t.Context(), command.Query{Once: n.once(5 * time.Second), Output: "json", Services: []string{"cts", "dcs"}})
 		a := parse(t, text)
 		for _, service := range []string{"cts", "dcs"} {
 			got := a.reasons(service)
@@ -187,7 +188,7 @@ func TestCloudThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t, cloudtest.Scale(160), "services: {defaults: {timeout: 1s}}\n")
 		n.Inject(cloudtest.Fault{Hang: true})
-		text, took := n.query(t.Context(), command.Query{Once: n.once(0), JSON: true})
+		text, took := n.query(t.Context(), command.Query{Once: n.once(0), Output: "json"})
 		if a := parse(t, text); took > 5*time.Second || len(a.Failures) != 800 {
 			t.Errorf("it took %s, with %d failures", took, len(a.Failures))
 		}
@@ -204,7 +205,7 @@ func TestLookUpThatHangs(t *testing.T) {
     projects: [{region: ap-southeast-1}, {region: ap-southeast-3}]
 `, democloud.AccessKey, democloud.SecretKey, hosts))
 		n.Inject(cloudtest.Fault{Host: "iam.ap-southeast-1.", Hang: true})
-		text, took := n.query(t.Context(), command.Query{Once: n.once(0), JSON: true})
+		text, took := n.query(t.Context(), command.Query{Once: n.once(0), Output: "json"})
 		a := parse(t, text)
 		for _, service := range []string{"cts", "ces", "taurusdb", "dcs", "dbss"} {
 			if a.read(service) != 1 || a.reasons(service)["timeout"] != 1 {
@@ -228,12 +229,12 @@ func TestCredentialsThatHang(t *testing.T) {
     discovery: {}
 `)
 		n.Inject(cloudtest.Fault{Service: "metadata", Hang: true})
-		text, took := n.query(t.Context(), command.Query{Once: n.once(2 * time.Second), JSON: true})
+		text, took := n.query(t.Context(), command.Query{Once: n.once(2 * time.Second), Output: "json"})
 		a := parse(t, text)
 		if got := fmt.Sprint(a.reasons("cts"), a.reasons("iam"), len(a.Failures)); got != "map[unfinished:1] map[unfinished:1] 6" || took != 2*time.Second {
 			t.Errorf("after %s, failures are %s\n%s", took, got, text)
 		}
-		text, _ = n.query(t.Context(), command.Query{Once: n.once(0), JSON: true})
+		text, _ = n.query(t.Context(), command.Query{Once: n.once(0), Output: "json"})
 		a = parse(t, text)
 		if got := fmt.Sprint(a.reasons("cts"), a.reasons("iam"), len(a.Failures)); got != "map[credentials:1] map[credentials:1] 6" {
 			t.Errorf("with time enough, failures are %s\n%s", got, text)

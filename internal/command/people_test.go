@@ -129,13 +129,14 @@ func transcript(stdout, stderr *bytes.Buffer, err error) string {
 
 func (p *people) query(t *testing.T, config string, q command.Query) string {
 	t.Helper()
+	q.Timeout = time.Hour
 	return transcriptOf(func(terminal command.Terminal) error { return q.Run(t.Context(), terminal, config) })
 }
 
 func check(t *testing.T, config string, online bool) string {
 	t.Helper()
 	return transcriptOf(func(terminal command.Terminal) error {
-		return command.Check{Online: online}.Run(t.Context(), terminal, config)
+		return command.Check{Once: command.Once{Timeout: time.Hour}, Online: online}.Run(t.Context(), terminal, config)
 	})
 }
 
@@ -145,8 +146,8 @@ func TestQuery(t *testing.T) {
 	p.cloud.SetQuota(p.cloud.Projects()[1].ID, "taurusdb", "instance", 9, -1)
 	p.cloud.SetQuota(p.cloud.Projects()[2].ID, "dcs", "ram", 768, 800)
 	golden(t, "query", p.query(t, config, command.Query{}))
-	golden(t, "query-usage", p.query(t, config, command.Query{SortUsage: true, Services: []string{"dcs", "cts"}, FailAbove: 0.9}))
-	golden(t, "query-json", p.query(t, config, command.Query{JSON: true, Projects: []string{p.cloud.Projects()[1].Name}, Services: []string{"taurusdb", "dbss"}}))
+	golden(t, "query-usage", p.query(t, config, command.Query{Sort: "usage", Services: []string{"dcs", "cts"}, FailAbove: 0.9}))
+	golden(t, "query-json", p.query(t, config, command.Query{Output: "json", Projects: []string{p.cloud.Projects()[1].Name}, Services: []string{"taurusdb", "dbss"}}))
 	golden(t, "query-unknown", p.query(t, config, command.Query{Services: []string{"dc"}})+p.query(t, config, command.Query{Projects: []string{"prod"}}))
 	// A tracker of 1 of 1 is muted, and nothing else is at 0.97.
 	golden(t, "query-below", p.query(t, config, command.Query{Services: []string{"cts"}, FailAbove: 0.97}))
@@ -161,7 +162,7 @@ func TestQueryFailures(t *testing.T) {
 	p.cloud.Inject(cloudtest.Fault{Path: "/v2/{project_id}/audit/instances", ProjectID: id, Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dbss", 403, "no")})
 	one := command.Query{Projects: []string{p.cloud.Projects()[0].Name}}
 	golden(t, "query-failures", p.query(t, config, one))
-	one.JSON = true
+	one.Output = "json"
 	one.Services = []string{"dcs"}
 	golden(t, "query-failures-json", p.query(t, config, one))
 }
@@ -174,7 +175,7 @@ func TestQueryOnATerminal(t *testing.T) {
 	}
 	p.cloud.SetQuota(p.cloud.Projects()[4].ID, "taurusdb", "instance", 9, -1)
 	var stdout, stderr bytes.Buffer
-	err := command.Query{}.Run(t.Context(), command.Terminal{Out: &stdout, Err: &stderr, Width: 120, Colour: true, Live: true}, config)
+	err := command.Query{Once: command.Once{Timeout: time.Hour}}.Run(t.Context(), command.Terminal{Out: &stdout, Err: &stderr, Width: 120, Colour: true, Live: true}, config)
 	if progress := regexp.MustCompile(`^(\r\d+ of 25 read)+\r\x1b\[K$`); !progress.MatchString(stderr.String()) || !strings.Contains(stderr.String(), "\r25 of 25 read") {
 		t.Errorf("progress %q", stderr.String())
 	}

@@ -22,20 +22,20 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-const maxOffset = time.Hour // of --timeout-offset
+const maxOffset = 3600 // seconds of --timeout-offset
 
 // Logs are the program's logger, and the bare one that it is made of: the toolkit brings time and caller of its own. They must not block.
 type Logs struct {
 	Program, Bare log.Logger
-	Dropped       func() uint64 // lines that were not written; nil: none
+	Dropped       func() uint64 // lines that were not written
 }
 
 // Serving is what serve and demo are told by flags.
 type Serving struct {
 	Web             *toolkit.FlagConfig
 	TelemetryPath   string
-	TimeoutOffset   time.Duration
-	EnableLifecycle bool // POST /-/reload
+	TimeoutOffset   float64 // seconds
+	EnableLifecycle bool    // POST /-/reload
 }
 
 // Serve runs the exporter with the configuration of a file, or without a file with one account from the environment, until ctx ends.
@@ -49,13 +49,13 @@ func Serve(ctx context.Context, logs Logs, s Serving, configFile string, hangup 
 	if err != nil {
 		return err
 	}
-	e, err := s.newExporter(logs, c, new(net.Dialer).DialContext)
+	e, err := s.newExporter(logs, c, nil)
 	if err != nil {
 		return err
 	}
 	e.load = func(ctx context.Context) (*config.Config, error) { return loadConfig(ctx, configFile) }
 	go e.reloadOn(ctx, hangup)
-	return e.serve(ctx, nil)
+	return e.serve(ctx, func(net.Addr) {})
 }
 
 func loadConfig(ctx context.Context, file string) (*config.Config, error) {
@@ -71,14 +71,6 @@ func loadConfig(ctx context.Context, file string) (*config.Config, error) {
 	return config.Load(ctx, file, providers.All())
 }
 
-// check refuses flags that kingpin can't judge.
-func (s Serving) check() error {
-	if s.TimeoutOffset < 0 || s.TimeoutOffset >= maxOffset {
-		return fmt.Errorf("--timeout-offset is out of range; want seconds from 0 to less than %.0f", maxOffset.Seconds())
-	}
-	return nil
-}
-
 // exporter is what serve and demo run.
 type exporter struct {
 	Serving
@@ -90,10 +82,10 @@ type exporter struct {
 	loading chan struct{}                                 // holds an item while somebody loads
 }
 
-// newExporter makes an exporter of a configuration; dial leads to the cloud.
+// newExporter makes an exporter of a configuration; dial leads to the cloud, nil being the network.
 func (s Serving) newExporter(logs Logs, c *config.Config, dial huaweicloud.Dial) (*exporter, error) {
-	if err := s.check(); err != nil {
-		return nil, err
+	if !(s.TimeoutOffset >= 0 && s.TimeoutOffset < maxOffset) {
+		return nil, fmt.Errorf("--timeout-offset is out of range; want seconds from 0 to less than %d", maxOffset)
 	}
 	e := &exporter{Serving: s, logs: logs, process: newProcessMetrics(logs.Dropped), loading: make(chan struct{}, 1)}
 	e.fleet = newFleet(c, fleet.Options{Dial: dial, Logger: logs.Program, Requests: e.process.requested})
@@ -104,8 +96,8 @@ func (s Serving) newExporter(logs Logs, c *config.Config, dial huaweicloud.Dial)
 // handler returns the pages. A reload ends with ctx.
 func (e *exporter) handler(ctx context.Context) (http.Handler, error) {
 	options := web.Options{
-		Fleet: e.fleet, Process: e.process.registry, TelemetryPath: e.TelemetryPath, TimeoutOffset: e.TimeoutOffset,
-		Version: version.Info(), Logger: e.logs.Program,
+		Fleet: e.fleet, Process: e.process.registry, TelemetryPath: e.TelemetryPath,
+		TimeoutOffset: time.Duration(e.TimeoutOffset * float64(time.Second)), Version: version.Info(), Logger: e.logs.Program,
 	}
 	switch {
 	case e.load == nil:
@@ -116,7 +108,7 @@ func (e *exporter) handler(ctx context.Context) (http.Handler, error) {
 	return web.NewHandler(options)
 }
 
-// serve answers requests until ctx ends. listening, if not nil, is told each address on which it listens.
+// serve answers requests until ctx ends. listening is told each address on which it listens.
 func (e *exporter) serve(ctx context.Context, listening func(net.Addr)) error {
 	handler, err := e.handler(ctx)
 	if err != nil {
@@ -127,11 +119,9 @@ func (e *exporter) serve(ctx context.Context, listening func(net.Addr)) error {
 			"projects", len(e.fleet.Projects()), "services", fmt.Sprint(e.fleet.Services()))
 		go e.fleet.CheckCredentials(ctx)
 	})
-	return e.listen(ctx, e.logs, handler, func(a net.Addr) {
+	return e.listen(ctx, handler, func(a net.Addr) {
 		begin()
-		if listening != nil {
-			listening(a)
-		}
+		listening(a)
 	})
 }
 
