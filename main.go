@@ -40,7 +40,7 @@ func main() {
 	logLevel := app.Flag("log.level", "Least severe messages that are logged.").Default("info").Enum("debug", "info", "warn", "error")
 	logFormat := app.Flag("log.format", "Format of the log, which goes to stderr.").Default("logfmt").Enum("logfmt", "json")
 	serving := command.Serving{}
-	number(app.Flag("timeout-offset", "Seconds by which a scrape is answered before Prometheus gives up.").Default("0.5"), "timeout-offset", &serving.TimeoutOffset)
+	number(app.Flag("timeout-offset", "Seconds by which a scrape is answered before Prometheus gives up.").Default("0.5"), &serving.TimeoutOffset)
 	serving.Web = kingpinflag.AddFlags(app, ":10133")
 	app.Flag("web.telemetry-path", "Path of the metrics.").Default("/metrics").StringVar(&serving.TelemetryPath)
 	app.Flag("web.enable-lifecycle", "Let POST /-/reload load the configuration anew.").BoolVar(&serving.EnableLifecycle)
@@ -53,7 +53,9 @@ func main() {
 	if err == nil && configNamed {
 		err = checkConfigFile(*configFile, selected == demo.FullCommand())
 	}
-	queue := newQueue(*logFormat)
+	queue := logqueue.New(os.Stderr, maxUnwritten, func(out io.Writer, dropped uint64) { // no command waits for whoever reads its log
+		_ = level.Warn(newLogs(out, "warn", *logFormat).Program).Log("msg", "Dropped log lines because stderr was not read", "lines", dropped)
+	})
 	if err != nil {
 		end(queue, queue, usageError(err))
 	}
@@ -137,38 +139,39 @@ func checkConfigFile(name string, demo bool) error {
 // flagValue is the value of a flag. Its error names the flag, which that of the library does not.
 type flagValue[T any] struct {
 	value *T
+	wants string // the error
 	parse func(text string) (T, error)
 }
 
 // Set parses the value.
-func (f flagValue[T]) Set(text string) (err error) {
-	*f.value, err = f.parse(text)
-	return err
+func (f flagValue[T]) Set(text string) error {
+	value, err := f.parse(text)
+	if err != nil {
+		return errors.New(f.wants)
+	}
+	*f.value = value
+	return nil
 }
 
 // String shows the value.
 func (f flagValue[T]) String() string { return fmt.Sprint(*f.value) }
 
 // number has a flag take a number.
-func number(s kingpin.Settings, flag string, value *float64) {
-	s.SetValue(flagValue[float64]{value, func(text string) (float64, error) {
-		value, err := strconv.ParseFloat(text, 64)
-		if err != nil {
-			return 0, fmt.Errorf("--%s wants a number, such as 0.5", flag)
-		}
-		return value, nil
-	}})
+func number(flag *kingpin.FlagClause, value *float64) {
+	wants := "--" + flag.Model().Name + " wants a number, such as 0.5"
+	flag.SetValue(flagValue[float64]{value, wants, func(text string) (float64, error) { return strconv.ParseFloat(text, 64) }})
 }
 
 // timeout adds the flag --timeout to a command that asks the cloud once.
 func timeout(c *kingpin.CmdClause, value *time.Duration) {
+	const wants = "--timeout wants a duration above 0 with its unit, such as 30s or 5m"
 	c.Flag("timeout", "Maximum duration of the command. After it, and on Ctrl-C, the command prints what is known.").
-		Default("5m").SetValue(flagValue[time.Duration]{value, func(text string) (time.Duration, error) {
+		Default("5m").SetValue(flagValue[time.Duration]{value, wants, func(text string) (time.Duration, error) {
 		value, err := time.ParseDuration(text)
-		if err != nil || value <= 0 {
-			return 0, errors.New("--timeout wants a duration above 0 with its unit, such as 30s or 5m")
+		if err == nil && value <= 0 {
+			err = strconv.ErrRange
 		}
-		return value, nil
+		return value, err
 	}})
 }
 
@@ -191,15 +194,8 @@ func queryCommand(app *kingpin.Application) (*kingpin.CmdClause, *command.Query)
 	ask.Flag("sort", "Order: by project, or by how near the limit.").Default("project").EnumVar(&query.Sort, "project", "usage")
 	ask.Flag("output", "Form of the answer.").Default("table").EnumVar(&query.Output, "table", "json")
 	timeout(ask, &query.Timeout)
-	number(ask.Flag("fail-above", "Ratio of used to limit from which on a quota makes the exit code 2, such as 0.9."), "fail-above", &query.FailAbove)
+	number(ask.Flag("fail-above", "Ratio of used to limit from which on a quota makes the exit code 2, such as 0.9."), &query.FailAbove)
 	return ask, query
-}
-
-// newQueue returns what keeps the program from waiting for whoever reads its log.
-func newQueue(format string) *logqueue.Queue {
-	return logqueue.New(os.Stderr, maxUnwritten, func(out io.Writer, dropped uint64) {
-		_ = level.Warn(newLogs(out, "warn", format).Program).Log("msg", "Dropped log lines because stderr was not read", "lines", dropped)
-	})
 }
 
 func newLogs(out io.Writer, least, format string) command.Logs {

@@ -26,33 +26,28 @@ type Check struct {
 // prints what works and how to fix the rest. If ctx ends or the time is over, it prints what is known. The error is that of an invalid
 // configuration, or an *ExitError with code 1 if something failed or was not finished.
 func (check Check) Run(ctx context.Context, t Terminal, configFile string) error {
-	ctx, cancel := check.limit(ctx)
-	defer cancel()
-	c, err := loadInTime(ctx, configFile)
-	if err != nil {
-		return err
-	}
-	offline := check.fleet(c, nil)
-	_, _ = fmt.Fprintf(t.Out, "%s can be served. Accounts: %d, projects: %d, services: %s.\n",
-		cmp.Or(configFile, "environment"), len(c.Accounts), len(offline.Projects()), strings.Join(offline.Services(), ", "))
-	failed := 0
-	for _, d := range offline.Describe(ctx) {
-		failed += writeAccount(t, d)
-	}
-	writeServices(t, c, offline.Services())
-	writeRules(t, c)
-	if check.Online {
-		return check.online(ctx, t, c)
-	}
-	if failed == 0 {
+	return check.run(ctx, configFile, func(ctx context.Context, c *config.Config) error {
+		offline := newFleet(c, fleet.Options{Dial: check.Dial, Once: true})
+		_, _ = fmt.Fprintf(t.Out, "%s can be served. Accounts: %d, projects: %d, services: %s.\n",
+			cmp.Or(configFile, "environment"), len(c.Accounts), len(offline.Projects()), strings.Join(offline.Services(), ", "))
+		failed := 0
+		for _, d := range offline.Describe(ctx) {
+			failed += writeAccount(t, d)
+		}
+		writeServices(t, c, offline.Services())
+		writeRules(t, c)
+		cut := ended(ctx)
+		switch {
+		case check.Online:
+			return check.online(ctx, t, c)
+		case failed > 0 && cut != nil:
+			return &ExitError{exitFailed, fmt.Sprintf("%v, problems: %d", cut, failed)}
+		case failed > 0:
+			return &ExitError{exitFailed, fmt.Sprintf("problems: %d", failed)}
+		}
 		_, _ = fmt.Fprintln(t.Out, "\nNothing was asked of the cloud; --online does.")
 		return nil
-	}
-	text := fmt.Sprintf("problems: %d", failed)
-	if cut := ended(ctx); cut != nil {
-		text = cut.Error() + ", " + text
-	}
-	return &ExitError{exitFailed, text}
+	})
 }
 
 // writeAccount shows an account and returns how many problems it has.
@@ -105,7 +100,7 @@ func describeDiscovery(d *config.Discovery) string {
 
 // writeSources shows each project once, and each service of a region once.
 func writeSources(t Terminal, sources []fleet.Endpoint) {
-	projects, endpoints := table(nil), table{}
+	var projects, endpoints table
 	projects.add("  PROJECT", "ID", "REGION", "")
 	endpoints.add("  REGION", "SERVICE", "ENDPOINT")
 	known := map[string]bool{}
@@ -119,14 +114,11 @@ func writeSources(t Terminal, sources []fleet.Endpoint) {
 			endpoints.add("  "+e.Project.Region, e.Service, e.URL)
 		}
 	}
-	for _, out := range []table{projects, endpoints} {
-		_, _ = fmt.Fprintln(t.Out)
-		out.write(t.Out)
-	}
+	projects.write(t.Out)
+	endpoints.write(t.Out)
 }
 
 func writeServices(t Terminal, c *config.Config, names []string) {
-	_, _ = fmt.Fprintln(t.Out)
 	var out table
 	out.add("SERVICE", "CACHE_TTL", "TIMEOUT", "MAX_STALE", "MAX_IN_FLIGHT", "OPTIONS")
 	for _, name := range names {
@@ -147,7 +139,6 @@ func list[V any](format string, all map[string]V) string {
 
 // writeRules shows limits and thresholds in the order in which they count.
 func writeRules(t Terminal, c *config.Config) {
-	_, _ = fmt.Fprintln(t.Out)
 	var out table
 	out.add("RULE", "SERVICE", "PROJECT", "RESOURCE", "")
 	add := func(kind string, m config.Match, value string) {
@@ -176,7 +167,6 @@ func (check Check) online(ctx context.Context, t Terminal, c *config.Config) err
 	if err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintln(t.Out)
 	o.writeMatrix(t)
 	o.writeProblems(t)
 	if err := o.verdict(); err != nil {

@@ -137,7 +137,9 @@ func TestCheckConfigOfFilesThatHang(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	start := time.Now()
-	got := transcriptOf(func(terminal command.Terminal) error { return command.Check{Once: command.Once{Timeout: time.Hour}}.Run(ctx, terminal, file) })
+	got := transcriptOf(func(terminal command.Terminal) error {
+		return command.Check{Once: command.Once{Timeout: time.Hour}}.Run(ctx, terminal, file)
+	})
 	contains(t, got, "no keys:     secret_key_file "+key+": no response from the file system", "unusable:    ca_file "+ca+": no response from the file system", "exit code 1")
 	if took := time.Since(start); took > 3*time.Second {
 		t.Errorf("it took %s", took)

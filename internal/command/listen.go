@@ -12,10 +12,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
+	"github.com/prometheus/common/version"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 	sloggokit "github.com/tjhop/slog-gokit"
 	"gopkg.in/yaml.v3"
@@ -65,9 +67,14 @@ func RedirectStandardLog(logs Logs) {
 	stdlog.SetOutput(lineLog{logs.Program, secret.HideQuoted})
 }
 
-// listen answers requests until ctx ends, and then finishes those under way. listening is told each address.
-func (e *exporter) listen(ctx context.Context, handler http.Handler, listening func(net.Addr)) error {
-	err := checkWebConfig(ctx, *e.Web.WebConfigFile)
+// serve answers requests until ctx ends, and then finishes those under way. listening is told each address on which it listens.
+func (e *exporter) serve(ctx context.Context, listening func(net.Addr)) error {
+	handler, err := e.handler(ctx)
+	if err != nil {
+		return err
+	}
+	webConfig := *e.Web.WebConfigFile
+	err = checkWebConfig(ctx, webConfig)
 	if ctx.Err() != nil { // a signal, which ends the program in order
 		_ = level.Info(e.logs.Program).Log("msg", "Stopping before the exporter listens")
 		return nil
@@ -75,12 +82,18 @@ func (e *exporter) listen(ctx context.Context, handler http.Handler, listening f
 	if err != nil {
 		return err
 	}
+	begin := sync.OnceFunc(func() { // not before there is a port: what can't begin ends with one line
+		_ = level.Info(e.logs.Program).Log("msg", "serving", "version", version.Info(),
+			"projects", len(e.fleet.Projects()), "services", fmt.Sprint(e.fleet.Services()))
+		go e.fleet.CheckCredentials(ctx)
+	})
 	server := newServer(handler, e.logs.Program)
 	server.BaseContext = func(l net.Listener) context.Context {
+		begin()
 		listening(l.Addr())
 		return context.WithoutCancel(ctx) // a signal lets scrapes finish
 	}
-	guardConnections(server, e.logs.Program, *e.Web.WebConfigFile)
+	server.ConnContext = e.guardConnection
 	ended := make(chan error, 1)
 	go func() {
 		// The bare logger's own level decides what is logged.
@@ -112,9 +125,6 @@ var quoted = regexp.MustCompile("`[^`]*`")
 // checkWebConfig returns why --web.config.file can't be used. The toolkit would read a pipe for good, and a device into all of the memory, so
 // its files are looked at before.
 func checkWebConfig(ctx context.Context, name string) error {
-	if name == "" {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, webFileTimeout)
 	defer cancel()
 	err := checkWebFiles(ctx, name)
@@ -128,25 +138,23 @@ func checkWebConfig(ctx context.Context, name string) error {
 	return nil
 }
 
-// guardConnections closes each new connection for which the toolkit's files can't be read: it reads them with every request, and each of these
-// would take a thread for good.
-func guardConnections(server *http.Server, logger log.Logger, name string) {
-	if name == "" {
-		return
+// guardConnection closes a new connection if the toolkit's files can't be read: it reads them with every request, and each of these would
+// take a thread for good.
+func (e *exporter) guardConnection(ctx context.Context, c net.Conn) context.Context {
+	look, cancel := context.WithTimeout(ctx, connectionTimeout)
+	defer cancel()
+	if err := checkWebFiles(look, *e.Web.WebConfigFile); err != nil {
+		_ = level.Error(e.logs.Program).Log("msg", "Refused a connection because --web.config.file can't be used", "err", err)
+		_ = c.Close()
 	}
-	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		look, cancel := context.WithTimeout(ctx, connectionTimeout)
-		defer cancel()
-		if err := checkWebFiles(look, name); err != nil {
-			_ = level.Error(logger).Log("msg", "Refused a connection because --web.config.file can't be used", "err", err)
-			_ = c.Close()
-		}
-		return ctx
-	}
+	return ctx
 }
 
 // checkWebFiles reads what the toolkit is going to read. What it can say itself is no error here.
 func checkWebFiles(ctx context.Context, name string) error {
+	if name == "" {
+		return nil
+	}
 	text, err := readWebFile(ctx, name)
 	if err != nil {
 		return err

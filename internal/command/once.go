@@ -52,29 +52,25 @@ type Once struct {
 	Dial    huaweicloud.Dial // nil: the network
 }
 
-// limit returns a context that ends with the command's time.
-func (o Once) limit(ctx context.Context) (context.Context, context.CancelFunc) {
-	why := fmt.Sprintf("timed out after %s", o.Timeout)
-	return context.WithTimeoutCause(ctx, o.Timeout, &cutShort{why, why + ": %d of %d reads finished", "raise --timeout"})
-}
-
-// loadInTime loads the configuration, unless the context of limit ends before.
-func loadInTime(ctx context.Context, file string) (*config.Config, error) {
-	c, err := loadConfig(ctx, file)
-	if why := ended(ctx); err != nil && why != nil {
-		return nil, fmt.Errorf("%w while the configuration was read", why)
+// run does something with a configuration. The context that it is given ends with the command's time.
+func (o Once) run(ctx context.Context, configFile string, do func(context.Context, *config.Config) error) error {
+	why := fmt.Errorf("timed out after %s", o.Timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, o.Timeout, &cutShort{why, why.Error() + ": %d of %d reads finished", "raise --timeout"})
+	defer cancel()
+	c, err := loadConfig(ctx, configFile)
+	if cut := ended(ctx); err != nil && cut != nil {
+		return fmt.Errorf("%w while the configuration was read", cut)
 	}
-	return c, err
-}
-
-func (o Once) fleet(c *config.Config, progress func()) *fleet.Fleet {
-	return newFleet(c, fleet.Options{Dial: o.Dial, Progress: progress, Once: true})
+	if err != nil {
+		return err
+	}
+	return do(ctx, c)
 }
 
 // read reads what filter wants, each source once, with a line of progress. When ctx ends, it returns what is known.
 func (o Once) read(ctx context.Context, t Terminal, c *config.Config, filter fleet.Filter) (*outcome, error) {
 	var done atomic.Int64
-	f := o.fleet(c, func() { done.Add(1) })
+	f := newFleet(c, fleet.Options{Dial: o.Dial, Progress: func() { done.Add(1) }, Once: true})
 	if err := fleet.CheckNames("--service", filter.Services, f.Services()); err != nil {
 		return nil, err
 	}
@@ -177,17 +173,14 @@ const (
 
 // cutShort is why a command ended before its work was done.
 type cutShort struct {
-	why    string
+	error         // what ended the command
 	far    string // how far the command came: a format for the reads that were finished, and for all
 	remedy string // what to do to have the rest, too
 }
 
-// Error says what ended the command.
-func (e *cutShort) Error() string { return e.why }
+var errInterrupted = &cutShort{errors.New("interrupted"), "interrupted after %d of %d reads", "run the command again"}
 
-var errInterrupted = &cutShort{"interrupted", "interrupted after %d of %d reads", "run the command again"}
-
-// ended returns why the context of limit has ended; nil if it has not.
+// ended returns why the context of run has ended; nil if it has not.
 func ended(ctx context.Context) *cutShort {
 	if ctx.Err() == nil {
 		return nil

@@ -72,5 +72,5 @@ func (p *processMetrics) loaded(err error) {
 		return
 	}
 	p.reloaded.Set(1)
-	p.reloadSuccess.Set(float64(time.Now().UnixMilli()) / 1000)
+	p.reloadSuccess.SetToCurrentTime()
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/report"
@@ -45,27 +46,20 @@ func (q Query) Run(ctx context.Context, t Terminal, configFile string) error {
 	if !(q.FailAbove >= 0 && q.FailAbove <= maxFailAbove) {
 		return fmt.Errorf("--fail-above is out of range; want a ratio of used to limit such as 0.9, at most %d", maxFailAbove)
 	}
-	ctx, cancel := q.limit(ctx)
-	defer cancel()
-	c, err := loadInTime(ctx, configFile)
-	if err != nil {
-		return err
-	}
-	o, err := q.read(ctx, t, c, fleet.Filter{Services: q.Services, Projects: q.Projects})
-	if err != nil {
-		return err
-	}
-	rows := q.rows(o.readings)
-	if q.Output == "json" {
-		err = o.writeJSON(t.Out, rows)
-	} else {
-		writeTable(t, rows)
-		o.writeProblems(Terminal{Out: t.Err, Colour: t.Colour && t.Live}) // what the table lacks
-	}
-	if err != nil {
-		return err
-	}
-	return q.verdict(o, rows)
+	return q.run(ctx, configFile, func(ctx context.Context, c *config.Config) error {
+		o, err := q.read(ctx, t, c, fleet.Filter{Services: q.Services, Projects: q.Projects})
+		if err != nil {
+			return err
+		}
+		rows := q.rows(o.readings)
+		if q.Output != "json" {
+			writeTable(t, rows)
+			o.writeProblems(Terminal{Out: t.Err, Colour: t.Colour && t.Live}) // what the table lacks
+		} else if err := o.writeJSON(t.Out, rows); err != nil {
+			return err
+		}
+		return q.verdict(o, rows)
+	})
 }
 
 func (q Query) rows(readings []*fleet.Reading) []row {

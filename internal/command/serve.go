@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/go-kit/log"
@@ -53,7 +52,13 @@ func Serve(ctx context.Context, logs Logs, s Serving, configFile string, hangup 
 	if err != nil {
 		return err
 	}
-	e.load = func(ctx context.Context) (*config.Config, error) { return loadConfig(ctx, configFile) }
+	e.load = func(ctx context.Context) error {
+		c, err := loadConfig(ctx, configFile)
+		if err == nil {
+			e.fleet.Load(c)
+		}
+		return err
+	}
 	go e.reloadOn(ctx, hangup)
 	return e.serve(ctx, func(net.Addr) {})
 }
@@ -78,8 +83,8 @@ type exporter struct {
 	logs    Logs
 	fleet   *fleet.Fleet
 	process *processMetrics
-	load    func(context.Context) (*config.Config, error) // reads the configuration anew; nil: there is none to read
-	loading chan struct{}                                 // holds an item while somebody loads
+	load    func(context.Context) error // reads the configuration anew; nil: there is none to read
+	loading chan struct{}               // holds an item while somebody loads
 }
 
 // newExporter makes an exporter of a configuration; dial leads to the cloud, nil being the network.
@@ -108,29 +113,22 @@ func (e *exporter) handler(ctx context.Context) (http.Handler, error) {
 	return web.NewHandler(options)
 }
 
-// serve answers requests until ctx ends. listening is told each address on which it listens.
-func (e *exporter) serve(ctx context.Context, listening func(net.Addr)) error {
-	handler, err := e.handler(ctx)
-	if err != nil {
-		return err
-	}
-	begin := sync.OnceFunc(func() { // not before there is a port: what can't begin ends with one line
-		_ = level.Info(e.logs.Program).Log("msg", "serving", "version", version.Info(),
-			"projects", len(e.fleet.Projects()), "services", fmt.Sprint(e.fleet.Services()))
-		go e.fleet.CheckCredentials(ctx)
-	})
-	return e.listen(ctx, handler, func(a net.Addr) {
-		begin()
-		listening(a)
-	})
-}
-
 // reloadTimeout is for the file to be read, and for the reload before to end. A test shortens it.
 var reloadTimeout = 10 * time.Second
 
-// reload puts the configuration in force as it stands now. A bad one leaves everything as it was.
+// reload puts the configuration in force as it stands now, once nobody else does, so that the one that was read last is in force in the end. A
+// bad one leaves everything as it was.
 func (e *exporter) reload(ctx context.Context) error {
-	err := e.loadAlone(ctx)
+	inTime, cancel := context.WithTimeout(ctx, reloadTimeout)
+	defer cancel()
+	var err error
+	select {
+	case e.loading <- struct{}{}:
+		err = e.load(inTime)
+		<-e.loading
+	case <-inTime.Done():
+		err = fmt.Errorf("another reload has not ended: %w; reload again", inTime.Err())
+	}
 	e.process.loaded(err)
 	if err != nil {
 		_ = level.Error(e.logs.Program).Log("msg", "the configuration can't be loaded, the one before stays in force", "err", err)
@@ -139,23 +137,6 @@ func (e *exporter) reload(ctx context.Context) error {
 	_ = level.Info(e.logs.Program).Log("msg", "the configuration is loaded", "projects", len(e.fleet.Projects()))
 	go e.fleet.CheckCredentials(ctx)
 	return nil
-}
-
-// loadAlone loads the configuration once nobody else does, so that the one that was read last is in force in the end.
-func (e *exporter) loadAlone(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
-	defer cancel()
-	select {
-	case e.loading <- struct{}{}:
-		defer func() { <-e.loading }()
-	case <-ctx.Done():
-		return fmt.Errorf("another reload has not ended: %w; reload again", ctx.Err())
-	}
-	c, err := e.load(ctx)
-	if err == nil {
-		e.fleet.Load(c)
-	}
-	return err
 }
 
 // reloadOn reloads at each signal, until ctx ends.

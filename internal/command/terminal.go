@@ -40,7 +40,7 @@ const (
 
 // paint colours text where the terminal shows colours.
 func (t Terminal) paint(colour, text string) string {
-	if !t.Colour || colour == "" {
+	if !t.Colour {
 		return text
 	}
 	return "\x1b[" + colour + "m" + text + "\x1b[0m"
@@ -90,7 +90,9 @@ func (t table) lines() []string {
 	return strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 }
 
+// write shows the rows below an empty line.
 func (t table) write(w io.Writer) {
+	_, _ = fmt.Fprintln(w)
 	for _, line := range t.lines() {
 		_, _ = fmt.Fprintln(w, strings.TrimRight(line, " "))
 	}
