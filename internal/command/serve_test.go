@@ -2,8 +2,17 @@ package command_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"math"
+	"math/big"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"strconv"
@@ -11,7 +20,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	toolkit "github.com/prometheus/exporter-toolkit/web"
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
@@ -171,4 +182,182 @@ func TestExampleConfiguration(t *testing.T) {
 			t.Errorf("config.example.yml does not show %s", key)
 		}
 	}
+}
+
+func TestServeTellsThatThePortIsTaken(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	systemd, webConfig := false, ""
+	_, endpoints := simulated(t)
+	logs := command.Logs{Program: log.NewNopLogger(), Bare: log.NewNopLogger()}
+	err = command.Serve(t.Context(), logs, command.Serving{
+		Web:           &toolkit.FlagConfig{WebListenAddresses: &[]string{taken.Addr().String()}, WebSystemdSocket: &systemd, WebConfigFile: &webConfig},
+		TelemetryPath: "/metrics",
+	}, configuration(t, endpoints, "sk", ""), nil)
+	if err == nil || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestRequestsSayWhoAsks: the cloud's operators see who it is that asks.
+func TestRequestsSayWhoAsks(t *testing.T) {
+	asked := make(chan string, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.UserAgent() }))
+	defer server.Close()
+	r := serve(t, "", configuration(t, `{iam: "`+server.URL+`"}`, write(t, "sk", secretKey), ""))
+	r.get(t, "/metrics?collect%5B%5D=cts")
+	if got := <-asked; !strings.HasPrefix(got, "cloud_quota_exporter/") {
+		t.Errorf("User-Agent %q", got)
+	}
+}
+
+// TestTLSAndBasicAuth uses the toolkit's file; its key pair is made for the test.
+func TestTLSAndBasicAuth(t *testing.T) {
+	_, endpoints := simulated(t)
+	certificate, key := keyPair(t)
+	webConfig := write(t, "web.yml", "tls_server_config: {cert_file: "+certificate+", key_file: "+key+`}
+basic_auth_users:
+  prometheus: $2a$04$Ba3/oA.WZDKD5BqPJtdUuummoh.pXYvfilCVFk8JRdvgEtwBfaY5O # "secret"
+`)
+	r := serve(t, webConfig, configuration(t, endpoints, write(t, "sk", secretKey), ""))
+	r.url = strings.Replace(r.url, "http", "https", 1)
+	contains(t, r.get(t, "/metrics"), "401\n")
+	r.url = strings.Replace(r.url, "https://", "https://prometheus:secret@", 1)
+	contains(t, r.get(t, "/metrics"), "200\n", "cloud_quota_used{")
+}
+
+// TestRateLimit is the toolkit's, in the same file: the exporter itself counts no requests.
+func TestRateLimit(t *testing.T) {
+	_, endpoints := simulated(t)
+	r := serve(t, write(t, "web.yml", "rate_limit: {interval: 1h, burst: 2}\n"), configuration(t, endpoints, write(t, "sk", secretKey), ""))
+	for _, want := range []string{"200\n", "200\n", "429\n"} {
+		contains(t, r.get(t, "/-/healthy"), want)
+	}
+}
+
+// TestOldTLSIsRefused: the toolkit's least version.
+func TestOldTLSIsRefused(t *testing.T) {
+	_, endpoints := simulated(t)
+	certificate, key := keyPair(t)
+	webConfig := write(t, "web.yml", "tls_server_config: {cert_file: "+certificate+", key_file: "+key+"}\n")
+	r := serve(t, webConfig, configuration(t, endpoints, write(t, "sk", secretKey), ""))
+	for version, accepted := range map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
+		conn, err := tls.Dial("tcp", strings.TrimPrefix(r.url, "http://"), &tls.Config{InsecureSkipVerify: true, MinVersion: version, MaxVersion: version})
+		if (err == nil) != accepted {
+			t.Errorf("%s: %v", tls.VersionName(version), err)
+		}
+		if err == nil {
+			conn.Close()
+		}
+	}
+	r.log.waitFor(t, `msg="http: TLS handshake error from 127.0.0.1:`) // as a line of the log
+}
+
+// TestStopFinishesScrapes: a scrape that waits for the cloud when the signal comes is answered.
+func TestStopFinishesScrapes(t *testing.T) {
+	cloud, endpoints := simulated(t)
+	asked := make(chan struct{})
+	proceed := make(chan struct{})
+	cloud.Inject(cloudtest.Fault{Service: "dcs", When: func(int) bool {
+		close(asked)
+		<-proceed
+		return false
+	}})
+	r := serve(t, "", configuration(t, endpoints, write(t, "sk", secretKey), ""))
+	page := make(chan string)
+	go func() { page <- r.get(t, "/metrics?collect%5B%5D=dcs") }()
+	<-asked
+	ended := make(chan error)
+	go func() { ended <- r.stop() }()
+	<-r.log.stopping
+	close(proceed)
+	contains(t, <-page, "200\n", `cloud_quota_used{project="prod",resource_type="instance",service="dcs"} 3`)
+	if err := <-ended; err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
+// waitFor waits until the log has a text.
+func (o *output) waitFor(t *testing.T, text string) {
+	t.Helper()
+	o.waitForTimes(t, text, 1)
+}
+
+// waitForTimes waits until the text was written so many times.
+func (o *output) waitForTimes(t *testing.T, text string, times int) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	for strings.Count(o.String(), text) < times {
+		select {
+		case <-o.changed:
+		case <-deadline:
+			t.Fatalf("the log does not have %d times %s:\n%s", times, text, o)
+		}
+	}
+}
+
+// TestCredentialsAreTold is about the start, before anybody scrapes.
+func TestCredentialsAreTold(t *testing.T) {
+	cloud, endpoints := simulated(t)
+	r := serve(t, "", configuration(t, endpoints, write(t, "sk", secretKey), ""))
+	r.log.waitFor(t, `msg="credentials are there"`)
+	contains(t, r.log.String(), `account=main from="static: access_key in the configuration, secret_key_file `)
+	if n := len(cloud.Requests()); n != 0 {
+		t.Errorf("%d requests for permanent keys", n)
+	}
+}
+
+func TestMissingCredentialsAreTold(t *testing.T) {
+	_, endpoints := simulated(t)
+	r := serve(t, "", configuration(t, endpoints, "/nonexistent/sk", ""))
+	r.log.waitFor(t, `msg="credentials can't be had"`)
+	contains(t, r.log.String(), "level=warn", "account=main", "secret_key_file /nonexistent/sk: no such file or directory; want a file")
+}
+
+func TestDemo(t *testing.T) {
+	t.Setenv("TMPDIR", "/missing") // as in the container image, which has no place to write
+	hints := newOutput()
+	r := start(t, "", func(ctx context.Context, logs command.Logs, s command.Serving) error {
+		return command.Demo(ctx, logs, s, hints)
+	})
+	page := r.get(t, "/metrics")
+	contains(t, page, "200\n",
+		`cloud_quota_limit{project="dev",resource_type="instance",service="taurusdb"} +Inf`,
+		`cloud_quota_used{project="prod",resource_type="ram",service="dcs"} 7`,
+		`cloud_quota_limit{project="prod",resource_type="ram",service="dcs"} 800`,
+		`cloud_quota_up{project="staging",service="dbss"} 1`,
+	)
+	if n := strings.Count(page, "\ncloud_quota_up{"); n != 15 {
+		t.Errorf("%d sources, want 15", n)
+	}
+	hints.waitFor(t, "Ctrl-C ends it.")
+	contains(t, hints.String(), "Open:\n\n  "+r.url+"/metrics ", "Ctrl-C ends it.")
+	if err := r.stop(); err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
+// keyPair makes the files of a certificate that signs itself, and of its key.
+func keyPair(t *testing.T) (certificate, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encode := func(kind string, bytes []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: bytes}))
+	}
+	return write(t, "cert.pem", encode("CERTIFICATE", der)), write(t, "key.pem", encode("PRIVATE KEY", pkcs8))
 }
