@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-kit/log"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/huaweicloud"
@@ -35,5 +36,6 @@ func NewHandler(l log.Logger, yaml string, dial huaweicloud.Dial) (http.Handler,
 	if err != nil {
 		return nil, err
 	}
+	e.process.registry.Unregister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})) // which takes most of the time of a page
 	return e.handler(context.Background())
 }

@@ -53,7 +53,7 @@ const (
 	plain   = `endpoints: {default: "http://{service}.{region}.a.b"}, `
 	prod    = "{id: " + projectID + ", region: ap-southeast-3, name: prod}"
 	staging = "{id: " + stagingID + ", region: ap-southeast-1, name: staging}"
-	other   = "{name: other, credentials: {static: {access_key: AK2, secret_key: SECRETKEY2}}, ca_file: CA, " + plain + "projects: [{id: " + devID + ", region: ap-southeast-1, name: dev}]}"
+	other   = "{name: other, credentials: {static: {access_key: AK2, secret_key: SECRETKEY2}}, " + plain + "projects: [{id: " + devID + ", region: ap-southeast-1, name: dev}]}"
 
 	stated   = always + "accounts: [{name: main, " + static + "projects: [" + prod + ", " + staging + "]}]"
 	lookedUp = always + "accounts: [{name: main, " + static + plain + "projects: [{region: ap-southeast-3, name: prod}, " + staging + "]}]"

@@ -211,7 +211,7 @@ func TestLookUpThatHangs(t *testing.T) {
 		n.Inject(cloudtest.Fault{Host: "iam.ap-southeast-1.", Hang: true})
 		text, took := n.query(t.Context(), command.Query{Once: n.once(0), Output: "json"})
 		a := parse(t, text)
-		for _, service := range []string{"cts", "ces", "taurusdb", "dcs", "dbss"} {
+		for _, service := range allServices {
 			if a.read(service) != 1 || a.reasons(service)["timeout"] != 1 {
 				t.Errorf("%s: %d projects were read, and failures are %v; want one of each", service, a.read(service), a.reasons(service))
 			}

@@ -158,19 +158,23 @@ func everything(t *testing.T, file string) string {
 	return said + reloaded + check(t, file, true) + r.log.String()
 }
 
-// leakyConfig has an account for each style of echo, with a project that is stated, one that is looked up, and all that can be discovered.
+// leakyConfig has an account for each style of echo.
 func leakyConfig(credentials, url string) string {
-	var b strings.Builder
-	fmt.Fprintln(&b, "services: {defaults: {max_in_flight: 64}}\naccounts:")
+	yaml := "services: {defaults: {max_in_flight: 64}}\naccounts:\n"
 	for i := range styles {
-		fmt.Fprintf(&b, `  - name: a%02[1]d
+		yaml += leakyAccount(i, credentials, url)
+	}
+	return yaml
+}
+
+// leakyAccount has a project that is stated, one that is looked up, and all that can be discovered.
+func leakyAccount(i int, credentials, url string) string {
+	return fmt.Sprintf(`  - name: a%02[1]d
     credentials: {%[2]s}
     endpoints: {default: %[3]q, iam: %[3]q}
     projects: [{id: "%032[1]d", region: ap-southeast-3, name: p%02[1]d}, {region: ap-southeast-1, name: q%02[1]d}]
     discovery: {}
 `, i, credentials, url)
-	}
-	return b.String()
 }
 
 // leakyCloud knows all secrets that are configured.
