@@ -272,7 +272,14 @@ func TestStartsWhileTheCloudIsDown(t *testing.T) {
 			}
 		}
 	}
-	p.waitFor(t, `level=warn`)
+	resp, err := http.Post(p.url+"/-/reload", "", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusForbidden || !strings.Contains(string(body), "--web.enable-lifecycle turns it on") {
+		t.Errorf("%s %s, %v", resp.Status, body, err)
+	}
 	p.waitFor(t, `account=keys project=a service=cts msg="quotas can't be read" reason=network err="GET http`)
 	p.waitFor(t, `connection refused; check the network`)
 }

@@ -1,7 +1,6 @@
 package command_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
@@ -24,19 +24,18 @@ import (
 	"cloud_quota_exporter/internal/command"
 )
 
-// output collects what a command logs or prints, and tells the address on which it listens, and when it begins to stop.
+// output collects what a command logs or prints, and tells the address on which it listens.
 type output struct {
-	mu       sync.Mutex
-	text     strings.Builder
-	address  chan string
-	stopping chan struct{}
-	changed  chan struct{} // holds an item if something was written since it was last taken
+	mu      sync.Mutex
+	text    strings.Builder
+	address chan string
+	changed chan struct{} // holds an item if something was written since it was last taken
 }
 
 var listeningOn = regexp.MustCompile(`Listening on" address=([\d.:]+)`)
 
 func newOutput() *output {
-	return &output{address: make(chan string, 1), stopping: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
+	return &output{address: make(chan string, 1), changed: make(chan struct{}, 1)}
 }
 
 func (o *output) Write(b []byte) (int, error) {
@@ -44,9 +43,6 @@ func (o *output) Write(b []byte) (int, error) {
 	defer o.mu.Unlock()
 	if m := listeningOn.FindSubmatch(b); m != nil {
 		o.address <- string(m[1])
-	}
-	if bytes.Contains(b, []byte(`msg="stopping`)) {
-		o.stopping <- struct{}{}
 	}
 	select {
 	case o.changed <- struct{}{}:
@@ -59,6 +55,25 @@ func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.text.String()
+}
+
+// waitFor waits until the log has a text.
+func (o *output) waitFor(t *testing.T, text string) {
+	t.Helper()
+	o.waitForTimes(t, text, 1)
+}
+
+// waitForTimes waits until the text was written so many times.
+func (o *output) waitForTimes(t *testing.T, text string, times int) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	for strings.Count(o.String(), text) < times {
+		select {
+		case <-o.changed:
+		case <-deadline:
+			t.Fatalf("the log does not have %d times %s:\n%s", times, text, o)
+		}
+	}
 }
 
 // logsTo are loggers of everything.

@@ -41,7 +41,7 @@ func TestMetricsAreDocumented(t *testing.T) {
     credentials: {instance_metadata: {endpoint: `+regexp.MustCompile(`http://[0-9.:]+`).FindString(endpoints)+`}}
     endpoints: `+endpoints+`
     projects: [{id: "1", region: ap-southeast-3, name: other}]
-`))
+`), nil)
 	_, page, _ := strings.Cut(r.get(t, "/metrics"), "\n")
 
 	inDocument := map[string]string{}

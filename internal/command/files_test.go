@@ -49,7 +49,7 @@ func TestKeyFilesThatHang(t *testing.T) {
 	for i := range hung {
 		hanging = append(hanging, filestest.Hang(t, filepath.Join(dir, strconv.Itoa(i))))
 	}
-	r, _ := reloading(t, file, true)
+	r := serve(t, "", file, nil)
 	start := time.Now()
 	page := r.get(t, "/metrics")
 	if took := time.Since(start); took > 5*time.Second {
@@ -88,13 +88,11 @@ func opening() int {
 
 // TestKeysAtHandWaitForNoFile: whether others may read the file in which they stand is looked at without them.
 func TestKeysAtHandWaitForNoFile(t *testing.T) {
-	_, endpoints := simulated(t)
-	file := configuration(t, endpoints, write(t, "sk", secretKey), "services: {defaults: {cache_ttl: 0, timeout: 3s}}")
-	r := serve(t, "", file) // the token stands in it
+	r := serving(t, "", "services: {defaults: {cache_ttl: 0, timeout: 3s}}") // the token stands in the configuration
 	r.log.waitFor(t, `msg="credentials are there"`)
 	var readers sync.WaitGroup
 	for i := range 4 { // more of a directory are not looked at
-		name := filepath.Join(filepath.Dir(file), strconv.Itoa(i))
+		name := filepath.Join(filepath.Dir(r.file), strconv.Itoa(i))
 		if err := os.WriteFile(name, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -166,10 +164,9 @@ func TestStopWhileTheConfigurationHangs(t *testing.T) {
 // TestWebFileThatHangs: the toolkit reads it with every request. What it would wait for good for is refused, without a thread each, and when
 // the file can be read, requests are answered.
 func TestWebFileThatHangs(t *testing.T) {
-	_, endpoints := simulated(t)
 	certificate, key := keyPair(t)
 	file := write(t, "web.yml", "tls_server_config: {cert_file: "+certificate+", key_file: "+key+"}\n")
-	r := serve(t, file, configuration(t, endpoints, write(t, "sk", secretKey), ""))
+	r := serving(t, file, "")
 	r.url = strings.Replace(r.url, "http", "https", 1)
 	answers := func() bool {
 		r.client.CloseIdleConnections()

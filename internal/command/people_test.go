@@ -315,7 +315,7 @@ func TestServeTellsThatNothingIsDiscovered(t *testing.T) {
   - credentials: {static: {access_key: %s, secret_key: %s}}
     endpoints: {iam: %q}
     discovery: {include: nothing}
-`, democloud.AccessKey, democloud.SecretKey, p.at)))
+`, democloud.AccessKey, democloud.SecretKey, p.at)), nil)
 	for range 2 {
 		r.get(t, "/metrics")
 	}

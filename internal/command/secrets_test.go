@@ -2,7 +2,6 @@ package command_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -115,10 +114,7 @@ func wantEchoes(t *testing.T, said string, all bool) {
 // everything runs all commands with a configuration, and returns all that they say.
 func everything(t *testing.T, file string) string {
 	t.Helper()
-	r := start(t, "", func(ctx context.Context, logs command.Logs, s command.Serving) error {
-		s.EnableLifecycle = true
-		return command.Serve(ctx, logs, s, file, nil)
-	})
+	r := serve(t, "", file, nil)
 	r.log.waitFor(t, "credentials")
 	said := ""
 	for range 2 { // the second one shows what came too late for the first
@@ -146,11 +142,7 @@ func everything(t *testing.T, file string) string {
 	if err := os.WriteFile(file, []byte(bad), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	resp, err := r.client.Post(r.url+"/-/reload", "", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	reloaded := read(t, resp)
+	reloaded := r.post(t, "/-/reload")
 	contains(t, reloaded, "500\n", "the configuration before stays in force")
 	if err := r.stop(); err != nil {
 		t.Error(err)

@@ -10,7 +10,6 @@ import (
 	"encoding/pem"
 	"math"
 	"math/big"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,21 +19,39 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
-	toolkit "github.com/prometheus/exporter-toolkit/web"
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/command"
 )
 
-// serve runs serve with a configuration.
-func serve(t *testing.T, webConfig, configFile string) *running {
+// serve runs serve with a configuration, and with POST /-/reload.
+func serve(t *testing.T, webConfig, configFile string, hangup <-chan os.Signal) *running {
 	t.Helper()
 	return start(t, webConfig, func(ctx context.Context, logs command.Logs, s command.Serving) error {
-		return command.Serve(ctx, logs, s, configFile, nil)
+		s.EnableLifecycle = true
+		return command.Serve(ctx, logs, s, configFile, hangup)
 	})
+}
+
+// served is serve in front of a simulated cloud.
+type served struct {
+	*running
+
+	cloud     *cloudtest.Cloud
+	key, file string // the secret key, and the configuration
+	hangup    chan<- os.Signal
+}
+
+// serving serves a project of a simulated cloud; services ends the configuration.
+func serving(t *testing.T, webConfig, services string) served {
+	t.Helper()
+	cloud, endpoints := simulated(t)
+	key := write(t, "sk", secretKey)
+	file := configuration(t, endpoints, key, services)
+	hangup := make(chan os.Signal)
+	return served{serve(t, webConfig, file, hangup), cloud, key, file, hangup}
 }
 
 func configuration(t *testing.T, endpoints, secretKeyFile, services string) string {
@@ -50,8 +67,12 @@ func configuration(t *testing.T, endpoints, secretKeyFile, services string) stri
 }
 
 func TestServe(t *testing.T) {
-	_, endpoints := simulated(t)
-	r := serve(t, "", configuration(t, endpoints, write(t, "sk", secretKey), ""))
+	r := serving(t, "", "")
+	r.log.waitFor(t, `msg="credentials are there"`) // before anybody scrapes
+	contains(t, r.log.String(), `account=main from="static: access_key in the configuration, secret_key_file `)
+	if n := len(r.cloud.Requests()); n != 0 {
+		t.Errorf("%d requests for permanent keys", n)
+	}
 	page := r.get(t, "/metrics")
 	contains(t, page, "200\n",
 		`cloud_quota_used{project="prod",resource_type="data_tracker",service="cts"} 9`,
@@ -84,16 +105,14 @@ func TestServe(t *testing.T) {
 }
 
 func TestServeLogsChangesOnly(t *testing.T) {
-	cloud, endpoints := simulated(t)
-	key := write(t, "sk", secretKey)
-	r := serve(t, "", configuration(t, endpoints, key, "services: {defaults: {cache_ttl: 0}, ces: {enabled: false}, taurusdb: {enabled: false}, dcs: {enabled: false}}"))
+	r := serving(t, "", "services: {defaults: {cache_ttl: 0}, ces: {enabled: false}, taurusdb: {enabled: false}, dcs: {enabled: false}}")
 	skipped := `{"resources":[{"type":"a","used":1,"quota":2},{"type":"a","used":1,"quota":2}]}`
-	heal := cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusOK, Body: []byte(skipped)})
-	healList := cloud.Inject(cloudtest.Fault{Path: "/v2/{project_id}/audit/instances", Status: http.StatusForbidden})
+	heal := r.cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusOK, Body: []byte(skipped)})
+	healList := r.cloud.Inject(cloudtest.Fault{Path: "/v2/{project_id}/audit/instances", Status: http.StatusForbidden})
 	r.get(t, "/metrics")
 	r.get(t, "/metrics")
 	heal()
-	cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusInternalServerError, Body: cloudsim.ErrorBody("cts", 500, "out of order")})
+	r.cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusInternalServerError, Body: cloudsim.ErrorBody("cts", 500, "out of order")})
 	r.get(t, "/metrics")
 	r.get(t, "/metrics")
 	healList()
@@ -118,16 +137,14 @@ func TestServeLogsChangesOnly(t *testing.T) {
 }
 
 func TestKeysRotateWithoutRestart(t *testing.T) {
-	cloud, endpoints := simulated(t)
-	key := write(t, "sk", secretKey)
-	r := serve(t, "", configuration(t, endpoints, key, "services: {defaults: {cache_ttl: 0}}"))
+	r := serving(t, "", "services: {defaults: {cache_ttl: 0}}")
 	contains(t, r.get(t, "/metrics?collect%5B%5D=cts"), `cloud_quota_up{project="prod",service="cts"} 1`)
-	cloud.SetKeys("main", accessKey, "another-secret-key", token)
-	if err := os.WriteFile(key, []byte("another-secret-key\n"), 0o600); err != nil {
+	r.cloud.SetKeys("main", accessKey, "another-secret-key", token)
+	if err := os.WriteFile(r.key, []byte("another-secret-key\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	contains(t, r.get(t, "/metrics?collect%5B%5D=cts"), `cloud_quota_up{project="prod",service="cts"} 1`)
-	cloud.SetKeys("main", accessKey, "yet another", token)
+	r.cloud.SetKeys("main", accessKey, "yet another", token)
 	contains(t, r.get(t, "/metrics?collect%5B%5D=cts"), `cloud_quota_last_failure_reason{project="prod",reason="unauthorized",service="cts"} 1`)
 }
 
@@ -137,28 +154,11 @@ func TestServeFromEnvironment(t *testing.T) {
 	} {
 		t.Setenv(name, value)
 	}
-	r := serve(t, "", "")
+	r := serve(t, "", "", nil)
 	contains(t, r.get(t, "/metrics?collect%5B%5D=exporter"), "cloud_quota_exporter_build_info")
 	contains(t, r.log.String(), "projects=1")
 	if strings.Contains(r.log.String(), secretKey) {
 		t.Error("the key shows")
-	}
-}
-
-func TestServeWithoutAnything(t *testing.T) {
-	for _, name := range []string{"HW_REGION_NAME", "HUAWEICLOUD_SDK_REGION", "OS_REGION_NAME"} {
-		t.Setenv(name, "")
-	}
-	err := command.Serve(t.Context(), command.Logs{}, command.Serving{}, "", nil)
-	if err == nil || !strings.Contains(err.Error(), "HW_REGION_NAME") {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestServeMissingFile(t *testing.T) {
-	err := command.Serve(t.Context(), command.Logs{}, command.Serving{}, "missing.yml", nil)
-	if err == nil || !strings.Contains(err.Error(), "missing.yml") {
-		t.Errorf("got %v", err)
 	}
 }
 
@@ -167,7 +167,7 @@ func TestExampleConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := serve(t, "", "../../config.example.yml")
+	r := serve(t, "", "../../config.example.yml", nil)
 	r.log.waitFor(t, "msg=serving")
 	// Every key is there, the ones that are commented out too.
 	for _, key := range []string{
@@ -184,68 +184,32 @@ func TestExampleConfiguration(t *testing.T) {
 	}
 }
 
-func TestServeTellsThatThePortIsTaken(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
-	systemd, webConfig := false, ""
-	_, endpoints := simulated(t)
-	logs := command.Logs{Program: log.NewNopLogger(), Bare: log.NewNopLogger()}
-	err = command.Serve(t.Context(), logs, command.Serving{
-		Web:           &toolkit.FlagConfig{WebListenAddresses: &[]string{taken.Addr().String()}, WebSystemdSocket: &systemd, WebConfigFile: &webConfig},
-		TelemetryPath: "/metrics",
-	}, configuration(t, endpoints, "sk", ""), nil)
-	if err == nil || !strings.Contains(err.Error(), "address already in use") {
-		t.Errorf("got %v", err)
-	}
-}
-
 // TestRequestsSayWhoAsks: the cloud's operators see who it is that asks.
 func TestRequestsSayWhoAsks(t *testing.T) {
 	asked := make(chan string, 10)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.UserAgent() }))
 	defer server.Close()
-	r := serve(t, "", configuration(t, `{iam: "`+server.URL+`"}`, write(t, "sk", secretKey), ""))
+	r := serve(t, "", configuration(t, `{iam: "`+server.URL+`"}`, write(t, "sk", secretKey), ""), nil)
 	r.get(t, "/metrics?collect%5B%5D=cts")
 	if got := <-asked; !strings.HasPrefix(got, "cloud_quota_exporter/") {
 		t.Errorf("User-Agent %q", got)
 	}
 }
 
-// TestTLSAndBasicAuth uses the toolkit's file; its key pair is made for the test.
-func TestTLSAndBasicAuth(t *testing.T) {
-	_, endpoints := simulated(t)
+// TestWebConfig uses the toolkit's file; its key pair is made for the test.
+func TestWebConfig(t *testing.T) {
 	certificate, key := keyPair(t)
-	webConfig := write(t, "web.yml", "tls_server_config: {cert_file: "+certificate+", key_file: "+key+`}
+	r := serving(t, write(t, "web.yml", "tls_server_config: {cert_file: "+certificate+", key_file: "+key+`}
 basic_auth_users:
   prometheus: $2a$04$Ba3/oA.WZDKD5BqPJtdUuummoh.pXYvfilCVFk8JRdvgEtwBfaY5O # "secret"
-`)
-	r := serve(t, webConfig, configuration(t, endpoints, write(t, "sk", secretKey), ""))
-	r.url = strings.Replace(r.url, "http", "https", 1)
+`), "")
+	address := strings.TrimPrefix(r.url, "http://")
+	r.url = "https://" + address
 	contains(t, r.get(t, "/metrics"), "401\n")
-	r.url = strings.Replace(r.url, "https://", "https://prometheus:secret@", 1)
+	r.url = "https://prometheus:secret@" + address
 	contains(t, r.get(t, "/metrics"), "200\n", "cloud_quota_used{")
-}
-
-// TestRateLimit is the toolkit's, in the same file: the exporter itself counts no requests.
-func TestRateLimit(t *testing.T) {
-	_, endpoints := simulated(t)
-	r := serve(t, write(t, "web.yml", "rate_limit: {interval: 1h, burst: 2}\n"), configuration(t, endpoints, write(t, "sk", secretKey), ""))
-	for _, want := range []string{"200\n", "200\n", "429\n"} {
-		contains(t, r.get(t, "/-/healthy"), want)
-	}
-}
-
-// TestOldTLSIsRefused: the toolkit's least version.
-func TestOldTLSIsRefused(t *testing.T) {
-	_, endpoints := simulated(t)
-	certificate, key := keyPair(t)
-	webConfig := write(t, "web.yml", "tls_server_config: {cert_file: "+certificate+", key_file: "+key+"}\n")
-	r := serve(t, webConfig, configuration(t, endpoints, write(t, "sk", secretKey), ""))
 	for version, accepted := range map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
-		conn, err := tls.Dial("tcp", strings.TrimPrefix(r.url, "http://"), &tls.Config{InsecureSkipVerify: true, MinVersion: version, MaxVersion: version})
+		conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, MinVersion: version, MaxVersion: version})
 		if (err == nil) != accepted {
 			t.Errorf("%s: %v", tls.VersionName(version), err)
 		}
@@ -254,67 +218,10 @@ func TestOldTLSIsRefused(t *testing.T) {
 		}
 	}
 	r.log.waitFor(t, `msg="http: TLS handshake error from 127.0.0.1:`) // as a line of the log
-}
-
-// TestStopFinishesScrapes: a scrape that waits for the cloud when the signal comes is answered.
-func TestStopFinishesScrapes(t *testing.T) {
-	cloud, endpoints := simulated(t)
-	asked := make(chan struct{})
-	proceed := make(chan struct{})
-	cloud.Inject(cloudtest.Fault{Service: "dcs", When: func(int) bool {
-		close(asked)
-		<-proceed
-		return false
-	}})
-	r := serve(t, "", configuration(t, endpoints, write(t, "sk", secretKey), ""))
-	page := make(chan string)
-	go func() { page <- r.get(t, "/metrics?collect%5B%5D=dcs") }()
-	<-asked
-	ended := make(chan error)
-	go func() { ended <- r.stop() }()
-	<-r.log.stopping
-	close(proceed)
-	contains(t, <-page, "200\n", `cloud_quota_used{project="prod",resource_type="instance",service="dcs"} 3`)
-	if err := <-ended; err != nil {
-		t.Errorf("it ended with %v", err)
+	limited := serving(t, write(t, "web.yml", "rate_limit: {interval: 1h, burst: 2}\n"), "")
+	for _, want := range []string{"200\n", "200\n", "429\n"} {
+		contains(t, limited.get(t, "/-/healthy"), want)
 	}
-}
-
-// waitFor waits until the log has a text.
-func (o *output) waitFor(t *testing.T, text string) {
-	t.Helper()
-	o.waitForTimes(t, text, 1)
-}
-
-// waitForTimes waits until the text was written so many times.
-func (o *output) waitForTimes(t *testing.T, text string, times int) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	for strings.Count(o.String(), text) < times {
-		select {
-		case <-o.changed:
-		case <-deadline:
-			t.Fatalf("the log does not have %d times %s:\n%s", times, text, o)
-		}
-	}
-}
-
-// TestCredentialsAreTold is about the start, before anybody scrapes.
-func TestCredentialsAreTold(t *testing.T) {
-	cloud, endpoints := simulated(t)
-	r := serve(t, "", configuration(t, endpoints, write(t, "sk", secretKey), ""))
-	r.log.waitFor(t, `msg="credentials are there"`)
-	contains(t, r.log.String(), `account=main from="static: access_key in the configuration, secret_key_file `)
-	if n := len(cloud.Requests()); n != 0 {
-		t.Errorf("%d requests for permanent keys", n)
-	}
-}
-
-func TestMissingCredentialsAreTold(t *testing.T) {
-	_, endpoints := simulated(t)
-	r := serve(t, "", configuration(t, endpoints, "/nonexistent/sk", ""))
-	r.log.waitFor(t, `msg="credentials can't be had"`)
-	contains(t, r.log.String(), "level=warn", "account=main", "secret_key_file /nonexistent/sk: no such file or directory; want a file")
 }
 
 func TestDemo(t *testing.T) {
