@@ -128,9 +128,20 @@ func TestServicesAreDocumented(t *testing.T) {
 	table.WriteString("\n| service | product | host | path | API document | IAM action | `cache_ttl` | enabled | options | muted types |\n" +
 		"|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, s := range providers.All() {
+		ttl, enabled := "", "no"
+		if s.CacheTTL > 0 {
+			ttl = code(config.Short(s.CacheTTL))
+		}
+		if s.Enabled {
+			enabled = "yes"
+		}
+		var options []string
+		for _, name := range slices.Sorted(maps.Keys(s.Options)) {
+			options = append(options, fmt.Sprintf("%s: %t", name, s.Options[name]))
+		}
 		cells := []string{
-			code(s.Name), s.Product, code(s.API.Host.Labels()...), code(s.API.Path), s.Title, actions(s.API.Action), ownTTL(s), yesOrNo(s.Enabled),
-			code(options(s)...), code(s.Muted...),
+			code(s.Name), s.Product, code(s.API.Host.Labels()...), code(s.API.Path), s.Title, actions(s.API.Action), ttl, enabled,
+			code(options...), code(s.Muted...),
 		}
 		for i, cell := range cells {
 			cells[i] = strings.ReplaceAll(cell, "|", `\|`)
@@ -160,28 +171,6 @@ func actions(a providers.Action) string {
 	default:
 		return code(a.Identity) + ", " + code(a.Role) + " (role)"
 	}
-}
-
-func ownTTL(s providers.Service) string {
-	if s.CacheTTL == 0 {
-		return ""
-	}
-	return code(config.Short(s.CacheTTL))
-}
-
-func yesOrNo(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "no"
-}
-
-func options(s providers.Service) []string {
-	var all []string
-	for _, name := range slices.Sorted(maps.Keys(s.Options)) {
-		all = append(all, fmt.Sprintf("%s: %t", name, s.Options[name]))
-	}
-	return all
 }
 
 // TestPolicyIsDocumented: the policy of docs/credentials.md grants the actions of the services that are enabled by default, that of the list

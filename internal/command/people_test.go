@@ -96,13 +96,18 @@ func newPeople(t *testing.T, projects int) *people {
 // config serves all projects of the cloud; more is appended.
 func (p *people) config(t *testing.T, secretKey, more string) string {
 	t.Helper()
+	return write(t, "config.yml", allProjects(p.cloud, secretKey, fmt.Sprintf("{default: %[1]q, iam: %[1]q}", p.at))+more)
+}
+
+// allProjects is a configuration with all projects of a cloud.
+func allProjects(cloud *cloudtest.Cloud, secretKey, endpoints string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "accounts:\n  - name: main\n    credentials: {static: {access_key: %s, secret_key: %s}}\n", democloud.AccessKey, secretKey)
-	fmt.Fprintf(&b, "    endpoints: {default: %[1]q, iam: %[1]q}\n    projects:\n", p.at)
-	for _, project := range p.cloud.Projects() {
+	fmt.Fprintf(&b, "    endpoints: %s\n    projects:\n", endpoints)
+	for _, project := range cloud.Projects() {
 		fmt.Fprintf(&b, "      - {id: %s, region: %s, name: %s}\n", project.ID, project.Region, project.Name)
 	}
-	return write(t, "config.yml", b.String()+more)
+	return b.String()
 }
 
 // transcriptOf is how a command ended: what it printed on stdout and stderr, and its exit code.
