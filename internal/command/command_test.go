@@ -161,13 +161,18 @@ func simulated(t *testing.T) (cloud *cloudtest.Cloud, endpoints string) {
 		Name: "main", AccessKey: accessKey, SecretKey: secretKey, SecurityToken: token,
 		Projects: []cloudsim.Project{{ID: projectID, Name: "ap-southeast-3", AuditInstances: 2}},
 	})
+	return cloud, fmt.Sprintf("{default: %[1]q, iam: %[1]q}", listen(t, cloud))
+}
+
+// listen serves a cloud on a port.
+func listen(t *testing.T, cloud *cloudtest.Cloud) (url string) {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(cloudsim.ServePlain(cloud, listener).Close)
-	at := "http://" + listener.Addr().String()
-	return cloud, fmt.Sprintf("{default: %[1]q, iam: %[1]q}", at)
+	return "http://" + listener.Addr().String()
 }
 
 // write makes a file in a directory of the test's own.

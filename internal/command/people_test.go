@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"math"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -85,12 +84,7 @@ type people struct {
 func newPeople(t *testing.T, projects int) *people {
 	t.Helper()
 	cloud := cloudtest.Scale(projects)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cloudsim.ServePlain(cloud, listener).Close)
-	return &people{cloud, "http://" + listener.Addr().String()}
+	return &people{cloud, listen(t, cloud)}
 }
 
 // config serves all projects of the cloud; more is appended.

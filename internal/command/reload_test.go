@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/command"
 	"cloud_quota_exporter/internal/files/filestest"
@@ -94,14 +92,9 @@ const reloads = 80
 func TestManyReloadsUnderLoad(t *testing.T) {
 	cloud := cloudtest.Scale(20)
 	cloud.SetMachine(cloudtest.Machine{Account: "demo"})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cloudsim.ServePlain(cloud, listener).Close)
+	at := listen(t, cloud)
 	file := filepath.Join(t.TempDir(), "config.yml")
 	configure := func(i int) {
-		at := "http://" + listener.Addr().String()
 		if err := os.WriteFile(file, fmt.Appendf(nil, `accounts:
   - name: demo
     credentials: {instance_metadata: {endpoint: %[1]q}}
@@ -117,29 +110,19 @@ services: {defaults: {cache_ttl: %[2]dm, max_in_flight: %[3]d}}
 	want := series(r.get(t, "/metrics"))
 	requests, goroutines, heap := cloud.Requests(), runtime.NumGoroutine(), heapInUse()
 
-	stop := make(chan struct{})
-	var scrapes sync.WaitGroup
-	for range 2 {
-		scrapes.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				if got := series(r.get(t, "/metrics")); got != want {
-					t.Errorf("a page has %d series, want %d", got, want)
-					return
-				}
-			}
-		})
-	}
 	for i := range reloads {
 		configure(i + 1)
+		var scrapes sync.WaitGroup
+		for range 2 {
+			scrapes.Go(func() {
+				if got := series(r.get(t, "/metrics")); got != want {
+					t.Errorf("a page has %d series, want %d", got, want)
+				}
+			})
+		}
 		contains(t, r.post(t, "/-/reload"), "200\n")
+		scrapes.Wait()
 	}
-	close(stop)
-	scrapes.Wait()
 	if now := cloud.Requests(); !maps.Equal(now, requests) {
 		t.Errorf("requests %v, want %v", now, requests)
 	}
