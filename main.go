@@ -102,17 +102,16 @@ func stamp() {
 
 // end ends the program, and says why if it can't go on. Nobody needs to read that, or the rest of the log, for it to end.
 func end(stderr io.Writer, queue *logqueue.Queue, err error) {
+	code := 0
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "cloud_quota_exporter:", err)
+		code = 1
+	}
+	if found, ok := errors.AsType[*command.ExitError](err); ok {
+		code = found.Code
 	}
 	queue.Flush(flushTimeout)
-	if found, ok := errors.AsType[*command.ExitError](err); ok {
-		os.Exit(found.Code)
-	}
-	if err != nil {
-		os.Exit(1)
-	}
-	os.Exit(0)
+	os.Exit(code)
 }
 
 // usageError is what is wrong with the command line.

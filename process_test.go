@@ -367,15 +367,3 @@ func TestTimeoutEndsACommand(t *testing.T) {
 		}
 	}
 }
-
-// TestTimeoutBoundsReadingTheConfiguration: that file may be on a server that is down.
-func TestTimeoutBoundsReadingTheConfiguration(t *testing.T) {
-	file := writeFile(t, "services: {}\n")
-	filestest.Hang(t, file)
-	for _, command := range []string{"query", "check-config"} {
-		code, stdout, stderr := run(t, nil, command, "--config.file="+file, "--timeout=100ms")
-		if code != 1 || stdout != "" || stderr != "cloud_quota_exporter: timed out after 100ms while the configuration was read\n" {
-			t.Errorf("%s: exit code %d\n%s%s", command, code, stdout, stderr)
-		}
-	}
-}

@@ -136,7 +136,7 @@ func TestCheckConfigOfFilesThatHang(t *testing.T) {
 	}
 }
 
-// TestStopWhileTheConfigurationHangs: a signal ends a start that waits for a file system.
+// TestStopWhileTheConfigurationHangs: a signal ends a start that waits for a file system, and so does the time of a command.
 func TestStopWhileTheConfigurationHangs(t *testing.T) {
 	file := write(t, "config.yml", "services: {}\n")
 	hanging := filestest.Hang(t, file)
@@ -151,11 +151,18 @@ func TestStopWhileTheConfigurationHangs(t *testing.T) {
 	}
 	contains(t, out.String(), "Stopping before the configuration is loaded")
 	terminal := command.Terminal{Out: out, Err: out}
-	for name, run := range map[string]func() error{
-		"query":        func() error { return command.Query{}.Run(ctx, terminal, file) },
-		"check-config": func() error { return command.Check{}.Run(ctx, terminal, file) },
+	for name, run := range map[string]func(context.Context, command.Once) error{
+		"query": func(ctx context.Context, o command.Once) error {
+			return command.Query{Once: o}.Run(ctx, terminal, file)
+		},
+		"check-config": func(ctx context.Context, o command.Once) error {
+			return command.Check{Once: o}.Run(ctx, terminal, file)
+		},
 	} {
-		if err := run(); err == nil || err.Error() != "interrupted while the configuration was read" {
+		if err := run(ctx, command.Once{Timeout: time.Hour}); err == nil || err.Error() != "interrupted while the configuration was read" {
+			t.Errorf("%s ended with %v", name, err)
+		}
+		if err := run(t.Context(), command.Once{Timeout: 100 * time.Millisecond}); err == nil || err.Error() != "timed out after 100ms while the configuration was read" {
 			t.Errorf("%s ended with %v", name, err)
 		}
 	}

@@ -37,6 +37,8 @@ const maxFailAbove = 10 // beyond it, somebody means percent
 type row struct {
 	*fleet.Reading
 	fleet.Quota
+
+	near float64 // the used/limit ratio, and less than any where there is none
 }
 
 // Run reads all quotas now and shows them, or what is known of them when ctx ends or the time is over. The error is an *ExitError with code 2
@@ -66,27 +68,23 @@ func (q Query) rows(readings []*fleet.Reading) []row {
 	var rows []row
 	for _, r := range readings {
 		for _, quota := range r.Quotas {
-			rows = append(rows, row{r, quota})
+			near, known := quota.Ratio()
+			if !known {
+				near = math.Inf(-1)
+			}
+			rows = append(rows, row{r, quota, near})
 		}
 	}
 	if q.Sort == "usage" {
-		slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(b.nearness(), a.nearness()) })
+		slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(b.near, a.near) })
 	}
 	return rows
-}
-
-// nearness is the used/limit ratio, and less than any where there is none.
-func (r row) nearness() float64 {
-	if ratio, known := r.Ratio(); known {
-		return ratio
-	}
-	return math.Inf(-1)
 }
 
 func (q Query) verdict(o *outcome, rows []row) error {
 	above := 0
 	for _, r := range rows {
-		if q.FailAbove > 0 && len(r.Thresholds) > 0 && r.nearness() >= q.FailAbove {
+		if q.FailAbove > 0 && len(r.Thresholds) > 0 && r.near >= q.FailAbove {
 			above++
 		}
 	}
