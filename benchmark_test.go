@@ -213,7 +213,11 @@ func stampede(b *testing.B, binary string, scrapes, projects int) (took []time.D
 	for i := range took {
 		waiting.Go(func() {
 			<-begin
-			took[i] = scrapeOnce(b, e.url+"/metrics")
+			start := time.Now()
+			if _, err := scrape(b, e.url+"/metrics", "identity"); err != nil {
+				b.Error(err)
+			}
+			took[i] = time.Since(start)
 		})
 	}
 	close(begin)
@@ -229,15 +233,6 @@ func stampede(b *testing.B, binary string, scrapes, projects int) (took []time.D
 	}
 	slices.Sort(took)
 	return took, 1024 * number(b, string(status), `VmHWM:\s+(\d+) kB`)
-}
-
-// scrapeOnce scrapes over a connection of its own, and tells how long that took.
-func scrapeOnce(b *testing.B, url string) time.Duration {
-	start := time.Now()
-	if _, err := scrape(b, url, "identity"); err != nil {
-		b.Error(err)
-	}
-	return time.Since(start)
 }
 
 // scrape asks as a Prometheus does, over a connection of its own, and returns the body as it came.

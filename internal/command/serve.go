@@ -124,8 +124,8 @@ func (e *exporter) reload(ctx context.Context) error {
 	var err error
 	select {
 	case e.loading <- struct{}{}:
+		defer func() { <-e.loading }()
 		err = e.load(inTime)
-		<-e.loading
 	case <-inTime.Done():
 		err = fmt.Errorf("another reload has not ended: %w; reload again", inTime.Err())
 	}
