@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -40,8 +39,9 @@ func main() {
 	configFile := app.Flag("config.file", "Configuration file; without one, a single account from the environment is served.").IsSetByUser(&configNamed).String()
 	logLevel := app.Flag("log.level", "Least severe messages that are logged.").Default("info").Enum("debug", "info", "warn", "error")
 	logFormat := app.Flag("log.format", "Format of the log, which goes to stderr.").Default("logfmt").Enum("logfmt", "json")
-	offset := number(app.Flag("timeout-offset", "Seconds by which a scrape is answered before Prometheus gives up.").Default("0.5"), "timeout-offset")
-	serving := command.Serving{Web: kingpinflag.AddFlags(app, ":10133")}
+	serving := command.Serving{}
+	number(app.Flag("timeout-offset", "Seconds by which a scrape is answered before Prometheus gives up.").Default("0.5"), &serving.TimeoutOffset)
+	serving.Web = kingpinflag.AddFlags(app, ":10133")
 	app.Flag("web.telemetry-path", "Path of the metrics.").Default("/metrics").StringVar(&serving.TelemetryPath)
 	app.Flag("web.enable-lifecycle", "Let POST /-/reload load the configuration anew.").BoolVar(&serving.EnableLifecycle)
 	serve := app.Command("serve", "Serve the quotas of the configured accounts. The default command.").Default()
@@ -53,13 +53,11 @@ func main() {
 	if err == nil && configNamed {
 		err = checkConfigFile(*configFile, selected == demo.FullCommand())
 	}
-	queue := newQueue(*logFormat)
+	queue := logqueue.New(os.Stderr, maxUnwritten, func(out io.Writer, dropped uint64) { // no command waits for whoever reads its log
+		_ = level.Warn(newLogs(out, "warn", *logFormat).Program).Log("msg", "Dropped log lines because stderr was not read", "lines", dropped)
+	})
 	if err != nil {
 		end(queue, queue, usageError(err))
-	}
-	serving.TimeoutOffset = -1 // refused, as are numbers that no time.Duration holds
-	if *offset >= 0 && *offset < math.MaxInt32 {
-		serving.TimeoutOffset = time.Duration(*offset * float64(time.Second))
 	}
 	logs := newLogs(queue, *logLevel, *logFormat)
 	logs.Dropped = queue.Dropped
@@ -71,7 +69,9 @@ func main() {
 	case serve.FullCommand():
 		stderr = queue
 		signal.Ignore(syscall.SIGPIPE) // whoever read the log has gone: lines are dropped
-		err = command.Serve(ctx, logs, serving, *configFile, hangups())
+		hangup := make(chan os.Signal, 1)
+		signal.Notify(hangup, syscall.SIGHUP) // the configuration is loaded anew
+		err = command.Serve(ctx, logs, serving, *configFile, hangup)
 	case demo.FullCommand():
 		stderr = queue
 		signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP) // there is nothing to load, and nothing to end for
@@ -79,7 +79,7 @@ func main() {
 	case verify.FullCommand():
 		err = check.Run(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile)
 	case ask.FullCommand():
-		err = query().Run(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile)
+		err = query.Run(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile)
 	}
 	end(stderr, queue, err)
 }
@@ -102,11 +102,16 @@ func stamp() {
 
 // end ends the program, and says why if it can't go on. Nobody needs to read that, or the rest of the log, for it to end.
 func end(stderr io.Writer, queue *logqueue.Queue, err error) {
+	code := 0
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "cloud_quota_exporter:", err)
+		code = 1
+	}
+	if found, ok := errors.AsType[*command.ExitError](err); ok {
+		code = found.Code
 	}
 	queue.Flush(flushTimeout)
-	os.Exit(exitCode(err))
+	os.Exit(code)
 }
 
 // usageError is what is wrong with the command line.
@@ -133,58 +138,40 @@ func checkConfigFile(name string, demo bool) error {
 // flagValue is the value of a flag. Its error names the flag, which that of the library does not.
 type flagValue[T any] struct {
 	value *T
+	wants string // the error
 	parse func(text string) (T, error)
 }
 
 // Set parses the value.
-func (f flagValue[T]) Set(text string) (err error) {
-	*f.value, err = f.parse(text)
-	return err
+func (f flagValue[T]) Set(text string) error {
+	value, err := f.parse(text)
+	if err != nil {
+		return errors.New(f.wants)
+	}
+	*f.value = value
+	return nil
 }
 
 // String shows the value.
 func (f flagValue[T]) String() string { return fmt.Sprint(*f.value) }
 
-// number adds a number to a flag.
-func number(s kingpin.Settings, flag string) *float64 {
-	f := flagValue[float64]{new(float64), func(text string) (float64, error) {
-		value, err := strconv.ParseFloat(text, 64)
-		if err != nil {
-			return 0, fmt.Errorf("--%s wants a number, such as 0.5", flag)
-		}
-		return value, nil
-	}}
-	s.SetValue(f)
-	return f.value
+// number has a flag take a number.
+func number(flag *kingpin.FlagClause, value *float64) {
+	wants := "--" + flag.Model().Name + " wants a number, such as 0.5"
+	flag.SetValue(flagValue[float64]{value, wants, func(text string) (float64, error) { return strconv.ParseFloat(text, 64) }})
 }
 
 // timeout adds the flag --timeout to a command that asks the cloud once.
 func timeout(c *kingpin.CmdClause, value *time.Duration) {
+	const wants = "--timeout wants a duration above 0 with its unit, such as 30s or 5m"
 	c.Flag("timeout", "Maximum duration of the command. After it, and on Ctrl-C, the command prints what is known.").
-		Default("5m").SetValue(flagValue[time.Duration]{value, func(text string) (time.Duration, error) {
+		Default("5m").SetValue(flagValue[time.Duration]{value, wants, func(text string) (time.Duration, error) {
 		value, err := time.ParseDuration(text)
-		if err != nil || value <= 0 {
-			return 0, errors.New("--timeout wants a duration above 0 with its unit, such as 30s or 5m")
+		if err == nil && value <= 0 {
+			err = strconv.ErrRange
 		}
-		return value, nil
+		return value, err
 	}})
-}
-
-// hangups are the signals at which the configuration is loaded anew.
-func hangups() <-chan os.Signal {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	return hangup
-}
-
-func exitCode(err error) int {
-	if err == nil {
-		return 0
-	}
-	if found, ok := errors.AsType[*command.ExitError](err); ok {
-		return found.Code
-	}
-	return 1
 }
 
 // checkCommand adds the command check-config; after parsing, what it returns has its flags.
@@ -196,34 +183,18 @@ func checkCommand(app *kingpin.Application) (*kingpin.CmdClause, *command.Check)
 	return verify, check
 }
 
-// queryCommand adds the command query; what it returns tells its flags after parsing.
-func queryCommand(app *kingpin.Application) (*kingpin.CmdClause, func() command.Query) {
+// queryCommand adds the command query; after parsing, what it returns has its flags.
+func queryCommand(app *kingpin.Application) (*kingpin.CmdClause, *command.Query) {
 	ask := app.Command("query", "Fetch all quotas now and print them. Exits with 1 if a fetch failed or did not finish, or 2 if a quota is at or above --fail-above.")
+	query := new(command.Query)
 	known, usual := command.ServiceNames()
-	services := ask.Flag("service", "Only this service. Repeatable. Services that are enabled by default: "+strings.Join(usual, ", ")+".").HintOptions(known...).Strings()
-	projects := ask.Flag("project", "Only this project. Repeatable.").Strings()
-	order := ask.Flag("sort", "Order: by project, or by how near the limit.").Default("project").Enum("project", "usage")
-	output := ask.Flag("output", "Form of the answer.").Default("table").Enum("table", "json")
-	var once command.Once
-	timeout(ask, &once.Timeout)
-	above := number(ask.Flag("fail-above", "Ratio of used to limit from which on a quota makes the exit code 2, such as 0.9."), "fail-above")
-	return ask, func() command.Query {
-		return command.Query{
-			Once:      once,
-			Services:  *services,
-			Projects:  *projects,
-			SortUsage: *order == "usage",
-			JSON:      *output == "json",
-			FailAbove: *above,
-		}
-	}
-}
-
-// newQueue returns what keeps the program from waiting for whoever reads its log.
-func newQueue(format string) *logqueue.Queue {
-	return logqueue.New(os.Stderr, maxUnwritten, func(out io.Writer, dropped uint64) {
-		_ = level.Warn(newLogs(out, "warn", format).Program).Log("msg", "Dropped log lines because stderr was not read", "lines", dropped)
-	})
+	ask.Flag("service", "Only this service. Repeatable. Services that are enabled by default: "+strings.Join(usual, ", ")+".").HintOptions(known...).StringsVar(&query.Services)
+	ask.Flag("project", "Only this project. Repeatable.").StringsVar(&query.Projects)
+	ask.Flag("sort", "Order: by project, or by how near the limit.").Default("project").EnumVar(&query.Sort, "project", "usage")
+	ask.Flag("output", "Form of the answer.").Default("table").EnumVar(&query.Output, "table", "json")
+	timeout(ask, &query.Timeout)
+	number(ask.Flag("fail-above", "Ratio of used to limit from which on a quota makes the exit code 2, such as 0.9."), &query.FailAbove)
+	return ask, query
 }
 
 func newLogs(out io.Writer, least, format string) command.Logs {

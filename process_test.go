@@ -2,9 +2,11 @@ package main_test
 
 import (
 	"bufio"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -14,11 +16,13 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
+	"cloud_quota_exporter/internal/files/filestest"
 )
 
 // process is the built program while it serves.
 type process struct {
-	cmd   *exec.Cmd
+	*exec.Cmd
+
 	url   string
 	ended chan struct{} // closed when it has, and its log is complete
 
@@ -27,32 +31,25 @@ type process struct {
 	written chan struct{} // holds an item if a line was written since it was last taken
 }
 
-// startServing runs the program until it listens.
-func startServing(t *testing.T, args ...string) *process {
+// startServing runs a program until it listens.
+func startServing(t testing.TB, program string, args ...string) *process {
 	t.Helper()
-	p := startProcess(t, nil, append(args, "--web.listen-address=127.0.0.1:0")...)
+	p := startProcess(t, nil, program, args...)
 	p.waitFor(t, "serving")
 	p.url = "http://" + regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(p.lines())
 	return p
 }
 
-// startProcess runs the program; without an environment, it has that of the test.
-func startProcess(t *testing.T, env []string, args ...string) *process {
+// startProcess runs a program on a port of its own choice; without an environment, it has that of the test.
+func startProcess(t testing.TB, env []string, program string, args ...string) *process {
 	t.Helper()
-	p := &process{
-		cmd:   exec.CommandContext(t.Context(), program, args...),
-		ended: make(chan struct{}), written: make(chan struct{}, 1),
-	}
-	p.cmd.Env = env
-	stderr, err := p.cmd.StderrPipe()
+	p := newProcess(t, program, args...)
+	p.Env = env
+	stderr, err := p.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(p.ended)
+	p.start(t, func() {
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
 			p.mu.Lock()
 			p.log = append(p.log, lines.Text())
@@ -62,13 +59,33 @@ func startProcess(t *testing.T, env []string, args ...string) *process {
 			default:
 			}
 		}
-		_ = p.cmd.Wait() // how it ended stands in cmd.ProcessState
-	}()
-	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill()
-		<-p.ended
 	})
 	return p
+}
+
+func newProcess(t testing.TB, program string, args ...string) *process {
+	c := exec.CommandContext(t.Context(), program, append(args, "--web.listen-address=127.0.0.1:0")...)
+	return &process{Cmd: c, ended: make(chan struct{}), written: make(chan struct{}, 1)}
+}
+
+// start starts it, and has read read its log.
+func (p *process) start(t testing.TB, read func()) {
+	t.Helper()
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.ended)
+		read()
+		_ = p.Wait() // how it ended stands in ProcessState
+	}()
+	t.Cleanup(p.stop)
+}
+
+// stop ends it at once.
+func (p *process) stop() {
+	_ = p.Process.Kill()
+	<-p.ended
 }
 
 func (p *process) lines() string {
@@ -78,7 +95,7 @@ func (p *process) lines() string {
 }
 
 // waitFor waits until the log has a text.
-func (p *process) waitFor(t *testing.T, text string) {
+func (p *process) waitFor(t testing.TB, text string) {
 	t.Helper()
 	deadline := time.After(time.Minute)
 	for !strings.Contains(p.lines(), text) {
@@ -94,8 +111,25 @@ func (p *process) waitFor(t *testing.T, text string) {
 
 func (p *process) terminate(t *testing.T) {
 	t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// endBy sends a signal until the program ends by it: the first one may not have been taken in yet.
+func (p *process) endBy(t *testing.T, signal syscall.Signal) {
+	t.Helper()
+	for again := time.NewTicker(10 * time.Millisecond); ; {
+		select {
+		case <-again.C:
+			_ = p.Process.Signal(signal)
+			continue
+		case <-p.ended:
+		}
+		break
+	}
+	if status, _ := p.ProcessState.Sys().(syscall.WaitStatus); status.Signal() != signal {
+		t.Errorf("it ended with %s, want by the signal", p.ProcessState)
 	}
 }
 
@@ -109,24 +143,10 @@ func (p *process) get(path string) (string, error) {
 	return resp.Status + "\n" + string(body), err
 }
 
-func TestSignalEndsInOrder(t *testing.T) {
-	p := startServing(t, "demo", "--log.format=json")
-	p.terminate(t)
-	<-p.ended
-	if code := p.cmd.ProcessState.ExitCode(); code != 0 || !strings.Contains(p.lines(), "stopping, scrapes under way are finished") {
-		t.Errorf("exit code %d, log\n%s", code, p.lines())
-	}
-	for line := range strings.SplitSeq(p.lines(), "\n") {
-		if !strings.HasPrefix(line, "{") {
-			t.Errorf("a line of the log is no JSON: %s", line)
-		}
-	}
-}
-
-// TestDemoHasNothingToReload: it says so, and SIGHUP ends it no more than it ends serve.
-func TestDemoHasNothingToReload(t *testing.T) {
-	p := startServing(t, "demo", "--web.enable-lifecycle")
-	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+// TestDemo has nothing to reload: it says so, and SIGHUP ends it no more than it ends serve. SIGTERM ends it in order.
+func TestDemo(t *testing.T) {
+	p := startServing(t, program, "demo", "--web.enable-lifecycle", "--log.format=json")
+	if err := p.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
 	resp, err := http.Post(p.url+"/-/reload", "", http.NoBody)
@@ -140,8 +160,13 @@ func TestDemoHasNothingToReload(t *testing.T) {
 	}
 	p.terminate(t)
 	<-p.ended
-	if code := p.cmd.ProcessState.ExitCode(); code != 0 || !strings.Contains(p.lines(), "stopping, scrapes under way are finished") {
+	if code := p.ProcessState.ExitCode(); code != 0 || !strings.Contains(p.lines(), "stopping, scrapes under way are finished") {
 		t.Errorf("exit code %d, log\n%s", code, p.lines())
+	}
+	for line := range strings.SplitSeq(p.lines(), "\n") {
+		if !strings.HasPrefix(line, "{") {
+			t.Errorf("a line of the log is no JSON: %s", line)
+		}
 	}
 }
 
@@ -155,7 +180,7 @@ func stopDuringScrape(t *testing.T) (p *process, proceed chan<- struct{}, page <
 		<-answer
 		return false
 	}})
-	p = startServing(t, "--config.file="+scaleConfig(t, cloud))
+	p = startServing(t, program, "--config.file="+scaleConfig(t, cloud))
 	go func() {
 		page, err := p.get("/metrics?collect[]=dcs")
 		if err != nil {
@@ -176,7 +201,7 @@ func TestSIGTERMLetsAScrapeFinish(t *testing.T) {
 		t.Errorf("the scrape ended with\n%s", got)
 	}
 	<-p.ended
-	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+	if code := p.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -184,22 +209,29 @@ func TestSIGTERMLetsAScrapeFinish(t *testing.T) {
 func TestSecondSIGTERMEndsAtOnce(t *testing.T) {
 	p, proceed, page := stopDuringScrape(t)
 	defer close(proceed)
-	start := time.Now()
-	for again := time.NewTicker(10 * time.Millisecond); ; { // the first one may not have been taken in when its message shows
-		select {
-		case <-again.C:
-			_ = p.cmd.Process.Signal(syscall.SIGTERM)
-			continue
-		case <-p.ended:
-		}
-		break
-	}
-	status, _ := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
-	if took := time.Since(start); took > 10*time.Second || status.Signal() != syscall.SIGTERM {
-		t.Errorf("it ended after %s with %s, want at once by the signal", took, p.cmd.ProcessState)
-	}
+	p.endBy(t, syscall.SIGTERM)
 	if got := <-page; strings.HasPrefix(got, "200") {
 		t.Errorf("the scrape ended with\n%s", got)
+	}
+}
+
+// TestSIGTERMEndsAStartThatHangs: the first one, and at once.
+func TestSIGTERMEndsAStartThatHangs(t *testing.T) {
+	file := writeFile(t, "services: {}\n")
+	web := writeFile(t, "{}\n")
+	for hung, args := range map[string][]string{
+		file: {"--config.file=" + file},
+		web:  {"--web.config.file=" + web},
+	} {
+		hanging := filestest.Hang(t, hung)
+		p := startProcess(t, []string{"HW_REGION_NAME=cn-north-4"}, program, args...)
+		hanging.WaitForReader(t)
+		start := time.Now()
+		p.terminate(t)
+		<-p.ended
+		if took := time.Since(start); took > 2*time.Second || p.ProcessState.ExitCode() != 0 {
+			t.Errorf("%s: it ended after %s with %s:\n%s", args, took, p.ProcessState, p.lines())
+		}
 	}
 }
 
@@ -211,7 +243,7 @@ func TestStartsWhileTheCloudIsDown(t *testing.T) {
 	}
 	nobody.Close()
 	endpoints := "{default: URL, iam: URL}"
-	p := startServing(t, "--config.file="+writeFile(t, strings.ReplaceAll(`accounts:
+	p := startServing(t, program, "--config.file="+writeFile(t, strings.ReplaceAll(`accounts:
   - name: keys
     credentials: {static: {access_key: AK, secret_key: SK}}
     endpoints: `+endpoints+`
@@ -240,7 +272,14 @@ func TestStartsWhileTheCloudIsDown(t *testing.T) {
 			}
 		}
 	}
-	p.waitFor(t, `level=warn`)
+	resp, err := http.Post(p.url+"/-/reload", "", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusForbidden || !strings.Contains(string(body), "--web.enable-lifecycle turns it on") {
+		t.Errorf("%s %s, %v", resp.Status, body, err)
+	}
 	p.waitFor(t, `account=keys project=a service=cts msg="quotas can't be read" reason=network err="GET http`)
 	p.waitFor(t, `connection refused; check the network`)
 }
@@ -252,6 +291,79 @@ func TestProxyPasswordDoesNotShow(t *testing.T) {
 		code, stdout, stderr := run(t, []string{"HTTPS_PROXY=" + proxy}, "query", "--service=cts", "--config.file="+config)
 		if said := stdout + stderr; code != 1 || !strings.Contains(said, "the proxy if HTTPS_PROXY is set") || strings.Contains(said, "word@") {
 			t.Errorf("%s: exit code %d\n%s", proxy, code, said)
+		}
+	}
+}
+
+// hangingConfig is that of a cloud with so many projects, whose DCS answers first times and then hangs. It is asked one by one in each region,
+// so that hangs, which is closed then, says that the answers before have been read.
+func hangingConfig(t *testing.T, projects, first int) (config string, names []string, hangs <-chan struct{}) {
+	t.Helper()
+	cloud := cloudtest.Scale(projects)
+	for _, p := range cloud.Projects() {
+		names = append(names, p.Name)
+	}
+	silent := make(chan struct{})
+	once := sync.OnceFunc(func() { close(silent) })
+	cloud.Inject(cloudtest.Fault{Service: "dcs", Hang: true, When: func(n int) bool {
+		if n > first {
+			once()
+		}
+		return n > first
+	}})
+	text, err := os.ReadFile(scaleConfig(t, cloud))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "--config.file=" + writeFile(t, string(text)+"services: {dcs: {max_in_flight: 1, timeout: 5m}}\n"), names, silent
+}
+
+// TestSignalsEndCommandsWithWhatIsKnown: the first one, of both kinds.
+func TestSignalsEndCommandsWithWhatIsKnown(t *testing.T) {
+	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		config, names, hangs := hangingConfig(t, 3, 1)
+		query, end := begin(t, nil, "query", config, "--output=json", "--service=dcs", "--project="+names[0], "--project="+names[2])
+		<-hangs
+		_ = query.Signal(signal)
+		code, stdout, stderr := end()
+		if code != 1 || stderr != "cloud_quota_exporter: interrupted after 1 of 2 reads\n" || !json.Valid([]byte(stdout)) ||
+			!strings.Contains(stdout, `"resource_type": "ram"`) || !strings.Contains(stdout, `"reason": "unfinished"`) {
+			t.Errorf("%s: exit code %d\n%s%s", signal, code, stdout, stderr)
+		}
+		config, _, hangs = hangingConfig(t, 3, 1)
+		check, end := begin(t, nil, "check-config", config, "--online")
+		<-hangs
+		_ = check.Signal(signal)
+		code, stdout, stderr = end()
+		says := regexp.MustCompile(`^cloud_quota_exporter: interrupted after \d+ of 15 reads\n$`)
+		if code != 1 || !says.MatchString(stderr) || !strings.Contains(stdout, "\nunfinished: ") {
+			t.Errorf("%s: exit code %d\n%s%s", signal, code, stdout, stderr)
+		}
+	}
+}
+
+// TestSecondSignalEndsAQueryAtOnce: the first one has it print more than anybody reads.
+func TestSecondSignalEndsAQueryAtOnce(t *testing.T) {
+	config, _, hangs := hangingConfig(t, 1000, 0)
+	p := newProcess(t, program, "query", config, "--output=json", "--service=dcs")
+	if _, err := p.StdoutPipe(); err != nil {
+		t.Fatal(err)
+	}
+	p.start(t, func() {})
+	<-hangs
+	p.endBy(t, syscall.SIGINT)
+}
+
+// TestTimeoutEndsACommand: within its time, and not sooner.
+func TestTimeoutEndsACommand(t *testing.T) {
+	t.Parallel() // it waits
+	config, _, _ := hangingConfig(t, 1, 0)
+	says := regexp.MustCompile(`cloud_quota_exporter: timed out after 600ms: \d of 5 reads finished\n$`)
+	for _, args := range [][]string{{"query"}, {"check-config", "--online"}} {
+		start := time.Now()
+		code, stdout, stderr := run(t, nil, append(args, config, "--timeout=600ms")...)
+		if took := time.Since(start); code != 1 || !says.MatchString(stderr) || took < 600*time.Millisecond {
+			t.Errorf("%v: exit code %d after %s\n%s%s", args, code, took, stdout, stderr)
 		}
 	}
 }

@@ -26,34 +26,28 @@ type Check struct {
 // prints what works and how to fix the rest. If ctx ends or the time is over, it prints what is known. The error is that of an invalid
 // configuration, or an *ExitError with code 1 if something failed or was not finished.
 func (check Check) Run(ctx context.Context, t Terminal, configFile string) error {
-	ctx, cancel := limit(ctx, check.Timeout)
-	defer cancel()
-	c, err := check.load(ctx, configFile)
-	if err != nil {
-		return err
-	}
-	where := cmp.Or(configFile, "environment")
-	offline := check.fleet(c, nil)
-	_, _ = fmt.Fprintf(t.Out, "%s can be served. Accounts: %d, projects: %d, services: %s.\n",
-		where, len(c.Accounts), len(offline.Projects()), strings.Join(offline.Services(), ", "))
-	failed := 0
-	for _, d := range offline.Describe(ctx) {
-		failed += writeAccount(t, d)
-	}
-	writeServices(t, c, offline.Services())
-	writeRules(t, c)
-	cut := ended(ctx)
-	switch {
-	case check.Online:
-		return check.online(ctx, t, c)
-	case failed > 0 && cut != nil:
-		return &ExitError{exitFailed, fmt.Sprintf("%v, problems: %d", cut, failed)}
-	case failed > 0:
-		return &ExitError{exitFailed, fmt.Sprintf("problems: %d", failed)}
-	default:
+	return check.run(ctx, configFile, func(ctx context.Context, c *config.Config) error {
+		offline := newFleet(c, fleet.Options{Dial: check.Dial, Once: true})
+		_, _ = fmt.Fprintf(t.Out, "%s can be served. Accounts: %d, projects: %d, services: %s.\n",
+			cmp.Or(configFile, "environment"), len(c.Accounts), len(offline.Projects()), strings.Join(offline.Services(), ", "))
+		failed := 0
+		for _, d := range offline.Describe(ctx) {
+			failed += writeAccount(t, d)
+		}
+		writeServices(t, c, offline.Services())
+		writeRules(t, c)
+		cut := ended(ctx)
+		switch {
+		case check.Online:
+			return check.online(ctx, t, c)
+		case failed > 0 && cut != nil:
+			return &ExitError{exitFailed, fmt.Sprintf("%v, problems: %d", cut, failed)}
+		case failed > 0:
+			return &ExitError{exitFailed, fmt.Sprintf("problems: %d", failed)}
+		}
 		_, _ = fmt.Fprintln(t.Out, "\nNothing was asked of the cloud; --online does.")
 		return nil
-	}
+	})
 }
 
 // writeAccount shows an account and returns how many problems it has.
@@ -106,7 +100,7 @@ func describeDiscovery(d *config.Discovery) string {
 
 // writeSources shows each project once, and each service of a region once.
 func writeSources(t Terminal, sources []fleet.Endpoint) {
-	projects, endpoints := table{}, table{}
+	var projects, endpoints table
 	projects.add("  PROJECT", "ID", "REGION", "")
 	endpoints.add("  REGION", "SERVICE", "ENDPOINT")
 	known := map[string]bool{}
@@ -120,91 +114,66 @@ func writeSources(t Terminal, sources []fleet.Endpoint) {
 			endpoints.add("  "+e.Project.Region, e.Service, e.URL)
 		}
 	}
-	for _, out := range []table{projects, endpoints} {
-		_, _ = fmt.Fprintln(t.Out)
-		out.write(t.Out)
-	}
+	projects.write(t.Out)
+	endpoints.write(t.Out)
 }
 
 func writeServices(t Terminal, c *config.Config, names []string) {
-	_, _ = fmt.Fprintln(t.Out)
-	out := table{}
+	var out table
 	out.add("SERVICE", "CACHE_TTL", "TIMEOUT", "MAX_STALE", "MAX_IN_FLIGHT", "OPTIONS")
 	for _, name := range names {
 		s := c.Services[name]
-		out.add(name, config.Short(s.CacheTTL), config.Short(s.Timeout), config.Short(s.MaxStale), strconv.Itoa(s.MaxInFlight), options(s.Options))
+		out.add(name, config.Short(s.CacheTTL), config.Short(s.Timeout), config.Short(s.MaxStale), strconv.Itoa(s.MaxInFlight), list("%s: %t", s.Options))
 	}
 	out.write(t.Out)
 }
 
-// options shows a service's own settings, as they are configured.
-func options(all map[string]bool) string {
+// list shows names and their values, as they are configured.
+func list[V any](format string, all map[string]V) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		parts = append(parts, fmt.Sprintf("%s: %t", name, all[name]))
+		parts = append(parts, fmt.Sprintf(format, name, all[name]))
 	}
 	return strings.Join(parts, ", ")
 }
 
 // writeRules shows limits and thresholds in the order in which they count.
 func writeRules(t Terminal, c *config.Config) {
-	_, _ = fmt.Fprintln(t.Out)
-	out := table{}
+	var out table
 	out.add("RULE", "SERVICE", "PROJECT", "RESOURCE", "")
+	add := func(kind string, m config.Match, value string) {
+		out.add(kind, expression(m.Service), expression(m.Project), expression(m.ResourceType), value)
+	}
 	for _, l := range c.Limits {
-		out.add(append(append([]string{"limit"}, match(l.Match)...), fmt.Sprintf("%g", l.Limit))...)
+		add("limit", l.Match, fmt.Sprintf("%g", l.Limit))
 	}
 	for _, rule := range c.Thresholds {
-		ratios := "no alert"
-		if len(rule.Ratios) > 0 {
-			var parts []string
-			for _, severity := range slices.Sorted(maps.Keys(rule.Ratios)) {
-				parts = append(parts, fmt.Sprintf("%s %g", severity, rule.Ratios[severity]))
-			}
-			ratios = strings.Join(parts, ", ")
-		}
-		out.add(append(append([]string{"threshold"}, match(rule.Match)...), ratios)...)
+		add("threshold", rule.Match, cmp.Or(list("%s %g", rule.Ratios), "no alert"))
 	}
 	out.write(t.Out)
 }
 
-// match shows the three expressions of a rule.
-func match(m config.Match) []string {
-	var cells []string
-	for _, r := range []*regexp.Regexp{m.Service, m.Project, m.ResourceType} {
-		text := "any"
-		if r != nil {
-			text = expression(r)
-		}
-		cells = append(cells, text)
-	}
-	return cells
-}
-
 // expression is a regular expression as it is configured, without its anchors.
 func expression(r *regexp.Regexp) string {
+	if r == nil {
+		return "any"
+	}
 	return strings.TrimSuffix(strings.TrimPrefix(r.String(), "^(?:"), ")$")
 }
 
-// online asks every service of every project once.
+// online asks every service of every project once. If no service is offered to any project, that is an error.
 func (check Check) online(ctx context.Context, t Terminal, c *config.Config) error {
 	o, err := check.read(ctx, t, c, fleet.Filter{})
 	if err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintln(t.Out)
 	o.writeMatrix(t)
 	o.writeProblems(t)
 	if err := o.verdict(); err != nil {
 		return err
 	}
-	return writeSuccess(t, o.readings)
-}
-
-// writeSuccess prints how many reads succeeded, if none failed. If no service is offered to any project, that is an error.
-func writeSuccess(t Terminal, readings []*fleet.Reading) error {
 	succeeded, rest := 0, ""
-	for _, r := range readings {
+	for _, r := range o.readings {
 		if !r.NotOffered {
 			succeeded++
 		}
@@ -212,39 +181,31 @@ func writeSuccess(t Terminal, readings []*fleet.Reading) error {
 	if succeeded == 0 {
 		return &ExitError{exitFailed, "no service is offered to any project: 404, or no such host; check cloud and endpoints"}
 	}
-	if n := len(readings) - succeeded; n > 0 {
+	if n := len(o.readings) - succeeded; n > 0 {
 		rest = fmt.Sprintf(" Not offered by the region (404, or no such host): %d.", n)
 	}
 	_, _ = fmt.Fprintf(t.Out, "\nAll %d reads succeeded.%s\n", succeeded, rest)
 	return nil
 }
 
-// writeMatrix shows each project and what became of its services.
+// writeMatrix shows each project and what became of its services: the number of quotas, or the reason of the failure.
 func (o *outcome) writeMatrix(t Terminal) {
-	out := table{}
-	out.add(append(append([]string{"PROJECT", "ID"}, upper(o.services)...), "")...)
+	var out table
+	head := []string{"PROJECT", "ID"}
+	for _, service := range o.services {
+		head = append(head, strings.ToUpper(service))
+	}
+	out.add(append(head, "")...)
 	for _, project := range report.NewMatrix(o.readings).Projects {
 		cells := []string{project.Label, project.ID}
 		for _, r := range project.Readings {
-			cells = append(cells, o.word(r))
+			cell := fmt.Sprintf("ok (%d)", len(r.Quotas))
+			if failure := o.failures[r]; r.NotOffered || failure != nil {
+				cell = report.OutcomeOf(r, failure).Text
+			}
+			cells = append(cells, cell)
 		}
 		out.add(append(cells, "")...)
 	}
 	out.write(t.Out)
-}
-
-func upper(texts []string) []string {
-	var all []string
-	for _, text := range texts {
-		all = append(all, strings.ToUpper(text))
-	}
-	return all
-}
-
-// word stands for a reading in a cell: the number of quotas, or the reason of the failure.
-func (o *outcome) word(r *fleet.Reading) string {
-	if failure := o.failure(r); r.NotOffered || failure != nil {
-		return report.OutcomeOf(r, failure).Text
-	}
-	return fmt.Sprintf("ok (%d)", len(r.Quotas))
 }

@@ -1,7 +1,6 @@
 package command_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -25,19 +24,18 @@ import (
 	"cloud_quota_exporter/internal/command"
 )
 
-// output collects what a command logs or prints, and tells the address on which it listens, and when it begins to stop.
+// output collects what a command logs or prints, and tells the address on which it listens.
 type output struct {
-	mu       sync.Mutex
-	text     strings.Builder
-	address  chan string
-	stopping chan struct{}
-	changed  chan struct{} // holds an item if something was written since it was last taken
+	mu      sync.Mutex
+	text    strings.Builder
+	address chan string
+	changed chan struct{} // holds an item if something was written since it was last taken
 }
 
 var listeningOn = regexp.MustCompile(`Listening on" address=([\d.:]+)`)
 
 func newOutput() *output {
-	return &output{address: make(chan string, 1), stopping: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
+	return &output{address: make(chan string, 1), changed: make(chan struct{}, 1)}
 }
 
 func (o *output) Write(b []byte) (int, error) {
@@ -45,9 +43,6 @@ func (o *output) Write(b []byte) (int, error) {
 	defer o.mu.Unlock()
 	if m := listeningOn.FindSubmatch(b); m != nil {
 		o.address <- string(m[1])
-	}
-	if bytes.Contains(b, []byte(`msg="stopping`)) {
-		o.stopping <- struct{}{}
 	}
 	select {
 	case o.changed <- struct{}{}:
@@ -62,10 +57,29 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
+// waitFor waits until the log has a text.
+func (o *output) waitFor(t *testing.T, text string) {
+	t.Helper()
+	o.waitForTimes(t, text, 1)
+}
+
+// waitForTimes waits until the text was written so many times.
+func (o *output) waitForTimes(t *testing.T, text string, times int) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	for strings.Count(o.String(), text) < times {
+		select {
+		case <-o.changed:
+		case <-deadline:
+			t.Fatalf("the log does not have %d times %s:\n%s", times, text, o)
+		}
+	}
+}
+
 // logsTo are loggers of everything.
 func logsTo(out *output) command.Logs {
 	bare := level.NewFilter(log.NewLogfmtLogger(log.NewSyncWriter(out)), level.AllowDebug())
-	return command.Logs{Program: log.With(bare, "caller", log.DefaultCaller), Bare: bare}
+	return command.Logs{Program: log.With(bare, "caller", log.DefaultCaller), Bare: bare, Dropped: func() uint64 { return 0 }}
 }
 
 // running is a command that serves.
@@ -84,7 +98,7 @@ func start(t *testing.T, webConfig string, run func(context.Context, command.Log
 	serving := command.Serving{
 		Web:           &toolkit.FlagConfig{WebListenAddresses: &[]string{"127.0.0.1:0"}, WebSystemdSocket: &systemd, WebConfigFile: &webConfig},
 		TelemetryPath: "/metrics",
-		TimeoutOffset: 500 * time.Millisecond,
+		TimeoutOffset: 0.5,
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -147,13 +161,18 @@ func simulated(t *testing.T) (cloud *cloudtest.Cloud, endpoints string) {
 		Name: "main", AccessKey: accessKey, SecretKey: secretKey, SecurityToken: token,
 		Projects: []cloudsim.Project{{ID: projectID, Name: "ap-southeast-3", AuditInstances: 2}},
 	})
+	return cloud, fmt.Sprintf("{default: %[1]q, iam: %[1]q}", listen(t, cloud))
+}
+
+// listen serves a cloud on a port.
+func listen(t *testing.T, cloud *cloudtest.Cloud) (url string) {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(cloudsim.ServePlain(cloud, listener).Close)
-	at := "http://" + listener.Addr().String()
-	return cloud, fmt.Sprintf("{default: %[1]q, iam: %[1]q}", at)
+	return "http://" + listener.Addr().String()
 }
 
 // write makes a file in a directory of the test's own.

@@ -34,7 +34,9 @@ func Demo(ctx context.Context, logs Logs, s Serving, hints io.Writer) error {
 	cloud := democloud.Demo()
 	pipe := cloudsim.NewPipe()
 	defer cloudsim.ServePlain(cloud, pipe).Close()
-	c, err := demoConfiguration(cloud)
+	projects := cloud.Projects()
+	text := fmt.Sprintf(demoConfig, democloud.AccessKey, democloud.SecretKey, projects[len(projects)-1].ID)
+	c, err := config.Parse("demo", []byte(text), providers.All(), os.Getenv)
 	if err != nil {
 		return err
 	}
@@ -47,13 +49,6 @@ func Demo(ctx context.Context, logs Logs, s Serving, hints io.Writer) error {
 		return err
 	}
 	return e.serve(ctx, func(a net.Addr) { go s.demoHints(hints, a) }) // whoever reads them, or doesn't
-}
-
-func demoConfiguration(cloud *cloudsim.Cloud) (*config.Config, error) {
-	projects := cloud.Projects()
-	development := projects[len(projects)-1]
-	text := fmt.Sprintf(demoConfig, democloud.AccessKey, democloud.SecretKey, development.ID)
-	return config.Parse("demo", []byte(text), providers.All(), os.Getenv)
 }
 
 func (s Serving) demoHints(w io.Writer, a net.Addr) {

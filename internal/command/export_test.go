@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-kit/log"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/huaweicloud"
@@ -30,16 +31,11 @@ func NewHandler(l log.Logger, yaml string, dial huaweicloud.Dial) (http.Handler,
 	if err != nil {
 		return nil, err
 	}
-	s := Serving{TelemetryPath: "/metrics", TimeoutOffset: 500 * time.Millisecond}
-	e, err := s.newExporter(Logs{Program: l, Bare: l}, c, dial)
+	s := Serving{TelemetryPath: "/metrics", TimeoutOffset: 0.5}
+	e, err := s.newExporter(Logs{Program: l, Bare: l, Dropped: func() uint64 { return 0 }}, c, dial)
 	if err != nil {
 		return nil, err
 	}
+	e.process.registry.Unregister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})) // which takes most of the time of a page
 	return e.handler(context.Background())
-}
-
-// Through makes a command reach the cloud by dial.
-func (o Once) Through(dial huaweicloud.Dial) Once {
-	o.dial = dial
-	return o
 }

@@ -1,13 +1,12 @@
 package command_test
 
 import (
+	"cmp"
 	"fmt"
-	"net"
 	"net/http"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,30 +29,66 @@ func TestFaults(t *testing.T) {
 			})
 		}
 	})
-	m := matrix{}
-	for i, to := range all {
-		if outcomes[i] == nil {
-			return // it failed, or was not to be run
-		}
-		for _, f := range faults {
-			if outcome := outcomes[i][f.name]; outcome != "" {
-				m[f.name] = append(m[f.name], seen{to, outcome})
-			}
-		}
+	if slices.ContainsFunc(outcomes, func(of map[string]string) bool { return of == nil }) {
+		return // one failed, or was not to be run
 	}
-	m.compare(t)
+	generated(t, "../../docs/reliability.md", "faults: what TestFaults saw", "end of faults", faultTable(all, outcomes))
+}
+
+// faultTable has a row for each fault: the outcome of most targets of a column, and the targets with another outcome.
+func faultTable(all []target, outcomes []map[string]string) string {
+	var b strings.Builder
+	b.WriteString("\n| what goes wrong | services | IAM | credentials |\n|---|---|---|---|\n")
+	tried := 0
+	for _, f := range faults {
+		fmt.Fprintf(&b, "| %s |", f.name)
+		for _, column := range []string{"services", "IAM", "credentials"} {
+			var seen []string
+			names := map[string][]string{}
+			for i, to := range all {
+				if outcome := outcomes[i][f.name]; outcome != "" && to.column == column {
+					if names[outcome] == nil {
+						seen = append(seen, outcome)
+					}
+					names[outcome] = append(names[outcome], to.name)
+					tried++
+				}
+			}
+			slices.SortStableFunc(seen, func(a, b string) int { return cmp.Compare(len(names[b]), len(names[a])) })
+			cell := "-"
+			for i, outcome := range seen {
+				if i == 0 {
+					cell = outcome
+				} else {
+					cell += fmt.Sprintf("; %s: %s", strings.Join(names[outcome], ", "), outcome)
+				}
+			}
+			fmt.Fprintf(&b, " %s |", cell)
+		}
+		b.WriteString("\n")
+	}
+	fmt.Fprintf(&b, "\nFaults: %d. Targets: %d. Tried: %d. Survived: %d. Series of others lost or changed: 0.\n\n", len(faults), len(all), tried, tried)
+	return b.String()
 }
 
 // tryAll lets every fault befall a target, and returns the outcomes.
 func tryAll(t *testing.T, to target, dir string) map[string]string {
 	outcomes := map[string]string{}
-	var x *trial
+	x := newTrial(t, to, dir)
+	good := x.scrape(t, time.Now())
+	for series, value := range good.series {
+		if strings.HasPrefix(series, "cloud_quota_up{") && value != "1" {
+			t.Fatalf("while nothing is wrong, %s is %s:\n%s", series, value, x.log)
+		}
+	}
+	x.good = good
 	for _, f := range faults {
 		if !f.befalls(to) {
 			continue
 		}
-		if x == nil || to.first {
+		if to.first {
 			x = newTrial(t, to, dir)
+			x.good = good
 		}
 		x.fault = f
 		outcomes[f.name] = x.try(t)
@@ -82,18 +117,7 @@ type trial struct {
 
 func newTrial(t *testing.T, to target, dir string) *trial {
 	cloud := newFaultyCloud()
-	x := &trial{exporterOf: newExporterOf(t, cloud, to.yaml, dir), target: to, cloud: cloud}
-	if to.first {
-		x.good = newExporterOf(t, newFaultyCloud(), to.yaml, dir).scrape(t, time.Now())
-	} else {
-		x.good = x.scrape(t, time.Now())
-	}
-	for series, value := range x.good.series {
-		if strings.HasPrefix(series, "cloud_quota_up{") && value != "1" {
-			t.Fatalf("while nothing is wrong, %s is %s:\n%s", series, value, x.log)
-		}
-	}
-	return x
+	return &trial{exporterOf: newExporterOf(t, cloud, to.yaml, dir), target: to, cloud: cloud}
 }
 
 // isHit tells whether a series is of what the fault befalls.
@@ -109,11 +133,11 @@ func (x *trial) isHit(series string) bool {
 
 // isPaused returns whether a series belongs to something that is not fetched for now, because the target throttles the account or refuses its key.
 func (x *trial) isPaused(series string) bool {
-	if x.fault.want == "unauthorized" && !x.isHit(series) { // it may have been asked just before
+	if x.fault.refusesKey() && !x.isHit(series) { // it may have been asked just before
 		ofService := x.column == "services" && !isNumber(series) && strings.Contains(series, `service="`+x.services[0]+`"`)
 		return ofService || x.name == lookUp && strings.Contains(series, `project="staging"`)
 	}
-	return x.fault.want == "throttled" && x.column == "services" && !x.isHit(series) &&
+	return x.fault.fault.Status == http.StatusTooManyRequests && x.column == "services" && !x.isHit(series) &&
 		strings.HasPrefix(series, "cloud_quota_last_success_timestamp_seconds{") && strings.Contains(series, `service="`+x.services[0]+`"`)
 }
 
@@ -132,11 +156,10 @@ func (x *trial) try(t *testing.T) (outcome string) {
 		bad = x.scrape(t, began)
 	}
 	x.wantOthers(t, bad)
-	bad.wantReadable(t)
-	outcome = x.outcomeOf(t, bad)
-	if want := x.fault.outcome(x.target); outcome != want {
-		t.Errorf("the outcome is %q, want %q:\n%s", outcome, want, x.log.String()[logged:])
+	if x.fault.body != nil {
+		bad.wantReadable(t)
 	}
+	outcome = x.outcomeOf(bad)
 	x.wantNumbers(t, bad)
 	x.wantLogged(t, outcome, x.log.String()[logged:])
 	logged = len(x.log.String())
@@ -168,191 +191,191 @@ func (x *trial) wantOthers(t *testing.T, p scraped) {
 	}
 }
 
-// matrix is what was seen: the outcomes by fault, in the order of the targets.
-type matrix map[string][]seen
+var loggedFailure = regexp.MustCompile(`level=warn account=(\w+)(?: project=\S+ service=(\w+))? msg="(?:quotas|projects) can't be (?:read|discovered)" reason=(\w+)`)
 
-// seen is what became of a target.
-type seen struct {
-	target  target
-	outcome string
-}
+var lastFailure = regexp.MustCompile(`^cloud_quota_last_failure_reason{project="prod",reason="(\w+)",service="(\w+)"}$`)
 
-// compare compares the table of docs/reliability.md with what was seen, or writes it.
-func (m matrix) compare(t *testing.T) {
-	t.Helper()
-	generated(t, "../../docs/reliability.md", "faults: what TestFaults saw", "end of faults", m.table())
-}
-
-// table has a row for each fault.
-func (m matrix) table() string {
-	var b strings.Builder
-	b.WriteString("\n| what goes wrong | services | IAM | credentials |\n|---|---|---|---|\n")
-	tried := 0
-	for _, f := range faults {
-		fmt.Fprintf(&b, "| %s |", f.name)
-		for _, column := range []string{"services", "IAM", "credentials"} {
-			fmt.Fprintf(&b, " %s |", m.cell(f.name, column))
+// outcomeOf returns what the page shows: the reason of what fails, the same for each source, or that all is read.
+func (x *trial) outcomeOf(p scraped) string {
+	if x.services == nil { // no metric has the reason of a discovery: the log does
+		if p.series[`cloud_quota_account_up{account="`+x.account+`"}`] == "1" {
+			return isRead
 		}
-		b.WriteString("\n")
-		tried += len(m[f.name])
+		failures := loggedFailure.FindAllStringSubmatch(x.log.String(), -1)
+		return failures[len(failures)-1][3]
 	}
-	fmt.Fprintf(&b, "\nFaults: %d. Targets: %d. Tried: %d. Survived: %d. Series of others lost or changed: 0.\n\n", len(faults), len(targets()), tried, tried)
-	return b.String()
-}
-
-// cell returns the outcome of most targets of a column, and the targets with another outcome.
-func (m matrix) cell(fault, column string) string {
-	var outcomes []string
-	names := map[string][]string{}
-	for _, s := range m[fault] {
-		if s.target.column == column {
-			if names[s.outcome] == nil {
-				outcomes = append(outcomes, s.outcome)
+	var all []string
+	for _, service := range x.services {
+		of := `project="prod",service="` + service + `"}`
+		outcome := "neither up nor down"
+		switch up, skipped := p.series[`cloud_quota_up{`+of], p.series[`cloud_quota_resources_skipped{`+of]; {
+		case up == "1" && skipped == "0":
+			outcome = isRead
+		case up == "1":
+			outcome = fmt.Sprintf("read, %s left out", skipped)
+		case up == "0":
+			outcome = "down without a reason"
+			for series := range p.series {
+				if m := lastFailure.FindStringSubmatch(series); m != nil && m[2] == service {
+					outcome = m[1]
+				}
 			}
-			names[s.outcome] = append(names[s.outcome], s.target.name)
+		}
+		if !slices.Contains(all, outcome) {
+			all = append(all, outcome)
 		}
 	}
-	if len(outcomes) == 0 {
-		return "-"
+	if x.account != "" && p.series[`cloud_quota_account_up{account="`+x.account+`"}`] != "0" {
+		all = append(all, "the account is up")
 	}
-	most := outcomes[0]
-	for _, outcome := range outcomes {
-		if len(names[outcome]) > len(names[most]) {
-			most = outcome
-		}
-	}
-	text := most
-	for _, outcome := range outcomes {
-		if outcome != most {
-			text += fmt.Sprintf("; %s: %s", strings.Join(names[outcome], ", "), outcome)
-		}
-	}
-	return text
+	return strings.Join(all, ", ")
 }
 
-// wrong is something that goes wrong with the cloud, and what the exporter is to make of it.
-type wrong struct {
-	name  string
-	fault cloudtest.Fault
-	body  func(asked string) string // of a 200, by the service that is asked
-
-	keys bool // the account has another secret key in the cloud
-
-	want string                    // the reason, or read
-	but  map[string]string         // what another target makes of it
-	says string                    // in the error that is logged, as a regular expression
-	gone map[string]*regexp.Regexp // by target: the series that such an answer lacks
-	new  int                       // resource types that such an answer adds
-	half bool                      // the answer is of resources, of which some can be read
-
-	asks time.Duration // how long the cloud asks to be left alone
-}
-
-// isRead is what becomes of an answer that is no trouble.
-const isRead = "read"
-
-// faults are all that goes wrong, in the order of the document.
-var faults = slices.Concat(connections(), statuses(), unreadable(), halfReadable())
-
-// connections are answers that don't come.
-func connections() []wrong {
-	return []wrong{
-		{name: "connection refused", fault: cloudtest.Fault{Dial: syscall.ECONNREFUSED}, want: "network", says: "connection refused"},
-		{
-			name: "no such host", fault: cloudtest.Fault{Dial: &net.DNSError{Err: "no such host", Name: "host", IsNotFound: true}},
-			want: "network", says: "no such host",
-		},
-		{name: "connection reset before the answer", fault: cloudtest.Fault{Reset: true}, want: "network", says: "EOF"},
-		{name: "connection reset in the middle of the body", fault: cloudtest.Fault{CutBody: true}, want: "network", says: "broke off: unexpected EOF"},
-		{name: "certificate of another host", fault: cloudtest.Fault{Certificate: cloudtest.OfAnotherHost}, want: "tls", says: "certificate is valid for another-host"},
-		{name: "expired certificate", fault: cloudtest.Fault{Certificate: cloudtest.Expired}, want: "tls", says: "certificate has expired"},
-		{name: "no answer at all", fault: cloudtest.Fault{Hang: true}, want: "timeout", says: tooLong},
-		{name: "connections that died while they were idle", fault: cloudtest.Fault{Dead: true}, want: isRead},
-		{name: "a body by one byte a second", fault: cloudtest.Fault{Drip: time.Second}, want: "timeout", says: tooLong},
+// wantNumbers asserts that the last good numbers stay and say how old they are, and that there are none where none were ever read.
+func (x *trial) wantNumbers(t *testing.T, p scraped) {
+	t.Helper()
+	known, lost := 0, 0
+	for series, want := range x.good.series {
+		isAge := strings.HasPrefix(series, "cloud_quota_last_success_timestamp_seconds{")
+		isDown := p.series[`cloud_quota_up{project="`+label(series, "project")+`",service="`+label(series, "service")+`"}`] != "1"
+		if !x.isHit(series) || !isAge && !isNumber(series) || isAge && !isDown {
+			continue
+		}
+		if gone := x.fault.gone[x.name]; gone != nil && gone.MatchString(series) || x.first && isDown {
+			want = ""
+			lost++
+		}
+		known++
+		if got := p.series[series]; got != want {
+			t.Errorf("%s is %q, want %q", series, got, want)
+		}
+	}
+	if known == 0 && x.name != discoveryLater || lost > 0 && lost == known && !x.first {
+		t.Errorf("%d of %d numbers are lost", lost, known)
+	}
+	if more := p.types(x.isHit) - x.good.types(x.isHit); more > x.fault.new {
+		t.Errorf("%d new resource types, want %d at most", more, x.fault.new)
 	}
 }
 
-// tooLong matches the errors of several timeouts.
-const tooLong = "deadline exceeded|not had in time|Client.Timeout exceeded"
-
-// statuses are answers other than 200.
-func statuses() []wrong {
-	var all []wrong
-	for _, s := range []struct {
-		status int
-		want   string
-	}{
-		{400, "client_error"},
-		{401, "unauthorized"},
-		{403, "forbidden"},
-		{404, "not_found"},
-		{408, "timeout"},
-		{409, "client_error"},
-		{429, "throttled"},
-		{500, "server_error"},
-		{502, "server_error"},
-		{503, "server_error"},
-	} {
-		name := fmt.Sprint(s.status)
-		w := wrong{name: name, want: s.want, says: name + " " + http.StatusText(s.status), fault: cloudtest.Fault{Status: s.status}}
-		switch s.status {
-		case http.StatusUnauthorized:
-			w.fault.Body = cloudsim.ErrorBody("", s.status, "no")
-			w.asks = 5 * time.Minute // the service is paused, or the key
-		case http.StatusForbidden, http.StatusNotFound:
-			w.but = map[string]string{instanceList: isRead}
-			w.gone = map[string]*regexp.Regexp{instanceList: regexp.MustCompile("cloud_quota_(used|limit){.*audit_instance")}
-		case http.StatusTooManyRequests:
-			w.fault.Body = cloudsim.ErrorBody("", s.status, "slow down")
-			asks := w
-			asks.name += " with Retry-After: 120"
-			asks.fault.Header = http.Header{"Retry-After": {"120"}}
-			asks.asks = 2 * time.Minute
-			all = append(all, asks)
-		case http.StatusBadGateway:
-			w.name += " with a page of HTML"
-			w.fault.Body = []byte("<html><body><h1>Bad Gateway</h1></body></html>")
-		default:
-			w.fault.Body = cloudsim.ErrorBody("", s.status, "no")
+// wantLogged asserts that the log names the cause once for each source, and nothing else.
+func (x *trial) wantLogged(t *testing.T, outcome, logged string) {
+	t.Helper()
+	var want []string
+	switch {
+	case outcome == isRead && x.fault.gone[x.name] == nil:
+	case x.services == nil:
+		want = []string{"level=warn account=main msg=\"projects can't be discovered\" reason=" + outcome}
+	default:
+		message := `msg="quotas can't be read" reason=` + outcome
+		if outcome == isRead {
+			message = `msg="quotas are incomplete"`
+		} else if n, isLeftOut := strings.CutPrefix(outcome, "read, "); isLeftOut {
+			message = `msg="resources are left out" count=` + strings.TrimSuffix(n, " left out")
 		}
-		all = append(all, w)
+		for _, service := range x.services {
+			want = append(want, "level=warn account=main project=prod service="+service+" "+message)
+		}
 	}
-	elsewhere := http.Header{"Location": {"https://elsewhere.example.com/"}}
-	return append(
-		all,
-		wrong{name: "302 to another host", want: "client_error", says: "302 Found", fault: cloudtest.Fault{Status: http.StatusFound, Header: elsewhere}},
-		wrong{name: "another secret key", keys: true, want: "unauthorized", says: "401 Unauthorized APIGW.0301", asks: 5 * time.Minute},
-		wrong{name: "101, and the connection stays open", want: "malformed", says: "101 Switching Protocols", fault: cloudtest.Fault{Status: http.StatusSwitchingProtocols}},
-		wrong{name: "204", want: "malformed", says: "it is empty", fault: cloudtest.Fault{Status: http.StatusNoContent}},
-	)
+	if x.column == "credentials" && x.name != "static" && outcome != isRead {
+		want = append(want, "level=warn account=main from=") // that the credentials failed to load
+	}
+	cause := x.fault.says
+	if x.column == "credentials" && (x.fault.body != nil || x.fault.fault.Status/100 == 2) {
+		cause = "the answer|no token|token of the metadata service|gzip|flate" // of which nothing may be shown
+	}
+	lines := slices.Collect(strings.Lines(logged))
+	if x.fault.refusesKey() { // the other project of the account may be asked before or after
+		isOfStaging := func(line string) bool {
+			return strings.Contains(line, "account=main project=staging ") && strings.Contains(line, "401 Unauthorized")
+		}
+		lines = slices.DeleteFunc(lines, isOfStaging)
+	}
+	if outcome == isRead {
+		isList := func(line string) bool {
+			return strings.Contains(line, `level=info account=main msg="projects are discovered"`)
+		}
+		lines = slices.DeleteFunc(lines, isList) // there are more or fewer than before
+	}
+	for _, line := range want {
+		i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, line) })
+		if i < 0 || !regexp.MustCompile(cause).MatchString(lines[i]) {
+			t.Fatalf("the log lacks\n%s ... %s\nin\n%s", line, cause, logged)
+		}
+		lines = slices.Delete(lines, i, i+1)
+	}
+	if len(lines) > 0 {
+		t.Errorf("logged besides:\n%s", strings.Join(lines, ""))
+	}
 }
 
-// unreadable are answers of which nothing can be read.
-func unreadable() []wrong {
-	is := func(body string) func(string) string { return func(string) string { return body } }
-	encoded := func(name, encoding, body, says string) wrong {
-		fault := cloudtest.Fault{Header: http.Header{"Content-Encoding": {encoding}}}
-		return wrong{name: name, want: "malformed", says: says, fault: fault, body: is(body)}
-	}
-	large := strings.Repeat(" ", 2<<20)
-	whole := zipped(usual("cts"))
-	bomb := zipped(strings.Repeat(" ", 16<<20))
-	return []wrong{
-		{name: "an empty 200", want: "malformed", says: "it is empty", body: is("")},
-		{name: "invalid JSON", want: "malformed", says: "invalid character", body: is("{oops}")},
-		{name: "JSON of another shape", want: "malformed", says: "there are no quotas in it|there is no list", body: is(`{"data":[1,"2",{}],"ok":true}`)},
-		{name: "JSON that is cut off", want: "malformed", says: "unexpected end of JSON", body: func(asked string) string {
-			whole := usual(asked)
-			return whole[:len(whole)/2]
-		}},
-		{name: "2 MiB", want: "malformed", says: "longer than 1048576 bytes", body: is(large)},
-		{name: "nested 20,000 deep", want: "malformed", says: "exceeded max depth", body: is(strings.Repeat("[", 20_000))},
-		encoded("gzip that unpacks to 16 MiB", "gzip", bomb, "longer than 1048576 bytes"),
-		encoded("gzip within gzip, which nobody asked for", "gzip, gzip", zipped(bomb), "invalid character"),
-		encoded("plain text that says to be gzip", "gzip", usual("cts"), "gzip: invalid header"),
-		encoded("gzip that is damaged", "gzip", whole[:len(whole)-8]+"checksum", "gzip: invalid checksum"),
-		{name: "NaN for a number", want: "malformed", says: "invalid character 'N'", body: func(asked string) string {
-			return strings.Replace(usual(asked), "{", `{"x":NaN,`, 1)
-		}},
-	}
+// TestEverOtherTypes: a service that sends other types each time makes neither the page nor the memory grow.
+func TestEverOtherTypes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := newFaultyCloud()
+		e := newExporterOf(t, cloud, stated, "")
+		const rounds, perAnswer = 25, 200
+		var series int
+		var size uint64
+		for round := range rounds {
+			items := make([]string, perAnswer)
+			for i := range items {
+				items[i] = fmt.Sprintf(`{"type":"type %d of round %d","used":1,"quota":2}`, i, round)
+			}
+			heal := cloud.Inject(cloudtest.Fault{
+				Service: "cts", ProjectID: projectID, Status: http.StatusOK, Body: []byte(`{"resources":[` + strings.Join(items, ",") + `]}`),
+			})
+			p := e.scrape(t, time.Now())
+			isOfCTS := func(series string) bool {
+				return label(series, "project") == "prod" && label(series, "service") == "cts"
+			}
+			if n := p.types(isOfCTS); n != perAnswer || !strings.Contains(p.text, fmt.Sprintf(`"type 7 of round %d"`, round)) {
+				t.Fatalf("round %d: %d types, want the %d of the last answer", round, n, perAnswer)
+			}
+			switch round {
+			case 10:
+				series, size = len(p.series), heapInUse()
+			case rounds - 1:
+				if more := int64(heapInUse()) - int64(size); len(p.series) != series || more > 2<<20 {
+					t.Errorf("%d series after %d rounds, %d after 10; %d bytes of memory more", len(p.series), rounds, series, more)
+				}
+			}
+			heal()
+			<-time.After(freshFor + time.Second)
+		}
+		if n := strings.Count(e.log.String(), "\n"); n > 0 {
+			t.Errorf("%d lines in the log:\n%s", n, e.log)
+		}
+	})
+}
+
+// TestEverOtherProjects: nor do projects that come and go, and those that fail are named in the log whoever failed before.
+func TestEverOtherProjects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := newFaultyCloud()
+		cloud.Inject(cloudtest.Fault{Service: "cts", Host: "cts.eu-de.", Status: http.StatusForbidden})
+		e := newExporterOf(t, cloud, strings.Replace(discover, "[ap-southeast-3]", "[eu-de]", 1), "")
+		const rounds, perRound = 10, 6
+		var series int
+		for round := range rounds {
+			for i := range perRound {
+				cloud.AddProject("main", cloudsim.Project{ID: fmt.Sprintf("id%d-%d", round, i), Name: fmt.Sprintf("eu-de_p%d-%d", round, i)})
+			}
+			logged := len(e.log.String())
+			e.scrape(t, time.Now()) // which looks for projects
+			<-time.After(time.Second)
+			p := e.scrape(t, time.Now())
+			if series = max(series, len(p.series)); round > 0 && len(p.series) != series {
+				t.Errorf("round %d: %d series, %d before", round, len(p.series), series)
+			}
+			news := e.log.String()[logged:]
+			if n := strings.Count(news, fmt.Sprintf("project=prod/eu-de_p%d-", round)); n != 6 { // five of them, and that there are more
+				t.Errorf("round %d: %d lines about its projects, want 6:\n%s", round, n, news)
+			}
+			for i := range perRound {
+				cloud.RemoveProject(fmt.Sprintf("id%d-%d", round, i))
+			}
+			<-time.After(16 * time.Minute)
+		}
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -48,15 +49,14 @@ func TestKeyFilesThatHang(t *testing.T) {
 	for i := range hung {
 		hanging = append(hanging, filestest.Hang(t, filepath.Join(dir, strconv.Itoa(i))))
 	}
-	before := threads(t)
-	r, _ := reloading(t, file, true)
+	r := serve(t, "", file, nil)
 	start := time.Now()
 	page := r.get(t, "/metrics")
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("the page took %s", took)
 	}
-	if now := threads(t); now > before+20 {
-		t.Errorf("%d threads, %d before", now, before)
+	if n := opening(); n == 0 || n > 20 {
+		t.Errorf("%d threads wait for files", n)
 	}
 	contains(t, page, `cloud_quota_up{project="p100",service="cts"} 1`)
 	if n := strings.Count(page, `reason="credentials",service="cts"} 1`); n != hung {
@@ -80,29 +80,19 @@ func TestKeyFilesThatHang(t *testing.T) {
 	}
 }
 
-// threads returns how many this process has.
-func threads(t *testing.T) int {
-	t.Helper()
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, err := strconv.Atoi(string(regexp.MustCompile(`Threads:\s+(\d+)`).FindSubmatch(status)[1]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
+// opening returns how many goroutines wait for a file to open. Each takes a thread.
+func opening() int {
+	stacks := make([]byte, 8<<20)
+	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "\nos.OpenFile(")
 }
 
 // TestKeysAtHandWaitForNoFile: whether others may read the file in which they stand is looked at without them.
 func TestKeysAtHandWaitForNoFile(t *testing.T) {
-	_, endpoints := simulated(t)
-	file := configuration(t, endpoints, write(t, "sk", secretKey), "services: {defaults: {cache_ttl: 0, timeout: 3s}}")
-	r := serve(t, "", file) // the token stands in it
+	r := serving(t, "", "services: {defaults: {cache_ttl: 0, timeout: 3s}}") // the token stands in the configuration
 	r.log.waitFor(t, `msg="credentials are there"`)
 	var readers sync.WaitGroup
 	for i := range 4 { // more of a directory are not looked at
-		name := filepath.Join(filepath.Dir(file), strconv.Itoa(i))
+		name := filepath.Join(filepath.Dir(r.file), strconv.Itoa(i))
 		if err := os.WriteFile(name, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -137,14 +127,16 @@ func TestCheckConfigOfFilesThatHang(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	start := time.Now()
-	got := transcriptOf(func(terminal command.Terminal) error { return command.Check{}.Run(ctx, terminal, file) })
+	got := transcriptOf(func(terminal command.Terminal) error {
+		return command.Check{Once: command.Once{Timeout: time.Hour}}.Run(ctx, terminal, file)
+	})
 	contains(t, got, "no keys:     secret_key_file "+key+": no response from the file system", "unusable:    ca_file "+ca+": no response from the file system", "exit code 1")
 	if took := time.Since(start); took > 3*time.Second {
 		t.Errorf("it took %s", took)
 	}
 }
 
-// TestStopWhileTheConfigurationHangs: a signal ends a start that waits for a file system.
+// TestStopWhileTheConfigurationHangs: a signal ends a start that waits for a file system, and so does the time of a command.
 func TestStopWhileTheConfigurationHangs(t *testing.T) {
 	file := write(t, "config.yml", "services: {}\n")
 	hanging := filestest.Hang(t, file)
@@ -159,11 +151,18 @@ func TestStopWhileTheConfigurationHangs(t *testing.T) {
 	}
 	contains(t, out.String(), "Stopping before the configuration is loaded")
 	terminal := command.Terminal{Out: out, Err: out}
-	for name, run := range map[string]func() error{
-		"query":        func() error { return command.Query{}.Run(ctx, terminal, file) },
-		"check-config": func() error { return command.Check{}.Run(ctx, terminal, file) },
+	for name, run := range map[string]func(context.Context, command.Once) error{
+		"query": func(ctx context.Context, o command.Once) error {
+			return command.Query{Once: o}.Run(ctx, terminal, file)
+		},
+		"check-config": func(ctx context.Context, o command.Once) error {
+			return command.Check{Once: o}.Run(ctx, terminal, file)
+		},
 	} {
-		if err := run(); err == nil || err.Error() != "interrupted while the configuration was read" {
+		if err := run(ctx, command.Once{Timeout: time.Hour}); err == nil || err.Error() != "interrupted while the configuration was read" {
+			t.Errorf("%s ended with %v", name, err)
+		}
+		if err := run(t.Context(), command.Once{Timeout: 100 * time.Millisecond}); err == nil || err.Error() != "timed out after 100ms while the configuration was read" {
 			t.Errorf("%s ended with %v", name, err)
 		}
 	}
@@ -172,10 +171,9 @@ func TestStopWhileTheConfigurationHangs(t *testing.T) {
 // TestWebFileThatHangs: the toolkit reads it with every request. What it would wait for good for is refused, without a thread each, and when
 // the file can be read, requests are answered.
 func TestWebFileThatHangs(t *testing.T) {
-	_, endpoints := simulated(t)
 	certificate, key := keyPair(t)
 	file := write(t, "web.yml", "tls_server_config: {cert_file: "+certificate+", key_file: "+key+"}\n")
-	r := serve(t, file, configuration(t, endpoints, write(t, "sk", secretKey), ""))
+	r := serving(t, file, "")
 	r.url = strings.Replace(r.url, "http", "https", 1)
 	answers := func() bool {
 		r.client.CloseIdleConnections()
@@ -185,11 +183,10 @@ func TestWebFileThatHangs(t *testing.T) {
 		}
 		return err == nil && resp.StatusCode == http.StatusOK
 	}
-	for hung, requests := range map[string]int{file: 7, certificate: 1, key: 1} {
+	for hung, requests := range map[string]int{file: 3, certificate: 1, key: 1} {
 		if !answers() {
 			t.Fatalf("no answer before %s hangs", hung)
 		}
-		before := threads(t)
 		hanging := filestest.Hang(t, hung)
 		start := time.Now()
 		var clients sync.WaitGroup
@@ -201,8 +198,8 @@ func TestWebFileThatHangs(t *testing.T) {
 			})
 		}
 		clients.Wait()
-		if now := threads(t); now > before+5 || time.Since(start) > 4*time.Second {
-			t.Errorf("%d threads, %d before, after %s", now, before, time.Since(start))
+		if n := opening(); n != 1 || time.Since(start) > 4*time.Second {
+			t.Errorf("%d threads wait for files, after %s", n, time.Since(start))
 		}
 		hanging.Release()
 	}

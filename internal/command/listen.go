@@ -12,10 +12,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
+	"github.com/prometheus/common/version"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 	sloggokit "github.com/tjhop/slog-gokit"
 	"gopkg.in/yaml.v3"
@@ -41,16 +43,20 @@ func newServer(handler http.Handler, logger log.Logger) *http.Server {
 		ReadTimeout:       requestTimeout, // with its body, of which no page has a use
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          stdlog.New(serverLog{logger}, "", 0),
+		ErrorLog:          stdlog.New(lineLog{logger, strings.Clone}, "", 0),
 	}
 }
 
-// serverLog is where net/http writes what it can tell nobody else, a line at a time.
-type serverLog struct{ log.Logger }
+// lineLog logs what a library writes, a line at a time. What it can tell nobody else, net/http writes.
+type lineLog struct {
+	log.Logger
+
+	show func(line string) string
+}
 
 // Write logs a line.
-func (l serverLog) Write(line []byte) (int, error) {
-	_ = level.Warn(l.Logger).Log("msg", strings.TrimSpace(string(line)))
+func (l lineLog) Write(line []byte) (int, error) {
+	_ = level.Warn(l.Logger).Log("msg", l.show(strings.TrimSpace(string(line))))
 	return len(line), nil
 }
 
@@ -58,44 +64,47 @@ func (l serverLog) Write(line []byte) (int, error) {
 // net/http quotes there what a server sent unasked, which might be an echo of secrets.
 func RedirectStandardLog(logs Logs) {
 	stdlog.SetFlags(0)
-	stdlog.SetOutput(standardLog{serverLog{logs.Program}})
+	stdlog.SetOutput(lineLog{logs.Program, secret.HideQuoted})
 }
 
-type standardLog struct{ serverLog }
-
-// Write logs a line without what it quotes.
-func (l standardLog) Write(line []byte) (int, error) {
-	_, _ = l.serverLog.Write([]byte(secret.HideQuoted(string(line))))
-	return len(line), nil
-}
-
-// listen answers requests until ctx ends, and then finishes those under way. listening is told each address.
-func (s Serving) listen(ctx context.Context, logs Logs, handler http.Handler, listening func(net.Addr)) error {
-	err := checkWebConfig(ctx, *s.Web.WebConfigFile)
+// serve answers requests until ctx ends, and then finishes those under way. listening is told each address on which it listens.
+func (e *exporter) serve(ctx context.Context, listening func(net.Addr)) error {
+	handler, err := e.handler(ctx)
+	if err != nil {
+		return err
+	}
+	webConfig := *e.Web.WebConfigFile
+	err = checkWebConfig(ctx, webConfig)
 	if ctx.Err() != nil { // a signal, which ends the program in order
-		_ = level.Info(logs.Program).Log("msg", "Stopping before the exporter listens")
+		_ = level.Info(e.logs.Program).Log("msg", "Stopping before the exporter listens")
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	server := newServer(handler, logs.Program)
+	begin := sync.OnceFunc(func() { // not before there is a port: what can't begin ends with one line
+		_ = level.Info(e.logs.Program).Log("msg", "serving", "version", version.Info(),
+			"projects", len(e.fleet.Projects()), "services", fmt.Sprint(e.fleet.Services()))
+		go e.fleet.CheckCredentials(ctx)
+	})
+	server := newServer(handler, e.logs.Program)
 	server.BaseContext = func(l net.Listener) context.Context {
+		begin()
 		listening(l.Addr())
 		return context.WithoutCancel(ctx) // a signal lets scrapes finish
 	}
-	guardConnections(server, logs.Program, *s.Web.WebConfigFile)
+	server.ConnContext = e.guardConnection
 	ended := make(chan error, 1)
 	go func() {
 		// The bare logger's own level decides what is logged.
-		ended <- toolkit.ListenAndServe(server, s.Web, slog.New(sloggokit.NewGoKitHandler(logs.Bare, slog.LevelDebug)))
+		ended <- toolkit.ListenAndServe(server, e.Web, slog.New(sloggokit.NewGoKitHandler(e.logs.Bare, slog.LevelDebug)))
 	}()
 	select {
 	case err := <-ended:
 		return err
 	case <-ctx.Done():
 	}
-	_ = level.Info(logs.Program).Log("msg", "stopping, scrapes under way are finished")
+	_ = level.Info(e.logs.Program).Log("msg", "stopping, scrapes under way are finished")
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	if err := server.Shutdown(stop); err != nil {
@@ -116,9 +125,6 @@ var quoted = regexp.MustCompile("`[^`]*`")
 // checkWebConfig returns why --web.config.file can't be used. The toolkit would read a pipe for good, and a device into all of the memory, so
 // its files are looked at before.
 func checkWebConfig(ctx context.Context, name string) error {
-	if name == "" {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, webFileTimeout)
 	defer cancel()
 	err := checkWebFiles(ctx, name)
@@ -132,25 +138,23 @@ func checkWebConfig(ctx context.Context, name string) error {
 	return nil
 }
 
-// guardConnections closes each new connection for which the toolkit's files can't be read: it reads them with every request, and each of these
-// would take a thread for good.
-func guardConnections(server *http.Server, logger log.Logger, name string) {
-	if name == "" {
-		return
+// guardConnection closes a new connection if the toolkit's files can't be read: it reads them with every request, and each of these would
+// take a thread for good.
+func (e *exporter) guardConnection(ctx context.Context, c net.Conn) context.Context {
+	look, cancel := context.WithTimeout(ctx, connectionTimeout)
+	defer cancel()
+	if err := checkWebFiles(look, *e.Web.WebConfigFile); err != nil {
+		_ = level.Error(e.logs.Program).Log("msg", "Refused a connection because --web.config.file can't be used", "err", err)
+		_ = c.Close()
 	}
-	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		look, cancel := context.WithTimeout(ctx, connectionTimeout)
-		defer cancel()
-		if err := checkWebFiles(look, name); err != nil {
-			_ = level.Error(logger).Log("msg", "Refused a connection because --web.config.file can't be used", "err", err)
-			_ = c.Close()
-		}
-		return ctx
-	}
+	return ctx
 }
 
 // checkWebFiles reads what the toolkit is going to read. What it can say itself is no error here.
 func checkWebFiles(ctx context.Context, name string) error {
+	if name == "" {
+		return nil
+	}
 	text, err := readWebFile(ctx, name)
 	if err != nil {
 		return err

@@ -22,10 +22,10 @@ import (
 
 // lures are what a cloud, or who answers in its place, would like people to do: in the form of an error of this program, of a line that a
 // command prints, and of one that overwrites the line before. N stands for the number of the bait.
-var lures = map[string]string{
-	"semicolon": "x; open https://evil.example/N and log in",
-	"new line":  "x\n  -> open https://evil.example/N and log in",
-	"terminal":  "x\r\x1b[1A\x1b[2K  -> open https://evil.example/N and log in",
+var lures = []string{
+	"x; open https://evil.example/N and log in",
+	"x\n  -> open https://evil.example/N and log in",
+	"x\r\x1b[1A\x1b[2K  -> open https://evil.example/N and log in",
 }
 
 // baits are answers that hold a lure: wherever an answer has a text that is shown.
@@ -89,17 +89,14 @@ func TestNobodyElseWritesTheRemedy(t *testing.T) {
 		if leakySteps[kind] == 0 && kind != "static" {
 			continue // it makes no difference where permanent keys are
 		}
-		told[kind] = map[string]bool{}
-		for name, lure := range lures {
-			t.Run(kind+" "+name, func(t *testing.T) {
-				for _, remedy := range luredBy(t, kind, credentials, lure) {
-					told[kind][remedy] = true
-					if strings.Contains(remedy, "evil") {
-						t.Errorf("the advice is %q", remedy)
-					}
+		t.Run(kind, func(t *testing.T) {
+			told[kind] = luredBy(t, kind, credentials)
+			for remedy := range told[kind] {
+				if strings.Contains(remedy, "evil") {
+					t.Errorf("the advice is %q", remedy)
 				}
-			})
-		}
+			}
+		})
 	}
 	for kind, wants := range map[string][]string{
 		"static": {
@@ -125,30 +122,28 @@ func TestNobodyElseWritesTheRemedy(t *testing.T) {
 	}
 }
 
-// luredBy lets an account meet each bait, where keys are issued to it or else where quotas are read, and returns the remedies.
-func luredBy(t *testing.T, kind, credentials, lure string) []string {
+// luredBy lets an account meet each bait with each lure, where keys are issued to it or else where quotas are read, and returns the remedies.
+func luredBy(t *testing.T, kind, credentials string) map[string]bool {
 	t.Helper()
 	cloud := leakyCloud()
-	var b strings.Builder
-	fmt.Fprintln(&b, "accounts:")
-	for i, bait := range baits {
+	var urls []string
+	for i := range len(baits) * len(lures) {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if issues(r.URL.Path) != (leakySteps[kind] > 0) {
 				cloud.ServeHTTP(w, r)
 				return
 			}
-			bait(w, strings.ReplaceAll(lure, "N", fmt.Sprint(i)))
+			baits[i/len(lures)](w, strings.ReplaceAll(lures[i%len(lures)], "N", fmt.Sprint(i)))
 		}))
-		defer server.Close()
-		dir := leakyMachine(t, server.URL)
-		fmt.Fprintf(&b, `  - name: a%02[1]d
-    credentials: {%[2]s}
-    endpoints: {default: %[3]q, iam: %[3]q}
-    projects: [{id: "%032[1]d", region: ap-southeast-3, name: p%02[1]d}, {region: ap-southeast-1, name: q%02[1]d}]
-    discovery: {}
-`, i, own(i).Replace(strings.NewReplacer("URL", `"`+server.URL+`"`, "DIR", dir).Replace(credentials)), server.URL)
+		t.Cleanup(server.Close)
+		urls = append(urls, server.URL)
 	}
-	file := write(t, "config.yml", b.String())
+	dir := leakyMachine(t, urls[len(urls)-1])
+	yaml := "accounts:\n"
+	for i, url := range urls {
+		yaml += leakyAccount(i, own(i).Replace(strings.NewReplacer("URL", `"`+url+`"`, "DIR", dir).Replace(credentials)), url)
+	}
+	file := write(t, "config.yml", yaml)
 	remedies := map[string]bool{}
 	for _, text := range []string{check(t, file, true), (&people{}).query(t, file, command.Query{}), (&people{}).query(t, file, command.Query{Projects: []string{"x"}})} {
 		wantOwnLines(t, text)
@@ -156,19 +151,19 @@ func luredBy(t *testing.T, kind, credentials, lure string) []string {
 			remedies[m[1]] = true
 		}
 	}
-	answer, _, _ := strings.Cut((&people{}).query(t, file, command.Query{JSON: true}), "--- stderr")
+	answer, _, _ := strings.Cut((&people{}).query(t, file, command.Query{Output: "json"}), "--- stderr")
 	maps.Copy(remedies, remediesInJSON(t, answer))
-	page, logged := pageOf(t, b.String())
+	page, logged := pageOf(t, yaml)
 	for _, m := range regexp.MustCompile(`(?s)<span>What to do:</span>(.*?)</p>`).FindAllStringSubmatch(page, -1) {
 		remedies[strings.TrimSpace(html.UnescapeString(m[1]))] = true
 	}
 	wantOwnLines(t, logged)
-	for i := range baits {
+	for i := range urls {
 		if evil := fmt.Sprintf("evil.example/%d", i); leakySteps[kind] == 0 && !strings.Contains(page, evil) && !strings.Contains(page, url.PathEscape(evil)) {
 			t.Errorf("nothing of bait %d is shown on\n%s", i, page)
 		}
 	}
-	return slices.Sorted(maps.Keys(remedies))
+	return remedies
 }
 
 // own gives an account a key and a user of its own: one that is refused is not tried for any other account.

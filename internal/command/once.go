@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,11 +22,14 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// newFleet makes the fleet of a configuration; o says who leads to the cloud and who is told of what happens.
+// newFleet makes the fleet of a configuration; o says who leads to the cloud, nobody being the network, and who is told of what happens.
 func newFleet(c *config.Config, o fleet.Options) *fleet.Fleet {
 	o.Services = providers.All()
 	o.UserAgent = "cloud_quota_exporter/" + version.Version
 	o.Getenv = os.Getenv
+	if o.Dial == nil {
+		o.Dial = new(net.Dialer).DialContext
+	}
 	f := fleet.New(o)
 	f.Load(c)
 	return f
@@ -44,31 +48,29 @@ func ServiceNames() (known, enabled []string) {
 
 // Once is how the commands that read everything once do so.
 type Once struct {
-	Timeout time.Duration // of the whole command, which prints what is known then; 0: none
-
-	dial huaweicloud.Dial // nil: the network
+	Timeout time.Duration    // of the whole command, which prints what is known then
+	Dial    huaweicloud.Dial // nil: the network
 }
 
-func (o Once) load(ctx context.Context, file string) (*config.Config, error) {
-	c, err := loadConfig(ctx, file)
-	if why := ended(ctx); err != nil && why != nil {
-		return nil, fmt.Errorf("%w while the configuration was read", why)
+// run does something with a configuration. The context that it is given ends with the command's time.
+func (o Once) run(ctx context.Context, configFile string, do func(context.Context, *config.Config) error) error {
+	why := fmt.Errorf("timed out after %s", o.Timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, o.Timeout, &cutShort{why, why.Error() + ": %d of %d reads finished", "raise --timeout"})
+	defer cancel()
+	c, err := loadConfig(ctx, configFile)
+	if cut := ended(ctx); err != nil && cut != nil {
+		return fmt.Errorf("%w while the configuration was read", cut)
 	}
-	return c, err
-}
-
-func (o Once) fleet(c *config.Config, progress func()) *fleet.Fleet {
-	dial := o.dial
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
+	if err != nil {
+		return err
 	}
-	return newFleet(c, fleet.Options{Dial: dial, Progress: progress, Once: true})
+	return do(ctx, c)
 }
 
 // read reads what filter wants, each source once, with a line of progress. When ctx ends, it returns what is known.
 func (o Once) read(ctx context.Context, t Terminal, c *config.Config, filter fleet.Filter) (*outcome, error) {
-	p := &progress{terminal: t}
-	f := o.fleet(c, p.read)
+	var done atomic.Int64
+	f := newFleet(c, fleet.Options{Dial: o.Dial, Progress: func() { done.Add(1) }, Once: true})
 	if err := fleet.CheckNames("--service", filter.Services, f.Services()); err != nil {
 		return nil, err
 	}
@@ -76,23 +78,18 @@ func (o Once) read(ctx context.Context, t Terminal, c *config.Config, filter fle
 		f.Discover(ctx) // they may be discovered
 	}
 	if err := fleet.CheckNames("--project", filter.Projects, f.Projects()); err != nil && ctx.Err() == nil {
-		return nil, errors.Join(errors.New(printable(err.Error())), discoveryFailures(f)) // it names those that IAM lists
-	}
-	p.begin(func() int { return f.Count(filter) })
-	readings := f.Read(ctx, filter)
-	p.end()
-	return newOutcome(f, readings, ended(ctx)), nil
-}
-
-// discoveryFailures says why projects may be unknown.
-func discoveryFailures(f *fleet.Fleet) error {
-	var all error
-	for _, a := range f.Accounts() {
-		if a.DiscoveryErr != nil {
-			all = errors.Join(all, fmt.Errorf("the projects of account %s can't be discovered: %w", a.Name, a.DiscoveryErr))
+		all := errors.New(printable(err.Error())) // it names those that IAM lists
+		for _, a := range f.Accounts() {          // they may be unknown for that
+			if a.DiscoveryErr != nil {
+				all = errors.Join(all, fmt.Errorf("the projects of account %s can't be discovered: %w", a.Name, a.DiscoveryErr))
+			}
 		}
+		return nil, all
 	}
-	return all
+	end := t.showProgress(&done, func() int { return f.Count(filter) })
+	readings := f.Read(ctx, filter)
+	end()
+	return newOutcome(f, readings, ended(ctx)), nil
 }
 
 // outcome is what a command knows at its end.
@@ -101,18 +98,19 @@ type outcome struct {
 	accounts []fleet.Account
 	readings []*fleet.Reading
 	failures map[*fleet.Reading]error // why a reading shows no numbers of now
-	unread   int                      // sources and discoveries that were not read to the end; they failed, too
-	failed   int                      // sources and discoveries
+	all      int                      // readings, and discoveries that failed
+	failed   int                      // of all
+	unread   int                      // of those that failed: they were not read to the end
 	cut      *cutShort                // why there was no time for all; nil if there was
 }
 
 // newOutcome makes it of readings. How far a fetch has come that is under way is noted once, so that all that is printed agrees.
 func newOutcome(f *fleet.Fleet, readings []*fleet.Reading, cut *cutShort) *outcome {
-	o := &outcome{services: f.Services(), accounts: f.Accounts(), readings: readings, failures: map[*fleet.Reading]error{}}
+	o := &outcome{services: f.Services(), accounts: f.Accounts(), readings: readings, failures: map[*fleet.Reading]error{}, all: len(readings)}
 	advise := func(e *fleet.UnreadError) error {
 		o.unread++
 		if cut != nil {
-			o.cut, e.Advice = cut, cut.remedy()
+			o.cut, e.Advice = cut, cut.remedy
 		}
 		return e
 	}
@@ -132,36 +130,28 @@ func newOutcome(f *fleet.Fleet, readings []*fleet.Reading, cut *cutShort) *outco
 			a.DiscoveryErr = advise(a.Undiscovered)
 		}
 		if a.DiscoveryErr != nil || a.Empty != nil {
+			o.all++
 			o.failed++
 		}
 	}
 	return o
 }
 
-// failure says why a reading shows no numbers of now; nil if it does.
-func (o *outcome) failure(r *fleet.Reading) error { return o.failures[r] }
-
 // verdict is an *ExitError that says how many reads failed, discoveries among them, or were not finished; nil if all is well.
 func (o *outcome) verdict() error {
-	all := len(o.readings)
-	for _, a := range o.accounts {
-		if a.DiscoveryErr != nil || a.Empty != nil {
-			all++
-		}
+	if o.failed == 0 {
+		return nil
 	}
 	failed := o.failed - o.unread
-	var text string
+	text := fmt.Sprintf("%d of %d reads failed", failed, o.all)
 	switch {
-	case o.failed == 0:
-		return nil
-	case o.cut == nil && o.unread == 0:
-		text = fmt.Sprintf("%d of %d reads failed", failed, all)
-	case o.cut == nil:
-		text = fmt.Sprintf("%d of %d reads failed, %d were not asked", failed, all, o.unread)
-	case failed == 0:
-		text = o.cut.after(all-o.unread, all)
-	default:
-		text = fmt.Sprintf("%s, %d of them failed", o.cut.after(all-o.unread, all), failed)
+	case o.cut != nil:
+		text = fmt.Sprintf(o.cut.far, o.all-o.unread, o.all)
+		if failed > 0 {
+			text += fmt.Sprintf(", %d of them failed", failed)
+		}
+	case o.unread > 0:
+		text += fmt.Sprintf(", %d were not asked", o.unread)
 	}
 	return &ExitError{exitFailed, text}
 }
@@ -183,42 +173,14 @@ const (
 
 // cutShort is why a command ended before its work was done.
 type cutShort struct {
-	timeout time.Duration // that was over; 0: somebody interrupted the command
+	error         // what ended the command
+	far    string // how far the command came: a format for the reads that were finished, and for all
+	remedy string // what to do to have the rest, too
 }
 
-// Error says what ended the command.
-func (e *cutShort) Error() string {
-	if e.timeout == 0 {
-		return "interrupted"
-	}
-	return fmt.Sprintf("timed out after %s", e.timeout)
-}
+var errInterrupted = &cutShort{errors.New("interrupted"), "interrupted after %d of %d reads", "run the command again"}
 
-// remedy says what to do to have the rest, too.
-func (e *cutShort) remedy() string {
-	if e.timeout == 0 {
-		return "run the command again"
-	}
-	return "raise --timeout"
-}
-
-// after says how far the command came.
-func (e *cutShort) after(done, all int) string {
-	if e.timeout == 0 {
-		return fmt.Sprintf("%v after %d of %d reads", e, done, all)
-	}
-	return fmt.Sprintf("%v: %d of %d reads finished", e, done, all)
-}
-
-// limit returns a context that ends with a command's time; 0 is no limit.
-func limit(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
-	if timeout == 0 {
-		return context.WithCancel(ctx)
-	}
-	return context.WithTimeoutCause(ctx, timeout, &cutShort{timeout})
-}
-
-// ended returns why the context of limit has ended; nil if it has not.
+// ended returns why the context of run has ended; nil if it has not.
 func ended(ctx context.Context) *cutShort {
 	if ctx.Err() == nil {
 		return nil
@@ -226,13 +188,13 @@ func ended(ctx context.Context) *cutShort {
 	if timedOut, ok := errors.AsType[*cutShort](context.Cause(ctx)); ok {
 		return timedOut
 	}
-	return &cutShort{}
+	return errInterrupted
 }
 
 // writeProblems prints what is wrong with readings, why, and what to do. Reads that did not finish come last: a problem before them may explain why.
 func (o *outcome) writeProblems(t Terminal) {
 	order := []string{fleet.Unfinished, fleet.NotAsked} // behind all others, which are at -1
-	problems := report.Problems(o.accounts, o.readings, o.failure)
+	problems := report.Problems(o.accounts, o.readings, func(r *fleet.Reading) error { return o.failures[r] })
 	slices.SortStableFunc(problems, func(a, b *report.Problem) int {
 		return cmp.Compare(slices.Index(order, a.Reason), slices.Index(order, b.Reason))
 	})
@@ -251,55 +213,34 @@ const (
 	progressEvery = 100 * time.Millisecond
 )
 
-// progress is a line on stderr that counts reads, if there are enough of them to wait for.
-type progress struct {
-	terminal Terminal
-	total    func() int // grows when projects are discovered
-	done     atomic.Int64
-	shown    bool
-	stop     chan struct{} // closed when the line is to end
-	stopped  chan struct{} // closed when nothing is written any more
-}
-
-// read counts a read.
-func (p *progress) read() { p.done.Add(1) }
-
-// begin shows the line until end. total returns how many reads there will be, as far as that is known.
-func (p *progress) begin(total func() int) {
-	p.total, p.stop, p.stopped = total, make(chan struct{}), make(chan struct{})
-	go p.show()
-}
-
-func (p *progress) show() {
-	defer close(p.stopped)
-	if !p.terminal.Live {
-		return
+// showProgress shows on stderr a line that counts reads, if there are enough of them to wait for. total returns how many there will be; it grows
+// when projects are discovered. The line is gone when end returns.
+func (t Terminal) showProgress(done *atomic.Int64, total func() int) (end func()) {
+	if !t.Live {
+		return func() {}
 	}
-	again := time.NewTicker(progressEvery)
-	defer again.Stop()
-	for {
-		select {
-		case <-again.C:
-			p.write()
-		case <-p.stop:
-			p.write()
-			return
+	ctx, cancel := context.WithCancel(context.Background())
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		again := time.NewTicker(progressEvery)
+		defer again.Stop()
+		for wipe := ""; ; {
+			select {
+			case <-again.C:
+			case <-ctx.Done():
+			}
+			if total := total(); total >= progressFrom {
+				_, _ = fmt.Fprintf(t.Err, "\r%d of %d read", done.Load(), total)
+				wipe = "\r\x1b[K"
+			}
+			if ctx.Err() != nil {
+				_, _ = fmt.Fprint(t.Err, wipe)
+				return
+			}
 		}
-	}
-}
-
-func (p *progress) write() {
-	if total := p.total(); total >= progressFrom {
-		_, _ = fmt.Fprintf(p.terminal.Err, "\r%d of %d read", p.done.Load(), total)
-		p.shown = true
-	}
-}
-
-// end wipes the line. Reads that end later don't show.
-func (p *progress) end() {
-	close(p.stop)
-	<-p.stopped
-	if p.shown {
-		_, _ = fmt.Fprint(p.terminal.Err, "\r\x1b[K")
+	})
+	return func() {
+		cancel()
+		writer.Wait()
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -84,24 +84,24 @@ type people struct {
 func newPeople(t *testing.T, projects int) *people {
 	t.Helper()
 	cloud := cloudtest.Scale(projects)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cloudsim.ServePlain(cloud, listener).Close)
-	return &people{cloud, "http://" + listener.Addr().String()}
+	return &people{cloud, listen(t, cloud)}
 }
 
 // config serves all projects of the cloud; more is appended.
 func (p *people) config(t *testing.T, secretKey, more string) string {
 	t.Helper()
+	return write(t, "config.yml", allProjects(p.cloud, secretKey, fmt.Sprintf("{default: %[1]q, iam: %[1]q}", p.at))+more)
+}
+
+// allProjects is a configuration with all projects of a cloud.
+func allProjects(cloud *cloudtest.Cloud, secretKey, endpoints string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "accounts:\n  - name: main\n    credentials: {static: {access_key: %s, secret_key: %s}}\n", democloud.AccessKey, secretKey)
-	fmt.Fprintf(&b, "    endpoints: {default: %[1]q, iam: %[1]q}\n    projects:\n", p.at)
-	for _, project := range p.cloud.Projects() {
+	fmt.Fprintf(&b, "    endpoints: %s\n    projects:\n", endpoints)
+	for _, project := range cloud.Projects() {
 		fmt.Fprintf(&b, "      - {id: %s, region: %s, name: %s}\n", project.ID, project.Region, project.Name)
 	}
-	return write(t, "config.yml", b.String()+more)
+	return b.String()
 }
 
 // transcriptOf is how a command ended: what it printed on stdout and stderr, and its exit code.
@@ -129,13 +129,14 @@ func transcript(stdout, stderr *bytes.Buffer, err error) string {
 
 func (p *people) query(t *testing.T, config string, q command.Query) string {
 	t.Helper()
+	q.Timeout = time.Hour
 	return transcriptOf(func(terminal command.Terminal) error { return q.Run(t.Context(), terminal, config) })
 }
 
 func check(t *testing.T, config string, online bool) string {
 	t.Helper()
 	return transcriptOf(func(terminal command.Terminal) error {
-		return command.Check{Online: online}.Run(t.Context(), terminal, config)
+		return command.Check{Once: command.Once{Timeout: time.Hour}, Online: online}.Run(t.Context(), terminal, config)
 	})
 }
 
@@ -145,8 +146,8 @@ func TestQuery(t *testing.T) {
 	p.cloud.SetQuota(p.cloud.Projects()[1].ID, "taurusdb", "instance", 9, -1)
 	p.cloud.SetQuota(p.cloud.Projects()[2].ID, "dcs", "ram", 768, 800)
 	golden(t, "query", p.query(t, config, command.Query{}))
-	golden(t, "query-usage", p.query(t, config, command.Query{SortUsage: true, Services: []string{"dcs", "cts"}, FailAbove: 0.9}))
-	golden(t, "query-json", p.query(t, config, command.Query{JSON: true, Projects: []string{p.cloud.Projects()[1].Name}, Services: []string{"taurusdb", "dbss"}}))
+	golden(t, "query-usage", p.query(t, config, command.Query{Sort: "usage", Services: []string{"dcs", "cts"}, FailAbove: 0.9}))
+	golden(t, "query-json", p.query(t, config, command.Query{Output: "json", Projects: []string{p.cloud.Projects()[1].Name}, Services: []string{"taurusdb", "dbss"}}))
 	golden(t, "query-unknown", p.query(t, config, command.Query{Services: []string{"dc"}})+p.query(t, config, command.Query{Projects: []string{"prod"}}))
 	// A tracker of 1 of 1 is muted, and nothing else is at 0.97.
 	golden(t, "query-below", p.query(t, config, command.Query{Services: []string{"cts"}, FailAbove: 0.97}))
@@ -161,7 +162,7 @@ func TestQueryFailures(t *testing.T) {
 	p.cloud.Inject(cloudtest.Fault{Path: "/v2/{project_id}/audit/instances", ProjectID: id, Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dbss", 403, "no")})
 	one := command.Query{Projects: []string{p.cloud.Projects()[0].Name}}
 	golden(t, "query-failures", p.query(t, config, one))
-	one.JSON = true
+	one.Output = "json"
 	one.Services = []string{"dcs"}
 	golden(t, "query-failures-json", p.query(t, config, one))
 }
@@ -174,7 +175,7 @@ func TestQueryOnATerminal(t *testing.T) {
 	}
 	p.cloud.SetQuota(p.cloud.Projects()[4].ID, "taurusdb", "instance", 9, -1)
 	var stdout, stderr bytes.Buffer
-	err := command.Query{}.Run(t.Context(), command.Terminal{Out: &stdout, Err: &stderr, Width: 120, Colour: true, Live: true}, config)
+	err := command.Query{Once: command.Once{Timeout: time.Hour}}.Run(t.Context(), command.Terminal{Out: &stdout, Err: &stderr, Width: 120, Colour: true, Live: true}, config)
 	if progress := regexp.MustCompile(`^(\r\d+ of 25 read)+\r\x1b\[K$`); !progress.MatchString(stderr.String()) || !strings.Contains(stderr.String(), "\r25 of 25 read") {
 		t.Errorf("progress %q", stderr.String())
 	}
@@ -207,7 +208,7 @@ func TestCheckConfigOnline(t *testing.T) {
 	golden(t, "check-online", check(t, config, true))
 	// One 403 for each of the services, in one project.
 	var heals []func()
-	for _, service := range []string{"cts", "ces", "taurusdb", "dcs", "dbss"} {
+	for _, service := range allServices {
 		heals = append(heals, p.cloud.Inject(cloudtest.Fault{
 			Service: service, ProjectID: p.cloud.Projects()[1].ID, Status: http.StatusForbidden, Body: cloudsim.ErrorBody(service, 403, "no permission"),
 		}))
@@ -241,26 +242,85 @@ func TestCheckConfigOnlineWrongEndpoint(t *testing.T) {
 	golden(t, "query-endpoint", p.query(t, file, command.Query{}))
 }
 
-func TestQueryManyProjects(t *testing.T) {
-	p := newPeople(t, 300)
-	got := p.query(t, p.config(t, democloud.SecretKey, ""), command.Query{})
-	if n := strings.Count(got, " dbss      audit_instance "); n != 300 || !strings.HasSuffix(got, "--- stderr\n--- exit code 0\n") {
+func TestManyProjects(t *testing.T) {
+	const projects = 60
+	p := newPeople(t, projects)
+	config := p.config(t, democloud.SecretKey, "")
+	got := p.query(t, config, command.Query{})
+	if n := strings.Count(got, " dbss      audit_instance "); n != projects || !strings.HasSuffix(got, "--- stderr\n--- exit code 0\n") {
 		t.Errorf("%d projects in\n%s", n, got)
+	}
+	for _, service := range allServices {
+		p.cloud.Inject(cloudtest.Fault{Service: service, Status: http.StatusForbidden, Body: cloudsim.ErrorBody(service, 403, "no permission")})
+	}
+	ids := regexp.MustCompile(`[0-9a-f]{32}`)
+	golden(t, "query-many", ids.ReplaceAllString(p.query(t, config, command.Query{}), "ID"))
+	got = check(t, config, true)
+	_, problems, _ := strings.Cut(got, "\nforbidden: ")
+	golden(t, "check-online-many", "forbidden: "+ids.ReplaceAllString(problems, "ID"))
+	if n := strings.Count(got, "forbidden  forbidden  forbidden"); n != projects {
+		t.Errorf("%d lines of projects, want %d", n, projects)
 	}
 }
 
-func TestCheckConfigOnlineManyProjects(t *testing.T) {
-	p := newPeople(t, 300)
-	for _, service := range []string{"cts", "ces", "taurusdb", "dcs", "dbss"} {
-		p.cloud.Inject(cloudtest.Fault{Service: service, Status: http.StatusForbidden, Body: cloudsim.ErrorBody(service, 403, "no permission")})
+func TestFailAboveWantsARatio(t *testing.T) {
+	for _, above := range []float64{-1, 90, math.NaN(), math.Inf(1)} {
+		err := command.Query{FailAbove: above}.Run(t.Context(), command.Terminal{}, "missing.yml")
+		if err == nil || !strings.Contains(err.Error(), "--fail-above is out of range; want a ratio of used to limit such as 0.9") {
+			t.Errorf("%g: %v", above, err)
+		}
 	}
+}
+
+// TestQuotaOfNothing: what is in use of a limit of 0 is above any ratio; 0 of 0 is not.
+func TestQuotaOfNothing(t *testing.T) {
+	p := newPeople(t, 2)
+	p.cloud.SetQuota(p.cloud.Projects()[0].ID, "ces", "alarm", 5, 0)
+	p.cloud.SetQuota(p.cloud.Projects()[1].ID, "ces", "alarm", 0, 0)
 	config := p.config(t, democloud.SecretKey, "")
-	ids := regexp.MustCompile(`[0-9a-f]{32}`)
-	golden(t, "query-300", ids.ReplaceAllString(p.query(t, config, command.Query{}), "ID"))
-	got := check(t, config, true)
-	_, problems, _ := strings.Cut(got, "\nforbidden: ")
-	golden(t, "check-online-300", "forbidden: "+ids.ReplaceAllString(problems, "ID"))
-	if n := strings.Count(got, "forbidden  forbidden  forbidden"); n != 300 {
-		t.Errorf("%d lines of projects, want 300", n)
+	golden(t, "query-nothing", p.query(t, config, command.Query{Services: []string{"ces"}, Sort: "usage", FailAbove: 0.9}))
+	golden(t, "query-nothing-json", p.query(t, config, command.Query{Services: []string{"ces"}, Output: "json"}))
+}
+
+func TestDiscoveryForPeople(t *testing.T) {
+	p := newPeople(t, 2)
+	discovering := fmt.Sprintf(`accounts:
+  - credentials: {static: {access_key: %s, secret_key: %s}}
+    endpoints: {default: %[3]q, iam: %[3]q}
+    discovery: {regions: [ap-southeast-1, ap-southeast-3], include: "ap-.*", exclude: ".*x", name_prefix: "x/"}
+`, democloud.AccessKey, democloud.SecretKey, p.at)
+	config := write(t, "config.yml", discovering)
+	golden(t, "check-discovery", check(t, config, false))
+	golden(t, "check-discovery-online", check(t, config, true))
+	p.cloud.Inject(cloudtest.Fault{Service: "dbss", Status: http.StatusNotFound})
+	golden(t, "check-discovery-not-offered", check(t, config, true))
+	for _, service := range []string{"cts", "ces", "taurusdb", "dcs"} {
+		p.cloud.Inject(cloudtest.Fault{Service: service, Status: http.StatusNotFound})
 	}
+	golden(t, "check-discovery-nothing-offered", check(t, config, true))
+	mistyped := write(t, "config.yml", strings.Replace(discovering, "ap-.*", "ap_.*", 1))
+	golden(t, "check-discovery-empty", check(t, mistyped, true))
+	golden(t, "query-discovery-empty", p.query(t, mistyped, command.Query{}))
+	golden(t, "query-discovery-empty-json", p.query(t, mistyped, command.Query{Output: "json"}))
+	p.cloud.Inject(cloudtest.Fault{Service: "iam", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("iam", 403, "no permission")})
+	golden(t, "check-discovery-forbidden", check(t, config, true))
+	golden(t, "query-discovery-forbidden", p.query(t, config, command.Query{}))
+}
+
+// TestServeTellsThatNothingIsDiscovered: IAM leaves out what the keys may not see, so that an empty list is an answer like any other.
+func TestServeTellsThatNothingIsDiscovered(t *testing.T) {
+	p := newPeople(t, 1)
+	r := serve(t, "", write(t, "config.yml", fmt.Sprintf(`accounts:
+  - credentials: {static: {access_key: %s, secret_key: %s}}
+    endpoints: {iam: %q}
+    discovery: {include: nothing}
+`, democloud.AccessKey, democloud.SecretKey, p.at)), nil)
+	for range 2 {
+		r.get(t, "/metrics")
+	}
+	const says = `account=default msg="no project is discovered" err="none of the projects that IAM lists (1) is read; check that `
+	if n := strings.Count(r.log.String(), says); n != 1 {
+		t.Errorf("it is told %d times in the log:\n%s", n, r.log)
+	}
+	contains(t, r.get(t, "/"), "no projects", "none of the projects that IAM lists (1) is read")
 }

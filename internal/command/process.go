@@ -20,7 +20,7 @@ type processMetrics struct {
 	reloadSuccess prometheus.Gauge
 }
 
-// newProcessMetrics makes the metrics; dropped counts lines of the log, nil means that none can be.
+// newProcessMetrics makes the metrics; dropped counts lines of the log.
 func newProcessMetrics(dropped func() uint64) *processMetrics {
 	p := &processMetrics{
 		registry: prometheus.NewRegistry(),
@@ -43,7 +43,11 @@ func newProcessMetrics(dropped func() uint64) *processMetrics {
 		}),
 	}
 	p.registry.MustRegister(
-		p.requests, p.duration, p.reloaded, p.reloadSuccess, droppedLines(dropped),
+		p.requests, p.duration, p.reloaded, p.reloadSuccess,
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "cloud_quota_exporter_log_lines_dropped_total",
+			Help: "Log lines that were dropped because stderr was not read fast enough or could not be written to.",
+		}, func() float64 { return float64(dropped()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "cloud_quota_exporter_abandoned_fetches",
 			Help: "Fetches that outlived their timeout and have not returned. At most 1 for each service and project; at 100, fetches fail at once.",
@@ -53,18 +57,6 @@ func newProcessMetrics(dropped func() uint64) *processMetrics {
 		prometheus.WrapCollectorWith(prometheus.Labels{"build_date": version.BuildDate}, versioncollector.NewCollector("cloud_quota_exporter")),
 	)
 	return p
-}
-
-func droppedLines(dropped func() uint64) prometheus.Collector {
-	return prometheus.NewCounterFunc(prometheus.CounterOpts{
-		Name: "cloud_quota_exporter_log_lines_dropped_total",
-		Help: "Log lines that were dropped because stderr was not read fast enough or could not be written to.",
-	}, func() float64 {
-		if dropped == nil {
-			return 0
-		}
-		return float64(dropped())
-	})
 }
 
 // requested counts one request to the cloud. It is the fleet's Events.
@@ -80,5 +72,5 @@ func (p *processMetrics) loaded(err error) {
 		return
 	}
 	p.reloaded.Set(1)
-	p.reloadSuccess.Set(float64(time.Now().UnixMilli()) / 1000)
+	p.reloadSuccess.SetToCurrentTime()
 }

@@ -6,11 +6,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
+	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/report"
@@ -22,8 +26,8 @@ type Query struct {
 
 	Services  []string // empty: all
 	Projects  []string // empty: all
-	SortUsage bool     // by how near the limit, instead of by project
-	JSON      bool     // instead of a table
+	Sort      string   // "usage": by how near the limit; else by project
+	Output    string   // "json", or else a table
 	FailAbove float64  // the used/limit ratio from which on a quota makes the exit code 2; 0: none does
 }
 
@@ -33,6 +37,8 @@ const maxFailAbove = 10 // beyond it, somebody means percent
 type row struct {
 	*fleet.Reading
 	fleet.Quota
+
+	near float64 // the used/limit ratio, and less than any where there is none
 }
 
 // Run reads all quotas now and shows them, or what is known of them when ctx ends or the time is over. The error is an *ExitError with code 2
@@ -42,54 +48,43 @@ func (q Query) Run(ctx context.Context, t Terminal, configFile string) error {
 	if !(q.FailAbove >= 0 && q.FailAbove <= maxFailAbove) {
 		return fmt.Errorf("--fail-above is out of range; want a ratio of used to limit such as 0.9, at most %d", maxFailAbove)
 	}
-	ctx, cancel := limit(ctx, q.Timeout)
-	defer cancel()
-	c, err := q.load(ctx, configFile)
-	if err != nil {
-		return err
-	}
-	o, err := q.read(ctx, t, c, fleet.Filter{Services: q.Services, Projects: q.Projects})
-	if err != nil {
-		return err
-	}
-	rows := q.rows(o.readings)
-	if q.JSON {
-		err = o.writeJSON(t.Out, rows)
-	} else {
-		q.writeTable(t, rows)
-		o.writeProblems(Terminal{Out: t.Err, Colour: t.Colour && t.Live}) // what the table lacks
-	}
-	if err != nil {
-		return err
-	}
-	return q.verdict(o, rows)
+	return q.run(ctx, configFile, func(ctx context.Context, c *config.Config) error {
+		o, err := q.read(ctx, t, c, fleet.Filter{Services: q.Services, Projects: q.Projects})
+		if err != nil {
+			return err
+		}
+		rows := q.rows(o.readings)
+		if q.Output != "json" {
+			writeTable(t, rows)
+			o.writeProblems(Terminal{Out: t.Err, Colour: t.Colour && t.Live}) // what the table lacks
+		} else if err := o.writeJSON(t.Out, rows); err != nil {
+			return err
+		}
+		return q.verdict(o, rows)
+	})
 }
 
 func (q Query) rows(readings []*fleet.Reading) []row {
 	var rows []row
 	for _, r := range readings {
 		for _, quota := range r.Quotas {
-			rows = append(rows, row{r, quota})
+			near, known := quota.Ratio()
+			if !known {
+				near = math.Inf(-1)
+			}
+			rows = append(rows, row{r, quota, near})
 		}
 	}
-	if q.SortUsage {
-		slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(b.nearness(), a.nearness()) })
+	if q.Sort == "usage" {
+		slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(b.near, a.near) })
 	}
 	return rows
-}
-
-// nearness is the used/limit ratio, and less than any where there is none.
-func (r row) nearness() float64 {
-	if ratio, known := r.Ratio(); known {
-		return ratio
-	}
-	return math.Inf(-1)
 }
 
 func (q Query) verdict(o *outcome, rows []row) error {
 	above := 0
 	for _, r := range rows {
-		if q.FailAbove > 0 && len(r.Thresholds) > 0 && r.nearness() >= q.FailAbove {
+		if q.FailAbove > 0 && len(r.Thresholds) > 0 && r.near >= q.FailAbove {
 			above++
 		}
 	}
@@ -104,41 +99,48 @@ func (q Query) verdict(o *outcome, rows []row) error {
 	}
 }
 
-func (q Query) writeTable(t Terminal, rows []row) {
-	out := table{right: map[int]bool{3: true, 4: true, 5: true}}
+func writeTable(t Terminal, rows []row) {
+	var out table
 	out.add("PROJECT", "SERVICE", "RESOURCE", "USED", "LIMIT", "REMAINING", "UNIT", "")
 	for _, r := range rows {
 		out.add(r.Project.Label, r.Service, r.ResourceType, number(r.Used), number(r.Limit), number(r.Remaining), r.Unit, "")
 	}
-	const percent = len("100.0 % ")
+	for _, column := range []int{3, 4, 5} {
+		out.alignRight(column)
+	}
+	lines := out.lines()
 	width := 20
 	if t.Width > 0 {
-		width = min(max(t.Width-out.width()-percent, 8), 40)
+		const percent = len("100.0 % ")
+		width = min(max(t.Width-utf8.RuneCountInString(lines[0])-percent, 8), 40)
 	}
+	_, _ = fmt.Fprintln(t.Out, lines[0]+"USED/LIMIT")
 	for i, r := range rows {
-		out.rows[i+1][7] = r.bar(t, width)
+		_, _ = fmt.Fprintln(t.Out, strings.TrimRight(lines[i+1]+r.bar(t, width), " "))
 	}
-	out.rows[0][7] = "USED/LIMIT"
-	out.write(t.Out)
 }
 
 // colours are those of the levels.
 var colours = map[report.Level]string{report.Critical: red, report.Warning: yellow, report.OK: green, report.Muted: faint}
 
-// bar shows the ratio, in the colour of the thresholds that it has reached.
+// bar draws the ratio in so many columns, in the colour of the thresholds that it has reached. Beyond 1 it is full.
 func (r row) bar(t Terminal, width int) string {
 	ratio, known := r.Ratio()
 	switch {
-	case r.Limit != nil && math.IsInf(*r.Limit, 1):
+	case isInfinite(r.Limit):
 		return t.paint(faint, "no limit")
 	case !known:
 		return ""
-	}
-	if math.IsInf(ratio, 1) {
+	case isInfinite(&ratio):
 		return t.paint(red, "in use, of a limit of 0")
 	}
+	full, empty := "█", "░"
+	if t.Width == 0 {
+		full, empty = "#", "-"
+	}
+	n := int(min(max(ratio, 0), 1)*float64(width) + 0.5)
 	_, level := report.Severity(r.Quota)
-	return t.paint(colours[level], fmt.Sprintf("%s %5.1f %%", t.bar(ratio, width), ratio*100))
+	return t.paint(colours[level], fmt.Sprintf("%s%s %5.1f %%", strings.Repeat(full, n), strings.Repeat(empty, width-n), ratio*100))
 }
 
 // number writes an amount as a person does; "-" for what was not reported.
@@ -146,12 +148,14 @@ func number(n *float64) string {
 	switch {
 	case n == nil:
 		return "-"
-	case math.IsInf(*n, 1):
+	case isInfinite(n):
 		return "none"
 	default:
 		return strconv.FormatFloat(*n, 'f', -1, 64)
 	}
 }
+
+func isInfinite(n *float64) bool { return n != nil && math.IsInf(*n, 0) }
 
 // answer is what query prints with --output json. Its keys are a promise to scripts.
 type answer struct {
@@ -197,17 +201,20 @@ func (o *outcome) writeJSON(w io.Writer, rows []row) error {
 	for _, r := range rows {
 		a.Quotas = append(a.Quotas, r.json())
 	}
+	fail := func(account, project, service, reason string, err error) {
+		a.Failures = append(a.Failures, failureJSON{account, project, service, reason, err.Error(), huaweicloud.Remedy(err)})
+	}
 	for _, r := range o.readings {
-		if err := o.failure(r); err != nil {
-			a.Failures = append(a.Failures, newFailure(r.Account, r.Project.Label, r.Service, fleet.Reason(err), err))
+		if err := o.failures[r]; err != nil {
+			fail(r.Account, r.Project.Label, r.Service, fleet.Reason(err), err)
 		}
 	}
 	for _, account := range o.accounts {
 		if err := account.DiscoveryErr; err != nil {
-			a.Failures = append(a.Failures, newFailure(account.Name, "", "iam", fleet.Reason(err), err))
+			fail(account.Name, "", "iam", fleet.Reason(err), err)
 		}
 		if err := account.Empty; err != nil {
-			a.Failures = append(a.Failures, newFailure(account.Name, "", "iam", fleet.NoProjects, err))
+			fail(account.Name, "", "iam", fleet.NoProjects, err)
 		}
 	}
 	e := json.NewEncoder(w)
@@ -219,27 +226,20 @@ func (o *outcome) writeJSON(w io.Writer, rows []row) error {
 	return nil
 }
 
-func newFailure(account, project, service, reason string, err error) failureJSON {
-	return failureJSON{account, project, service, reason, err.Error(), huaweicloud.Remedy(err)}
-}
-
 func (r row) json() quotaJSON {
 	finite := func(n *float64) *float64 {
-		if n != nil && math.IsInf(*n, 0) {
+		if isInfinite(n) {
 			return nil
 		}
 		return n
 	}
-	thresholds := r.Thresholds
-	if thresholds == nil {
-		thresholds = map[string]float64{}
-	}
 	q := quotaJSON{
 		Account: r.Account, Project: r.Project.Label, ProjectID: r.Project.ID, Region: r.Project.Region,
 		Service: r.Service, ResourceType: r.ResourceType, Unit: r.Unit,
-		Used: r.Used, Limit: finite(r.Limit), Unlimited: r.Limit != nil && math.IsInf(*r.Limit, 1), Remaining: finite(r.Remaining),
-		LimitMin: r.Min, LimitMax: r.Max, Thresholds: thresholds, ReadAt: r.State.ReadAt.UTC().Truncate(time.Second),
+		Used: r.Used, Limit: finite(r.Limit), Unlimited: isInfinite(r.Limit), Remaining: finite(r.Remaining),
+		LimitMin: r.Min, LimitMax: r.Max, Thresholds: map[string]float64{}, ReadAt: r.State.ReadAt.UTC().Truncate(time.Second),
 	}
+	maps.Copy(q.Thresholds, r.Thresholds)
 	if ratio, known := r.Ratio(); known {
 		q.Ratio = finite(&ratio)
 	}

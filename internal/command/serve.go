@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/go-kit/log"
@@ -22,20 +21,20 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-const maxOffset = time.Hour // of --timeout-offset
+const maxOffset = 3600 // seconds of --timeout-offset
 
 // Logs are the program's logger, and the bare one that it is made of: the toolkit brings time and caller of its own. They must not block.
 type Logs struct {
 	Program, Bare log.Logger
-	Dropped       func() uint64 // lines that were not written; nil: none
+	Dropped       func() uint64 // lines that were not written
 }
 
 // Serving is what serve and demo are told by flags.
 type Serving struct {
 	Web             *toolkit.FlagConfig
 	TelemetryPath   string
-	TimeoutOffset   time.Duration
-	EnableLifecycle bool // POST /-/reload
+	TimeoutOffset   float64 // seconds
+	EnableLifecycle bool    // POST /-/reload
 }
 
 // Serve runs the exporter with the configuration of a file, or without a file with one account from the environment, until ctx ends.
@@ -49,13 +48,19 @@ func Serve(ctx context.Context, logs Logs, s Serving, configFile string, hangup 
 	if err != nil {
 		return err
 	}
-	e, err := s.newExporter(logs, c, new(net.Dialer).DialContext)
+	e, err := s.newExporter(logs, c, nil)
 	if err != nil {
 		return err
 	}
-	e.load = func(ctx context.Context) (*config.Config, error) { return loadConfig(ctx, configFile) }
+	e.load = func(ctx context.Context) error {
+		c, err := loadConfig(ctx, configFile)
+		if err == nil {
+			e.fleet.Load(c)
+		}
+		return err
+	}
 	go e.reloadOn(ctx, hangup)
-	return e.serve(ctx, nil)
+	return e.serve(ctx, func(net.Addr) {})
 }
 
 func loadConfig(ctx context.Context, file string) (*config.Config, error) {
@@ -71,14 +76,6 @@ func loadConfig(ctx context.Context, file string) (*config.Config, error) {
 	return config.Load(ctx, file, providers.All())
 }
 
-// check refuses flags that kingpin can't judge.
-func (s Serving) check() error {
-	if s.TimeoutOffset < 0 || s.TimeoutOffset >= maxOffset {
-		return fmt.Errorf("--timeout-offset is out of range; want seconds from 0 to less than %.0f", maxOffset.Seconds())
-	}
-	return nil
-}
-
 // exporter is what serve and demo run.
 type exporter struct {
 	Serving
@@ -86,14 +83,14 @@ type exporter struct {
 	logs    Logs
 	fleet   *fleet.Fleet
 	process *processMetrics
-	load    func(context.Context) (*config.Config, error) // reads the configuration anew; nil: there is none to read
-	loading chan struct{}                                 // holds an item while somebody loads
+	load    func(context.Context) error // reads the configuration anew; nil: there is none to read
+	loading chan struct{}               // holds an item while somebody loads
 }
 
-// newExporter makes an exporter of a configuration; dial leads to the cloud.
+// newExporter makes an exporter of a configuration; dial leads to the cloud, nil being the network.
 func (s Serving) newExporter(logs Logs, c *config.Config, dial huaweicloud.Dial) (*exporter, error) {
-	if err := s.check(); err != nil {
-		return nil, err
+	if !(s.TimeoutOffset >= 0 && s.TimeoutOffset < maxOffset) {
+		return nil, fmt.Errorf("--timeout-offset is out of range; want seconds from 0 to less than %d", maxOffset)
 	}
 	e := &exporter{Serving: s, logs: logs, process: newProcessMetrics(logs.Dropped), loading: make(chan struct{}, 1)}
 	e.fleet = newFleet(c, fleet.Options{Dial: dial, Logger: logs.Program, Requests: e.process.requested})
@@ -104,8 +101,8 @@ func (s Serving) newExporter(logs Logs, c *config.Config, dial huaweicloud.Dial)
 // handler returns the pages. A reload ends with ctx.
 func (e *exporter) handler(ctx context.Context) (http.Handler, error) {
 	options := web.Options{
-		Fleet: e.fleet, Process: e.process.registry, TelemetryPath: e.TelemetryPath, TimeoutOffset: e.TimeoutOffset,
-		Version: version.Info(), Logger: e.logs.Program,
+		Fleet: e.fleet, Process: e.process.registry, TelemetryPath: e.TelemetryPath,
+		TimeoutOffset: time.Duration(e.TimeoutOffset * float64(time.Second)), Version: version.Info(), Logger: e.logs.Program,
 	}
 	switch {
 	case e.load == nil:
@@ -116,31 +113,22 @@ func (e *exporter) handler(ctx context.Context) (http.Handler, error) {
 	return web.NewHandler(options)
 }
 
-// serve answers requests until ctx ends. listening, if not nil, is told each address on which it listens.
-func (e *exporter) serve(ctx context.Context, listening func(net.Addr)) error {
-	handler, err := e.handler(ctx)
-	if err != nil {
-		return err
-	}
-	begin := sync.OnceFunc(func() { // not before there is a port: what can't begin ends with one line
-		_ = level.Info(e.logs.Program).Log("msg", "serving", "version", version.Info(),
-			"projects", len(e.fleet.Projects()), "services", fmt.Sprint(e.fleet.Services()))
-		go e.fleet.CheckCredentials(ctx)
-	})
-	return e.listen(ctx, e.logs, handler, func(a net.Addr) {
-		begin()
-		if listening != nil {
-			listening(a)
-		}
-	})
-}
-
 // reloadTimeout is for the file to be read, and for the reload before to end. A test shortens it.
 var reloadTimeout = 10 * time.Second
 
-// reload puts the configuration in force as it stands now. A bad one leaves everything as it was.
+// reload puts the configuration in force as it stands now, once nobody else does, so that the one that was read last is in force in the end. A
+// bad one leaves everything as it was.
 func (e *exporter) reload(ctx context.Context) error {
-	err := e.loadAlone(ctx)
+	inTime, cancel := context.WithTimeout(ctx, reloadTimeout)
+	defer cancel()
+	var err error
+	select {
+	case e.loading <- struct{}{}:
+		defer func() { <-e.loading }()
+		err = e.load(inTime)
+	case <-inTime.Done():
+		err = fmt.Errorf("another reload has not ended: %w; reload again", inTime.Err())
+	}
 	e.process.loaded(err)
 	if err != nil {
 		_ = level.Error(e.logs.Program).Log("msg", "the configuration can't be loaded, the one before stays in force", "err", err)
@@ -149,23 +137,6 @@ func (e *exporter) reload(ctx context.Context) error {
 	_ = level.Info(e.logs.Program).Log("msg", "the configuration is loaded", "projects", len(e.fleet.Projects()))
 	go e.fleet.CheckCredentials(ctx)
 	return nil
-}
-
-// loadAlone loads the configuration once nobody else does, so that the one that was read last is in force in the end.
-func (e *exporter) loadAlone(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
-	defer cancel()
-	select {
-	case e.loading <- struct{}{}:
-		defer func() { <-e.loading }()
-	case <-ctx.Done():
-		return fmt.Errorf("another reload has not ended: %w; reload again", ctx.Err())
-	}
-	c, err := e.load(ctx)
-	if err == nil {
-		e.fleet.Load(c)
-	}
-	return err
 }
 
 // reloadOn reloads at each signal, until ctx ends.

@@ -2,8 +2,16 @@ package command_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"math"
+	"math/big"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"strconv"
@@ -18,12 +26,32 @@ import (
 	"cloud_quota_exporter/internal/command"
 )
 
-// serve runs serve with a configuration.
-func serve(t *testing.T, webConfig, configFile string) *running {
+// serve runs serve with a configuration, and with POST /-/reload.
+func serve(t *testing.T, webConfig, configFile string, hangup <-chan os.Signal) *running {
 	t.Helper()
 	return start(t, webConfig, func(ctx context.Context, logs command.Logs, s command.Serving) error {
-		return command.Serve(ctx, logs, s, configFile, nil)
+		s.EnableLifecycle = true
+		return command.Serve(ctx, logs, s, configFile, hangup)
 	})
+}
+
+// served is serve in front of a simulated cloud.
+type served struct {
+	*running
+
+	cloud     *cloudtest.Cloud
+	key, file string // the secret key, and the configuration
+	hangup    chan<- os.Signal
+}
+
+// serving serves a project of a simulated cloud; services ends the configuration.
+func serving(t *testing.T, webConfig, services string) served {
+	t.Helper()
+	cloud, endpoints := simulated(t)
+	key := write(t, "sk", secretKey)
+	file := configuration(t, endpoints, key, services)
+	hangup := make(chan os.Signal)
+	return served{serve(t, webConfig, file, hangup), cloud, key, file, hangup}
 }
 
 func configuration(t *testing.T, endpoints, secretKeyFile, services string) string {
@@ -39,8 +67,12 @@ func configuration(t *testing.T, endpoints, secretKeyFile, services string) stri
 }
 
 func TestServe(t *testing.T) {
-	_, endpoints := simulated(t)
-	r := serve(t, "", configuration(t, endpoints, write(t, "sk", secretKey), ""))
+	r := serving(t, "", "")
+	r.log.waitFor(t, `msg="credentials are there"`) // before anybody scrapes
+	contains(t, r.log.String(), `account=main from="static: access_key in the configuration, secret_key_file `)
+	if n := len(r.cloud.Requests()); n != 0 {
+		t.Errorf("%d requests for permanent keys", n)
+	}
 	page := r.get(t, "/metrics")
 	contains(t, page, "200\n",
 		`cloud_quota_used{project="prod",resource_type="data_tracker",service="cts"} 9`,
@@ -73,16 +105,14 @@ func TestServe(t *testing.T) {
 }
 
 func TestServeLogsChangesOnly(t *testing.T) {
-	cloud, endpoints := simulated(t)
-	key := write(t, "sk", secretKey)
-	r := serve(t, "", configuration(t, endpoints, key, "services: {defaults: {cache_ttl: 0}, ces: {enabled: false}, taurusdb: {enabled: false}, dcs: {enabled: false}}"))
+	r := serving(t, "", "services: {defaults: {cache_ttl: 0}, ces: {enabled: false}, taurusdb: {enabled: false}, dcs: {enabled: false}}")
 	skipped := `{"resources":[{"type":"a","used":1,"quota":2},{"type":"a","used":1,"quota":2}]}`
-	heal := cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusOK, Body: []byte(skipped)})
-	healList := cloud.Inject(cloudtest.Fault{Path: "/v2/{project_id}/audit/instances", Status: http.StatusForbidden})
+	heal := r.cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusOK, Body: []byte(skipped)})
+	healList := r.cloud.Inject(cloudtest.Fault{Path: "/v2/{project_id}/audit/instances", Status: http.StatusForbidden})
 	r.get(t, "/metrics")
 	r.get(t, "/metrics")
 	heal()
-	cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusInternalServerError, Body: cloudsim.ErrorBody("cts", 500, "out of order")})
+	r.cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusInternalServerError, Body: cloudsim.ErrorBody("cts", 500, "out of order")})
 	r.get(t, "/metrics")
 	r.get(t, "/metrics")
 	healList()
@@ -107,16 +137,14 @@ func TestServeLogsChangesOnly(t *testing.T) {
 }
 
 func TestKeysRotateWithoutRestart(t *testing.T) {
-	cloud, endpoints := simulated(t)
-	key := write(t, "sk", secretKey)
-	r := serve(t, "", configuration(t, endpoints, key, "services: {defaults: {cache_ttl: 0}}"))
+	r := serving(t, "", "services: {defaults: {cache_ttl: 0}}")
 	contains(t, r.get(t, "/metrics?collect%5B%5D=cts"), `cloud_quota_up{project="prod",service="cts"} 1`)
-	cloud.SetKeys("main", accessKey, "another-secret-key", token)
-	if err := os.WriteFile(key, []byte("another-secret-key\n"), 0o600); err != nil {
+	r.cloud.SetKeys("main", accessKey, "another-secret-key", token)
+	if err := os.WriteFile(r.key, []byte("another-secret-key\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	contains(t, r.get(t, "/metrics?collect%5B%5D=cts"), `cloud_quota_up{project="prod",service="cts"} 1`)
-	cloud.SetKeys("main", accessKey, "yet another", token)
+	r.cloud.SetKeys("main", accessKey, "yet another", token)
 	contains(t, r.get(t, "/metrics?collect%5B%5D=cts"), `cloud_quota_last_failure_reason{project="prod",reason="unauthorized",service="cts"} 1`)
 }
 
@@ -126,28 +154,11 @@ func TestServeFromEnvironment(t *testing.T) {
 	} {
 		t.Setenv(name, value)
 	}
-	r := serve(t, "", "")
+	r := serve(t, "", "", nil)
 	contains(t, r.get(t, "/metrics?collect%5B%5D=exporter"), "cloud_quota_exporter_build_info")
 	contains(t, r.log.String(), "projects=1")
 	if strings.Contains(r.log.String(), secretKey) {
 		t.Error("the key shows")
-	}
-}
-
-func TestServeWithoutAnything(t *testing.T) {
-	for _, name := range []string{"HW_REGION_NAME", "HUAWEICLOUD_SDK_REGION", "OS_REGION_NAME"} {
-		t.Setenv(name, "")
-	}
-	err := command.Serve(t.Context(), command.Logs{}, command.Serving{}, "", nil)
-	if err == nil || !strings.Contains(err.Error(), "HW_REGION_NAME") {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestServeMissingFile(t *testing.T) {
-	err := command.Serve(t.Context(), command.Logs{}, command.Serving{}, "missing.yml", nil)
-	if err == nil || !strings.Contains(err.Error(), "missing.yml") {
-		t.Errorf("got %v", err)
 	}
 }
 
@@ -156,7 +167,7 @@ func TestExampleConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := serve(t, "", "../../config.example.yml")
+	r := serve(t, "", "../../config.example.yml", nil)
 	r.log.waitFor(t, "msg=serving")
 	// Every key is there, the ones that are commented out too.
 	for _, key := range []string{
@@ -171,4 +182,89 @@ func TestExampleConfiguration(t *testing.T) {
 			t.Errorf("config.example.yml does not show %s", key)
 		}
 	}
+}
+
+// TestRequestsSayWhoAsks: the cloud's operators see who it is that asks.
+func TestRequestsSayWhoAsks(t *testing.T) {
+	asked := make(chan string, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.UserAgent() }))
+	defer server.Close()
+	r := serve(t, "", configuration(t, `{iam: "`+server.URL+`"}`, write(t, "sk", secretKey), ""), nil)
+	r.get(t, "/metrics?collect%5B%5D=cts")
+	if got := <-asked; !strings.HasPrefix(got, "cloud_quota_exporter/") {
+		t.Errorf("User-Agent %q", got)
+	}
+}
+
+// TestWebConfig uses the toolkit's file; its key pair is made for the test.
+func TestWebConfig(t *testing.T) {
+	certificate, key := keyPair(t)
+	r := serving(t, write(t, "web.yml", "tls_server_config: {cert_file: "+certificate+", key_file: "+key+`}
+basic_auth_users:
+  prometheus: $2a$04$Ba3/oA.WZDKD5BqPJtdUuummoh.pXYvfilCVFk8JRdvgEtwBfaY5O # "secret"
+`), "")
+	address := strings.TrimPrefix(r.url, "http://")
+	r.url = "https://" + address
+	contains(t, r.get(t, "/metrics"), "401\n")
+	r.url = "https://prometheus:secret@" + address
+	contains(t, r.get(t, "/metrics"), "200\n", "cloud_quota_used{")
+	for version, accepted := range map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
+		conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, MinVersion: version, MaxVersion: version})
+		if (err == nil) != accepted {
+			t.Errorf("%s: %v", tls.VersionName(version), err)
+		}
+		if err == nil {
+			conn.Close()
+		}
+	}
+	r.log.waitFor(t, `msg="http: TLS handshake error from 127.0.0.1:`) // as a line of the log
+	limited := serving(t, write(t, "web.yml", "rate_limit: {interval: 1h, burst: 2}\n"), "")
+	for _, want := range []string{"200\n", "200\n", "429\n"} {
+		contains(t, limited.get(t, "/-/healthy"), want)
+	}
+}
+
+func TestDemo(t *testing.T) {
+	t.Setenv("TMPDIR", "/missing") // as in the container image, which has no place to write
+	hints := newOutput()
+	r := start(t, "", func(ctx context.Context, logs command.Logs, s command.Serving) error {
+		return command.Demo(ctx, logs, s, hints)
+	})
+	page := r.get(t, "/metrics")
+	contains(t, page, "200\n",
+		`cloud_quota_limit{project="dev",resource_type="instance",service="taurusdb"} +Inf`,
+		`cloud_quota_used{project="prod",resource_type="ram",service="dcs"} 7`,
+		`cloud_quota_limit{project="prod",resource_type="ram",service="dcs"} 800`,
+		`cloud_quota_up{project="staging",service="dbss"} 1`,
+	)
+	if n := strings.Count(page, "\ncloud_quota_up{"); n != 15 {
+		t.Errorf("%d sources, want 15", n)
+	}
+	hints.waitFor(t, "Ctrl-C ends it.")
+	contains(t, hints.String(), "Open:\n\n  "+r.url+"/metrics ", "Ctrl-C ends it.")
+	if err := r.stop(); err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
+// keyPair makes the files of a certificate that signs itself, and of its key.
+func keyPair(t *testing.T) (certificate, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encode := func(kind string, bytes []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: bytes}))
+	}
+	return write(t, "cert.pem", encode("CERTIFICATE", der)), write(t, "key.pem", encode("PRIVATE KEY", pkcs8))
 }

@@ -141,24 +141,17 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
-// TestLongScrape: who waits for the cloud longer than a request may take to arrive is answered all the same.
-func TestLongScrape(t *testing.T) {
+// TestLongAndLargeRequests: who waits for the cloud longer than a request may take to arrive is answered all the same. What is too large is
+// refused before anybody looks at it.
+func TestLongAndLargeRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network, _ := site(t)
 		start := time.Now()
 		if got := ask(network.dial(), "/metrics", "X-Prometheus-Scrape-Timeout-Seconds: 120"); !strings.HasPrefix(got, "HTTP/1.1 200 OK") || time.Since(start) < 30*time.Second {
 			t.Errorf("after %s: %s", time.Since(start), got)
 		}
-	})
-}
-
-// TestLargeRequests are refused before anybody looks at them.
-func TestLargeRequests(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		network, _ := site(t)
 		for size, want := range map[int]string{60 << 10: "HTTP/1.1 400 Bad Request", 80 << 10: "HTTP/1.1 431 Request Header Fields Too Large"} {
-			got := ask(network.dial(), "/metrics?"+strings.Repeat("x", size))
-			if !strings.HasPrefix(got, want) {
+			if got := ask(network.dial(), "/metrics?"+strings.Repeat("x", size)); !strings.HasPrefix(got, want) {
 				t.Errorf("%d bytes: %.200s", size, got)
 			}
 		}

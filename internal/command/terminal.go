@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"text/tabwriter"
 	"unicode"
 	"unicode/utf8"
 
@@ -39,25 +40,21 @@ const (
 
 // paint colours text where the terminal shows colours.
 func (t Terminal) paint(colour, text string) string {
-	if !t.Colour || colour == "" {
+	if !t.Colour {
 		return text
 	}
 	return "\x1b[" + colour + "m" + text + "\x1b[0m"
 }
 
 // table are rows of cells, the first row being the head. The last column is as long as it comes, so that it may hold colours.
-type table struct {
-	rows  [][]string
-	right map[int]bool // columns of numbers
-}
+type table [][]string
 
 // add takes a row. What the cloud names stays in its cell.
 func (t *table) add(cells ...string) {
-	row := make([]string, len(cells))
 	for i, cell := range cells {
-		row[i] = printable(cell)
+		cells[i] = printable(cell)
 	}
-	t.rows = append(t.rows, row)
+	*t = append(*t, cells)
 }
 
 // printable returns text without what would begin a line or move the cursor: in front of a terminal, a name with such a character in it could look
@@ -71,53 +68,32 @@ func printable(text string) string {
 	}, text)
 }
 
-// width returns the columns that all but the last cell take.
-func (t *table) width() int {
-	total := 0
-	for _, w := range t.widths() {
-		total += w + len(gap)
+// alignRight aligns a column of numbers.
+func (t table) alignRight(column int) {
+	width := 0
+	for _, row := range t {
+		width = max(width, len(row[column]))
 	}
-	return total
-}
-
-const gap = "  "
-
-func (t *table) widths() []int {
-	var widths []int
-	for _, row := range t.rows {
-		for i, cell := range row[:len(row)-1] {
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	return widths
-}
-
-func (t *table) write(w io.Writer) {
-	widths := t.widths()
-	for _, row := range t.rows {
-		var line strings.Builder
-		for i, cell := range row[:len(row)-1] {
-			padding := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			if t.right[i] {
-				line.WriteString(padding + cell + gap)
-			} else {
-				line.WriteString(cell + padding + gap)
-			}
-		}
-		line.WriteString(row[len(row)-1])
-		_, _ = fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
+	for _, row := range t {
+		row[column] = fmt.Sprintf("%*s", width, row[column])
 	}
 }
 
-// bar draws a ratio in so many columns; beyond 1 it is full.
-func (t Terminal) bar(ratio float64, width int) string {
-	full, empty := "█", "░"
-	if t.Width == 0 {
-		full, empty = "#", "-"
+// lines returns a line for each row. All but the last cells are padded.
+func (t table) lines() []string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, row := range t {
+		_, _ = fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
-	n := int(min(max(ratio, 0), 1)*float64(width) + 0.5)
-	return strings.Repeat(full, n) + strings.Repeat(empty, width-n)
+	_ = w.Flush() // a builder takes everything
+	return strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
+}
+
+// write shows the rows below an empty line.
+func (t table) write(w io.Writer) {
+	_, _ = fmt.Fprintln(w)
+	for _, line := range t.lines() {
+		_, _ = fmt.Fprintln(w, strings.TrimRight(line, " "))
+	}
 }

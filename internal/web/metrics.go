@@ -70,7 +70,6 @@ func (h *handler) scrape(ctx context.Context, w http.ResponseWriter, r *http.Req
 	}).ServeHTTP(w, r)
 }
 
-
 func isAll(filter fleet.Filter) bool { return len(filter.Services) == 0 && len(filter.Projects) == 0 }
 
 // complaints is where promhttp says what is wrong with a page. Of a client that has gone it says so for each family of metrics, which is not

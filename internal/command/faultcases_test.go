@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -28,7 +31,6 @@ type target struct {
 	later        time.Duration   // before it is asked again
 	recovers     time.Duration   // until it is asked again at the latest
 	plain        bool            // it is asked without TLS
-	want         string          // whatever goes wrong; empty: as the fault has it
 }
 
 const (
@@ -51,7 +53,7 @@ const (
 	plain   = `endpoints: {default: "http://{service}.{region}.a.b"}, `
 	prod    = "{id: " + projectID + ", region: ap-southeast-3, name: prod}"
 	staging = "{id: " + stagingID + ", region: ap-southeast-1, name: staging}"
-	other   = "{name: other, credentials: {static: {access_key: AK2, secret_key: SECRETKEY2}}, ca_file: CA, " + plain + "projects: [{id: " + devID + ", region: ap-southeast-1, name: dev}]}"
+	other   = "{name: other, credentials: {static: {access_key: AK2, secret_key: SECRETKEY2}}, " + plain + "projects: [{id: " + devID + ", region: ap-southeast-1, name: dev}]}"
 
 	stated   = always + "accounts: [{name: main, " + static + "projects: [" + prod + ", " + staging + "]}]"
 	lookedUp = always + "accounts: [{name: main, " + static + plain + "projects: [{region: ap-southeast-3, name: prod}, " + staging + "]}]"
@@ -95,7 +97,7 @@ func targets() []target {
 		all = append(all, target{
 			name: c.kind, column: "credentials", at: cloudtest.Fault{Host: c.host}, asked: "cts", services: allServices, account: "main",
 			yaml:  strings.Replace(issued, "KIND", c.states, 1),
-			later: 25 * time.Hour, recovers: 20 * time.Minute, plain: strings.HasPrefix(c.host, "169."), want: "credentials",
+			later: 25 * time.Hour, recovers: 20 * time.Minute, plain: strings.HasPrefix(c.host, "169."),
 		})
 	}
 	return all
@@ -112,6 +114,8 @@ func hostOf(service string) string {
 	return service
 }
 
+func (f wrong) refusesKey() bool { return f.keys || f.fault.Status == http.StatusUnauthorized }
+
 func (f wrong) befallsConnections() bool { return f.fault.Dial != nil || f.fault.Certificate != "" }
 
 // befalls tells whether the fault means something to the target.
@@ -126,17 +130,6 @@ func (f wrong) befalls(to target) bool {
 		return to.column == "services" && to.name != instanceList // connections to the others are closed by then
 	}
 	return f.fault.Certificate == "" || !to.plain
-}
-
-// outcome is what the fault is to come to.
-func (f wrong) outcome(to target) string {
-	if but := f.but[to.name]; but != "" {
-		return but
-	}
-	if to.want != "" {
-		return to.want
-	}
-	return f.want
 }
 
 // inject makes the fault befall the target.
@@ -229,15 +222,13 @@ func (e extra) of(asked string) string {
 // beside has something bad behind what is good.
 func beside(name, says string, bad extra) wrong {
 	return wrong{
-		name: name, half: true, want: "read, 1 left out", says: says, body: func(asked string) string { return usual(asked, bad.of(asked)) },
-		but: map[string]string{"dbss": isRead, lookUp: isRead, discoveryFirst: isRead, discoveryLater: isRead},
+		name: name, half: true, says: says, body: func(asked string) string { return usual(asked, bad.of(asked)) },
 	}
 }
 
 // number has a number that is none, in a field that DBSS must have and IAM wants otherwise.
 func number(name, number, says string) wrong {
 	w := beside(name, says, extra{`{"type":"bad","used":` + number + `,"quota":2}`, `"cpu":` + number, `{"id":"x","name":"MOS","enabled":` + number + `}`})
-	w.but = map[string]string{lookUp: "malformed", discoveryFirst: "malformed", discoveryLater: "malformed"}
 	w.gone = map[string]*regexp.Regexp{"dbss": regexp.MustCompile(`resource_type="cpu"`)}
 	return w
 }
@@ -252,10 +243,9 @@ func halfReadable() []wrong {
 	twice := beside("a resource twice", "is there twice", extra{})
 	twice.body = func(asked string) string { return usual(asked, examples[asked][0]) }
 	many := beside("10,000 resources", "more than 200 resources", extra{})
-	many.want, many.new = "read, 9800 left out", 200
+	many.new = 200
 	many.body = func(asked string) string { return usual(asked, numbered(asked, 10_000-len(examples[asked]))...) }
 	asStrings := beside("numbers as strings", "cannot unmarshal", extra{})
-	asStrings.want, asStrings.but = isRead, map[string]string{lookUp: "malformed", discoveryFirst: "malformed", discoveryLater: "malformed"}
 	bare := regexp.MustCompile(`:(-?[0-9]+|true)`)
 	asStrings.body = func(asked string) string { return bare.ReplaceAllString(usual(asked), `:"$1"`) }
 	return []wrong{
@@ -288,121 +278,112 @@ func zipped(text string) string {
 	return b.String()
 }
 
-var loggedFailure = regexp.MustCompile(`level=warn account=(\w+)(?: project=\S+ service=(\w+))? msg="(?:quotas|projects) can't be (?:read|discovered)" reason=(\w+)`)
+// wrong is something that goes wrong with the cloud. What the exporter makes of it is in the document.
+type wrong struct {
+	name  string
+	fault cloudtest.Fault
+	body  func(asked string) string // of a 200, by the service that is asked
 
-var lastFailure = regexp.MustCompile(`^cloud_quota_last_failure_reason{project="prod",reason="(\w+)",service="(\w+)"}$`)
+	keys bool // the account has another secret key in the cloud
 
-// outcomeOf returns what the page shows: the reason of what fails, the same for each source, or that all is read.
-func (x *trial) outcomeOf(t *testing.T, p scraped) string {
-	t.Helper()
-	if x.services == nil { // no metric has the reason of a discovery: the log does
-		if p.series[`cloud_quota_account_up{account="`+x.account+`"}`] == "1" {
-			return isRead
-		}
-		failures := loggedFailure.FindAllStringSubmatch(x.log.String(), -1)
-		return failures[len(failures)-1][3]
-	}
-	var all []string
-	for _, service := range x.services {
-		of := `project="prod",service="` + service + `"}`
-		outcome := "neither up nor down"
-		switch up, skipped := p.series[`cloud_quota_up{`+of], p.series[`cloud_quota_resources_skipped{`+of]; {
-		case up == "1" && skipped == "0":
-			outcome = isRead
-		case up == "1":
-			outcome = fmt.Sprintf("read, %s left out", skipped)
-		case up == "0":
-			outcome = "down without a reason"
-			for series := range p.series {
-				if m := lastFailure.FindStringSubmatch(series); m != nil && m[2] == service {
-					outcome = m[1]
-				}
-			}
-		}
-		if !slices.Contains(all, outcome) {
-			all = append(all, outcome)
-		}
-	}
-	if x.account != "" && p.series[`cloud_quota_account_up{account="`+x.account+`"}`] != "0" {
-		all = append(all, "the account is up")
-	}
-	return strings.Join(all, ", ")
+	says string                    // in the error that is logged, as a regular expression
+	gone map[string]*regexp.Regexp // by target: the series that such an answer lacks
+	new  int                       // resource types that such an answer adds
+	half bool                      // the answer is of resources, of which some can be read
+
+	asks time.Duration // how long the cloud asks to be left alone
 }
 
-// wantNumbers asserts that the last good numbers stay and say how old they are, and that there are none where none were ever read.
-func (x *trial) wantNumbers(t *testing.T, p scraped) {
-	t.Helper()
-	known, lost := 0, 0
-	for series, want := range x.good.series {
-		isAge := strings.HasPrefix(series, "cloud_quota_last_success_timestamp_seconds{")
-		isDown := p.series[`cloud_quota_up{project="`+label(series, "project")+`",service="`+label(series, "service")+`"}`] != "1"
-		if !x.isHit(series) || !isAge && !isNumber(series) || isAge && !isDown {
-			continue
-		}
-		if gone := x.fault.gone[x.name]; gone != nil && gone.MatchString(series) || x.first && isDown {
-			want = ""
-			lost++
-		}
-		known++
-		if got := p.series[series]; got != want {
-			t.Errorf("%s is %q, want %q", series, got, want)
-		}
-	}
-	if known == 0 && x.name != discoveryLater || lost > 0 && lost == known && !x.first {
-		t.Errorf("%d of %d numbers are lost", lost, known)
-	}
-	if more := p.types(x.isHit) - x.good.types(x.isHit); more > x.fault.new {
-		t.Errorf("%d new resource types, want %d at most", more, x.fault.new)
+// isRead is what becomes of an answer that is no trouble.
+const isRead = "read"
+
+// faults are all that goes wrong, in the order of the document.
+var faults = slices.Concat(connections(), statuses(), unreadable(), halfReadable())
+
+// connections are answers that don't come.
+func connections() []wrong {
+	return []wrong{
+		{name: "connection refused", fault: cloudtest.Fault{Dial: syscall.ECONNREFUSED}, says: "connection refused"},
+		{
+			name: "no such host", fault: cloudtest.Fault{Dial: &net.DNSError{Err: "no such host", Name: "host", IsNotFound: true}},
+			says: "no such host",
+		},
+		{name: "connection reset before the answer", fault: cloudtest.Fault{Reset: true}, says: "EOF"},
+		{name: "connection reset in the middle of the body", fault: cloudtest.Fault{CutBody: true}, says: "broke off: unexpected EOF"},
+		{name: "certificate of another host", fault: cloudtest.Fault{Certificate: cloudtest.OfAnotherHost}, says: "certificate is valid for another-host"},
+		{name: "expired certificate", fault: cloudtest.Fault{Certificate: cloudtest.Expired}, says: "certificate has expired"},
+		{name: "no answer at all", fault: cloudtest.Fault{Hang: true}, says: tooLong},
+		{name: "connections that died while they were idle", fault: cloudtest.Fault{Dead: true}},
+		{name: "a body by one byte a second", fault: cloudtest.Fault{Drip: time.Second}, says: tooLong},
 	}
 }
 
-// wantLogged asserts that the log names the cause once for each source, and nothing else.
-func (x *trial) wantLogged(t *testing.T, outcome, logged string) {
-	t.Helper()
-	var want []string
-	switch {
-	case outcome == isRead && x.fault.gone[x.name] == nil:
-	case x.services == nil:
-		want = []string{"level=warn account=main msg=\"projects can't be discovered\" reason=" + outcome}
-	default:
-		message := `msg="quotas can't be read" reason=` + outcome
-		if outcome == isRead {
-			message = `msg="quotas are incomplete"`
-		} else if n, isLeftOut := strings.CutPrefix(outcome, "read, "); isLeftOut {
-			message = `msg="resources are left out" count=` + strings.TrimSuffix(n, " left out")
+// tooLong matches the errors of several timeouts.
+const tooLong = "deadline exceeded|not had in time|Client.Timeout exceeded"
+
+// statuses are answers other than 200.
+func statuses() []wrong {
+	var all []wrong
+	for _, status := range []int{400, 401, 403, 404, 408, 409, 429, 500, 502, 503} {
+		name := fmt.Sprint(status)
+		w := wrong{name: name, says: name + " " + http.StatusText(status), fault: cloudtest.Fault{Status: status}}
+		switch status {
+		case http.StatusUnauthorized:
+			w.fault.Body = cloudsim.ErrorBody("", status, "no")
+			w.asks = 5 * time.Minute // the service is paused, or the key
+		case http.StatusForbidden, http.StatusNotFound:
+			w.gone = map[string]*regexp.Regexp{instanceList: regexp.MustCompile("cloud_quota_(used|limit){.*audit_instance")}
+		case http.StatusTooManyRequests:
+			w.fault.Body = cloudsim.ErrorBody("", status, "slow down")
+			asks := w
+			asks.name += " with Retry-After: 120"
+			asks.fault.Header = http.Header{"Retry-After": {"120"}}
+			asks.asks = 2 * time.Minute
+			all = append(all, asks)
+		case http.StatusBadGateway:
+			w.name += " with a page of HTML"
+			w.fault.Body = []byte("<html><body><h1>Bad Gateway</h1></body></html>")
+		default:
+			w.fault.Body = cloudsim.ErrorBody("", status, "no")
 		}
-		for _, service := range x.services {
-			want = append(want, "level=warn account=main project=prod service="+service+" "+message)
-		}
+		all = append(all, w)
 	}
-	if x.column == "credentials" && x.name != "static" && outcome != isRead {
-		want = append(want, "level=warn account=main from=") // that the credentials failed to load
+	elsewhere := http.Header{"Location": {"https://elsewhere.example.com/"}}
+	return append(
+		all,
+		wrong{name: "302 to another host", says: "302 Found", fault: cloudtest.Fault{Status: http.StatusFound, Header: elsewhere}},
+		wrong{name: "another secret key", keys: true, says: "401 Unauthorized APIGW.0301", asks: 5 * time.Minute},
+		wrong{name: "101, and the connection stays open", says: "101 Switching Protocols", fault: cloudtest.Fault{Status: http.StatusSwitchingProtocols}},
+		wrong{name: "204", says: "it is empty", fault: cloudtest.Fault{Status: http.StatusNoContent}},
+	)
+}
+
+// unreadable are answers of which nothing can be read.
+func unreadable() []wrong {
+	is := func(body string) func(string) string { return func(string) string { return body } }
+	encoded := func(name, encoding, body, says string) wrong {
+		fault := cloudtest.Fault{Header: http.Header{"Content-Encoding": {encoding}}}
+		return wrong{name: name, says: says, fault: fault, body: is(body)}
 	}
-	cause := x.fault.says
-	if x.column == "credentials" && (x.fault.body != nil || x.fault.fault.Status/100 == 2) {
-		cause = "the answer|no token|token of the metadata service|gzip|flate" // of which nothing may be shown
-	}
-	lines := slices.Collect(strings.Lines(logged))
-	if x.fault.want == "unauthorized" { // the other project of the account may be asked before or after
-		isOfStaging := func(line string) bool {
-			return strings.Contains(line, "account=main project=staging ") && strings.Contains(line, "401 Unauthorized")
-		}
-		lines = slices.DeleteFunc(lines, isOfStaging)
-	}
-	if outcome == isRead {
-		isList := func(line string) bool {
-			return strings.Contains(line, `level=info account=main msg="projects are discovered"`)
-		}
-		lines = slices.DeleteFunc(lines, isList) // there are more or fewer than before
-	}
-	for _, line := range want {
-		i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, line) })
-		if i < 0 || !regexp.MustCompile(cause).MatchString(lines[i]) {
-			t.Fatalf("the log lacks\n%s ... %s\nin\n%s", line, cause, logged)
-		}
-		lines = slices.Delete(lines, i, i+1)
-	}
-	if len(lines) > 0 {
-		t.Errorf("logged besides:\n%s", strings.Join(lines, ""))
+	large := strings.Repeat(" ", 2<<20)
+	whole := zipped(usual("cts"))
+	bomb := zipped(strings.Repeat(" ", 16<<20))
+	return []wrong{
+		{name: "an empty 200", says: "it is empty", body: is("")},
+		{name: "invalid JSON", says: "invalid character", body: is("{oops}")},
+		{name: "JSON of another shape", says: "there are no quotas in it|there is no list", body: is(`{"data":[1,"2",{}],"ok":true}`)},
+		{name: "JSON that is cut off", says: "unexpected end of JSON", body: func(asked string) string {
+			whole := usual(asked)
+			return whole[:len(whole)/2]
+		}},
+		{name: "2 MiB", says: "longer than 1048576 bytes", body: is(large)},
+		{name: "nested 20,000 deep", says: "exceeded max depth", body: is(strings.Repeat("[", 20_000))},
+		encoded("gzip that unpacks to 16 MiB", "gzip", bomb, "longer than 1048576 bytes"),
+		encoded("gzip within gzip, which nobody asked for", "gzip, gzip", zipped(bomb), "invalid character"),
+		encoded("plain text that says to be gzip", "gzip", usual("cts"), "gzip: invalid header"),
+		encoded("gzip that is damaged", "gzip", whole[:len(whole)-8]+"checksum", "gzip: invalid checksum"),
+		{name: "NaN for a number", says: "invalid character 'N'", body: func(asked string) string {
+			return strings.Replace(usual(asked), "{", `{"x":NaN,`, 1)
+		}},
 	}
 }

@@ -1,0 +1,258 @@
+package main_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
+	"cloud_quota_exporter/internal/democloud"
+)
+
+const (
+	benchmarkProjects = 100
+	maxBinary         = 16_000_000 // bytes
+	maxResident       = 40_000_000 // bytes
+)
+
+// BenchmarkStart tells what a release build needs to begin: its size, the time from exec to ready and to the end of the first scrape of
+// 100 projects, and the memory after ten scrapes.
+func BenchmarkStart(b *testing.B) {
+	binary := release(b)
+	size, err := os.Stat(binary)
+	if err != nil {
+		b.Fatal(err)
+	}
+	config := scaleConfig(b, cloudtest.Scale(benchmarkProjects))
+	var ready, scraped time.Duration
+	var resident float64
+	for b.Loop() {
+		start := time.Now()
+		e := startServing(b, binary, "--config.file="+config)
+		fetch(b, e.url+"/-/ready")
+		ready += time.Since(start)
+		page := fetch(b, e.url+"/metrics")
+		scraped += time.Since(start)
+		if n := strings.Count(page, "\ncloud_quota_up{"); n != 5*benchmarkProjects {
+			b.Fatalf("%d sources, want %d", n, 5*benchmarkProjects)
+		}
+		for range 9 {
+			page = fetch(b, e.url+"/metrics")
+		}
+		resident = max(resident, number(b, page, `(?m)^process_resident_memory_bytes (\S+)$`))
+		e.stop()
+	}
+	if size.Size() > maxBinary || resident > maxResident {
+		b.Errorf("a binary of %d bytes, %.0f bytes resident; want at most %d and %d", size.Size(), resident, maxBinary, maxResident)
+	}
+	b.ReportMetric(float64(size.Size())/1e6, "MB-binary")
+	b.ReportMetric(float64(ready.Milliseconds())/float64(b.N), "ms-to-ready")
+	b.ReportMetric(float64(scraped.Milliseconds())/float64(b.N), "ms-to-first-scrape")
+	b.ReportMetric(resident/1e6, "MB-resident")
+}
+
+// release builds the program as it is released.
+func release(b *testing.B) string {
+	b.Helper()
+	binary := filepath.Join(b.TempDir(), "cloud_quota_exporter")
+	build := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		b.Fatal(string(out))
+	}
+	return binary
+}
+
+// number finds one in a text.
+func number(b *testing.B, text, pattern string) float64 {
+	b.Helper()
+	found := regexp.MustCompile(pattern).FindStringSubmatch(text)
+	if found == nil {
+		b.Fatalf("no %s in\n%s", pattern, text)
+	}
+	n, err := strconv.ParseFloat(found[1], 64)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return n
+}
+
+// scaleConfig serves a simulated cloud on a port and returns a configuration with all its projects.
+func scaleConfig(b testing.TB, cloud *cloudtest.Cloud) string {
+	b.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(cloudsim.ServePlain(cloud, listener).Close)
+	at := "http://" + listener.Addr().String()
+	var text strings.Builder
+	fmt.Fprintf(&text, "accounts:\n  - credentials: {static: {access_key: %s, secret_key: %s}}\n", democloud.AccessKey, democloud.SecretKey)
+	fmt.Fprintf(&text, "    endpoints: {default: %q}\n    projects:\n", at)
+	for _, p := range cloud.Projects() {
+		fmt.Fprintf(&text, "      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
+	}
+	return writeFile(b, text.String())
+}
+
+func fetch(b *testing.B, url string) string {
+	b.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		b.Fatal(resp.Status, err)
+	}
+	return string(body)
+}
+
+// BenchmarkSize tells what a running exporter of so many projects takes: CPU for a scrape with gzip and for reading a source, memory after
+// these scrapes, and how large a page is.
+func BenchmarkSize(b *testing.B) {
+	sizes := []int{10, 100, 1000, 10_000}
+	if testing.Short() {
+		sizes = sizes[:1]
+	}
+	binary := release(b)
+	for _, projects := range sizes {
+		b.Run(fmt.Sprintf("projects=%d", projects), func(b *testing.B) {
+			cloud := cloudtest.Scale(projects)
+			config := scaleConfig(b, cloud)
+			scrapes := max(10, 10_000/projects) // CPU is told in hundredths of a second
+			for b.Loop() {
+				e := startServing(b, binary, "--config.file="+config)
+				begun := e.number(b, "process_cpu_seconds_total")
+				page := e.page(b, "identity")
+				read := e.number(b, "process_cpu_seconds_total")
+				var zipped []byte
+				for range scrapes {
+					zipped = e.page(b, "gzip")
+				}
+				b.ReportMetric(1e9*(read-begun)/float64(5*projects), "cpu-ns/fetch")
+				b.ReportMetric(1e9*(e.number(b, "process_cpu_seconds_total")-read)/float64(scrapes), "cpu-ns/scrape")
+				b.ReportMetric(e.number(b, "process_resident_memory_bytes")/1e6, "MB-resident")
+				b.ReportMetric(float64(bytes.Count(page, []byte("\ncloud_quota_"))), "series")
+				b.ReportMetric(float64(len(page))/1e6, "MB-page")
+				b.ReportMetric(float64(len(zipped))/1e6, "MB-page-gzip")
+				e.stop()
+			}
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// page returns all metrics.
+func (p *process) page(b *testing.B, encoding string) []byte {
+	b.Helper()
+	page, err := scrape(b, p.url+"/metrics", encoding)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return page
+}
+
+// number returns a metric of the process.
+func (p *process) number(b *testing.B, metric string) float64 {
+	b.Helper()
+	return number(b, fetch(b, p.url+"/metrics?collect[]=exporter"), `(?m)^`+metric+` (\S+)$`)
+}
+
+// BenchmarkStampede has a thousand scrapes come at once to an exporter that knows nothing yet, of which the cloud answers each call in 50
+// milliseconds, and compares them with a scrape that comes alone to another.
+func BenchmarkStampede(b *testing.B) {
+	scrapes, projects := 1000, 100
+	if testing.Short() {
+		scrapes, projects = 100, 10
+	}
+	binary := release(b)
+	var p50, p99, alone time.Duration
+	var peak, peakAlone float64
+	for b.Loop() {
+		one, memory := stampede(b, binary, 1, projects)
+		alone, peakAlone = alone+one[0], max(peakAlone, memory)
+		all, memory := stampede(b, binary, scrapes, projects)
+		p50, p99, peak = p50+all[len(all)/2], p99+all[len(all)*99/100], max(peak, memory)
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(p50.Nanoseconds())/float64(b.N), "p50-ns")
+	b.ReportMetric(float64(p99.Nanoseconds())/float64(b.N), "p99-ns")
+	b.ReportMetric(float64(p99)/float64(alone), "p99/alone")
+	b.ReportMetric(peak/1e6, "MB-peak")
+	b.ReportMetric(peakAlone/1e6, "MB-peak-alone")
+	b.ReportMetric(1, "fetches/source") // else it has failed
+}
+
+// stampede starts an exporter, scrapes it so often at once, and returns how long each scrape took, sorted, and the most memory that the
+// exporter had. It fails if a source was asked for more than one fetch, which are two calls for DBSS.
+func stampede(b *testing.B, binary string, scrapes, projects int) (took []time.Duration, peak float64) {
+	b.Helper()
+	cloud := cloudtest.Scale(projects)
+	cloud.Inject(cloudtest.Fault{Latency: 50 * time.Millisecond})
+	e := startServing(b, binary, "--config.file="+scaleConfig(b, cloud))
+	defer e.stop()
+	took = make([]time.Duration, scrapes)
+	begin := make(chan struct{})
+	var waiting sync.WaitGroup
+	for i := range took {
+		waiting.Go(func() {
+			<-begin
+			start := time.Now()
+			if _, err := scrape(b, e.url+"/metrics", "identity"); err != nil {
+				b.Error(err)
+			}
+			took[i] = time.Since(start)
+		})
+	}
+	close(begin)
+	waiting.Wait()
+	for _, project := range cloud.Projects() {
+		if got := fmt.Sprint(cloud.ProjectRequests(project.ID)); got != "map[ces:1 cts:1 dbss:2 dcs:1 taurusdb:1]" {
+			b.Errorf("%s: requests %s, want one fetch of each source", project.Name, got)
+		}
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", e.Process.Pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	slices.Sort(took)
+	return took, 1024 * number(b, string(status), `VmHWM:\s+(\d+) kB`)
+}
+
+// scrape asks as a Prometheus does, over a connection of its own, and returns the body as it came.
+func scrape(b *testing.B, url, encoding string) ([]byte, error) {
+	r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	r.Close = true
+	r.Header.Set("Accept", "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8")
+	r.Header.Set("Accept-Encoding", encoding)
+	r.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", "600")
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if resp.StatusCode != http.StatusOK {
+		return nil, errors.New(resp.Status)
+	}
+	return body, err
+}
