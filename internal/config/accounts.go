@@ -56,9 +56,7 @@ func (r *accountReader) account(n strictyaml.Node) Account {
 	if e := f.Get("endpoints"); e.Stated() {
 		a.Endpoints = readEndpoints(e, r.services)
 	}
-	if c := f.Get("ca_file"); c.Stated() {
-		a.CAFile, _ = c.Text()
-	}
+	a.CAFile = optional(f, "ca_file")
 	if d := f.Get("discovery"); d.Stated() {
 		a.Discovery = readDiscovery(d, a.Name, r.several)
 	}
@@ -132,7 +130,8 @@ func readProject(n strictyaml.Node) (p Project, label strictyaml.Node, ok bool) 
 	p.Region, ok = readRegion(region)
 	switch {
 	case label.Stated():
-		p.Name, hasName = readLabel(label)
+		p.Name, hasName = label.Text()
+		hasName = hasName && checkLabel(label, p.Name)
 	case id.Stated():
 		label.Fail("missing: a project with an id needs a name, e.g. name: prod")
 		hasName = false
@@ -153,14 +152,6 @@ func readRegion(n strictyaml.Node) (string, bool) {
 		return "", false
 	}
 	return region, ok
-}
-
-func readLabel(n strictyaml.Node) (string, bool) {
-	label, ok := n.Text()
-	if !ok || !checkLabel(n, label) {
-		return "", false
-	}
-	return label, true
 }
 
 // checkLabel returns whether text, which n states, can be in a label. If not, it reports that.

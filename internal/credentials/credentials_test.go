@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/credentials"
 	"cloud_quota_exporter/internal/files/filestest"
 	"cloud_quota_exporter/internal/huaweicloud"
@@ -58,10 +59,30 @@ func wantKeys(t *testing.T, name string, a huaweicloud.Authorizer, want string, 
 	}
 }
 
-func text(s string) credentials.Value    { return credentials.Value{Text: secret.New(s)} }
-func file(name string) credentials.Value { return credentials.Value{File: name} }
+func text(s string) config.Secret    { return config.Secret{Text: secret.New(s)} }
+func file(name string) config.Secret { return config.Secret{File: name} }
 
-var static = credentials.Static
+func static(accessKey, secretKey, securityToken config.Secret) credentials.Source {
+	return credentials.New(staticKeys(accessKey, secretKey, securityToken), credentials.Deps{})
+}
+
+func staticKeys(accessKey, secretKey, securityToken config.Secret) config.Credentials {
+	return config.Credentials{Static: &config.Static{AccessKey: accessKey, SecretKey: secretKey, SecurityToken: securityToken}}
+}
+
+func environment(getenv func(string) string) credentials.Source {
+	return credentials.New(config.Credentials{Environment: &config.Environment{}}, credentials.Deps{Getenv: getenv})
+}
+
+func profile(getenv func(string) string, file, section string) credentials.Source {
+	return credentials.New(config.Credentials{Profile: &config.Profile{File: file, Section: section}}, credentials.Deps{Getenv: getenv})
+}
+
+// chain is the default chain, in a machine without network.
+func chain(getenv func(string) string) credentials.Source {
+	nowhere := func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("nowhere") }
+	return credentials.New(config.Credentials{}, credentials.Deps{Getenv: getenv, Dial: nowhere})
+}
 
 // environ returns getenv for pairs of names and values.
 func environ(pairs ...string) func(string) string {
@@ -76,28 +97,33 @@ func environ(pairs ...string) func(string) string {
 }
 
 func pod(url, tokenFile string) credentials.Source {
-	return credentials.PodIdentity(dial, environ("HC_CONTAINER_CREDENTIALS_FULL_URI", url, "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", tokenFile))
+	getenv := environ("HC_CONTAINER_CREDENTIALS_FULL_URI", url, "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", tokenFile)
+	return credentials.New(config.Credentials{PodIdentity: &config.PodIdentity{}}, credentials.Deps{Getenv: getenv, Dial: dial})
 }
 
-func oidc(url, tokenFile string) credentials.Source {
-	return credentials.OIDC(iam(url), "", "idp", tokenFile)
-}
-
-func password(url string, password credentials.Value) credentials.Source {
-	return credentials.Password(iam(url), "", credentials.User{DomainName: "main", Name: "reader", Password: password}, credentials.NewLogins())
-}
-
-func agency(url string, base credentials.Source) credentials.Source {
-	return credentials.AssumeAgency(base, iam(url), "", credentials.Agency{DomainName: "main", Name: "quotas", Duration: time.Hour})
-}
-
-// iam returns clients for IAM at a URL.
-func iam(url string) credentials.IAM {
-	return func(string) *huaweicloud.Client {
+// byIAM is a source that asks IAM at a URL.
+func byIAM(url string, c config.Credentials) credentials.Source {
+	client := func(string) *huaweicloud.Client {
 		return &huaweicloud.Client{
 			HTTP: huaweicloud.NewHTTPClient(dial, "", 1), Service: "iam", BaseURL: url, Events: func(string, string, time.Duration) {},
 		}
 	}
+	return credentials.New(c, credentials.Deps{IAM: client, Logins: credentials.NewLogins()})
+}
+
+func oidc(url, tokenFile string) credentials.Source {
+	return byIAM(url, config.Credentials{OIDC: &config.OIDC{IDPID: "idp", TokenFile: tokenFile}})
+}
+
+func byPassword(p config.Secret) config.Credentials {
+	return config.Credentials{Password: &config.Password{DomainName: "main", UserName: "reader", Password: p}}
+}
+
+func password(url string, p config.Secret) credentials.Source { return byIAM(url, byPassword(p)) }
+
+func agency(url string, base config.Credentials) credentials.Source {
+	base.AssumeAgency = &config.AssumeAgency{DomainName: "main", AgencyName: "quotas", Duration: time.Hour}
+	return byIAM(url, base)
 }
 
 type answers map[string]http.HandlerFunc
@@ -121,44 +147,54 @@ func write(t *testing.T, file, contents string) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	mustWrite(file, contents)
+}
+
+func mustWrite(file, contents string) {
 	if err := os.WriteFile(file, []byte(contents), 0o600); err != nil {
-		t.Fatal(err)
+		panic(err)
+	}
+}
+
+// want asserts that the text of an error has a part.
+func want(t *testing.T, err error, part string) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), part) {
+		t.Errorf("got %v, want %s", err, part)
 	}
 }
 
 // TestStatus: what is known of a source before keys are needed, and what Check finds.
 func TestStatus(t *testing.T) {
 	dir := t.TempDir()
-	missing, profile := filepath.Join(dir, "missing"), filepath.Join(dir, "profile")
-	write(t, profile, "[basic]\nak = a\nsk = s\n")
+	missing, inFile := filepath.Join(dir, "missing"), filepath.Join(dir, "profile")
+	write(t, inFile, "[basic]\nak = a\nsk = s\n")
 	none, keys := environ(), environ("HW_ACCESS_KEY", "A", "HW_SECRET_KEY", "S")
-	inProfile := credentials.Profile(environ("HUAWEICLOUD_SDK_CREDENTIALS_FILE", profile), "", "")
-	selected := credentials.Chain(credentials.Environment(none), inProfile)
+	named := environ("HUAWEICLOUD_SDK_CREDENTIALS_FILE", inFile)
+	selected := chain(named)
 	wantKeys(t, "chain", selected, "a s ")
-	metadata := credentials.InstanceMetadata(dial, "http://169.254.169.254")
 	for _, tc := range []struct {
 		source             credentials.Source
 		from, files, wrong string
 	}{
-		{static(text("a"), file(missing), credentials.Value{}), "static: access_key in the configuration, secret_key_file " + missing, missing, "no such file"},
-		{static(text("a"), text("s"), file(profile)), "static: access_key in the configuration, secret_key in the configuration, security_token_file " + profile, profile, "more than a key"},
-		{static(text("a"), text("s"), credentials.Value{}), "static: access_key in the configuration, secret_key in the configuration", "", ""},
-		{credentials.Environment(none), "environment", "", "no keys are set"},
-		{credentials.Environment(keys), "environment: HW_ACCESS_KEY, HW_SECRET_KEY", "", ""},
-		{inProfile, "profile: " + profile + ", section basic", profile, ""},
-		{metadata, "instance_metadata: http://169.254.169.254", "", ""},
+		{static(text("a"), file(missing), config.Secret{}), "static: access_key in the configuration, secret_key_file " + missing, missing, "no such file"},
+		{static(text("a"), text("s"), file(inFile)), "static: access_key in the configuration, secret_key in the configuration, security_token_file " + inFile, inFile, "more than a key"},
+		{static(text("a"), text("s"), config.Secret{}), "static: access_key in the configuration, secret_key in the configuration", "", ""},
+		{environment(none), "environment", "", "no keys are set"},
+		{environment(keys), "environment: HW_ACCESS_KEY, HW_SECRET_KEY", "", ""},
+		{profile(named, "", ""), "profile: " + inFile + ", section basic", inFile, ""},
+		{credentials.New(config.Credentials{InstanceMetadata: &config.InstanceMetadata{}}, credentials.Deps{}), "instance_metadata: http://169.254.169.254", "", ""},
 		{pod("", ""), "pod_identity: HC_CONTAINER_CREDENTIALS_FULL_URI", "", "is not set"},
 		{pod("", missing), "pod_identity: HC_CONTAINER_CREDENTIALS_FULL_URI", missing, "is not set"},
 		{oidc("", missing), "oidc: identity provider idp, token_file " + missing, missing, "no such file"},
 		{password("", file(missing)), "password: user reader of main, password_file " + missing, missing, "no such file"},
 		{password("", text("p")), "password: user reader of main, password in the configuration", "", ""},
-		{agency("", password("", file(missing))), "assume_agency: quotas of main, by password: user reader of main, password_file " + missing, missing, "no such file"},
-		{credentials.Chain(credentials.Environment(none), pod("", "")), "default chain: environment, profile, instance_metadata, pod_identity", "", ""},
-		{credentials.Chain(credentials.Environment(keys)), "default chain: environment: HW_ACCESS_KEY, HW_SECRET_KEY", "", ""},
-		{credentials.Chain(credentials.Environment(none), metadata), "default chain: instance_metadata: http://169.254.169.254", "", ""},
-		{credentials.Chain(credentials.Environment(environ("HW_ACCESS_KEY", "A"))), "default chain: environment", "", "HW_SECRET_KEY is not"},
-		{credentials.Chain(inProfile), "default chain: profile: " + profile + ", section basic", profile, ""},
-		{selected, "profile: " + profile + ", section basic", profile, ""},
+		{agency("", byPassword(file(missing))), "assume_agency: quotas of main, by password: user reader of main, password_file " + missing, missing, "no such file"},
+		{chain(keys), "default chain: environment: HW_ACCESS_KEY, HW_SECRET_KEY", "", ""},
+		{chain(none), "default chain: instance_metadata: http://169.254.169.254", "", ""},
+		{chain(environ("HW_ACCESS_KEY", "A")), "default chain: environment", "", "HW_SECRET_KEY is not"},
+		{chain(named), "default chain: profile: " + inFile + ", section basic", inFile, ""},
+		{selected, "profile: " + inFile + ", section basic", inFile, ""},
 	} {
 		err := tc.source.Check(t.Context())
 		if (err == nil) != (tc.wrong == "") || err != nil && !strings.Contains(err.Error(), tc.wrong) {
@@ -183,13 +219,13 @@ func TestPermanentKeys(t *testing.T) {
 		want   string
 		says   []string
 	}{
-		{"stated", static(text("ak"), text("sk"), credentials.Value{}), "ak sk ", nil},
+		{"stated", static(text("ak"), text("sk"), config.Secret{}), "ak sk ", nil},
 		{"no files", static(file("/1"), file("/2"), file("/3")), "", []string{"access_key_file /1", "secret_key_file /2", "security_token_file /3", "no such file", "want a file that the exporter may read"}},
-		{"a table", static(file(table), text("sk"), credentials.Value{}), "", []string{"credentials.csv holds more than a key: want one word"}},
-		{"a directory", static(text("ak"), file(dir), credentials.Value{}), "", []string{"it is a directory, not a regular"}},
-		{"a large file", static(text("ak"), file(large), credentials.Value{}), "", []string{"larger than 65536 bytes"}},
-		{"an empty file", static(text("ak"), file(empty), credentials.Value{}), "", []string{"empty is empty; write the key into it"}},
-		{"two lines", static(text("ak"), text("PRIVATE\nPRIVATE"), credentials.Value{}), "", []string{"secret_key holds more than a key"}},
+		{"a table", static(file(table), text("sk"), config.Secret{}), "", []string{"credentials.csv holds more than a key: want one word"}},
+		{"a directory", static(text("ak"), file(dir), config.Secret{}), "", []string{"it is a directory, not a regular"}},
+		{"a large file", static(text("ak"), file(large), config.Secret{}), "", []string{"larger than 65536 bytes"}},
+		{"an empty file", static(text("ak"), file(empty), config.Secret{}), "", []string{"empty is empty; write the key into it"}},
+		{"two lines", static(text("ak"), text("PRIVATE\nPRIVATE"), config.Secret{}), "", []string{"secret_key holds more than a key"}},
 	} {
 		wantKeys(t, tc.name, tc.source, tc.want, tc.says...)
 	}
@@ -208,7 +244,7 @@ func TestPermanentKeys(t *testing.T) {
 		if tc.says != "" {
 			says = []string{tc.says}
 		}
-		wantKeys(t, tc.env, credentials.Environment(environ(strings.Split(tc.env+" ", " ")...)), tc.want, says...)
+		wantKeys(t, tc.env, environment(environ(strings.Split(tc.env+" ", " ")...)), tc.want, says...)
 	}
 }
 
@@ -239,7 +275,7 @@ func TestProfile(t *testing.T) {
 		{file: "~/other", want: "a3 s3 ", from: other + ", section basic"},
 		{variable: other, want: "a3 s3 ", from: other + ", section basic"},
 	} {
-		p := credentials.Profile(environ("HOME", home, "HUAWEICLOUD_SDK_CREDENTIALS_FILE", tc.variable), tc.file, tc.section)
+		p := profile(environ("HOME", home, "HUAWEICLOUD_SDK_CREDENTIALS_FILE", tc.variable), tc.file, tc.section)
 		wantKeys(t, tc.from, p, tc.want)
 		if got := p.Status().From; got != "profile: "+tc.from {
 			t.Errorf("from %s, want %s", got, tc.from)
@@ -253,9 +289,9 @@ func TestProfile(t *testing.T) {
 		"[basic]\nak = AK\nsk = PRIVATE PRIVATE\n":       "sk holds more than a key",
 	} {
 		write(t, other, contents)
-		wantKeys(t, contents, credentials.Profile(environ(), other, ""), "", says, "profile: "+other)
+		wantKeys(t, contents, profile(environ(), other, ""), "", says, "profile: "+other)
 	}
-	wantKeys(t, "no file", credentials.Profile(environ(), other+"2", ""), "", "no such file or directory; want a file that the exporter may read, or another kind of credentials")
+	wantKeys(t, "no file", profile(environ(), other+"2", ""), "", "no such file or directory; want a file that the exporter may read, or another kind of credentials")
 }
 
 func within(t *testing.T, d time.Duration) context.Context {
@@ -271,11 +307,11 @@ func TestFilesThatHang(t *testing.T) {
 	write(t, hangs, "[basic]\nak = a\nsk = s\n")
 	hanging := filestest.Hang(t, hangs)
 	const nowhere = "http://127.0.0.1:1"
-	named := credentials.Profile(environ("HUAWEICLOUD_SDK_CREDENTIALS_FILE", hangs), "", "")
-	inFile := static(text("ak"), file(hangs), credentials.Value{})
+	hangingFile := environ("HUAWEICLOUD_SDK_CREDENTIALS_FILE", hangs)
+	inFile := staticKeys(text("ak"), file(hangs), config.Secret{})
 	for _, source := range []credentials.Source{
-		inFile, named, pod(nowhere, hangs), oidc(nowhere, hangs), password(nowhere, file(hangs)),
-		credentials.Chain(credentials.Environment(environ()), named), agency(nowhere, inFile),
+		credentials.New(inFile, credentials.Deps{}), profile(hangingFile, "", ""), pod(nowhere, hangs), oidc(nowhere, hangs), password(nowhere, file(hangs)),
+		chain(hangingFile), agency(nowhere, inFile),
 	} {
 		start := time.Now()
 		if err := source.Check(within(t, 50*time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no response from the file system") {
@@ -290,19 +326,19 @@ func TestFilesThatHang(t *testing.T) {
 		}
 	}
 	home := strings.TrimSuffix(hangs, "/.huaweicloud/credentials")
-	chain := credentials.Chain(credentials.Profile(environ("HOME", home), "", ""), credentials.Environment(environ("HW_ACCESS_KEY", "A", "HW_SECRET_KEY", "S")))
-	if err := chain.Check(within(t, 100*time.Millisecond)); err != nil || chain.Status().From != "default chain: environment: HW_ACCESS_KEY, HW_SECRET_KEY" {
-		t.Errorf("the default profile hangs: %v, %s", err, chain.Status().From)
+	next := chain(environ("HOME", home))
+	if err := next.Check(within(t, 100*time.Millisecond)); err != nil || next.Status().From != "default chain: instance_metadata: http://169.254.169.254" {
+		t.Errorf("the default profile hangs: %v, %s", err, next.Status().From)
 	}
 	hanging.Release()
-	wantKeys(t, "released", named, "a s ")
+	wantKeys(t, "released", profile(hangingFile, "", ""), "a s ")
 }
 
 // TestPasswordFileThatHangsHoldsNobody: while a refused password is read again, the rest of the source is not locked.
 func TestPasswordFileThatHangsHoldsNobody(t *testing.T) {
 	hangs := filepath.Join(t.TempDir(), "password")
 	write(t, hangs, "wrong")
-	p := password(serve(t, answers{login: refuses(http.StatusUnauthorized, "no")}), file(hangs))
+	p := password(serve(t, answers{tokens: refuses(http.StatusUnauthorized, "no")}), file(hangs))
 	if _, err := p.Grant(t.Context(), huaweicloud.Scope{}); huaweicloud.Reason(err) != huaweicloud.ReasonUnauthorized {
 		t.Fatalf("got %v", err)
 	}

@@ -29,7 +29,7 @@ type temporary struct {
 	policy       refresh.Policy[*lease]
 	cell         refresh.Cell[*lease]
 	refusedPause time.Duration
-	proof        func(context.Context) (secret.Text, error) // what proves who fetches; nil: nothing does
+	proof        func(context.Context) (secret.Text, error) // what proves who fetches
 
 	mu        sync.Mutex
 	used      secret.Text       // proof of the last fetch
@@ -38,15 +38,20 @@ type temporary struct {
 	late      error // that a request has waited in vain; nil once there are keys
 }
 
-func newTemporary(status Status, timeout time.Duration, proof func(context.Context) (secret.Text, error), fetch func(context.Context) (*lease, error)) *temporary {
+func newTemporary(
+	status Status, timeout time.Duration, proof func(context.Context) (secret.Text, error), fetch func(context.Context, secret.Text) (*lease, error),
+) *temporary {
 	t := &temporary{status: status, refusedPause: refusedPause, proof: proof}
 	t.policy = refresh.Policy[*lease]{
 		Fetch: func(ctx context.Context) (*lease, error) {
-			used := t.readProof(ctx)
+			used, err := t.proof(ctx)
 			t.mu.Lock()
 			t.used = used
 			t.mu.Unlock()
-			l, err := fetch(ctx)
+			if err != nil {
+				return nil, err
+			}
+			l, err := fetch(ctx, used)
 			if err != nil {
 				return nil, err
 			}
@@ -116,11 +121,6 @@ func (t *temporary) setLate(err error) {
 
 // Check reads the proof.
 func (t *temporary) Check(ctx context.Context) error {
-	if t.proof == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, fileTimeout)
-	defer cancel()
 	_, err := t.proof(ctx)
 	return err
 }
@@ -137,28 +137,16 @@ func (t *temporary) Status() Status {
 	return status
 }
 
-// readProof returns the proof, or nothing if it can't be read.
-func (t *temporary) readProof(ctx context.Context) secret.Text {
-	if t.proof == nil {
-		return secret.Text{}
-	}
-	proof, err := t.proof(ctx)
-	if err != nil {
-		return secret.Text{}
-	}
-	return proof
-}
-
 // retryIfProofChanged ends the pause after a failed fetch if there is another proof than it used.
 func (t *temporary) retryIfProofChanged(ctx context.Context) {
 	if t.cell.Peek().Err == nil {
 		return
 	}
-	proof := t.readProof(ctx) // without the lock, since a file may hang
+	proof, err := t.proof(ctx) // without the lock, since a file may hang
 	t.mu.Lock()
-	changed := !proof.IsEmpty() && proof.Reveal() != t.used.Reveal()
+	changed := proof.Reveal() != t.used.Reveal()
 	t.mu.Unlock()
-	if changed {
+	if err == nil && changed {
 		t.cell.Retry()
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/credentials"
 	"cloud_quota_exporter/internal/huaweicloud"
 )
@@ -19,7 +20,7 @@ import (
 const (
 	securityKey = "GET /openstack/latest/securitykey"
 	session     = "PUT /meta-data/latest/api/token"
-	login       = "POST /v3/auth/tokens"
+	tokens      = "POST /v3/auth/tokens"
 	exchange    = "POST /v3.0/OS-AUTH/id-token/tokens"
 	issueKeys   = "POST /v3.0/OS-CREDENTIAL/securitytokens"
 )
@@ -50,7 +51,11 @@ func echoes(w http.ResponseWriter, r *http.Request) {
 
 func metadata(t *testing.T, a answers) credentials.Source {
 	t.Helper()
-	return credentials.InstanceMetadata(dial, serve(t, a))
+	return metadataAt(serve(t, a), dial)
+}
+
+func metadataAt(endpoint string, dial huaweicloud.Dial) credentials.Source {
+	return credentials.New(config.Credentials{InstanceMetadata: &config.InstanceMetadata{Endpoint: endpoint}}, credentials.Deps{Dial: dial})
 }
 
 var (
@@ -129,10 +134,10 @@ func TestNoProxyForTheMachine(t *testing.T) {
 	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
 	url := serve(t, answers{securityKey: says(good)})
 	var dialed []string
-	s := credentials.InstanceMetadata(func(ctx context.Context, network, address string) (net.Conn, error) {
+	s := metadataAt("http://metadata.example.com", func(ctx context.Context, network, address string) (net.Conn, error) {
 		dialed = append(dialed, address)
 		return dial(ctx, network, strings.TrimPrefix(url, "http://"))
-	}, "http://metadata.example.com")
+	})
 	if wantKeys(t, "by name", s, "A S T"); dialed[0] != "metadata.example.com:80" {
 		t.Errorf("dialed %s", dialed)
 	}
@@ -141,10 +146,10 @@ func TestNoProxyForTheMachine(t *testing.T) {
 func TestMetadataThatNeverAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		before := time.Now()
-		_, err := reveal(t, credentials.InstanceMetadata(func(ctx context.Context, _, _ string) (net.Conn, error) {
+		_, err := reveal(t, metadataAt("", func(ctx context.Context, _, _ string) (net.Conn, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
-		}, "http://169.254.169.254"))
+		}))
 		if took := time.Since(before); err == nil || took != 3*time.Second {
 			t.Errorf("%v after %s", err, took)
 		}
@@ -179,21 +184,21 @@ func TestPodIdentity(t *testing.T) {
 func TestIAMErrors(t *testing.T) {
 	tokenFile := filepath.Join(t.TempDir(), "id_token")
 	write(t, tokenFile, "PRIVATE-ID-TOKEN")
-	byPassword := func(url string) credentials.Source { return password(url, text(`PASS"WORD&`)) }
+	login := func(url string) credentials.Source { return password(url, text(`PASS"WORD&`)) }
 	byOIDC := func(url string) credentials.Source { return oidc(url, tokenFile) }
 	byAgency := func(url string) credentials.Source {
-		return agency(url, static(text("AK"), text("PRIVATE-KEY"), credentials.Value{}))
+		return agency(url, staticKeys(text("AK"), text("PRIVATE-KEY"), config.Secret{}))
 	}
 	for name, tc := range map[string]struct {
 		source  func(string) credentials.Source
 		answers answers
 		says    []string
 	}{
-		"a wrong password":      {byPassword, answers{login: echoes}, []string{"password: POST http://", "401 Unauthorized", "<hidden>", "; check domain_name, user_name and password"}},
-		"a user without access": {byPassword, answers{login: refuses(403, "no")}, []string{"; let the user have programmatic access"}},
-		"no token":              {byPassword, answers{login: says("{}")}, []string{"password: POST http://", "/v3/auth/tokens: there is no token in the header X-Subject-Token"}},
-		"no expiry":             {byPassword, answers{login: issues("PRIVATE", "{}")}, []string{"password: POST http://", "/v3/auth/tokens: the answer doesn't tell when the token expires"}},
-		"an expired token":      {byPassword, answers{login: issues("PRIVATE", `{"token":{"expires_at":"2020-01-09T15:20:17.574000Z"}}`)}, []string{"; set the clock"}},
+		"a wrong password":      {login, answers{tokens: echoes}, []string{"password: POST http://", "401 Unauthorized", "<hidden>", "; check domain_name, user_name and password"}},
+		"a user without access": {login, answers{tokens: refuses(403, "no")}, []string{"; let the user have programmatic access"}},
+		"no token":              {login, answers{tokens: says("{}")}, []string{"password: POST http://", "/v3/auth/tokens: there is no token in the header X-Subject-Token"}},
+		"no expiry":             {login, answers{tokens: issues("PRIVATE", "{}")}, []string{"password: POST http://", "/v3/auth/tokens: the answer doesn't tell when the token expires"}},
+		"an expired token":      {login, answers{tokens: issues("PRIVATE", `{"token":{"expires_at":"2020-01-09T15:20:17.574000Z"}}`)}, []string{"; set the clock"}},
 		"a wrong id token":      {byOIDC, answers{exchange: echoes}, []string{"oidc: POST http://", "<hidden>", "; check that the token in token_file"}},
 		"an unknown provider":   {byOIDC, nil, []string{"404 Not Found", "; check idp_id"}},
 		"no subject token":      {byOIDC, answers{exchange: says("{}")}, []string{"oidc: there is no token in the header"}},
@@ -251,7 +256,7 @@ func TestRenewedKeysHaveOneOrigin(t *testing.T) {
 // TestCorrectedPasswordIsTriedWhileTokensAreValid: the account is up again although no request needs its token.
 func TestCorrectedPasswordIsTriedWhileTokensAreValid(t *testing.T) {
 	passwordFile := filepath.Join(t.TempDir(), "password")
-	p := password(serve(t, answers{login: func(w http.ResponseWriter, r *http.Request) {
+	p := password(serve(t, answers{tokens: func(w http.ResponseWriter, r *http.Request) {
 		if sent, _ := io.ReadAll(r.Body); strings.Contains(string(sent), `"right"`) {
 			issues("TOKEN", `{"token":{"expires_at":"2099-01-09T15:20:17.574000Z"}}`)(w, r)
 			return
@@ -295,10 +300,7 @@ func (byScope) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestStatusHasTheFirstExpiryOfValidTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		memory := func(string) *huaweicloud.Client {
-			return &huaweicloud.Client{HTTP: &http.Client{Transport: byScope{}}, Service: "iam", BaseURL: "https://iam", Events: func(string, string, time.Duration) {}}
-		}
-		p := credentials.Password(memory, "", credentials.User{Password: text("p")}, credentials.NewLogins())
+		p := byTransport(byScope{})
 		if _, err := p.Grant(t.Context(), huaweicloud.Scope{ProjectID: "1"}); err != nil {
 			t.Fatal(err)
 		}
