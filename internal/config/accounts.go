@@ -11,9 +11,8 @@ import (
 )
 
 const (
-	accountNameWant = "1 to 63 letters, digits, dots, dashes and underscores, beginning with a letter or a digit"
-	regionWant      = "the name of a region such as ap-southeast-3"
-	projectIDWant   = "the project_id, 1 to 64 letters and digits"
+	regionWant    = "the name of a region such as ap-southeast-3"
+	projectIDWant = "the project_id, 1 to 64 letters and digits"
 )
 
 var (
@@ -79,7 +78,7 @@ func (r *accountReader) name(n strictyaml.Node) string {
 		}
 		return "default"
 	}
-	name, ok := n.Matching(accountName, accountNameWant)
+	name, ok := n.Matching(accountName, "1 to 63 letters, digits, dots, dashes and underscores, beginning with a letter or a digit")
 	if !ok {
 		return ""
 	}

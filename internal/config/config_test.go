@@ -165,7 +165,7 @@ func fullConfig() *config.Config {
 			},
 			{
 				Name:        "third.3",
-				Credentials: config.Credentials{Environment: &config.Environment{}},
+				Credentials: config.Credentials{Environment: &struct{}{}},
 				Projects:    []config.Project{{Region: "eu-west-101", Name: "eu-west-101"}},
 			},
 		},
@@ -296,7 +296,7 @@ func kindsOfCredentials() []config.Account {
 		{Profile: &config.Profile{"~/keys", "other"}},
 		{InstanceMetadata: &config.InstanceMetadata{}},
 		{InstanceMetadata: &config.InstanceMetadata{"http://127.0.0.1:8080"}},
-		{PodIdentity: &config.PodIdentity{}},
+		{PodIdentity: &struct{}{}},
 		{OIDC: &config.OIDC{"my-idp", "/var/run/token"}},
 		{Password: &config.Password{"D", "U", inline("SECRET")}},
 		{Password: &config.Password{"D", "U", config.Secret{File: "/p"}}, AssumeAgency: agency(time.Hour)},

@@ -13,10 +13,10 @@ import (
 // Credentials tell where keys come from: exactly one kind is set, or none for the default chain.
 type Credentials struct {
 	Static           *Static
-	Environment      *Environment
+	Environment      *struct{} // the keys are in the environment variables of the process
 	Profile          *Profile
 	InstanceMetadata *InstanceMetadata
-	PodIdentity      *PodIdentity
+	PodIdentity      *struct{} // that CCE gives a pod
 	OIDC             *OIDC
 	Password         *Password
 
@@ -32,9 +32,6 @@ type Secret struct {
 // Static are permanent keys, or temporary ones with a security token.
 type Static struct{ AccessKey, SecretKey, SecurityToken Secret }
 
-// Environment stands for the keys in the environment variables of the process.
-type Environment struct{}
-
 // Profile is a section of the file in which Huawei's SDKs keep keys.
 type Profile struct {
 	File    string // "": HUAWEICLOUD_SDK_CREDENTIALS_FILE, or ~/.huaweicloud/credentials
@@ -45,9 +42,6 @@ type Profile struct {
 type InstanceMetadata struct {
 	Endpoint string // scheme and host of the metadata service; "": http://169.254.169.254
 }
-
-// PodIdentity stands for the identity that CCE gives a pod.
-type PodIdentity struct{}
 
 // OIDC is an identity provider of IAM whose id token stands in a file.
 type OIDC struct {
@@ -105,12 +99,12 @@ func readCredentials(n strictyaml.Node) Credentials {
 	readKind(f, "static", &c.Static, func(f strictyaml.Fields) Static {
 		return Static{textOrFile(f, "access_key", true), textOrFile(f, "secret_key", true), textOrFile(f, "security_token", false)}
 	}, "access_key", "access_key_file", "secret_key", "secret_key_file", "security_token", "security_token_file")
-	readKind(f, "environment", &c.Environment, func(strictyaml.Fields) Environment { return Environment{} })
+	readKind(f, "environment", &c.Environment, nothing)
 	readKind(f, "profile", &c.Profile, func(f strictyaml.Fields) Profile {
 		return Profile{optional(f, "file"), optional(f, "section")}
 	}, "file", "section")
 	readKind(f, "instance_metadata", &c.InstanceMetadata, readMetadata, "endpoint")
-	readKind(f, "pod_identity", &c.PodIdentity, func(strictyaml.Fields) PodIdentity { return PodIdentity{} })
+	readKind(f, "pod_identity", &c.PodIdentity, nothing)
 	readKind(f, "oidc", &c.OIDC, readOIDC, "idp_id", "token_file")
 	readKind(f, "password", &c.Password, func(f strictyaml.Fields) Password {
 		return Password{required(f, "domain_name", "the name of the account"), required(f, "user_name", "the name of the user"), textOrFile(f, "password", true)}
@@ -124,16 +118,18 @@ func readKind[T any](f strictyaml.Fields, kind string, to **T, read func(stricty
 	if !n.Stated() {
 		return
 	}
-	var value T
-	*to = &value
+	*to = new(T)
 	if n.IsNull() {
 		n.Fail("has no value; write %s: {}", kind)
 		return
 	}
 	if inner, ok := n.Fields(keys...); ok {
-		value = read(inner)
+		**to = read(inner)
 	}
 }
+
+// nothing reads a kind without keys.
+func nothing(strictyaml.Fields) struct{} { return struct{}{} }
 
 var metadataEndpoint = regexp.MustCompile(`^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$`)
 

@@ -8,6 +8,7 @@ package credentials
 import (
 	"context"
 	"errors"
+	"math"
 	"strings"
 	"sync"
 	"time"
@@ -46,14 +47,10 @@ type Deps struct {
 
 // New returns the source that is configured: a kind of credentials or the default chain, and the agency on top of it.
 func New(c config.Credentials, d Deps) Source {
-	source := newKind(c, d)
-	if c.AssumeAgency != nil {
-		return newAgency(source, d, *c.AssumeAgency)
+	if a := c.AssumeAgency; a != nil {
+		c.AssumeAgency = nil
+		return newAgency(New(c, d), d, *a)
 	}
-	return source
-}
-
-func newKind(c config.Credentials, d Deps) Source {
 	switch {
 	case c.Static != nil:
 		return newStatic(*c.Static)
@@ -75,14 +72,13 @@ func newKind(c config.Credentials, d Deps) Source {
 }
 
 // absentError is the error of a source that this machine does not have: the default chain tries the next one.
-type absentError struct{ err error }
+type absentError struct{ error }
 
-func newAbsent(what, remedy string) *absentError {
+func newAbsent(what, remedy string) error {
 	return &absentError{huaweicloud.Advise(errors.New(what), remedy)}
 }
 
-func (e *absentError) Error() string { return e.err.Error() }
-func (e *absentError) Unwrap() error { return e.err }
+func (e *absentError) Unwrap() error { return e.error }
 
 // chain uses the first of several sources that this machine has. It selects it when keys are needed first, and keeps it. A source that is there and
 // wrong, such as an access key without its secret key, is an error; the next one is not tried.
@@ -100,13 +96,11 @@ func newChain(sources ...Source) *chain {
 	c.policy = refresh.Policy[Source]{
 		Fetch:   c.choose,
 		Timeout: 3*localTimeout + fileTimeout, // the metadata service takes two requests, pod identity one, and the profile is a file
-		TTL:     func(Source) time.Duration { return forever },
+		TTL:     func(Source) time.Duration { return math.MaxInt64 },
 		Backoff: pause,
 	}
 	return c
 }
-
-const forever = 100 * 365 * 24 * time.Hour
 
 // choose returns the first source that is not absent, with its error.
 func (c *chain) choose(ctx context.Context) (Source, error) {

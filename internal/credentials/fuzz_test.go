@@ -70,7 +70,8 @@ func FuzzTemporaryKeys(f *testing.F) {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		wantGrant(t, metadataAt("", func(context.Context, string, string) (net.Conn, error) {
+		m := machine("")
+		m.Dial = func(context.Context, string, string) (net.Conn, error) {
 			near, far := net.Pipe()
 			go func() {
 				defer far.Close()
@@ -84,7 +85,8 @@ func FuzzTemporaryKeys(f *testing.F) {
 				}
 			}()
 			return near, nil
-		}))
+		}
+		wantGrant(t, source(t, m, "instance_metadata: {}"))
 	})
 }
 
@@ -96,14 +98,6 @@ func (a answering) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusCreated, Header: header, Body: io.NopCloser(strings.NewReader(withSecret(a.body))), Request: r}, nil
 }
 
-// byTransport is a source of tokens for a password, by an IAM that answers as told.
-func byTransport(answer http.RoundTripper) credentials.Source {
-	iam := func(string) *huaweicloud.Client {
-		return &huaweicloud.Client{HTTP: &http.Client{Transport: answer}, Service: "iam", BaseURL: "https://iam", Events: func(string, string, time.Duration) {}}
-	}
-	return credentials.New(byPassword(text("a-password")), credentials.Deps{IAM: iam, Logins: credentials.NewLogins()})
-}
-
 // FuzzToken: whatever IAM answers to a password, it gives a token that can be used, or an error that quotes nothing.
 func FuzzToken(f *testing.F) {
 	f.Add(beginning, `{"token":{"expires_at":"2100-01-01T00:00:00.000000Z","methods":["password"]}}`)
@@ -111,7 +105,11 @@ func FuzzToken(f *testing.F) {
 	f.Add("two SECRETKEY", `{"token":{"expires_at":5}}`)
 	f.Add("", `<html>SECRETKEY`)
 	f.Fuzz(func(t *testing.T, token, body string) {
-		wantGrant(t, byTransport(answering{token, body}))
+		m := machine("https://iam")
+		m.IAM = func(string) *huaweicloud.Client {
+			return &huaweicloud.Client{HTTP: &http.Client{Transport: answering{token, body}}, BaseURL: "https://iam", Events: func(string, string, time.Duration) {}}
+		}
+		wantGrant(t, source(t, m, reader("password: a-password")))
 	})
 }
 
@@ -125,8 +123,8 @@ func FuzzProfile(f *testing.F) {
 	}
 	file := filepath.Join(f.TempDir(), "credentials")
 	f.Fuzz(func(t *testing.T, contents string) {
-		write(t, file, withSecret(contents))
-		wantGrant(t, profile(environ(), file, ""))
+		write(file, withSecret(contents))
+		wantGrant(t, source(t, machine(""), "profile: {file: "+file+"}"))
 	})
 }
 
@@ -146,8 +144,8 @@ func FuzzProfileKeys(f *testing.F) {
 		if !isWord(ak) || !isWord(sk) || token != "" && !isWord(token) {
 			return
 		}
-		write(t, file, "[basic]\nak = "+ak+"\nsk = "+sk+"\nsecurity_token = "+token+"\n")
-		if got, err := reveal(t, profile(environ(), file, "")); got != ak+" "+sk+" "+token || err != nil {
+		write(file, "[basic]\nak = "+ak+"\nsk = "+sk+"\nsecurity_token = "+token+"\n")
+		if got, err := reveal(t, source(t, machine(""), "profile: {file: "+file+"}")); got != ak+" "+sk+" "+token || err != nil {
 			t.Errorf("%s %s %s: got %q, %v", ak, sk, token, got, err)
 		}
 	})

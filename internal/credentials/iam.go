@@ -100,7 +100,6 @@ func oidcKeys(ctx context.Context, d Deps, provider string, idToken secret.Text)
 	if err != nil {
 		return nil, err
 	}
-	c = d.IAM(d.Region)
 	c.Auth = &token{text: subject}
 	c.Advice = map[string]string{huaweicloud.ReasonForbidden: forbiddenToProvider}
 	return securityTokens(ctx, c, object{

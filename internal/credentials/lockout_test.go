@@ -19,13 +19,13 @@ func withPassword(t *testing.T, test func(t *testing.T, w *world, s credentials.
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, dir)
 		w.write("password", "password-1")
-		test(t, w, credentials.New(kinds["password"].credentials(dir), w.deps))
+		test(t, w, source(t, w.deps, passwordFile(w.dir+"/password")))
 	})
 }
 
 func (w *world) wantRefusals(t *testing.T, when string, want int) {
 	t.Helper()
-	if got := w.refusals(); got != want {
+	if got := int(w.refusals.Load()); got != want {
 		t.Errorf("%s: %d logins were refused, want %d", when, got, want)
 	}
 }
@@ -59,7 +59,7 @@ func TestChangedPasswordLocksNobodyOut(t *testing.T) {
 					w.wantRefusals(t, "in 14 minutes after the change", 1)
 				}
 				<-time.After(24 * time.Hour)
-				before := w.refusals()
+				before := int(w.refusals.Load())
 				w.readFor(t, s, 14*time.Minute)
 				w.wantRefusals(t, "in 14 minutes after the tokens have expired", before+1)
 				w.write("password", "password-2")
@@ -108,17 +108,43 @@ func TestThrottledLoginStopsTheOthers(t *testing.T) {
 	})
 }
 
-// TestExpiryIsOfTokensInUse takes a project away, and with it its token.
-func TestExpiryIsOfTokensInUse(t *testing.T) {
+func TestStatusHasTheFirstExpiryOfValidTokens(t *testing.T) {
 	withPassword(t, func(t *testing.T, w *world, s credentials.Source) {
-		w.read(t, s)
-		w.RemoveProject("00000000000000000000000000000007")
-		for range 40 {
-			<-time.After(time.Hour)
-			w.read(t, s)
+		start := time.Now()
+		for life, p := range w.Projects()[:2] { // the token of the account is issued with the first one, and used for the second one
+			w.SetLifetime(time.Duration(life+1) * time.Hour)
+			if _, err := s.Grant(t.Context(), huaweicloud.Scope{ProjectID: p.ID, Region: "ap-southeast-3"}); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if left := time.Until(s.Status().Expires); left <= 0 {
-			t.Errorf("the tokens in use expired %s ago", -left)
+		for after, want := range []time.Duration{time.Hour, 2 * time.Hour, time.Hour} { // if all have expired, that of the account
+			if got := s.Status().Expires.Sub(start); got != want {
+				t.Errorf("after %d hours and a minute, the first token expires %s after the start, want %s", after, got, want)
+			}
+			<-time.After(time.Hour + time.Minute)
+		}
+	})
+}
+
+// TestCorrectedPasswordIsTriedWhileTokensAreValid: the account is up again although no request needs its token.
+func TestCorrectedPasswordIsTriedWhileTokensAreValid(t *testing.T) {
+	withPassword(t, func(t *testing.T, w *world, s credentials.Source) {
+		w.wantRead(t, s, "at first", allRead)
+		grant, err := s.Grant(t.Context(), huaweicloud.Scope{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.write("password", "wrong")
+		s.Reject(grant)
+		if _, err := s.Grant(t.Context(), huaweicloud.Scope{}); err != nil {
+			t.Error(err)
+		}
+		wantText(t, s.Status().Err, "401 Unauthorized")
+		w.write("password", "password-1")
+		w.wantRead(t, s, "after the password was corrected", allRead)
+		synctest.Wait()
+		if err := s.Status().Err; err != nil {
+			t.Error(err)
 		}
 	})
 }
@@ -135,7 +161,7 @@ func TestOneLoginOfManyAccounts(t *testing.T) {
 					if most > 1 {
 						password += fmt.Sprint(i)
 					}
-					sources = append(sources, credentials.New(byPassword(text(password)), w.deps))
+					sources = append(sources, source(t, w.deps, reader("password: "+password)))
 				}
 				for range 14 * 4 {
 					for _, s := range sources {
@@ -161,12 +187,12 @@ func TestLateRefusalCounts(t *testing.T) {
 		w.write("password", "wrong")
 		w.Inject(cloudtest.Fault{Path: tokenPath, Latency: 12 * time.Second})
 		w.wantRead(t, s, "at first", noKeys)
-		want(t, s.Status().Err, "password: the login has no answer yet: context deadline exceeded; check the network, and endpoints.iam if it is set")
+		wantText(t, s.Status().Err, "password: the login has no answer yet: context deadline exceeded; check the network, and endpoints.iam if it is set")
 		w.readFor(t, s, 14*time.Minute)
 		if got := w.Requests()["POST "+tokenPath]; got != 1 {
 			t.Errorf("%d logins in 14 minutes, want 1", got)
 		}
 		w.wantRefusals(t, "in 14 minutes", 1)
-		want(t, s.Status().Err, "password: not tried again yet: POST http://iam.ap-southeast-3.myhuaweicloud.com/v3/auth/tokens?nocatalog=true: 401 Unauthorized")
+		wantText(t, s.Status().Err, "password: not tried again yet: POST http://iam.ap-southeast-3.myhuaweicloud.com/v3/auth/tokens?nocatalog=true: 401 Unauthorized")
 	})
 }

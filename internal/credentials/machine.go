@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,6 +45,7 @@ func newLocal(dial huaweicloud.Dial, url string) huaweicloud.Client {
 func newInstanceMetadata(d Deps, c config.InstanceMetadata) *temporary {
 	endpoint := cmp.Or(c.Endpoint, "http://169.254.169.254")
 	service := newLocal(d.Dial, endpoint)
+	noProof := func(context.Context) (secret.Text, error) { return secret.Text{}, nil }
 	return newTemporary(Status{From: "instance_metadata: " + endpoint}, 2*localTimeout, noProof, func(ctx context.Context, _ secret.Text) (*lease, error) {
 		keys, err := metadataKeys(ctx, service)
 		if err != nil {
@@ -52,8 +54,6 @@ func newInstanceMetadata(d Deps, c config.InstanceMetadata) *temporary {
 		return keys, nil
 	})
 }
-
-func noProof(context.Context) (secret.Text, error) { return secret.Text{}, nil }
 
 func metadataKeys(ctx context.Context, service huaweicloud.Client) (*lease, error) {
 	session, err := metadataSession(ctx, service)
@@ -72,11 +72,9 @@ func metadataKeys(ctx context.Context, service huaweicloud.Client) (*lease, erro
 func metadataSession(ctx context.Context, service huaweicloud.Client) (secret.Text, error) {
 	service.Auth = &token{}
 	answer, err := service.Issue(ctx, http.MethodPut, "/meta-data/latest/api/token", http.Header{"X-Metadata-Token-Ttl-Seconds": {"21600"}}, nil)
-	if e, ok := errors.AsType[*huaweicloud.APIError](err); ok {
-		switch e.Status {
-		case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusServiceUnavailable:
-			return secret.Text{}, nil
-		}
+	versionOne := []int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusServiceUnavailable}
+	if e, ok := errors.AsType[*huaweicloud.APIError](err); ok && slices.Contains(versionOne, e.Status) {
+		return secret.Text{}, nil
 	}
 	if err != nil {
 		return secret.Text{}, err

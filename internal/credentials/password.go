@@ -19,8 +19,19 @@ import (
 )
 
 const (
-	tokensInFlight    = 8 // of the projects in a region
-	tokenRefusedPause = time.Hour
+	tokensInFlight    = 8         // of the projects in a region
+	tokenRefusedPause = time.Hour // between two fetches of the token of a project because of a 401
+
+	// passwordPause is how long a refused password is not tried again: IAM locks a user out after some failures in a row, three to ten.
+	passwordPause = 15 * time.Minute
+	// loginTimeout is longer than any request waits for a login, since a refusal counts however late it comes.
+	loginTimeout = 30 * time.Second
+	// maxRefusals is the number of refused logins of a user within passwordPause after which passwords known before them are not tried.
+	maxRefusals = 2
+	// proofLife is how long a login proves that the password is right: several failures at once would lock the user out.
+	proofLife = time.Minute
+	// forgetPassword is how long a password that is not used any more is kept; a token is valid for a day.
+	forgetPassword = 2 * 24 * time.Hour
 )
 
 // password gets tokens for the password of a user: one for each project, and one of the account for requests to IAM, which is issued in Deps.Region. The
@@ -209,19 +220,6 @@ func readToken(answer *huaweicloud.Answer) (*lease, error) {
 	}
 	return newLease(&token{"X-Auth-Token", subject}, body.Token.ExpiresAt)
 }
-
-const (
-	// passwordPause is how long a refused password is not tried again: IAM locks a user out after some failures in a row, three to ten.
-	passwordPause = 15 * time.Minute
-	// loginTimeout is longer than any request waits for a login, since a refusal counts however late it comes.
-	loginTimeout = 30 * time.Second
-	// maxRefusals is the number of refused logins of a user within passwordPause after which passwords known before them are not tried.
-	maxRefusals = 2
-	// proofLife is how long a login proves that the password is right: several failures at once would lock the user out.
-	proofLife = time.Minute
-	// forgetPassword is how long a password that is not used any more is kept; a token is valid for a day.
-	forgetPassword = 2 * 24 * time.Hour
-)
 
 // Logins knows which passwords IAM refuses. One Logins serves the whole process and all its configurations. One login of a user with an unproven
 // password is in flight at a time.

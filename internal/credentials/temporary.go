@@ -100,7 +100,7 @@ func (t *temporary) Reject(g huaweicloud.Grant) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.cell.Peek()
-	if s.Value == nil || s.Value.Grant != g || !t.refusedAt.IsZero() && time.Since(t.refusedAt) < t.refusedPause {
+	if s.Value == nil || s.Value.Grant != g || time.Since(t.refusedAt) < t.refusedPause {
 		return
 	}
 	t.refused, t.refusedAt = g, time.Now()
@@ -179,20 +179,14 @@ func (l *lease) isValid() bool { return l != nil && time.Now().Before(l.expires)
 // readKeys reads keys as the metadata service, pod identity, IAM and STS write them: an object "credential" or "credentials" with access, accessKeyId
 // or access_key_id, and so on. The errors quote nothing.
 func readKeys(answer *huaweicloud.Answer) (*lease, error) {
-	l, err := parseKeys(answer.Body)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", answer.Request, err)
+	unusable := func(what string) error {
+		return huaweicloud.Advise(errors.New(answer.Request+": "+what), "something else than a service that issues keys may have answered")
 	}
-	return l, nil
-}
-
-func parseKeys(body []byte) (*lease, error) {
-	const remedy = "something else than a service that issues keys may have answered"
-	var answer map[string]any
-	if err := json.Unmarshal(body, &answer); err != nil {
-		return nil, huaweicloud.Advise(errors.New("the answer is no JSON object"), remedy)
+	var body map[string]any
+	if err := json.Unmarshal(answer.Body, &body); err != nil {
+		return nil, unusable("the answer is no JSON object")
 	}
-	fields := plainNames(answer)
+	fields := plainNames(body)
 	for _, wrapper := range []string{"credential", "credentials"} {
 		if inner, ok := fields[wrapper].(map[string]any); ok {
 			fields = plainNames(inner)
@@ -208,16 +202,20 @@ func parseKeys(body []byte) (*lease, error) {
 			parts[name] = cmp.Or(parts[name], text)
 		}
 		if parts[name] == "" || checkKey(name, parts[name]) != nil {
-			return nil, huaweicloud.Advise(fmt.Errorf("the answer has no %s that could be used", name), remedy)
+			return nil, unusable("the answer has no " + name + " that could be used")
 		}
 	}
 	expires, err := time.Parse(time.RFC3339, parts["expiry"])
 	if err != nil {
-		return nil, huaweicloud.Advise(errors.New("the expiry in the answer is no time of RFC 3339"), remedy)
+		return nil, unusable("the expiry in the answer is no time of RFC 3339")
 	}
-	return newLease(&huaweicloud.Keys{
+	l, err := newLease(&huaweicloud.Keys{
 		AccessKey: secret.New(parts["access key"]), SecretKey: secret.New(parts["secret key"]), SecurityToken: secret.New(parts["security token"]),
 	}, expires)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", answer.Request, err)
+	}
+	return l, nil
 }
 
 // plainNames returns the fields by their names in lower case and without underscores, which all spellings share.
