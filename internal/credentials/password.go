@@ -357,7 +357,6 @@ func (l *Logins) record(a *attempts, err error) error {
 	if api, ok := errors.AsType[*huaweicloud.APIError](err); !ok || api.Status != http.StatusUnauthorized {
 		return err
 	}
-	a.proven = time.Time{}
 	refused := &refusedError{err, now, a}
 	a.user.refusals = append(a.user.refusals, refused)
 	return refused
