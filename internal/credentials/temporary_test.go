@@ -154,8 +154,10 @@ func TestMetadataThatNeverAnswers(t *testing.T) {
 			t.Errorf("took %s", took)
 		}
 		wantText(t, err, "instance_metadata: PUT http://169.254.169.254/meta-data/latest/api/token: no answer after 3s: ")
-		_, err = source(t, m, "instance_metadata: {}").Grant(within(t, time.Second), huaweicloud.Scope{})
+		late := source(t, m, "instance_metadata: {}")
+		_, err = late.Grant(within(t, time.Second), huaweicloud.Scope{})
 		wantText(t, err, "keys or a token were not had in time (context deadline exceeded); check the network")
+		wantText(t, late.Status().Err, "keys or a token were not had in time")
 		_, err = source(t, m, "").Grant(within(t, time.Second), huaweicloud.Scope{})
 		wantText(t, err, "the default chain of credentials has not found any in time")
 		<-time.After(time.Minute)
