@@ -11,9 +11,8 @@ import (
 )
 
 const (
-	accountNameWant = "1 to 63 letters, digits, dots, dashes and underscores, beginning with a letter or a digit"
-	regionWant      = "the name of a region such as ap-southeast-3"
-	projectIDWant   = "the project_id, 1 to 64 letters and digits"
+	regionWant    = "the name of a region such as ap-southeast-3"
+	projectIDWant = "the project_id, 1 to 64 letters and digits"
 )
 
 var (
@@ -56,9 +55,7 @@ func (r *accountReader) account(n strictyaml.Node) Account {
 	if e := f.Get("endpoints"); e.Stated() {
 		a.Endpoints = readEndpoints(e, r.services)
 	}
-	if c := f.Get("ca_file"); c.Stated() {
-		a.CAFile, _ = c.Text()
-	}
+	a.CAFile = optional(f, "ca_file")
 	if d := f.Get("discovery"); d.Stated() {
 		a.Discovery = readDiscovery(d, a.Name, r.several)
 	}
@@ -81,7 +78,7 @@ func (r *accountReader) name(n strictyaml.Node) string {
 		}
 		return "default"
 	}
-	name, ok := n.Matching(accountName, accountNameWant)
+	name, ok := n.Matching(accountName, "1 to 63 letters, digits, dots, dashes and underscores, beginning with a letter or a digit")
 	if !ok {
 		return ""
 	}
@@ -132,7 +129,8 @@ func readProject(n strictyaml.Node) (p Project, label strictyaml.Node, ok bool) 
 	p.Region, ok = readRegion(region)
 	switch {
 	case label.Stated():
-		p.Name, hasName = readLabel(label)
+		p.Name, hasName = label.Text()
+		hasName = hasName && checkLabel(label, p.Name)
 	case id.Stated():
 		label.Fail("missing: a project with an id needs a name, e.g. name: prod")
 		hasName = false
@@ -153,14 +151,6 @@ func readRegion(n strictyaml.Node) (string, bool) {
 		return "", false
 	}
 	return region, ok
-}
-
-func readLabel(n strictyaml.Node) (string, bool) {
-	label, ok := n.Text()
-	if !ok || !checkLabel(n, label) {
-		return "", false
-	}
-	return label, true
 }
 
 // checkLabel returns whether text, which n states, can be in a label. If not, it reports that.

@@ -68,8 +68,10 @@ func parseFile(t *testing.T, path string) (*config.Config, error) {
 	return config.Parse(filepath.Base(path), text, known, inRegion)
 }
 
+func inline(text string) config.Secret { return config.Secret{Text: secret.New(text)} }
+
 func TestGoodFiles(t *testing.T) {
-	keys := config.Credentials{Static: &config.Static{AccessKey: secret.New("AKIAxSECRETx"), SecretKey: secret.New("SECRETx")}}
+	keys := config.Credentials{Static: &config.Static{AccessKey: inline("AKIAxSECRETx"), SecretKey: inline("SECRETx")}}
 	one := []config.Account{{Name: "default", Projects: []config.Project{{Region: "ap-southeast-1", Name: "ap-southeast-1"}}}}
 	tests := map[string]*config.Config{
 		"full.yml":    fullConfig(),
@@ -136,7 +138,7 @@ func fullConfig() *config.Config {
 			{
 				Name: "main",
 				Credentials: config.Credentials{Static: &config.Static{
-					AccessKey: secret.New("AKIAxSECRETx0123456789/+="), SecretKeyFile: "/etc/keys/sk", SecurityToken: secret.New("*SECRETtoken"),
+					AccessKey: inline("AKIAxSECRETx0123456789/+="), SecretKey: config.Secret{File: "/etc/keys/sk"}, SecurityToken: inline("*SECRETtoken"),
 				}},
 				Cloud: "myhuaweicloud.com",
 				Endpoints: config.Endpoints{
@@ -157,13 +159,13 @@ func fullConfig() *config.Config {
 			{
 				Name: "second",
 				Credentials: config.Credentials{Static: &config.Static{
-					AccessKeyFile: "/etc/keys/ak", SecretKey: secret.New("0123456789"), SecurityTokenFile: "/etc/keys/st",
+					AccessKey: config.Secret{File: "/etc/keys/ak"}, SecretKey: inline("0123456789"), SecurityToken: config.Secret{File: "/etc/keys/st"},
 				}},
 				Projects: []config.Project{{ID: "1", Region: "eu-west-101", Name: "42"}},
 			},
 			{
 				Name:        "third.3",
-				Credentials: config.Credentials{Environment: &config.Environment{}},
+				Credentials: config.Credentials{Environment: &struct{}{}},
 				Projects:    []config.Project{{Region: "eu-west-101", Name: "eu-west-101"}},
 			},
 		},
@@ -272,4 +274,25 @@ func TestFromEnvironment(t *testing.T) {
 			checkConfig(t, got, want)
 		})
 	}
+}
+
+// kindsOfCredentials are accounts with each of the kinds that full.yml and aliases.yml don't have.
+func kindsOfCredentials() []config.Account {
+	agency := func(d time.Duration) *config.AssumeAgency { return &config.AssumeAgency{"O", "quotas", d} }
+	var accounts []config.Account
+	for i, c := range []config.Credentials{
+		{Profile: &config.Profile{}},
+		{Profile: &config.Profile{"~/keys", "other"}},
+		{InstanceMetadata: &config.InstanceMetadata{}},
+		{InstanceMetadata: &config.InstanceMetadata{"http://127.0.0.1:8080"}},
+		{PodIdentity: &struct{}{}},
+		{OIDC: &config.OIDC{"my-idp", "/var/run/token"}},
+		{Password: &config.Password{"D", "U", inline("SECRET")}},
+		{Password: &config.Password{"D", "U", config.Secret{File: "/p"}}, AssumeAgency: agency(time.Hour)},
+		{AssumeAgency: agency(15 * time.Minute)},
+	} {
+		name := string(rune('a' + i))
+		accounts = append(accounts, config.Account{Name: name, Credentials: c, Projects: []config.Project{{"", "r", name}}})
+	}
+	return accounts
 }

@@ -13,25 +13,24 @@ import (
 // Credentials tell where keys come from: exactly one kind is set, or none for the default chain.
 type Credentials struct {
 	Static           *Static
-	Environment      *Environment
+	Environment      *struct{} // the keys are in the environment variables of the process
 	Profile          *Profile
 	InstanceMetadata *InstanceMetadata
-	PodIdentity      *PodIdentity
+	PodIdentity      *struct{} // that CCE gives a pod
 	OIDC             *OIDC
 	Password         *Password
 
 	AssumeAgency *AssumeAgency // on top of the kind; nil: none
 }
 
-// Static are permanent or temporary keys in the file itself or in files of their own. The access key and the secret key are each there
-// in exactly one of the two forms, the security token in at most one.
-type Static struct {
-	AccessKey, SecretKey, SecurityToken             secret.Text
-	AccessKeyFile, SecretKeyFile, SecurityTokenFile string
+// Secret is a secret in the configuration itself, or in a file that is read whenever it is needed: one of the two is set, or none.
+type Secret struct {
+	Text secret.Text
+	File string
 }
 
-// Environment stands for the keys in the environment variables of the process.
-type Environment struct{}
+// Static are permanent keys, or temporary ones with a security token.
+type Static struct{ AccessKey, SecretKey, SecurityToken Secret }
 
 // Profile is a section of the file in which Huawei's SDKs keep keys.
 type Profile struct {
@@ -44,21 +43,17 @@ type InstanceMetadata struct {
 	Endpoint string // scheme and host of the metadata service; "": http://169.254.169.254
 }
 
-// PodIdentity stands for the identity that CCE gives a pod.
-type PodIdentity struct{}
-
 // OIDC is an identity provider of IAM whose id token stands in a file.
 type OIDC struct {
 	IDPID     string
 	TokenFile string
 }
 
-// Password is that of a user, in the file itself or in one of its own.
+// Password is that of a user.
 type Password struct {
-	DomainName   string // name of the account
-	UserName     string
-	Password     secret.Text
-	PasswordFile string
+	DomainName string // name of the account
+	UserName   string
+	Password   Secret
 }
 
 // AssumeAgency is an agency whose keys are asked for with those of the kind.
@@ -75,8 +70,8 @@ func (c Credentials) NeedIAM() bool {
 
 // HoldSecrets tells whether secrets stand in the configuration itself.
 func (c Credentials) HoldSecrets() bool {
-	return c.Static != nil && (!c.Static.SecretKey.IsEmpty() || !c.Static.SecurityToken.IsEmpty()) ||
-		c.Password != nil && !c.Password.Password.IsEmpty()
+	return c.Static != nil && (!c.Static.SecretKey.Text.IsEmpty() || !c.Static.SecurityToken.Text.IsEmpty()) ||
+		c.Password != nil && !c.Password.Password.Text.IsEmpty()
 }
 
 // credentialKinds are the keys of credentials of which exactly one is stated.
@@ -101,13 +96,19 @@ func readCredentials(n strictyaml.Node) Credentials {
 	if stated > 1 || stated == 0 && !agency.Stated() {
 		n.Fail("states %d kinds; want exactly one of %s, or none at all for the default chain", stated, strings.Join(credentialKinds, ", "))
 	}
-	readKind(f, "static", &c.Static, readStatic, staticKeys...)
-	readKind(f, "environment", &c.Environment, func(strictyaml.Fields) Environment { return Environment{} })
-	readKind(f, "profile", &c.Profile, readProfile, "file", "section")
+	readKind(f, "static", &c.Static, func(f strictyaml.Fields) Static {
+		return Static{textOrFile(f, "access_key", true), textOrFile(f, "secret_key", true), textOrFile(f, "security_token", false)}
+	}, "access_key", "access_key_file", "secret_key", "secret_key_file", "security_token", "security_token_file")
+	readKind(f, "environment", &c.Environment, nothing)
+	readKind(f, "profile", &c.Profile, func(f strictyaml.Fields) Profile {
+		return Profile{optional(f, "file"), optional(f, "section")}
+	}, "file", "section")
 	readKind(f, "instance_metadata", &c.InstanceMetadata, readMetadata, "endpoint")
-	readKind(f, "pod_identity", &c.PodIdentity, func(strictyaml.Fields) PodIdentity { return PodIdentity{} })
+	readKind(f, "pod_identity", &c.PodIdentity, nothing)
 	readKind(f, "oidc", &c.OIDC, readOIDC, "idp_id", "token_file")
-	readKind(f, "password", &c.Password, readPassword, "domain_name", "user_name", "password", "password_file")
+	readKind(f, "password", &c.Password, func(f strictyaml.Fields) Password {
+		return Password{required(f, "domain_name", "the name of the account"), required(f, "user_name", "the name of the user"), textOrFile(f, "password", true)}
+	}, "domain_name", "user_name", "password", "password_file")
 	return c
 }
 
@@ -117,37 +118,18 @@ func readKind[T any](f strictyaml.Fields, kind string, to **T, read func(stricty
 	if !n.Stated() {
 		return
 	}
-	var value T
-	*to = &value
+	*to = new(T)
 	if n.IsNull() {
 		n.Fail("has no value; write %s: {}", kind)
 		return
 	}
 	if inner, ok := n.Fields(keys...); ok {
-		value = read(inner)
+		**to = read(inner)
 	}
 }
 
-var staticKeys = []string{"access_key", "access_key_file", "secret_key", "secret_key_file", "security_token", "security_token_file"}
-
-func readStatic(f strictyaml.Fields) Static {
-	var s Static
-	s.AccessKey, s.AccessKeyFile = textOrFile(f, "access_key", true)
-	s.SecretKey, s.SecretKeyFile = textOrFile(f, "secret_key", true)
-	s.SecurityToken, s.SecurityTokenFile = textOrFile(f, "security_token", false)
-	return s
-}
-
-func readProfile(f strictyaml.Fields) Profile {
-	var p Profile
-	if n := f.Get("file"); n.Stated() {
-		p.File, _ = n.Text()
-	}
-	if n := f.Get("section"); n.Stated() {
-		p.Section, _ = n.Text()
-	}
-	return p
-}
+// nothing reads a kind without keys.
+func nothing(strictyaml.Fields) struct{} { return struct{}{} }
 
 var metadataEndpoint = regexp.MustCompile(`^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$`)
 
@@ -172,15 +154,6 @@ func readOIDC(f strictyaml.Fields) OIDC {
 	return o
 }
 
-func readPassword(f strictyaml.Fields) Password {
-	p := Password{
-		DomainName: required(f, "domain_name", "the name of the account"),
-		UserName:   required(f, "user_name", "the name of the user"),
-	}
-	p.Password, p.PasswordFile = textOrFile(f, "password", true)
-	return p
-}
-
 const defaultAgencyDuration = time.Hour // IAM's own, 15 minutes, would have keys fetched four times as often
 
 func readAgency(n strictyaml.Node) *AssumeAgency {
@@ -199,17 +172,24 @@ func readAgency(n strictyaml.Node) *AssumeAgency {
 
 // required reads a text that must be stated; want describes it to the user.
 func required(f strictyaml.Fields, key, want string) string {
+	if n := f.Get(key); !n.Stated() {
+		n.Fail("missing: want %s", want)
+	}
+	return optional(f, key)
+}
+
+// optional reads a text that may be stated.
+func optional(f strictyaml.Fields, key string) string {
 	n := f.Get(key)
 	if !n.Stated() {
-		n.Fail("missing: want %s", want)
 		return ""
 	}
 	text, _ := n.Text()
 	return text
 }
 
-// textOrFile reads a secret that stands under key, or in the file that is named under key_file.
-func textOrFile(f strictyaml.Fields, key string, required bool) (value secret.Text, path string) {
+// textOrFile reads a secret under key, or the name of its file under key_file.
+func textOrFile(f strictyaml.Fields, key string, required bool) Secret {
 	inline, file := f.Get(key), f.Get(key+"_file")
 	switch {
 	case inline.Stated() && file.Stated():
@@ -217,12 +197,5 @@ func textOrFile(f strictyaml.Fields, key string, required bool) (value secret.Te
 	case required && !inline.Stated() && !file.Stated():
 		inline.Fail("missing: want %s or %s_file", key, key)
 	}
-	if inline.Stated() {
-		text, _ := inline.Text()
-		value = secret.New(text)
-	}
-	if file.Stated() {
-		path, _ = file.Text()
-	}
-	return value, path
+	return Secret{secret.New(optional(f, key)), optional(f, key+"_file")}
 }

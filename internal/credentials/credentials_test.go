@@ -13,13 +13,59 @@ import (
 	"testing"
 	"time"
 
+	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/credentials"
 	"cloud_quota_exporter/internal/files/filestest"
 	"cloud_quota_exporter/internal/huaweicloud"
-	"cloud_quota_exporter/internal/secret"
+	"cloud_quota_exporter/providers/providerstest"
 )
 
-var dial = new(net.Dialer).DialContext
+// source is the source of the credentials that a configuration states, or of the default chain.
+func source(t *testing.T, d credentials.Deps, yaml string) credentials.Source {
+	t.Helper()
+	if yaml == "" {
+		return credentials.New(config.Credentials{}, d)
+	}
+	yaml = "accounts: [{credentials: {" + yaml + "}, projects: [{region: ap-southeast-3}]}]"
+	c, err := config.Parse("test.yml", []byte(yaml), providerstest.Five(), os.Getenv)
+	if err != nil {
+		t.Fatal(yaml, err)
+	}
+	return credentials.New(c.Accounts[0].Credentials, d)
+}
+
+// machine has variables, given by pairs of names and values, and reaches IAM at a URL.
+func machine(iam string, env ...string) credentials.Deps {
+	return credentials.Deps{
+		Dial: new(net.Dialer).DialContext, Logins: credentials.NewLogins(),
+		Getenv: func(name string) string {
+			for i := 0; i < len(env); i += 2 {
+				if env[i] == name {
+					return env[i+1]
+				}
+			}
+			return ""
+		},
+		IAM: func(string) *huaweicloud.Client {
+			return &huaweicloud.Client{
+				HTTP: huaweicloud.NewHTTPClient(new(net.Dialer).DialContext, "", 1), Service: "iam", BaseURL: iam, Events: func(string, string, time.Duration) {},
+			}
+		},
+	}
+}
+
+const (
+	podURI     = "HC_CONTAINER_CREDENTIALS_FULL_URI"
+	podFile    = "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE"
+	sdkProfile = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
+	quotas     = ", assume_agency: {domain_name: main, agency_name: quotas, duration: 24h}"
+)
+
+func oidc(file string) string         { return "oidc: {idp_id: idp, token_file: " + file + "}" }
+func passwordFile(file string) string { return reader("password_file: " + file) }
+func reader(password string) string {
+	return "password: {domain_name: main, user_name: reader, " + password + "}"
+}
 
 // reveal returns the keys of a source as "AK SK token".
 func reveal(t *testing.T, a huaweicloud.Authorizer) (string, error) {
@@ -47,9 +93,7 @@ func wantKeys(t *testing.T, name string, a huaweicloud.Authorizer, want string, 
 		return
 	}
 	for _, part := range says {
-		if !strings.Contains(err.Error(), part) {
-			t.Errorf("%s: %v, want %q", name, err, part)
-		}
+		wantText(t, err, part)
 	}
 	for _, hidden := range []string{"PRIVATE", "PASS", "WORD"} {
 		if err != nil && strings.Contains(err.Error(), hidden) {
@@ -58,45 +102,11 @@ func wantKeys(t *testing.T, name string, a huaweicloud.Authorizer, want string, 
 	}
 }
 
-func text(s string) credentials.Value    { return credentials.Value{Text: secret.New(s)} }
-func file(name string) credentials.Value { return credentials.Value{File: name} }
-
-var static = credentials.Static
-
-// environ returns getenv for pairs of names and values.
-func environ(pairs ...string) func(string) string {
-	return func(name string) string {
-		for i := 0; i < len(pairs); i += 2 {
-			if pairs[i] == name {
-				return pairs[i+1]
-			}
-		}
-		return ""
-	}
-}
-
-func pod(url, tokenFile string) credentials.Source {
-	return credentials.PodIdentity(dial, environ("HC_CONTAINER_CREDENTIALS_FULL_URI", url, "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", tokenFile))
-}
-
-func oidc(url, tokenFile string) credentials.Source {
-	return credentials.OIDC(iam(url), "", "idp", tokenFile)
-}
-
-func password(url string, password credentials.Value) credentials.Source {
-	return credentials.Password(iam(url), "", credentials.User{DomainName: "main", Name: "reader", Password: password}, credentials.NewLogins())
-}
-
-func agency(url string, base credentials.Source) credentials.Source {
-	return credentials.AssumeAgency(base, iam(url), "", credentials.Agency{DomainName: "main", Name: "quotas", Duration: time.Hour})
-}
-
-// iam returns clients for IAM at a URL.
-func iam(url string) credentials.IAM {
-	return func(string) *huaweicloud.Client {
-		return &huaweicloud.Client{
-			HTTP: huaweicloud.NewHTTPClient(dial, "", 1), Service: "iam", BaseURL: url, Events: func(string, string, time.Duration) {},
-		}
+// wantText asserts that the text of an error has a part.
+func wantText(t *testing.T, err error, part string) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), part) {
+		t.Errorf("got %v, want %q", err, part)
 	}
 }
 
@@ -116,13 +126,9 @@ func serve(t *testing.T, a answers) string {
 	return server.URL
 }
 
-func write(t *testing.T, file, contents string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, []byte(contents), 0o600); err != nil {
-		t.Fatal(err)
+func write(file, contents string) {
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(contents), 0o600)); err != nil {
+		panic(err)
 	}
 }
 
@@ -130,69 +136,85 @@ func write(t *testing.T, file, contents string) {
 func TestStatus(t *testing.T) {
 	dir := t.TempDir()
 	missing, profile := filepath.Join(dir, "missing"), filepath.Join(dir, "profile")
-	write(t, profile, "[basic]\nak = a\nsk = s\n")
-	none, keys := environ(), environ("HW_ACCESS_KEY", "A", "HW_SECRET_KEY", "S")
-	inProfile := credentials.Profile(environ("HUAWEICLOUD_SDK_CREDENTIALS_FILE", profile), "", "")
-	selected := credentials.Chain(credentials.Environment(none), inProfile)
-	wantKeys(t, "chain", selected, "a s ")
-	metadata := credentials.InstanceMetadata(dial, "http://169.254.169.254")
+	write(profile, "[basic]\nak = a\nsk = s\n")
+	none, keys, inProfile := machine(""), machine("", "HW_ACCESS_KEY", "A", "HW_SECRET_KEY", "S"), machine("", sdkProfile, profile)
+	pod := machine("", podFile, missing)
 	for _, tc := range []struct {
-		source             credentials.Source
-		from, files, wrong string
+		deps                     credentials.Deps
+		yaml, from, files, wrong string
 	}{
-		{static(text("a"), file(missing), credentials.Value{}), "static: access_key in the configuration, secret_key_file " + missing, missing, "no such file"},
-		{static(text("a"), text("s"), file(profile)), "static: access_key in the configuration, secret_key in the configuration, security_token_file " + profile, profile, "more than a key"},
-		{static(text("a"), text("s"), credentials.Value{}), "static: access_key in the configuration, secret_key in the configuration", "", ""},
-		{credentials.Environment(none), "environment", "", "no keys are set"},
-		{credentials.Environment(keys), "environment: HW_ACCESS_KEY, HW_SECRET_KEY", "", ""},
-		{inProfile, "profile: " + profile + ", section basic", profile, ""},
-		{metadata, "instance_metadata: http://169.254.169.254", "", ""},
-		{pod("", ""), "pod_identity: HC_CONTAINER_CREDENTIALS_FULL_URI", "", "is not set"},
-		{pod("", missing), "pod_identity: HC_CONTAINER_CREDENTIALS_FULL_URI", missing, "is not set"},
-		{oidc("", missing), "oidc: identity provider idp, token_file " + missing, missing, "no such file"},
-		{password("", file(missing)), "password: user reader of main, password_file " + missing, missing, "no such file"},
-		{password("", text("p")), "password: user reader of main, password in the configuration", "", ""},
-		{agency("", password("", file(missing))), "assume_agency: quotas of main, by password: user reader of main, password_file " + missing, missing, "no such file"},
-		{credentials.Chain(credentials.Environment(none), pod("", "")), "default chain: environment, profile, instance_metadata, pod_identity", "", ""},
-		{credentials.Chain(credentials.Environment(keys)), "default chain: environment: HW_ACCESS_KEY, HW_SECRET_KEY", "", ""},
-		{credentials.Chain(credentials.Environment(none), metadata), "default chain: instance_metadata: http://169.254.169.254", "", ""},
-		{credentials.Chain(credentials.Environment(environ("HW_ACCESS_KEY", "A"))), "default chain: environment", "", "HW_SECRET_KEY is not"},
-		{credentials.Chain(inProfile), "default chain: profile: " + profile + ", section basic", profile, ""},
-		{selected, "profile: " + profile + ", section basic", profile, ""},
+		{none, "static: {access_key: a, secret_key_file: " + missing + "}", "static: access_key in the configuration, secret_key_file " + missing, missing, "no such file"},
+		{none, "static: {access_key: a, secret_key: s, security_token_file: " + profile + "}", "static: access_key in the configuration, secret_key in the configuration, security_token_file " + profile, profile, "more than a key"},
+		{none, "static: {access_key: a, secret_key: s}", "static: access_key in the configuration, secret_key in the configuration", "", ""},
+		{none, "environment: {}", "environment", "", "no keys are set"},
+		{keys, "environment: {}", "environment: HW_ACCESS_KEY, HW_SECRET_KEY", "", ""},
+		{inProfile, "profile: {}", "profile: " + profile + ", section basic", profile, ""},
+		{none, "instance_metadata: {}", "instance_metadata: http://169.254.169.254", "", ""},
+		{none, "pod_identity: {}", "pod_identity: HC_CONTAINER_CREDENTIALS_FULL_URI", "", "is not set"},
+		{pod, "pod_identity: {}", "pod_identity: HC_CONTAINER_CREDENTIALS_FULL_URI", missing, "is not set"},
+		{none, oidc(missing), "oidc: identity provider idp, token_file " + missing, missing, "no such file"},
+		{none, passwordFile(missing), "password: user reader of main, password_file " + missing, missing, "no such file"},
+		{none, reader("password: p"), "password: user reader of main, password in the configuration", "", ""},
+		{none, passwordFile(missing) + quotas, "assume_agency: quotas of main, by password: user reader of main, password_file " + missing, missing, "no such file"},
+		{keys, "", "default chain: environment: HW_ACCESS_KEY, HW_SECRET_KEY", "", ""},
+		{none, "", "default chain: instance_metadata: http://169.254.169.254", "", ""},
+		{machine("", "HW_ACCESS_KEY", "A"), "", "default chain: environment", "", "HW_SECRET_KEY is not"},
+		{inProfile, "", "default chain: profile: " + profile + ", section basic", profile, ""},
 	} {
-		err := tc.source.Check(t.Context())
+		s := source(t, tc.deps, tc.yaml)
+		err := s.Check(t.Context())
 		if (err == nil) != (tc.wrong == "") || err != nil && !strings.Contains(err.Error(), tc.wrong) {
 			t.Errorf("%s: %v, want %q", tc.from, err, tc.wrong)
 		}
-		got := tc.source.Status()
+		got := s.Status()
 		if got.From != tc.from || strings.Join(got.Files, " ") != tc.files || got.Err != nil || !got.Expires.IsZero() {
 			t.Errorf("got %+v, want %s, %s", got, tc.from, tc.files)
 		}
 	}
+	selected := source(t, inProfile, "")
+	wantKeys(t, "chain", selected, "a s ")
+	if got := selected.Status(); got.From != "profile: "+profile+", section basic" || fmt.Sprint(got.Files) != "["+profile+"]" {
+		t.Errorf("got %+v", got)
+	}
 }
 
-func TestPermanentKeys(t *testing.T) {
+func TestStaticKeys(t *testing.T) {
 	dir := t.TempDir()
-	table, large, empty := filepath.Join(dir, "credentials.csv"), filepath.Join(dir, "large"), filepath.Join(dir, "empty")
-	write(t, table, "User Name,Access Key Id,Secret Access Key\nadmin,AK,PRIVATE\n")
-	write(t, large, strings.Repeat("PRIVATE", 10_000))
-	write(t, empty, " \n")
-	for _, tc := range []struct {
-		name   string
-		source credentials.Source
-		want   string
-		says   []string
-	}{
-		{"stated", static(text("ak"), text("sk"), credentials.Value{}), "ak sk ", nil},
-		{"no files", static(file("/1"), file("/2"), file("/3")), "", []string{"access_key_file /1", "secret_key_file /2", "security_token_file /3", "no such file", "want a file that the exporter may read"}},
-		{"a table", static(file(table), text("sk"), credentials.Value{}), "", []string{"credentials.csv holds more than a key: want one word"}},
-		{"a directory", static(text("ak"), file(dir), credentials.Value{}), "", []string{"it is a directory, not a regular"}},
-		{"a large file", static(text("ak"), file(large), credentials.Value{}), "", []string{"larger than 65536 bytes"}},
-		{"an empty file", static(text("ak"), file(empty), credentials.Value{}), "", []string{"empty is empty; write the key into it"}},
-		{"two lines", static(text("ak"), text("PRIVATE\nPRIVATE"), credentials.Value{}), "", []string{"secret_key holds more than a key"}},
+	write(dir+"/table", "User Name,Access Key Id,Secret Access Key\nadmin,AK,PRIVATE\n")
+	write(dir+"/large", strings.Repeat("PRIVATE", 10_000))
+	write(dir+"/empty", " \n")
+	for _, tc := range []struct{ yaml, want, says string }{
+		{"access_key: ak, secret_key: sk", "ak sk ", ""},
+		{"access_key_file: /1, secret_key_file: /2, security_token_file: /3", "", "access_key_file /1: |secret_key_file /2: |security_token_file /3: |no such file|want a file that the exporter may read"},
+		{"access_key_file: DIR/table, secret_key: sk", "", "table holds more than a key: want one word"},
+		{"access_key: ak, secret_key_file: DIR", "", "it is a directory, not a regular"},
+		{"access_key: ak, secret_key_file: DIR/large", "", "larger than 65536 bytes"},
+		{"access_key: ak, secret_key_file: DIR/empty", "", "empty is empty; write the key into it"},
+		{`access_key: ak, secret_key: "PRIVATE\nPRIVATE"`, "", "secret_key holds more than a key"},
 	} {
-		wantKeys(t, tc.name, tc.source, tc.want, tc.says...)
+		s := source(t, machine(""), "static: {"+strings.ReplaceAll(tc.yaml, "DIR", dir)+"}")
+		wantKeys(t, tc.yaml, s, tc.want, parts(tc.says)...)
 	}
+	s := source(t, machine(""), "static: {access_key_file: "+dir+"/ak, secret_key_file: "+dir+"/sk, security_token_file: "+dir+"/token}")
+	write(dir+"/ak", "ak1\n")
+	write(dir+"/sk", " sk1\r\n")
+	write(dir+"/token", "token1")
+	wantKeys(t, "at first", s, "ak1 sk1 token1")
+	write(dir+"/sk", "sk2\n")
+	s.Reject(nil)
+	wantKeys(t, "after rotation", s, "ak1 sk2 token1")
+	os.Remove(dir + "/sk")
+	if wantKeys(t, "removed", s, "", "no such file"); s.Status().Err == nil {
+		t.Error("the status has no error")
+	}
+}
+
+// parts splits what an error says; an empty text is no error.
+func parts(says string) []string {
+	return strings.FieldsFunc(says, func(r rune) bool { return r == '|' })
+}
+
+func TestEnvironment(t *testing.T) {
 	for _, tc := range []struct{ env, want, says string }{
 		{env: "HUAWEICLOUD_SDK_AK a HUAWEICLOUD_SDK_SK b HUAWEICLOUD_SDK_SECURITY_TOKEN c", want: "a b c"},
 		{env: "HW_ACCESS_KEY a HW_SECRET_KEY b HW_SECURITY_TOKEN c", want: "a b c"},
@@ -204,42 +226,22 @@ func TestPermanentKeys(t *testing.T) {
 		{env: "HW_ACCESS_KEY ak HW_SECRET_KEY PRIVATE\tPRIVATE", says: "environment: HW_SECRET_KEY holds more"},
 		{says: "set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK"},
 	} {
-		var says []string
-		if tc.says != "" {
-			says = []string{tc.says}
-		}
-		wantKeys(t, tc.env, credentials.Environment(environ(strings.Split(tc.env+" ", " ")...)), tc.want, says...)
-	}
-}
-
-func TestStaticFilesAreReadAgain(t *testing.T) {
-	dir := t.TempDir()
-	s := static(file(dir+"/ak"), file(dir+"/sk"), file(dir+"/token"))
-	write(t, dir+"/ak", "ak1\n")
-	write(t, dir+"/sk", " sk1\r\n")
-	write(t, dir+"/token", "token1")
-	wantKeys(t, "at first", s, "ak1 sk1 token1")
-	write(t, dir+"/sk", "sk2\n")
-	s.Reject(nil)
-	wantKeys(t, "after rotation", s, "ak1 sk2 token1")
-	os.Remove(dir + "/sk")
-	if wantKeys(t, "removed", s, "", "no such file"); s.Status().Err == nil {
-		t.Error("the status has no error")
+		wantKeys(t, tc.env, source(t, machine("", strings.Split(tc.env+" ", " ")...), "environment: {}"), tc.want, parts(tc.says)...)
 	}
 }
 
 func TestProfile(t *testing.T) {
 	home := t.TempDir()
 	usual, other := filepath.Join(home, ".huaweicloud", "credentials"), filepath.Join(home, "other")
-	write(t, usual, "[basic]\nak = a1\nsk = s1\n\n[temporary]\nak=a2\nsk=s2\nsecurity_token=t2\n")
-	write(t, other, "[basic]\nak = a3\nsk = s3\n")
-	for _, tc := range []struct{ file, section, variable, want, from string }{
-		{want: "a1 s1 ", from: usual + ", section basic"},
-		{section: "temporary", want: "a2 s2 t2", from: usual + ", section temporary"},
-		{file: "~/other", want: "a3 s3 ", from: other + ", section basic"},
-		{variable: other, want: "a3 s3 ", from: other + ", section basic"},
+	write(usual, "[basic]\nak = a1\nsk = s1\n\n[temporary]\nak=a2\nsk=s2\nsecurity_token=t2\n")
+	write(other, "[basic]\nak = a3\nsk = s3\n")
+	for _, tc := range []struct{ yaml, variable, want, from string }{
+		{yaml: "{}", want: "a1 s1 ", from: usual + ", section basic"},
+		{yaml: "{section: temporary}", want: "a2 s2 t2", from: usual + ", section temporary"},
+		{yaml: "{file: ~/other}", want: "a3 s3 ", from: other + ", section basic"},
+		{yaml: "{}", variable: other, want: "a3 s3 ", from: other + ", section basic"},
 	} {
-		p := credentials.Profile(environ("HOME", home, "HUAWEICLOUD_SDK_CREDENTIALS_FILE", tc.variable), tc.file, tc.section)
+		p := source(t, machine("", "HOME", home, sdkProfile, tc.variable), "profile: "+tc.yaml)
 		wantKeys(t, tc.from, p, tc.want)
 		if got := p.Status().From; got != "profile: "+tc.from {
 			t.Errorf("from %s, want %s", got, tc.from)
@@ -252,10 +254,11 @@ func TestProfile(t *testing.T) {
 		"[basic\nak = PRIVATE\n":                         "is no INI file; want sections such as [basic] with ak and sk",
 		"[basic]\nak = AK\nsk = PRIVATE PRIVATE\n":       "sk holds more than a key",
 	} {
-		write(t, other, contents)
-		wantKeys(t, contents, credentials.Profile(environ(), other, ""), "", says, "profile: "+other)
+		write(other, contents)
+		wantKeys(t, contents, source(t, machine(""), "profile: {file: "+other+"}"), "", says, "profile: "+other)
 	}
-	wantKeys(t, "no file", credentials.Profile(environ(), other+"2", ""), "", "no such file or directory; want a file that the exporter may read, or another kind of credentials")
+	wantKeys(t, "no file", source(t, machine(""), "profile: {file: "+other+"2}"), "",
+		"no such file or directory; want a file that the exporter may read, or another kind of credentials")
 }
 
 func within(t *testing.T, d time.Duration) context.Context {
@@ -267,42 +270,39 @@ func within(t *testing.T, d time.Duration) context.Context {
 
 // TestFilesThatHang: no call to a source waits longer than it may, and Status does not wait.
 func TestFilesThatHang(t *testing.T) {
-	hangs := filepath.Join(t.TempDir(), ".huaweicloud", "credentials")
-	write(t, hangs, "[basic]\nak = a\nsk = s\n")
+	home := t.TempDir()
+	hangs := filepath.Join(home, ".huaweicloud", "credentials")
+	write(hangs, "[basic]\nak = a\nsk = s\n")
 	hanging := filestest.Hang(t, hangs)
-	const nowhere = "http://127.0.0.1:1"
-	named := credentials.Profile(environ("HUAWEICLOUD_SDK_CREDENTIALS_FILE", hangs), "", "")
-	inFile := static(text("ak"), file(hangs), credentials.Value{})
-	for _, source := range []credentials.Source{
-		inFile, named, pod(nowhere, hangs), oidc(nowhere, hangs), password(nowhere, file(hangs)),
-		credentials.Chain(credentials.Environment(environ()), named), agency(nowhere, inFile),
-	} {
+	m := machine("http://127.0.0.1:1", sdkProfile, hangs, podURI, "http://127.0.0.1:1", podFile, hangs)
+	inFile := "static: {access_key: ak, secret_key_file: " + hangs + "}"
+	for _, yaml := range []string{inFile, "profile: {}", "pod_identity: {}", oidc(hangs), passwordFile(hangs), "", inFile + quotas} {
+		s := source(t, m, yaml)
 		start := time.Now()
-		if err := source.Check(within(t, 50*time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no response from the file system") {
+		if err := s.Check(within(t, 50*time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no response from the file system") {
 			t.Errorf("checked, %v", err)
 		}
-		if grant, err := source.Grant(within(t, 50*time.Millisecond), huaweicloud.Scope{}); grant != nil || !errors.Is(err, context.DeadlineExceeded) {
+		if grant, err := s.Grant(within(t, 50*time.Millisecond), huaweicloud.Scope{}); grant != nil || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("granted %v, %v", grant, err)
 		}
-		status := source.Status()
+		status := s.Status()
 		if took := time.Since(start); fmt.Sprint(status.Files) != "["+hangs+"]" || took > 3*time.Second {
 			t.Errorf("%+v after %s", status, took)
 		}
 	}
-	home := strings.TrimSuffix(hangs, "/.huaweicloud/credentials")
-	chain := credentials.Chain(credentials.Profile(environ("HOME", home), "", ""), credentials.Environment(environ("HW_ACCESS_KEY", "A", "HW_SECRET_KEY", "S")))
-	if err := chain.Check(within(t, 100*time.Millisecond)); err != nil || chain.Status().From != "default chain: environment: HW_ACCESS_KEY, HW_SECRET_KEY" {
+	chain := source(t, machine("", "HOME", home), "")
+	if err := chain.Check(within(t, 100*time.Millisecond)); err != nil || chain.Status().From != "default chain: instance_metadata: http://169.254.169.254" {
 		t.Errorf("the default profile hangs: %v, %s", err, chain.Status().From)
 	}
 	hanging.Release()
-	wantKeys(t, "released", named, "a s ")
+	wantKeys(t, "released", source(t, m, "profile: {}"), "a s ")
 }
 
 // TestPasswordFileThatHangsHoldsNobody: while a refused password is read again, the rest of the source is not locked.
 func TestPasswordFileThatHangsHoldsNobody(t *testing.T) {
 	hangs := filepath.Join(t.TempDir(), "password")
-	write(t, hangs, "wrong")
-	p := password(serve(t, answers{login: refuses(http.StatusUnauthorized, "no")}), file(hangs))
+	write(hangs, "wrong")
+	p := source(t, machine(serve(t, answers{tokens: refuses(http.StatusUnauthorized, "no")})), passwordFile(hangs))
 	if _, err := p.Grant(t.Context(), huaweicloud.Scope{}); huaweicloud.Reason(err) != huaweicloud.ReasonUnauthorized {
 		t.Fatalf("got %v", err)
 	}

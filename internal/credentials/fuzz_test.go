@@ -70,7 +70,8 @@ func FuzzTemporaryKeys(f *testing.F) {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		wantGrant(t, credentials.InstanceMetadata(func(context.Context, string, string) (net.Conn, error) {
+		m := machine("")
+		m.Dial = func(context.Context, string, string) (net.Conn, error) {
 			near, far := net.Pipe()
 			go func() {
 				defer far.Close()
@@ -84,7 +85,8 @@ func FuzzTemporaryKeys(f *testing.F) {
 				}
 			}()
 			return near, nil
-		}, "http://169.254.169.254"))
+		}
+		wantGrant(t, source(t, m, "instance_metadata: {}"))
 	})
 }
 
@@ -103,13 +105,11 @@ func FuzzToken(f *testing.F) {
 	f.Add("two SECRETKEY", `{"token":{"expires_at":5}}`)
 	f.Add("", `<html>SECRETKEY`)
 	f.Fuzz(func(t *testing.T, token, body string) {
-		iam := func(string) *huaweicloud.Client {
-			return &huaweicloud.Client{
-				HTTP: &http.Client{Transport: answering{token, body}}, Service: "iam", BaseURL: "https://iam",
-				Events: func(string, string, time.Duration) {},
-			}
+		m := machine("https://iam")
+		m.IAM = func(string) *huaweicloud.Client {
+			return &huaweicloud.Client{HTTP: &http.Client{Transport: answering{token, body}}, BaseURL: "https://iam", Events: func(string, string, time.Duration) {}}
 		}
-		wantGrant(t, credentials.Password(iam, "", credentials.User{DomainName: "d", Name: "u", Password: text("a-password")}, credentials.NewLogins()))
+		wantGrant(t, source(t, m, reader("password: a-password")))
 	})
 }
 
@@ -123,8 +123,8 @@ func FuzzProfile(f *testing.F) {
 	}
 	file := filepath.Join(f.TempDir(), "credentials")
 	f.Fuzz(func(t *testing.T, contents string) {
-		write(t, file, withSecret(contents))
-		wantGrant(t, credentials.Profile(environ(), file, ""))
+		write(file, withSecret(contents))
+		wantGrant(t, source(t, machine(""), "profile: {file: "+file+"}"))
 	})
 }
 
@@ -144,8 +144,8 @@ func FuzzProfileKeys(f *testing.F) {
 		if !isWord(ak) || !isWord(sk) || token != "" && !isWord(token) {
 			return
 		}
-		write(t, file, "[basic]\nak = "+ak+"\nsk = "+sk+"\nsecurity_token = "+token+"\n")
-		if got, err := reveal(t, credentials.Profile(environ(), file, "")); got != ak+" "+sk+" "+token || err != nil {
+		write(file, "[basic]\nak = "+ak+"\nsk = "+sk+"\nsecurity_token = "+token+"\n")
+		if got, err := reveal(t, source(t, machine(""), "profile: {file: "+file+"}")); got != ak+" "+sk+" "+token || err != nil {
 			t.Errorf("%s %s %s: got %q, %v", ak, sk, token, got, err)
 		}
 	})

@@ -1,16 +1,17 @@
 package credentials
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"time"
 
+	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/secret"
 )
-
-// IAM returns a client for IAM in a region, or at its global endpoint if the region is empty. The source sets who authorizes its requests.
-type IAM func(region string) *huaweicloud.Client
 
 // token authorizes requests by a header; without a name of one, it hides a secret that the request contains. It is its own Authorizer.
 type token struct {
@@ -57,4 +58,96 @@ func subjectToken(answer *huaweicloud.Answer) (secret.Text, error) {
 		return secret.Text{}, huaweicloud.Advise(errors.New("there is no token in the header X-Subject-Token of the answer"), answeredByOther)
 	}
 	return secret.New(text), nil
+}
+
+// newOIDC gets temporary keys for the id token of an identity provider, which is in a file that is read each time.
+//
+// Source: POST /v3.0/OS-AUTH/id-token/tokens, "Obtaining a Token with an OpenID Connect ID Token" of the IAM API Reference, and securityTokens.
+func newOIDC(d Deps, c config.OIDC) *temporary {
+	status := Status{From: fmt.Sprintf("oidc: identity provider %s, token_file %s", c.IDPID, c.TokenFile), Files: []string{c.TokenFile}}
+	idToken := func(ctx context.Context) (secret.Text, error) {
+		return readKey(ctx, "oidc: token_file "+c.TokenFile, c.TokenFile)
+	}
+	return newTemporary(status, fetchTimeout, idToken, func(ctx context.Context, text secret.Text) (*lease, error) {
+		keys, err := oidcKeys(ctx, d, c.IDPID, text)
+		if err != nil {
+			return nil, fmt.Errorf("oidc: %w", err)
+		}
+		return keys, nil
+	})
+}
+
+const (
+	oidcDuration        = 6 * time.Hour // of the keys
+	forbiddenToProvider = "check the identity conversion rules of the provider in IAM"
+)
+
+func oidcKeys(ctx context.Context, d Deps, provider string, idToken secret.Text) (*lease, error) {
+	c := d.IAM(d.Region)
+	c.Auth = &token{text: idToken}
+	c.Advice = map[string]string{
+		huaweicloud.ReasonUnauthorized: "check that the token in token_file is of the provider, meant for this cloud and not expired",
+		huaweicloud.ReasonForbidden:    forbiddenToProvider,
+		huaweicloud.ReasonNotFound:     "check idp_id: IAM knows no such identity provider",
+		huaweicloud.ReasonClientError:  "check idp_id and the token in token_file",
+	}
+	answer, err := c.Issue(ctx, http.MethodPost, "/v3.0/OS-AUTH/id-token/tokens", http.Header{"X-Idp-Id": {provider}},
+		object{"auth": object{"id_token": object{"id": idToken.Reveal()}}})
+	if err != nil {
+		return nil, err
+	}
+	subject, err := subjectToken(answer)
+	if err != nil {
+		return nil, err
+	}
+	c.Auth = &token{text: subject}
+	c.Advice = map[string]string{huaweicloud.ReasonForbidden: forbiddenToProvider}
+	return securityTokens(ctx, c, object{
+		"methods": []string{"token"},
+		"token":   object{"id": subject.Reveal(), "duration_seconds": int(oidcDuration.Seconds())},
+	})
+}
+
+// agency gets temporary keys of an agency. The request is authorized by another source, on whose files it depends.
+type agency struct {
+	*temporary
+
+	base Source
+}
+
+func newAgency(base Source, d Deps, a config.AssumeAgency) *agency {
+	from := fmt.Sprintf("assume_agency: %s of %s", a.AgencyName, a.DomainName)
+	baseKeys := func(ctx context.Context) (secret.Text, error) {
+		grant, err := base.Grant(ctx, huaweicloud.Scope{})
+		if err != nil {
+			return secret.Text{}, fmt.Errorf("%s: %w", from, &huaweicloud.CredentialsError{Err: err})
+		}
+		return secret.New(cmp.Or(huaweicloud.KeyID(grant), fmt.Sprintf("%p", grant))), nil
+	}
+	return &agency{newTemporary(Status{From: from}, fetchTimeout, baseKeys, func(ctx context.Context, _ secret.Text) (*lease, error) {
+		c := d.IAM(d.Region)
+		c.Auth = base
+		c.Advice = map[string]string{
+			huaweicloud.ReasonForbidden:   "grant the role Agent Operator to whose keys these are, and let the agency trust their account",
+			huaweicloud.ReasonNotFound:    "check domain_name and agency_name",
+			huaweicloud.ReasonClientError: "check domain_name, agency_name and duration",
+		}
+		keys, err := securityTokens(ctx, c, object{
+			"methods":     []string{"assume_role"},
+			"assume_role": object{"agency_name": a.AgencyName, "domain_name": a.DomainName, "duration_seconds": int(a.Duration.Seconds())},
+		})
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", from, err)
+		}
+		return keys, nil
+	}), base}
+}
+
+func (a *agency) Check(ctx context.Context) error { return a.base.Check(ctx) }
+
+func (a *agency) Status() Status {
+	status, base := a.temporary.Status(), a.base.Status()
+	status.From += ", by " + base.From
+	status.Files = base.Files
+	return status
 }

@@ -29,7 +29,7 @@ type temporary struct {
 	policy       refresh.Policy[*lease]
 	cell         refresh.Cell[*lease]
 	refusedPause time.Duration
-	proof        func(context.Context) (secret.Text, error) // what proves who fetches; nil: nothing does
+	proof        func(context.Context) (secret.Text, error) // what proves who fetches
 
 	mu        sync.Mutex
 	used      secret.Text       // proof of the last fetch
@@ -38,15 +38,20 @@ type temporary struct {
 	late      error // that a request has waited in vain; nil once there are keys
 }
 
-func newTemporary(status Status, timeout time.Duration, proof func(context.Context) (secret.Text, error), fetch func(context.Context) (*lease, error)) *temporary {
+func newTemporary(
+	status Status, timeout time.Duration, proof func(context.Context) (secret.Text, error), fetch func(context.Context, secret.Text) (*lease, error),
+) *temporary {
 	t := &temporary{status: status, refusedPause: refusedPause, proof: proof}
 	t.policy = refresh.Policy[*lease]{
 		Fetch: func(ctx context.Context) (*lease, error) {
-			used := t.readProof(ctx)
+			used, err := t.proof(ctx)
 			t.mu.Lock()
 			t.used = used
 			t.mu.Unlock()
-			l, err := fetch(ctx)
+			if err != nil {
+				return nil, err
+			}
+			l, err := fetch(ctx, used)
 			if err != nil {
 				return nil, err
 			}
@@ -95,7 +100,7 @@ func (t *temporary) Reject(g huaweicloud.Grant) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.cell.Peek()
-	if s.Value == nil || s.Value.Grant != g || !t.refusedAt.IsZero() && time.Since(t.refusedAt) < t.refusedPause {
+	if s.Value == nil || s.Value.Grant != g || time.Since(t.refusedAt) < t.refusedPause {
 		return
 	}
 	t.refused, t.refusedAt = g, time.Now()
@@ -116,11 +121,6 @@ func (t *temporary) setLate(err error) {
 
 // Check reads the proof.
 func (t *temporary) Check(ctx context.Context) error {
-	if t.proof == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, fileTimeout)
-	defer cancel()
 	_, err := t.proof(ctx)
 	return err
 }
@@ -137,28 +137,16 @@ func (t *temporary) Status() Status {
 	return status
 }
 
-// readProof returns the proof, or nothing if it can't be read.
-func (t *temporary) readProof(ctx context.Context) secret.Text {
-	if t.proof == nil {
-		return secret.Text{}
-	}
-	proof, err := t.proof(ctx)
-	if err != nil {
-		return secret.Text{}
-	}
-	return proof
-}
-
 // retryIfProofChanged ends the pause after a failed fetch if there is another proof than it used.
 func (t *temporary) retryIfProofChanged(ctx context.Context) {
 	if t.cell.Peek().Err == nil {
 		return
 	}
-	proof := t.readProof(ctx) // without the lock, since a file may hang
+	proof, err := t.proof(ctx) // without the lock, since a file may hang
 	t.mu.Lock()
-	changed := !proof.IsEmpty() && proof.Reveal() != t.used.Reveal()
+	changed := proof.Reveal() != t.used.Reveal()
 	t.mu.Unlock()
-	if changed {
+	if err == nil && changed {
 		t.cell.Retry()
 	}
 }
@@ -191,20 +179,14 @@ func (l *lease) isValid() bool { return l != nil && time.Now().Before(l.expires)
 // readKeys reads keys as the metadata service, pod identity, IAM and STS write them: an object "credential" or "credentials" with access, accessKeyId
 // or access_key_id, and so on. The errors quote nothing.
 func readKeys(answer *huaweicloud.Answer) (*lease, error) {
-	l, err := parseKeys(answer.Body)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", answer.Request, err)
+	unusable := func(what string) error {
+		return huaweicloud.Advise(errors.New(answer.Request+": "+what), "something else than a service that issues keys may have answered")
 	}
-	return l, nil
-}
-
-func parseKeys(body []byte) (*lease, error) {
-	const remedy = "something else than a service that issues keys may have answered"
-	var answer map[string]any
-	if err := json.Unmarshal(body, &answer); err != nil {
-		return nil, huaweicloud.Advise(errors.New("the answer is no JSON object"), remedy)
+	var body map[string]any
+	if err := json.Unmarshal(answer.Body, &body); err != nil {
+		return nil, unusable("the answer is no JSON object")
 	}
-	fields := plainNames(answer)
+	fields := plainNames(body)
 	for _, wrapper := range []string{"credential", "credentials"} {
 		if inner, ok := fields[wrapper].(map[string]any); ok {
 			fields = plainNames(inner)
@@ -220,16 +202,20 @@ func parseKeys(body []byte) (*lease, error) {
 			parts[name] = cmp.Or(parts[name], text)
 		}
 		if parts[name] == "" || checkKey(name, parts[name]) != nil {
-			return nil, huaweicloud.Advise(fmt.Errorf("the answer has no %s that could be used", name), remedy)
+			return nil, unusable("the answer has no " + name + " that could be used")
 		}
 	}
 	expires, err := time.Parse(time.RFC3339, parts["expiry"])
 	if err != nil {
-		return nil, huaweicloud.Advise(errors.New("the expiry in the answer is no time of RFC 3339"), remedy)
+		return nil, unusable("the expiry in the answer is no time of RFC 3339")
 	}
-	return newLease(&huaweicloud.Keys{
+	l, err := newLease(&huaweicloud.Keys{
 		AccessKey: secret.New(parts["access key"]), SecretKey: secret.New(parts["secret key"]), SecurityToken: secret.New(parts["security token"]),
 	}, expires)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", answer.Request, err)
+	}
+	return l, nil
 }
 
 // plainNames returns the fields by their names in lower case and without underscores, which all spellings share.

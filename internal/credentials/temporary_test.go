@@ -3,7 +3,6 @@ package credentials_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -19,7 +18,7 @@ import (
 const (
 	securityKey = "GET /openstack/latest/securitykey"
 	session     = "PUT /meta-data/latest/api/token"
-	login       = "POST /v3/auth/tokens"
+	tokens      = "POST /v3/auth/tokens"
 	exchange    = "POST /v3.0/OS-AUTH/id-token/tokens"
 	issueKeys   = "POST /v3.0/OS-CREDENTIAL/securitytokens"
 )
@@ -50,7 +49,7 @@ func echoes(w http.ResponseWriter, r *http.Request) {
 
 func metadata(t *testing.T, a answers) credentials.Source {
 	t.Helper()
-	return credentials.InstanceMetadata(dial, serve(t, a))
+	return source(t, machine(""), "instance_metadata: {endpoint: '"+serve(t, a)+"'}")
 }
 
 var (
@@ -60,6 +59,7 @@ var (
 
 // TestSpellingsOfKeys: the metadata service and IAM, pod identity, and STS write keys differently.
 func TestSpellingsOfKeys(t *testing.T) {
+	origins := map[any]bool{}
 	for name, body := range map[string]string{
 		"metadata service and IAM": good,
 		"pod identity":             `{"credentials":{"accessKeyId":"A","secretAccessKey":"S","securityToken":"T","expiration":"` + expires + `"}}`,
@@ -71,6 +71,13 @@ func TestSpellingsOfKeys(t *testing.T) {
 		if got := s.Status().Expires.Format("2006-01-02T15:04:05.000000Z"); got != expires {
 			t.Errorf("%s: they expire at %s, want %s", name, got, expires)
 		}
+		origins[origin(t, s)] = true
+	}
+	if len(origins) != 4 {
+		t.Errorf("the keys have %d origins, want one for each source", len(origins))
+	}
+	for _, status := range []int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusServiceUnavailable} { // a service of version 1 has no tokens
+		wantKeys(t, http.StatusText(status), metadata(t, answers{session: refuses(status, ""), securityKey: says(good)}), "A S T")
 	}
 }
 
@@ -117,37 +124,43 @@ func TestMetadataErrors(t *testing.T) {
 	}
 }
 
-// TestMetadataVersionOne is about how a service says that it has no tokens.
-func TestMetadataVersionOne(t *testing.T) {
-	for _, status := range []int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusServiceUnavailable} {
-		wantKeys(t, http.StatusText(status), metadata(t, answers{session: refuses(status, ""), securityKey: says(good)}), "A S T")
-	}
-}
-
 // TestNoProxyForTheMachine has a proxy that must not be used. The service has a name, since no proxy is used for 127.0.0.1.
 func TestNoProxyForTheMachine(t *testing.T) {
 	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
 	url := serve(t, answers{securityKey: says(good)})
 	var dialed []string
-	s := credentials.InstanceMetadata(func(ctx context.Context, network, address string) (net.Conn, error) {
+	m := machine("")
+	m.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		dialed = append(dialed, address)
-		return dial(ctx, network, strings.TrimPrefix(url, "http://"))
-	}, "http://metadata.example.com")
+		return new(net.Dialer).DialContext(ctx, network, strings.TrimPrefix(url, "http://"))
+	}
+	s := source(t, m, "instance_metadata: {endpoint: 'http://metadata.example.com'}")
 	if wantKeys(t, "by name", s, "A S T"); dialed[0] != "metadata.example.com:80" {
 		t.Errorf("dialed %s", dialed)
 	}
 }
 
+// TestMetadataThatNeverAnswers: its time-out ends the fetch, and a request does not wait longer than it may.
 func TestMetadataThatNeverAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		before := time.Now()
-		_, err := reveal(t, credentials.InstanceMetadata(func(ctx context.Context, _, _ string) (net.Conn, error) {
+		m := machine("")
+		m.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
-		}, "http://169.254.169.254"))
-		if took := time.Since(before); err == nil || took != 3*time.Second {
-			t.Errorf("%v after %s", err, took)
 		}
+		before := time.Now()
+		_, err := reveal(t, source(t, m, "instance_metadata: {}"))
+		if took := time.Since(before); took != 3*time.Second {
+			t.Errorf("took %s", took)
+		}
+		wantText(t, err, "instance_metadata: PUT http://169.254.169.254/meta-data/latest/api/token: no answer after 3s: ")
+		late := source(t, m, "instance_metadata: {}")
+		_, err = late.Grant(within(t, time.Second), huaweicloud.Scope{})
+		wantText(t, err, "keys or a token were not had in time (context deadline exceeded); check the network")
+		wantText(t, late.Status().Err, "keys or a token were not had in time")
+		_, err = source(t, m, "").Grant(within(t, time.Second), huaweicloud.Scope{})
+		wantText(t, err, "the default chain of credentials has not found any in time")
+		<-time.After(time.Minute)
 	})
 }
 
@@ -167,44 +180,37 @@ func TestPodIdentity(t *testing.T) {
 		{url: url, file: tokenFile, token: "PRIVATE", says: "401 Unauthorized: <hidden>{}; check the identity of the pod's service account"},
 		{url: url, file: tokenFile, token: "pod-token\n", want: "A S T"},
 	} {
-		write(t, tokenFile, tc.token)
-		if tc.says == "" {
-			wantKeys(t, "good", pod(tc.url, tc.file), tc.want)
-		} else {
-			wantKeys(t, tc.says, pod(tc.url, tc.file), "", tc.says)
-		}
+		write(tokenFile, tc.token)
+		wantKeys(t, tc.says, source(t, machine("", podURI, tc.url, podFile, tc.file), "pod_identity: {}"), tc.want, parts(tc.says)...)
 	}
 }
 
 func TestIAMErrors(t *testing.T) {
 	tokenFile := filepath.Join(t.TempDir(), "id_token")
-	write(t, tokenFile, "PRIVATE-ID-TOKEN")
-	byPassword := func(url string) credentials.Source { return password(url, text(`PASS"WORD&`)) }
-	byOIDC := func(url string) credentials.Source { return oidc(url, tokenFile) }
-	byAgency := func(url string) credentials.Source {
-		return agency(url, static(text("AK"), text("PRIVATE-KEY"), credentials.Value{}))
-	}
+	write(tokenFile, "PRIVATE-ID-TOKEN")
+	login, provider := reader(`password: 'PASS"WORD&'`), oidc(tokenFile)
+	const assume = "static: {access_key: AK, secret_key: PRIVATE-KEY}" + quotas
 	for name, tc := range map[string]struct {
-		source  func(string) credentials.Source
+		yaml    string
 		answers answers
 		says    []string
 	}{
-		"a wrong password":      {byPassword, answers{login: echoes}, []string{"password: POST http://", "401 Unauthorized", "<hidden>", "; check domain_name, user_name and password"}},
-		"a user without access": {byPassword, answers{login: refuses(403, "no")}, []string{"; let the user have programmatic access"}},
-		"no token":              {byPassword, answers{login: says("{}")}, []string{"password: POST http://", "/v3/auth/tokens: there is no token in the header X-Subject-Token"}},
-		"no expiry":             {byPassword, answers{login: issues("PRIVATE", "{}")}, []string{"password: POST http://", "/v3/auth/tokens: the answer doesn't tell when the token expires"}},
-		"an expired token":      {byPassword, answers{login: issues("PRIVATE", `{"token":{"expires_at":"2020-01-09T15:20:17.574000Z"}}`)}, []string{"; set the clock"}},
-		"a wrong id token":      {byOIDC, answers{exchange: echoes}, []string{"oidc: POST http://", "<hidden>", "; check that the token in token_file"}},
-		"an unknown provider":   {byOIDC, nil, []string{"404 Not Found", "; check idp_id"}},
-		"no subject token":      {byOIDC, answers{exchange: says("{}")}, []string{"oidc: there is no token in the header"}},
-		"keys refused":          {byOIDC, answers{exchange: issues("PRIVATE", "{}"), issueKeys: echoes}, []string{"oidc: POST http://", "<hidden>"}},
-		"keys unreadable":       {byOIDC, answers{exchange: issues("PRIVATE", "{}"), issueKeys: issues("", "PRIVATE")}, []string{"oidc: ", "no JSON object"}},
-		"keys too long":         {byOIDC, answers{exchange: issues("PRIVATE", "{}"), issueKeys: issues("", strings.Repeat("PRIVATE", 200_000))}, []string{"it is not shown, as keys may stand in it"}},
-		"an agency's distrust":  {byAgency, answers{issueKeys: refuses(403, "no")}, []string{"assume_agency: quotas of main: POST http://", "403 Forbidden", "; grant the role Agent Operator"}},
-		"an unknown agency":     {byAgency, nil, []string{"404 Not Found", "; check domain_name and agency_name"}},
-		"an agency's keys":      {byAgency, answers{issueKeys: issues("", `{"credential":{}}`)}, []string{"assume_agency: quotas of main: POST http://", "/v3.0/OS-CREDENTIAL/securitytokens: the answer has no access key"}},
+		"a wrong password":      {login, answers{tokens: echoes}, []string{"password: POST http://", "401 Unauthorized", "<hidden>", "; check domain_name, user_name and password"}},
+		"a user without access": {login, answers{tokens: refuses(403, "no")}, []string{"; let the user have programmatic access"}},
+		"no token":              {login, answers{tokens: says("{}")}, []string{"password: POST http://", "/v3/auth/tokens: there is no token in the header X-Subject-Token"}},
+		"no expiry":             {login, answers{tokens: issues("PRIVATE", "{}")}, []string{"password: POST http://", "/v3/auth/tokens: the answer doesn't tell when the token expires"}},
+		"an expired token":      {login, answers{tokens: issues("PRIVATE", `{"token":{"expires_at":"2020-01-09T15:20:17.574000Z"}}`)}, []string{"; set the clock"}},
+		"a wrong id token":      {provider, answers{exchange: echoes}, []string{"oidc: POST http://", "<hidden>", "; check that the token in token_file"}},
+		"an unknown provider":   {provider, nil, []string{"404 Not Found", "; check idp_id"}},
+		"no subject token":      {provider, answers{exchange: says("{}")}, []string{"oidc: there is no token in the header"}},
+		"keys refused":          {provider, answers{exchange: issues("PRIVATE", "{}"), issueKeys: echoes}, []string{"oidc: POST http://", "<hidden>"}},
+		"keys unreadable":       {provider, answers{exchange: issues("PRIVATE", "{}"), issueKeys: issues("", "PRIVATE")}, []string{"oidc: ", "no JSON object"}},
+		"keys too long":         {provider, answers{exchange: issues("PRIVATE", "{}"), issueKeys: issues("", strings.Repeat("PRIVATE", 200_000))}, []string{"it is not shown, as keys may stand in it"}},
+		"an agency's distrust":  {assume, answers{issueKeys: refuses(403, "no")}, []string{"assume_agency: quotas of main: POST http://", "403 Forbidden", "; grant the role Agent Operator"}},
+		"an unknown agency":     {assume, nil, []string{"404 Not Found", "; check domain_name and agency_name"}},
+		"an agency's keys":      {assume, answers{issueKeys: issues("", `{"credential":{}}`)}, []string{"assume_agency: quotas of main: POST http://", "/v3.0/OS-CREDENTIAL/securitytokens: the answer has no access key"}},
 	} {
-		wantKeys(t, name, tc.source(serve(t, tc.answers)), "", tc.says...)
+		wantKeys(t, name, source(t, machine(serve(t, tc.answers)), tc.yaml), "", tc.says...)
 	}
 }
 
@@ -212,101 +218,20 @@ func TestIAMErrors(t *testing.T) {
 func TestCorrectedProofIsTriedAtOnce(t *testing.T) {
 	tokenFile := filepath.Join(t.TempDir(), "token")
 	asked := 0
-	s := pod(serve(t, answers{"POST /": func(w http.ResponseWriter, r *http.Request) {
+	url := serve(t, answers{"POST /": func(w http.ResponseWriter, r *http.Request) {
 		if asked++; r.Header.Get("Authorization") == "right" {
 			says(good)(w, r)
 			return
 		}
 		echoes(w, r)
-	}})+"/", tokenFile)
-	write(t, tokenFile, "PRIVATE")
+	}})
+	s := source(t, machine("", podURI, url+"/", podFile, tokenFile), "pod_identity: {}")
+	write(tokenFile, "PRIVATE")
 	for range 3 {
 		wantKeys(t, "refused", s, "", "401 Unauthorized")
 	}
-	write(t, tokenFile, "right")
+	write(tokenFile, "right")
 	if wantKeys(t, "corrected", s, "A S T"); asked != 2 {
 		t.Errorf("%d requests, want one with each token", asked)
 	}
-}
-
-// TestRenewedKeysHaveOneOrigin: by it, keys count as proven if those before them were.
-func TestRenewedKeysHaveOneOrigin(t *testing.T) {
-	var granted []*huaweicloud.Keys
-	for range 2 {
-		s := metadata(t, answers{securityKey: says(good)})
-		for range 2 {
-			grant, err := s.Grant(t.Context(), huaweicloud.Scope{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			s.Reject(grant)
-			granted = append(granted, grant.(*huaweicloud.Keys))
-		}
-	}
-	if g := granted; g[0] == g[1] || g[0].Origin == nil || g[0].Origin != g[1].Origin || g[0].Origin == g[2].Origin {
-		t.Errorf("granted %+v", g)
-	}
-}
-
-// TestCorrectedPasswordIsTriedWhileTokensAreValid: the account is up again although no request needs its token.
-func TestCorrectedPasswordIsTriedWhileTokensAreValid(t *testing.T) {
-	passwordFile := filepath.Join(t.TempDir(), "password")
-	p := password(serve(t, answers{login: func(w http.ResponseWriter, r *http.Request) {
-		if sent, _ := io.ReadAll(r.Body); strings.Contains(string(sent), `"right"`) {
-			issues("TOKEN", `{"token":{"expires_at":"2099-01-09T15:20:17.574000Z"}}`)(w, r)
-			return
-		}
-		refuses(http.StatusUnauthorized, "no")(w, r)
-	}}), file(passwordFile))
-	grant := func(s huaweicloud.Scope) huaweicloud.Grant {
-		g, err := p.Grant(t.Context(), s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return g
-	}
-	account, project := huaweicloud.Scope{}, huaweicloud.Scope{ProjectID: "1"}
-	write(t, passwordFile, "right")
-	grant(project)
-	p.Reject(grant(account))
-	write(t, passwordFile, "wrong")
-	if grant(account); p.Status().Err == nil {
-		t.Error("the status has no error, though the password was refused")
-	}
-	write(t, passwordFile, "right")
-	for start := time.Now(); p.Status().Err != nil; grant(project) {
-		if time.Since(start) > 5*time.Second {
-			t.Fatalf("%+v", p.Status())
-		}
-	}
-}
-
-// byScope issues tokens that expire after an hour to accounts, and after two to projects.
-type byScope struct{}
-
-func (byScope) RoundTrip(r *http.Request) (*http.Response, error) {
-	life := time.Hour
-	if sent, _ := io.ReadAll(r.Body); strings.Contains(string(sent), `"project"`) {
-		life *= 2
-	}
-	return answering{"TOKEN", `{"token":{"expires_at":"` + time.Now().Add(life).Format(time.RFC3339) + `"}}`}.RoundTrip(r)
-}
-
-func TestStatusHasTheFirstExpiryOfValidTokens(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		start := time.Now()
-		memory := func(string) *huaweicloud.Client {
-			return &huaweicloud.Client{HTTP: &http.Client{Transport: byScope{}}, Service: "iam", BaseURL: "https://iam", Events: func(string, string, time.Duration) {}}
-		}
-		p := credentials.Password(memory, "", credentials.User{Password: text("p")}, credentials.NewLogins())
-		if _, err := p.Grant(t.Context(), huaweicloud.Scope{ProjectID: "1"}); err != nil {
-			t.Fatal(err)
-		}
-		for after, want := range []time.Duration{time.Hour, 2 * time.Hour, time.Hour} { // of the account, the project, and the account if both have expired
-			if got := p.Status().Expires.Sub(start); got != want {
-				t.Errorf("after %d hours and a minute, the first token expires %s after the start, want %s", after, got, want)
-			}
-			<-time.After(time.Hour + time.Minute)
-		}
-	})
 }

@@ -22,7 +22,7 @@ const unencrypted = `    endpoints:
       default: http://{service}.{region}.myhuaweicloud.com
 `
 
-// keyed is an account with the twenty projects of manyProjects, and keys in files of dir.
+// keyed is an account with the twenty projects of cloudtest.ManyProjects, and keys in files of dir.
 func keyed(dir, name string) string {
 	yaml := "  - name: " + name + "\n    credentials: {static: {access_key: AK, secret_key_file: " + filepath.Join(dir, name) + "}}\n" +
 		unencrypted + "    projects:\n"
@@ -36,7 +36,7 @@ func keyed(dir, name string) string {
 func keyedWorld(t *testing.T, dir, secretKey string) *fleettest.World {
 	t.Helper()
 	write(dir, "main", secretKey)
-	return fleettest.New(t, manyProjects(), "accounts:\n"+keyed(dir, "main"))
+	return fleettest.New(t, cloudtest.ManyProjects(), "accounts:\n"+keyed(dir, "main"))
 }
 
 // unauthorized is how many requests the cloud answered with a 401.
@@ -237,7 +237,7 @@ func TestKeysThatAppear(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			synctest.Test(t, func(t *testing.T) {
-				cloud := manyProjects()
+				cloud := cloudtest.ManyProjects()
 				cloud.AddProject("main", cloudsim.Project{ID: prodID, Name: "ap-southeast-3"})
 				w := fleettest.New(t, cloud, "accounts:\n  - name: main\n    credentials: {static: {access_key: AK, secret_key_file: "+
 					filepath.Join(dir, "sk")+"}}\n"+unencrypted+"    "+projects+"\n")
@@ -270,7 +270,7 @@ func TestCorrectedCredentialIsUsedAtOnce(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				write(dir, c.file, "wrong")
 				yaml := strings.Replace(keyed(dir, "main"), "static: {access_key: AK, secret_key_file: "+filepath.Join(dir, "main")+"}", strings.ReplaceAll(c.states, "DIR", dir), 1)
-				w := fleettest.New(t, manyProjects(), "accounts:\n"+yaml)
+				w := fleettest.New(t, cloudtest.ManyProjects(), "accounts:\n"+yaml)
 				scrapeFor(t, w, 3*time.Minute)
 				wantScrape(t, w, "with a wrong credential", "map[credentials:100]")
 				write(dir, c.file, c.right)

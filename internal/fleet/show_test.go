@@ -101,3 +101,11 @@ func pass(d time.Duration) {
 	<-time.After(d)
 	synctest.Wait()
 }
+
+// scrapeFor scrapes every 15 seconds for a time.
+func scrapeFor(t *testing.T, w *fleettest.World, d time.Duration) {
+	t.Helper()
+	for end := time.Now().Add(d); time.Now().Before(end); pass(15 * time.Second) {
+		w.Scrape(t, 10*time.Second)
+	}
+}

@@ -60,6 +60,26 @@ func Scale(projects int) *Cloud {
 	return New(cloudsim.Account{Name: "demo", AccessKey: democloud.AccessKey, SecretKey: democloud.SecretKey, Projects: all})
 }
 
+// ManyProjects returns a cloud with twenty projects of the account "main" in one region, and all that the kinds of credentials need. The account "base"
+// is the one that main's agency trusts.
+func ManyProjects() *Cloud {
+	var projects []cloudsim.Project
+	for i := range 20 {
+		projects = append(projects, cloudsim.Project{ID: fmt.Sprintf("%032d", i), Name: fmt.Sprintf("ap-southeast-3_p%02d", i)})
+	}
+	cloud := New(
+		cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: projects},
+		cloudsim.Account{Name: "base", AccessKey: "BASE", SecretKey: "SECRET"},
+	)
+	cloud.SetIdentities("main", Identities{
+		Users:            []User{{Name: "reader", Password: "password-1"}},
+		Agencies:         []Agency{{Name: "quotas", Trusts: "base"}},
+		IdentityProvider: &IdentityProvider{ID: "idp", IDToken: "id.token.1"},
+	})
+	cloud.SetIdentities("base", Identities{Users: []User{{Name: "robot", Password: "PASSWORD"}}})
+	return cloud
+}
+
 // Wrap returns a cloud for tests that answers like cloud, which must not be served yet.
 func Wrap(cloud *cloudsim.Cloud) *Cloud {
 	c := &Cloud{

@@ -1,0 +1,136 @@
+package credentials
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/secret"
+)
+
+const localTimeout = 3 * time.Second // for one request
+
+// newLocal returns a client for a service of this machine: the metadata service or pod identity. They are asked without a proxy, and no redirects are
+// followed.
+func newLocal(dial huaweicloud.Dial, url string) huaweicloud.Client {
+	inTime := func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, localTimeout) // the end of the request does not end dialing
+		defer cancel()
+		return dial(ctx, network, address)
+	}
+	return huaweicloud.Client{
+		HTTP: &http.Client{
+			Transport:     &http.Transport{DialContext: inTime, DisableKeepAlives: true},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			Timeout:       localTimeout,
+		},
+		BaseURL: url,
+		Events:  func(string, string, time.Duration) {},
+	}
+}
+
+// newInstanceMetadata gets temporary keys from the metadata service of the ECS on which the program runs: those of the agency that is assigned to the
+// ECS.
+//
+// Source: "Obtaining Metadata" of the ECS User Guide: PUT /meta-data/latest/api/token for a session token if the service has version 2, and
+// GET /openstack/latest/securitykey.
+func newInstanceMetadata(d Deps, c config.InstanceMetadata) *temporary {
+	endpoint := cmp.Or(c.Endpoint, "http://169.254.169.254")
+	service := newLocal(d.Dial, endpoint)
+	noProof := func(context.Context) (secret.Text, error) { return secret.Text{}, nil }
+	return newTemporary(Status{From: "instance_metadata: " + endpoint}, 2*localTimeout, noProof, func(ctx context.Context, _ secret.Text) (*lease, error) {
+		keys, err := metadataKeys(ctx, service)
+		if err != nil {
+			return nil, noMetadata(err)
+		}
+		return keys, nil
+	})
+}
+
+func metadataKeys(ctx context.Context, service huaweicloud.Client) (*lease, error) {
+	session, err := metadataSession(ctx, service)
+	if err != nil {
+		return nil, err
+	}
+	service.Auth = &token{"X-Metadata-Token", session}
+	answer, err := service.Issue(ctx, http.MethodGet, "/openstack/latest/securitykey", nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	return readKeys(answer)
+}
+
+// metadataSession gets a session token, which is empty if the service only has version 1. Each fetch uses another one.
+func metadataSession(ctx context.Context, service huaweicloud.Client) (secret.Text, error) {
+	service.Auth = &token{}
+	answer, err := service.Issue(ctx, http.MethodPut, "/meta-data/latest/api/token", http.Header{"X-Metadata-Token-Ttl-Seconds": {"21600"}}, nil)
+	versionOne := []int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusServiceUnavailable}
+	if e, ok := errors.AsType[*huaweicloud.APIError](err); ok && slices.Contains(versionOne, e.Status) {
+		return secret.Text{}, nil
+	}
+	if err != nil {
+		return secret.Text{}, err
+	}
+	session := strings.TrimSpace(string(answer.Body))
+	if session == "" {
+		return secret.Text{}, errors.New("the token of the metadata service is empty")
+	}
+	return secret.New(session), checkKey("the token of the metadata service", session)
+}
+
+// noMetadata returns any failure as an absentError: other clouds have a service at the same address, which may respond with anything.
+//
+// The service has no code for an ECS without an agency, only words. They select one of two remedies, and nothing else depends on them.
+func noMetadata(err error) error {
+	remedy := "an ECS needs an agency that may read quotas, and elsewhere another kind of credentials must be stated"
+	if e, ok := errors.AsType[*huaweicloud.APIError](err); ok && strings.Contains(e.Message, "Please configure Cloud Service Agency first") {
+		remedy = "assign an agency to the ECS that may read quotas"
+	}
+	return newAbsent("instance_metadata: "+huaweicloud.What(err), remedy)
+}
+
+// The variables that CCE sets in a pod that has an identity.
+const (
+	podURI       = "HC_CONTAINER_CREDENTIALS_FULL_URI"
+	podTokenFile = "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE" //nolint:gosec // the name of a variable, not a token
+)
+
+// newPodIdentity gets temporary keys from the agent of CCE's pod identity: POST to the URL in the environment of the pod, authorized by the contents of a
+// file that is read each time. Source: Huawei's SDK for Go, core/auth/provider.
+func newPodIdentity(d Deps) *temporary {
+	service, file := newLocal(d.Dial, d.Getenv(podURI)), d.Getenv(podTokenFile)
+	authorization := func(ctx context.Context) (secret.Text, error) {
+		for _, name := range []string{podURI, podTokenFile} {
+			if d.Getenv(name) == "" {
+				return secret.Text{}, newAbsent("pod_identity: "+name+" is not set",
+					"let the pod's service account have an identity in CCE, or state another kind of credentials")
+			}
+		}
+		return readKey(ctx, "pod_identity: "+podTokenFile+" "+file, file)
+	}
+	return newTemporary(Status{From: "pod_identity: " + podURI, Files: fileNames(file)}, localTimeout, authorization,
+		func(ctx context.Context, text secret.Text) (*lease, error) {
+			keys, err := podKeys(ctx, service, text)
+			if err != nil {
+				return nil, fmt.Errorf("pod_identity: %w", err)
+			}
+			return keys, nil
+		})
+}
+
+func podKeys(ctx context.Context, service huaweicloud.Client, authorization secret.Text) (*lease, error) {
+	service.Auth = &token{"Authorization", authorization}
+	answer, err := service.Issue(ctx, http.MethodPost, "", nil, object{})
+	if err != nil {
+		return nil, huaweicloud.Advise(err, "check the identity of the pod's service account in CCE")
+	}
+	return readKeys(answer)
+}

@@ -1,0 +1,246 @@
+package credentials
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"gopkg.in/ini.v1"
+
+	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/files"
+	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/secret"
+)
+
+// permanent is a source of keys on this machine: in the configuration, in variables or in files.
+type permanent struct {
+	status Status
+	read   func(context.Context) (*huaweicloud.Keys, error)
+
+	mu sync.Mutex // for status.Err
+}
+
+func (p *permanent) Grant(ctx context.Context, _ huaweicloud.Scope) (huaweicloud.Grant, error) {
+	keys, err := p.read(ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.status.Err = err
+	if err != nil {
+		return nil, err // a nil *Keys would be a Grant that is not nil
+	}
+	return keys, nil
+}
+
+// Reject does nothing, since Grant always reads the keys.
+func (p *permanent) Reject(huaweicloud.Grant) {}
+
+func (p *permanent) Check(ctx context.Context) error {
+	_, err := p.read(ctx)
+	return err
+}
+
+func (p *permanent) Status() Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.status
+}
+
+// newStatic uses the keys in the configuration, or in the files that it names.
+func newStatic(s config.Static) *permanent {
+	var from, names []string
+	for _, part := range []struct {
+		name  string
+		value config.Secret
+	}{{"access_key", s.AccessKey}, {"secret_key", s.SecretKey}, {"security_token", s.SecurityToken}} {
+		if part.value != (config.Secret{}) {
+			from = append(from, describe(part.name, part.value))
+			names = append(names, fileNames(part.value.File)...)
+		}
+	}
+	return &permanent{
+		status: Status{From: "static: " + strings.Join(from, ", "), Files: slices.Clip(names)}, // a caller may append its own
+		read: func(ctx context.Context) (*huaweicloud.Keys, error) {
+			ctx, cancel := context.WithTimeout(ctx, fileTimeout)
+			defer cancel()
+			ak, errAK := key(ctx, "access_key", s.AccessKey)
+			sk, errSK := key(ctx, "secret_key", s.SecretKey)
+			token, errToken := key(ctx, "security_token", s.SecurityToken)
+			if err := errors.Join(errAK, errSK, errToken); err != nil {
+				return nil, err
+			}
+			return &huaweicloud.Keys{AccessKey: ak, SecretKey: sk, SecurityToken: token}, nil
+		},
+	}
+}
+
+// variables are the names of variables with an access key, a secret key and a security token: those of Huawei's SDKs, of its Terraform provider, and of
+// OpenStack's tools, in the order in which they are tried.
+var variables = [...][3]string{
+	{"HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN"},
+	{"HW_ACCESS_KEY", "HW_SECRET_KEY", "HW_SECURITY_TOKEN"},
+	{"OS_ACCESS_KEY", "OS_SECRET_KEY", "OS_SECURITY_TOKEN"},
+}
+
+// newEnvironment uses the keys in the variables of the environment.
+func newEnvironment(getenv func(string) string) *permanent {
+	names, err := findVariables(getenv)
+	if err != nil {
+		return &permanent{status: Status{From: "environment"}, read: func(context.Context) (*huaweicloud.Keys, error) { return nil, err }}
+	}
+	return &permanent{
+		status: Status{From: "environment: " + names[0] + ", " + names[1]},
+		read:   func(context.Context) (*huaweicloud.Keys, error) { return namedKeys("environment: ", names, getenv) },
+	}
+}
+
+// findVariables returns the first names of which one is set; the other must be set too.
+func findVariables(getenv func(string) string) ([3]string, error) {
+	for _, names := range variables {
+		hasAccessKey, hasSecretKey := getenv(names[0]) != "", getenv(names[1]) != ""
+		switch {
+		case hasAccessKey && hasSecretKey:
+			return names, nil
+		case hasAccessKey:
+			return names, fmt.Errorf("environment: %s is set, but %s is not", names[0], names[1])
+		case hasSecretKey:
+			return names, fmt.Errorf("environment: %s is set, but %s is not", names[1], names[0])
+		}
+	}
+	return [3]string{}, newAbsent("environment: no keys are set",
+		"set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK (or HW_ACCESS_KEY and HW_SECRET_KEY, or OS_ACCESS_KEY and OS_SECRET_KEY), "+
+			"or state credentials in the configuration")
+}
+
+// namedKeys returns the keys that have these names in a place.
+func namedKeys(where string, names [3]string, value func(string) string) (*huaweicloud.Keys, error) {
+	for _, name := range names {
+		if err := checkKey(where+name, value(name)); err != nil {
+			return nil, err
+		}
+	}
+	return &huaweicloud.Keys{
+		AccessKey: secret.New(value(names[0])), SecretKey: secret.New(value(names[1])), SecurityToken: secret.New(value(names[2])),
+	}, nil
+}
+
+// newProfile uses the keys in a section of the file of Huawei's SDKs: ak, sk and, for temporary keys, security_token. The default file is
+// HUAWEICLOUD_SDK_CREDENTIALS_FILE or ~/.huaweicloud/credentials, and the default section is basic.
+func newProfile(getenv func(string) string, p config.Profile) *permanent {
+	section := cmp.Or(p.Section, "basic")
+	named := cmp.Or(p.File, getenv("HUAWEICLOUD_SDK_CREDENTIALS_FILE"))
+	path := cmp.Or(named, "~/.huaweicloud/credentials")
+	if rest, inHome := strings.CutPrefix(path, "~/"); inHome && getenv("HOME") != "" {
+		path = filepath.Join(getenv("HOME"), rest)
+	}
+	return &permanent{
+		status: Status{From: fmt.Sprintf("profile: %s, section %s", path, section), Files: []string{path}},
+		read: func(ctx context.Context) (*huaweicloud.Keys, error) {
+			return readProfile(ctx, path, section, named != "")
+		},
+	}
+}
+
+// profileOptions keep all characters of a secret: by default, the library ends a value at a semicolon or a hash, removes quotes, and continues on the
+// next line after a backslash.
+var profileOptions = ini.LoadOptions{IgnoreInlineComment: true, IgnoreContinuation: true, PreserveSurroundedQuote: true}
+
+// readProfile reads the keys. The default file is absent if it can't be read for any reason.
+func readProfile(ctx context.Context, file, section string, named bool) (*huaweicloud.Keys, error) {
+	where := "profile: " + file
+	contents, err := readFile(ctx, file)
+	if err != nil {
+		const remedy = "want a file that the exporter may read, or another kind of credentials"
+		if named {
+			return nil, huaweicloud.Advise(fmt.Errorf("%s: %w", where, err), remedy)
+		}
+		return nil, newAbsent(where+": "+err.Error(), remedy)
+	}
+	parsed, err := ini.LoadSources(profileOptions, contents)
+	if err != nil { // it may quote a secret
+		return nil, huaweicloud.Advise(fmt.Errorf("%s is no INI file", where), fmt.Sprintf("want sections such as [%s] with ak and sk", section))
+	}
+	found, err := parsed.GetSection(section)
+	if err != nil {
+		return nil, huaweicloud.Advise(fmt.Errorf("%s has no section [%s]", where, section), "its sections can be had by profile: {section: ...}")
+	}
+	value := func(name string) string { return strings.TrimSpace(found.Key(name).Value()) }
+	where += ", section [" + section + "]: "
+	for _, name := range []string{"ak", "sk"} {
+		if value(name) == "" {
+			return nil, huaweicloud.Advise(errors.New(where+name+" is missing"), "want ak and sk, or state oidc where the section names an identity provider")
+		}
+	}
+	return namedKeys(where, [3]string{"ak", "sk", "security_token"}, value)
+}
+
+// describe returns where a secret comes from; name is its name in the configuration.
+func describe(name string, s config.Secret) string {
+	if s.File != "" {
+		return name + "_file " + s.File
+	}
+	return name + " in the configuration"
+}
+
+// fileNames returns the files of a source that may have one.
+func fileNames(file string) []string {
+	if file == "" {
+		return nil
+	}
+	return []string{file}
+}
+
+// key returns a secret as a part of keys; name is its name in the configuration.
+func key(ctx context.Context, name string, s config.Secret) (secret.Text, error) {
+	if s.File != "" {
+		return readKey(ctx, name+"_file "+s.File, s.File)
+	}
+	return s.Text, checkKey(name, s.Text.Reveal())
+}
+
+// readKey reads a file with a key or token; name is what an error calls it.
+func readKey(ctx context.Context, name, file string) (secret.Text, error) {
+	text, err := readSecret(ctx, name, file, "key")
+	if err != nil {
+		return secret.Text{}, err
+	}
+	text = strings.TrimSpace(text)
+	return secret.New(text), checkKey(name, text)
+}
+
+// readSecret reads a file with one secret, and returns it without the end of the line.
+func readSecret(ctx context.Context, name, file, kind string) (string, error) {
+	contents, err := readFile(ctx, file)
+	if err != nil {
+		return "", huaweicloud.Advise(fmt.Errorf("%s: %w", name, err), "want a file that the exporter may read, with the "+kind+" alone in it")
+	}
+	if strings.TrimSpace(string(contents)) == "" {
+		return "", huaweicloud.Advise(fmt.Errorf("%s is empty", name), "write the "+kind+" into it, and nothing else")
+	}
+	return strings.TrimRight(string(contents), "\r\n"), nil
+}
+
+const (
+	fileTimeout = 5 * time.Second // for the files of a source; less than the timeout of a service, so that the error of the file is the one that is shown
+	maxKeyFile  = 64 << 10        // more than any key or token has
+)
+
+func readFile(ctx context.Context, file string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, fileTimeout)
+	defer cancel()
+	return files.Read(ctx, file, maxKeyFile)
+}
+
+// checkKey returns an error if no header can carry the key. It quotes nothing.
+func checkKey(name, key string) error {
+	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return fmt.Errorf("%s holds more than a key: want one word of ASCII letters, digits and signs", name)
+	}
+	return nil
+}
