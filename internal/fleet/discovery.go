@@ -98,25 +98,32 @@ func (f *Fleet) awaitLists(ctx context.Context, lists []<-chan struct{}) {
 	if !slices.ContainsFunc(f.now.Load().accounts, outdated) {
 		return
 	}
+	f.log.skippedProjects(f.putListsInForce())
+}
+
+// putListsInForce makes the view of the lists as they are now, and returns it with the one before.
+func (f *Fleet) putListsInForce() (before, now *view) {
 	f.building.Lock()
 	defer f.building.Unlock()
-	now := *f.now.Load()
-	now.accounts = slices.Clone(now.accounts)
+	before = f.now.Load()
+	next := *before // with the sources as they were, and so their readings
+	next.accounts = slices.Clone(before.accounts)
+	now = &next
 	var accounts []*account
 	same := true
-	for i := range now.accounts {
-		a := &now.accounts[i]
+	for i := range next.accounts {
+		a := &next.accounts[i]
 		accounts = append(accounts, a.account)
 		if a.Discovery != nil {
 			a.list = a.listCell.Peek()
 			same = same && slices.Equal(a.wanted(a.list.Value), a.found)
 		}
 	}
-	next := &now // with the sources as they were, and so their readings
 	if !same {
-		next = f.build(accounts)
+		now = f.build(accounts)
 	}
-	f.log.skippedProjects(f.now.Swap(next), next)
+	f.now.Store(now)
+	return before, now
 }
 
 // holder is the discovered project that has a label, and keeps it while it is there.

@@ -146,8 +146,9 @@ func (f *Fleet) Load(c *config.Config) {
 			s.cell.Retry()
 		}
 	}
-	f.log.skippedProjects(f.now.Swap(now), now)
+	f.now.Store(now)
 	f.building.Unlock()
+	f.log.skippedProjects(before, now)
 	for _, a := range before.accounts {
 		a.http.CloseIdleConnections()
 	}

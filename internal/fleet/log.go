@@ -68,10 +68,7 @@ func (l *changeLog) failed(logger log.Logger, before, after *Reading) {
 	if was == now {
 		return
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	failed := len(l.failing[was]) // none if it did not fail
-	delete(l.failing[was], after.Project.Label)
+	failed, n := l.regroup(was, now, after.Project.Label)
 	is := now.reason
 	if is == "" {
 		if failed <= maxProjectsLogged {
@@ -79,11 +76,7 @@ func (l *changeLog) failed(logger log.Logger, before, after *Reading) {
 		}
 		return
 	}
-	if l.failing[now] == nil {
-		l.failing[now] = map[string]bool{}
-	}
-	l.failing[now][after.Project.Label] = true
-	switch n := len(l.failing[now]); {
+	switch {
 	case is == NotOffered && n <= maxProjectsLogged:
 		_ = level.Info(logger).Log("msg", "the region does not offer the service; it is asked again in an hour", "err", after.State.Err)
 	case is == NotOffered && n == maxProjectsLogged+1:
@@ -95,6 +88,23 @@ func (l *changeLog) failed(logger log.Logger, before, after *Reading) {
 		_ = level.Warn(logger).Log("msg", "quotas of more projects can't be read, for the same reason; the status page and cloud_quota_last_failure_reason tell which",
 			"reason", is)
 	}
+}
+
+// regroup moves a project from the group of one failure to that of another, and returns how many projects were in the former and are in the latter.
+// A reason that is empty is no failure, and has no group.
+func (l *changeLog) regroup(was, now failure, project string) (failed, n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	failed = len(l.failing[was])
+	delete(l.failing[was], project)
+	if now.reason == "" {
+		return failed, 0
+	}
+	if l.failing[now] == nil {
+		l.failing[now] = map[string]bool{}
+	}
+	l.failing[now][project] = true
+	return failed, len(l.failing[now])
 }
 
 // discovered logs what changes in the projects of an account. empty is that the discovery succeeded and leaves the account without a project.
