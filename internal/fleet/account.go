@@ -152,23 +152,29 @@ type keys struct {
 func (k *keys) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.Grant, error) {
 	grant, err := k.Source.Grant(ctx, s)
 	k.used.Store(true)
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	status, failed := k.Status(), k.failing
-	k.failing = status.Err != nil
-	switch {
-	case k.failing && !failed:
+	status := k.Status()
+	switch failed := k.note(huaweicloud.KeyID(grant), status.Err != nil); {
+	case status.Err != nil && !failed:
 		_ = level.Warn(k.log).Log("from", status.From, "msg", "credentials can't be had", "err", status.Err)
-	case failed && !k.failing:
+	case status.Err == nil && failed:
 		_ = level.Info(k.log).Log("from", status.From, "msg", "credentials can be had again")
 	}
-	if id := huaweicloud.KeyID(grant); !k.failing {
-		if failed || k.inUse != "" && k.inUse != id {
-			k.changedAt = time.Now()
-		}
-		k.inUse = id
-	}
 	return grant, err
+}
+
+// note notes which keys are in use, or that none were granted, and returns whether the Grant before failed.
+func (k *keys) note(id string, fails bool) (failed bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	failed, k.failing = k.failing, fails
+	if fails {
+		return failed
+	}
+	if failed || k.inUse != "" && k.inUse != id {
+		k.changedAt = time.Now()
+	}
+	k.inUse = id
+	return failed
 }
 
 // changedSince returns whether other keys were granted then or later.
