@@ -3,7 +3,6 @@ package fleet_test
 import (
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,28 +46,6 @@ func TestReadsAllServices(t *testing.T) {
 		want := fleet.Project{Label: "prod", ID: prodID, Region: "ap-southeast-3", Account: "main"}
 		if r := readings[0]; r.Project != want || r.Account != "main" {
 			t.Errorf("project %+v", r.Project)
-		}
-	})
-}
-
-func TestStampedeCostsOneRequestEach(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		w.Cloud.Inject(cloudtest.Fault{Latency: 100 * time.Millisecond})
-		var scrapes sync.WaitGroup
-		for range 1000 {
-			scrapes.Go(func() {
-				if got := numbers(w.Scrape(t, 9500*time.Millisecond)); got != documentsNumbers {
-					t.Errorf("got\n%s", got)
-				}
-			})
-		}
-		scrapes.Wait()
-		if got := fmt.Sprint(w.Cloud.ProjectRequests(prodID)); got != "map[ces:1 cts:1 dbss:2 dcs:1 taurusdb:1]" {
-			t.Errorf("requests %s", got)
-		}
-		if got := fmt.Sprint(w.Requests()); strings.Count(got, "200") != 6 {
-			t.Errorf("events %s", got)
 		}
 	})
 }

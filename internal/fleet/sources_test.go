@@ -91,6 +91,12 @@ func TestReloadKeepsWhatIsKnown(t *testing.T) {
 		if got := fmt.Sprint(w.Cloud.ProjectRequests(prodID), w.Projects(), w.Services()); got != "map[ces:1 cts:1 dbss:2 dcs:1 taurusdb:1] [renamed] [ces taurusdb dcs dbss]" {
 			t.Errorf("got %s, want no request more", got)
 		}
+		w.Configure(t, renamed+"services: {cts: {enabled: false}, dcs: {cache_ttl: 0}}") // which is in force at once, and asks on every scrape
+		w.Scrape(t, time.Minute)
+		w.Scrape(t, time.Minute)
+		if got := fmt.Sprint(w.Cloud.ProjectRequests(prodID)); got != "map[ces:1 cts:1 dbss:2 dcs:3 taurusdb:1]" {
+			t.Errorf("requests with a shorter TTL: %s", got)
+		}
 	})
 }
 
@@ -111,20 +117,6 @@ func TestReloadEndsNoPauseWithoutReason(t *testing.T) {
 		synctest.Wait()
 		if n := w.Cloud.ProjectRequests(prodID)["dcs"]; n != 2 {
 			t.Errorf("%d requests after the timeout was raised, want 2", n)
-		}
-	})
-}
-
-// TestReloadShortensTTL: a new cache_ttl is in force at once, and one of zero asks on every scrape.
-func TestReloadShortensTTL(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		w.Scrape(t, time.Minute)
-		w.Configure(t, fleettest.DocumentsConfig+"services: {dcs: {cache_ttl: 0}}")
-		w.Scrape(t, time.Minute)
-		w.Scrape(t, time.Minute)
-		if got := fmt.Sprint(w.Cloud.ProjectRequests(prodID)); got != "map[ces:1 cts:1 dbss:2 dcs:3 taurusdb:1]" {
-			t.Errorf("requests %s", got)
 		}
 	})
 }
