@@ -116,21 +116,17 @@ func parseAuthorization(values []string) (authorization, bool) {
 
 // sign returns the signature that the request should have.
 func sign(r *http.Request, body []byte, signedHeaders []string, secretKey string) string {
-	request := sha256.Sum256([]byte(canonicalRequest(r, body, signedHeaders)))
-	mac := hmac.New(sha256.New, []byte(secretKey))
-	mac.Write(fmt.Appendf(nil, "%s\n%s\n%x", algorithm, r.Header.Get(dateHeader), request))
-	return hex.EncodeToString(mac.Sum(nil))
-}
-
-func canonicalRequest(r *http.Request, body []byte, signedHeaders []string) string {
 	payload := r.Header.Get("X-Sdk-Content-Sha256")
 	if payload != "UNSIGNED-PAYLOAD" {
 		payload = fmt.Sprintf("%x", sha256.Sum256(body))
 	}
-	return strings.Join([]string{
+	canonical := strings.Join([]string{
 		r.Method, canonicalPath(r.URL), canonicalQuery(r.URL.Query()), canonicalHeaders(r, signedHeaders),
 		strings.Join(signedHeaders, ";"), payload,
 	}, "\n")
+	mac := hmac.New(sha256.New, []byte(secretKey))
+	mac.Write(fmt.Appendf(nil, "%s\n%s\n%x", algorithm, r.Header.Get(dateHeader), sha256.Sum256([]byte(canonical))))
+	return hex.EncodeToString(mac.Sum(nil))
 }
 
 func canonicalPath(u *url.URL) string {
