@@ -41,6 +41,11 @@ func TestSignVectors(t *testing.T) {
 			signature: "cecc2af119b18ab70b4d094c0750f3b42c02f254903179a0fc2cc72fc9db4f59",
 		},
 		{
+			name: "blanks, computed by hand", accessKey: "AccessKey", secretKey: "SecretKey", // of GET\n/a%20b/\nk=x%20y\nx-sdk-date:...
+			method: http.MethodGet, url: "https://example.huaweicloud.com/a%20b?k=x+y", date: "20060102T150405Z",
+			signed: []string{"x-sdk-date"}, signature: "c7cf03d49565225e653945b4056f0a930e925c9ecf2b8a7cfd9f83455840d047",
+		},
+		{
 			name: "guide", accessKey: guide, secretKey: "MFyfvK41ba2giqM7Uio6PznpdUKGpownRZlmVmHc",
 			method: http.MethodGet, url: vpcs, date: "20191115T033655Z", signed: []string{"content-type", "host", "x-sdk-date"},
 			signature: "7be6668032f70418fcc22abc52071e57aff61b84a1d2381bb430d6870f4f6ebe",
