@@ -75,7 +75,7 @@ func ManyProjects() *Cloud {
 	cloud.SetIdentities("main", Identities{
 		Users:            []User{{Name: "reader", Password: "password-1"}},
 		Agencies:         []Agency{{Name: "quotas", Trusts: "base"}},
-		IdentityProvider: &IdentityProvider{ID: "idp", IDToken: "id.token.1"},
+		IdentityProvider: IdentityProvider{ID: "idp", IDToken: "id.token.1"},
 	})
 	cloud.SetIdentities("base", Identities{Users: []User{{Name: "robot", Password: "PASSWORD"}}})
 	return cloud

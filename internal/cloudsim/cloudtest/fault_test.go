@@ -45,7 +45,7 @@ func serve(t *testing.T) *site {
 	)
 	c.SetIdentities("main", cloudtest.Identities{
 		Users:            []cloudtest.User{{Name: "reader", Password: "open sesame"}},
-		IdentityProvider: &cloudtest.IdentityProvider{ID: "idp", IDToken: "id-token-1"},
+		IdentityProvider: cloudtest.IdentityProvider{ID: "idp", IDToken: "id-token-1"},
 	})
 	c.SetIdentities("other", cloudtest.Identities{
 		Agencies: []cloudtest.Agency{{Name: "watch", Trusts: "main"}, {Name: "closed", Trusts: "nobody"}},

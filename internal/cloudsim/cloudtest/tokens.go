@@ -13,9 +13,9 @@ import (
 
 // Identities are those of an account besides its permanent keys.
 type Identities struct {
-	Users            []User            // log in with a password, POST /v3/auth/tokens
-	Agencies         []Agency          // issue temporary keys of the account to callers of other accounts
-	IdentityProvider *IdentityProvider // its ID tokens are exchanged for a token; nil: none
+	Users            []User           // log in with a password, POST /v3/auth/tokens
+	Agencies         []Agency         // issue temporary keys of the account to callers of other accounts
+	IdentityProvider IdentityProvider // its ID tokens are exchanged for a token; empty: none
 }
 
 // User logs in with a password.
@@ -57,10 +57,10 @@ func (c *Cloud) SetIDToken(account, token string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	identities := c.identities[account]
-	if identities.IdentityProvider == nil {
+	if identities.IdentityProvider.ID == "" {
 		panic(fmt.Sprintf("cloudtest: account %q has no identity provider", account))
 	}
-	identities.IdentityProvider = &IdentityProvider{identities.IdentityProvider.ID, token}
+	identities.IdentityProvider.IDToken = token
 	c.identities[account] = identities
 }
 
@@ -162,8 +162,7 @@ func (c *Cloud) createTokenByIDToken(q cloudsim.Call) cloudsim.Answer {
 	}
 	provider := q.Header.Get("X-Idp-Id")
 	owner := c.find(func(a cloudsim.Account) bool {
-		has := c.identitiesOf(a.Name).IdentityProvider
-		return has != nil && *has == IdentityProvider{provider, r.Auth.IDToken.ID}
+		return c.identitiesOf(a.Name).IdentityProvider == IdentityProvider{provider, r.Auth.IDToken.ID}
 	}).Name
 	if owner == "" {
 		return q.ServiceError(http.StatusUnauthorized, "The identity provider or its id token is invalid")
