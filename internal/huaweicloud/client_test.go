@@ -277,6 +277,15 @@ func TestIssueShowsNoAnswer(t *testing.T) {
 	}
 }
 
+// TestInformationalAnswerIsRefusedUnread: after a 101 the connection stays open, and whoever reads its body waits for good.
+func TestInformationalAnswerIsRefusedUnread(t *testing.T) {
+	c := clientOf(says("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: anything\r\n\r\n"))
+	_, err := c.Get(t.Context(), "/") // no deadline: it must end by itself
+	if reason := huaweicloud.Reason(err); reason != huaweicloud.ReasonMalformed || !strings.Contains(err.Error(), "101 Switching Protocols") {
+		t.Errorf("%s: %v, want malformed", reason, err)
+	}
+}
+
 func TestBaseURL(t *testing.T) {
 	for _, tc := range []struct{ region, cloud, want string }{
 		{"", "", "https://cts.myhuaweicloud.com"},
