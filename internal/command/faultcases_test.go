@@ -160,7 +160,7 @@ func newFaultyCloud() *cloudtest.Cloud {
 	c.SetIdentities("main", cloudtest.Identities{
 		Users:            []cloudtest.User{{Name: "reader", Password: "SECRETPASSWORD"}},
 		Agencies:         []cloudtest.Agency{{Name: "quotas", Trusts: "base"}},
-		IdentityProvider: &cloudtest.IdentityProvider{ID: "idp", IDToken: "SECRETIDTOKEN"},
+		IdentityProvider: cloudtest.IdentityProvider{ID: "idp", IDToken: "SECRETIDTOKEN"},
 	})
 	c.SetMachine(cloudtest.Machine{Account: "main", PodAuthorization: "SECRETPOD"})
 	return c

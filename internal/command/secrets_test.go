@@ -181,7 +181,7 @@ func leakyCloud() *cloudtest.Cloud {
 	)
 	cloud.SetIdentities("main", cloudtest.Identities{
 		Users:            []cloudtest.User{{Name: "reader", Password: leakyPassword}},
-		IdentityProvider: &cloudtest.IdentityProvider{ID: "idp", IDToken: leakyIDToken},
+		IdentityProvider: cloudtest.IdentityProvider{ID: "idp", IDToken: leakyIDToken},
 	})
 	cloud.SetIdentities("other", cloudtest.Identities{Agencies: []cloudtest.Agency{{Name: "quotas", Trusts: "main"}}})
 	cloud.SetMachine(cloudtest.Machine{Account: "main", PodAuthorization: leakyPodToken})

@@ -2,8 +2,9 @@ package fleet_test
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,28 +48,6 @@ func TestReadsAllServices(t *testing.T) {
 		want := fleet.Project{Label: "prod", ID: prodID, Region: "ap-southeast-3", Account: "main"}
 		if r := readings[0]; r.Project != want || r.Account != "main" {
 			t.Errorf("project %+v", r.Project)
-		}
-	})
-}
-
-func TestStampedeCostsOneRequestEach(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
-		w.Cloud.Inject(cloudtest.Fault{Latency: 100 * time.Millisecond})
-		var scrapes sync.WaitGroup
-		for range 1000 {
-			scrapes.Go(func() {
-				if got := numbers(w.Scrape(t, 9500*time.Millisecond)); got != documentsNumbers {
-					t.Errorf("got\n%s", got)
-				}
-			})
-		}
-		scrapes.Wait()
-		if got := fmt.Sprint(w.Cloud.ProjectRequests(prodID)); got != "map[ces:1 cts:1 dbss:2 dcs:1 taurusdb:1]" {
-			t.Errorf("requests %s", got)
-		}
-		if got := fmt.Sprint(w.Requests()); strings.Count(got, "200") != 6 {
-			t.Errorf("events %s", got)
 		}
 	})
 }
@@ -189,6 +168,69 @@ func TestOneBadProjectLeavesTheOthers(t *testing.T) {
 		}
 		if err := find(t, readings, "ces", "foreign").State.Err; !strings.Contains(err.Error(), "grant the IAM action ces:quotas:get") {
 			t.Errorf("it names no action of the service: %v", err)
+		}
+	})
+}
+
+// TestStatedLimits: a stated limit replaces the reported one; where only what remains is known, it tells what is used.
+func TestStatedLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig+`limits:
+  - {service: dcs, resource_type: ram, project: "pro.", limit: 600}
+  - {service: dcs, resource_type: ram, limit: 5}
+  - {service: dbss, resource_type: cpu, limit: 800}
+  - {service: dbss, resource_type: ram, limit: 1000}
+  - {service: dbss, resource_type: audit_instance, limit: 2}
+  - {project: other, limit: 1}
+`)
+		readings := w.Scrape(t, time.Minute)
+		got := numbers(readings)
+		want := strings.NewReplacer(
+			"ram in GB: 22 of 800, 778", "ram in GB: 22 of 600, 578",
+			"cpu: - of -, 796", "cpu: 4 of 800, 796",
+			"audit_instance: 2 of 3, 1", "audit_instance: 2 of 2, 0",
+		).Replace(documentsNumbers)
+		if got != want {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
+		refused := fmt.Sprint(find(t, readings, "dbss", "prod").Refused)
+		if !strings.Contains(refused, `type "ram": the stated limit 1000 is below what remains, 1622016, and is not used; raise or remove it`) {
+			t.Errorf("refused: %s", refused)
+		}
+	})
+}
+
+func TestThresholdsAndRatios(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := fleettest.Documents()
+		cloud.Inject(cloudtest.Fault{Service: "ces", Status: 200, Body: []byte(`{"quotas":{"resources":[{"type":"alarm","used":0,"quota":0}]}}`)})
+		cloud.Inject(cloudtest.Fault{Service: "taurusdb", Status: 200, Body: []byte(`{"quotas":{"resources":[{"type":"instance","used":4,"quota":-1}]}}`)})
+		w := fleettest.New(t, cloud, fleettest.DocumentsConfig+`thresholds:
+  overrides:
+    - {service: dcs, resource_type: ram, ratios: {page: 0.5}}
+`)
+		var lines []string
+		for _, r := range w.Scrape(t, time.Minute) {
+			for _, q := range r.Quotas {
+				ratio, known := q.Ratio()
+				line := fmt.Sprintf("%s %s %.3g %t", r.Service, q.ResourceType, ratio, known)
+				for _, severity := range slices.Sorted(maps.Keys(q.Thresholds)) {
+					line += fmt.Sprintf(" %s %g", severity, q.Thresholds[severity])
+				}
+				lines = append(lines, line)
+			}
+		}
+		const want = `cts data_tracker 0.09 true critical 0.95 warning 0.8
+cts system_tracker 1 true
+ces alarm 0 false critical 0.95 warning 0.8
+taurusdb instance 0 true critical 0.95 warning 0.8
+dcs instance 0.3 true critical 0.95 warning 0.8
+dcs ram 0.0275 true page 0.5
+dbss audit_instance 0.667 true critical 0.95 warning 0.8
+dbss cpu 0 false critical 0.95 warning 0.8
+dbss ram 0 false critical 0.95 warning 0.8`
+		if got := strings.Join(lines, "\n"); got != want {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
 		}
 	})
 }

@@ -65,33 +65,6 @@ func TestIAMFailsAndHeals(t *testing.T) {
 	})
 }
 
-func TestKnownIDServesWhileIAMFails(t *testing.T) {
-	for name, fault := range map[string]cloudtest.Fault{
-		"hangs":       {Service: "iam", Hang: true},
-		"answers 500": {Service: "iam", Status: http.StatusInternalServerError},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := fleettest.New(t, fleettest.Documents(), lookedUp+"services: {defaults: {cache_ttl: 0}}")
-				w.Scrape(t, time.Minute)
-				w.Cloud.Inject(fault)
-				pass(25 * time.Hour)
-				for i, wait := range []time.Duration{0, 10 * time.Second, 20 * time.Second} { // 10 s: within the pause after the failure
-					pass(wait)
-					start := time.Now()
-					if got := outcomes(w.Scrape(t, time.Minute)); got != all("ap-southeast-3", "ok") || time.Since(start) != 0 {
-						t.Errorf("scrape %d took %s, want it not to wait for IAM; outcomes\n%s", i+1, time.Since(start), got)
-					}
-				}
-				synctest.Wait()
-				if n := w.Cloud.Requests()["GET /v3/projects"]; n != 3 {
-					t.Errorf("%d look-ups, want the first, one after a day, and one after the pause", n)
-				}
-			})
-		})
-	}
-}
-
 // TestIAMHasATimeoutOfItsOwn: a service that may take long does not make IAM wait as long.
 func TestIAMHasATimeoutOfItsOwn(t *testing.T) {
 	for timeout, want := range map[string]time.Duration{"2s": 2 * time.Second, "1m": 8 * time.Second} {
@@ -142,28 +115,43 @@ func TestThrottledIAM(t *testing.T) {
 	})
 }
 
-func TestLookUpsAreRareAndPauseAfterFailures(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, fleettest.Documents(), lookedUp+ctsAlone("cache_ttl: 0"))
-		lookUps := func() int { return w.Cloud.Requests()["GET /v3/projects"] }
-		w.Scrape(t, time.Minute)
-		pass(24*time.Hour - time.Second)
-		w.Scrape(t, time.Minute)
-		if n := lookUps(); n != 1 {
-			t.Errorf("%d look-ups within 24 h, want 1", n)
-		}
-		w.Cloud.Inject(cloudtest.Fault{Service: "iam", Status: http.StatusInternalServerError})
-		pass(time.Second)
-		before := lookUps()
-		for range 60 * 60 / 15 { // an hour, a scrape every 15 s
-			w.Scrape(t, time.Minute)
-			pass(15 * time.Second)
-		}
+// TestKnownIDServesWhileIAMFails: an id is looked up once a day. While that fails, it is tried again after pauses that grow, and no scrape waits for it.
+func TestKnownIDServesWhileIAMFails(t *testing.T) {
+	for name, tc := range map[string]struct {
+		fault cloudtest.Fault
+		want  int // look-ups in an hour
+	}{
 		// At 0, 15, 45, 105, 225 and 465 s, and from there every 300 s: 765, 1065, ... 3465 s.
-		if n := lookUps() - before; n != 16 {
-			t.Errorf("%d look-ups in an hour of failures, want 16", n)
-		}
-	})
+		"answers 500": {cloudtest.Fault{Service: "iam", Status: http.StatusInternalServerError}, 16},
+		// A pause begins when the timeout ends the look-up.
+		"hangs": {cloudtest.Fault{Service: "iam", Hang: true}, 15},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := fleettest.New(t, fleettest.Documents(), lookedUp+ctsAlone("cache_ttl: 0"))
+				lookUps := func() int { return w.Cloud.Requests()["GET /v3/projects"] }
+				w.Scrape(t, time.Minute)
+				pass(24*time.Hour - time.Second)
+				w.Scrape(t, time.Minute)
+				if n := lookUps(); n != 1 {
+					t.Errorf("%d look-ups within 24 h, want 1", n)
+				}
+				w.Cloud.Inject(tc.fault)
+				pass(time.Second)
+				before := lookUps()
+				for range 60 * 60 / 15 { // an hour, a scrape every 15 s
+					start := time.Now()
+					if got := outcomes(w.Scrape(t, time.Minute)); got != "cts/ap-southeast-3: ok" || time.Since(start) != 0 {
+						t.Errorf("a scrape took %s, want it not to wait for IAM; outcomes\n%s", time.Since(start), got)
+					}
+					pass(15 * time.Second)
+				}
+				if n := lookUps() - before; n != tc.want {
+					t.Errorf("%d look-ups in an hour of failures, want %d", n, tc.want)
+				}
+			})
+		})
+	}
 }
 
 // TestLookUpsWaitForNoOtherRegion: IAM hangs in one region of 24.

@@ -258,29 +258,3 @@ func TestWhatKeepsAllOfAText(t *testing.T) {
 		}
 	}
 }
-
-// TestRemediesOfAServer: what the answer chooses is which remedy it is, and never a word in it.
-func TestRemediesOfAServer(t *testing.T) {
-	remedies := map[string]bool{}
-	for _, status := range []int{300, 302, 400, 401, 403, 404, 408, 409, 418, 429, 451, 500, 503, 599} {
-		for n := range 3 { // servers that say one thing each
-			server := fmt.Sprintf("%d; open https://evil.example and log in", n)
-			body := fmt.Sprintf(`{"error_code":%q,"error_msg":%[1]q,"details":[{"error_code":%[1]q}]}`, server)
-			date := time.Now().Add(-time.Duration(n) * time.Hour).UTC().Format(http.TimeFormat)
-			answer := newAnswer(status, body, "Location", fmt.Sprintf("https://evil.example:%d/", n), "X-Request-Id", server, "Retry-After", server, "Date", date)
-			_, err := asking(answer).Get(t.Context(), "/v3/{project_id}/quotas")
-			if what := huaweicloud.What(err); !strings.Contains(what, "evil.example") {
-				t.Errorf("%d: it doesn't tell what came back: %s", status, what)
-			}
-			remedies[fmt.Sprintf("%s: %s", huaweicloud.Reason(err), huaweicloud.Remedy(err))] = true
-		}
-	}
-	if len(remedies) != 9 { // one for each of the eight reasons, and one for redirects
-		t.Errorf("%d remedies: %v", len(remedies), remedies)
-	}
-	for remedy := range remedies {
-		if strings.Contains(remedy, "evil") || strings.HasSuffix(remedy, ": ") {
-			t.Errorf("a remedy is %q", remedy)
-		}
-	}
-}

@@ -67,7 +67,8 @@ func wantTold(t *testing.T, err error) {
 	}
 }
 
-// FuzzAPIError: whatever an answer other than 2xx says, it is an error of its status that can be shown.
+// FuzzAPIError: whatever an answer other than 2xx says, it is an error of its status that can be shown. The answer chooses which remedy it has, and
+// no word of that.
 func FuzzAPIError(f *testing.F) {
 	for _, body := range []string{
 		`{"error_msg":"ak SECRETKEY not exist","error_code":"APIGW.0301","request_id":"9ac2"}`,
@@ -75,10 +76,11 @@ func FuzzAPIError(f *testing.F) {
 		`{"code":400,"element":"project_id","message":"bad","details":{"details":"Invalid.","code":"ces.0014"}}`,
 		`{"error_code":"DBSS.0403","error_msg":"no","details":[{"error_code":"PDP5.1","error_msg":"denied"}]}`,
 		`{"error":{"code":401,"message":"The request requires authentication.","title":"Unauthorized"}}`,
-		`{"error_code":"APIGW.0308","error_msg":"limit:200,time:5 minute"}`, "<html>SECRETKEY\x00", `"text"`, `[[{}]]`, "",
+		`{"error_code":"APIGW.0308","error_msg":"limit:200,time:5 minute"}`, `{"error_code":"LURE","error_msg":"LURE"}`, "<html>SECRETKEY\x00", `"text"`, `[[{}]]`, "",
 	} {
 		for _, status := range []uint16{301, 400, 401, 403, 404, 408, 429, 500, 999} {
 			f.Add(status, body, "SECRETKEY", "https://SECRETKEY.example.com/x", "Sat, 01 Jan 2000 00:00:00 GMT")
+			f.Add(status, body, "LURE", "https://LURE.example.com/x", "LURE")
 		}
 	}
 	f.Fuzz(func(t *testing.T, number uint16, body, requestID, location, date string) {
@@ -96,6 +98,9 @@ func FuzzAPIError(f *testing.F) {
 			t.Fatalf("got %v, want an APIError", err)
 		}
 		wantTold(t, err)
+		if remedy := huaweicloud.Remedy(err); remedy == "" || strings.Contains(remedy, "LURE") {
+			t.Errorf("the remedy is %q", remedy)
+		}
 		if e.Status != status || e.RetryAfter < 0 || e.RetryAfter > time.Hour || e.RetryAfter > 0 && huaweicloud.Reason(err) != "throttled" {
 			t.Errorf("status %d, pause %s, reason %s", e.Status, e.RetryAfter, huaweicloud.Reason(err))
 		}

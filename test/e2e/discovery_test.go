@@ -26,7 +26,7 @@ func TestTwoExportersShareProjects(t *testing.T) {
 	config := "scrape_configs:"
 	var exporters []string
 	for i := range 2 {
-		e := startDiscovering(t, endpoints, "{}", "{}", scaled)
+		e := startDiscovering(t, endpoints, "{}")
 		exporters = append(exporters, fmt.Sprintf("%q", e.at))
 		config += probing(fmt.Sprintf("half_%d", i), e.at, fmt.Sprintf(
 			`{source_labels: [__meta_cloud_quota_project_id], action: hashmod, modulus: 2, target_label: __tmp_hash},
@@ -71,7 +71,7 @@ func TestRestartedExporterKeepsTargets(t *testing.T) {
 	t.Parallel()
 	cloud := cloudtest.Scale(20)
 	all := labels(cloud.Projects())
-	e := startDiscovering(t, serve(t, cloud), "{}", "{}", scaled)
+	e := startDiscovering(t, serve(t, cloud), "{}")
 	p := startPrometheus(t, "scrape_configs:"+probing("cloud_quota", e.at, ""))
 	p.becomes(t, byTarget("up"), ups(all, "1"))
 	p.becomes(t, "count("+numbersOfQuotas+")", fmt.Sprintf(" %d", numbersOfScaled*len(all)))
@@ -112,21 +112,21 @@ func TestProjectsComeAndGo(t *testing.T) {
 	cloud := cloudtest.Scale(10)
 	before := cloud.Projects()
 	stays, gone := labels(before[1:]), before[0]
-	e := startDiscovering(t, serve(t, cloud), "{refresh_interval: 1m}", "{}", scaled)
+	e := startDiscovering(t, serve(t, cloud), "{refresh_interval: 1m}")
 	p := startPrometheus(t, "scrape_configs:"+probing("cloud_quota", e.at, ""))
 	p.becomes(t, byTarget("up"), ups(labels(before), "1"))
 	p.becomes(t, "count("+numbersOfQuotas+")", fmt.Sprintf(" %d", numbersOfScaled*len(before)))
 	since := time.Now()
 
 	added := cloudsim.Project{ID: "0ne0fa11", Name: "ap-southeast-1_added"} // all answers are the documents' examples
-	cloud.AddProject(scaled.Name, added)
+	cloud.AddProject("demo", added)
 	cloud.RemoveProject(gone.ID)
 	now := append(slices.Clone(stays), added.Name)
 	within(t, refresh+scrapes, "what is scraped", p.keeping(t, stays, func([]target) (string, bool) {
 		got, want := text(p.now(t, byTarget("up"))), ups(now, "1")
 		return "-got +want\n" + difference(got, want), got == want
 	}))
-	p.keepsUntil(t, now, "count("+numbersOfQuotas+")", fmt.Sprintf(" %d", numbersOfScaled*len(stays)+strings.Count(numbers(""), strconv.Quote(examples))))
+	p.keepsUntil(t, now, "count("+numbersOfQuotas+")", fmt.Sprintf(" %d", numbersOfScaled*len(stays)+strings.Count(numbers(), strconv.Quote(examples))))
 	p.keepsUntil(t, now, fmt.Sprintf("count(count_over_time(up{instance!=%q}[1m]) >= 3)", gone.Name), fmt.Sprintf(" %d", len(now)))
 
 	p.is(t, fmt.Sprintf("{instance=%q}", gone.Name), "")
@@ -142,22 +142,18 @@ func TestProjectsComeAndGo(t *testing.T) {
 // interval is that of the scrapes of probing.
 const interval = 2 * time.Second
 
-// startDiscovering runs the exporter with accounts whose projects it must find in IAM. discovery and services are these keys of the
+// startDiscovering runs the exporter with the account of cloudtest.Scale, whose projects it must find in IAM. discovery is that key of the
 // configuration, endpoints what serve returned.
-func startDiscovering(t *testing.T, endpoints, discovery, services string, accounts ...cloudsim.Account) *exporter {
+func startDiscovering(t *testing.T, endpoints, discovery string) *exporter {
 	t.Helper()
-	var config strings.Builder
-	config.WriteString("accounts:\n")
-	for _, a := range accounts {
-		fmt.Fprintf(&config, "  - name: %s\n    credentials: {static: {access_key: %s, secret_key: %s}}\n", a.Name, a.AccessKey, a.SecretKey)
-		fmt.Fprintf(&config, "    endpoints: %s\n    discovery: %s\n", endpoints, discovery)
-	}
-	fmt.Fprintf(&config, "services: %s\n", services)
-	return configured(t, config.String())
+	return configured(t, fmt.Sprintf(`
+accounts:
+  - name: demo
+    credentials: {static: {access_key: %s, secret_key: %s}}
+    endpoints: %s
+    discovery: %s
+`, democloud.AccessKey, democloud.SecretKey, endpoints, discovery))
 }
-
-// scaled is the account of cloudtest.Scale.
-var scaled = cloudsim.Account{Name: "demo", AccessKey: democloud.AccessKey, SecretKey: democloud.SecretKey}
 
 // probing configures a job that probes each project of which an exporter tells. relabel may leave some out.
 func probing(job, address, relabel string) string {
@@ -253,75 +249,4 @@ func (p *prometheus) neverPaused(t *testing.T, targets []string, since time.Time
 			last = at
 		}
 	}
-}
-
-// organisation returns 500 projects in 10 regions, of three accounts.
-func organisation() []cloudsim.Account {
-	regions := []string{
-		"af-south-1", "ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "cn-east-3", "cn-north-4", "eu-de", "la-north-2", "me-east-1", "tr-west-1",
-	}
-	accounts := []cloudsim.Account{{Name: "one"}, {Name: "two"}, {Name: "three"}}
-	for i := range accounts {
-		accounts[i].AccessKey, accounts[i].SecretKey = "AK"+accounts[i].Name, "SK"+accounts[i].Name
-	}
-	for i := range 500 {
-		a := &accounts[i%len(accounts)]
-		a.Projects = append(a.Projects, cloudsim.Project{ID: fmt.Sprintf("%032d", i), Name: fmt.Sprintf("%s_p%03d", regions[i%len(regions)], i)})
-	}
-	return accounts
-}
-
-// TestOrganisation removes a project, adds one, and revokes and restores the keys of an account: no other series ever has a gap. It does not
-// run beside other tests, as it is a load of its own.
-func TestOrganisation(t *testing.T) {
-	const scrapes = 5 * time.Second
-	accounts := organisation()
-	cloud := cloudtest.New(accounts...)
-	e := startDiscovering(t, serve(t, cloud), "{refresh_interval: 1m}",
-		"{defaults: {cache_ttl: 20s, max_in_flight: 32}, ces: {cache_ttl: 20s}}", accounts...)
-	p := startPrometheus(t, scraping(e.at, scrapes))
-	becomes := func(expr, want string) {
-		t.Helper()
-		within(t, 6*time.Minute, expr, func() (string, bool) { // five of them for a key that was refused
-			got := text(p.now(t, expr))
-			return got, got == want
-		})
-	}
-	perProject := strings.Count(numbers(""), strconv.Quote(examples))
-	becomes("count("+numbersOfQuotas+")", fmt.Sprintf(" %d", 500*perProject))
-	becomes("count(cloud_quota_up == 1)", " 2500")
-	p.is(t, "count(count by (region) (cloud_quota_project_info))", " 10")
-	p.is(t, "cloud_quota_account_projects", `cloud_quota_account_projects{account="one"} 167
-cloud_quota_account_projects{account="three"} 166
-cloud_quota_account_projects{account="two"} 167`)
-	since := time.Now()
-
-	removed := accounts[0].Projects[0]
-	added := cloudsim.Project{ID: "0ne0fa11", Name: "eu-de_added"}
-	cloud.RemoveProject(removed.ID)
-	cloud.AddProject("three", added)
-	cloud.SetKeys("two", "AKother", "SKother", "")
-	becomes(`count(cloud_quota_up{project=~"two/.*"} == 0)`, fmt.Sprintf(" %d", 167*5))
-	becomes(`count(cloud_quota_up{project="three/eu-de_added"} == 1)`, " 5")
-	becomes(`cloud_quota_up{project="one/`+removed.Name+`"}`, "")
-	becomes(`cloud_quota_account_up{account="two"}`, `cloud_quota_account_up{account="two"} 0`)
-	p.is(t, "count by (reason) (cloud_quota_last_failure_reason)", fmt.Sprintf("{reason=\"unauthorized\"} %d", 167*5))
-	p.is(t, `count(cloud_quota_used{project=~"two/.*"} or cloud_quota_remaining{project=~"two/.*"})`, // the last numbers stay
-		text(p.now(t, `count(cloud_quota_used{project=~"three/.*",project!~".*_added"} or cloud_quota_remaining{project=~"three/.*",project!~".*_added"}) / 166 * 167`)))
-
-	cloud.SetKeys("two", "AKtwo", "SKtwo", "")
-	becomes(`cloud_quota_account_up{account="two"}`, `cloud_quota_account_up{account="two"} 1`)
-	becomes("count(cloud_quota_up == 1)", " 2500")
-	p.is(t, "cloud_quota_last_failure_reason", "")
-
-	window := fmt.Sprintf("[%ds]", int(time.Since(since).Seconds()))
-	others := fmt.Sprintf("{project!~%q}", "one/"+removed.Name+"|three/eu-de_added")
-	for _, name := range []string{"cloud_quota_used", "cloud_quota_limit", "cloud_quota_remaining", "cloud_quota_up"} {
-		p.is(t, "count(count_over_time("+name+others+window+") != on () group_left () count_over_time(up"+window+"))", "")
-		if name != "cloud_quota_up" {
-			p.is(t, "max(changes("+name+window+"))", " 0")
-		}
-	}
-	p.is(t, "count(min_over_time(cloud_quota_up{project!~\"two/.*|one/"+removed.Name+"\"}"+window+") == 0)", "")
-	p.is(t, "min(min_over_time(up"+window+") and count_over_time(up"+window+") > 10)", " 1")
 }

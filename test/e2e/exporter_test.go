@@ -154,13 +154,12 @@ const (
 	changesOfNumbers = "max(changes(cloud_quota_used[10m])) + max(changes(cloud_quota_limit[10m])) + max(changes(cloud_quota_remaining[10m]))"
 )
 
-// numbers is the value of numbersOfQuotas, without that of a service if one is named.
-func numbers(without string) string {
-	kept := slices.DeleteFunc(slices.Clone(quotas), func(q quota) bool { return q.service == without })
+// numbers is the value of numbersOfQuotas.
+func numbers() string {
 	return lines(
-		metric("cloud_quota_used", kept, func(q quota) string { return q.used }),
-		metric("cloud_quota_limit", kept, func(q quota) string { return q.limit }),
-		metric("cloud_quota_remaining", kept, func(q quota) string { return q.remaining }),
+		metric("cloud_quota_used", quotas, func(q quota) string { return q.used }),
+		metric("cloud_quota_limit", quotas, func(q quota) string { return q.limit }),
+		metric("cloud_quota_remaining", quotas, func(q quota) string { return q.remaining }),
 	)
 }
 
@@ -175,29 +174,16 @@ func metric(name string, of []quota, number func(quota) string) []string {
 	return all
 }
 
-// sources writes the series of a metric that each service of each project has; value is that of a service.
-func sources(name string, value func(service string) string) string {
+// sources writes the series of a metric that each service of each project has: one value of dcs, and one of the others.
+func sources(name, dcs, others string) string {
 	var all []string
 	for _, project := range []string{examples, named} {
-		for _, service := range []string{"cts", "ces", "taurusdb", "dcs", "dbss"} {
-			if v := value(service); v != "" {
-				all = append(all, fmt.Sprintf("%s{project=%q,service=%q} %s", name, project, service, v))
-			}
+		all = append(all, fmt.Sprintf("%s{project=%q,service=\"dcs\"} %s", name, project, dcs))
+		for _, service := range []string{"cts", "ces", "taurusdb", "dbss"} {
+			all = append(all, fmt.Sprintf("%s{project=%q,service=%q} %s", name, project, service, others))
 		}
 	}
 	return lines(all)
-}
-
-// always is the same value for every service, except is another one for a single service.
-func always(value string) func(string) string { return func(string) string { return value } }
-
-func except(service, other, value string) func(string) string {
-	return func(s string) string {
-		if s == service {
-			return other
-		}
-		return value
-	}
 }
 
 // lines joins and sorts series, as text writes what Prometheus answers.

@@ -17,7 +17,7 @@ func TestEveryQuotaHasItsNumbers(t *testing.T) {
 	t.Parallel()
 	cloud := newCloud()
 	p := startPrometheus(t, scraping(startExporter(t, cloud, "{}").at, time.Second))
-	p.becomes(t, numbersOfQuotas, numbers(""))
+	p.becomes(t, numbersOfQuotas, numbers())
 
 	var units, projects []string
 	for _, q := range quotas {
@@ -41,9 +41,9 @@ cloud_quota_limit_min{project="ap-southeast-1_dev",resource_type="instance",serv
 cloud_quota_limit_min{project="ap-southeast-1_dev",resource_type="ram",service="dcs"} 1
 cloud_quota_limit_min{project="ap-southeast-3",resource_type="instance",service="dcs"} 1
 cloud_quota_limit_min{project="ap-southeast-3",resource_type="ram",service="dcs"} 1`)
-	p.is(t, "cloud_quota_up", sources("cloud_quota_up", always("1")))
+	p.is(t, "cloud_quota_up", sources("cloud_quota_up", "1", "1"))
 	p.is(t, "cloud_quota_last_failure_reason", "")
-	p.is(t, "cloud_quota_resources_skipped", sources("cloud_quota_resources_skipped", always("0")))
+	p.is(t, "cloud_quota_resources_skipped", sources("cloud_quota_resources_skipped", "0", "0"))
 
 	ratios := lines(metric("", quotas, func(q quota) string { return q.ratio }))
 	p.is(t, "cloud_quota_used / cloud_quota_limit", ratios)
@@ -119,97 +119,31 @@ func TestPromtoolFindsNothing(t *testing.T) {
 	}
 }
 
-// TestTwoServersCostNoMoreThanOne has one server scrape an exporter each second, and two servers another one.
-func TestTwoServersCostNoMoreThanOne(t *testing.T) {
-	t.Parallel()
-	const (
-		span = 15 * time.Second
-		// ttl is a little less than three intervals, so that it ends between the scrapes of a single server. An exporter takes up to a tenth
-		// off it, so that not all numbers expire at once.
-		ttl    = 2800 * time.Millisecond
-		fewest = 3
-		most   = int(span/(ttl-ttl/10)) + 1
-	)
-	var clouds [2]*cloudtest.Cloud
-	var servers [2][]*prometheus
-	for i := range clouds {
-		clouds[i] = newCloud()
-		clouds[i].RemoveProject(clouds[i].Projects()[1].ID) // so that a call is a call of one project
-		e := startExporter(t, clouds[i], fmt.Sprintf("{defaults: {cache_ttl: %s}}", ttl))
-		for range i + 1 {
-			servers[i] = append(servers[i], startPrometheus(t, replica(len(servers[i]))+scraping(e.at, time.Second)))
-		}
-	}
-	var before, after [2]map[string]int
-	for i := range clouds {
-		for _, p := range servers[i] {
-			p.becomes(t, "count(cloud_quota_up)", " 5")
-		}
-		before[i] = clouds[i].Requests()
-	}
-	<-time.After(span)
-	for i := range clouds {
-		after[i] = clouds[i].Requests()
-	}
-	if len(after[0]) != 6 {
-		t.Errorf("calls of %v, want five services' and the list of audit instances", after[0])
-	}
-	for path := range after[0] {
-		one, two := after[0][path]-before[0][path], after[1][path]-before[1][path]
-		if one < fewest || one > most || two < fewest || two > min(one+1, most) {
-			t.Errorf("%s: in %s %d calls for one server and %d for two, want %d to %d", path, span, one, two, fewest, most)
-		}
-	}
-	for _, p := range servers[1] { // so that two servers did ask twice as often
-		p.is(t, fmt.Sprintf("count_over_time(up[%s]) >= bool 12", span), " 1")
-	}
-}
-
 func TestFailingServiceLeavesAllNumbersInPlace(t *testing.T) {
 	t.Parallel()
 	cloud := newCloud()
 	e := startExporter(t, cloud, "{defaults: {cache_ttl: 1s}}")
 	p := startPrometheus(t, scraping(e.at, 2*time.Second))
-	p.becomes(t, numbersOfQuotas, numbers(""))
-	p.is(t, "cloud_quota_up", sources("cloud_quota_up", always("1")))
+	p.becomes(t, numbersOfQuotas, numbers())
+	p.is(t, "cloud_quota_up", sources("cloud_quota_up", "1", "1"))
 	p.is(t, "cloud_quota_last_failure_reason", "")
 	since := time.Now()
 
 	heal := cloud.Inject(cloudtest.Fault{Service: "dcs", Status: http.StatusInternalServerError})
-	p.becomes(t, "cloud_quota_up", sources("cloud_quota_up", except("dcs", "0", "1")))
+	p.becomes(t, "cloud_quota_up", sources("cloud_quota_up", "0", "1"))
 	p.is(t, "max by (project, service, reason) (cloud_quota_last_failure_reason)",
 		`{project="ap-southeast-1_dev",reason="server_error",service="dcs"} 1
 {project="ap-southeast-3",reason="server_error",service="dcs"} 1`)
-	p.is(t, numbersOfQuotas, numbers(""))
+	p.is(t, numbersOfQuotas, numbers())
 
 	heal()
-	p.becomes(t, "cloud_quota_up", sources("cloud_quota_up", always("1")))
+	p.becomes(t, "cloud_quota_up", sources("cloud_quota_up", "1", "1"))
 	p.is(t, "cloud_quota_last_failure_reason", "")
-	p.is(t, numbersOfQuotas, numbers(""))
+	p.is(t, numbersOfQuotas, numbers())
 	p.is(t, "min_over_time(up[10m])", " 1")
-	p.is(t, "changes(cloud_quota_up[10m])", sources("", except("dcs", "2", "0")))
+	p.is(t, "changes(cloud_quota_up[10m])", sources("", "2", "0"))
 	p.is(t, changesOfNumbers, " 0")
 	p.complete(t, numbersOfQuotas, since)
-}
-
-func TestHangingServiceDoesNotCostTheScrape(t *testing.T) {
-	t.Parallel()
-	cloud := newCloud()
-	cloud.Inject(cloudtest.Fault{Service: "ces", Hang: true})
-	e := startExporter(t, cloud, "{defaults: {timeout: 8s}}")
-	p := startPrometheus(t, scraping(e.at, 2*time.Second))
-
-	// Before its timeout, nothing is known of the service.
-	p.becomes(t, numbersOfQuotas, numbers("ces"))
-	p.is(t, "cloud_quota_up", sources("cloud_quota_up", except("ces", "", "1")))
-	p.is(t, "cloud_quota_last_failure_reason", "")
-
-	p.becomes(t, "cloud_quota_up", sources("cloud_quota_up", except("ces", "0", "1")))
-	p.is(t, "max by (project, service, reason) (cloud_quota_last_failure_reason)",
-		`{project="ap-southeast-1_dev",reason="timeout",service="ces"} 1
-{project="ap-southeast-3",reason="timeout",service="ces"} 1`)
-	p.is(t, numbersOfQuotas, numbers("ces"))
-	p.is(t, "min_over_time(up[10m])", " 1")
 }
 
 // exported selects every series of the exporter, and none of those that Prometheus writes about a scrape.
@@ -219,7 +153,7 @@ func TestRestartLosesNoSeries(t *testing.T) {
 	t.Parallel()
 	e := startExporter(t, newCloud(), "{defaults: {cache_ttl: 1s}}")
 	p := startPrometheus(t, scraping(e.at, 2*time.Second))
-	p.becomes(t, numbersOfQuotas, numbers(""))
+	p.becomes(t, numbersOfQuotas, numbers())
 	since := time.Now()
 	p.becomes(t, "count(cloud_quota_fetches_total >= 3)", " 10")
 	before := p.names(t, exported)
@@ -234,10 +168,10 @@ func TestRestartLosesNoSeries(t *testing.T) {
 	if after := p.names(t, exported); after != before {
 		t.Errorf("series before and after: -after +before\n%s", difference(after, before))
 	}
-	p.is(t, numbersOfQuotas, numbers(""))
+	p.is(t, numbersOfQuotas, numbers())
 	p.complete(t, exported, since)
 	p.is(t, changesOfNumbers, " 0")
-	p.is(t, "resets(cloud_quota_fetches_total[10m])", sources("", always("1")))
+	p.is(t, "resets(cloud_quota_fetches_total[10m])", sources("", "1", "1"))
 	p.is(t, "min_over_time(increase(cloud_quota_fetches_total[6s])[10m:1s]) < 0", "")
 }
 

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -22,11 +23,8 @@ const (
 	maxSkew    = 15 * time.Minute
 )
 
-// authorization is a parsed Authorization header.
-type authorization struct {
-	access, signature string
-	signedHeaders     []string
-}
+// authorization finds the access key, the names of the signed headers and the signature.
+var authorization = regexp.MustCompile(`^` + algorithm + ` Access=([^ ,]+), SignedHeaders=([^ ,]+), Signature=([^ ,]+)$`)
 
 // authenticate returns the account of a token, or of permanent or temporary keys.
 func (c *Cloud) authenticate(q cloudsim.Call) (account string, refusal *cloudsim.Answer) {
@@ -59,78 +57,61 @@ func (c *Cloud) authenticate(q cloudsim.Call) (account string, refusal *cloudsim
 // verify returns the account whose keys signed a request, or why the request is refused. Signing is described in "AK/SK Signing and
 // Authentication Algorithm" (API Gateway, API Request Signing Guide).
 func (c *Cloud) verify(q cloudsim.Call) (account, why string) {
-	auth, ok := parseAuthorization(q.Header.Values("Authorization"))
-	if !ok {
+	headers := q.Header.Values("Authorization")
+	found := authorization.FindStringSubmatch(headers[0])
+	if found == nil || len(headers) > 1 {
 		return "", "the Authorization header is malformed"
 	}
-	k, exist := c.keys(auth.access)
-	if !exist {
-		return "", "ak " + auth.access + " not exist"
+	signed := strings.Split(found[2], ";")
+	if !slices.IsSorted(signed) || found[2] != strings.ToLower(found[2]) { // signers disagree about these
+		return "", "the Authorization header is malformed"
 	}
-	return k.owner, auth.check(q, k)
+	k, exist := c.keys(found[1])
+	if !exist {
+		return "", "ak " + found[1] + " not exist"
+	}
+	return k.owner, k.check(q, signed, found[3])
 }
 
 // check returns why a signature with these keys is refused.
-func (auth authorization) check(q cloudsim.Call, k keys) string {
+func (k keys) check(q cloudsim.Call, signedHeaders []string, signature string) string {
 	date := q.Header.Get(dateHeader)
 	signed, err := time.Parse(dateLayout, date)
-	if err != nil || !slices.Contains(auth.signedHeaders, strings.ToLower(dateHeader)) {
+	if err != nil || !slices.Contains(signedHeaders, strings.ToLower(dateHeader)) {
 		return "the X-Sdk-Date header is missing, malformed or not signed"
 	}
 	now := time.Now().UTC()
 	if now.Sub(signed).Abs() > maxSkew {
 		return fmt.Sprintf("signature expired, signature time:%s,server time:%s", date, now.Format(dateLayout))
 	}
-	if !hmac.Equal([]byte(auth.signature), []byte(sign(q.Request, q.Body, auth.signedHeaders, k.secret))) {
+	if !hmac.Equal([]byte(signature), []byte(sign(q.Request, q.Body, signedHeaders, k.secret))) {
 		return "verify aksk signature fail"
 	}
 	if k.securityToken != "" && q.Header.Get("X-Security-Token") != k.securityToken {
-		return "the security token of ak " + auth.access + " is missing or wrong"
+		return "the security token of ak " + k.access + " is missing or wrong"
 	}
-	if k.securityToken != "" && !slices.Contains(auth.signedHeaders, "x-security-token") {
-		return "the security token of ak " + auth.access + " is not signed"
+	if k.securityToken != "" && !slices.Contains(signedHeaders, "x-security-token") {
+		return "the security token of ak " + k.access + " is not signed"
 	}
 	if invalid := k.invalid(); invalid != "" {
-		return "ak " + auth.access + " " + invalid
+		return "ak " + k.access + " " + invalid
 	}
 	return ""
 }
 
-// parseAuthorization reads "SDK-HMAC-SHA256 Access=…, SignedHeaders=a;b, Signature=…".
-func parseAuthorization(values []string) (authorization, bool) {
-	rest, found := strings.CutPrefix(values[0], algorithm+" ")
-	if !found || len(values) > 1 {
-		return authorization{}, false
-	}
-	parts, fields := strings.Split(rest, ","), map[string]string{}
-	for _, part := range parts {
-		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
-		fields[name] = value
-	}
-	signed := strings.Split(fields["SignedHeaders"], ";")
-	// Signers disagree about names in another order or in upper case, so these are refused.
-	canonical := slices.IsSorted(signed) && fields["SignedHeaders"] == strings.ToLower(fields["SignedHeaders"])
-	auth := authorization{access: fields["Access"], signature: fields["Signature"], signedHeaders: signed}
-	return auth, canonical && len(parts) == 3 && len(fields) == 3 && auth.access != "" && auth.signature != ""
-}
-
 // sign returns the signature that the request should have.
 func sign(r *http.Request, body []byte, signedHeaders []string, secretKey string) string {
-	request := sha256.Sum256([]byte(canonicalRequest(r, body, signedHeaders)))
-	mac := hmac.New(sha256.New, []byte(secretKey))
-	mac.Write(fmt.Appendf(nil, "%s\n%s\n%x", algorithm, r.Header.Get(dateHeader), request))
-	return hex.EncodeToString(mac.Sum(nil))
-}
-
-func canonicalRequest(r *http.Request, body []byte, signedHeaders []string) string {
 	payload := r.Header.Get("X-Sdk-Content-Sha256")
 	if payload != "UNSIGNED-PAYLOAD" {
 		payload = fmt.Sprintf("%x", sha256.Sum256(body))
 	}
-	return strings.Join([]string{
+	canonical := strings.Join([]string{
 		r.Method, canonicalPath(r.URL), canonicalQuery(r.URL.Query()), canonicalHeaders(r, signedHeaders),
 		strings.Join(signedHeaders, ";"), payload,
 	}, "\n")
+	mac := hmac.New(sha256.New, []byte(secretKey))
+	mac.Write(fmt.Appendf(nil, "%s\n%s\n%x", algorithm, r.Header.Get(dateHeader), sha256.Sum256([]byte(canonical))))
+	return hex.EncodeToString(mac.Sum(nil))
 }
 
 func canonicalPath(u *url.URL) string {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/democloud"
@@ -74,7 +75,7 @@ func ManyProjects() *Cloud {
 	cloud.SetIdentities("main", Identities{
 		Users:            []User{{Name: "reader", Password: "password-1"}},
 		Agencies:         []Agency{{Name: "quotas", Trusts: "base"}},
-		IdentityProvider: &IdentityProvider{ID: "idp", IDToken: "id.token.1"},
+		IdentityProvider: IdentityProvider{ID: "idp", IDToken: "id.token.1"},
 	})
 	cloud.SetIdentities("base", Identities{Users: []User{{Name: "robot", Password: "PASSWORD"}}})
 	return cloud
@@ -87,11 +88,14 @@ func Wrap(cloud *cloudsim.Cloud) *Cloud {
 		received:   map[string]int{},
 		byProject:  map[string]map[string]int{},
 		identities: map[string]Identities{},
-		issued:     newIssued(),
+		issued: issued{
+			counts: map[string]int{}, keys: map[string]keys{}, tokens: map[string]token{}, metadataTokens: map[string]time.Time{},
+		},
 	}
 	inner := cloud.Intercept
 	cloud.Intercept = func(q cloudsim.Call, next func(cloudsim.Call) cloudsim.Answer) cloudsim.Answer {
-		return choose(c.receive(q)).strike(q, func() cloudsim.Answer { return inner(q, next) })
+		c.receive(q)
+		return c.applying(func(f Fault) bool { return f.fits(q) }).strike(q, func() cloudsim.Answer { return inner(q, next) })
 	}
 	cloud.Authenticate = c.authenticate
 	cloud.Publish(c.tokenAPIs()...)
@@ -101,26 +105,20 @@ func Wrap(cloud *cloudsim.Cloud) *Cloud {
 
 // ServeHTTP answers like cloudsim.Cloud. It panics with http.ErrAbortHandler if a fault closes the connection.
 func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c.enter()
-	defer c.leave()
+	c.addInFlight(1)
+	defer c.addInFlight(-1)
 	c.Cloud.ServeHTTP(w, r)
 }
 
-func (c *Cloud) enter() {
+func (c *Cloud) addInFlight(change int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.inFlight++
+	c.inFlight += change
 	c.mostInFlight = max(c.mostInFlight, c.inFlight)
 }
 
-func (c *Cloud) leave() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.inFlight--
-}
-
-// receive counts a request, and returns the faults that fit it.
-func (c *Cloud) receive(q cloudsim.Call) []candidate {
+// receive counts a request.
+func (c *Cloud) receive(q cloudsim.Call) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.received[q.Method+" "+q.Path]++
@@ -130,7 +128,6 @@ func (c *Cloud) receive(q cloudsim.Call) []candidate {
 		}
 		c.byProject[q.ProjectID][q.Service]++
 	}
-	return c.candidates(func(f Fault) bool { return f.fits(q) })
 }
 
 // Requests returns how many requests were received, including refused ones, by method and path of the API:
@@ -145,11 +142,7 @@ func (c *Cloud) Requests() map[string]int {
 func (c *Cloud) ProjectRequests(projectID string) map[string]int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	counts := maps.Clone(c.byProject[projectID])
-	if counts == nil {
-		counts = map[string]int{}
-	}
-	return counts
+	return maps.Clone(c.byProject[projectID])
 }
 
 // MaxInFlight returns the highest number of requests that were served at the same time.
@@ -198,20 +191,30 @@ func (c *Cloud) SetQuota(projectID, service, resourceType string, used, limit in
 
 // owner returns the name of the account that has a project. It panics if there is no such project.
 func (c *Cloud) owner(projectID string) string {
-	for _, a := range c.Accounts() {
-		if slices.ContainsFunc(a.Projects, func(p cloudsim.Project) bool { return p.ID == projectID }) {
-			return a.Name
-		}
+	name := c.find(func(a cloudsim.Account) bool {
+		return slices.ContainsFunc(a.Projects, func(p cloudsim.Project) bool { return p.ID == projectID })
+	}).Name
+	if name == "" {
+		panic(fmt.Sprintf("cloudtest: no project %q", projectID))
 	}
-	panic(fmt.Sprintf("cloudtest: no project %q", projectID))
+	return name
 }
 
 // account returns the account with a name. It panics if there is none.
 func (c *Cloud) account(name string) cloudsim.Account {
+	a := c.find(func(a cloudsim.Account) bool { return a.Name == name })
+	if a.Name == "" {
+		panic(fmt.Sprintf("cloudtest: no account %q", name))
+	}
+	return a
+}
+
+// find returns the first account that fits, or an empty one.
+func (c *Cloud) find(fits func(cloudsim.Account) bool) cloudsim.Account {
 	for _, a := range c.Accounts() {
-		if a.Name == name {
+		if fits(a) {
 			return a
 		}
 	}
-	panic(fmt.Sprintf("cloudtest: no account %q", name))
+	return cloudsim.Account{}
 }

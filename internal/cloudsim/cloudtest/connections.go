@@ -22,7 +22,7 @@ const (
 // Dialer returns dial with the faults of connections.
 func (c *Cloud) Dialer(dial func(ctx context.Context, network, address string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		f := c.connectionFault(address, func(f Fault) bool { return f.Dial != nil })
+		f := c.applying(func(f Fault) bool { return f.Dial != nil && strings.HasPrefix(address, f.Host) })
 		if f.Dial != nil {
 			return nil, &net.OpError{Op: "dial", Net: network, Addr: cloudsim.PipeAddr(address), Err: f.Dial}
 		}
@@ -32,14 +32,6 @@ func (c *Cloud) Dialer(dial func(ctx context.Context, network, address string) (
 		}
 		return &mortalConn{Conn: conn, cloud: c, host: address, opened: time.Now(), closed: make(chan struct{})}, nil
 	}
-}
-
-// connectionFault counts a connection to a host with the faults of a kind that fit it, and returns the one that applies, or an empty one.
-func (c *Cloud) connectionFault(host string, kind func(Fault) bool) Fault {
-	c.mu.Lock()
-	fitting := c.candidates(func(f Fault) bool { return kind(f) && strings.HasPrefix(host, f.Host) })
-	c.mu.Unlock()
-	return choose(fitting)
 }
 
 // mortalConn is a client's end of a connection. A fault can make it dead: it carries nothing any more, as if a NAT had forgotten it.

@@ -46,13 +46,6 @@ type fault struct {
 	fitted int
 }
 
-// candidate is a fault that fits a request. The request is the nth that it fits.
-type candidate struct {
-	Fault
-
-	nth int
-}
-
 // Inject puts a fault in force until heal is called.
 func (c *Cloud) Inject(f Fault) (heal func()) {
 	c.mu.Lock()
@@ -66,16 +59,24 @@ func (c *Cloud) Inject(f Fault) (heal func()) {
 	}
 }
 
-// candidates counts a request with the faults that fit it, and returns them.
-func (c *Cloud) candidates(fits func(Fault) bool) []candidate {
-	var fitting []candidate
+// applying counts a request or a connection with the faults that fit it, and returns the one that applies, or an empty one. It calls When
+// without the lock, so that When can use the cloud.
+func (c *Cloud) applying(fits func(Fault) bool) Fault {
+	var fitting []fault
+	c.mu.Lock()
 	for _, f := range c.faults {
 		if fits(f.Fault) {
 			f.fitted++
-			fitting = append(fitting, candidate{f.Fault, f.fitted})
+			fitting = append(fitting, *f)
 		}
 	}
-	return fitting
+	c.mu.Unlock()
+	for _, f := range fitting {
+		if f.When == nil || f.When(f.fitted) {
+			return f.Fault
+		}
+	}
+	return Fault{}
 }
 
 func (f Fault) fits(q cloudsim.Call) bool {
@@ -83,16 +84,6 @@ func (f Fault) fits(q cloudsim.Call) bool {
 		(f.Service == "" || f.Service == q.Service) &&
 		(f.ProjectID == "" || f.ProjectID == q.ProjectID) &&
 		(f.Path == "" || f.Path == q.Path)
-}
-
-// choose returns the fault that applies, or an empty one. It calls When without the lock, so that When can use the cloud.
-func choose(candidates []candidate) Fault {
-	for _, f := range candidates {
-		if f.When == nil || f.When(f.nth) {
-			return f.Fault
-		}
-	}
-	return Fault{}
 }
 
 // strike returns the answer, which is usually that of next. It panics with http.ErrAbortHandler if there is none.

@@ -2,7 +2,7 @@ package cloudtest
 
 import (
 	"cmp"
-	"crypto/sha256"
+	"crypto/sha3"
 	"encoding/hex"
 	"fmt"
 	"maps"
@@ -13,8 +13,7 @@ import (
 )
 
 const (
-	day = 24 * time.Hour // how long tokens and the keys of a machine live
-
+	day        = 24 * time.Hour                // how long tokens and the keys of a machine live
 	timeLayout = "2006-01-02T15:04:05.000000Z" // as IAM writes expires_at
 )
 
@@ -51,12 +50,6 @@ type token struct {
 	region string // whose IAM issued the token; empty: IAM's global host
 }
 
-func newIssued() issued {
-	return issued{
-		counts: map[string]int{}, keys: map[string]keys{}, tokens: map[string]token{}, metadataTokens: map[string]time.Time{},
-	}
-}
-
 // invalid returns why the lease is over; empty: it is not.
 func (l lease) invalid() string {
 	switch {
@@ -80,12 +73,7 @@ func (i *issued) lease(kind, owner string, stated, documented time.Duration) lea
 
 // secret returns n characters, which are always the same for a serial.
 func (i *issued) secret(what string, n int) string {
-	var b strings.Builder
-	for part := 0; b.Len() < n; part++ {
-		sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %d", what, i.serial, part))
-		b.WriteString(hex.EncodeToString(sum[:]))
-	}
-	return b.String()[:n]
+	return hex.EncodeToString(sha3.SumSHAKE128(fmt.Appendf(nil, "%s %d", what, i.serial), n/2))
 }
 
 // issueKeys issues temporary keys of an account.
@@ -130,10 +118,8 @@ func (c *Cloud) token(id string) (t token, why string) {
 
 // keys returns the permanent or temporary keys with an access key.
 func (c *Cloud) keys(access string) (k keys, exist bool) {
-	for _, a := range c.Accounts() {
-		if a.AccessKey == access {
-			return keys{lease: lease{owner: a.Name}, access: access, secret: a.SecretKey, securityToken: a.SecurityToken}, true
-		}
+	if a := c.find(func(a cloudsim.Account) bool { return a.AccessKey == access }); a.AccessKey != "" {
+		return keys{lease: lease{owner: a.Name}, access: access, secret: a.SecretKey, securityToken: a.SecurityToken}, true
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -37,9 +37,6 @@ func (c *Cloud) machineAPIs() []cloudsim.API {
 	}
 }
 
-// maxMetadataTTL is the longest lifetime of a token of the metadata service.
-const maxMetadataTTL = 6 * time.Hour
-
 // createMetadataToken answers the metadata service's PUT /meta-data/latest/api/token.
 func (c *Cloud) createMetadataToken(q cloudsim.Call) cloudsim.Answer {
 	c.mu.Lock()
@@ -48,13 +45,12 @@ func (c *Cloud) createMetadataToken(q cloudsim.Call) cloudsim.Answer {
 		return text(http.StatusNotFound, "404 Not Found")
 	}
 	seconds, err := strconv.Atoi(q.Header.Get("X-Metadata-Token-Ttl-Seconds"))
-	ttl := time.Duration(seconds) * time.Second
-	if err != nil || seconds < 1 || ttl > maxMetadataTTL {
+	if err != nil || seconds < 1 || seconds > 6*60*60 {
 		return text(http.StatusBadRequest, "X-Metadata-Token-Ttl-Seconds is missing or out of range")
 	}
 	c.issued.serial++
 	id := c.issued.secret("metadata token", 56)
-	c.issued.metadataTokens[id] = time.Now().Add(ttl)
+	c.issued.metadataTokens[id] = time.Now().Add(time.Duration(seconds) * time.Second)
 	return text(http.StatusOK, id)
 }
 

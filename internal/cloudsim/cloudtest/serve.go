@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,11 +31,11 @@ type Server struct {
 func Serve(c *Cloud, l net.Listener) *Server {
 	a := newAuthority()
 	certificate := func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-		host, err := askedHost(hello)
-		if err != nil {
-			return nil, err
+		host := hello.ServerName
+		if host == "" { // clients that dial an IP address send no name
+			host, _, _ = net.SplitHostPort(hello.Conn.LocalAddr().String())
 		}
-		return a.certificate(host, c.connectionFault(host, func(f Fault) bool { return f.Certificate != "" }).Certificate)
+		return a.certificate(host, c.applying(func(f Fault) bool { return f.Certificate != "" && strings.HasPrefix(host, f.Host) }).Certificate)
 	}
 	secure := tls.NewListener(buffered{l}, &tls.Config{GetCertificate: certificate, MinVersion: tls.VersionTLS12})
 	return &Server{cloudsim.ServePlain(c, secure), a.pem}
@@ -50,13 +51,7 @@ type authority struct {
 	pem  []byte
 
 	mu   sync.Mutex
-	made map[certified]*tls.Certificate
-}
-
-// certified is what a certificate is made for.
-type certified struct {
-	name  string // of the host
-	wrong Certificate
+	made map[string]*tls.Certificate // by name of the host and what is wrong
 }
 
 func newAuthority() *authority {
@@ -76,7 +71,7 @@ func newAuthority() *authority {
 		key:  key,
 		root: root,
 		pem:  pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-		made: map[certified]*tls.Certificate{},
+		made: map[string]*tls.Certificate{},
 	}
 }
 
@@ -92,20 +87,11 @@ func template(serial int64) *x509.Certificate {
 	}
 }
 
-// askedHost returns the host name of a handshake. Clients that dial an IP address send no name: then it returns that address.
-func askedHost(hello *tls.ClientHelloInfo) (string, error) {
-	if hello.ServerName != "" {
-		return hello.ServerName, nil
-	}
-	host, _, err := net.SplitHostPort(hello.Conn.LocalAddr().String())
-	return host, err
-}
-
 // certificate returns the certificate for a host, valid or not.
 func (a *authority) certificate(name string, wrong Certificate) (*tls.Certificate, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	of := certified{name, wrong}
+	of := name + " " + string(wrong)
 	if made, found := a.made[of]; found {
 		return made, nil
 	}
@@ -140,7 +126,9 @@ func (l buffered) Accept() (net.Conn, error) {
 	if err != nil || conn.LocalAddr().Network() != "pipe" {
 		return conn, err
 	}
-	return newBufferedConn(conn), nil
+	c := &bufferedConn{Conn: conn, pending: make(chan []byte, 256), closing: make(chan struct{})}
+	go c.send()
+	return c, nil
 }
 
 // bufferedConn is the server's end of a connection in memory. Its Write does not wait for the reader, like a socket's with its buffer.
@@ -148,89 +136,58 @@ func (l buffered) Accept() (net.Conn, error) {
 type bufferedConn struct {
 	net.Conn
 
-	mu      sync.Mutex
-	pending [][]byte
-	closing bool
-	wake    chan struct{} // holds one item when pending or closing changed
+	pending chan []byte
+	closing chan struct{}
+	once    sync.Once
 }
 
-func newBufferedConn(conn net.Conn) *bufferedConn {
-	c := &bufferedConn{Conn: conn, wake: make(chan struct{}, 1)}
-	go c.send()
-	return c
-}
-
-// Write keeps a copy of b to send, and returns.
+// Write keeps a copy of b to send, and returns. It waits only if very much is pending.
 func (c *bufferedConn) Write(b []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closing {
+	select {
+	case c.pending <- slices.Clone(b):
+		return len(b), nil
+	case <-c.closing:
 		return 0, net.ErrClosed
 	}
-	c.pending = append(c.pending, slices.Clone(b))
-	c.signal()
-	return len(b), nil
-}
-
-// Read fails once the connection is closed.
-func (c *bufferedConn) Read(b []byte) (int, error) {
-	c.mu.Lock()
-	closing := c.closing
-	c.mu.Unlock()
-	if closing {
-		return 0, net.ErrClosed
-	}
-	return c.Conn.Read(b)
 }
 
 // SetWriteDeadline does nothing, because Write never waits. crypto/tls sets a deadline when it closes, which must not affect what is pending.
 func (c *bufferedConn) SetWriteDeadline(time.Time) error { return nil }
 
-// SetDeadline sets the deadline for reading.
-func (c *bufferedConn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
+// Read fails once the connection is closed.
+func (c *bufferedConn) Read(b []byte) (int, error) {
+	select {
+	case <-c.closing:
+		return 0, net.ErrClosed
+	default:
+		return c.Conn.Read(b)
+	}
+}
 
 // Close ends Read at once, and the connection after everything is sent. It drops what the client still sends, so that two ends that close
 // at the same time do not wait for each other.
 func (c *bufferedConn) Close() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closing {
-		return nil
-	}
-	c.closing = true
-	c.signal()
-	if err := c.SetReadDeadline(time.Unix(0, 0)); err != nil { // wakes Read
-		return err
-	}
-	if err := c.SetReadDeadline(time.Time{}); err != nil {
-		return err
-	}
-	go func() { _, _ = io.Copy(io.Discard, c.Conn) }() // ends with the connection
+	c.once.Do(func() {
+		close(c.closing)
+		_ = c.SetReadDeadline(time.Unix(0, 0)) // wakes Read
+		_ = c.SetReadDeadline(time.Time{})
+		go func() { _, _ = io.Copy(io.Discard, c.Conn) }() // ends with the connection
+	})
 	return nil
-}
-
-func (c *bufferedConn) signal() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
 }
 
 // send sends what is pending until one end closes the connection.
 func (c *bufferedConn) send() {
 	defer func() { _ = c.Conn.Close() }()
-	for range c.wake {
-		c.mu.Lock()
-		pending, closing := c.pending, c.closing
-		c.pending = nil
-		c.mu.Unlock()
-		for _, b := range pending {
+	for closing := false; !closing || len(c.pending) > 0; {
+		select {
+		case b := <-c.pending:
 			if _, err := c.Conn.Write(b); err != nil {
+				_ = c.Close()
 				return
 			}
-		}
-		if closing {
-			return
+		case <-c.closing:
+			closing = true
 		}
 	}
 }

@@ -13,9 +13,9 @@ import (
 
 // Identities are those of an account besides its permanent keys.
 type Identities struct {
-	Users            []User            // log in with a password, POST /v3/auth/tokens
-	Agencies         []Agency          // issue temporary keys of the account to callers of other accounts
-	IdentityProvider *IdentityProvider // its ID tokens are exchanged for a token; nil: none
+	Users            []User           // log in with a password, POST /v3/auth/tokens
+	Agencies         []Agency         // issue temporary keys of the account to callers of other accounts
+	IdentityProvider IdentityProvider // its ID tokens are exchanged for a token; empty: none
 }
 
 // User logs in with a password.
@@ -33,7 +33,6 @@ type IdentityProvider struct{ ID, IDToken string }
 // SetIdentities sets the identities of an account. It panics if there is no such account.
 func (c *Cloud) SetIdentities(account string, i Identities) {
 	c.account(account)
-	i.Users = slices.Clone(i.Users)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.identities[account] = i
@@ -43,12 +42,14 @@ func (c *Cloud) SetIdentities(account string, i Identities) {
 func (c *Cloud) SetPassword(account, user, password string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	users := c.identities[account].Users
-	i := slices.IndexFunc(users, func(u User) bool { return u.Name == user })
+	identities := c.identities[account]
+	i := slices.IndexFunc(identities.Users, func(u User) bool { return u.Name == user })
 	if i < 0 {
 		panic(fmt.Sprintf("cloudtest: account %q has no user %q", account, user))
 	}
-	users[i].Password = password
+	identities.Users = slices.Clone(identities.Users)
+	identities.Users[i].Password = password
+	c.identities[account] = identities
 }
 
 // SetIDToken replaces the ID token that the identity provider of an account accepts.
@@ -56,10 +57,10 @@ func (c *Cloud) SetIDToken(account, token string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	identities := c.identities[account]
-	if identities.IdentityProvider == nil {
+	if identities.IdentityProvider.ID == "" {
 		panic(fmt.Sprintf("cloudtest: account %q has no identity provider", account))
 	}
-	identities.IdentityProvider = &IdentityProvider{identities.IdentityProvider.ID, token}
+	identities.IdentityProvider.IDToken = token
 	c.identities[account] = identities
 }
 
@@ -101,8 +102,13 @@ type authRequest struct {
 	}
 }
 
-func readAuth(q cloudsim.Call) (r authRequest, ok bool) {
-	return r, json.Unmarshal(q.Body, &r) == nil
+// readAuth returns an empty request if the body is malformed.
+func readAuth(q cloudsim.Call) authRequest {
+	var r authRequest
+	if json.Unmarshal(q.Body, &r) != nil {
+		return authRequest{}
+	}
+	return r
 }
 
 // uses returns whether the request has this method, and no other.
@@ -123,18 +129,13 @@ func (n named) is(id, name string) bool {
 
 // findAccount returns the name of the account of a domain, or "".
 func (c *Cloud) findAccount(domain named) string {
-	for _, a := range c.Accounts() {
-		if domain.is(cloudsim.ID(a.Name), a.Name) {
-			return a.Name
-		}
-	}
-	return ""
+	return c.find(func(a cloudsim.Account) bool { return domain.is(cloudsim.ID(a.Name), a.Name) }).Name
 }
 
 // createToken answers IAM's POST /v3/auth/tokens.
 func (c *Cloud) createToken(q cloudsim.Call) cloudsim.Answer {
-	r, ok := readAuth(q)
-	if !ok || !r.uses("password") {
+	r := readAuth(q)
+	if !r.uses("password") {
 		return malformed(q)
 	}
 	user := r.Auth.Identity.Password.User
@@ -147,23 +148,22 @@ func (c *Cloud) createToken(q cloudsim.Call) cloudsim.Answer {
 	})
 }
 
-// identitiesOf returns a copy of the identities of an account.
 func (c *Cloud) identitiesOf(account string) Identities {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	i := c.identities[account]
-	i.Users = slices.Clone(i.Users)
-	return i
+	return c.identities[account]
 }
 
 // createTokenByIDToken answers IAM's POST /v3.0/OS-AUTH/id-token/tokens.
 func (c *Cloud) createTokenByIDToken(q cloudsim.Call) cloudsim.Answer {
-	r, ok := readAuth(q)
-	if !ok || r.Auth.IDToken.ID == "" {
+	r := readAuth(q)
+	if r.Auth.IDToken.ID == "" {
 		return malformed(q)
 	}
 	provider := q.Header.Get("X-Idp-Id")
-	owner := c.federate(IdentityProvider{provider, r.Auth.IDToken.ID})
+	owner := c.find(func(a cloudsim.Account) bool {
+		return c.identitiesOf(a.Name).IdentityProvider == IdentityProvider{provider, r.Auth.IDToken.ID}
+	}).Name
 	if owner == "" {
 		return q.ServiceError(http.StatusUnauthorized, "The identity provider or its id token is invalid")
 	}
@@ -175,19 +175,9 @@ func (c *Cloud) createTokenByIDToken(q cloudsim.Call) cloudsim.Answer {
 	})
 }
 
-// federate returns the name of the account that has an identity provider, or "".
-func (c *Cloud) federate(p IdentityProvider) string {
-	for _, a := range c.Accounts() {
-		if has := c.identitiesOf(a.Name).IdentityProvider; has != nil && *has == p {
-			return a.Name
-		}
-	}
-	return ""
-}
-
 // answerToken issues a token for the scope of the request.
 func (c *Cloud) answerToken(q cloudsim.Call, kind, owner string, r authRequest, method string, user map[string]any) cloudsim.Answer {
-	s, exists := c.scope(owner, r)
+	s, exists := scopeOf(c.account(owner), r)
 	if !exists {
 		return q.ServiceError(http.StatusBadRequest, "The project or domain of the scope does not exist")
 	}
@@ -224,30 +214,28 @@ type scope struct {
 	domain  bool
 }
 
-// scope returns the scope that a request names. If it names a project and a domain, the project has precedence, as documented.
-func (c *Cloud) scope(owner string, r authRequest) (s scope, exists bool) {
+// scopeOf returns the scope that a request names. If it names a project and a domain, the project has precedence, as documented.
+func scopeOf(owner cloudsim.Account, r authRequest) (s scope, exists bool) {
 	asked := r.Auth.Scope
 	switch {
 	case asked.Project != nil:
-		for _, p := range c.account(owner).Projects {
-			if asked.Project.is(p.ID, p.Name) {
-				return scope{project: p}, true
-			}
+		i := slices.IndexFunc(owner.Projects, func(p cloudsim.Project) bool { return asked.Project.is(p.ID, p.Name) })
+		if i < 0 {
+			return scope{}, false
 		}
-		return scope{}, false
+		return scope{project: owner.Projects[i]}, true
 	case asked.Domain != nil:
-		return scope{domain: true}, asked.Domain.is(cloudsim.ID(owner), owner)
+		return scope{domain: true}, asked.Domain.is(cloudsim.ID(owner.Name), owner.Name)
 	}
 	return scope{}, true
 }
 
 // createKeys answers IAM's POST /v3.0/OS-CREDENTIAL/securitytokens.
 func (c *Cloud) createKeys(q cloudsim.Call) cloudsim.Answer {
-	r, ok := readAuth(q)
-	switch {
-	case ok && r.uses("token"):
+	switch r := readAuth(q); {
+	case r.uses("token"):
 		return c.exchangeToken(q, r)
-	case ok && r.uses("assume_role"):
+	case r.uses("assume_role"):
 		return c.assumeAgency(q, r)
 	}
 	return malformed(q)
