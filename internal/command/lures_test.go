@@ -127,13 +127,17 @@ func luredBy(t *testing.T, kind, credentials string) map[string]bool {
 	t.Helper()
 	cloud := leakyCloud()
 	var urls []string
-	for i := range len(baits) * len(lures) {
+	n := len(baits) * len(lures)
+	if leakySteps[kind] > 0 {
+		n = len(baits) // of which each has one lure, in turn
+	}
+	for i := range n {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if issues(r.URL.Path) != (leakySteps[kind] > 0) {
 				cloud.ServeHTTP(w, r)
 				return
 			}
-			baits[i/len(lures)](w, strings.ReplaceAll(lures[i%len(lures)], "N", fmt.Sprint(i)))
+			baits[i%len(baits)](w, strings.ReplaceAll(lures[i%len(lures)], "N", fmt.Sprint(i)))
 		}))
 		t.Cleanup(server.Close)
 		urls = append(urls, server.URL)

@@ -152,7 +152,7 @@ func everything(t *testing.T, file string) string {
 
 // leakyConfig has an account for each style of echo.
 func leakyConfig(credentials, url string) string {
-	yaml := "services: {defaults: {max_in_flight: 64}}\naccounts:\n"
+	yaml := "services: {defaults: {max_in_flight: 64}, ces: {enabled: false}, dcs: {enabled: false}}\naccounts:\n"
 	for i := range styles {
 		yaml += leakyAccount(i, credentials, url)
 	}
@@ -165,7 +165,7 @@ func leakyAccount(i int, credentials, url string) string {
     credentials: {%[2]s}
     endpoints: {default: %[3]q, iam: %[3]q}
     projects: [{id: "%032[1]d", region: ap-southeast-3, name: p%02[1]d}, {region: ap-southeast-1, name: q%02[1]d}]
-    discovery: {}
+    discovery: {exclude: "ap-southeast-3_p(0[1-9]|1.)"}
 `, i, credentials, url)
 }
 
