@@ -46,7 +46,7 @@ var leakyKinds = map[string]string{
 	"pod_identity":      "pod_identity: {}",
 	"oidc":              "oidc: {idp_id: idp, token_file: DIR/id_token}",
 	"password":          "password: {domain_name: main, user_name: reader, password_file: DIR/password}",
-	"assume_agency":     "environment: {}, assume_agency: {domain_name: other, agency_name: quotas}",
+	"assume_agency":     "static: {access_key: " + leakyAccessKey + ", secret_key_file: DIR/sk, security_token: " + leakyToken + "}, assume_agency: {domain_name: other, agency_name: quotas}",
 }
 
 // leakyModes are which requests are echoed, by their paths: all that issue keys, those that do so in the second place, and all others.
