@@ -244,7 +244,7 @@ func halfReadable() []wrong {
 	twice.body = func(asked string) string { return usual(asked, examples[asked][0]) }
 	many := beside("10,000 resources", "more than 200 resources", extra{})
 	many.new = 200
-	many.body = func(asked string) string { return usual(asked, numbered(asked, 10_000-len(examples[asked]))...) }
+	many.body = func(asked string) string { return usual(asked, numbered("t", asked, 10_000-len(examples[asked]))...) }
 	asStrings := beside("numbers as strings", "cannot unmarshal", extra{})
 	bare := regexp.MustCompile(`:(-?[0-9]+|true)`)
 	asStrings.body = func(asked string) string { return bare.ReplaceAllString(usual(asked), `:"$1"`) }
@@ -260,11 +260,11 @@ func halfReadable() []wrong {
 }
 
 // numbered are resources, fields or projects of different names.
-func numbered(asked string, n int) []string {
+func numbered(name, asked string, n int) []string {
 	items := make([]string, n)
 	for i := range items {
 		items[i] = extra{
-			fmt.Sprintf(`{"type":"t%d","used":1,"quota":2}`, i), fmt.Sprintf(`"t%d":1`, i), fmt.Sprintf(`{"id":"%d","name":"MOS"}`, i),
+			fmt.Sprintf(`{"type":"%s%d","used":1,"quota":2}`, name, i), fmt.Sprintf(`"%s%d":1`, name, i), fmt.Sprintf(`{"id":"%d","name":"MOS"}`, i),
 		}.of(asked)
 	}
 	return items

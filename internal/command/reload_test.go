@@ -1,7 +1,6 @@
 package command_test
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -10,7 +9,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -152,46 +150,6 @@ func heapInUse() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
-}
-
-// unfit puts something that is no configuration in place of a file, for some kinds.
-var unfit = map[string]struct {
-	put  func(name string) error
-	says string
-}{
-	"a pipe": {func(name string) error { return syscall.Mkfifo(name, 0o600) }, "it is a named pipe, not a regular file"},
-	"a large file": {func(name string) error {
-		if err := os.WriteFile(name, nil, 0o600); err != nil {
-			return err
-		}
-		return os.Truncate(name, 100<<20)
-	}, "larger than 1048576 bytes"},
-	"nothing": {func(string) error { return nil }, "no such file or directory"},
-}
-
-// TestReloadOfWhatIsNoFile: each is refused with one line, by HTTP and by SIGHUP, and the next good file is loaded.
-func TestReloadOfWhatIsNoFile(t *testing.T) {
-	r := serving(t, "", "")
-	good := r.file + ".good"
-	for name, bad := range unfit {
-		if err := errors.Join(os.Rename(r.file, good), bad.put(r.file)); err != nil {
-			t.Fatal(err)
-		}
-		start := time.Now()
-		body := r.post(t, "/-/reload")
-		contains(t, body, "500\nthe configuration before stays in force:\n", r.file, bad.says)
-		if n := strings.Count(body, "\n"); n > 3 || time.Since(start) > 2*time.Second {
-			t.Errorf("%s: %d lines after %s:\n%s", name, n, time.Since(start), body)
-		}
-		r.hangup <- os.Interrupt
-		r.hangup <- os.Interrupt // taken when the first is done
-		contains(t, r.get(t, "/metrics"), "\ncloud_quota_exporter_config_last_reload_successful 0\n", `cloud_quota_up{project="prod",service="cts"} 1`)
-		if err := os.Rename(good, r.file); err != nil {
-			t.Fatal(err)
-		}
-		contains(t, r.post(t, "/-/reload"), "200\n")
-	}
-	contains(t, r.get(t, "/metrics"), "\ncloud_quota_exporter_config_last_reload_successful 1\n")
 }
 
 // TestReloadOfAFileThatHangs: it ends in time, so do those that came meanwhile, and the next one finds the file well.

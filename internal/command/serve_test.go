@@ -21,7 +21,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
-	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/command"
 )
@@ -102,50 +101,6 @@ func TestServe(t *testing.T) {
 		t.Errorf("it ended with %v", err)
 	}
 	contains(t, r.log.String(), "msg=serving", `services="[cts ces taurusdb dcs dbss]"`, `msg="stopping, scrapes under way are finished"`)
-}
-
-func TestServeLogsChangesOnly(t *testing.T) {
-	r := serving(t, "", "services: {defaults: {cache_ttl: 0}, ces: {enabled: false}, taurusdb: {enabled: false}, dcs: {enabled: false}}")
-	skipped := `{"resources":[{"type":"a","used":1,"quota":2},{"type":"a","used":1,"quota":2}]}`
-	heal := r.cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusOK, Body: []byte(skipped)})
-	healList := r.cloud.Inject(cloudtest.Fault{Path: "/v2/{project_id}/audit/instances", Status: http.StatusForbidden})
-	r.get(t, "/metrics")
-	r.get(t, "/metrics")
-	heal()
-	r.cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusInternalServerError, Body: cloudsim.ErrorBody("cts", 500, "out of order")})
-	r.get(t, "/metrics")
-	r.get(t, "/metrics")
-	healList()
-	r.get(t, "/metrics")
-	if err := r.stop(); err != nil {
-		t.Fatal(err)
-	}
-	for text, want := range map[string]int{
-		`level=warn caller=log.go`: 3,
-		`msg="resources are left out" count=1 err="resource 2 of 2: type \"a\" is there twice"`:                    1,
-		`msg="quotas are incomplete" err="used and limit of audit_instance are not known: GET http`:                1,
-		`account=main project=prod service=cts msg="quotas can't be read" reason=server_error err="GET http://127`: 1,
-		`out of order`: 2, // once more at debug level, with the fetch
-		`grant the IAM action dbss:auditInstance:list`: 1,
-		`msg="quotas are read again"`:                  0,
-		`level=error`:                                  0,
-	} {
-		if got := strings.Count(r.log.String(), text); got != want {
-			t.Errorf("%q is %d times in the log, want %d:\n%s", text, got, want, r.log)
-		}
-	}
-}
-
-func TestKeysRotateWithoutRestart(t *testing.T) {
-	r := serving(t, "", "services: {defaults: {cache_ttl: 0}}")
-	contains(t, r.get(t, "/metrics?collect%5B%5D=cts"), `cloud_quota_up{project="prod",service="cts"} 1`)
-	r.cloud.SetKeys("main", accessKey, "another-secret-key", token)
-	if err := os.WriteFile(r.key, []byte("another-secret-key\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	contains(t, r.get(t, "/metrics?collect%5B%5D=cts"), `cloud_quota_up{project="prod",service="cts"} 1`)
-	r.cloud.SetKeys("main", accessKey, "yet another", token)
-	contains(t, r.get(t, "/metrics?collect%5B%5D=cts"), `cloud_quota_last_failure_reason{project="prod",reason="unauthorized",service="cts"} 1`)
 }
 
 func TestServeFromEnvironment(t *testing.T) {
