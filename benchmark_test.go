@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -72,20 +71,6 @@ func scaleConfig(b testing.TB, cloud *cloudtest.Cloud) string {
 	return writeFile(b, text.String())
 }
 
-func fetch(b *testing.B, url string) string {
-	b.Helper()
-	resp, err := http.Get(url)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		b.Fatal(resp.Status, err)
-	}
-	return string(body)
-}
-
 // BenchmarkSize tells what a release build takes with so many projects: the size of the binary, the time from exec to ready and to the end of
 // the first scrape, CPU for a scrape with gzip and for reading a source, memory after these scrapes, and how large a page is.
 func BenchmarkSize(b *testing.B) {
@@ -105,15 +90,17 @@ func BenchmarkSize(b *testing.B) {
 			for b.Loop() {
 				start := time.Now()
 				e := startServing(b, binary, "--config.file="+config)
-				fetch(b, e.url+"/-/ready")
+				if page, err := e.get("/-/ready"); err != nil || !strings.HasPrefix(page, "200") {
+					b.Fatal(page, err)
+				}
 				b.ReportMetric(float64(time.Since(start).Milliseconds()), "ms-to-ready")
 				begun := e.number(b, "process_cpu_seconds_total")
-				page := e.page(b, "identity")
+				page := scrape(b, e.url, "identity")
 				b.ReportMetric(float64(time.Since(start).Milliseconds()), "ms-to-first-scrape")
 				read := e.number(b, "process_cpu_seconds_total")
 				var zipped []byte
 				for range scrapes {
-					zipped = e.page(b, "gzip")
+					zipped = scrape(b, e.url, "gzip")
 				}
 				resident := e.number(b, "process_resident_memory_bytes")
 				if n := bytes.Count(page, []byte("\ncloud_quota_up{")); n != 5*projects || size.Size() > maxBinary || projects == 100 && resident > maxResident {
@@ -133,20 +120,14 @@ func BenchmarkSize(b *testing.B) {
 	}
 }
 
-// page returns all metrics.
-func (p *process) page(b *testing.B, encoding string) []byte {
-	b.Helper()
-	page, err := scrape(b, p.url+"/metrics", encoding)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return page
-}
-
 // number returns a metric of the process.
 func (p *process) number(b *testing.B, metric string) float64 {
 	b.Helper()
-	return number(b, fetch(b, p.url+"/metrics?collect[]=exporter"), `(?m)^`+metric+` (\S+)$`)
+	page, err := p.get("/metrics?collect[]=exporter")
+	if err != nil {
+		b.Fatal(err)
+	}
+	return number(b, page, `(?m)^`+metric+` (\S+)$`)
 }
 
 // BenchmarkStampede has a thousand scrapes come at once to an exporter that knows nothing yet, of which the cloud answers each call in 50
@@ -189,9 +170,7 @@ func stampede(b *testing.B, binary string, scrapes, projects int) (took []time.D
 		waiting.Go(func() {
 			<-begin
 			start := time.Now()
-			if _, err := scrape(b, e.url+"/metrics", "identity"); err != nil {
-				b.Error(err)
-			}
+			scrape(b, e.url, "identity")
 			took[i] = time.Since(start)
 		})
 	}
@@ -210,11 +189,12 @@ func stampede(b *testing.B, binary string, scrapes, projects int) (took []time.D
 	return took, 1024 * number(b, string(status), `VmHWM:\s+(\d+) kB`)
 }
 
-// scrape asks as a Prometheus does, over a connection of its own, and returns the body as it came.
-func scrape(b *testing.B, url, encoding string) ([]byte, error) {
-	r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url, http.NoBody)
+// scrape asks for all metrics as a Prometheus does, over a connection of its own, and returns the body as it came.
+func scrape(b *testing.B, url, encoding string) (body []byte) {
+	r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url+"/metrics", http.NoBody)
 	if err != nil {
-		return nil, err
+		b.Error(err)
+		return nil
 	}
 	r.Close = true
 	r.Header.Set("Accept", "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8")
@@ -222,12 +202,12 @@ func scrape(b *testing.B, url, encoding string) ([]byte, error) {
 	r.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", "600")
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return nil, err
+		b.Error(err)
+		return nil
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if resp.StatusCode != http.StatusOK {
-		return nil, errors.New(resp.Status)
+	if body, err = io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+		b.Error(resp.Status, err)
 	}
-	return body, err
+	return body
 }

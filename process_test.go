@@ -194,20 +194,16 @@ func stopDuringScrape(t *testing.T) (p *process, proceed chan<- struct{}, page <
 	return p, answer, pages
 }
 
-func TestSIGTERMLetsAScrapeFinish(t *testing.T) {
+// TestSIGTERMDuringAScrape: the first one lets the scrape finish, a second one ends it at once.
+func TestSIGTERMDuringAScrape(t *testing.T) {
 	p, proceed, page := stopDuringScrape(t)
 	close(proceed)
-	if got := <-page; !strings.HasPrefix(got, "200 OK") || !strings.Contains(got, `service="dcs"} 1`) {
-		t.Errorf("the scrape ended with\n%s", got)
-	}
+	got := <-page
 	<-p.ended
-	if code := p.ProcessState.ExitCode(); code != 0 {
-		t.Errorf("exit code %d", code)
+	if code := p.ProcessState.ExitCode(); code != 0 || !strings.HasPrefix(got, "200 OK") || !strings.Contains(got, `service="dcs"} 1`) {
+		t.Errorf("exit code %d, and the scrape ended with\n%s", code, got)
 	}
-}
-
-func TestSecondSIGTERMEndsAtOnce(t *testing.T) {
-	p, proceed, page := stopDuringScrape(t)
+	p, proceed, page = stopDuringScrape(t)
 	defer close(proceed)
 	p.endBy(t, syscall.SIGTERM)
 	if got := <-page; strings.HasPrefix(got, "200") {
@@ -235,18 +231,24 @@ func TestSIGTERMEndsAStartThatHangs(t *testing.T) {
 	}
 }
 
-// TestStartsWhileTheCloudIsDown: it is up, and says what is wrong: of keys that must be fetched at once, of quotas when they are asked for.
-func TestStartsWhileTheCloudIsDown(t *testing.T) {
-	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+// nobody returns an address on which nobody listens.
+func nobody(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody.Close()
+	listener.Close()
+	return listener.Addr().String()
+}
+
+// TestStartsWhileTheCloudIsDown: it is up, and says what is wrong: of keys that must be fetched at once, of quotas when they are asked for.
+func TestStartsWhileTheCloudIsDown(t *testing.T) {
 	p := startServing(t, program, "--config.file="+writeFile(t, strings.ReplaceAll(`accounts:
   - credentials: {password: {domain_name: d, user_name: u, password: p}}
     endpoints: {default: URL, iam: URL}
     projects: [{region: ap-southeast-1, name: b}]
-`, "URL", `"http://`+nobody.Addr().String()+`"`)))
+`, "URL", `"http://`+nobody(t)+`"`)))
 	p.waitFor(t, `from="password: user u of d, password in the configuration" msg="credentials can't be had" err="password: POST http`)
 	for path, want := range map[string]string{
 		"/-/ready": "is ready",
@@ -270,7 +272,8 @@ func TestStartsWhileTheCloudIsDown(t *testing.T) {
 // TestProxyPasswordDoesNotShow: the URL of a proxy may hold one.
 func TestProxyPasswordDoesNotShow(t *testing.T) {
 	config := writeFile(t, "accounts: [{credentials: {static: {access_key: AK, secret_key: SK}}, projects: [{id: '1', region: ap-southeast-1, name: a}]}]\n")
-	for _, proxy := range []string{"http://me:pass-word@127.0.0.1:1", "https://me:pass-word@127.0.0.1:1", "socks5://me:pass-word@127.0.0.1:1", "ftp://me:pass-word@127.0.0.1:1"} {
+	for _, scheme := range []string{"http", "https", "socks5", "ftp"} {
+		proxy := scheme + "://me:pass-word@" + nobody(t)
 		code, stdout, stderr := run(t, []string{"HTTPS_PROXY=" + proxy}, "query", "--service=cts", "--config.file="+config)
 		if said := stdout + stderr; code != 1 || !strings.Contains(said, "the proxy if HTTPS_PROXY is set") || strings.Contains(said, "word@") {
 			t.Errorf("%s: exit code %d\n%s", proxy, code, said)

@@ -160,29 +160,6 @@ func TestTimeoutOfACommand(t *testing.T) {
 	})
 }
 
-// TestCredentialsThatHang: the metadata service does, for longer than there is time.
-func TestCredentialsThatHang(t *testing.T) {
-	inBubble(t, cloudtest.Scale(2), "", func(t *testing.T, n *network) {
-		n.config = write(t, "config.yml", `accounts:
-  - credentials: {instance_metadata: {endpoint: http://metadata.sim}}
-    endpoints: `+hosts+`
-    projects: [{region: ap-southeast-1, id: "1", name: prod}]
-    discovery: {}
-`)
-		n.Inject(cloudtest.Fault{Service: "metadata", Hang: true})
-		text, took := n.query(t.Context(), command.Query{Once: n.once(2 * time.Second), Output: "json"})
-		a := parse(t, text)
-		if got := fmt.Sprint(a.reasons("cts"), a.reasons("iam"), len(a.Failures)); got != "map[unfinished:1] map[unfinished:1] 6" || took != 2*time.Second {
-			t.Errorf("after %s, failures are %s\n%s", took, got, text)
-		}
-		text, _ = n.query(t.Context(), command.Query{Once: n.once(0), Output: "json"})
-		a = parse(t, text)
-		if got := fmt.Sprint(a.reasons("cts"), a.reasons("iam"), len(a.Failures)); got != "map[credentials:1] map[credentials:1] 6" {
-			t.Errorf("with time enough, failures are %s\n%s", got, text)
-		}
-	})
-}
-
 // oneSlot has one project of DCS in each region under way, and the others in line.
 const oneSlot = "services: {dcs: {max_in_flight: 1, timeout: %s}}\n"
 

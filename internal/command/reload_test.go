@@ -67,22 +67,6 @@ func TestReload(t *testing.T) {
 	contains(t, r.get(t, "/metrics?collect%5B%5D=cts"), "400\n")
 }
 
-// TestReloadMendsAtOnce: who mends the configuration need not wait for the pause after the failure.
-func TestReloadMendsAtOnce(t *testing.T) {
-	_, endpoints := simulated(t)
-	file := configuration(t, endpoints, "/nowhere/sk", "")
-	r := serve(t, "", file, nil)
-	r.log.waitFor(t, `msg="credentials can't be had"`) // before anybody scrapes
-	contains(t, r.log.String(), "level=warn", "account=main", "secret_key_file /nowhere/sk: no such file or directory; want a file")
-	contains(t, r.get(t, "/metrics"), `cloud_quota_last_failure_reason{project="prod",reason="credentials",service="cts"} 1`)
-	key := write(t, "sk", secretKey)
-	rewrite(t, file, func(text string) string { return strings.Replace(text, "/nowhere/sk", key, 1) })
-	contains(t, r.post(t, "/-/reload"), "200\n")
-	r.get(t, "/metrics") // begins it, and waits for none that is known to fail
-	r.log.waitFor(t, `service=dbss msg="quotas are read again"`)
-	contains(t, r.get(t, "/metrics"), `cloud_quota_up{project="prod",service="dbss"} 1`)
-}
-
 const reloads = 30
 
 // TestManyReloadsUnderLoad reloads while two servers scrape: no series is lost, nothing is asked more often than without, and nothing

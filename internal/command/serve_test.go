@@ -2,15 +2,10 @@ package command_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"math"
-	"math/big"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"regexp"
@@ -139,18 +134,6 @@ func TestExampleConfiguration(t *testing.T) {
 	}
 }
 
-// TestRequestsSayWhoAsks: the cloud's operators see who it is that asks.
-func TestRequestsSayWhoAsks(t *testing.T) {
-	asked := make(chan string, 10)
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.UserAgent() }))
-	defer server.Close()
-	r := serve(t, "", configuration(t, `{iam: "`+server.URL+`"}`, write(t, "sk", secretKey), ""), nil)
-	r.get(t, "/metrics?collect%5B%5D=cts")
-	if got := <-asked; !strings.HasPrefix(got, "cloud_quota_exporter/") {
-		t.Errorf("User-Agent %q", got)
-	}
-}
-
 // TestWebConfig uses the toolkit's file; its key pair is made for the test.
 func TestWebConfig(t *testing.T) {
 	certificate, key := keyPair(t)
@@ -202,24 +185,18 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// keyPair makes the files of a certificate that signs itself, and of its key.
+// keyPair makes the files of a certificate and of its key.
 func keyPair(t *testing.T) (certificate, key string) {
 	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	server := httptest.NewTLSServer(nil)
+	server.Close()
+	pair := server.TLS.Certificates[0]
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
 	if err != nil {
 		t.Fatal(err)
 	}
 	encode := func(kind string, bytes []byte) string {
 		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: bytes}))
 	}
-	return write(t, "cert.pem", encode("CERTIFICATE", der)), write(t, "key.pem", encode("PRIVATE KEY", pkcs8))
+	return write(t, "cert.pem", encode("CERTIFICATE", pair.Certificate[0])), write(t, "key.pem", encode("PRIVATE KEY", pkcs8))
 }
