@@ -225,7 +225,7 @@ func TestSIGTERMEndsAStartThatHangs(t *testing.T) {
 		start := time.Now()
 		p.terminate(t)
 		<-p.ended
-		if took := time.Since(start); took > 2*time.Second || p.ProcessState.ExitCode() != 0 {
+		if took := time.Since(start); took > 2*time.Second || p.ProcessState.ExitCode() != 0 || !strings.Contains(p.lines(), "topping before ") {
 			t.Errorf("%s: it ended after %s with %s:\n%s", args, took, p.ProcessState, p.lines())
 		}
 	}

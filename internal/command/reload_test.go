@@ -215,13 +215,13 @@ func TestOpenFilesAreLogged(t *testing.T) {
 		t.Errorf("logged %d times after two scrapes, want 1:\n%s", got, r.log)
 	}
 	contains(t, r.post(t, "/-/reload"), "200\n")
-	r.log.waitForTimes(t, open("0644"), 2)
+	r.log.waitFor(t, open("0644"), 2)
 	chmod(t, key, 0o646)
 	contains(t, r.post(t, "/-/reload"), "200\n")
 	r.log.waitFor(t, open("0646"))
 	chmod(t, key, 0o600)
 	contains(t, r.post(t, "/-/reload"), "200\n")
-	r.log.waitForTimes(t, `msg="credentials are there"`, 4)
+	r.log.waitFor(t, `msg="credentials are there"`, 4)
 	if got := strings.Count(r.log.String(), warning); got != 3 {
 		t.Errorf("logged %d times, want 3: the file was closed at the last reload:\n%s", got, r.log)
 	}
