@@ -78,7 +78,11 @@ func TestNoSecretShows(t *testing.T) {
 				server := httptest.NewServer(cloud)
 				defer server.Close()
 				dir := leakyMachine(t, server.URL)
-				said := everything(t, write(t, "config.yml", leakyConfig(strings.NewReplacer("URL", `"`+server.URL+`"`, "DIR", dir).Replace(credentials), server.URL)))
+				yaml := "services: {defaults: {max_in_flight: 64}, ces: {enabled: false}, dcs: {enabled: false}}\naccounts:\n"
+				for i := range styles {
+					yaml += leakyAccount(i, strings.NewReplacer("URL", `"`+server.URL+`"`, "DIR", dir).Replace(credentials), server.URL)
+				}
+				said := everything(t, write(t, "config.yml", yaml))
 				words := leakyWords
 				for _, secret := range cloud.secrets() {
 					words = append(words, secret[:12])
@@ -142,15 +146,6 @@ func everything(t *testing.T, file string) string {
 		t.Error(err)
 	}
 	return said + reloaded + check(t, file, true) + r.log.String()
-}
-
-// leakyConfig has an account for each style of echo.
-func leakyConfig(credentials, url string) string {
-	yaml := "services: {defaults: {max_in_flight: 64}, ces: {enabled: false}, dcs: {enabled: false}}\naccounts:\n"
-	for i := range styles {
-		yaml += leakyAccount(i, credentials, url)
-	}
-	return yaml
 }
 
 // leakyAccount has a project that is stated, one that is looked up, and all that can be discovered.
