@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -24,46 +23,9 @@ import (
 )
 
 const (
-	benchmarkProjects = 100
-	maxBinary         = 16_000_000 // bytes
-	maxResident       = 40_000_000 // bytes
+	maxBinary   = 16_000_000 // bytes
+	maxResident = 40_000_000 // bytes, with 100 projects
 )
-
-// BenchmarkStart tells what a release build needs to begin: its size, the time from exec to ready and to the end of the first scrape of
-// 100 projects, and the memory after ten scrapes.
-func BenchmarkStart(b *testing.B) {
-	binary := release(b)
-	size, err := os.Stat(binary)
-	if err != nil {
-		b.Fatal(err)
-	}
-	config := scaleConfig(b, cloudtest.Scale(benchmarkProjects))
-	var ready, scraped time.Duration
-	var resident float64
-	for b.Loop() {
-		start := time.Now()
-		e := startServing(b, binary, "--config.file="+config)
-		fetch(b, e.url+"/-/ready")
-		ready += time.Since(start)
-		page := fetch(b, e.url+"/metrics")
-		scraped += time.Since(start)
-		if n := strings.Count(page, "\ncloud_quota_up{"); n != 5*benchmarkProjects {
-			b.Fatalf("%d sources, want %d", n, 5*benchmarkProjects)
-		}
-		for range 9 {
-			page = fetch(b, e.url+"/metrics")
-		}
-		resident = max(resident, number(b, page, `(?m)^process_resident_memory_bytes (\S+)$`))
-		e.stop()
-	}
-	if size.Size() > maxBinary || resident > maxResident {
-		b.Errorf("a binary of %d bytes, %.0f bytes resident; want at most %d and %d", size.Size(), resident, maxBinary, maxResident)
-	}
-	b.ReportMetric(float64(size.Size())/1e6, "MB-binary")
-	b.ReportMetric(float64(ready.Milliseconds())/float64(b.N), "ms-to-ready")
-	b.ReportMetric(float64(scraped.Milliseconds())/float64(b.N), "ms-to-first-scrape")
-	b.ReportMetric(resident/1e6, "MB-resident")
-}
 
 // release builds the program as it is released.
 func release(b *testing.B) string {
@@ -109,69 +71,63 @@ func scaleConfig(b testing.TB, cloud *cloudtest.Cloud) string {
 	return writeFile(b, text.String())
 }
 
-func fetch(b *testing.B, url string) string {
-	b.Helper()
-	resp, err := http.Get(url)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		b.Fatal(resp.Status, err)
-	}
-	return string(body)
-}
-
-// BenchmarkSize tells what a running exporter of so many projects takes: CPU for a scrape with gzip and for reading a source, memory after
-// these scrapes, and how large a page is.
+// BenchmarkSize tells what a release build takes with so many projects: the size of the binary, the time from exec to ready and to the end of
+// the first scrape, CPU for a scrape with gzip and for reading a source, memory after these scrapes, and how large a page is.
 func BenchmarkSize(b *testing.B) {
 	sizes := []int{10, 100, 1000, 10_000}
 	if testing.Short() {
 		sizes = sizes[:1]
 	}
 	binary := release(b)
+	size, err := os.Stat(binary)
+	if err != nil {
+		b.Fatal(err)
+	}
 	for _, projects := range sizes {
 		b.Run(fmt.Sprintf("projects=%d", projects), func(b *testing.B) {
-			cloud := cloudtest.Scale(projects)
-			config := scaleConfig(b, cloud)
+			config := scaleConfig(b, cloudtest.Scale(projects))
 			scrapes := max(10, 10_000/projects) // CPU is told in hundredths of a second
 			for b.Loop() {
+				start := time.Now()
 				e := startServing(b, binary, "--config.file="+config)
+				if page, err := e.get("/-/ready"); err != nil || !strings.HasPrefix(page, "200") {
+					b.Fatal(page, err)
+				}
+				b.ReportMetric(float64(time.Since(start).Milliseconds()), "ms-to-ready")
 				begun := e.number(b, "process_cpu_seconds_total")
-				page := e.page(b, "identity")
+				page := scrape(b, e.url, "identity")
+				b.ReportMetric(float64(time.Since(start).Milliseconds()), "ms-to-first-scrape")
 				read := e.number(b, "process_cpu_seconds_total")
 				var zipped []byte
 				for range scrapes {
-					zipped = e.page(b, "gzip")
+					zipped = scrape(b, e.url, "gzip")
+				}
+				resident := e.number(b, "process_resident_memory_bytes")
+				if n := bytes.Count(page, []byte("\ncloud_quota_up{")); n != 5*projects || size.Size() > maxBinary || projects == 100 && resident > maxResident {
+					b.Errorf("%d sources, a binary of %d bytes, %.0f bytes resident; want %d, and at most %d and %d", n, size.Size(), resident, 5*projects, maxBinary, maxResident)
 				}
 				b.ReportMetric(1e9*(read-begun)/float64(5*projects), "cpu-ns/fetch")
 				b.ReportMetric(1e9*(e.number(b, "process_cpu_seconds_total")-read)/float64(scrapes), "cpu-ns/scrape")
-				b.ReportMetric(e.number(b, "process_resident_memory_bytes")/1e6, "MB-resident")
+				b.ReportMetric(resident/1e6, "MB-resident")
 				b.ReportMetric(float64(bytes.Count(page, []byte("\ncloud_quota_"))), "series")
 				b.ReportMetric(float64(len(page))/1e6, "MB-page")
 				b.ReportMetric(float64(len(zipped))/1e6, "MB-page-gzip")
 				e.stop()
 			}
+			b.ReportMetric(float64(size.Size())/1e6, "MB-binary")
 			b.ReportMetric(0, "ns/op")
 		})
 	}
 }
 
-// page returns all metrics.
-func (p *process) page(b *testing.B, encoding string) []byte {
-	b.Helper()
-	page, err := scrape(b, p.url+"/metrics", encoding)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return page
-}
-
 // number returns a metric of the process.
 func (p *process) number(b *testing.B, metric string) float64 {
 	b.Helper()
-	return number(b, fetch(b, p.url+"/metrics?collect[]=exporter"), `(?m)^`+metric+` (\S+)$`)
+	page, err := p.get("/metrics?collect[]=exporter")
+	if err != nil {
+		b.Fatal(err)
+	}
+	return number(b, page, `(?m)^`+metric+` (\S+)$`)
 }
 
 // BenchmarkStampede has a thousand scrapes come at once to an exporter that knows nothing yet, of which the cloud answers each call in 50
@@ -214,9 +170,7 @@ func stampede(b *testing.B, binary string, scrapes, projects int) (took []time.D
 		waiting.Go(func() {
 			<-begin
 			start := time.Now()
-			if _, err := scrape(b, e.url+"/metrics", "identity"); err != nil {
-				b.Error(err)
-			}
+			scrape(b, e.url, "identity")
 			took[i] = time.Since(start)
 		})
 	}
@@ -235,11 +189,12 @@ func stampede(b *testing.B, binary string, scrapes, projects int) (took []time.D
 	return took, 1024 * number(b, string(status), `VmHWM:\s+(\d+) kB`)
 }
 
-// scrape asks as a Prometheus does, over a connection of its own, and returns the body as it came.
-func scrape(b *testing.B, url, encoding string) ([]byte, error) {
-	r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url, http.NoBody)
+// scrape asks for all metrics as a Prometheus does, over a connection of its own, and returns the body as it came.
+func scrape(b *testing.B, url, encoding string) (body []byte) {
+	r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url+"/metrics", http.NoBody)
 	if err != nil {
-		return nil, err
+		b.Error(err)
+		return nil
 	}
 	r.Close = true
 	r.Header.Set("Accept", "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8")
@@ -247,12 +202,12 @@ func scrape(b *testing.B, url, encoding string) ([]byte, error) {
 	r.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", "600")
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return nil, err
+		b.Error(err)
+		return nil
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if resp.StatusCode != http.StatusOK {
-		return nil, errors.New(resp.Status)
+	if body, err = io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+		b.Error(resp.Status, err)
 	}
-	return body, err
+	return body
 }

@@ -221,13 +221,16 @@ func TestWhatLibrariesLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Close()
+	asks := make(chan string, 10)
 	go func() {
 		for {
 			conn, err := server.Accept()
 			if err != nil {
 				return
 			}
-			_, _ = http.ReadRequest(bufio.NewReader(conn))
+			if r, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+				asks <- r.UserAgent() // the cloud's operators see who it is
+			}
 			fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}SECRET")
 		}
 	}()
@@ -238,6 +241,9 @@ func TestWhatLibrariesLog(t *testing.T) {
 `))
 	if _, err := p.get("/metrics?collect[]=cts"); err != nil {
 		t.Fatal(err)
+	}
+	if who := <-asks; !strings.HasPrefix(who, "cloud_quota_exporter/") {
+		t.Errorf("User-Agent %q", who)
 	}
 	p.waitFor(t, `msg="Unsolicited response received on idle HTTP channel starting with \"...\"`)
 	for line := range strings.Lines(p.lines()) {

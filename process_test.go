@@ -194,20 +194,16 @@ func stopDuringScrape(t *testing.T) (p *process, proceed chan<- struct{}, page <
 	return p, answer, pages
 }
 
-func TestSIGTERMLetsAScrapeFinish(t *testing.T) {
+// TestSIGTERMDuringAScrape: the first one lets the scrape finish, a second one ends it at once.
+func TestSIGTERMDuringAScrape(t *testing.T) {
 	p, proceed, page := stopDuringScrape(t)
 	close(proceed)
-	if got := <-page; !strings.HasPrefix(got, "200 OK") || !strings.Contains(got, `service="dcs"} 1`) {
-		t.Errorf("the scrape ended with\n%s", got)
-	}
+	got := <-page
 	<-p.ended
-	if code := p.ProcessState.ExitCode(); code != 0 {
-		t.Errorf("exit code %d", code)
+	if code := p.ProcessState.ExitCode(); code != 0 || !strings.HasPrefix(got, "200 OK") || !strings.Contains(got, `service="dcs"} 1`) {
+		t.Errorf("exit code %d, and the scrape ended with\n%s", code, got)
 	}
-}
-
-func TestSecondSIGTERMEndsAtOnce(t *testing.T) {
-	p, proceed, page := stopDuringScrape(t)
+	p, proceed, page = stopDuringScrape(t)
 	defer close(proceed)
 	p.endBy(t, syscall.SIGTERM)
 	if got := <-page; strings.HasPrefix(got, "200") {
@@ -229,47 +225,37 @@ func TestSIGTERMEndsAStartThatHangs(t *testing.T) {
 		start := time.Now()
 		p.terminate(t)
 		<-p.ended
-		if took := time.Since(start); took > 2*time.Second || p.ProcessState.ExitCode() != 0 {
+		if took := time.Since(start); took > 2*time.Second || p.ProcessState.ExitCode() != 0 || !strings.Contains(p.lines(), "topping before ") {
 			t.Errorf("%s: it ended after %s with %s:\n%s", args, took, p.ProcessState, p.lines())
 		}
 	}
 }
 
-// TestStartsWhileTheCloudIsDown: it is up, and says what is wrong: of keys that must be fetched at once, of quotas when they are asked for.
-func TestStartsWhileTheCloudIsDown(t *testing.T) {
-	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+// nobody returns an address on which nobody listens.
+func nobody(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody.Close()
-	endpoints := "{default: URL, iam: URL}"
+	listener.Close()
+	return listener.Addr().String()
+}
+
+// TestStartsWhileTheCloudIsDown: it is up, and says what is wrong: of keys that must be fetched at once, of quotas when they are asked for.
+func TestStartsWhileTheCloudIsDown(t *testing.T) {
 	p := startServing(t, program, "--config.file="+writeFile(t, strings.ReplaceAll(`accounts:
-  - name: keys
-    credentials: {static: {access_key: AK, secret_key: SK}}
-    endpoints: `+endpoints+`
-    projects: [{id: "1", region: ap-southeast-1, name: a}]
-  - name: user
-    credentials: {password: {domain_name: d, user_name: u, password: p}}
-    endpoints: `+endpoints+`
+  - credentials: {password: {domain_name: d, user_name: u, password: p}}
+    endpoints: {default: URL, iam: URL}
     projects: [{region: ap-southeast-1, name: b}]
-`, "URL", `"http://`+nobody.Addr().String()+`"`)))
-	p.waitFor(t, `account=user from="password: user u of d, password in the configuration" msg="credentials can't be had" err="password: POST http`)
-	for path, want := range map[string][]string{
-		"/-/ready": {"200 OK", "is ready"},
-		"/metrics": {
-			"200 OK", `cloud_quota_up{project="a",service="cts"} 0`, `cloud_quota_last_failure_reason{project="a",reason="network",service="dcs"} 1`,
-			`cloud_quota_last_failure_reason{project="b",reason="credentials",service="dcs"} 1`,
-			`cloud_quota_account_up{account="keys"} 1`, `cloud_quota_account_up{account="user"} 0`,
-		},
+`, "URL", `"http://`+nobody(t)+`"`)))
+	p.waitFor(t, `from="password: user u of d, password in the configuration" msg="credentials can't be had" err="password: POST http`)
+	for path, want := range map[string]string{
+		"/-/ready": "is ready",
+		"/metrics": `cloud_quota_last_failure_reason{project="b",reason="credentials",service="dcs"} 1`,
 	} {
-		page, err := p.get(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, part := range want {
-			if !strings.Contains(page, part) {
-				t.Errorf("%s: there is no %s in\n%s", path, part, page)
-			}
+		if page, err := p.get(path); err != nil || !strings.HasPrefix(page, "200 OK") || !strings.Contains(page, want) {
+			t.Errorf("%s: %v, there is no %s in\n%s", path, err, want, page)
 		}
 	}
 	resp, err := http.Post(p.url+"/-/reload", "", http.NoBody)
@@ -280,14 +266,14 @@ func TestStartsWhileTheCloudIsDown(t *testing.T) {
 	if body, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusForbidden || !strings.Contains(string(body), "--web.enable-lifecycle turns it on") {
 		t.Errorf("%s %s, %v", resp.Status, body, err)
 	}
-	p.waitFor(t, `account=keys project=a service=cts msg="quotas can't be read" reason=network err="GET http`)
 	p.waitFor(t, `connection refused; check the network`)
 }
 
 // TestProxyPasswordDoesNotShow: the URL of a proxy may hold one.
 func TestProxyPasswordDoesNotShow(t *testing.T) {
 	config := writeFile(t, "accounts: [{credentials: {static: {access_key: AK, secret_key: SK}}, projects: [{id: '1', region: ap-southeast-1, name: a}]}]\n")
-	for _, proxy := range []string{"http://me:pass-word@127.0.0.1:1", "https://me:pass-word@127.0.0.1:1", "socks5://me:pass-word@127.0.0.1:1", "ftp://me:pass-word@127.0.0.1:1"} {
+	for _, scheme := range []string{"http", "https", "socks5", "ftp"} {
+		proxy := scheme + "://me:pass-word@" + nobody(t)
 		code, stdout, stderr := run(t, []string{"HTTPS_PROXY=" + proxy}, "query", "--service=cts", "--config.file="+config)
 		if said := stdout + stderr; code != 1 || !strings.Contains(said, "the proxy if HTTPS_PROXY is set") || strings.Contains(said, "word@") {
 			t.Errorf("%s: exit code %d\n%s", proxy, code, said)

@@ -57,21 +57,15 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// waitFor waits until the log has a text.
-func (o *output) waitFor(t *testing.T, text string) {
-	t.Helper()
-	o.waitForTimes(t, text, 1)
-}
-
-// waitForTimes waits until the text was written so many times.
-func (o *output) waitForTimes(t *testing.T, text string, times int) {
+// waitFor waits until the log has a text, so many times if that is stated.
+func (o *output) waitFor(t *testing.T, text string, times ...int) {
 	t.Helper()
 	deadline := time.After(30 * time.Second)
-	for strings.Count(o.String(), text) < times {
+	for want := append(times, 1)[0]; strings.Count(o.String(), text) < want; {
 		select {
 		case <-o.changed:
 		case <-deadline:
-			t.Fatalf("the log does not have %d times %s:\n%s", times, text, o)
+			t.Fatalf("the log does not have %d times %s:\n%s", want, text, o)
 		}
 	}
 }

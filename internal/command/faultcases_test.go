@@ -31,6 +31,7 @@ type target struct {
 	later        time.Duration   // before it is asked again
 	recovers     time.Duration   // until it is asked again at the latest
 	plain        bool            // it is asked without TLS
+	few          bool            // its answers are read as those of another target are: it meets one fault of each kind
 }
 
 const (
@@ -45,10 +46,16 @@ const (
 
 var allServices = []string{"cts", "ces", "taurusdb", "dcs", "dbss"}
 
+// shapes are services of which each answers in a form of its own: a list, a list within an object with a number as a string, and what
+// remains.
+var shapes = []string{"cts", "taurusdb", "dbss"}
+
+var oneOfEachKind = []string{"connection refused", "no answer at all", "401", "503", "invalid JSON", "a negative number", "10,000 resources"}
+
 // The configurations: the project prod, of which something fails, and one in another region, which must not notice. What can't fail is
 // asked without TLS, which takes most of the time.
 const (
-	always  = "services: {defaults: {cache_ttl: 20s, max_stale: 240h}, ces: {cache_ttl: 20s}}\n"
+	always  = "services: {defaults: {cache_ttl: 20s, max_stale: 240h}, ces: {enabled: false}, dcs: {enabled: false}}\n"
 	static  = "credentials: {static: {access_key: AK, secret_key: SECRETKEY}}, ca_file: CA, "
 	plain   = `endpoints: {default: "http://{service}.{region}.a.b"}, `
 	prod    = "{id: " + projectID + ", region: ap-southeast-3, name: prod}"
@@ -63,10 +70,10 @@ const (
 
 func targets() []target {
 	var all []target
-	for _, service := range allServices {
+	for _, service := range shapes {
 		all = append(all, target{
 			name: service, column: "services", yaml: stated, asked: service, services: []string{service}, recovers: 16 * time.Second,
-			at: cloudtest.Fault{Service: service, Host: hostOf(service) + ".ap-southeast-3."},
+			at: cloudtest.Fault{Service: service, Host: strings.Replace(service, "taurus", "gauss", 1) + ".ap-southeast-3."},
 		})
 	}
 	all = append(all, target{
@@ -76,8 +83,8 @@ func targets() []target {
 	iam := cloudtest.Fault{Service: "iam", Host: "iam.ap-southeast-3."}
 	all = append(
 		all,
-		target{name: lookUp, column: "IAM", yaml: lookedUp, at: iam, asked: "iam", services: allServices, first: true, recovers: 16 * time.Second},
-		target{name: discoveryFirst, column: "IAM", yaml: discover, at: iam, asked: "iam", account: "main", first: true, recovers: 2 * time.Minute},
+		target{name: lookUp, column: "IAM", yaml: lookedUp, at: iam, asked: "iam", services: shapes, first: true, recovers: 16 * time.Second},
+		target{name: discoveryFirst, column: "IAM", yaml: discover, at: iam, asked: "iam", account: "main", first: true, few: true, recovers: 2 * time.Minute},
 		target{name: discoveryLater, column: "IAM", yaml: discover, at: iam, asked: "iam", account: "main", later: 16 * time.Minute, recovers: 16 * time.Minute},
 	)
 	for _, c := range []struct{ kind, states, host string }{
@@ -90,14 +97,14 @@ func targets() []target {
 	} {
 		if c.kind == "static" {
 			all = append(all, target{
-				name: c.kind, column: "credentials", services: allServices, yaml: strings.Replace(issued, "KIND", c.states, 1), recovers: 16 * time.Second,
+				name: c.kind, column: "credentials", services: shapes, yaml: strings.Replace(issued, "KIND", c.states, 1), recovers: 16 * time.Second,
 			})
 			continue
 		}
 		all = append(all, target{
-			name: c.kind, column: "credentials", at: cloudtest.Fault{Host: c.host}, asked: "cts", services: allServices, account: "main",
+			name: c.kind, column: "credentials", at: cloudtest.Fault{Host: c.host}, asked: "cts", services: shapes, account: "main",
 			yaml:  strings.Replace(issued, "KIND", c.states, 1),
-			later: 25 * time.Hour, recovers: 20 * time.Minute, plain: strings.HasPrefix(c.host, "169."),
+			later: 25 * time.Hour, recovers: 20 * time.Minute, plain: strings.HasPrefix(c.host, "169."), few: c.kind == "oidc" || c.kind == "pod_identity",
 		})
 	}
 	return all
@@ -106,20 +113,15 @@ func targets() []target {
 // freshFor is how long numbers serve.
 const freshFor = 20 * time.Second
 
-// hostOf is the first label of a service's host in ap-southeast-3.
-func hostOf(service string) string {
-	if service == "taurusdb" {
-		return "gaussdb"
-	}
-	return service
-}
-
 func (f wrong) refusesKey() bool { return f.keys || f.fault.Status == http.StatusUnauthorized }
 
 func (f wrong) befallsConnections() bool { return f.fault.Dial != nil || f.fault.Certificate != "" }
 
 // befalls tells whether the fault means something to the target.
 func (f wrong) befalls(to target) bool {
+	if to.few && !slices.Contains(oneOfEachKind, f.name) {
+		return false
+	}
 	if to.name == instanceList && (f.befallsConnections() || f.half) {
 		return false // its host is DBSS's, and it has no resources
 	}
@@ -183,9 +185,7 @@ func secretFiles(t *testing.T) (dir string) {
 // examples are the resources of the documents' examples, with which the simulated cloud answers.
 var examples = map[string][]string{
 	"cts":      {`{"type":"data_tracker","used":9,"quota":100}`, `{"type":"system_tracker","used":1,"quota":1}`},
-	"ces":      {`{"type":"alarm","used":10,"quota":1000,"unit":""}`},
 	"taurusdb": {`{"type":"instance","used":4,"quota":50}`},
-	"dcs":      {`{"type":"instance","used":3,"quota":10,"min":1,"max":10}`, `{"type":"ram","used":22,"quota":800,"min":1,"max":800,"unit":"GB"}`},
 	"dbss":     {`"cpu":796`, `"ram":1622016`, `"audit_quota":1`},
 	"iam":      {`{"id":"` + projectID + `","name":"ap-southeast-3","enabled":true}`, `{"id":"` + stagingID + `","name":"ap-southeast-1","enabled":true}`},
 }
@@ -244,7 +244,7 @@ func halfReadable() []wrong {
 	twice.body = func(asked string) string { return usual(asked, examples[asked][0]) }
 	many := beside("10,000 resources", "more than 200 resources", extra{})
 	many.new = 200
-	many.body = func(asked string) string { return usual(asked, numbered(asked, 10_000-len(examples[asked]))...) }
+	many.body = func(asked string) string { return usual(asked, numbered("t", asked, 10_000-len(examples[asked]))...) }
 	asStrings := beside("numbers as strings", "cannot unmarshal", extra{})
 	bare := regexp.MustCompile(`:(-?[0-9]+|true)`)
 	asStrings.body = func(asked string) string { return bare.ReplaceAllString(usual(asked), `:"$1"`) }
@@ -260,11 +260,11 @@ func halfReadable() []wrong {
 }
 
 // numbered are resources, fields or projects of different names.
-func numbered(asked string, n int) []string {
+func numbered(name, asked string, n int) []string {
 	items := make([]string, n)
 	for i := range items {
 		items[i] = extra{
-			fmt.Sprintf(`{"type":"t%d","used":1,"quota":2}`, i), fmt.Sprintf(`"t%d":1`, i), fmt.Sprintf(`{"id":"%d","name":"MOS"}`, i),
+			fmt.Sprintf(`{"type":"%s%d","used":1,"quota":2}`, name, i), fmt.Sprintf(`"%s%d":1`, name, i), fmt.Sprintf(`{"id":"%d","name":"MOS"}`, i),
 		}.of(asked)
 	}
 	return items

@@ -16,8 +16,6 @@ import (
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
@@ -85,15 +83,6 @@ func (e *exporterOf) scrape(t *testing.T, since time.Time) scraped {
 		}
 	}
 	return p
-}
-
-// wantReadable asserts that Prometheus can read the page.
-func (p scraped) wantReadable(t *testing.T) {
-	t.Helper()
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	if _, err := parser.TextToMetricFamilies(strings.NewReader(p.text)); err != nil {
-		t.Error(err)
-	}
 }
 
 // value returns a series as it compares with that of another page: what must move from one to the other is judged here.

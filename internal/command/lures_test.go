@@ -127,13 +127,17 @@ func luredBy(t *testing.T, kind, credentials string) map[string]bool {
 	t.Helper()
 	cloud := leakyCloud()
 	var urls []string
-	for i := range len(baits) * len(lures) {
+	n := len(baits) * len(lures)
+	if leakySteps[kind] > 0 {
+		n = len(baits) // of which each has one lure, in turn
+	}
+	for i := range n {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if issues(r.URL.Path) != (leakySteps[kind] > 0) {
 				cloud.ServeHTTP(w, r)
 				return
 			}
-			baits[i/len(lures)](w, strings.ReplaceAll(lures[i%len(lures)], "N", fmt.Sprint(i)))
+			baits[i%len(baits)](w, strings.ReplaceAll(lures[i%len(lures)], "N", fmt.Sprint(i)))
 		}))
 		t.Cleanup(server.Close)
 		urls = append(urls, server.URL)
@@ -145,13 +149,13 @@ func luredBy(t *testing.T, kind, credentials string) map[string]bool {
 	}
 	file := write(t, "config.yml", yaml)
 	remedies := map[string]bool{}
-	for _, text := range []string{check(t, file, true), (&people{}).query(t, file, command.Query{}), (&people{}).query(t, file, command.Query{Projects: []string{"x"}})} {
+	for _, text := range []string{check(t, file, true), query(t, file, command.Query{}), query(t, file, command.Query{Projects: []string{"x"}})} {
 		wantOwnLines(t, text)
 		for _, m := range regexp.MustCompile(`(?m)^\s*-> (.*)$`).FindAllStringSubmatch(text, -1) {
 			remedies[m[1]] = true
 		}
 	}
-	answer, _, _ := strings.Cut((&people{}).query(t, file, command.Query{Output: "json"}), "--- stderr")
+	answer, _, _ := strings.Cut(query(t, file, command.Query{Output: "json"}), "--- stderr")
 	maps.Copy(remedies, remediesInJSON(t, answer))
 	page, logged := pageOf(t, yaml)
 	for _, m := range regexp.MustCompile(`(?s)<span>What to do:</span>(.*?)</p>`).FindAllStringSubmatch(page, -1) {

@@ -160,63 +160,6 @@ func TestTimeoutOfACommand(t *testing.T) {
 	})
 }
 
-// TestCloudThatHangs: nothing proves the key, and so the services are asked one after the other. It takes some timeouts, however many projects
-// there are.
-func TestCloudThatHangs(t *testing.T) {
-	inBubble(t, cloudtest.Scale(160), "services: {defaults: {timeout: 1s}}\n", func(t *testing.T, n *network) {
-		n.Inject(cloudtest.Fault{Hang: true})
-		text, took := n.query(t.Context(), command.Query{Once: n.once(0), Output: "json"})
-		if a := parse(t, text); took > 5*time.Second || len(a.Failures) != 800 {
-			t.Errorf("it took %s, with %d failures", took, len(a.Failures))
-		}
-	})
-}
-
-// TestLookUpThatHangs: IAM does in one region. It costs a timeout, and the projects of that region alone.
-func TestLookUpThatHangs(t *testing.T) {
-	inBubble(t, cloudtest.Demo(), "", func(t *testing.T, n *network) {
-		n.config = write(t, "config.yml", fmt.Sprintf(`accounts:
-  - credentials: {static: {access_key: %s, secret_key: %s}}
-    endpoints: %s
-    projects: [{region: ap-southeast-1}, {region: ap-southeast-3}]
-`, democloud.AccessKey, democloud.SecretKey, hosts))
-		n.Inject(cloudtest.Fault{Host: "iam.ap-southeast-1.", Hang: true})
-		text, took := n.query(t.Context(), command.Query{Once: n.once(0), Output: "json"})
-		a := parse(t, text)
-		for _, service := range allServices {
-			if a.read(service) != 1 || a.reasons(service)["timeout"] != 1 {
-				t.Errorf("%s: %d projects were read, and failures are %v; want one of each", service, a.read(service), a.reasons(service))
-			}
-		}
-		if took > 10*time.Second {
-			t.Errorf("it took %s", took)
-		}
-	})
-}
-
-// TestCredentialsThatHang: the metadata service does, for longer than there is time.
-func TestCredentialsThatHang(t *testing.T) {
-	inBubble(t, cloudtest.Scale(2), "", func(t *testing.T, n *network) {
-		n.config = write(t, "config.yml", `accounts:
-  - credentials: {instance_metadata: {endpoint: http://metadata.sim}}
-    endpoints: `+hosts+`
-    projects: [{region: ap-southeast-1, id: "1", name: prod}]
-    discovery: {}
-`)
-		n.Inject(cloudtest.Fault{Service: "metadata", Hang: true})
-		text, took := n.query(t.Context(), command.Query{Once: n.once(2 * time.Second), Output: "json"})
-		a := parse(t, text)
-		if got := fmt.Sprint(a.reasons("cts"), a.reasons("iam"), len(a.Failures)); got != "map[unfinished:1] map[unfinished:1] 6" || took != 2*time.Second {
-			t.Errorf("after %s, failures are %s\n%s", took, got, text)
-		}
-		text, _ = n.query(t.Context(), command.Query{Once: n.once(0), Output: "json"})
-		a = parse(t, text)
-		if got := fmt.Sprint(a.reasons("cts"), a.reasons("iam"), len(a.Failures)); got != "map[credentials:1] map[credentials:1] 6" {
-			t.Errorf("with time enough, failures are %s\n%s", got, text)
-		}
-	})
-}
-
 // oneSlot has one project of DCS in each region under way, and the others in line.
 const oneSlot = "services: {dcs: {max_in_flight: 1, timeout: %s}}\n"
 
@@ -278,14 +221,6 @@ func TestInterrupted(t *testing.T) {
 				t.Errorf("%s took %s", name, took)
 			}
 		}
-	})
-}
-
-func TestInterruptedAnswerIsJSON(t *testing.T) {
-	inBubble(t, cloudtest.Scale(2), "", func(t *testing.T, n *network) {
-		n.Inject(cloudtest.Fault{Service: "dcs", Hang: true})
-		text, _ := n.query(interrupted(t, 2*time.Second), command.Query{Once: n.once(0), Services: []string{"dcs", "ces"}, Output: "json"})
-		golden(t, "query-interrupted-json", text)
 	})
 }
 

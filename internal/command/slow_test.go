@@ -16,37 +16,15 @@ import (
 	"github.com/go-kit/log/level"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/command"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 	"cloud_quota_exporter/internal/web"
 )
 
-// pipes is a network of connections without a buffer, on which a server feels a slow client at once.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-}
-
-func (p pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-func (p pipes) Close() error   { close(p.closed); return nil }
-func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
-
-func (p pipes) dial() net.Conn {
-	near, far := net.Pipe()
-	p.conns <- far
-	return near
-}
-
 // site serves the documents' examples as serve does, within a bubble.
-func site(t *testing.T) (network pipes, logged *output) {
+func site(t *testing.T) (network *cloudsim.Pipe, logged *output) {
 	t.Helper()
 	world := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {dcs: {timeout: 1m}}\n")
 	world.Cloud.Inject(cloudtest.Fault{Service: "dcs", Hang: true}) // a scrape takes its whole time
@@ -58,7 +36,7 @@ func site(t *testing.T) (network pipes, logged *output) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	network = pipes{make(chan net.Conn), make(chan struct{})}
+	network = cloudsim.NewPipe() // a server feels a slow client at once: connections have no buffer
 	server := command.NewServer(handler, logger)
 	ended := make(chan error)
 	go func() { ended <- server.Serve(network) }()
@@ -68,6 +46,15 @@ func site(t *testing.T) (network pipes, logged *output) {
 		<-time.After(time.Minute) // fetches under way end
 	})
 	return network, logged
+}
+
+func dial(t *testing.T, network *cloudsim.Pipe) net.Conn {
+	t.Helper()
+	c, err := network.Dial(t.Context(), "tcp", "exporter")
+	if err != nil {
+		t.Error(err)
+	}
+	return c
 }
 
 // trickle sends text byte by byte, one a second, and on and on with more of the last one. It returns when the server has had enough.
@@ -116,7 +103,7 @@ func TestSlowClients(t *testing.T) {
 				var clients sync.WaitGroup
 				for range crowd {
 					clients.Go(func() {
-						c := network.dial()
+						c := dial(t, network)
 						defer c.Close()
 						tc.client(c)
 						if stayed := time.Since(start); stayed < tc.gone || stayed > tc.gone+time.Second {
@@ -126,11 +113,11 @@ func TestSlowClients(t *testing.T) {
 				}
 				<-time.After(5 * time.Second)
 				asked := time.Now()
-				if got := ask(network.dial(), "/-/healthy"); !strings.HasPrefix(got, "HTTP/1.1 200 OK") || time.Since(asked) != 0 {
+				if got := ask(dial(t, network), "/-/healthy"); !strings.HasPrefix(got, "HTTP/1.1 200 OK") || time.Since(asked) != 0 {
 					t.Errorf("meanwhile, after %s: %s", time.Since(asked), got)
 				}
 				clients.Wait()
-				if got := ask(network.dial(), "/metrics"); !strings.HasPrefix(got, "HTTP/1.1 200 OK") {
+				if got := ask(dial(t, network), "/metrics"); !strings.HasPrefix(got, "HTTP/1.1 200 OK") {
 					t.Errorf("afterwards: %s", got)
 				}
 				if got := logged.String(); got != "" {
@@ -147,11 +134,11 @@ func TestLongAndLargeRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network, _ := site(t)
 		start := time.Now()
-		if got := ask(network.dial(), "/metrics", "X-Prometheus-Scrape-Timeout-Seconds: 120"); !strings.HasPrefix(got, "HTTP/1.1 200 OK") || time.Since(start) < 30*time.Second {
+		if got := ask(dial(t, network), "/metrics", "X-Prometheus-Scrape-Timeout-Seconds: 120"); !strings.HasPrefix(got, "HTTP/1.1 200 OK") || time.Since(start) < 30*time.Second {
 			t.Errorf("after %s: %s", time.Since(start), got)
 		}
 		for size, want := range map[int]string{60 << 10: "HTTP/1.1 400 Bad Request", 80 << 10: "HTTP/1.1 431 Request Header Fields Too Large"} {
-			if got := ask(network.dial(), "/metrics?"+strings.Repeat("x", size)); !strings.HasPrefix(got, want) {
+			if got := ask(dial(t, network), "/metrics?"+strings.Repeat("x", size)); !strings.HasPrefix(got, want) {
 				t.Errorf("%d bytes: %.200s", size, got)
 			}
 		}
