@@ -199,7 +199,7 @@ func needsKeys(err error) bool {
 // exposed returns which files with secrets are readable by everybody. Files that can't be looked at before ctx ends are left out.
 func (a *account) exposed(ctx context.Context) []error {
 	names := a.keys.Status().Files
-	if a.Credentials.HoldSecrets() {
+	if a.Credentials.HoldSecrets() && a.config.File != "" { // the demo has no file
 		names = append(names, a.config.File)
 	}
 	var all []error

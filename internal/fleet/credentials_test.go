@@ -215,3 +215,16 @@ func TestSourceOfCredentialsIsLogged(t *testing.T) {
 		wantScrape(t, w, "once the ECS has an agency", "map[ok:5]")
 	})
 }
+
+// TestSecretsInNoFileAreNotExposed: the demo's keys are in a configuration without a file, which nobody can read.
+func TestSecretsInNoFileAreNotExposed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := fleettest.New(t, fleettest.Documents(), mainAccount+"    projects: [{id: "+prodID+", region: ap-southeast-3, name: prod}]\n")
+		w.CheckCredentials(t.Context())
+		for _, line := range w.Logged() {
+			if line["level"] != "info" {
+				t.Errorf("logged %v", line)
+			}
+		}
+	})
+}

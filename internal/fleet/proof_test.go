@@ -132,6 +132,20 @@ func TestWrongSecretKeyThatTakesLong(t *testing.T) {
 	}
 }
 
+// TestNothingRespondsAnyMore: a response that proved nothing does not hide that no service responds now. The sources that wait for a trial fail, too.
+func TestNothingRespondsAnyMore(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := keyedWorld(t, dir, "SK")
+		heal := w.Cloud.Inject(cloudtest.Fault{Status: http.StatusInternalServerError, Body: cloudsim.ErrorBody("", 500, "no")})
+		wantScrape(t, w, "while all services fail", "map[server_error:100]")
+		heal()
+		w.Cloud.Inject(cloudtest.Fault{Hang: true})
+		scrapeFor(t, w, 2*time.Minute)
+		wantScrape(t, w, "once nothing responds", "map[timeout:100]")
+	})
+}
+
 // TestReloadsKeepAKeyPaused: five reloads of an account that is stated otherwise each time send no signature.
 func TestReloadsKeepAKeyPaused(t *testing.T) {
 	dir := t.TempDir()

@@ -89,7 +89,7 @@ func (e *RefusedError) Unwrap() error { return e.Err }
 // waitError is the error of a request whose time ended before the key was proven.
 type waitError struct {
 	err       error // of the context
-	responded bool  // trials got responses, but none that proves the key: the turn of this request did not come
+	responded bool  // trials got responses meanwhile, but none that proves the key: the turn of this request did not come
 }
 
 func (e *waitError) Error() string {
@@ -134,7 +134,8 @@ type pass struct {
 	sent      time.Time     // or last tried
 	trialWait time.Duration // for the response to another trial
 	trialDone chan struct{} // of the key, when last tried
-	responded bool          // there were responses to trials by then
+	responses uint64        // those of the key when the request began to wait
+	responded bool          // there were others since
 	isFirst   bool          // it is a trial, and no trial with its keys has a response yet
 
 	failed   *APIError // of a failure of the key
@@ -177,10 +178,14 @@ func (c *Client) enter(ctx context.Context, g Grant) (*pass, error) {
 func (p *Proofs) try(a *pass, keys *Keys) (wait time.Duration, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	isNew := a.key == nil
 	a.sent = time.Now()
 	s := p.keyState(keys, a.id, a.sent)
 	k := s.accessKey
-	a.state, a.key, a.trialDone, a.responded = s, k, k.trialDone, k.responses > 0
+	if isNew {
+		a.responses = k.responses
+	}
+	a.state, a.key, a.trialDone, a.responded = s, k, k.trialDone, k.responses != a.responses
 	if s.refused != nil && a.sent.Before(s.refused.Until) {
 		return 0, s.refused
 	}
@@ -195,7 +200,7 @@ func (p *Proofs) try(a *pass, keys *Keys) (wait time.Duration, err error) {
 		if wait, err = k.wait(s, a); err != nil || wait > 0 {
 			return wait, err
 		}
-		a.isFirst = !a.responded
+		a.isFirst = k.responses == 0
 		k.trials = append(k.trials, a)
 	}
 	if isRefused {

@@ -86,6 +86,7 @@ func TestThrottlingPausesAll(t *testing.T) {
 		c.set(time.Second, errThrottled)
 		for i := range 9 {
 			cells[i].Ask(t.Context(), p)
+			synctest.Wait() // the first two have the slots
 		}
 		pass(time.Second)
 		cells[9].Ask(t.Context(), p)
@@ -145,18 +146,20 @@ func TestLongestPauseHolds(t *testing.T) {
 // TestGatesWithOnePause have slots of their own, and are shut together.
 func TestGatesWithOnePause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hang, quick := &cloud{latency: time.Hour}, &cloud{}
-		one, two := policy(hang), policy(quick)
+		slow, quick := &cloud{latency: 9 * time.Second}, &cloud{}
+		one, two := policy(slow), policy(quick)
 		pause := new(refresh.Pause)
 		one.Gate, two.Gate = refresh.NewGate(1, pause), refresh.NewGate(1, pause)
 		var cells [3]refresh.Cell[int]
+		start := time.Now()
 		cells[0].Ask(t.Context(), one)
-		if got := cells[1].Get(t.Context(), two); got.Value != 1 {
-			t.Errorf("got %+v, want no wait for the slot of the other gate", got)
+		synctest.Wait() // it has the slot now
+		if got := cells[1].Get(t.Context(), two); got.Value != 1 || time.Since(start) != 0 {
+			t.Errorf("got %+v after %s, want no wait for the slot of the other gate", got, time.Since(start))
 		}
 		quick.set(0, errThrottled)
 		cells[2].Get(t.Context(), two)
-		wantPause(t, one, 15*time.Second) // the one that hangs has ended by then
+		wantPause(t, one, 15*time.Second) // the slow one has ended by then
 	})
 }
 
