@@ -76,6 +76,7 @@ func TestTextsFromElsewhere(t *testing.T) {
 			columns = n
 		}
 	}
+	golden(t, "query-wide", p.query(t, config, command.Query{Projects: []string{"客户项目", "e\u0301te\u0301"}, Services: []string{"dcs"}}))
 	checked := check(t, config, true)
 	contains(t, checked, `x\x1b\u202e`, `re\u202ever\u00a0se`, "forbidden: ces in "+`re\u202ever\u00a0se`)
 	unknown := p.query(t, config, command.Query{Projects: []string{"no\u202esuch"}})
