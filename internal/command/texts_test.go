@@ -114,7 +114,7 @@ func TestNumbersForPeople(t *testing.T) {
 	err := q.Run(t.Context(), command.Terminal{Out: &stdout, Err: &stderr, Width: 120}, config)
 	golden(t, "query-numbers", transcript(&stdout, &stderr, err))
 	page := serve(t, "", config, nil).get(t, "/?service=cts")
-	contains(t, page, ">99.9 %<", "&gt;999,999 %", "&lt;0.1 %", ">94.9 %<", ">100.1 %<", ">1e&#43;300<", ">0.2<", ">75.0 %<")
+	contains(t, page, ">99.9 %<", "&gt;9999 %", "&lt;0.1 %", ">94.9 %<", ">100.1 %<", ">1e&#43;300<", ">0.2<", ">75.0 %<")
 	answer := p.query(t, config, command.Query{Services: []string{"cts"}, Output: "json"})
 	for _, odd := range []string{"-0,", "0000000000"} {
 		if strings.Contains(answer, odd) || strings.Contains(page, odd) {

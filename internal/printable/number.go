@@ -46,17 +46,18 @@ func Grouped(n float64) string {
 	return whole
 }
 
-// Percent writes a ratio with one decimal. It does not round up to a whole percentage, where thresholds are, nor to 0 or 100 from either side:
+// Percent writes a ratio in at most 7 characters, up to 1000 % with one decimal. It does not round up to a whole percentage, where thresholds are, nor to 0 or 100 from either side:
 // 99,999 of 100,000 is 99.9 %.
 func Percent(ratio float64) string {
-	const most = 1e4
 	exact := decimal(ratio * 1000)
 	tenths := math.Round(exact)
 	switch {
 	case ratio > 0 && exact < 1:
 		return "<0.1 %"
-	case ratio >= most:
-		return ">999,999 %"
+	case ratio >= 100:
+		return ">9999 %"
+	case ratio >= 10:
+		return fmt.Sprintf("%.0f %%", math.Floor(exact/10))
 	case ratio > 1 && tenths <= 1000:
 		tenths = 1001
 	case math.Mod(tenths, 10) == 0 && (tenths > exact || ratio < 1 && tenths == 1000):
