@@ -22,6 +22,7 @@ import (
 
 	"cloud_quota_exporter/internal/command"
 	"cloud_quota_exporter/internal/logqueue"
+	"cloud_quota_exporter/internal/printable"
 )
 
 const (
@@ -104,7 +105,7 @@ func stamp() {
 func end(stderr io.Writer, queue *logqueue.Queue, err error) {
 	code := 0
 	if err != nil {
-		_, _ = fmt.Fprintln(stderr, "cloud_quota_exporter:", err)
+		_, _ = fmt.Fprintln(stderr, "cloud_quota_exporter:", printable.Lines(err.Error(), ""))
 		code = 1
 	}
 	if found, ok := errors.AsType[*command.ExitError](err); ok {
@@ -198,6 +199,7 @@ func queryCommand(app *kingpin.Application) (*kingpin.CmdClause, *command.Query)
 }
 
 func newLogs(out io.Writer, least, format string) command.Logs {
+	out = printable.Writer{Writer: out}
 	bare := log.NewLogfmtLogger(out)
 	if format == "json" {
 		bare = log.NewJSONLogger(out)

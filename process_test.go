@@ -353,3 +353,28 @@ func TestTimeoutEndsACommand(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingRawReachesTheTerminal: a name of a project, of a file or of an argument is escaped in lines of the log and in errors.
+func TestNothingRawReachesTheTerminal(t *testing.T) {
+	config := writeFile(t, `accounts:
+  - credentials: {static: {access_key: AK, secret_key: SK}}
+    endpoints: {default: "http://127.0.0.1:1"}
+    projects: [{id: "1", region: ap-southeast-1, name: "re\u202ever\u200bse"}]
+`)
+	for _, format := range []string{"logfmt", "json"} {
+		p := startServing(t, program, "--config.file="+config, "--log.format="+format)
+		if _, err := p.get("/metrics"); err != nil {
+			t.Fatal(err)
+		}
+		p.waitFor(t, `re\u202ever\u200bse`)
+		if strings.ContainsRune(p.lines(), '\u202e') {
+			t.Errorf("the log is\n%s", p.lines())
+		}
+	}
+	for _, args := range [][]string{{"--config.file=no\x1b[31m\u202e\u009bsuch\r.yml"}, {"query\x1b[31m\u202e\u009b\r"}, {"--web.telemetry-path=\x1b[31m\u202e\u009b\r"}, {"--no\x1b[31m\u202e\u009b\r"}} {
+		code, _, stderr := run(t, []string{"HW_REGION_NAME=eu-de"}, args...)
+		if code != 1 || !strings.Contains(stderr, `\x1b[31m\u202e\u009b`) || strings.ContainsAny(stderr, "\x1b\u202e\u009b\r") {
+			t.Errorf("%q: exit code %d, %q", args, code, stderr)
+		}
+	}
+}

@@ -158,6 +158,9 @@ func (v value) number() (*float64, error) {
 	if err != nil || strings.ContainsFunc(digits, notInJSONNumber) {
 		return nil, fmt.Errorf("is %.40q, want a number", string(v))
 	}
+	if n == 0 {
+		n = 0 // and not -0
+	}
 	if n > maxAmount {
 		return nil, fmt.Errorf("is %g, want a number that can be added to another", n)
 	}

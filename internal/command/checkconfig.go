@@ -12,6 +12,7 @@ import (
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/fleet"
+	"cloud_quota_exporter/internal/printable"
 	"cloud_quota_exporter/internal/report"
 )
 
@@ -29,7 +30,7 @@ func (check Check) Run(ctx context.Context, t Terminal, configFile string) error
 	return check.run(ctx, configFile, func(ctx context.Context, c *config.Config) error {
 		offline := newFleet(c, fleet.Options{Dial: check.Dial, Once: true})
 		_, _ = fmt.Fprintf(t.Out, "%s can be served. Accounts: %d, projects: %d, services: %s.\n",
-			cmp.Or(configFile, "environment"), len(c.Accounts), len(offline.Projects()), strings.Join(offline.Services(), ", "))
+			cmp.Or(printable.Text(configFile), "environment"), len(c.Accounts), len(offline.Projects()), strings.Join(offline.Services(), ", "))
 		failed := 0
 		for _, d := range offline.Describe(ctx) {
 			failed += writeAccount(t, d)
@@ -52,24 +53,24 @@ func (check Check) Run(ctx context.Context, t Terminal, configFile string) error
 
 // writeAccount shows an account and returns how many problems it has.
 func writeAccount(t Terminal, d fleet.Description) int {
-	_, _ = fmt.Fprintf(t.Out, "\naccount %s\n  credentials  %s\n", d.Account, d.Credentials)
+	_, _ = fmt.Fprintf(t.Out, "\naccount %s\n  credentials  %s\n", d.Account, printable.Text(d.Credentials))
 	failed := 0
 	if d.CredentialsErr != nil {
 		failed++
-		_, _ = fmt.Fprintf(t.Out, "  %s %v\n", t.paint(red, "no keys:    "), strings.ReplaceAll(d.CredentialsErr.Error(), "\n", "\n               "))
+		_, _ = fmt.Fprintf(t.Out, "  %s %v\n", t.paint(red, "no keys:    "), printable.Lines(d.CredentialsErr.Error(), "               "))
 	}
 	for _, open := range d.Exposed {
-		_, _ = fmt.Fprintf(t.Out, "  %s %v\n", t.paint(yellow, "not secret: "), open)
+		_, _ = fmt.Fprintf(t.Out, "  %s %v\n", t.paint(yellow, "not secret: "), printable.Text(open.Error()))
 	}
 	if d.CAFile != "" {
-		_, _ = fmt.Fprintf(t.Out, "  ca_file      %s\n", d.CAFile)
+		_, _ = fmt.Fprintf(t.Out, "  ca_file      %s\n", printable.Text(d.CAFile))
 		if d.CAFileErr != nil {
 			failed++
-			_, _ = fmt.Fprintf(t.Out, "  %s %v\n", t.paint(red, "unusable:   "), d.CAFileErr)
+			_, _ = fmt.Fprintf(t.Out, "  %s %v\n", t.paint(red, "unusable:   "), printable.Lines(d.CAFileErr.Error(), "               "))
 		}
 	}
 	if d.Discovery != nil {
-		_, _ = fmt.Fprintf(t.Out, "  discovery    %s\n", describeDiscovery(d.Discovery))
+		_, _ = fmt.Fprintf(t.Out, "  discovery    %s\n", printable.Text(describeDiscovery(d.Discovery)))
 	}
 	if len(d.Sources) > 0 {
 		writeSources(t, d.Sources)
@@ -145,7 +146,7 @@ func writeRules(t Terminal, c *config.Config) {
 		out.add(kind, expression(m.Service), expression(m.Project), expression(m.ResourceType), value)
 	}
 	for _, l := range c.Limits {
-		add("limit", l.Match, fmt.Sprintf("%g", l.Limit))
+		add("limit", l.Match, printable.Number(l.Limit))
 	}
 	for _, rule := range c.Thresholds {
 		add("threshold", rule.Match, cmp.Or(list("%s %g", rule.Ratios), "no alert"))

@@ -31,7 +31,7 @@ const (
 	idleTimeout    = 5 * time.Minute  // more than any scrape interval in use, so that Prometheus keeps its connection
 	stopTimeout    = 15 * time.Second // for scrapes under way to finish after a signal
 
-	maxHeader = 64 << 10 // bytes of a request; the longest known asks for a thousand projects by their names
+	maxHeader = 512 << 10 // bytes of a request; a thousand project[] of 128 bytes, each of which is escaped, take 400,000
 )
 
 // newServer makes a server that no client can keep busy by being slow or long-winded. How long an answer takes is bounded by web, as it

@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/printable"
 	"cloud_quota_exporter/internal/report"
 	"cloud_quota_exporter/providers"
 )
@@ -78,8 +78,8 @@ func (o Once) read(ctx context.Context, t Terminal, c *config.Config, filter fle
 		f.Discover(ctx) // they may be discovered
 	}
 	if err := fleet.CheckNames("--project", filter.Projects, f.Projects()); err != nil && ctx.Err() == nil {
-		all := errors.New(printable(err.Error())) // it names those that IAM lists
-		for _, a := range f.Accounts() {          // they may be unknown for that
+		all := err
+		for _, a := range f.Accounts() { // they may be unknown for that
 			if a.DiscoveryErr != nil {
 				all = errors.Join(all, fmt.Errorf("the projects of account %s can't be discovered: %w", a.Name, a.DiscoveryErr))
 			}
@@ -200,10 +200,9 @@ func (o *outcome) writeProblems(t Terminal) {
 	})
 	for _, p := range problems {
 		cause, _ := p.Cause()
-		_, _ = fmt.Fprintf(t.Out, "\n%s %s\n  %s\n", t.paint(red, p.Reason+":"), printable(p.Where()),
-			strings.ReplaceAll(cause.What, "\n", "\n  "))
+		_, _ = fmt.Fprintf(t.Out, "\n%s %s\n  %s\n", t.paint(red, p.Reason+":"), printable.Text(p.Where()), printable.Lines(cause.What, "  "))
 		if p.Remedy != "" {
-			_, _ = fmt.Fprintf(t.Out, "  %s\n", t.paint(yellow, "-> "+p.Remedy))
+			_, _ = fmt.Fprintf(t.Out, "  %s\n", t.paint(yellow, "-> "+printable.Text(p.Remedy)))
 		}
 	}
 }

@@ -9,14 +9,13 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/printable"
 	"cloud_quota_exporter/internal/report"
 )
 
@@ -76,7 +75,13 @@ func (q Query) rows(readings []*fleet.Reading) []row {
 		}
 	}
 	if q.Sort == "usage" {
-		slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(b.near, a.near) })
+		muted := func(r row) int { // after those that are as near the limit
+			if len(r.Thresholds) == 0 {
+				return 1
+			}
+			return 0
+		}
+		slices.SortStableFunc(rows, func(a, b row) int { return cmp.Or(cmp.Compare(b.near, a.near), muted(a)-muted(b)) })
 	}
 	return rows
 }
@@ -111,8 +116,7 @@ func writeTable(t Terminal, rows []row) {
 	lines := out.lines()
 	width := 20
 	if t.Width > 0 {
-		const percent = len("100.0 % ")
-		width = min(max(t.Width-utf8.RuneCountInString(lines[0])-percent, 8), 40)
+		width = min(max(t.Width-printable.Width(lines[0])-percentWidth-1, 8), 40)
 	}
 	_, _ = fmt.Fprintln(t.Out, lines[0]+"USED/LIMIT")
 	for i, r := range rows {
@@ -123,24 +127,29 @@ func writeTable(t Terminal, rows []row) {
 // colours are those of the levels.
 var colours = map[report.Level]string{report.Critical: red, report.Warning: yellow, report.OK: green, report.Muted: faint}
 
+const percentWidth = len("100.0 %")
+
 // bar draws the ratio in so many columns, in the colour of the thresholds that it has reached. Beyond 1 it is full.
 func (r row) bar(t Terminal, width int) string {
 	ratio, known := r.Ratio()
+	severity, level := report.Severity(r.Quota)
 	switch {
 	case isInfinite(r.Limit):
 		return t.paint(faint, "no limit")
 	case !known:
 		return ""
 	case isInfinite(&ratio):
-		return t.paint(red, "in use, of a limit of 0")
+		return t.paint(colours[level], "in use, of a limit of 0")
+	case !r.Measured():
+		return t.paint(colours[level], cmp.Or(severity, report.Exhausted)+", limit not reported")
 	}
 	full, empty := "█", "░"
 	if t.Width == 0 {
 		full, empty = "#", "-"
 	}
 	n := int(min(max(ratio, 0), 1)*float64(width) + 0.5)
-	_, level := report.Severity(r.Quota)
-	return t.paint(colours[level], fmt.Sprintf("%s%s %5.1f %%", strings.Repeat(full, n), strings.Repeat(empty, width-n), ratio*100))
+	bar := strings.Repeat(full, n) + strings.Repeat(empty, width-n)
+	return t.paint(colours[level], fmt.Sprintf("%s %*s", bar, percentWidth, printable.Percent(ratio)))
 }
 
 // number writes an amount as a person does; "-" for what was not reported.
@@ -151,7 +160,7 @@ func number(n *float64) string {
 	case isInfinite(n):
 		return "none"
 	default:
-		return strconv.FormatFloat(*n, 'f', -1, 64)
+		return printable.Number(*n)
 	}
 }
 
@@ -217,7 +226,7 @@ func (o *outcome) writeJSON(w io.Writer, rows []row) error {
 			fail(account.Name, "", "iam", fleet.NoProjects, err)
 		}
 	}
-	e := json.NewEncoder(w)
+	e := json.NewEncoder(printable.Writer{Writer: w})
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	if err := e.Encode(a); err != nil {

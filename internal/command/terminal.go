@@ -5,11 +5,10 @@ import (
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
-	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/term"
+
+	"cloud_quota_exporter/internal/printable"
 )
 
 // Terminal is where a command for people writes. Into a pipe or a file it writes plainly.
@@ -20,12 +19,13 @@ type Terminal struct {
 	Live     bool // whether Err shows a line that is overwritten
 }
 
-// NewTerminal looks at what stdout and stderr are. NO_COLOR turns colour off.
+// NewTerminal looks at what stdout and stderr are. NO_COLOR turns colour off. TERM=dumb is a terminal that knows no escape sequence.
 func NewTerminal(stdout, stderr *os.File) Terminal {
-	t := Terminal{Out: stdout, Err: stderr, Live: term.IsTerminal(int(stderr.Fd()))}
+	dumb := os.Getenv("TERM") == "dumb"
+	t := Terminal{Out: stdout, Err: stderr, Live: !dumb && term.IsTerminal(int(stderr.Fd()))}
 	if width, _, err := term.GetSize(int(stdout.Fd())); err == nil {
 		t.Width = width
-		t.Colour = os.Getenv("NO_COLOR") == ""
+		t.Colour = !dumb && os.Getenv("NO_COLOR") == ""
 	}
 	return t
 }
@@ -52,42 +52,46 @@ type table [][]string
 // add takes a row. What the cloud names stays in its cell.
 func (t *table) add(cells ...string) {
 	for i, cell := range cells {
-		cells[i] = printable(cell)
+		cells[i] = printable.Text(cell)
 	}
 	*t = append(*t, cells)
 }
 
-// printable returns text without what would begin a line or move the cursor: in front of a terminal, a name with such a character in it could look
-// like another part of what is printed.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return utf8.RuneError
-	}, text)
+// width returns how many columns of a terminal a column of the table takes.
+func (t table) width(column int) int {
+	widest := 0
+	for _, row := range t {
+		widest = max(widest, printable.Width(row[column]))
+	}
+	return widest
+}
+
+// blanks fill what a cell leaves of so many columns of a terminal.
+func blanks(columns int, cell string) string {
+	return strings.Repeat(" ", columns-printable.Width(cell))
 }
 
 // alignRight aligns a column of numbers.
 func (t table) alignRight(column int) {
-	width := 0
+	width := t.width(column)
 	for _, row := range t {
-		width = max(width, len(row[column]))
-	}
-	for _, row := range t {
-		row[column] = fmt.Sprintf("%*s", width, row[column])
+		row[column] = blanks(width, row[column]) + row[column]
 	}
 }
 
 // lines returns a line for each row. All but the last cells are padded.
 func (t table) lines() []string {
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	for _, row := range t {
-		_, _ = fmt.Fprintln(w, strings.Join(row, "\t"))
+	lines := make([]string, len(t))
+	for column := range t[0] {
+		width := t.width(column) + 2
+		for i, row := range t {
+			lines[i] += row[column]
+			if column < len(row)-1 {
+				lines[i] += blanks(width, row[column])
+			}
+		}
 	}
-	_ = w.Flush() // a builder takes everything
-	return strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
+	return lines
 }
 
 // write shows the rows below an empty line.

@@ -160,5 +160,9 @@ func checkLabel(n strictyaml.Node, text string) bool {
 		n.Fail("not of the right form; want at most %d bytes of UTF-8 without control characters", most)
 		return false
 	}
+	if shows := func(r rune) bool { return unicode.IsPrint(r) && r != ' ' }; text != "" && !strings.ContainsFunc(text, shows) {
+		n.Fail("has no character that shows; want a name that can be read")
+		return false
+	}
 	return true
 }

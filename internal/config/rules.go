@@ -57,7 +57,7 @@ func readLimits(n strictyaml.Node, services []string) []Limit {
 		}
 		match := readMatch(f, services)
 		limit, _ := f.Need("limit", "state the limit, in the unit of the API, e.g. limit: 600").
-			Decimal(0, maxLimit, "a number of at least 0, in the unit of the API")
+			Decimal(0, maxLimit, "a number from 0 to 1e15, in the unit of the API")
 		limits = append(limits, Limit{match, limit})
 	}
 	return limits

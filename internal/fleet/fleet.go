@@ -19,6 +19,7 @@ import (
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/credentials"
 	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/printable"
 	"cloud_quota_exporter/internal/refresh"
 	"cloud_quota_exporter/providers"
 )
@@ -307,10 +308,27 @@ func (f Filter) of(sources []*source) []*source {
 // CheckNames returns an error for a name that is not known, so that nobody takes an empty answer for good news. what is how names are asked
 // for, such as collect[].
 func CheckNames(what string, asked, known []string) error {
+	if len(asked) == 0 {
+		return nil
+	}
+	names := make(map[string]bool, len(known))
+	for _, name := range known {
+		names[name] = true
+	}
 	for _, name := range asked {
-		if !slices.Contains(known, name) {
-			return fmt.Errorf("%s=%q is not known; known are: %s", what, name, strings.Join(known, ", "))
+		if !names[name] {
+			return fmt.Errorf("%s=%.200q is not known; known are: %s", what, name, SomeOf(known))
 		}
 	}
 	return nil
+}
+
+// SomeOf lists names in an error or in a line of the log: ten at most, and how many more there are.
+func SomeOf(names []string) string {
+	const most = 10
+	text := printable.Text(strings.Join(names[:min(len(names), most)], ", "))
+	if more := len(names) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }

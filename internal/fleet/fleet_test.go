@@ -234,3 +234,16 @@ dbss ram 0 false critical 0.95 warning 0.8`
 		}
 	})
 }
+
+// TestFiniteLimit: a stated limit replaces an infinite one, for stores that reject +Inf.
+func TestFiniteLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := fleettest.Documents()
+		cloud.Inject(cloudtest.Fault{Service: "taurusdb", Status: 200, Body: []byte(`{"quotas":{"resources":[{"type":"instance","used":0.1,"quota":-1}]}}`)})
+		w := fleettest.New(t, cloud, fleettest.DocumentsConfig+"limits: [{service: taurusdb, resource_type: instance, limit: 0.8}]\n")
+		q := find(t, w.Scrape(t, time.Minute), "taurusdb", "prod").Quotas[0]
+		if ratio, known := q.Ratio(); *q.Limit != 0.8 || *q.Remaining != 0.7 || !known || ratio != 0.125 {
+			t.Errorf("limit %g, remaining %g, ratio %g", *q.Limit, *q.Remaining, ratio)
+		}
+	})
+}

@@ -3,7 +3,6 @@ package fleet
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/go-kit/log"
@@ -12,10 +11,7 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 )
 
-const (
-	maxProjectsLogged = 5  // of a failure that projects have in common
-	maxLabelsLogged   = 10 // of projects that are left out
-)
+const maxProjectsLogged = 5 // of a failure that projects have in common
 
 // changeLog logs what changes: a source begins to fail, fails for another reason, recovers, or leaves out other resources than before. A
 // source that goes on failing is not logged again; its metrics show it.
@@ -140,7 +136,7 @@ func (l *changeLog) skippedProjects(before, now *view) {
 			_ = level.Info(logger).Log("msg", "no projects are left out any more")
 		default:
 			_ = level.Warn(logger).Log("msg", "projects are left out since others have their labels; name_prefix tells them apart",
-				"count", len(labels), "projects", strings.Join(labels[:min(len(labels), maxLabelsLogged)], ", "))
+				"count", len(labels), "projects", SomeOf(labels))
 		}
 	}
 }

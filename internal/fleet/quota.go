@@ -3,10 +3,10 @@ package fleet
 import (
 	"fmt"
 	"slices"
-	"strconv"
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/printable"
 	"cloud_quota_exporter/providers"
 )
 
@@ -18,13 +18,21 @@ type Quota struct {
 	Thresholds map[string]float64
 }
 
-// Ratio returns used/limit: 0 without a limit, +Inf where the limit is 0 and something is used; false where it can't be told or, as for 0
-// of 0, means nothing.
+// Measured returns whether used and limit are both known.
+func (q Quota) Measured() bool { return q.Used != nil && q.Limit != nil }
+
+// Ratio returns used/limit: 0 without a limit, +Inf if the limit is 0 and something is used. If one of the two is not known, it is 1 if nothing
+// remains, as in the alert CloudQuotaExhausted. It returns false if the ratio is not known or, as for 0 of 0, means nothing.
 func (q Quota) Ratio() (float64, bool) {
-	if q.Used == nil || q.Limit == nil || *q.Limit == 0 && *q.Used == 0 {
+	ofNothing := q.Limit != nil && *q.Limit == 0
+	switch {
+	case q.Measured() && !(ofNothing && *q.Used == 0):
+		return *q.Used / *q.Limit, true
+	case !q.Measured() && !ofNothing && q.Remaining != nil && *q.Remaining <= 0:
+		return 1, true
+	default:
 		return 0, false
 	}
-	return *q.Used / *q.Limit, true
 }
 
 // applyRules makes quotas of what a service reports, by the limits and thresholds that are stated; the first that fits counts. Stated limits that
@@ -39,14 +47,14 @@ func applyRules(c *config.Config, service, project string, reported []providers.
 			case q.Used != nil || q.Remaining == nil:
 				q.Limit, q.Remaining = &stated, nil // what remains follows from the new limit
 			case stated >= *q.Remaining:
-				q.Limit, q.Used = &stated, new(stated-*q.Remaining)
+				q.Limit, q.Used = &stated, new(printable.Subtract(stated, *q.Remaining))
 			default:
 				refused = append(refused, huaweicloud.Advise(fmt.Errorf("type %q: the stated limit %s is below what remains, %s, and is not used",
-					q.ResourceType, plain(stated), plain(*q.Remaining)), "raise or remove it"))
+					q.ResourceType, printable.Number(stated), printable.Number(*q.Remaining)), "raise or remove it"))
 			}
 		}
 		if q.Remaining == nil && q.Limit != nil && q.Used != nil {
-			q.Remaining = new(*q.Limit - *q.Used)
+			q.Remaining = new(printable.Subtract(*q.Limit, *q.Used))
 		}
 		quotas[i].Quota = q
 		t := slices.IndexFunc(c.Thresholds, func(t config.Threshold) bool { return t.Fits(service, project, q.ResourceType) })
@@ -56,5 +64,3 @@ func applyRules(c *config.Config, service, project string, reported []providers.
 	}
 	return quotas, refused
 }
-
-func plain(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }

@@ -25,13 +25,20 @@ const (
 	Muted // no attention is due
 )
 
+// Exhausted is what is as urgent as the alert CloudQuotaExhausted, whatever the thresholds.
+const Exhausted = "exhausted"
+
 // Severity returns the name of the severest threshold that a quota has reached; empty if it has reached none. Its level is Critical for the
-// highest threshold of the quota. A quota without thresholds is Muted.
+// highest threshold of the quota. A quota of which nothing remains is Exhausted and Critical if its ratio is not measured. A quota without
+// thresholds is Muted.
 func Severity(q fleet.Quota) (string, Level) {
 	if len(q.Thresholds) == 0 {
 		return "", Muted
 	}
 	ratio, known := q.Ratio()
+	if known && !q.Measured() {
+		return Exhausted, Critical
+	}
 	severity, reached, highest := "", math.Inf(-1), math.Inf(-1)
 	for _, name := range slices.Sorted(maps.Keys(q.Thresholds)) {
 		at := q.Thresholds[name]

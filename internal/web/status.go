@@ -13,13 +13,12 @@ import (
 	"math"
 	"net/http"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/go-kit/log/level"
 
 	"cloud_quota_exporter/internal/fleet"
+	"cloud_quota_exporter/internal/printable"
 	"cloud_quota_exporter/internal/report"
 )
 
@@ -184,7 +183,7 @@ func summary(readings []*fleet.Reading, sections []section) []count {
 	}
 	var all []count
 	for _, row := range worst {
-		all = append(all, count{number(float64(counts[row.State])) + " " + row.State, row.Class, "quotas"})
+		all = append(all, count{printable.Grouped(float64(counts[row.State])) + " " + row.State, row.Class, "quotas"})
 	}
 	if len(all) == 0 && quotas > 0 {
 		all = append(all, count{"no quota at a threshold", good, "quotas"})
@@ -208,7 +207,7 @@ func sources(readings []*fleet.Reading, quotas int) []count {
 	}
 	var all []count
 	if failing > 0 {
-		all = append(all, count{number(float64(failing)) + " of " + plural(offered, "source") + " failing", alarm, "problems"})
+		all = append(all, count{printable.Grouped(float64(failing)) + " of " + plural(offered, "source") + " failing", alarm, "problems"})
 	}
 	if unread > 0 {
 		all = append(all, count{plural(unread, "source") + " not read yet", warn, "sources"})
@@ -223,7 +222,7 @@ func plural(n int, what string) string {
 	if n != 1 {
 		what += "s"
 	}
-	return number(float64(n)) + " " + what
+	return printable.Grouped(float64(n)) + " " + what
 }
 
 // The classes of what is shown, by which the style colours it.
@@ -307,10 +306,10 @@ func newRow(q fleet.Quota) row {
 		shown.group, shown.Note = unlimited, "no limit"
 	case math.IsInf(ratio, 1):
 		shown.ratio, shown.Note = ratio, "in use, of a limit of 0"
+	case known && !q.Measured():
+		shown.ratio, shown.Note = ratio, "limit not reported"
 	case known:
 		shown.ratio, shown.Bar = ratio, newBar(ratio, q.Thresholds)
-	case q.Limit == nil && q.Remaining != nil && *q.Remaining <= 0:
-		shown.ratio, shown.Note, shown.State, shown.Class = 1, "limit not reported", "exhausted", alarm
 	case q.Limit == nil && q.Remaining != nil:
 		shown.group, shown.Note = remaining, "limit not reported"
 	case q.Limit != nil && *q.Limit == 0:
@@ -329,7 +328,7 @@ func newRow(q fleet.Quota) row {
 
 func newBar(ratio float64, thresholds map[string]float64) *bar {
 	full := func(n float64) string { return fmt.Sprintf("%.3g", min(max(n, 0), 1)) }
-	b := &bar{Value: full(ratio), Percent: fmt.Sprintf("%.1f %%", 100*ratio)}
+	b := &bar{Value: full(ratio), Percent: printable.Percent(ratio)}
 	if limits := slices.Sorted(maps.Values(thresholds)); len(limits) > 0 {
 		b.Low, b.High = full(limits[0]), full(limits[len(limits)-1])
 	}
@@ -427,24 +426,8 @@ func amount(n *float64, unit string) string {
 	case math.IsInf(*n, 1):
 		return "unlimited"
 	case unit == "":
-		return number(*n)
+		return printable.Grouped(*n)
 	default:
-		return number(*n) + " " + unit
+		return printable.Grouped(*n) + " " + unit
 	}
-}
-
-// number writes a number with commas between its thousands.
-func number(n float64) string {
-	text := strconv.FormatFloat(math.Abs(n), 'f', -1, 64)
-	whole, fraction, _ := strings.Cut(text, ".")
-	for i := len(whole) - 3; i > 0; i -= 3 {
-		whole = whole[:i] + "," + whole[i:]
-	}
-	if fraction != "" {
-		whole += "." + fraction
-	}
-	if n < 0 {
-		whole = "-" + whole
-	}
-	return whole
 }

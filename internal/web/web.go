@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"path"
 	"regexp"
 	"strings"
 	"time"
@@ -40,9 +41,9 @@ var telemetryPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
 
 // NewHandler returns the handler of all pages. The error is that of a path that can't be, or of metrics that are there already.
 func NewHandler(o Options) (http.Handler, error) {
-	if !telemetryPath.MatchString(o.TelemetryPath) || strings.HasPrefix(o.TelemetryPath, "/-/") ||
+	if !telemetryPath.MatchString(o.TelemetryPath) || path.Clean(o.TelemetryPath) != o.TelemetryPath || strings.HasPrefix(o.TelemetryPath, "/-/") ||
 		o.TelemetryPath == probePath || o.TelemetryPath == "/sd" {
-		return nil, fmt.Errorf("--web.telemetry-path=%q can't be served; want a path of its own such as /metrics, not below /-/", o.TelemetryPath)
+		return nil, fmt.Errorf("--web.telemetry-path=%q can't be served; want a path of its own such as /metrics, without . and .. and not below /-/", o.TelemetryPath)
 	}
 	if err := o.Process.Register(collector.NewAccounts(o.Fleet.Accounts)); err != nil {
 		return nil, fmt.Errorf("metrics of the accounts: %w", err)

@@ -227,6 +227,7 @@ func TestThousandScrapesAtOnce(t *testing.T) {
 func TestTelemetryPath(t *testing.T) {
 	for path, good := range map[string]bool{
 		"/metrics": true, "/a/b-c.d_e~1": true, "": false, "metrics": false, "/": false, "/-/ready": false, "/a/": false, "/{x}": false, "/a b": false,
+		"/..": false, "/.": false, "/metrics/./x": false, "/a/../metrics": false, "/metrics/..": false, "/...": true, "/.metrics": true,
 	} {
 		_, err := web.NewHandler(web.Options{TelemetryPath: path, Process: prometheus.NewRegistry()})
 		if (err == nil) != good {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"gopkg.in/yaml.v3"
 )
@@ -17,6 +18,9 @@ import (
 // Parse returns the top of the one document in text. It is not stated if there is none: an empty text, only comments, a null, or no YAML.
 // Parse adds errors of the syntax and a second document to found, and the readers add what they find.
 func Parse(text []byte, found *Problems) Node {
+	if !checkBlanks(text, found) {
+		return Node{found: found} // what YAML makes of it would only distract
+	}
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var first, second yaml.Node
 	err := decoder.Decode(&first)
@@ -38,8 +42,46 @@ func Parse(text []byte, found *Problems) Node {
 	return Node{found: found}
 }
 
+// falseBlank is white space, or a character that does not show, that YAML does not take for a blank.
+const falseBlank = `([\v\f\x{85}\x{A0}\x{AD}\x{1680}\x{180E}\x{2000}-\x{200F}\x{2028}-\x{202F}\x{205F}-\x{206F}\x{3000}\x{FEFF}])`
+
+var (
+	blankNeeded = regexp.MustCompile(`^[ \t-]*(?:[A-Za-z0-9_.-]+[ \t]*:[ \t]*)?` + falseBlank) // in the indentation, behind a dash or behind a colon
+	blankInKey  = regexp.MustCompile(falseBlank)
+	blankAtEnd  = regexp.MustCompile(`^` + falseBlank + `|` + falseBlank + `$`)
+)
+
+// findBlank returns what is wrong with the first false blank that is found in text; empty if there is none.
+func findBlank(where *regexp.Regexp, text string) string {
+	m := where.FindStringSubmatch(text)
+	if m == nil {
+		return ""
+	}
+	kind, found := "an invisible character", []rune(strings.Join(m[1:], ""))[0]
+	switch {
+	case found == '\u00A0':
+		kind = "a no-break space"
+	case unicode.IsSpace(found):
+		kind = "white space"
+	}
+	return fmt.Sprintf("%s (%U) that YAML does not take for a space; use ordinary spaces (U+0020), in the indentation too", kind, found)
+}
+
+// checkBlanks returns whether all blanks that YAML needs are blanks, and reports the others.
+func checkBlanks(text []byte, found *Problems) bool {
+	ok := true
+	for i, line := range strings.Split(strings.TrimPrefix(string(text), "\uFEFF"), "\n") {
+		if what := findBlank(blankNeeded, line); what != "" {
+			found.Add(i+1, "", what)
+			ok = false
+		}
+	}
+	return ok
+}
+
 var (
 	libraryError = regexp.MustCompile(`(?s)^yaml: (?:line ([0-9]+): )?(.*)$`)
+	tabIndented  = regexp.MustCompile(`(?m)^ *\t`)
 	badAlias     = regexp.MustCompile(`(?s)^unknown anchor '(.*)' referenced$`)
 )
 
@@ -56,6 +98,9 @@ func syntax(text string, file []byte) (line int, what string) {
 	}
 	if strings.Contains(text, "alphabetic or numeric character") {
 		return line, "not YAML: a name is missing behind * or &" + quoteIt
+	}
+	if strings.Contains(text, "cannot start any token") && tabIndented.Match(file) {
+		return line, "not YAML: a tab in the indentation; use ordinary spaces (U+0020)"
 	}
 	return line, "not YAML: " + maskQuoted(text) + "; look at the indentation and the quotes there"
 }

@@ -15,6 +15,7 @@ import (
 	"regexp"
 	syntaxes "regexp/syntax"
 	"strconv"
+	"strings"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -94,7 +95,7 @@ func (n Node) List() []Node {
 	return items
 }
 
-// Text reads n as a text of at least one character.
+// Text reads n as a text of more than white space.
 func (n Node) Text() (string, bool) {
 	var text string
 	if !n.is(yaml.ScalarNode, "a single text") {
@@ -104,10 +105,19 @@ func (n Node) Text() (string, bool) {
 		n.Fail("does not fit its tag (!); want a text")
 		return "", false
 	}
-	if text == "" {
+	const plain = yaml.Style(0)
+	blank := findBlank(blankAtEnd, text)
+	switch {
+	case blank != "" && n.value.Style == plain:
+		n.Fail("%s", blank)
+	case text == "":
 		n.Fail("is empty: give it a value or remove the key")
+	case strings.TrimSpace(text) == "":
+		n.Fail("is blank: give it a value or remove the key")
+	default:
+		return text, true
 	}
-	return text, text != ""
+	return "", false
 }
 
 // OptionalText reads n as a text that may be empty. A null is not an empty text.

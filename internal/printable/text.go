@@ -1,0 +1,94 @@
+// Package printable writes texts from elsewhere and numbers for people: on a terminal, in the log and on the status page.
+package printable
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"golang.org/x/text/width"
+)
+
+// Text returns text in one line, with every character escaped that does not show as itself: controls, line breaks, bidirectional and other
+// format characters, white space other than a blank, and bytes that are no UTF-8. In front of a terminal, these could move the cursor, or
+// look like another part of what is printed.
+func Text(text string) string {
+	if !strings.ContainsFunc(text, hidden) && utf8.ValidString(text) {
+		return text
+	}
+	var b strings.Builder
+	for len(text) > 0 {
+		r, size := utf8.DecodeRuneInString(text)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x%02x`, text[0])
+		case hidden(r):
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		default:
+			b.WriteRune(r)
+		}
+		text = text[size:]
+	}
+	return b.String()
+}
+
+// hidden returns whether r does not show as itself. Characters such as U+3164, a filler of Hangul, count as letters, but do not show.
+func hidden(r rune) bool {
+	return !unicode.IsPrint(r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
+}
+
+// Lines is Text for a text of several lines. indent precedes all lines but the first.
+func Lines(text, indent string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = Text(line)
+	}
+	return strings.Join(lines, "\n"+indent)
+}
+
+// Writer escapes what the encoders of the log and of JSON leave as it is, such as bidirectional characters. It expects whole lines, and leaves
+// their ends. The escapes are those of JSON, so that a reader of JSON or of a quoted logfmt value gets the same text.
+type Writer struct{ io.Writer }
+
+// Write writes lines.
+func (w Writer) Write(lines []byte) (int, error) {
+	text := string(lines)
+	if !strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && hidden(r) }) {
+		return w.Writer.Write(lines)
+	}
+	var b []byte
+	for _, r := range text {
+		switch first, second := utf16.EncodeRune(r); {
+		case r == '\n' || !hidden(r):
+			b = utf8.AppendRune(b, r)
+		case first != unicode.ReplacementChar:
+			b = fmt.Appendf(b, `\u%04x\u%04x`, first, second)
+		default:
+			b = fmt.Appendf(b, `\u%04x`, r)
+		}
+	}
+	if _, err := w.Writer.Write(b); err != nil {
+		return 0, err
+	}
+	return len(lines), nil
+}
+
+// Width returns how many columns of a terminal a Text takes: two for each wide character of Chinese, Japanese and Korean and for most emoji,
+// and none for a mark that combines with the character before it.
+func Width(text string) int {
+	columns := 0
+	for _, r := range text {
+		switch kind := width.LookupRune(r).Kind(); {
+		case unicode.In(r, unicode.Mn, unicode.Me), r >= 0x1160 && r <= 0x11FF: // the latter are the vowels and finals of a Hangul syllable
+		case kind == width.EastAsianWide, kind == width.EastAsianFullwidth:
+			columns += 2
+		default:
+			columns++
+		}
+	}
+	return columns
+}
