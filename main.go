@@ -42,7 +42,9 @@ func main() {
 	serving := command.Serving{}
 	number(app.Flag("timeout-offset", "Seconds by which a scrape is answered before Prometheus gives up.").Default("0.5"), &serving.TimeoutOffset)
 	serving.Web = kingpinflag.AddFlags(app, ":10133")
-	app.Flag("web.telemetry-path", "Path of the metrics.").Default("/metrics").StringVar(&serving.TelemetryPath)
+	app.Flag("web.external-url", "URL under which the exporter is reached from outside, for example behind a reverse proxy. If it has a path, all pages are served below that path.").PlaceHolder("<URL>").StringVar(&serving.ExternalURL)
+	app.Flag("web.route-prefix", "Prefix of the paths of all pages. Defaults to the path of --web.external-url.").PlaceHolder("<path>").StringVar(&serving.RoutePrefix)
+	app.Flag("web.telemetry-path", "Path of the metrics, below the route prefix.").Default("/metrics").StringVar(&serving.TelemetryPath)
 	app.Flag("web.enable-lifecycle", "Let POST /-/reload load the configuration anew.").BoolVar(&serving.EnableLifecycle)
 	serve := app.Command("serve", "Serve the quotas of the configured accounts. The default command.").Default()
 	demo := app.Command("demo", "Serve the quotas of a simulated cloud; no account is needed.")

@@ -10,6 +10,7 @@ import (
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/web"
 	"cloud_quota_exporter/providers"
 )
 
@@ -55,6 +56,9 @@ func (s Serving) demoHints(w io.Writer, a net.Addr) {
 	at := "http://" + a.String()
 	if tcp, ok := a.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
 		at = fmt.Sprintf("http://localhost:%d", tcp.Port)
+	}
+	if routes, err := web.NewRoutes(s.ExternalURL, s.RoutePrefix); err == nil { // which was checked
+		at += routes.Prefix
 	}
 	_, _ = fmt.Fprintf(w, `A simulated Huawei Cloud with three projects; no account is needed. Open:
 
