@@ -21,7 +21,7 @@ type Options struct {
 	Fleet         *fleet.Fleet
 	Process       *prometheus.Registry // the exporter's own metrics, which those of the accounts join
 	Routes        Routes
-	TelemetryPath string // below the prefix of the routes
+	TelemetryPath string        // below the prefix of the routes
 	Reload        func() error  // loads the configuration anew; nil: POST /-/reload is forbidden
 	NoReload      string        // why it is; empty: for lack of the flag
 	TimeoutOffset time.Duration // how much earlier than Prometheus gives up a scrape is answered
