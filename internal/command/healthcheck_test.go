@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -122,4 +123,12 @@ func TestHealthcheckEnds(t *testing.T) {
 	if took := time.Since(start); err == nil || err.Error() != "not healthy: no answer within 5s" || took < 5*time.Second || took > 10*time.Second {
 		t.Errorf("%v after %s", err, took)
 	}
+}
+
+func TestImageHasAHealthcheck(t *testing.T) {
+	text, err := os.ReadFile("../../Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	contains(t, string(text), "HEALTHCHECK ", `CMD ["/cloud_quota_exporter", "healthcheck"]`)
 }
