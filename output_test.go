@@ -13,8 +13,16 @@ import (
 func TestUnwritableOutput(t *testing.T) {
 	config := "--config.file=" + scaleConfig(t, cloudtest.Scale(2))
 	for _, args := range [][]string{
-		{"query", config}, {"query", config, "--output=json"}, {"query", config, "--fail-above=0.1"}, {"check-config", config}, {"check-config", config, "--online"},
-		{"demo"}, {"--help"}, {"query", "--help"}, {"--version"}, {"help"},
+		{"query", config},
+		{"query", config, "--output=json"},
+		{"query", config, "--fail-above=0.1"},
+		{"check-config", config},
+		{"check-config", config, "--online"},
+		{"demo"},
+		{"--help"},
+		{"query", "--help"},
+		{"--version"},
+		{"help"},
 	} {
 		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 		if err != nil {

@@ -51,8 +51,14 @@ func TestHealthcheck(t *testing.T) {
 // TestHealthcheckAddresses: an exporter that listens everywhere is asked on the loopback interface, by IPv6 too.
 func TestHealthcheckAddresses(t *testing.T) {
 	for _, tc := range []struct{ listen, flag string }{
-		{"127.0.0.1:0", ":PORT"}, {"127.0.0.1:0", "0.0.0.0:PORT"}, {"127.0.0.1:0", "localhost:PORT"}, {"127.0.0.1:0", "[::]:PORT"},
-		{"[::1]:0", ":PORT"}, {"[::1]:0", "[::]:PORT"}, {"[::1]:0", "[::1]:PORT"}, {"[::1]:0", "0.0.0.0:PORT"},
+		{"127.0.0.1:0", ":PORT"},
+		{"127.0.0.1:0", "0.0.0.0:PORT"},
+		{"127.0.0.1:0", "localhost:PORT"},
+		{"127.0.0.1:0", "[::]:PORT"},
+		{"[::1]:0", ":PORT"},
+		{"[::1]:0", "[::]:PORT"},
+		{"[::1]:0", "[::1]:PORT"},
+		{"[::1]:0", "0.0.0.0:PORT"},
 	} {
 		listener, err := net.Listen("tcp", tc.listen)
 		if err != nil && strings.Contains(tc.listen, "::1") {

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/http/httpproxy"
@@ -73,7 +74,7 @@ func environmentProxies() *proxies {
 			}
 		}
 	}
-	p.secrets = append(p.whole, p.secrets...) //nolint:gocritic // the longer ones first
+	p.secrets = slices.Concat(p.whole, p.secrets) // the longer ones first
 	return p
 }
 

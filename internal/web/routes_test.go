@@ -63,10 +63,27 @@ func TestBehindAReverseProxy(t *testing.T) {
 
 func TestBadRoutes(t *testing.T) {
 	for _, flags := range [][2]string{
-		{"quota.example.org/quotas", ""}, {"ftp://quota.example.org", ""}, {"https:///quotas", ""}, {"https:quotas", ""}, {"//quota.example.org/", ""},
-		{"https://a b/", ""}, {`"https://quota.example.org"`, ""}, {"https://user@quota.example.org", ""}, {"https://quota.example.org/?a=b", ""},
-		{"https://quota.example.org/#a", ""}, {"https://quöta.example.org", ""}, {"https://quota.example.org/a/../b", ""}, {"https://quota.example.org/{a}", ""},
-		{"https://quota.example.org/a b", "/"}, {"quotas", ""}, {"", "/{a...}"}, {"", "/.."}, {"", "/a//b"}, {"", "/a b"}, {"", "/a?b"}, {"", "https://quota.example.org"},
+		{"quota.example.org/quotas", ""},
+		{"ftp://quota.example.org", ""},
+		{"https:///quotas", ""},
+		{"https:quotas", ""},
+		{"//quota.example.org/", ""},
+		{"https://a b/", ""},
+		{`"https://quota.example.org"`, ""},
+		{"https://user@quota.example.org", ""},
+		{"https://quota.example.org/?a=b", ""},
+		{"https://quota.example.org/#a", ""},
+		{"https://quöta.example.org", ""},
+		{"https://quota.example.org/a/../b", ""},
+		{"https://quota.example.org/{a}", ""},
+		{"https://quota.example.org/a b", "/"},
+		{"quotas", ""},
+		{"", "/{a...}"},
+		{"", "/.."},
+		{"", "/a//b"},
+		{"", "/a b"},
+		{"", "/a?b"},
+		{"", "https://quota.example.org"},
 	} {
 		_, err := web.NewRoutes(flags[0], flags[1])
 		if err == nil || !strings.Contains(err.Error(), "--web.") || !strings.Contains(err.Error(), "; want ") {
