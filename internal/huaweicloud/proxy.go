@@ -62,8 +62,8 @@ func environmentProxies() *proxies {
 		user, password := u.User.Username(), ""
 		password, _ = u.User.Password()
 		whole := []string{user + ":" + password}
-		if len(password) >= sure {
-			whole = append(whole, password)
+		if only := cmp.Or(password, user); len(only) >= sure { // some proxies take a token as the user
+			whole = append(whole, only)
 		}
 		for _, text := range whole {
 			p.whole = append(p.whole, secret.New(text))
@@ -163,7 +163,7 @@ func refuseTunnel(_ context.Context, proxy *url.URL, _ *http.Request, resp *http
 func proxyResponse(proxy *url.URL, resp *http.Response) error {
 	h := resp.Header
 	switch {
-	case proxy == nil || resp.Request.URL.Scheme != "http" || strings.HasPrefix(proxy.Scheme, "socks"):
+	case proxy == nil || strings.HasPrefix(proxy.Scheme, "socks"):
 		return nil
 	case resp.StatusCode == http.StatusProxyAuthRequired, resp.StatusCode == http.StatusNetworkAuthenticationRequired:
 	case resp.StatusCode < http.StatusBadRequest:

@@ -78,7 +78,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if proxy, err := current.Proxy(req); err == nil {
+	if proxy, err := current.Proxy(req); err == nil && req.URL.Scheme == "http" { // otherwise, there is a tunnel
 		if err := proxyResponse(proxy, resp); err != nil {
 			return nil, err
 		}
