@@ -35,4 +35,5 @@ COPY --from=build /out/cloud_quota_exporter /
 # A number, so that Kubernetes can tell that it is not root.
 USER 65532:65532
 EXPOSE 10133
+HEALTHCHECK --interval=30s --timeout=10s --start-period=15s CMD ["/cloud_quota_exporter", "healthcheck"]
 ENTRYPOINT ["/cloud_quota_exporter"]

@@ -34,22 +34,18 @@ func main() {
 	stamp()
 	app := kingpin.New("cloud_quota_exporter", "Prometheus exporter for Huawei Cloud quotas.")
 	app.HelpFlag.Short('h')
-	app.UsageWriter(os.Stdout) // of --help and --version
+	checkUsage(app)
 	app.Version(version.Print("cloud_quota_exporter"))
 	configNamed := false
 	configFile := app.Flag("config.file", "Configuration file; without one, a single account from the environment is served.").IsSetByUser(&configNamed).String()
 	logLevel := app.Flag("log.level", "Least severe messages that are logged.").Default("info").Enum("debug", "info", "warn", "error")
 	logFormat := app.Flag("log.format", "Format of the log, which goes to stderr.").Default("logfmt").Enum("logfmt", "json")
-	serving := command.Serving{}
-	number(app.Flag("timeout-offset", "Seconds by which a scrape is answered before Prometheus gives up.").Default("0.5"), &serving.TimeoutOffset)
-	serving.Web = kingpinflag.AddFlags(app, ":10133")
-	app.Flag("web.telemetry-path", "Path of the metrics.").Default("/metrics").StringVar(&serving.TelemetryPath)
-	app.Flag("web.enable-lifecycle", "Let POST /-/reload load the configuration anew.").BoolVar(&serving.EnableLifecycle)
+	serving := servingFlags(app)
 	serve := app.Command("serve", "Serve the quotas of the configured accounts. The default command.").Default()
 	demo := app.Command("demo", "Serve the quotas of a simulated cloud; no account is needed.")
+	health := app.Command("healthcheck", "Ask the exporter that runs with the same --web flags for /-/healthy. Exits with 1 if it is not healthy or does not answer within 5 seconds.")
 	verify, check := checkCommand(app)
 	ask, query := queryCommand(app)
-
 	selected, err := app.Parse(os.Args[1:])
 	if err == nil && configNamed {
 		err = checkConfigFile(*configFile, selected == demo.FullCommand())
@@ -70,19 +66,51 @@ func main() {
 	case serve.FullCommand():
 		stderr = queue
 		signal.Ignore(syscall.SIGPIPE) // whoever read the log has gone: lines are dropped
-		hangup := make(chan os.Signal, 1)
-		signal.Notify(hangup, syscall.SIGHUP) // the configuration is loaded anew
-		err = command.Serve(ctx, logs, serving, *configFile, hangup)
+		err = command.Serve(ctx, logs, *serving, *configFile, hangups())
 	case demo.FullCommand():
 		stderr = queue
 		signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP) // there is nothing to load, and nothing to end for
-		err = command.Demo(ctx, logs, serving, os.Stdout)
+		err = command.Demo(ctx, logs, *serving, os.Stdout)
+	case health.FullCommand():
+		err = command.Healthcheck(ctx, *serving)
 	case verify.FullCommand():
 		err = check.Run(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile)
 	case ask.FullCommand():
 		err = query.Run(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile)
 	}
 	end(stderr, queue, err)
+}
+
+// checkUsage has the program end with an error if --help or --version can't be written.
+func checkUsage(app *kingpin.Application) {
+	out := &command.Output{Writer: os.Stdout}
+	app.UsageWriter(out)
+	app.Terminate(func(code int) {
+		if out.Err != nil {
+			_, _ = fmt.Fprintln(os.Stderr, "cloud_quota_exporter:", out.Err)
+			code = 1
+		}
+		os.Exit(code)
+	})
+}
+
+// servingFlags adds the flags of serve and demo; after parsing, what it returns has them.
+func servingFlags(app *kingpin.Application) *command.Serving {
+	serving := new(command.Serving)
+	number(app.Flag("timeout-offset", "Seconds by which a scrape is answered before Prometheus gives up.").Default("0.5"), &serving.TimeoutOffset)
+	serving.Web = kingpinflag.AddFlags(app, ":10133")
+	app.Flag("web.external-url", "URL under which the exporter is reached from outside, for example behind a reverse proxy. If it has a path, all pages are served below that path.").PlaceHolder("<URL>").StringVar(&serving.ExternalURL)
+	app.Flag("web.route-prefix", "Prefix of the paths of all pages. Defaults to the path of --web.external-url.").PlaceHolder("<path>").StringVar(&serving.RoutePrefix)
+	app.Flag("web.telemetry-path", "Path of the metrics, below the route prefix.").Default("/metrics").StringVar(&serving.TelemetryPath)
+	app.Flag("web.enable-lifecycle", "Let POST /-/reload load the configuration anew.").BoolVar(&serving.EnableLifecycle)
+	return serving
+}
+
+// hangups returns the signals that have the configuration loaded again.
+func hangups() <-chan os.Signal {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	return hangup
 }
 
 // stamp fills in what a build without -ldflags leaves empty. The library itself finds the commit that Go notes in a program, but not its date.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"regexp"
@@ -277,6 +278,24 @@ func TestProxyPasswordDoesNotShow(t *testing.T) {
 		code, stdout, stderr := run(t, []string{"HTTPS_PROXY=" + proxy}, "query", "--service=cts", "--config.file="+config)
 		if said := stdout + stderr; code != 1 || !strings.Contains(said, "the proxy if HTTPS_PROXY is set") || strings.Contains(said, "word@") {
 			t.Errorf("%s: exit code %d\n%s", proxy, code, said)
+		}
+	}
+}
+
+// TestEchoingProxyShowsNoSecret: what a proxy repeats in an error is hidden from who reads what commands print.
+func TestEchoingProxyShowsNoSecret(t *testing.T) {
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		_ = json.NewEncoder(w).Encode(map[string]string{"error_msg": "seen " + r.Header.Get("Proxy-Authorization") + " proxy-user pass-word", "error_code": "X.1"})
+	}))
+	defer proxy.Close()
+	config := writeFile(t, "accounts: [{credentials: {static: {access_key: AK, secret_key: SK}}, endpoints: {default: 'http://cloud.example.com', iam: 'http://cloud.example.com'}, "+
+		"projects: [{id: '1', region: ap-southeast-1, name: a}, {region: ap-southeast-1, name: b}]}]\n")
+	for _, args := range [][]string{{"query"}, {"query", "--output=json"}, {"check-config", "--online"}} {
+		code, stdout, stderr := run(t, []string{"all_proxy=http://proxy-user:pass-word@" + proxy.Listener.Addr().String()}, append(args, "--config.file="+config)...)
+		said := stdout + stderr
+		if code != 1 || !strings.Contains(said, "seen Basic <hidden> <hidden> <hidden>") || regexp.MustCompile("proxy-user|pass-word|cHJveHktdXNlc").MatchString(said) {
+			t.Errorf("%v: exit code %d\n%s", args, code, said)
 		}
 	}
 }

@@ -27,7 +27,7 @@ type Check struct {
 // prints what works and how to fix the rest. If ctx ends or the time is over, it prints what is known. The error is that of an invalid
 // configuration, or an *ExitError with code 1 if something failed or was not finished.
 func (check Check) Run(ctx context.Context, t Terminal, configFile string) error {
-	return check.run(ctx, configFile, func(ctx context.Context, c *config.Config) error {
+	return check.run(ctx, t, configFile, func(ctx context.Context, t Terminal, c *config.Config) error {
 		offline := newFleet(c, fleet.Options{Dial: check.Dial, Once: true})
 		_, _ = fmt.Fprintf(t.Out, "%s can be served. Accounts: %d, projects: %d, services: %s.\n",
 			cmp.Or(printable.Text(configFile), "environment"), len(c.Accounts), len(offline.Projects()), strings.Join(offline.Services(), ", "))

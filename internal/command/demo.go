@@ -2,14 +2,17 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"syscall"
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/web"
 	"cloud_quota_exporter/providers"
 )
 
@@ -48,15 +51,30 @@ func Demo(ctx context.Context, logs Logs, s Serving, hints io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return e.serve(ctx, func(a net.Addr) { go s.demoHints(hints, a) }) // whoever reads them, or doesn't
+	hinted, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	err = e.serve(hinted, func(a net.Addr) {
+		go func() { // whoever reads them, or doesn't
+			if err := s.demoHints(hints, a); err != nil && !errors.Is(err, syscall.EPIPE) {
+				end(fmt.Errorf("print what to look at: %w", err))
+			}
+		}()
+	})
+	if cause := context.Cause(hinted); cause != context.Cause(ctx) { //nolint:errorlint // the same one
+		err = errors.Join(err, cause)
+	}
+	return err
 }
 
-func (s Serving) demoHints(w io.Writer, a net.Addr) {
+func (s Serving) demoHints(w io.Writer, a net.Addr) error {
 	at := "http://" + a.String()
 	if tcp, ok := a.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
 		at = fmt.Sprintf("http://localhost:%d", tcp.Port)
 	}
-	_, _ = fmt.Fprintf(w, `A simulated Huawei Cloud with three projects; no account is needed. Open:
+	if routes, err := web.NewRoutes(s.ExternalURL, s.RoutePrefix); err == nil { // which was checked
+		at += routes.Prefix
+	}
+	_, err := fmt.Fprintf(w, `A simulated Huawei Cloud with three projects; no account is needed. Open:
 
   %[1]s%[2]s                               all metrics
   %[1]s%[2]s?collect[]=dcs&project[]=prod  one service of one project (curl needs -g)
@@ -71,4 +89,5 @@ What to look for:
 Ctrl-C ends it.
 
 `, at, s.TelemetryPath)
+	return err //nolint:wrapcheck // Demo says what was written
 }

@@ -52,8 +52,9 @@ type Once struct {
 	Dial    huaweicloud.Dial // nil: the network
 }
 
-// run does something with a configuration. The context that it is given ends with the command's time.
-func (o Once) run(ctx context.Context, configFile string, do func(context.Context, *config.Config) error) error {
+// run does something with a configuration. The context that it is given ends with the command's time. What can't be printed is an error, whatever
+// else there is: a script must not take half an answer for the whole.
+func (o Once) run(ctx context.Context, t Terminal, configFile string, do func(context.Context, Terminal, *config.Config) error) error {
 	why := fmt.Errorf("timed out after %s", o.Timeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, o.Timeout, &cutShort{why, why.Error() + ": %d of %d reads finished", "raise --timeout"})
 	defer cancel()
@@ -64,7 +65,13 @@ func (o Once) run(ctx context.Context, configFile string, do func(context.Contex
 	if err != nil {
 		return err
 	}
-	return do(ctx, c)
+	out := &Output{Writer: t.Out}
+	t.Out = out
+	err = do(ctx, t, c)
+	if out.Err != nil {
+		return fmt.Errorf("write the result: %w", out.Err)
+	}
+	return err
 }
 
 // read reads what filter wants, each source once, with a line of progress. When ctx ends, it returns what is known.

@@ -47,7 +47,7 @@ func (q Query) Run(ctx context.Context, t Terminal, configFile string) error {
 	if !(q.FailAbove >= 0 && q.FailAbove <= maxFailAbove) {
 		return fmt.Errorf("--fail-above is out of range; want a ratio of used to limit such as 0.9, at most %d", maxFailAbove)
 	}
-	return q.run(ctx, configFile, func(ctx context.Context, c *config.Config) error {
+	return q.run(ctx, t, configFile, func(ctx context.Context, t Terminal, c *config.Config) error {
 		o, err := q.read(ctx, t, c, fleet.Filter{Services: q.Services, Projects: q.Projects})
 		if err != nil {
 			return err

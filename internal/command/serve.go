@@ -32,6 +32,8 @@ type Logs struct {
 // Serving is what serve and demo are told by flags.
 type Serving struct {
 	Web             *toolkit.FlagConfig
+	ExternalURL     string
+	RoutePrefix     string
 	TelemetryPath   string
 	TimeoutOffset   float64 // seconds
 	EnableLifecycle bool    // POST /-/reload
@@ -100,8 +102,12 @@ func (s Serving) newExporter(logs Logs, c *config.Config, dial huaweicloud.Dial)
 
 // handler returns the pages. A reload ends with ctx.
 func (e *exporter) handler(ctx context.Context) (http.Handler, error) {
+	routes, err := web.NewRoutes(e.ExternalURL, e.RoutePrefix)
+	if err != nil {
+		return nil, err
+	}
 	options := web.Options{
-		Fleet: e.fleet, Process: e.process.registry, TelemetryPath: e.TelemetryPath,
+		Fleet: e.fleet, Process: e.process.registry, Routes: routes, TelemetryPath: e.TelemetryPath,
 		TimeoutOffset: time.Duration(e.TimeoutOffset * float64(time.Second)), Version: version.Info(), Logger: e.logs.Program,
 	}
 	switch {

@@ -163,14 +163,15 @@ func TestDemo(t *testing.T) {
 	t.Setenv("TMPDIR", "/missing") // as in the container image, which has no place to write
 	hints := newOutput()
 	r := start(t, "", func(ctx context.Context, logs command.Logs, s command.Serving) error {
+		s.ExternalURL = "https://example.com/quotas"
 		return command.Demo(ctx, logs, s, hints)
 	})
-	page := r.get(t, "/metrics")
+	page := r.get(t, "/quotas/metrics")
 	if n := len(regexp.MustCompile(`(?m)^cloud_quota_up{.*} 1$`).FindAllString(page, -1)); n != 15 {
 		t.Errorf("%d sources are read, want 15", n)
 	}
 	hints.waitFor(t, "Ctrl-C ends it.")
-	contains(t, hints.String(), "Open:\n\n  "+r.url+"/metrics ", "Ctrl-C ends it.")
+	contains(t, hints.String(), "Open:\n\n  "+r.url+"/quotas/metrics ", "Ctrl-C ends it.")
 	if err := r.stop(); err != nil {
 		t.Errorf("it ended with %v", err)
 	}

@@ -30,6 +30,21 @@ func NewTerminal(stdout, stderr *os.File) Terminal {
 	return t
 }
 
+// Output writes until an error, keeps the error and drops the rest. The caller checks Err at its end; the library of the flags would panic.
+type Output struct {
+	io.Writer
+
+	Err error
+}
+
+// Write returns no error.
+func (o *Output) Write(b []byte) (int, error) {
+	if o.Err == nil {
+		_, o.Err = o.Writer.Write(b)
+	}
+	return len(b), nil
+}
+
 // The colours of a terminal, by how urgent a thing is.
 const (
 	green  = "32"

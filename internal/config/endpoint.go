@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 
 	"cloud_quota_exporter/internal/config/strictyaml"
 	"cloud_quota_exporter/providers"
@@ -119,6 +120,10 @@ func urlProblem(text, name string) string {
 		return "not a URL of https or http; " + want
 	case u.Hostname() == "":
 		return "a URL without a host; " + want
+	case strings.ContainsFunc(u.Host, func(r rune) bool { return r > unicode.MaxASCII }):
+		return "a URL with a host that is not ASCII; want the host in Punycode, which starts with xn--"
+	case strings.Contains(u.Host, "%"):
+		return "a URL with an IPv6 zone, which no API receives; want a host without %"
 	case u.User != nil:
 		return "a URL with a user in it; remove what stands before the @"
 	case strings.Contains(plain, "#"):

@@ -62,6 +62,35 @@ func TestThrottlingPausesTheServiceForTheAccount(t *testing.T) {
 	}
 }
 
+// TestUnavailablePausesTheSourceAlone: a 503 says how long it lasts, of one source. The other projects of the service go on.
+func TestUnavailablePausesTheSourceAlone(t *testing.T) {
+	for header, pause := range map[string]time.Duration{"": 15 * time.Second, "90.5": 90500 * time.Millisecond, "1": 15 * time.Second, "86400": time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			w, heal := throttledCloud(t, nil, "")
+			heal()
+			w.Cloud.Inject(cloudtest.Fault{
+				Service: "ces", ProjectID: prodID, Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {header}},
+				When: func(n int) bool { return n == 1 },
+			})
+			if got := outcomes(w.Scrape(t, time.Minute)); strings.Count(got, ": ok") != 14 {
+				t.Errorf("outcomes\n%s\nwant all but one", got)
+			}
+			pass(pause - 1)
+			readings := settled(t, w)
+			if got := find(t, readings, "ces", "prod").State.Fetches; got != 1 {
+				t.Errorf("%q: prod was fetched %d times within the pause, want once", header, got)
+			}
+			if got := find(t, readings, "ces", "dev").State.Fetches; pause > time.Minute && got != 2 {
+				t.Errorf("%q: dev was fetched %d times, want twice", header, got)
+			}
+			pass(1)
+			if got := find(t, settled(t, w), "ces", "prod"); got.State.Fetches != 2 || got.State.Err != nil {
+				t.Errorf("%q: after the pause, %+v", header, got.State)
+			}
+		})
+	}
+}
+
 func TestPausesGrowUpToTheTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {dcs: {cache_ttl: 50s}, ces: {cache_ttl: 0}}")

@@ -2,6 +2,7 @@ package huaweicloud
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -26,14 +27,14 @@ type APIError struct {
 	RequestID  string        // for Huawei's support; empty if there is none
 	Action     string        // IAM action to grant, of a 403; empty if none is documented
 	Location   string        // scheme and host that a redirect points to; empty if it is none
-	RetryAfter time.Duration // how long a throttling service asks to wait, or a refused key is not used again; 0: not known
+	RetryAfter time.Duration // how long a service asks to wait by a 429 or 503, or a refused key is not used again; 0: not known
 	Skew       time.Duration // of a 401: this machine's clock minus the cloud's, if they differ by more than 15 minutes
 	Advice     string        // what to do, instead of the usual; usually empty
 }
 
 // apiError reads a response other than 2xx.
-func (c *Client) apiError(r request, resp *http.Response, body []byte, grant Grant) *APIError {
-	show := func(text string) string { return oneLine(grant.Hide(text)) }
+func (c *Client) apiError(r request, resp *http.Response, body []byte, hide func(string) string) *APIError {
+	show := func(text string) string { return oneLine(hide(text)) }
 	parsed := readError(body)
 	e := &APIError{
 		Request:   r.String(),
@@ -54,6 +55,10 @@ func (c *Client) apiError(r request, resp *http.Response, body []byte, grant Gra
 		e.Action = c.Action
 	case ReasonThrottled:
 		e.RetryAfter = min(max(retryAfter(resp.Header), retryHint(parsed.message)), maxRetryAfter)
+	case ReasonServerError:
+		if e.Status == http.StatusServiceUnavailable {
+			e.RetryAfter = min(retryAfter(resp.Header), maxRetryAfter)
+		}
 	}
 	e.Advice = c.Advice[e.reason()]
 	return e
@@ -109,6 +114,8 @@ func (e *APIError) Remedy() string {
 	switch reason := e.reason(); {
 	case reason == ReasonClientError && e.Location != "":
 		return fmt.Sprintf("redirects are not followed: set endpoints.%s if the service has moved", e.Service)
+	case reason == ReasonForbidden && strings.HasSuffix(e.Code, ".0802"): // of the gateway: APIGW or APIG
+		return "the user has no rights in this region or project: check the region and the project id, and authorize the user for this project in IAM"
 	case e.Advice != "":
 		return e.Advice
 	case reason == ReasonClockSkew:
@@ -223,11 +230,14 @@ func clockSkew(h http.Header) time.Duration {
 	return 0
 }
 
-// retryAfter reads the header Retry-After, in seconds or as a date; 0 if it has neither.
+// retryAfter reads the header Retry-After, in seconds (some servers write fractions) or as a date; 0 if it has neither.
 func retryAfter(h http.Header) time.Duration {
-	value := h.Get("Retry-After")
-	if seconds, err := strconv.Atoi(value); err == nil {
-		return time.Duration(min(max(seconds, 0), int(maxRetryAfter/time.Second))) * time.Second
+	value := strings.TrimSpace(h.Get("Retry-After"))
+	if seconds, err := strconv.ParseFloat(value, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		if !(seconds > 0) { // NaN, too
+			return 0
+		}
+		return time.Duration(min(seconds, maxRetryAfter.Seconds()) * float64(time.Second))
 	}
 	if date, err := http.ParseTime(value); err == nil {
 		return max(time.Until(date), 0)
@@ -236,13 +246,16 @@ func retryAfter(h http.Header) time.Duration {
 }
 
 // throttleHint matches the limit in a message of the gateway: "policy user over ratelimit,limit:200,time:5 minute".
-var throttleHint = regexp.MustCompile(`time:\s*(\d{1,6})\s*(second|minute|hour)`)
+var throttleHint = regexp.MustCompile(`time:\s*(\d{1,6})\s*(second|minute|hour|day)`)
 
 // retryHint reads the period of the limit from the message of APIGW.0308; 0 if there is none.
 func retryHint(message string) time.Duration {
 	m := throttleHint.FindStringSubmatch(message)
 	if m == nil {
 		return 0
+	}
+	if m[2] == "day" { // any is longer than what counts
+		return maxRetryAfter
 	}
 	period, _ := time.ParseDuration(m[1] + m[2][:1]) // never fails: it is as short as 5m
 	return period

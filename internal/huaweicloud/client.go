@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -180,6 +181,7 @@ func (c *Client) exchange(req *http.Request, r request, grant Grant) (*Answer, e
 		req.Header.Set("X-Project-Id", c.Scope.ProjectID) // sub-projects are refused without it
 	}
 	grant.Authorize(req, r.body)
+	hide := func(text string) string { return c.hide(text, req, grant, false) }
 
 	start := time.Now()
 	resp, body, err := c.roundTrip(req)                 //nolint:bodyclose // roundTrip has closed it
@@ -187,7 +189,7 @@ func (c *Client) exchange(req *http.Request, r request, grant Grant) (*Answer, e
 		return nil, ca
 	}
 	if err != nil {
-		text := grant.Hide(err.Error())
+		text := hide(err.Error())
 		if r.issuesKeys {
 			text = secret.HideQuoted(text)
 		}
@@ -200,16 +202,40 @@ func (c *Client) exchange(req *http.Request, r request, grant Grant) (*Answer, e
 		c.Auth.Reject(grant)
 		fallthrough
 	case resp.StatusCode/100 != 2:
-		return nil, c.apiError(r, resp, body, grant)
+		return nil, c.apiError(r, resp, body, hide)
 	}
 	if !r.issuesKeys {
-		body = []byte(grant.Hide(string(body)))
+		body = []byte(c.hide(string(body), req, grant, isJSON(body)))
 	}
 	answer := &Answer{r.String(), resp.Header, body, r.issuesKeys}
 	if len(body) > maxBody {
 		return nil, answer.Malformed(fmt.Sprintf("it is longer than %d bytes", maxBody))
 	}
 	return answer, nil
+}
+
+// hide returns text without the secrets that a request sends: those of the grant, its signature, and those for the proxy. In a body that is JSON, a
+// short password or a user may be any word: there, they are hidden together only.
+func (c *Client) hide(text string, req *http.Request, grant Grant, inJSON bool) string {
+	secrets := c.proxies().secrets
+	if inJSON {
+		secrets = c.proxies().whole
+	}
+	return secret.Hide(grant.Hide(text), slices.Concat(secrets, sent(req))...)
+}
+
+// sent returns the signature of a request, which the grant does not keep.
+func sent(req *http.Request) []secret.Text {
+	_, signature, _ := strings.Cut(req.Header.Get("Authorization"), "Signature=")
+	return []secret.Text{secret.New(signature)}
+}
+
+// proxies returns those that the client may use.
+func (c *Client) proxies() *proxies {
+	if t, ok := c.HTTP.Transport.(*transport); ok {
+		return t.proxies
+	}
+	return new(proxies)
 }
 
 // roundTrip returns the response with its body up to the limit, and one byte more if it is longer. The body of a 1xx is not read: after "101 Switching

@@ -89,8 +89,11 @@ func IsNotOffered(err error) bool {
 	return ok && api.Status == http.StatusNotFound || isUnknownHost(err)
 }
 
-// isUnknownHost returns whether the host of the API does not exist. The host of a proxy does not count.
+// isUnknownHost returns whether the host of the API does not exist, as the resolver or a Squid says. The host of a proxy does not count.
 func isUnknownHost(err error) bool {
+	if proxy, ok := errors.AsType[*ProxyError](err); ok {
+		return proxy.UnknownHost
+	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "proxyconnect" {
 		return false
 	}
@@ -176,7 +179,10 @@ func (e *TransportError) Unwrap() error { return e.Err }
 
 // Remedy depends on the kind of the cause.
 func (e *TransportError) Remedy() string {
+	proxy, byProxy := errors.AsType[*ProxyError](e.Err)
 	switch reason := Reason(e.Err); {
+	case byProxy && !proxy.UnknownHost:
+		return proxy.advice()
 	case reason == ReasonTimeout && e.Service == "iam":
 		return "check the network, and endpoints.iam if it is set"
 	case reason == ReasonTimeout:

@@ -79,6 +79,10 @@ func TestErrorShapes(t *testing.T) {
 			code: "C <hidden>", message: strings.Repeat("x", 190) + " <hidden>", reason: "client_error",
 		},
 		{name: "not found", status: 404, body: `{"error_code":"APIGW.0101","error_msg":"The API does not exist"}`, code: "APIGW.0101", message: "The API does not exist", reason: "not_found", says: "endpoints.cts"},
+		{
+			name: "no rights in the region", status: 403, body: `{"error_code":"APIGW.0802","error_msg":"The IAM user is forbidden in the currently selected region"}`,
+			code: "APIGW.0802", message: "The IAM user is forbidden in the currently selected region", reason: "forbidden", says: "; the user has no rights in this region or project: ",
+		},
 		{name: "conflict", status: 409, reason: "client_error"},
 		{name: "throttled", status: 429, body: `{"error_code":"ces.0429","error_msg":"Too many requests."}`, code: "ces.0429", message: "Too many requests.", reason: "throttled", says: "services.cts.cache_ttl"},
 		{name: "throttled by another status", status: 403, body: `{"error_code":"APIGW.0308","error_msg":"slow down"}`, code: "APIGW.0308", message: "slow down", reason: "throttled"},
@@ -153,6 +157,14 @@ func TestRetryAfter(t *testing.T) {
 		{"", "limit:200,time:999999 hour", time.Hour},
 		{"999999999999999999", "", time.Hour},
 		{"-5", "", 0},
+		{"90.5", "", 90500 * time.Millisecond},
+		{" 90 ", "", 90 * time.Second},
+		{"1e300", "", time.Hour},
+		{"1e999", "", time.Hour},
+		{"NaN", "", 0},
+		{"-Inf", "", 0},
+		{time.Now().AddDate(1, 0, 0).UTC().Format(http.TimeFormat), "", time.Hour},
+		{"", "limit:1000,time:1 day", time.Hour},
 		{"soon", "time:99999999999999 minute", 0},
 	} {
 		answer := newAnswer(http.StatusTooManyRequests, fmt.Sprintf(`{"error_code":"APIGW.0308","error_msg":%q}`, tc.message), "Retry-After", tc.header)
@@ -160,6 +172,18 @@ func TestRetryAfter(t *testing.T) {
 		var e *huaweicloud.APIError
 		if !errors.As(err, &e) || e.RetryAfter > tc.want || e.RetryAfter < tc.want-5*time.Second || tc.header != inTenMinutes && e.RetryAfter != tc.want {
 			t.Errorf("%s, %s: got %+v, want to retry after %s", tc.header, tc.message, e, tc.want)
+		}
+	}
+}
+
+// TestRetryAfterOfOthers: 503 has it as 429, but no hint of the gateway. Of other responses, nothing counts.
+func TestRetryAfterOfOthers(t *testing.T) {
+	for status, want := range map[int]time.Duration{503: 90500 * time.Millisecond, 500: 0, 502: 0, 403: 0} {
+		for header, want := range map[string]time.Duration{"90.5": want, "": 0} {
+			_, err := asking(newAnswer(status, `{"error_msg":"limit:200,time:5 minute"}`, "Retry-After", header)).Get(t.Context(), "/")
+			if e, ok := errors.AsType[*huaweicloud.APIError](err); !ok || e.RetryAfter != want {
+				t.Errorf("%d, %q: got %+v, want to retry after %s", status, header, e, want)
+			}
 		}
 	}
 }

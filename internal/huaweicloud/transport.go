@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -33,11 +32,11 @@ const (
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 // NewHTTPClient returns the client for the requests of an account. It verifies TLS by the certificate authorities of the system and of caFile (none if
-// empty; read again when it changes), honors HTTPS_PROXY and NO_PROXY, and follows no redirects, so that no keys are sent to another host. It keeps as
+// empty; read again when it changes), honors HTTPS_PROXY, ALL_PROXY and NO_PROXY, and follows no redirects, so that no keys are sent to another host. It keeps as
 // many idle connections to a host as there may be requests in flight.
 func NewHTTPClient(dial Dial, caFile string, maxInFlight int) *http.Client {
 	return &http.Client{
-		Transport:     &transport{dial: dial, caFile: caFile, maxInFlight: maxInFlight},
+		Transport:     &transport{dial: dial, caFile: caFile, maxInFlight: maxInFlight, proxies: environmentProxies()},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
@@ -62,6 +61,7 @@ type transport struct {
 	dial        Dial
 	caFile      string
 	maxInFlight int
+	proxies     *proxies
 
 	mu      sync.Mutex
 	current *http.Transport
@@ -77,6 +77,11 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := current.RoundTrip(req)
 	if err != nil {
 		return nil, err
+	}
+	if proxy, err := current.Proxy(req); err == nil && req.URL.Scheme == "http" { // otherwise, there is a tunnel
+		if err := proxyResponse(proxy, resp); err != nil {
+			return nil, err
+		}
 	}
 	if _, err := resp.Location(); err != nil { // http.Client returns no response for a redirect to something that is no URL
 		resp.Header.Del("Location")
@@ -95,7 +100,7 @@ func (t *transport) CloseIdleConnections() {
 
 // CheckCAFile returns a *CAFileError if a file has no certificates.
 func CheckCAFile(ctx context.Context, name string) error {
-	_, err := (&transport{caFile: name}).get(ctx)
+	_, err := (&transport{caFile: name, proxies: &proxies{}}).get(ctx)
 	return err
 }
 
@@ -139,8 +144,10 @@ func (t *transport) make(ca []byte) (*http.Transport, error) {
 	}
 	// HTTP/1.1: each request in flight has its own connection, so that a reset affects no other request. The context of a fetch bounds the request,
 	// but not the connection that is opened for it, which net/http may use for another request: hence connectTimeout.
+	proxyOf := t.proxies.ProxyFunc()
 	return &http.Transport{
-		Proxy: http.ProxyFromEnvironment,
+		Proxy:                  func(req *http.Request) (*url.URL, error) { return proxyOf(req.URL) },
+		OnProxyConnectResponse: refuseTunnel,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 			defer cancel()
@@ -180,27 +187,4 @@ func CheckAuthorities(ctx context.Context, getenv func(string) string) error {
 	case <-ctx.Done():
 		return fmt.Errorf("SSL_CERT_DIR=%s: %w; set it to a directory with certificates in PEM, or leave it out", dir, &files.NoResponseError{Err: ctx.Err()})
 	}
-}
-
-// CheckProxy returns an error if the environment names a proxy that can't be parsed: net/http ignores it, and requests would bypass it.
-func CheckProxy(getenv func(string) string) error {
-	var all error
-	for _, names := range [][]string{{"HTTPS_PROXY", "https_proxy"}, {"HTTP_PROXY", "http_proxy"}} {
-		name := names[0]
-		if getenv(name) == "" {
-			name = names[1]
-		}
-		value := getenv(name)
-		if value == "" {
-			continue
-		}
-		if !strings.Contains(value, "://") { // as in net/http, it may be omitted
-			value = "http://" + value
-		}
-		if u, err := url.Parse(value); err != nil || u.Host == "" {
-			all = errors.Join(all, fmt.Errorf("%s is no URL, and no request would go through the proxy (it is not shown, as a password may stand in it); "+
-				"want http://user:password@host:port, with special characters percent-encoded", name))
-		}
-	}
-	return all
 }

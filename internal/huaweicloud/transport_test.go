@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"io"
 	"log"
 	"net"
@@ -25,67 +24,10 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 )
 
-// TestMain sets a proxy, since net/http reads its variables once. Requests to 127.0.0.1, those of all other tests, do not use it. It also sets another
-// time zone than UTC, which signatures use.
+// TestMain sets another time zone than UTC, which signatures use.
 func TestMain(m *testing.M) {
 	time.Local = time.FixedZone("UTC+8", 8*60*60)
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "proxied %s", r.URL)
-	}))
-	os.Setenv("HTTP_PROXY", proxy.URL)
-	os.Setenv("NO_PROXY", "direct.example.com")
-	code := m.Run()
-	proxy.Close()
-	os.Exit(code)
-}
-
-func TestProxy(t *testing.T) {
-	c := clientOf(func(ctx context.Context, network, address string) (net.Conn, error) {
-		if !strings.HasPrefix(address, "127.0.0.1:") {
-			return nil, fmt.Errorf("dialed %s", address)
-		}
-		return new(net.Dialer).DialContext(ctx, network, address) // the proxy is there
-	})
-	c.BaseURL = "http://cts.ap-southeast-3.example.com"
-	answer, err := c.Get(t.Context(), "/v3/x/quotas")
-	if err != nil || string(answer.Body) != "proxied http://cts.ap-southeast-3.example.com/v3/x/quotas" {
-		t.Errorf("got %v, %v; want the proxy's answer", answer, err)
-	}
-	c.BaseURL = "http://direct.example.com"
-	if _, err := c.Get(t.Context(), "/"); err == nil || !strings.Contains(err.Error(), "dialed direct.example.com:80") {
-		t.Errorf("got %v, want NO_PROXY honored", err)
-	}
-}
-
-func TestCheckProxy(t *testing.T) {
-	for _, tc := range []struct {
-		env  map[string]string
-		says []string // the variables that it names, one a line
-	}{
-		{nil, nil},
-		{map[string]string{"HTTPS_PROXY": "http://user:pa%25ss@127.0.0.1:1", "HTTP_PROXY": "socks5://host"}, nil},
-		{map[string]string{"HTTPS_PROXY": "host:3128", "HTTP_PROXY": "10.0.0.1:3128"}, nil}, // no scheme is http
-		{map[string]string{"HTTPS_PROXY": "user:password@host:3128", "HTTP_PROXY": ":3128"}, nil},
-		{map[string]string{"https_proxy": "user:pa%ss@host"}, []string{"https_proxy"}},
-		{map[string]string{"HTTP_PROXY": " http://pa:ss@host:1"}, []string{"HTTP_PROXY"}},
-		{map[string]string{"http_proxy": "http://"}, []string{"http_proxy"}},
-		{map[string]string{"HTTPS_PROXY": "http://user:pa#ss@host", "http_proxy": "http://pa ss@host"}, []string{"HTTPS_PROXY", "http_proxy"}},
-		{map[string]string{"HTTPS_PROXY": "http://host:1", "https_proxy": "pa%ss"}, nil}, // the first counts
-	} {
-		err := huaweicloud.CheckProxy(func(name string) string { return tc.env[name] })
-		var lines []string
-		if err != nil {
-			lines = strings.Split(err.Error(), "\n")
-		}
-		if len(lines) != len(tc.says) {
-			t.Fatalf("%v: got %v", tc.env, err)
-		}
-		for i, name := range tc.says {
-			if !strings.HasPrefix(lines[i], name+" is no URL") || strings.Contains(lines[i], "pa%") || strings.Contains(lines[i], "pa ss") {
-				t.Errorf("%v: got %s", tc.env, lines[i])
-			}
-		}
-	}
+	os.Exit(m.Run())
 }
 
 func TestRedirectIsNotFollowed(t *testing.T) {

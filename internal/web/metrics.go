@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -210,12 +211,13 @@ type targetGroup struct {
 // address is a host name or an IP address, and perhaps a port.
 var address = regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
 
-// discovery tells Prometheus to scrape each project by a probe of its own, at the address by which it asks. Until all projects are known
-// it tells nothing, since Prometheus would drop the targets that a short list lacks.
+// discovery lists a target for each project: a probe of its own, at the external URL or else at the address of the request. Until all projects are known
+// it lists nothing, because Prometheus would drop the targets that a short list lacks.
 func (h *handler) discovery(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), h.timeout(r))
 	defer cancel()
-	if !address.MatchString(r.Host) {
+	host := cmp.Or(h.Routes.host, r.Host)
+	if !address.MatchString(host) {
 		h.refuse(w, errors.New("the Host of the request is no address that could be scraped; ask by host and port"))
 		return
 	}
@@ -227,18 +229,19 @@ func (h *handler) discovery(w http.ResponseWriter, r *http.Request) {
 	}
 	groups := []targetGroup{}
 	for _, p := range projects {
-		groups = append(groups, targetGroup{
-			Targets: []string{r.Host},
-			Labels: map[string]string{
-				"__metrics_path__":              probePath,
-				"__param_target":                p.Label,
-				"instance":                      p.Label,
-				"__meta_cloud_quota_project":    p.Label,
-				"__meta_cloud_quota_project_id": p.ID,
-				"__meta_cloud_quota_region":     p.Region,
-				"__meta_cloud_quota_account":    p.Account,
-			},
-		})
+		labels := map[string]string{
+			"__metrics_path__":              h.Routes.path + probePath,
+			"__param_target":                p.Label,
+			"instance":                      p.Label,
+			"__meta_cloud_quota_project":    p.Label,
+			"__meta_cloud_quota_project_id": p.ID,
+			"__meta_cloud_quota_region":     p.Region,
+			"__meta_cloud_quota_account":    p.Account,
+		}
+		if h.Routes.scheme == "https" { // http is what Prometheus's configuration says by itself
+			labels["__scheme__"] = "https"
+		}
+		groups = append(groups, targetGroup{[]string{host}, labels})
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")               // it holds what the client calls this host: not to be kept for others

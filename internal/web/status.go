@@ -13,6 +13,7 @@ import (
 	"math"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-kit/log/level"
@@ -64,7 +65,7 @@ func (h *handler) status(w http.ResponseWriter, r *http.Request) {
 	var text bytes.Buffer
 	if err := statusPage.Execute(&text, page); err != nil {
 		_ = level.Error(h.Logger).Log("msg", "a defect of this program, please report it: the status page can't be written", "err", err)
-		http.Error(w, "the status page can't be written, the log tells why; "+h.TelemetryPath+" has the same numbers", http.StatusInternalServerError)
+		http.Error(w, "the status page can't be written, the log tells why; "+h.Routes.Prefix+h.TelemetryPath+" has the same numbers", http.StatusInternalServerError)
 		return
 	}
 	header := w.Header()
@@ -95,7 +96,7 @@ func (h *handler) pageFilter(ctx context.Context, r *http.Request) (fleet.Filter
 
 // page is the status page, ready to be written: its texts are what people read.
 type page struct {
-	Version, TelemetryPath string
+	Version, Metrics string // the latter is a relative link
 
 	Now                time.Time
 	PageTimeout        time.Duration
@@ -132,7 +133,7 @@ func (h *handler) page(ctx context.Context, filter fleet.Filter) page {
 	projects, incomplete := h.Fleet.Known()
 	now := time.Now()
 	p := page{
-		Version: h.Version, TelemetryPath: h.TelemetryPath,
+		Version: h.Version, Metrics: strings.TrimPrefix(h.TelemetryPath, "/"),
 		Now: now.UTC(), PageTimeout: pageTimeout, Complete: len(incomplete) == 0, Filtered: !isAll(filter),
 		Problems: newProblems(now, accounts, readings), Quotas: newSections(now, readings), Matrix: report.NewMatrix(readings),
 		NotOffered: slices.ContainsFunc(readings, func(r *fleet.Reading) bool { return r.NotOffered }),

@@ -21,7 +21,8 @@ import (
 type Options struct {
 	Fleet         *fleet.Fleet
 	Process       *prometheus.Registry // the exporter's own metrics, which those of the accounts join
-	TelemetryPath string
+	Routes        Routes
+	TelemetryPath string        // below the prefix of the routes
 	Reload        func() error  // loads the configuration anew; nil: POST /-/reload is forbidden
 	NoReload      string        // why it is; empty: for lack of the flag
 	TimeoutOffset time.Duration // how much earlier than Prometheus gives up a scrape is answered
@@ -59,7 +60,7 @@ func NewHandler(o Options) (http.Handler, error) {
 	// not mend it.
 	mux.HandleFunc("GET /-/ready", says("cloud_quota_exporter is ready."))
 	mux.HandleFunc("POST /-/reload", h.reload)
-	return h.bounded(mux), nil
+	return h.bounded(o.Routes.mount(mux)), nil
 }
 
 // sendTimeout is how long a client may take to receive an answer, once it is known.

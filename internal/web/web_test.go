@@ -255,10 +255,10 @@ func TestPages(t *testing.T) {
 		{http.MethodPost, "/-/healthy", http.StatusMethodNotAllowed, "Method Not Allowed"},
 		{http.MethodPost, "/-/ready", http.StatusMethodNotAllowed, "Method Not Allowed"},
 		{http.MethodGet, "/quotas", http.StatusOK, "cloud_quota_exporter_requests 6"}, // the first that the cloud is asked for
-		{http.MethodGet, "/", http.StatusOK, `<a href="/quotas">Metrics</a>`},
-		{http.MethodGet, "/", http.StatusOK, `<a href="/sd">Service discovery</a>`},
-		{http.MethodGet, "/", http.StatusOK, `<a href="/-/healthy">Healthy</a>`},
-		{http.MethodGet, "/", http.StatusOK, `<a href="/-/ready">Ready</a>`},
+		{http.MethodGet, "/", http.StatusOK, `<a href="quotas">Metrics</a>`},
+		{http.MethodGet, "/", http.StatusOK, `<a href="sd">Service discovery</a>`},
+		{http.MethodGet, "/", http.StatusOK, `<a href="-/healthy">Healthy</a>`},
+		{http.MethodGet, "/", http.StatusOK, `<a href="-/ready">Ready</a>`},
 		{http.MethodGet, "/", http.StatusOK, `<footer>cloud_quota_exporter 1.2.3</footer>`},
 		{http.MethodHead, "/", http.StatusOK, ""},
 	} {

@@ -1,0 +1,124 @@
+package command
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	toolkit "github.com/prometheus/exporter-toolkit/web"
+	"gopkg.in/yaml.v3"
+
+	"cloud_quota_exporter/internal/web"
+)
+
+const healthTimeout = 5 * time.Second // for the exporter to answer
+
+// Healthcheck asks an exporter that was started with the same --web flags for /-/healthy, at the first address on which it listens. An answer 401
+// counts as healthy: the exporter is alive and asks for a password.
+func Healthcheck(ctx context.Context, s Serving) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, healthTimeout, fmt.Errorf("no answer within %s", healthTimeout))
+	defer cancel()
+	client, url, err := s.healthRequest(ctx)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return fmt.Errorf("--web.listen-address has no host that can be asked: %w", err)
+	}
+	resp, err := client.Do(req)
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("not healthy: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusUnauthorized {
+		return fmt.Errorf("not healthy: GET %s: %s", url, resp.Status)
+	}
+	return nil
+}
+
+// healthRequest returns what to ask, and the client that reaches it.
+func (s Serving) healthRequest(ctx context.Context) (*http.Client, string, error) {
+	routes, err := web.NewRoutes(s.ExternalURL, s.RoutePrefix)
+	if err != nil {
+		return nil, "", err
+	}
+	if *s.Web.WebSystemdSocket {
+		return nil, "", errors.New("healthcheck does not support --web.systemd-socket; set --web.listen-address to the address of the socket instead")
+	}
+	address := (*s.Web.WebListenAddresses)[0]
+	if strings.Contains(address, "://") {
+		return nil, "", fmt.Errorf("healthcheck does not support --web.listen-address=%s; it asks TCP addresses only", address)
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, "", fmt.Errorf("--web.listen-address: %w", err)
+	}
+	scheme, err := s.scheme(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	hosts := dialedHosts(host)
+	client := &http.Client{
+		Transport: &http.Transport{ // without a proxy
+			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+				var all error
+				for _, host := range hosts {
+					conn, err := new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(host, port))
+					if err == nil {
+						return conn, nil
+					}
+					all = errors.Join(all, err)
+				}
+				return nil, all
+			},
+			TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // the certificate is for the names that clients use, and nothing secret is sent
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return client, scheme + "://" + net.JoinHostPort(hosts[0], port) + routes.Prefix + "/-/healthy", nil
+}
+
+// dialedHosts returns the hosts at which a listener can be reached: for one on all addresses, those of the loopback interface.
+func dialedHosts(host string) []string {
+	const v4, v6 = "127.0.0.1", "::1"
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case host == "", err == nil && ip.IsUnspecified() && ip.Is4():
+		return []string{v4, v6}
+	case err == nil && ip.IsUnspecified():
+		return []string{v6, v4}
+	default:
+		return []string{host}
+	}
+}
+
+// scheme returns that of the pages, by --web.config.file.
+func (s Serving) scheme(ctx context.Context) (string, error) {
+	name := *s.Web.WebConfigFile
+	if name == "" {
+		return "http", nil
+	}
+	text, err := readWebFile(ctx, name)
+	var c toolkit.Config
+	if err == nil {
+		err = yaml.Unmarshal(text, &c)
+	}
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("--web.config.file=%s can't be used: %s", name, quoted.ReplaceAllString(err.Error(), "..."))
+	case c.TLSConfig.IsEnabled():
+		return "https", nil
+	default:
+		return "http", nil
+	}
+}

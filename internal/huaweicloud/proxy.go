@@ -1,0 +1,178 @@
+package huaweicloud
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpproxy"
+
+	"cloud_quota_exporter/internal/secret"
+)
+
+// proxies are what the environment says about proxies.
+type proxies struct {
+	httpproxy.Config
+
+	secrets []secret.Text // user and password in all spellings that may be told apart from other text
+	whole   []secret.Text // those of them that are no part of a good response by chance
+}
+
+// proxyVariables are those of a proxy, the first that is not empty counts. As in curl, allProxy is for what has no proxy of its own.
+var proxyVariables = map[string][]string{
+	"https": {"HTTPS_PROXY", "https_proxy"},
+	"http":  {"HTTP_PROXY", "http_proxy"},
+	"all":   {"all_proxy", "ALL_PROXY"},
+	"no":    {"NO_PROXY", "no_proxy"},
+}
+
+// proxyVariable returns the variable that counts, and its value.
+func proxyVariable(getenv func(string) string, kind string) (name, value string) {
+	for _, name := range proxyVariables[kind] {
+		if value := getenv(name); value != "" {
+			return name, value
+		}
+	}
+	return "", ""
+}
+
+// environmentProxies reads the variables.
+func environmentProxies() *proxies {
+	value := func(kind string) string {
+		_, value := proxyVariable(os.Getenv, kind)
+		return value
+	}
+	p := &proxies{Config: httpproxy.Config{
+		HTTPProxy: cmp.Or(value("http"), value("all")), HTTPSProxy: cmp.Or(value("https"), value("all")), NoProxy: value("no"),
+		CGI: os.Getenv("REQUEST_METHOD") != "",
+	}}
+	for _, text := range []string{p.HTTPProxy, p.HTTPSProxy} {
+		u, err := parseProxy(text)
+		if err != nil || u.User == nil {
+			continue
+		}
+		const least, sure = 4, 8 // characters
+		user, password := u.User.Username(), ""
+		password, _ = u.User.Password()
+		whole := []string{user + ":" + password}
+		if only := cmp.Or(password, user); len(only) >= sure { // some proxies take a token as the user
+			whole = append(whole, only)
+		}
+		for _, text := range whole {
+			p.whole = append(p.whole, secret.New(text))
+		}
+		for _, text := range []string{password, user} {
+			if len(text) >= least {
+				p.secrets = append(p.secrets, secret.New(text))
+			}
+		}
+	}
+	p.secrets = slices.Concat(p.whole, p.secrets) // the longer ones first
+	return p
+}
+
+// parseProxy reads the value of a variable, of which the scheme may be missing as in net/http.
+func parseProxy(value string) (*url.URL, error) {
+	if !strings.Contains(value, "://") {
+		value = "http://" + value
+	}
+	u, err := url.Parse(value)
+	if err == nil && u.Host == "" {
+		err = errors.New("no host")
+	}
+	return u, err //nolint:wrapcheck // it may hold a password, and is not shown
+}
+
+// CheckProxy returns an error if the environment names a proxy that can't be parsed: net/http ignores it, and requests would bypass it.
+func CheckProxy(getenv func(string) string) error {
+	var names []string
+	for _, kind := range []string{"https", "http"} {
+		name, value := proxyVariable(getenv, kind)
+		if name == "" {
+			name, value = proxyVariable(getenv, "all")
+		}
+		if name == "" || len(names) > 0 && names[0] == name {
+			continue
+		}
+		if _, err := parseProxy(value); err != nil {
+			names = append(names, name)
+		}
+	}
+	var all error
+	for _, name := range names {
+		all = errors.Join(all, fmt.Errorf("%s is no URL, and no request would go through the proxy (it is not shown, as a password may stand in it); "+
+			"want http://user:password@host:port, with special characters percent-encoded", name))
+	}
+	return all
+}
+
+// ProxyError is a response of a proxy in place of the API's.
+type ProxyError struct {
+	Proxy       string // its host
+	Status      string // of its response, such as "407 Proxy Authentication Required"
+	Code        int
+	Squid       string // the cause, if the proxy is a Squid that names one, such as ERR_ACCESS_DENIED
+	UnknownHost bool   // the proxy says that the host of the API does not exist
+}
+
+func (e *ProxyError) Error() string {
+	text := fmt.Sprintf("the proxy %s answered %s", e.Proxy, e.Status)
+	if e.Squid != "" {
+		text += " (" + e.Squid + ")"
+	}
+	return text
+}
+
+// advice says what to do, unless the host of the API does not exist.
+func (e *ProxyError) advice() string {
+	switch e.Code {
+	case http.StatusProxyAuthRequired:
+		return "the proxy wants a user and a password: set them in its variable, such as HTTPS_PROXY=http://user:password@host:port"
+	case http.StatusForbidden:
+		return "have the proxy allow the host of the API, or name the host in NO_PROXY"
+	default:
+		return "check the proxy, and whether it reaches the host of the API"
+	}
+}
+
+// squidCause is what Squid says about a response of its own, in the header X-Squid-Error.
+var squidCause = regexp.MustCompile(`^ERR_[A-Z0-9_]{1,40}`)
+
+func newProxyError(proxy *url.URL, resp *http.Response) *ProxyError {
+	cause := squidCause.FindString(resp.Header.Get("X-Squid-Error"))
+	return &ProxyError{Proxy: proxy.Host, Status: oneLine(resp.Status), Code: resp.StatusCode, Squid: cause, UnknownHost: cause == "ERR_DNS_FAIL"}
+}
+
+// refuseTunnel is the http.Transport.OnProxyConnectResponse: it returns the proxy's response to CONNECT as an error unless it opened a tunnel.
+func refuseTunnel(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	return newProxyError(proxy, resp)
+}
+
+// proxyResponse returns an error if a response to a request without a tunnel is one of the proxy itself. Only what a proxy alone states counts: Via
+// and Proxy-Connection also stand in responses that it passes on.
+func proxyResponse(proxy *url.URL, resp *http.Response) error {
+	h := resp.Header
+	switch {
+	case proxy == nil || strings.HasPrefix(proxy.Scheme, "socks"):
+		return nil
+	case resp.StatusCode == http.StatusProxyAuthRequired, resp.StatusCode == http.StatusNetworkAuthenticationRequired:
+	case resp.StatusCode < http.StatusBadRequest:
+		return nil
+	case h.Get("X-Squid-Error") != "", h.Get("Proxy-Authenticate") != "", h.Get("Proxy-Agent") != "":
+	case resp.StatusCode >= http.StatusInternalServerError && strings.Contains(h.Get("Proxy-Status"), "error="):
+	default:
+		return nil
+	}
+	_ = resp.Body.Close()
+	return newProxyError(proxy, resp)
+}

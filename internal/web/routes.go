@@ -1,0 +1,75 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"regexp"
+	"strings"
+)
+
+// Routes are where the pages are served, and where clients reach them.
+type Routes struct {
+	Prefix string // of the paths of this process; empty, or as in /quotas
+
+	scheme, host string // of --web.external-url; empty: as the client asks
+	path         string // in front of the paths for clients, in the form of Prefix
+}
+
+// prefixPath is what a prefix may be.
+var prefixPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*$`)
+
+// NewRoutes reads the values of --web.external-url and --web.route-prefix as Prometheus does: the prefix is the path of the URL if it is not set.
+func NewRoutes(externalURL, routePrefix string) (Routes, error) {
+	const want = "; want a URL such as https://example.com/quotas"
+	u, err := url.Parse(externalURL)
+	switch {
+	case err != nil:
+		return Routes{}, errors.New("--web.external-url is not a URL" + want)
+	case u.Scheme == "" && externalURL != "" && u.Path == externalURL && !strings.HasPrefix(u.Path, "/"), u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https", (u.Scheme == "") != (u.Host == ""), u.Opaque != "":
+		return Routes{}, errors.New("--web.external-url is not a URL of http or https" + want)
+	case u.Host != "" && !address.MatchString(u.Host):
+		return Routes{}, errors.New("--web.external-url has a host that cannot be scraped" + want)
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return Routes{}, errors.New("--web.external-url has a user, a query or a fragment" + want)
+	}
+	r := Routes{scheme: u.Scheme, host: u.Host}
+	if r.path, err = cleanPrefix("--web.external-url", u.Path); err != nil {
+		return Routes{}, err
+	}
+	r.Prefix = r.path
+	if routePrefix != "" {
+		r.Prefix, err = cleanPrefix("--web.route-prefix", routePrefix)
+		if externalURL == "" {
+			r.path = r.Prefix
+		}
+	}
+	return r, err
+}
+
+// cleanPrefix returns a path with a slash at its beginning and none at its end.
+func cleanPrefix(flag, text string) (string, error) {
+	text = strings.Trim(text, "/")
+	if text != "" {
+		text = "/" + text
+	}
+	if !prefixPath.MatchString(text) || text != "" && path.Clean(text) != text {
+		return "", fmt.Errorf("%s has a path that cannot be served; want letters, digits, -, ., _ and ~ between slashes, such as /quotas", flag)
+	}
+	return text, nil
+}
+
+// mount serves the pages below the prefix, and redirects / and the prefix itself to the status page.
+func (r Routes) mount(pages http.Handler) http.Handler {
+	if r.Prefix == "" {
+		return pages
+	}
+	mux := http.NewServeMux()
+	home := http.RedirectHandler(r.Prefix+"/", http.StatusFound)
+	mux.Handle("GET /{$}", home)
+	mux.Handle("GET "+r.Prefix, home)
+	mux.Handle(r.Prefix+"/", http.StripPrefix(r.Prefix, pages))
+	return mux
+}

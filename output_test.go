@@ -1,0 +1,59 @@
+package main_test
+
+import (
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
+)
+
+// TestUnwritableOutput: what can't be written is an error of every command. A reader that has gone, as head does, ends a command quietly. demo goes on.
+func TestUnwritableOutput(t *testing.T) {
+	config := "--config.file=" + scaleConfig(t, cloudtest.Scale(2))
+	for _, args := range [][]string{
+		{"query", config},
+		{"query", config, "--output=json"},
+		{"query", config, "--fail-above=0.1"},
+		{"check-config", config},
+		{"check-config", config, "--online"},
+		{"demo"},
+		{"--help"},
+		{"query", "--help"},
+		{"--version"},
+		{"help"},
+	} {
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := newProcess(t, program, args...)
+		var stderr strings.Builder
+		p.Stdout, p.Stderr = full, &stderr
+		p.start(t, func() {})
+		<-p.ended
+		full.Close()
+		line := stderr.String()[strings.LastIndex(strings.TrimSpace(stderr.String()), "\n")+1:]
+		if code := p.ProcessState.ExitCode(); code != 1 || !strings.HasPrefix(line, "cloud_quota_exporter: ") || !strings.HasSuffix(line, "no space left on device\n") {
+			t.Errorf("%v into a full device: exit code %d\n%s", args, code, stderr.String())
+		}
+		if args[0] == "demo" { // which ignores it
+			continue
+		}
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		p = newProcess(t, program, args...)
+		stderr.Reset()
+		p.Stdout, p.Stderr = w, &stderr
+		p.start(t, func() {})
+		<-p.ended
+		w.Close()
+		if status, _ := p.ProcessState.Sys().(syscall.WaitStatus); status.Signal() != syscall.SIGPIPE || stderr.Len() > 0 {
+			t.Errorf("%v into a closed pipe: %s\n%s", args, p.ProcessState, stderr.String())
+		}
+	}
+}
