@@ -359,7 +359,7 @@ func TestEverOtherProjects(t *testing.T) {
 		var series int
 		for round := range rounds {
 			for i := range perRound {
-				cloud.AddProject("main", cloudsim.Project{ID: fmt.Sprintf("id%d-%d", round, i), Name: fmt.Sprintf("eu-de_p%d-%d", round, i)})
+				cloud.AddProject("main", cloudsim.Project{ID: fmt.Sprintf("id%dx%d", round, i), Name: fmt.Sprintf("eu-de_p%d-%d", round, i)})
 			}
 			logged := len(e.log.String())
 			e.scrape(t, time.Now()) // which looks for projects
@@ -373,7 +373,7 @@ func TestEverOtherProjects(t *testing.T) {
 				t.Errorf("round %d: %d lines about its projects, want 6:\n%s", round, n, news)
 			}
 			for i := range perRound {
-				cloud.RemoveProject(fmt.Sprintf("id%d-%d", round, i))
+				cloud.RemoveProject(fmt.Sprintf("id%dx%d", round, i))
 			}
 			<-time.After(16 * time.Minute)
 		}

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -33,12 +34,12 @@ func newChangeLog(l log.Logger) *changeLog {
 // failure is what failing projects have in common: keys that are revoked are one cause, however many projects they read.
 type failure struct{ account, service, reason string }
 
-// fetched logs a fetch of a source.
-func (l *changeLog) fetched(before, after *Reading) {
+// fetched logs a fetch of a source; exists returns whether it is still read.
+func (l *changeLog) fetched(before, after *Reading, exists func() bool) {
 	logger := log.With(l.logger, "account", after.Account, "project", after.Project.Label, "service", after.Service)
 	state := after.State
 	_ = level.Debug(logger).Log("msg", "quotas were asked for", "took", state.Took, "err", state.Err)
-	l.failed(logger, before, after)
+	l.failed(logger, before, after, exists)
 	if state.Err != nil {
 		return
 	}
@@ -57,7 +58,7 @@ func (l *changeLog) fetched(before, after *Reading) {
 }
 
 // failed logs a failure that begins, is another than before, or has ended. If many projects have it in common, some are logged.
-func (l *changeLog) failed(logger log.Logger, before, after *Reading) {
+func (l *changeLog) failed(logger log.Logger, before, after *Reading, exists func() bool) {
 	failureOf := func(r *Reading) failure {
 		if r.NotOffered {
 			return failure{r.Account, r.Service, NotOffered}
@@ -77,6 +78,9 @@ func (l *changeLog) failed(logger log.Logger, before, after *Reading) {
 		if failed <= maxProjectsLogged {
 			_ = level.Info(logger).Log("msg", "quotas are read again")
 		}
+		return
+	}
+	if !exists() {
 		return
 	}
 	if l.failing[now] == nil {
@@ -100,30 +104,58 @@ func (l *changeLog) failed(logger log.Logger, before, after *Reading) {
 // discovered logs what changes in the projects of an account. empty is that the discovery succeeded and leaves the account without a project.
 func (l *changeLog) discovered(account string, before, after *listState, empty error) {
 	logger := log.With(l.logger, "account", account)
-	if !slices.EqualFunc(before.Value, after.Value, func(a, b huaweicloud.Project) bool { return a.ID == b.ID }) {
-		l.mu.Lock()
-		clear(l.failing) // projects may be gone
-		l.mu.Unlock()
-	}
 	_ = level.Debug(logger).Log("msg", "projects were asked for", "took", after.Took, "err", after.Err)
 	switch {
 	case after.Err != nil && (before.Err == nil || huaweicloud.Reason(after.Err) != huaweicloud.Reason(before.Err)):
 		_ = level.Warn(logger).Log("msg", "projects can't be discovered", "reason", huaweicloud.Reason(after.Err), "err", after.Err)
-	case empty != nil && (before.Err != nil || len(after.Value) != len(before.Value) || before.ReadAt.IsZero()):
+	case empty != nil && (before.Err != nil || after.Value.Seen != before.Value.Seen || before.ReadAt.IsZero()):
 		_ = level.Warn(logger).Log("msg", "no project is discovered", "err", empty)
-	case after.Err == nil && (before.Err != nil || len(after.Value) != len(before.Value)):
-		_ = level.Info(logger).Log("msg", "projects are discovered", "seen", len(after.Value), "before", len(before.Value))
+	case after.Err == nil && (before.Err != nil || after.Value.Seen != before.Value.Seen):
+		_ = level.Info(logger).Log("msg", "projects are discovered", "seen", after.Value.Seen, "before", before.Value.Seen)
+	}
+}
+
+// forget forgets the projects that a view has no longer.
+func (l *changeLog) forget(now *view) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	type place struct{ account, service, label string }
+	there := map[place]bool{}
+	if len(l.failing) > 0 {
+		for _, s := range now.sources {
+			there[place{s.Account, s.Service, s.project.Name}] = true
+		}
+	}
+	for f, labels := range l.failing {
+		maps.DeleteFunc(labels, func(label string, _ bool) bool { return !there[place{f.account, f.service, label}] })
+		if len(labels) == 0 {
+			delete(l.failing, f)
+		}
 	}
 }
 
 // skippedProjects logs which discovered projects are left out, for accounts that leave out others than before.
 func (l *changeLog) skippedProjects(before, now *view) {
 	was := map[string][]string{}
+	beyond := map[string]int{}
+	unreadable := map[string]string{}
 	for _, a := range before.accounts {
-		was[a.Name] = a.skipped
+		was[a.Name], beyond[a.Name] = a.skipped, a.beyond
+		if a.list != nil {
+			unreadable[a.Name] = a.list.Value.Skipped.String()
+		}
 	}
 	for _, a := range now.accounts {
 		logger := log.With(l.logger, "account", a.Name)
+		if a.beyond > 0 && a.beyond != beyond[a.Name] {
+			_ = level.Warn(logger).Log("msg", "projects beyond discovery.max_projects are left out; raise it, or narrow regions and include",
+				"count", a.beyond, "max_projects", a.Discovery.MaxProjects)
+		}
+		if a.list != nil {
+			if bad := a.list.Value.Skipped; bad.Count > 0 && bad.String() != unreadable[a.Name] {
+				_ = level.Warn(logger).Log("msg", "projects that IAM lists can't be read and are left out", "count", bad.Count, "err", bad)
+			}
+		}
 		switch labels := a.skipped; {
 		case slices.Equal(labels, was[a.Name]):
 		case len(labels) == 0:
