@@ -79,14 +79,16 @@ func project(of []*fleet.Reading, emit emitter) {
 // metrics names every metric of a reading.
 func metrics(r *fleet.Reading, emit emitter) {
 	s := r.State
-	emit(fetches, float64(s.Fetches), r.Service, r.Project.Label)
-	emit(failed, float64(s.Failures), r.Service, r.Project.Label)
+	if !r.NotOffered {
+		emit(fetches, float64(s.Fetches), r.Service, r.Project.Label)
+		emit(failed, float64(s.Failures), r.Service, r.Project.Label)
+	}
 	switch {
 	case r.NotOffered: // neither up nor down: there is nothing to read
 	case s.Err != nil:
 		emit(up, 0, r.Service, r.Project.Label)
 		emit(failureReason, 1, r.Service, r.Project.Label, r.Reason())
-	case s.Fetches > 0:
+	case !s.ReadAt.IsZero():
 		emit(up, 1, r.Service, r.Project.Label)
 	}
 	if !s.ReadAt.IsZero() {
@@ -121,7 +123,7 @@ func account(a fleet.Account, emit emitter) {
 		emit(accountUp, value, a.Name)
 	}
 	emit(accountProjects, float64(a.Projects), a.Name)
-	emit(accountSkipped, float64(len(a.Skipped)), a.Name)
+	emit(accountSkipped, float64(len(a.Skipped)+a.Unreadable.Count+a.Beyond), a.Name)
 	if !a.KeysExpire.IsZero() {
 		emit(credentialsExpiry, float64(a.KeysExpire.UnixMilli())/1000, a.Name)
 	}

@@ -71,7 +71,7 @@ func TestWholePage(t *testing.T) {
 	accounts := func() []fleet.Account {
 		return []fleet.Account{
 			{Name: "good", Asked: true, Up: true, Projects: 3},
-			{Name: "bad", Asked: true, Projects: 1, Skipped: []string{"a", "b"}},
+			{Name: "bad", Asked: true, Projects: 1, Skipped: []string{"a", "b"}, Unreadable: providers.Skipped{Count: 3}, Beyond: 4},
 			{Name: "new", Up: true, KeysExpire: time.Unix(1800000000, 250e6)},
 		}
 	}

@@ -2,6 +2,7 @@ package providers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -33,13 +34,16 @@ func fetchDBSS(ctx context.Context, c *huaweicloud.Client, s Service, options ma
 	if err != nil || i < 0 || !options["list_instances"] {
 		return result, err
 	}
-	used, err := dbssInstances(ctx, c)
+	used, skipped, err := dbssInstances(ctx, c)
 	if reason := huaweicloud.Reason(err); reason == huaweicloud.ReasonForbidden || reason == huaweicloud.ReasonNotFound {
 		result.Incomplete = fmt.Errorf("used and limit of audit_instance are not known: %w", err)
 		return result, nil
 	}
 	if err != nil {
 		return Result{}, err
+	}
+	for range skipped {
+		result.Skipped.Add(errNoInstance)
 	}
 	audit := &result.Quotas[i]
 	limit := used + *audit.Remaining
@@ -60,46 +64,58 @@ func dbssQuota(ctx context.Context, c *huaweicloud.Client, a *API) (*huaweicloud
 	return partner, errPartner
 }
 
-// dbssInstances counts the audit instances. The list is called "instances" or, in older documents, "servers".
-func dbssInstances(ctx context.Context, c *huaweicloud.Client) (float64, error) {
+var errNoInstance = errors.New("an element of the list of audit instances is no instance")
+
+// dbssInstances counts the audit instances. The list is called "instances" or, in older documents, "servers". If the answer has no total, elements that
+// are no instance are skipped.
+func dbssInstances(ctx context.Context, c *huaweicloud.Client) (used float64, skipped int, err error) {
 	list := *c
 	list.Action = dbssListAction
 	var answer *huaweicloud.Answer
 	count := 0
 	for page := range dbssMaxPages {
-		var err error
 		answer, err = list.Get(ctx, fmt.Sprintf("/v2/{project_id}/audit/instances?offset=%d&limit=%d", page*dbssPageSize, dbssPageSize))
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		body, err := parse(answer.Body)
 		if err != nil {
-			return 0, answer.Malformed(err.Error())
+			return 0, 0, answer.Malformed(err.Error())
 		}
 		members := body.object(nil)
 		instances, servers := members.at("instances"), members.at("servers")
-		onPage := 0
-		for _, list := range []value{instances, servers} {
-			if list.isList() {
-				onPage += list.len()
-			}
-		}
-		count += onPage
+		onPage, bad := countInstances(instances, servers)
+		count, skipped = count+onPage, skipped+bad
 		total, err := members.at("total").number()
 		switch {
 		case err != nil:
-			return 0, answer.Malformed("total " + err.Error())
+			return 0, 0, answer.Malformed("total " + err.Error())
 		case total != nil && *total < 0:
-			return 0, answer.Malformed(fmt.Sprintf("total is %g, want 0 or more", *total))
+			return 0, 0, answer.Malformed(fmt.Sprintf("total is %g, want 0 or more", *total))
 		case total != nil && *total < float64(count):
-			return 0, answer.Malformed(fmt.Sprintf("total is %g, but %d audit instances are listed", *total, count))
+			return 0, 0, answer.Malformed(fmt.Sprintf("total is %g, but %d audit instances are listed", *total, count))
 		case total != nil:
-			return *total, nil
+			return *total, 0, nil
 		case !instances.isList() && !servers.isList():
-			return 0, answer.Malformed("there is no list of audit instances in it")
+			return 0, 0, answer.Malformed("there is no list of audit instances in it")
 		case onPage < dbssPageSize:
-			return float64(count), nil
+			return float64(count - skipped), skipped, nil
 		}
 	}
-	return 0, answer.Malformed(fmt.Sprintf("the list of audit instances goes on after %d", count))
+	return 0, 0, answer.Malformed(fmt.Sprintf("the list of audit instances goes on after %d", count))
+}
+
+// countInstances returns how many elements lists have, and how many of them are no instance.
+func countInstances(lists ...value) (all, bad int) {
+	for _, list := range lists {
+		if !list.isList() {
+			continue
+		}
+		for _, instance := range list.each {
+			if all++; !instance.isObject() {
+				bad++
+			}
+		}
+	}
+	return all, bad
 }

@@ -40,7 +40,14 @@ func TestDBSS(t *testing.T) {
 		"total as a string":     {replies{instances: page(2, `,"total":"2"`)}, with(2), ""},
 		"total beyond the page": {replies{instances: page(100, `,"total":250`)}, with(250), ""},
 		"no total":              {replies{instances: page(2, "")}, with(2), ""},
-		"no total, two pages":   {replies{instances: page(1000, ""), offset(1000): page(1, "")}, with(1001), ""},
+		"no instances among them": {
+			replies{instances: `{"instances":[{},5,null,"x",{}]}`},
+			with(2) + ` "" used - limit - remaining 796 range -..-
+ram "MB" used - limit - remaining 1.622016e+06 range -..-
+skipped: an element of the list of audit instances is no instance`, "",
+		},
+		"no instances among a total": {replies{instances: `{"instances":[{},5],"total":2}`}, with(2), ""},
+		"no total, two pages":        {replies{instances: page(1000, ""), offset(1000): page(1, "")}, with(1001), ""},
 
 		"the list is forbidden":  {replies{instances: `403 {"error_msg":"no"}`}, remaining + "\nincomplete: used and limit of audit_instance are not known: GET ", "grant the IAM action dbss:auditInstance:list"},
 		"there is no list":       {replies{instances: `404 {"error_msg":"no"}`}, remaining + "\nincomplete: used and limit of audit_instance are not known: GET ", ""},

@@ -188,10 +188,10 @@ func trimType(name string) string { return strings.TrimRight(name, ", ") }
 
 // leaveOut counts a resource that can't be read. If there are several, the reason says which one it is.
 func (d *decoding) leaveOut(why error) {
-	if d.several != nil && d.Skipped.Count < maxReasons {
+	if d.several != nil && d.Skipped.Count < huaweicloud.MaxReasons {
 		why = fmt.Errorf("resource %d of %d: %w", d.number, d.several.len(), why)
 	}
-	d.Skipped.add(why)
+	d.Skipped.Add(why)
 }
 
 func (d *decoding) quota(name string, fields Fields) (Quota, error) {

@@ -23,6 +23,7 @@ func TestVariants(t *testing.T) {
 		{"unit too long", "ces", `{"type":"alarm","used":3,"quota":10,"unit":"` + strings.Repeat("G", 33) + `"}`, `alarm "" used 3 limit 10 remaining - range -..-`},
 		{"a bad range costs the range", "dcs", `{"type":"ram","used":3,"quota":10,"min":"low","max":800}`, `ram "" used 3 limit 10 remaining - range -..800`},
 		{"a negative range", "dcs", `{"type":"ram","used":3,"quota":10,"min":1,"max":-1}`, `ram "" used 3 limit 10 remaining - range 1..-`},
+		{"a range of -1", "dcs", `{"type":"ram","used":3,"quota":10,"min":-1,"max":-1}`, `ram "" used 3 limit 10 remaining - range -..-`},
 		{"a field's name with escapes", "ces", `{"typ\u0065":"alarm","\u0075sed":3,"quota":10}`, `alarm "" used 3 limit 10 remaining - range -..-`},
 		{"quota alone", "cts", `{"type":"data_tracker","used":null,"quota":100}`, `data_tracker "" used - limit 100 remaining - range -..-`},
 		{"texts with escapes", "ces", `{"type":"al\u0061rm","used":"\u0033","quota":"1\u0030,","unit":"G\u0042"}`, `alarm "GB" used 3 limit 10 remaining - range -..-`},

@@ -5,8 +5,6 @@ package providers
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"cloud_quota_exporter/internal/huaweicloud"
@@ -35,10 +33,21 @@ type fetch func(ctx context.Context, c *huaweicloud.Client, s Service, options m
 func (s Service) Quotas(ctx context.Context, c *huaweicloud.Client, options map[string]bool) (Result, error) {
 	asked := *c
 	asked.Action = s.API.Action.String()
-	if s.fetch != nil {
-		return s.fetch(ctx, &asked, s, options)
+	fetch := s.fetch
+	if fetch == nil {
+		fetch = fetchOnce
 	}
-	answer, err := s.API.get(ctx, &asked)
+	result, err := fetch(ctx, &asked, s, options)
+	if err != nil {
+		return Result{}, err
+	}
+	result.ProjectID = c.Scope.ProjectID
+	return result, nil
+}
+
+// fetchOnce asks the API once.
+func fetchOnce(ctx context.Context, c *huaweicloud.Client, s Service, _ map[string]bool) (Result, error) {
+	answer, err := s.API.get(ctx, c)
 	if err != nil {
 		return Result{}, err
 	}
@@ -57,35 +66,12 @@ type Quota struct {
 
 // Result is one answer: the quotas that could be read, and why others could not.
 type Result struct {
+	ProjectID string // that was asked about
+
 	Quotas     []Quota
 	Skipped    Skipped // resources that were left out
 	Incomplete error   // why a quota lacks numbers that the service could report; nil if none does
 }
 
 // Skipped are resources that were left out because they could not be read.
-type Skipped struct {
-	Count   int
-	Reasons []error // of the first few
-}
-
-const maxReasons = 10
-
-// add counts one more resource, and keeps the reason if it is one of the first.
-func (s *Skipped) add(why error) {
-	s.Count++
-	if len(s.Reasons) < maxReasons {
-		s.Reasons = append(s.Reasons, why)
-	}
-}
-
-// String returns the reasons, one on each line.
-func (s Skipped) String() string {
-	if s.Count == 0 {
-		return ""
-	}
-	text := errors.Join(s.Reasons...).Error()
-	if more := s.Count - len(s.Reasons); more > 0 {
-		text += fmt.Sprintf("\nand %d more", more)
-	}
-	return text
-}
+type Skipped = huaweicloud.Skipped

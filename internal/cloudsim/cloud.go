@@ -76,7 +76,9 @@ func New(apis []API, accounts ...Account) *Cloud {
 		started:   time.Now(),
 	}
 	c.Authenticate = func(Call) (string, *Answer) { return c.Accounts()[0].Name, nil }
-	c.Publish(API{Service: "iam", Path: "/v3/projects", Host: func(string) string { return "iam" }, own: (*Cloud).listProjects})
+	for _, path := range []string{"/v3/projects", "/v3/auth/projects"} {
+		c.Publish(API{Service: "iam", Path: path, Host: func(string) string { return "iam" }, own: (*Cloud).listProjects})
+	}
 	c.Publish(apis...)
 	c.set(accounts)
 	return c

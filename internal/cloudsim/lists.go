@@ -8,7 +8,7 @@ import (
 	"strconv"
 )
 
-// listProjects answers IAM's GET /v3/projects ("Querying Project Information") with the projects of the caller.
+// listProjects answers IAM's GET /v3/projects ("Querying Project Information") and GET /v3/auth/projects with the projects of the caller.
 func (c *Cloud) listProjects(q Call) Answer {
 	query := q.URL.Query()
 	base := "http://" + q.Host

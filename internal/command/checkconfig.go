@@ -37,6 +37,9 @@ func (check Check) Run(ctx context.Context, t Terminal, configFile string) error
 		}
 		writeServices(t, c, offline.Services())
 		writeRules(t, c)
+		if !check.Online { // which knows more
+			writeIdleOffline(t, c, offline.Services(), offline.Projects())
+		}
 		cut := ended(ctx)
 		switch {
 		case check.Online:
@@ -170,6 +173,8 @@ func (check Check) online(ctx context.Context, t Terminal, c *config.Config) err
 	}
 	o.writeMatrix(t)
 	o.writeProblems(t)
+	o.writeLeftOut(t)
+	o.writeIdle(t, c)
 	if err := o.verdict(); err != nil {
 		return err
 	}

@@ -245,16 +245,16 @@ func halfReadable() []wrong {
 	many := beside("10,000 resources", "more than 200 resources", extra{})
 	many.new = 200
 	many.body = func(asked string) string { return usual(asked, numbered("t", asked, 10_000-len(examples[asked]))...) }
-	asStrings := beside("numbers as strings", "cannot unmarshal", extra{})
+	asStrings := beside("numbers as strings", "is of the wrong type|cannot unmarshal", extra{})
 	bare := regexp.MustCompile(`:(-?[0-9]+|true)`)
 	asStrings.body = func(asked string) string { return bare.ReplaceAllString(usual(asked), `:"$1"`) }
 	return []wrong{
 		asStrings,
-		number("a negative number", "-1", "used is -1|cpu is -1|cannot unmarshal"),
-		number("1e400", "1e400", "want a number|cannot unmarshal"),
-		number("NaN in a string", `"NaN"`, "want a number|cannot unmarshal"),
+		number("a negative number", "-1", "used is -1|cpu is -1|cannot unmarshal|is of the wrong type"),
+		number("1e400", "1e400", "want a number|cannot unmarshal|is of the wrong type"),
+		number("NaN in a string", `"NaN"`, "want a number|cannot unmarshal|is of the wrong type"),
 		twice,
-		beside("a resource without a type", "it has no type", extra{`{"used":1,"quota":2}`, `"disk":1`, `{"name":"ap-southeast-3"}`}),
+		beside("a resource without a type", "it has no type", extra{`{"used":1,"quota":2}`, `"disk":1`, `{"name":"MOS"}`}),
 		noUTF8, strings10k, many,
 	}
 }

@@ -326,7 +326,7 @@ func TestEverOtherTypesAndProjects(t *testing.T) {
 		var size uint64
 		for round := range rounds {
 			for i := range perRound {
-				cloud.AddProject("main", cloudsim.Project{ID: fmt.Sprintf("id%d-%d", round, i), Name: fmt.Sprintf("eu-de_p%d-%d", round, i)})
+				cloud.AddProject("main", cloudsim.Project{ID: fmt.Sprintf("id%dx%d", round, i), Name: fmt.Sprintf("eu-de_p%d-%d", round, i)})
 			}
 			heal := cloud.Inject(cloudtest.Fault{
 				ProjectID: devID, Service: "cts", Status: http.StatusOK, Body: []byte(usual("cts", numbered(fmt.Sprintf("round%d-", round), "cts", 198)...)),
@@ -349,7 +349,7 @@ func TestEverOtherTypesAndProjects(t *testing.T) {
 			}
 			heal()
 			for i := range perRound {
-				cloud.RemoveProject(fmt.Sprintf("id%d-%d", round, i))
+				cloud.RemoveProject(fmt.Sprintf("id%dx%d", round, i))
 			}
 			<-time.After(16 * time.Minute)
 		}

@@ -108,12 +108,13 @@ type outcome struct {
 	all      int                      // readings, and discoveries that failed
 	failed   int                      // of all
 	unread   int                      // of those that failed: they were not read to the end
+	idle     map[string][]string      // filters of discovery that have no effect, by account
 	cut      *cutShort                // why there was no time for all; nil if there was
 }
 
 // newOutcome makes it of readings. How far a fetch has come that is under way is noted once, so that all that is printed agrees.
 func newOutcome(f *fleet.Fleet, readings []*fleet.Reading, cut *cutShort) *outcome {
-	o := &outcome{services: f.Services(), accounts: f.Accounts(), readings: readings, failures: map[*fleet.Reading]error{}, all: len(readings)}
+	o := &outcome{services: f.Services(), accounts: f.Accounts(), readings: readings, failures: map[*fleet.Reading]error{}, all: len(readings), idle: f.IdleFilters()}
 	advise := func(e *fleet.UnreadError) error {
 		o.unread++
 		if cut != nil {

@@ -153,11 +153,12 @@ func readRegion(n strictyaml.Node) (string, bool) {
 	return region, ok
 }
 
+const maxLabel = 128 // bytes
+
 // checkLabel returns whether text, which n states, can be in a label. If not, it reports that.
 func checkLabel(n strictyaml.Node, text string) bool {
-	const most = 128
-	if len(text) > most || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
-		n.Fail("not of the right form; want at most %d bytes of UTF-8 without control characters", most)
+	if !IsLabel(text) {
+		n.Fail("not of the right form; want at most %d bytes of UTF-8 without control characters", maxLabel)
 		return false
 	}
 	if shows := func(r rune) bool { return unicode.IsPrint(r) && r != ' ' }; text != "" && !strings.ContainsFunc(text, shows) {
@@ -166,3 +167,11 @@ func checkLabel(n strictyaml.Node, text string) bool {
 	}
 	return true
 }
+
+// IsLabel returns whether text can be in a label. What the configuration may not say, the cloud may not say either.
+func IsLabel(text string) bool {
+	return len(text) <= maxLabel && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+}
+
+// IsProjectID returns whether text has the form of a project_id.
+func IsProjectID(text string) bool { return projectID.MatchString(text) }

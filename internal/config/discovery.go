@@ -3,6 +3,7 @@ package config
 import (
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"cloud_quota_exporter/internal/config/strictyaml"
@@ -16,6 +17,7 @@ type Discovery struct {
 	Subprojects     bool           // also those that are not a region's own; default true
 	NamePrefix      string         // of the label, in front of the project's name in IAM; default "", with several accounts "<account>/"
 	RefreshInterval time.Duration  // default 15m
+	MaxProjects     int            // that are read at most; default 5000
 }
 
 // Wants tells whether a project is read.
@@ -24,12 +26,42 @@ func (d *Discovery) Wants(name, region string) bool {
 		(d.Include == nil || d.Include.MatchString(name)) && (d.Exclude == nil || !d.Exclude.MatchString(name))
 }
 
+// Idle returns the filters that have no effect on projects with these names in IAM: regions that no project is in, and an include or exclude that matches
+// none of the projects that the filters before it let through.
+func (d *Discovery) Idle(names []string) []string {
+	var idle []string
+	for _, region := range d.Regions {
+		if !slices.ContainsFunc(names, func(name string) bool { return regionOf(name) == region }) {
+			idle = append(idle, "regions: "+region)
+		}
+	}
+	broader := Discovery{Regions: d.Regions, Subprojects: d.Subprojects}
+	matchesNone := func(r *regexp.Regexp) bool {
+		left := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !broader.Wants(name, regionOf(name)) })
+		return r != nil && len(left) > 0 && !slices.ContainsFunc(left, r.MatchString)
+	}
+	if matchesNone(d.Include) {
+		idle = append(idle, "include")
+	}
+	broader.Include = d.Include
+	if matchesNone(d.Exclude) {
+		idle = append(idle, "exclude")
+	}
+	return idle
+}
+
+// regionOf returns the region that a project's name in IAM begins with.
+func regionOf(name string) string {
+	region, _, _ := strings.Cut(name, "_")
+	return region
+}
+
 func readDiscovery(n strictyaml.Node, account string, several bool) *Discovery {
-	d := &Discovery{Subprojects: true, RefreshInterval: 15 * time.Minute}
+	d := &Discovery{Subprojects: true, RefreshInterval: 15 * time.Minute, MaxProjects: 5000}
 	if several {
 		d.NamePrefix = account + "/"
 	}
-	f, _ := n.Fields("regions", "include", "exclude", "subprojects", "name_prefix", "refresh_interval")
+	f, _ := n.Fields("regions", "include", "exclude", "subprojects", "name_prefix", "refresh_interval", "max_projects")
 	d.Regions = readRegions(f.Get("regions"))
 	d.Include, d.Exclude = readExpression(f.Get("include")), readExpression(f.Get("exclude"))
 	if subprojects, ok := f.Get("subprojects").Flag(); ok {
@@ -40,6 +72,9 @@ func readDiscovery(n strictyaml.Node, account string, several bool) *Discovery {
 	}
 	if interval, ok := f.Get("refresh_interval").Duration(time.Minute, 24*time.Hour); ok {
 		d.RefreshInterval = interval
+	}
+	if most, ok := f.Get("max_projects").Number(1, 40_000); ok { // no longer list is read
+		d.MaxProjects = most
 	}
 	return d
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,7 +11,11 @@ import (
 )
 
 // Match says which quotas a rule is about: anchored regular expressions, nil for any.
-type Match struct{ Service, Project, ResourceType *regexp.Regexp }
+type Match struct {
+	Service, Project, ResourceType *regexp.Regexp
+
+	At string // where the file has the rule; empty if it is built in
+}
 
 // Fits tells whether the rule is about a quota.
 func (m Match) Fits(service, project, resourceType string) bool {
@@ -55,7 +60,7 @@ func readLimits(n strictyaml.Node, services []string) []Limit {
 		if !ok {
 			continue
 		}
-		match := readMatch(f, services)
+		match := readMatch(item, f, services)
 		limit, _ := f.Need("limit", "state the limit, in the unit of the API, e.g. limit: 600").
 			Decimal(0, maxLimit, "a number from 0 to 1e15, in the unit of the API")
 		limits = append(limits, Limit{match, limit})
@@ -76,7 +81,7 @@ func readThresholds(n strictyaml.Node, services []string, muted []Threshold) []T
 	var rules []Threshold
 	for _, item := range f.Get("overrides").List() {
 		if o, ok := item.Fields("service", "project", "resource_type", "ratios"); ok {
-			match := readMatch(o, services)
+			match := readMatch(item, o, services)
 			ratios := o.Need("ratios", "state the ratios by severity, e.g. ratios: {warning: 0.7}, or ratios: {} for no alert")
 			rules = append(rules, Threshold{match, readRatios(ratios)})
 		}
@@ -101,9 +106,12 @@ func readRatios(n strictyaml.Node) map[string]float64 {
 
 const leastRatio = 1e-9
 
-// readMatch reads the three expressions that say which quotas a rule is about.
-func readMatch(f strictyaml.Fields, services []string) Match {
-	m := Match{readExpression(f.Get("service")), readExpression(f.Get("project")), readExpression(f.Get("resource_type"))}
+// readMatch reads the three expressions that say which quotas the rule at a node is about.
+func readMatch(at strictyaml.Node, f strictyaml.Fields, services []string) Match {
+	m := Match{
+		Service: readExpression(f.Get("service")), Project: readExpression(f.Get("project")), ResourceType: readExpression(f.Get("resource_type")),
+		At: fmt.Sprintf("%s (line %d)", at.Path(), at.Line()),
+	}
 	if m.Service != nil && !slices.ContainsFunc(services, m.Service.MatchString) {
 		f.Get("service").Fail("fits none of the services: %s", strings.Join(services, ", "))
 	}

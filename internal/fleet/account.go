@@ -60,6 +60,11 @@ func (f *Fleet) newAccount(configured config.Account, c *config.Config, before *
 	a.keys = &keys{log: log.With(f.log.logger, "account", a.Name), Source: credentials.New(a.Credentials, credentials.Deps{
 		IAM: a.iam, Region: a.iamRegion(), Dial: f.options.Dial, Getenv: f.options.Getenv, Logins: f.logins,
 	})}
+	if before != nil && a.seesTheSame(before) {
+		a.keys.origin, a.keys.inUse = before.keys.origin, before.keys.keyInUse()
+	} else {
+		a.keys.origin = new(origin)
+	}
 	return a
 }
 
@@ -67,6 +72,32 @@ func (f *Fleet) newAccount(configured config.Account, c *config.Config, before *
 func (a *account) connectionDiffers(other *account) bool {
 	return a.Cloud != other.Cloud || a.CAFile != other.CAFile || a.Credentials.NeedIAM() && a.iamRegion() != other.iamRegion() ||
 		!reflect.DeepEqual(a.Endpoints, other.Endpoints) || !reflect.DeepEqual(a.Credentials, other.Credentials)
+}
+
+// seesTheSame returns whether an account asks the same IAM by the same credentials as another one.
+func (a *account) seesTheSame(other *account) bool {
+	return a.Cloud == other.Cloud && reflect.DeepEqual(a.Endpoints["iam"], other.Endpoints["iam"]) &&
+		reflect.DeepEqual(a.Credentials, other.Credentials)
+}
+
+// origin counts how often the permanent keys of the same credentials became others, such as those in a file.
+type origin struct{ changes atomic.Uint64 }
+
+// identity is to whom IAM said something: what it says to other keys, and what another IAM says, is not the same.
+type identity struct {
+	*origin
+
+	changes uint64
+}
+
+func (a *account) identity() identity { return identity{a.keys.origin, a.keys.origin.changes.Load()} }
+
+// serves returns how long serves what IAM said: not at all if it was said to others.
+func (a *account) serves(asked identity, ttl time.Duration) time.Duration {
+	if asked != a.identity() {
+		return 0
+	}
+	return ttl
 }
 
 // iamRegion returns the region in which IAM is asked what concerns the whole account; empty is its global endpoint.
@@ -137,7 +168,8 @@ func (f *Fleet) gate(account, service, region string, slots int) *refresh.Gate {
 type keys struct {
 	credentials.Source
 
-	log log.Logger // with the account
+	log    log.Logger // with the account
+	origin *origin
 
 	used    atomic.Bool
 	refused atomic.Bool // something could not be read for want of good keys
@@ -153,7 +185,7 @@ func (k *keys) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.Gran
 	grant, err := k.Source.Grant(ctx, s)
 	k.used.Store(true)
 	status := k.Status()
-	switch failed := k.note(huaweicloud.KeyID(grant), status.Err != nil); {
+	switch failed := k.note(grant, status.Err != nil); {
 	case status.Err != nil && !failed:
 		_ = level.Warn(k.log).Log("from", status.From, "msg", "credentials can't be had", "err", status.Err)
 	case status.Err == nil && failed:
@@ -162,19 +194,30 @@ func (k *keys) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.Gran
 	return grant, err
 }
 
-// note notes which keys are in use, or that none were granted, and returns whether the Grant before failed.
-func (k *keys) note(id string, fails bool) (failed bool) {
+// note notes which keys a grant signs with, or that none were granted, and returns whether the Grant before failed.
+func (k *keys) note(grant huaweicloud.Grant, fails bool) (failed bool) {
+	id := huaweicloud.KeyID(grant)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	failed, k.failing = k.failing, fails
 	if fails {
 		return failed
 	}
-	if failed || k.inUse != "" && k.inUse != id {
+	isOther := k.inUse != "" && k.inUse != id
+	if failed || isOther {
 		k.changedAt = time.Now()
+	}
+	if permanent, ok := grant.(*huaweicloud.Keys); ok && isOther && permanent.SecurityToken.IsEmpty() {
+		k.origin.changes.Add(1)
 	}
 	k.inUse = id
 	return failed
+}
+
+func (k *keys) keyInUse() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.inUse
 }
 
 // changedSince returns whether other keys were granted then or later.
@@ -287,6 +330,9 @@ type Account struct {
 	Projects int      // that are read
 	Skipped  []string // labels of the discovered projects that are left out because another one has them
 
+	Unreadable huaweicloud.Skipped // projects that IAM lists, and that can't be read
+	Beyond     int                 // projects that are left out because of max_projects
+
 	KeysExpire time.Time // when the first of the keys and tokens in use expires; zero if none does
 
 	DiscoveryErr error        // of the last finished discovery
@@ -308,6 +354,7 @@ func (f *Fleet) Accounts() []Account {
 			state.DiscoveryErr = list.Err
 			state.Asked = state.Asked && list.Fetches > 0
 			state.Empty = a.empty(list, a.found)
+			state.Unreadable, state.Beyond = a.list.Value.Skipped, a.beyond
 			if a.list.Fetches == 0 {
 				state.Undiscovered = newUnread("iam", a.listCell)
 			}

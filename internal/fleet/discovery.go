@@ -3,9 +3,12 @@ package fleet
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/huaweicloud"
@@ -13,9 +16,16 @@ import (
 )
 
 type (
-	projectList = refresh.Cell[[]huaweicloud.Project]
-	listState   = refresh.State[[]huaweicloud.Project]
+	projectList = refresh.Cell[discovered]
+	listState   = refresh.State[discovered]
 )
+
+// discovered is what IAM lists, and to whom.
+type discovered struct {
+	huaweicloud.ProjectList
+
+	asked identity
+}
 
 // listCell returns the Cell of an account's list of projects. The caller holds f.building.
 func (f *Fleet) listCell(a *account) *projectList {
@@ -23,41 +33,96 @@ func (f *Fleet) listCell(a *account) *projectList {
 }
 
 // listPolicy returns how the list of an account that discovers its projects is fetched. The caller holds f.building.
-func (f *Fleet) listPolicy(a *account) *refresh.Policy[[]huaweicloud.Project] {
+func (f *Fleet) listPolicy(a *account) *refresh.Policy[discovered] {
 	iam := a.iam(a.iamRegion())
 	iam.Action = huaweicloud.ListProjectsAction
 	interval := a.Discovery.RefreshInterval
-	return &refresh.Policy[[]huaweicloud.Project]{
-		Fetch:       func(ctx context.Context) ([]huaweicloud.Project, error) { return huaweicloud.ListProjects(ctx, iam) },
+	return &refresh.Policy[discovered]{
+		Fetch: func(ctx context.Context) (discovered, error) {
+			asked := a.identity()
+			list, err := huaweicloud.ListProjects(ctx, iam, a.Discovery.MaxProjects, a.isUsable)
+			return discovered{list, asked}, err
+		},
 		Timeout:     huaweicloud.ListTimeout,
-		TTL:         func([]huaweicloud.Project) time.Duration { return interval },
+		TTL:         func(list discovered) time.Duration { return a.serves(list.asked, interval) },
 		Backoff:     func(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, interval) },
 		Gate:        f.gate(a.Name, "iam", a.iamRegion(), iamInFlight),
 		IsThrottled: throttledBy("iam"),
 		OnDone: func(before, after *listState) {
 			a.keys.noteFailure(after.Err)
 			f.log.discovered(a.Name, before, after, a.empty(after, a.wanted(after.Value)))
+			f.adoptLists()
 		},
 	}
 }
 
+// isUsable returns whether a project that IAM lists belongs to a region and is enabled. Projects that can't be read, or that the configuration could not
+// state either, are left out, with an error unless they are not wanted.
+func (a *account) isUsable(p huaweicloud.Project, err error) (bool, error) {
+	switch {
+	case err != nil:
+	case !config.IsLabel(p.Name) || strings.ContainsRune(p.Name, utf8.RuneError):
+		err = fmt.Errorf("project with the id %.64q: its name is longer than 128 bytes, is no UTF-8 or has control characters", p.ID)
+	case !config.IsProjectID(p.ID):
+		err = fmt.Errorf("project %q: its id is not of the form of a project_id", p.Name)
+	}
+	wanted := p.Serves() && a.Discovery.Wants(p.Name, p.Region())
+	switch {
+	case err == nil:
+		return p.Serves(), nil
+	case wanted || p.Name == "":
+		return false, err
+	default:
+		return false, nil
+	}
+}
+
 // wanted returns the projects of a list that are to be read, without those that are configured.
-func (a *account) wanted(list []huaweicloud.Project) []config.Project {
+func (a *account) wanted(list discovered) []config.Project {
 	type project struct{ region, id string } // the id is empty for the one that has the region's name
 	configured := make(map[project]bool, len(a.Projects))
 	for _, p := range a.Projects {
 		configured[project{p.Region, p.ID}] = true
 	}
 	var wanted []config.Project
-	for _, p := range list {
+	for _, p := range list.Projects {
 		region := p.Region()
 		isConfigured := configured[project{region, p.ID}] || p.Name == region && configured[project{region, ""}]
-		if p.Serves() && a.Discovery.Wants(p.Name, region) && !isConfigured {
+		if a.Discovery.Wants(p.Name, region) && !isConfigured {
 			wanted = append(wanted, config.Project{ID: p.ID, Region: region, Name: a.Discovery.NamePrefix + p.Name})
 		}
 	}
-	slices.SortFunc(wanted, func(x, y config.Project) int { return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(x.ID, y.ID)) })
+	slices.SortFunc(wanted, compareProjects)
 	return wanted
+}
+
+func compareProjects(x, y config.Project) int {
+	return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(x.ID, y.ID))
+}
+
+// bound returns at most max_projects of the projects that are wanted, those that were found before first.
+func (a *account) bound(wanted, before []config.Project) (found []config.Project, beyond int) {
+	beyond = len(wanted) - a.Discovery.MaxProjects
+	if beyond <= 0 {
+		return wanted, 0
+	}
+	known := map[string]bool{}
+	for _, p := range before {
+		known[p.ID] = true
+	}
+	slices.SortStableFunc(wanted, func(x, y config.Project) int {
+		switch {
+		case known[x.ID] == known[y.ID]:
+			return 0
+		case known[x.ID]:
+			return -1
+		default:
+			return 1
+		}
+	})
+	found = slices.Clone(wanted[:a.Discovery.MaxProjects])
+	slices.SortFunc(found, compareProjects)
+	return found, beyond
 }
 
 // empty returns an error if a list leaves the account without a project: IAM leaves out what the keys may not see, so that all seems well.
@@ -66,34 +131,68 @@ func (a *account) empty(list *listState, wanted []config.Project) error {
 	if !succeeded || len(a.Projects)+len(wanted) > 0 {
 		return nil
 	}
-	return huaweicloud.Advise(fmt.Errorf("none of the projects that IAM lists (%d) is read", len(list.Value)),
-		"check that the keys may see projects, and regions, include and exclude of discovery")
+	text := fmt.Sprintf("none of the projects that IAM lists (%d) is read", list.Value.Seen)
+	if bad := list.Value.Skipped; bad.Count > 0 {
+		text += fmt.Sprintf(", %d of them can't be read: %v", bad.Count, bad.Reasons[0])
+	}
+	return huaweicloud.Advise(errors.New(text), "check that the keys may see projects, and regions, include and exclude of discovery")
 }
 
 // Discover asks for the lists of projects that are due. It waits for a list that was never read, until ctx ends, and not for one that is
 // only old.
 func (f *Fleet) Discover(ctx context.Context) {
 	f.retryChangedKeys(ctx)
-	f.awaitLists(ctx, f.askLists(ctx))
+	wait(ctx, f.askLists(ctx))
 }
 
-// askLists begins to fetch the lists that are due, and returns what to wait for.
+// Ask begins to ask IAM for what is due, and waits for nothing.
+func (f *Fleet) Ask(ctx context.Context) { f.askLists(ctx) }
+
+// askLists begins to fetch the lists that are due, and ids that are not known any more since the keys or IAM are others. It returns the lists to wait
+// for, which are those that name no project yet.
 func (f *Fleet) askLists(ctx context.Context) []<-chan struct{} {
+	v := f.now.Load()
+	for _, p := range v.lookups {
+		if isOther := p.account.changed || !p.lookup.Peek().ReadAt.IsZero(); isOther && p.known() == "" {
+			p.lookup.Ask(ctx, p.policy)
+		}
+	}
 	var fetches []<-chan struct{}
-	for _, a := range f.now.Load().accounts {
+	for _, a := range v.accounts {
 		if a.Discovery == nil {
 			continue
 		}
-		if state, fetch := a.listCell.Ask(ctx, a.listPolicy); state.ReadAt.IsZero() && fetch != nil {
+		if state, fetch := a.listCell.Ask(ctx, a.listPolicy); !a.isKnown(state) && fetch != nil {
 			fetches = append(fetches, fetch)
 		}
 	}
 	return fetches
 }
 
-// awaitLists waits for lists, and puts those that have changed in force.
-func (f *Fleet) awaitLists(ctx context.Context, lists []<-chan struct{}) {
-	wait(ctx, lists)
+// isKnown returns whether a list says which projects the account has: with the keys and the IAM that it has now.
+func (a *account) isKnown(list *listState) bool {
+	return !list.ReadAt.IsZero() && list.Value.asked == a.identity()
+}
+
+// IdleFilters returns, by account, the filters of discovery that have no effect on the projects that IAM lists. An account whose list is not known has
+// none.
+func (f *Fleet) IdleFilters() map[string][]string {
+	idle := map[string][]string{}
+	for _, a := range f.now.Load().accounts {
+		if a.Discovery == nil || !a.isKnown(a.list) {
+			continue
+		}
+		var names []string
+		for _, p := range a.list.Value.Projects {
+			names = append(names, p.Name)
+		}
+		idle[a.Name] = a.Discovery.Idle(names)
+	}
+	return idle
+}
+
+// adoptLists puts lists in force that have changed.
+func (f *Fleet) adoptLists() {
 	outdated := func(a accountView) bool { return a.Discovery != nil && a.list != a.listCell.Peek() }
 	if !slices.ContainsFunc(f.now.Load().accounts, outdated) {
 		return
@@ -114,16 +213,26 @@ func (f *Fleet) putListsInForce() (before, now *view) {
 	for i := range next.accounts {
 		a := &next.accounts[i]
 		accounts = append(accounts, a.account)
-		if a.Discovery != nil {
-			a.list = a.listCell.Peek()
-			same = same && slices.Equal(a.wanted(a.list.Value), a.found)
+		if a.Discovery == nil {
+			continue
 		}
+		before := a.list
+		a.list = a.listCell.Peek()
+		found, beyond := a.bound(a.wanted(a.list.Value), a.found)
+		a.beyond = beyond
+		same = same && before.Value.asked == a.list.Value.asked && slices.Equal(found, a.found)
 	}
 	if !same {
 		now = f.build(accounts)
 	}
-	f.now.Store(now)
+	f.replace(now)
 	return before, now
+}
+
+// replace puts a view in force. The caller holds f.building.
+func (f *Fleet) replace(now *view) {
+	f.now.Store(now)
+	f.log.forget(now)
 }
 
 // holder is the discovered project that has a label, and keeps it while it is there.
@@ -147,13 +256,17 @@ func (f *Fleet) addDiscovered(v *view) {
 	}
 	for i := range v.accounts {
 		a := &v.accounts[i]
+		var listed identity
+		if a.list != nil {
+			listed = a.list.Value.asked
+		}
 		for _, p := range a.found {
 			is := holder{a.Name, p.ID}
 			if _, taken := holders[p.Name]; !taken {
 				holders[p.Name] = is
 			}
 			if holders[p.Name] == is {
-				v.sources = append(v.sources, f.newSources(a.account, p, true)...)
+				v.sources = append(v.sources, f.newSources(a.account, p, &listed)...)
 			} else {
 				a.skipped = append(a.skipped, p.Name)
 			}

@@ -6,6 +6,6 @@ import "github.com/go-kit/log"
 func LogFetches(l log.Logger, fetches ...[2]*Reading) {
 	c := newChangeLog(l)
 	for _, fetch := range fetches {
-		c.fetched(fetch[0], fetch[1])
+		c.fetched(fetch[0], fetch[1], func() bool { return true })
 	}
 }

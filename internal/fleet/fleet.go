@@ -52,8 +52,9 @@ type Fleet struct {
 // view is what is read at a time. It is replaced, never changed.
 type view struct {
 	accounts []accountView
-	sources  []*source // by project label, then in the order of the services
-	labels   []string  // of the projects of sources
+	sources  []*source  // by project label, then in the order of the services
+	labels   []string   // of the projects of sources
+	lookups  []*project // whose ids are looked up
 }
 
 // accountView is an account with the projects that are read.
@@ -61,16 +62,17 @@ type accountView struct {
 	*account
 
 	listCell   *projectList // nil without discovery, as the others are
-	listPolicy *refresh.Policy[[]huaweicloud.Project]
+	listPolicy *refresh.Policy[discovered]
 	list       *listState       // that the sources were made of
-	found      []config.Project // discovered projects that are wanted, those that are left out among them
-	skipped    []string         // labels of the projects that are left out
+	found      []config.Project // discovered projects that are wanted, those that are skipped among them
+	skipped    []string         // labels of the projects that are left out because others have them
+	beyond     int              // how many projects are left out because of max_projects
 }
 
 // stores keep what outlives a configuration, by its identity.
 type stores struct {
 	cells   store[ID, refresh.Cell[providers.Result]]
-	lookups store[lookupID, refresh.Cell[string]]
+	lookups store[lookupID, refresh.Cell[lookedUp]]
 	lists   store[string, projectList] // by account
 	pauses  store[pauseID, refresh.Pause]
 	gates   store[gateID, refresh.Gate]
@@ -134,10 +136,13 @@ func (f *Fleet) Load(c *config.Config) {
 	for _, configured := range c.Accounts {
 		a := f.newAccount(configured, c, old[configured.Name])
 		if a.changed {
-			maps.DeleteFunc(f.stores.lookups.kept, func(id lookupID, _ *refresh.Cell[string]) bool { return id.account == a.Name })
-			list := f.listCell(a) // other keys may see other projects; the list serves until then
-			list.Retry()
-			list.Expire(list.Peek())
+			maps.DeleteFunc(f.stores.lookups.kept, func(id lookupID, c *refresh.Cell[lookedUp]) bool {
+				if id.account == a.Name {
+					askAgain(c)
+				}
+				return id.account == a.Name && a.keys.origin != old[a.Name].keys.origin
+			})
+			askAgain(f.listCell(a)) // the projects are kept until then
 		}
 		accounts = append(accounts, a)
 	}
@@ -147,7 +152,7 @@ func (f *Fleet) Load(c *config.Config) {
 			s.cell.Retry()
 		}
 	}
-	f.now.Store(now)
+	f.replace(now)
 	f.building.Unlock()
 	f.log.skippedProjects(before, now)
 	for _, a := range before.accounts {
@@ -155,19 +160,29 @@ func (f *Fleet) Load(c *config.Config) {
 	}
 }
 
+// askAgain makes the next question fetch again, whatever became of the last fetch.
+func askAgain[T any](c *refresh.Cell[T]) {
+	c.Retry()
+	c.Expire(c.Peek())
+}
+
 // build makes the view of the accounts and of the projects that are known now. The caller holds f.building.
 func (f *Fleet) build(accounts []*account) *view {
 	v := new(view)
+	before := map[string][]config.Project{}
+	for _, a := range f.now.Load().accounts {
+		before[a.Name] = a.found
+	}
 	for _, a := range accounts {
 		b := accountView{account: a}
 		if a.Discovery != nil {
 			b.listCell, b.listPolicy = f.listCell(a), f.listPolicy(a)
 			b.list = b.listCell.Peek()
-			b.found = a.wanted(b.list.Value)
+			b.found, b.beyond = a.bound(a.wanted(b.list.Value), before[a.Name])
 		}
 		v.accounts = append(v.accounts, b)
 		for _, p := range a.Projects {
-			v.sources = append(v.sources, f.newSources(a, p, false)...)
+			v.sources = append(v.sources, f.newSources(a, p, nil)...)
 		}
 	}
 	f.addDiscovered(v)
@@ -175,6 +190,9 @@ func (f *Fleet) build(accounts []*account) *view {
 	slices.SortStableFunc(v.sources, func(a, b *source) int { return cmp.Compare(a.project.Name, b.project.Name) })
 	for _, s := range v.sources {
 		v.labels = append(v.labels, s.project.Name)
+		if n := len(v.lookups); s.project.lookup != nil && (n == 0 || v.lookups[n-1] != s.project) {
+			v.lookups = append(v.lookups, s.project)
+		}
 	}
 	v.labels = slices.Clip(slices.Compact(v.labels))
 	return v
@@ -204,7 +222,7 @@ func (f *Fleet) Known() (projects []Project, incomplete []string) {
 		}
 	}
 	for _, a := range v.accounts {
-		if a.Discovery != nil && a.list.ReadAt.IsZero() {
+		if a.Discovery != nil && !a.isKnown(a.list) {
 			incomplete = append(incomplete, a.Name)
 		}
 	}
@@ -228,9 +246,14 @@ func (f *Fleet) Read(ctx context.Context, filter Filter) []*Reading {
 	f.retryChangedKeys(ctx)
 	known := f.now.Load().sources
 	wanted := filter.of(known)
+	inDoubt := slices.ContainsFunc(wanted, (*source).isInDoubt)
+	if inDoubt {
+		known = slices.DeleteFunc(slices.Clone(wanted), (*source).isInDoubt) // the others are asked if IAM still lists them
+		wanted = known
+	}
 	fetches := ask(ctx, wanted) // in flight while lists of projects are waited for
-	if lists := f.askLists(ctx); len(filter.Projects) == 0 || f.options.Once {
-		f.awaitLists(ctx, lists)
+	if lists := f.askLists(ctx); len(filter.Projects) == 0 || f.options.Once || inDoubt {
+		wait(ctx, lists)
 	}
 	if now := f.now.Load().sources; !slices.Equal(now, known) {
 		wanted = filter.of(now)
@@ -254,6 +277,9 @@ func ask(ctx context.Context, sources []*source) (fetches []<-chan struct{}) {
 	}
 	var due []*source
 	for _, s := range sources {
+		if s.isInDoubt() {
+			continue
+		}
 		if s.cell.IsDue(s.policy) {
 			due = append(due, s)
 		} else {

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -29,12 +30,12 @@ func newChangeLog(l log.Logger) *changeLog {
 // failure is what failing projects have in common: keys that are revoked are one cause, however many projects they read.
 type failure struct{ account, service, reason string }
 
-// fetched logs a fetch of a source.
-func (l *changeLog) fetched(before, after *Reading) {
+// fetched logs a fetch of a source; exists returns whether it is still read.
+func (l *changeLog) fetched(before, after *Reading, exists func() bool) {
 	logger := log.With(l.logger, "account", after.Account, "project", after.Project.Label, "service", after.Service)
 	state := after.State
 	_ = level.Debug(logger).Log("msg", "quotas were asked for", "took", state.Took, "err", state.Err)
-	l.failed(logger, before, after)
+	l.failed(logger, before, after, exists)
 	if state.Err != nil {
 		return
 	}
@@ -53,7 +54,7 @@ func (l *changeLog) fetched(before, after *Reading) {
 }
 
 // failed logs a failure that begins, is another than before, or has ended. If many projects have it in common, some are logged.
-func (l *changeLog) failed(logger log.Logger, before, after *Reading) {
+func (l *changeLog) failed(logger log.Logger, before, after *Reading, exists func() bool) {
 	failureOf := func(r *Reading) failure {
 		if r.NotOffered {
 			return failure{r.Account, r.Service, NotOffered}
@@ -64,7 +65,7 @@ func (l *changeLog) failed(logger log.Logger, before, after *Reading) {
 	if was == now {
 		return
 	}
-	failed, n := l.regroup(was, now, after.Project.Label)
+	failed := l.remove(was, after.Project.Label)
 	is := now.reason
 	if is == "" {
 		if failed <= maxProjectsLogged {
@@ -72,7 +73,10 @@ func (l *changeLog) failed(logger log.Logger, before, after *Reading) {
 		}
 		return
 	}
-	switch {
+	if !exists() {
+		return
+	}
+	switch n := l.add(now, after.Project.Label); {
 	case is == NotOffered && n <= maxProjectsLogged:
 		_ = level.Info(logger).Log("msg", "the region does not offer the service; it is asked again in an hour", "err", after.State.Err)
 	case is == NotOffered && n == maxProjectsLogged+1:
@@ -86,50 +90,81 @@ func (l *changeLog) failed(logger log.Logger, before, after *Reading) {
 	}
 }
 
-// regroup moves a project from the group of one failure to that of another, and returns how many projects were in the former and are in the latter.
-// A reason that is empty is no failure, and has no group.
-func (l *changeLog) regroup(was, now failure, project string) (failed, n int) {
+// add returns how many projects fail alike, the new one among them.
+func (l *changeLog) add(alike failure, project string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	failed = len(l.failing[was])
-	delete(l.failing[was], project)
-	if now.reason == "" {
-		return failed, 0
+	if l.failing[alike] == nil {
+		l.failing[alike] = map[string]bool{}
 	}
-	if l.failing[now] == nil {
-		l.failing[now] = map[string]bool{}
-	}
-	l.failing[now][project] = true
-	return failed, len(l.failing[now])
+	l.failing[alike][project] = true
+	return len(l.failing[alike])
+}
+
+// remove returns how many projects failed alike, the removed one among them; none if it did not fail.
+func (l *changeLog) remove(alike failure, project string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	failed := len(l.failing[alike])
+	delete(l.failing[alike], project)
+	return failed
 }
 
 // discovered logs what changes in the projects of an account. empty is that the discovery succeeded and leaves the account without a project.
 func (l *changeLog) discovered(account string, before, after *listState, empty error) {
 	logger := log.With(l.logger, "account", account)
-	if !slices.EqualFunc(before.Value, after.Value, func(a, b huaweicloud.Project) bool { return a.ID == b.ID }) {
-		l.mu.Lock()
-		clear(l.failing) // projects may be gone
-		l.mu.Unlock()
-	}
 	_ = level.Debug(logger).Log("msg", "projects were asked for", "took", after.Took, "err", after.Err)
 	switch {
 	case after.Err != nil && (before.Err == nil || huaweicloud.Reason(after.Err) != huaweicloud.Reason(before.Err)):
 		_ = level.Warn(logger).Log("msg", "projects can't be discovered", "reason", huaweicloud.Reason(after.Err), "err", after.Err)
-	case empty != nil && (before.Err != nil || len(after.Value) != len(before.Value) || before.ReadAt.IsZero()):
+	case empty != nil && (before.Err != nil || after.Value.Seen != before.Value.Seen || before.ReadAt.IsZero()):
 		_ = level.Warn(logger).Log("msg", "no project is discovered", "err", empty)
-	case after.Err == nil && (before.Err != nil || len(after.Value) != len(before.Value)):
-		_ = level.Info(logger).Log("msg", "projects are discovered", "seen", len(after.Value), "before", len(before.Value))
+	case after.Err == nil && (before.Err != nil || after.Value.Seen != before.Value.Seen):
+		_ = level.Info(logger).Log("msg", "projects are discovered", "seen", after.Value.Seen, "before", before.Value.Seen)
+	}
+}
+
+// forget forgets the projects that a view has no longer.
+func (l *changeLog) forget(now *view) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	type place struct{ account, service, label string }
+	there := map[place]bool{}
+	if len(l.failing) > 0 {
+		for _, s := range now.sources {
+			there[place{s.Account, s.Service, s.project.Name}] = true
+		}
+	}
+	for f, labels := range l.failing {
+		maps.DeleteFunc(labels, func(label string, _ bool) bool { return !there[place{f.account, f.service, label}] })
+		if len(labels) == 0 {
+			delete(l.failing, f)
+		}
 	}
 }
 
 // skippedProjects logs which discovered projects are left out, for accounts that leave out others than before.
 func (l *changeLog) skippedProjects(before, now *view) {
 	was := map[string][]string{}
+	beyond := map[string]int{}
+	unreadable := map[string]string{}
 	for _, a := range before.accounts {
-		was[a.Name] = a.skipped
+		was[a.Name], beyond[a.Name] = a.skipped, a.beyond
+		if a.list != nil {
+			unreadable[a.Name] = a.list.Value.Skipped.String()
+		}
 	}
 	for _, a := range now.accounts {
 		logger := log.With(l.logger, "account", a.Name)
+		if a.beyond > 0 && a.beyond != beyond[a.Name] {
+			_ = level.Warn(logger).Log("msg", "projects beyond discovery.max_projects are left out; raise it, or narrow regions and include",
+				"count", a.beyond, "max_projects", a.Discovery.MaxProjects)
+		}
+		if a.list != nil {
+			if bad := a.list.Value.Skipped; bad.Count > 0 && bad.String() != unreadable[a.Name] {
+				_ = level.Warn(logger).Log("msg", "projects that IAM lists can't be read and are left out", "count", bad.Count, "err", bad)
+			}
+		}
 		switch labels := a.skipped; {
 		case slices.Equal(labels, was[a.Name]):
 		case len(labels) == 0:

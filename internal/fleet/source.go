@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"hash/fnv"
 	"maps"
+	"slices"
 	"sync"
 	"time"
+	"unique"
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/huaweicloud"
@@ -32,6 +34,7 @@ type ID struct {
 	Service   string
 	ProjectID string // empty where the id is looked up; there is one such project in a region
 	Region    string
+	Endpoint  unique.Handle[string] // where it is asked
 }
 
 // Reading is what is known of a source. It is immutable, and stays the same pointer until something that it shows changes.
@@ -51,19 +54,14 @@ type Reading struct {
 
 // Unread returns how far the first fetch of the source has come; nil if it has ended.
 func (r *Reading) Unread() *UnreadError {
-	if r.State.Fetches > 0 {
-		return nil
+	if r.State.ReadAt.IsZero() && r.State.Err == nil {
+		return newUnread(r.Service, r.cell)
 	}
-	return newUnread(r.Service, r.cell)
+	return nil
 }
 
 // Reason classifies the failure of the last finished fetch; empty if it did not fail.
-func (r *Reading) Reason() string {
-	if r.State.Err == nil {
-		return ""
-	}
-	return huaweicloud.Reason(r.State.Err)
-}
+func (r *Reading) Reason() string { return huaweicloud.Reason(r.State.Err) }
 
 // source is one service of one project, as one configuration has it.
 type source struct {
@@ -78,13 +76,14 @@ type source struct {
 	cell   *refresh.Cell[providers.Result]
 	policy *refresh.Policy[providers.Result]
 
-	mu   sync.Mutex
-	last *Reading
+	mu     sync.Mutex
+	last   *Reading
+	lastOf *refresh.State[providers.Result] // which last shows, as far as it is of this project
 }
 
-// newSources makes the enabled services of a project. The caller holds f.building.
-func (f *Fleet) newSources(a *account, configured config.Project, discovered bool) []*source {
-	p := f.newProject(a, configured)
+// newSources makes the enabled services of a project. listed is to whom IAM listed it; nil if it is configured. The caller holds f.building.
+func (f *Fleet) newSources(a *account, configured config.Project, listed *identity) []*source {
+	p := f.newProject(a, configured, listed)
 	var sources []*source
 	for _, service := range f.options.Services {
 		settings := a.config.Services[service.Name]
@@ -92,8 +91,10 @@ func (f *Fleet) newSources(a *account, configured config.Project, discovered boo
 			continue
 		}
 		id := ID{Account: a.Name, Service: service.Name, ProjectID: configured.ID, Region: configured.Region}
-		cell := f.stores.cells.get(id, func() *refresh.Cell[providers.Result] { return new(refresh.Cell[providers.Result]) })
-		s := &source{ID: id, account: a, service: service, settings: settings, project: p, discovered: discovered, cell: cell}
+		s := &source{ID: id, account: a, service: service, settings: settings, project: p, discovered: listed != nil}
+		c := s.client()
+		s.Endpoint = unique.Make(c.BaseURL + c.QuotaPath)
+		s.cell = f.stores.cells.get(s.ID, func() *refresh.Cell[providers.Result] { return new(refresh.Cell[providers.Result]) })
 		s.policy = s.newPolicy(f.gate(a.Name, service.Name, configured.Region, settings.MaxInFlight))
 		sources = append(sources, s)
 	}
@@ -104,16 +105,21 @@ func (s *source) newPolicy(gate *refresh.Gate) *refresh.Policy[providers.Result]
 	ttl := s.settings.CacheTTL
 	fresh := ttl - time.Duration(jitter*s.share()*float64(ttl))
 	return &refresh.Policy[providers.Result]{
-		Fetch:       s.fetch,
-		Timeout:     s.settings.Timeout,
-		TTL:         func(providers.Result) time.Duration { return fresh },
+		Fetch:   s.fetch,
+		Timeout: s.settings.Timeout,
+		TTL: func(result providers.Result) time.Duration {
+			if result.ProjectID != s.project.known() {
+				return 0
+			}
+			return fresh
+		},
 		Backoff:     s.pause,
 		Gate:        gate,
 		IsThrottled: throttledBy(s.Service),
 		GivesUp:     s.account.fleet.options.Once,
 		OnDone: func(before, after *refresh.State[providers.Result]) {
 			s.account.keys.noteFailure(after.Err)
-			s.account.fleet.log.fetched(s.newReading(before, false), s.newReading(after, false))
+			s.account.fleet.log.fetched(s.newReading(before, false), s.newReading(after, false), s.exists)
 			s.account.fleet.options.Progress()
 		},
 	}
@@ -163,14 +169,33 @@ func (s *source) share() float64 {
 // old are dropped rather than shown as if they still held. Those that were read since they were asked for never are, however long the others
 // took.
 func (s *source) reading(asked time.Time) *Reading {
-	state := s.cell.Peek()
+	state, id := s.cell.Peek(), s.project.known()
 	tooOld := !state.ReadAt.IsZero() && state.ReadAt.Before(asked) && time.Since(state.ReadAt) > s.settings.MaxStale
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.last == nil || s.last.State != state || s.last.TooOld != tooOld || s.last.Project.ID != s.project.known() {
-		s.last = s.newReading(state, tooOld)
+	if s.last == nil || s.lastOf != state || s.last.TooOld != tooOld || s.last.Project.ID != id {
+		s.last, s.lastOf = s.newReading(own(state, id), tooOld), state
 	}
 	return s.last
+}
+
+// own returns what of a state is of the project with an id: numbers of another project, or of one that may be another, are not shown.
+func own(state *refresh.State[providers.Result], id string) *refresh.State[providers.Result] {
+	if state.ReadAt.IsZero() || state.Value.ProjectID == id {
+		return state
+	}
+	bare := *state
+	bare.Value, bare.ReadAt = providers.Result{}, time.Time{}
+	return &bare
+}
+
+// isInDoubt returns whether the project is one that IAM listed to other keys, so that it may not be the account's.
+func (s *source) isInDoubt() bool { return s.project.listed != nil && s.project.known() == "" }
+
+// exists returns whether the source, or one that replaces it, is still read.
+func (s *source) exists() bool {
+	filter := Filter{Projects: []string{s.project.Name}}
+	return slices.ContainsFunc(filter.of(s.account.fleet.now.Load().sources), func(other *source) bool { return other.ID == s.ID })
 }
 
 func (s *source) newReading(state *refresh.State[providers.Result], tooOld bool) *Reading {
@@ -213,30 +238,43 @@ type Project struct {
 	Account string
 }
 
-// project is a project whose id is stated or looked up.
+// project is a project whose id is configured, listed by IAM, or looked up there.
 type project struct {
 	config.Project
 
-	lookup *refresh.Cell[string] // nil if the id is configured
-	policy *refresh.Policy[string]
+	account *account
+	listed  *identity // to whom IAM listed it; nil if it is configured
+
+	lookup *refresh.Cell[lookedUp] // nil if the id is configured or listed
+	policy *refresh.Policy[lookedUp]
 }
 
 // lookupID says which id a Cell holds: that of the project that bears the region's name, as the account sees it.
 type lookupID struct{ account, region string }
 
-func (f *Fleet) newProject(a *account, configured config.Project) *project {
-	p := &project{Project: configured}
+// lookedUp is the id that IAM told, and to whom.
+type lookedUp struct {
+	id    string
+	asked identity
+}
+
+func (f *Fleet) newProject(a *account, configured config.Project, listed *identity) *project {
+	p := &project{Project: configured, account: a, listed: listed}
 	if configured.ID != "" {
 		return p
 	}
 	region := configured.Region
-	p.lookup = f.stores.lookups.get(lookupID{a.Name, region}, func() *refresh.Cell[string] { return new(refresh.Cell[string]) })
+	p.lookup = f.stores.lookups.get(lookupID{a.Name, region}, func() *refresh.Cell[lookedUp] { return new(refresh.Cell[lookedUp]) })
 	iam := a.iam(region)
 	iam.Action = huaweicloud.ListProjectsAction
-	p.policy = &refresh.Policy[string]{
-		Fetch:       func(ctx context.Context) (string, error) { return huaweicloud.FindProject(ctx, iam, region) },
+	p.policy = &refresh.Policy[lookedUp]{
+		Fetch: func(ctx context.Context) (lookedUp, error) {
+			asked := a.identity()
+			id, err := huaweicloud.FindProject(ctx, iam, region, config.IsProjectID)
+			return lookedUp{id, asked}, err
+		},
 		Timeout:     idTimeout,
-		TTL:         func(string) time.Duration { return idFresh },
+		TTL:         func(found lookedUp) time.Duration { return a.serves(found.asked, idFresh) },
 		Backoff:     func(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, idLongestPause) },
 		Gate:        f.gate(a.Name, "iam", region, iamInFlight),
 		IsThrottled: throttledBy("iam"),
@@ -245,19 +283,21 @@ func (f *Fleet) newProject(a *account, configured config.Project) *project {
 	return p
 }
 
-// id returns the project's id, which is looked up where it is not stated. An id that was found once serves while IAM is asked again, and
-// while it fails.
+// id returns the project's id, which is looked up where it is not configured. An id that was found once serves while IAM is asked again, and while it
+// fails, unless the keys or IAM are others since.
 func (p *project) id(ctx context.Context) (string, error) {
 	if p.lookup == nil {
 		return p.ID, nil
 	}
 	s, _ := p.lookup.Ask(ctx, p.policy)
-	if s.ReadAt.IsZero() {
+	id := p.in(s)
+	if id == "" {
 		s = p.lookup.Await(ctx, p.policy)
+		id = p.in(s)
 	}
 	switch {
-	case !s.ReadAt.IsZero():
-		return s.Value, nil
+	case id != "":
+		return id, nil
 	case s.Err != nil:
 		return "", s.Err
 	case ctx.Err() != nil:
@@ -269,10 +309,22 @@ func (p *project) id(ctx context.Context) (string, error) {
 	}
 }
 
+// in returns the id in a look-up; empty if there is none, or if it was told to other keys or by another IAM.
+func (p *project) in(s *refresh.State[lookedUp]) string {
+	if s.Value.asked != p.account.identity() {
+		return ""
+	}
+	return s.Value.id
+}
+
 // known returns the id as far as it is known, without asking for it.
 func (p *project) known() string {
-	if p.lookup == nil {
+	switch {
+	case p.lookup != nil:
+		return p.in(p.lookup.Peek())
+	case p.listed != nil && *p.listed != p.account.identity():
+		return ""
+	default:
 		return p.ID
 	}
-	return p.lookup.Peek().Value
 }

@@ -39,10 +39,12 @@ var ErrPaused = Advise(errors.New("not asked, since it throttles the account"), 
 var ErrHangs = Advise(errors.New("not asked, since as many fetches in a row as there may be at a time timed out"),
 	"check the network and the service, or raise its timeout")
 
-// Reason classifies the error of a fetch. It is the only place that does.
+// Reason classifies the error of a fetch; it is empty for no error. It is the only place that does.
 func Reason(err error) string {
 	var api *APIError
 	switch {
+	case err == nil:
+		return ""
 	case isA[*CredentialsError](err): // first: it may wrap any of the others
 		return ReasonCredentials
 	case errors.As(err, &api):
@@ -222,6 +224,8 @@ type ProjectError struct {
 	URL    string
 	Region string
 	IDs    []string // of the projects of that name; none or several
+
+	Skipped Skipped // projects in the list that can't be read; they may be of that name
 }
 
 func (e *ProjectError) Error() string {
@@ -232,7 +236,11 @@ func (e *ProjectError) Error() string {
 	case len(e.IDs) > 0:
 		found = fmt.Sprintf("%d projects (%s)", len(e.IDs), strings.Join(e.IDs, ", "))
 	}
-	return fmt.Sprintf("GET %s: IAM knows %s of the name %s", e.URL, found, e.Region) + ending(e.Remedy())
+	text := fmt.Sprintf("GET %s: IAM knows %s of the name %s", e.URL, found, e.Region)
+	if e.Skipped.Count > 0 {
+		text += fmt.Sprintf(" (%d can't be read: %v)", e.Skipped.Count, e.Skipped.Reasons[0])
+	}
+	return text + ending(e.Remedy())
 }
 
 // Remedy shows the region.

@@ -112,6 +112,9 @@ func TestErrorShapes(t *testing.T) {
 			if e.Status != tc.status || e.Code != tc.code || e.Message != tc.message || e.RequestID != tc.id {
 				t.Errorf("got %+v\nwant code %q, message %q, request id %q", e, tc.code, tc.message, tc.id)
 			}
+			if got := huaweicloud.Reason(nil); got != "" {
+				t.Errorf("no error has the reason %s", got)
+			}
 			if got := huaweicloud.Reason(err); got != tc.reason {
 				t.Errorf("reason %s, want %s", got, tc.reason)
 			}

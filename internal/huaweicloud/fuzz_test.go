@@ -143,19 +143,19 @@ func FuzzProjects(f *testing.F) {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		id, err := huaweicloud.FindProject(t.Context(), asking(newAnswer(http.StatusOK, body)), "ap-southeast-1")
+		id, err := huaweicloud.FindProject(t.Context(), asking(newAnswer(http.StatusOK, body)), "ap-southeast-1", isID)
 		if (err == nil) != (id != "") {
 			t.Errorf("id %q, %v", id, err)
 		}
 		if err != nil {
 			wantTold(t, err)
 		}
-		projects, err := huaweicloud.ListProjects(t.Context(), asking(newAnswer(http.StatusOK, body)))
+		list, err := huaweicloud.ListProjects(t.Context(), asking(newAnswer(http.StatusOK, body)), 1, keepAll)
 		if err != nil {
 			wantTold(t, err)
 		}
 		seen := map[string]bool{}
-		for _, p := range projects {
+		for _, p := range list.Projects {
 			if p.ID == "" || seen[p.ID] || !utf8.ValidString(p.ID+p.Name) {
 				t.Errorf("project %+v", p)
 			}

@@ -3,10 +3,11 @@ package huaweicloud
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"hash/maphash"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 )
@@ -18,24 +19,27 @@ const ListProjectsAction = "iam:projects:listProjects"
 const maxIDs = 5
 
 // FindProject returns the id of the project that has the name of a region: GET /v3/projects?name=<region>, "Querying Project Information Based on
-// Specified Criteria" of the IAM API Reference. The error is a *ProjectError if there is none or if there are several.
-func FindProject(ctx context.Context, iam *Client, region string) (string, error) {
-	path := "/v3/projects?name=" + url.QueryEscape(region)
-	_, projects, err := getProjects(ctx, iam, path)
+// Specified Criteria" of the IAM API Reference. isID returns whether an id can be used. The error is a *ProjectError if there is no such project or if
+// there are several.
+func FindProject(ctx context.Context, iam *Client, region string, isID func(string) bool) (string, error) {
+	var ids []string
+	var skipped Skipped
+	err := listProjects(ctx, iam, region, maxProjectPages, func() { ids, skipped = nil, Skipped{} }, func(p Project, err error) {
+		if err == nil && !isID(p.ID) {
+			err = errBadID
+		}
+		switch isIt := p.Name == region; {
+		case err != nil && (isIt || p.Name == ""):
+			skipped.Add(err)
+		case err == nil && isIt:
+			ids = append(ids, p.ID)
+		}
+	})
 	if err != nil {
 		return "", err
 	}
-	var ids []string
-	for _, p := range projects {
-		if p.Name == region && p.ID != "" && !slices.Contains(ids, p.ID) {
-			ids = append(ids, p.ID)
-		}
-	}
 	if len(ids) != 1 {
-		for i, id := range ids {
-			ids[i] = oneLine(id)
-		}
-		return "", &ProjectError{URL: iam.BaseURL + path, Region: region, IDs: ids}
+		return "", &ProjectError{URL: iam.BaseURL + projectsPath + "?" + nameQuery(region), Region: region, IDs: ids, Skipped: skipped}
 	}
 	return ids[0], nil
 }
@@ -63,57 +67,205 @@ func (p Project) Serves() bool {
 }
 
 const (
-	projectsPerPage = 200 // with long descriptions, more do not fit into 1 MiB
-	maxProjectPages = 200
+	projectsPath    = "/v3/projects"
+	ownProjectsPath = "/v3/auth/projects" // those of the caller, for which IAM needs no permission
+
+	projectsPerPage = 200    // with long descriptions, more do not fit into 1 MiB
+	maxProjectPages = 200    // if no more projects are to be read
+	maxListed       = 40_000 // projects in all pages of a list
+	maxLink         = 4096   // bytes of the link to the next page
 
 	pageTimeout = 10 * time.Second // for each page; a list of 10,000 projects may take more than half a minute
 
-	// ListTimeout is for a whole list with as many pages as there may be.
-	ListTimeout = maxProjectPages * pageTimeout
+	// ListTimeout is for a whole list.
+	ListTimeout = 200 * pageTimeout
 )
 
-// ListProjects returns all projects that the account may see: GET /v3/projects, page by page, "Querying Project Information Based on Specified Criteria"
-// of the IAM API Reference. Each page has its own timeout.
-func ListProjects(ctx context.Context, iam *Client) ([]Project, error) {
-	var all []Project
-	seen := map[string]bool{}
-	var answer *Answer
-	for page := range maxProjectPages {
-		pageCtx, cancel := context.WithTimeout(ctx, pageTimeout)
-		var projects []Project
-		var err error
-		answer, projects, err = getProjects(pageCtx, iam, fmt.Sprintf("/v3/projects?page=%d&per_page=%d", page+1, projectsPerPage))
-		cancel()
-		if err != nil {
-			return nil, err
-		}
-		known := len(all)
-		for _, p := range projects {
-			if !seen[p.ID] && p.ID != "" {
-				seen[p.ID] = true
-				all = append(all, p)
-			}
-		}
-		if len(projects) < projectsPerPage || len(all) == known { // a server without pages returns the same list again
-			return all, nil
-		}
-	}
-	return nil, answer.Malformed(fmt.Sprintf("the list of projects goes on after %d", len(all)))
+// ProjectList is what IAM lists.
+type ProjectList struct {
+	Projects []Project // that are worth keeping
+	Seen     int       // all, those that could not be read among them
+	Skipped  Skipped   // that could not be read, or not be used
 }
 
-func getProjects(ctx context.Context, iam *Client, path string) (*Answer, []Project, error) {
+// ListProjects returns the projects that the account may see: GET /v3/projects, page by page, "Querying Project Information Based on Specified Criteria"
+// of the IAM API Reference. Each page has its own timeout. A list has at most 200 pages, or more if more projects are wanted than that. keep decides
+// which projects are kept; it is also called for an element of the list that can't be read, with the reason and the fields that are known, and returns
+// the reason if the element counts as skipped.
+func ListProjects(ctx context.Context, iam *Client, wanted int, keep func(p Project, err error) (bool, error)) (ProjectList, error) {
+	var list ProjectList
+	err := listProjects(ctx, iam, "", max(maxProjectPages, wanted), func() { list = ProjectList{} }, func(p Project, err error) {
+		list.Seen++
+		kept, err := keep(p, err)
+		if err != nil {
+			list.Skipped.Add(err)
+		} else if kept {
+			list.Projects = append(list.Projects, Project{ID: p.ID, Name: p.Name})
+		}
+	})
+	if err != nil {
+		return ProjectList{}, err
+	}
+	return list, nil
+}
+
+// listProjects calls add for each project of IAM's list. If that list is refused, it calls reset, and add for each of the caller's own projects, whose
+// list needs no permission. If that fails too, the error is that of the refusal: it says what to grant.
+func listProjects(ctx context.Context, iam *Client, name string, maxPages int, reset func(), add func(Project, error)) error {
+	err := eachProject(ctx, iam, projectsPath, name, maxPages, add)
+	if Reason(err) != ReasonForbidden {
+		return err
+	}
+	reset()
+	own := eachProject(ctx, iam, ownProjectsPath, "", maxPages, add)
+	if own == nil || Reason(own) == ReasonThrottled {
+		return own
+	}
+	return err
+}
+
+// eachProject calls add once for each element of a list of projects, with an error if it can't be read. The list of a name has one page; others are read up
+// to the first page that is not full. If a page has a link to the next one, the links lead on instead.
+func eachProject(ctx context.Context, iam *Client, path, name string, maxPages int, add func(Project, error)) error {
+	query, seen, linked := pageQuery(1), seenProjects{}, false
+	if name != "" {
+		query = nameQuery(name)
+	}
+	var answer *Answer
+	var bad Skipped
+	good := 0
+	for page := 1; page <= maxPages && len(seen) < maxListed; page++ {
+		list, err := getProjects(ctx, iam, path+"?"+query)
+		if err != nil {
+			return err
+		}
+		answer = list.Answer
+		known := len(seen)
+		for i, element := range list.elements {
+			p, err := readProject(element)
+			switch {
+			case err == nil && seen.add(p.ID), err != nil && seen.add(string(element)):
+				if err != nil {
+					err = fmt.Errorf("project %d of page %d: %w", i+1, page, err)
+					bad.Add(err)
+				} else {
+					good++
+				}
+				add(p, err)
+			}
+		}
+		next, err := list.next()
+		repeats := len(list.elements) > 0 && len(seen) == known // a server without pages returns the same list again
+		switch {
+		case err != nil:
+			return answer.Malformed(err.Error())
+		case next != "" && !repeats && seen.add("?"+next):
+			query, linked = next, true
+		case next == "" && !repeats && !linked && name == "" && len(list.elements) >= projectsPerPage:
+			query = pageQuery(page + 1)
+		case bad.Count > 0 && good == 0:
+			return answer.Malformed("none of its projects can be read: " + bad.Reasons[0].Error())
+		default:
+			return nil
+		}
+	}
+	return answer.Malformed(fmt.Sprintf("the list of projects goes on after %d", len(seen)))
+}
+
+func nameQuery(name string) string { return "name=" + url.QueryEscape(name) }
+
+func pageQuery(page int) string { return fmt.Sprintf("page=%d&per_page=%d", page, projectsPerPage) }
+
+// seenProjects are hashes of what a list has had, since ids may be long.
+type seenProjects map[uint64]bool
+
+var seed = maphash.MakeSeed()
+
+// add returns whether a text is new.
+func (s seenProjects) add(text string) bool {
+	hash := maphash.String(seed, text)
+	known := s[hash]
+	s[hash] = true
+	return !known
+}
+
+// Why an element of a list can't be read.
+var (
+	errNoProject = errors.New("it is not a project")
+	errNoID      = errors.New("it has no id")
+	errNoName    = errors.New("it has no name")
+	errBadID     = errors.New("its id is not of the form of a project_id")
+)
+
+// readProject reads an element of a list. If a field is of the wrong kind, it returns the others with the error, which shows nothing of the element.
+func readProject(element json.RawMessage) (Project, error) {
+	var p Project
+	err := json.Unmarshal(element, &p)
+	wrong, isWrong := errors.AsType[*json.UnmarshalTypeError](err)
+	if isWrong && wrong.Field == "enabled" {
+		p.Enabled = nil // encoding/json has made it false
+	}
+	switch {
+	case isWrong && wrong.Field != "":
+		return p, fmt.Errorf("its %s is of the wrong type, %s", wrong.Field, kindOf(wrong.Value))
+	case err != nil:
+		return Project{}, errNoProject
+	case p.ID == "":
+		return p, errNoID
+	case p.Name == "":
+		return p, errNoName
+	default:
+		return p, nil
+	}
+}
+
+// kindOf returns the kind of a JSON value. encoding/json may add a number itself, which is left out here.
+func kindOf(value string) string {
+	kind, _, _ := strings.Cut(value, " ")
+	return kind
+}
+
+// projectPage is one page of a list of projects.
+type projectPage struct {
+	*Answer
+
+	elements []json.RawMessage
+	link     string // to the next page; empty if there is none
+}
+
+// next returns the query of the next page; empty if there is none. Nothing else of the link counts, so that no request leaves the host of IAM.
+func (p projectPage) next() (string, error) {
+	if p.link == "" {
+		return "", nil
+	}
+	link, err := url.Parse(p.link)
+	if err != nil || len(p.link) > maxLink || len(link.Query()) == 0 {
+		return "", errors.New("the link to its next page is no URL with a query")
+	}
+	return link.Query().Encode(), nil
+}
+
+// getProjects returns one page.
+func getProjects(ctx context.Context, iam *Client, path string) (projectPage, error) {
+	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
+	defer cancel()
 	answer, err := iam.Get(ctx, path)
 	if err != nil {
-		return nil, nil, err
+		return projectPage{}, err
 	}
 	var list struct {
-		Projects *[]Project `json:"projects"`
+		Projects *[]json.RawMessage `json:"projects"`
+		Links    json.RawMessage    `json:"links"`
 	}
 	if err := json.Unmarshal(answer.Body, &list); err != nil {
-		return nil, nil, answer.Malformed(err.Error())
+		return projectPage{}, answer.Malformed(err.Error())
 	}
 	if list.Projects == nil {
-		return nil, nil, answer.Malformed("there is no list of projects in it")
+		return projectPage{}, answer.Malformed("there is no list of projects in it")
 	}
-	return answer, *list.Projects, nil
+	var links struct {
+		Next string `json:"next"`
+	}
+	_ = json.Unmarshal(list.Links, &links) // what is no text is no link
+	return projectPage{answer, *list.Projects, links.Next}, nil
 }

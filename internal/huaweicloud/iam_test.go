@@ -3,7 +3,7 @@ package huaweicloud_test
 import (
 	"fmt"
 	"net/http"
-	"strconv"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -28,10 +28,11 @@ func TestFindProject(t *testing.T) {
 		{name: "one, twice", body: `{"projects":[{"id":"a","name":"ap-southeast-1"},{"id":"a","name":"ap-southeast-1"}]}`, id: "a"},
 		{name: "very many", body: many, reason: "not_found", says: "IAM knows more than 5 projects (id0, id1, id2, id3, id4, ...) of the name"},
 		{
-			name: "several, with what no log should have", body: `{"projects":[{"id":"a\nb","name":"ap-southeast-1"},{"id":"a-secret-key","name":"ap-southeast-1"}]}`,
-			reason: "not_found", says: "2 projects (a b, <hidden>)",
+			name: "several, with ids that can't be", body: `{"projects":[{"id":"a\nb","name":"ap-southeast-1"},{"id":"a-secret-key","name":"ap-southeast-1"}]}`,
+			reason: "not_found", says: "no project of the name ap-southeast-1 (2 can't be read: its id is not of the form of a project_id); state",
 		},
-		{name: "one without an id", body: `{"projects":[{"name":"ap-southeast-1"}]}`, reason: "not_found", says: "no project"},
+		{name: "one of several that can be read", body: `{"projects":[{"id":"a b","name":"ap-southeast-1"},5,{"id":7},{"id":"06f1","name":"ap-southeast-1"}]}`, id: "06f1"},
+		{name: "one without an id", body: `{"projects":[{"name":"ap-southeast-1"}]}`, reason: "malformed", says: "none of its projects can be read: project 1 of page 1: it has no id"},
 		{name: "no list", body: `{}`, reason: "malformed", says: "there is no list of projects in it; it begins with: {}"},
 		{name: "no JSON", body: `<html>`, reason: "malformed", says: "it begins with: <html>"},
 		{name: "nothing", body: ``, reason: "malformed", says: "it is empty"},
@@ -43,7 +44,7 @@ func TestFindProject(t *testing.T) {
 				}
 				fmt.Fprint(w, tc.body)
 			})
-			id, err := huaweicloud.FindProject(t.Context(), iam, "ap-southeast-1")
+			id, err := huaweicloud.FindProject(t.Context(), iam, "ap-southeast-1", isID)
 			if id != tc.id || (err == nil) != (tc.reason == "") {
 				t.Fatalf("got %q, %v", id, err)
 			}
@@ -54,6 +55,12 @@ func TestFindProject(t *testing.T) {
 	}
 }
 
+// isID accepts what the documents show.
+func isID(id string) bool { return regexp.MustCompile(`^[A-Za-z0-9]+$`).MatchString(id) }
+
+// keepAll keeps what can be read.
+func keepAll(_ huaweicloud.Project, err error) (bool, error) { return err == nil, err }
+
 func TestListProjects(t *testing.T) {
 	page := func(from, n int) string {
 		var all []string
@@ -62,36 +69,122 @@ func TestListProjects(t *testing.T) {
 		}
 		return `{"projects":[` + strings.Join(all, ",") + `]}`
 	}
+	linked := func(page, next string) string {
+		return strings.TrimSuffix(page, "}") + `,"links":{"next":` + next + `}}`
+	}
+	const list, own, refused = "/v3/projects", "/v3/auth/projects", `{"error":{"code":403,"message":"no"}}`
 	for _, tc := range []struct {
-		name   string
-		pages  func(page string) string
-		want   int
-		reason string
+		name    string
+		pages   map[string]string // by path and query, with page=1 for all that are not named
+		want    int
+		skipped string
+		reason  string
+		asked   int
 	}{
-		{"one page", func(string) string { return page(0, 3) }, 3, ""},
-		{"none", func(string) string { return `{"projects":[]}` }, 0, ""},
-		{"three pages", func(p string) string {
-			return map[string]string{"1": page(0, 200), "2": page(200, 200), "3": page(400, 5)}[p]
-		}, 405, ""},
-		{"a server without pages", func(string) string { return page(0, 200) }, 200, ""},
-		{"the second page fails", func(p string) string { return map[string]string{"1": page(0, 200), "2": "<html>"}[p] }, 0, "malformed"},
-		{"without end", func(p string) string {
-			n, _ := strconv.Atoi(p)
-			return page(n*200, 200)
-		}, 0, "malformed"},
+		{name: "one page", pages: map[string]string{list: page(0, 3)}, want: 3, asked: 1},
+		{name: "none", pages: map[string]string{list: `{"projects":[]}`}, asked: 1},
+		{
+			name:  "three pages",
+			pages: map[string]string{list: page(0, 200), list + "?page=2": page(200, 200), list + "?page=3": page(400, 5)}, want: 405, asked: 3,
+		},
+		{name: "a server without pages", pages: map[string]string{list: page(0, 200)}, want: 200, asked: 2},
+		{name: "the second page fails", pages: map[string]string{list: page(0, 200), list + "?page=2": "<html>"}, reason: "malformed", asked: 2},
+
+		{name: "small pages with links", pages: map[string]string{
+			list: linked(page(0, 2), `"https://elsewhere.example/v3/projects?marker=id1&limit=2"`), list + "?limit=2&marker=id1": linked(page(2, 2), `"?marker=id3"`),
+			list + "?marker=id3": linked(page(4, 1), "null"),
+		}, want: 5, asked: 3},
+		{name: "an empty page with a link", pages: map[string]string{list: linked(page(0, 0), `"/v3/projects?marker=1"`), list + "?marker=1": page(0, 1)}, want: 1, asked: 2},
+		{name: "links that lead back", pages: map[string]string{list: linked(page(0, 2), `"?page=2"`), list + "?page=2": linked(page(1, 2), `"?page=1"`)}, want: 3, asked: 3},
+		{name: "a page that leads to itself", pages: map[string]string{list: linked(page(0, 0), `"?page=1"`)}, asked: 2},
+		{name: "a link without a query", pages: map[string]string{list: linked(page(0, 2), `"https://iam.example/v3/projects"`)}, reason: "malformed", asked: 1},
+		{name: "a link that is no URL", pages: map[string]string{list: linked(page(0, 2), `"https://iam\u0000?page=2"`)}, reason: "malformed", asked: 1},
+		{name: "a link that is no text", pages: map[string]string{list: linked(page(0, 2), `5`)}, want: 2, asked: 1},
+
+		{name: "refused", pages: map[string]string{list: refused, own: page(0, 3)}, want: 3, asked: 2},
+		{name: "refused, with pages", pages: map[string]string{list: refused, own: linked(page(0, 3), `"?marker=3"`), own + "?marker=3": page(3, 1)}, want: 4, asked: 3},
+		{name: "refused on the second page", pages: map[string]string{list: page(0, 200), list + "?page=2": refused, own: page(0, 3)}, want: 3, asked: 3},
+		{name: "refused twice", pages: map[string]string{list: refused, own: refused}, reason: "forbidden", asked: 2},
+		{name: "refused, and no other list", pages: map[string]string{list: refused, own: "<html>"}, reason: "forbidden", asked: 2},
+
+		{
+			name: "bad elements", pages: map[string]string{list: `{"projects":[{"id":5,"name":"eu-de"},{"id":"a","name":7},{"id":"b","name":"eu-de","enabled":"true"},
+				{"id":"c","name":"eu-de","is_domain":1},"text",null,[],{},{"id":"d"},{"id":"e","name":"eu-de"}]}`},
+			want: 1, asked: 1,
+			skipped: "project 1 of page 1: its id is of the wrong type, number|project 2 of page 1: its name is of the wrong type, number|" +
+				"project 3 of page 1: its enabled is of the wrong type, string|project 4 of page 1: its is_domain is of the wrong type, number|" +
+				"project 5 of page 1: it is not a project|project 6 of page 1: it has no id|project 7 of page 1: it is not a project|" +
+				"project 8 of page 1: it has no id|project 9 of page 1: it has no name",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			asked := 0
 			iam, _, _ := client(t, func(w http.ResponseWriter, r *http.Request) {
-				if r.URL.Path != "/v3/projects" || r.URL.Query().Get("per_page") != "200" {
+				asked++
+				query := r.URL.Query()
+				query.Del("per_page")
+				body, ok := tc.pages[r.URL.Path+"?"+query.Encode()]
+				if !ok {
+					body, ok = tc.pages[r.URL.Path]
+				}
+				if !ok {
 					t.Errorf("asked for %s", r.URL)
 				}
-				fmt.Fprint(w, tc.pages(r.URL.Query().Get("page")))
+				if body == refused {
+					w.WriteHeader(http.StatusForbidden)
+				}
+				fmt.Fprint(w, body)
 			})
-			projects, err := huaweicloud.ListProjects(t.Context(), iam)
-			if len(projects) != tc.want || (err == nil) != (tc.reason == "") || err != nil && huaweicloud.Reason(err) != tc.reason {
-				t.Errorf("got %d projects, %v", len(projects), err)
+			got, err := huaweicloud.ListProjects(t.Context(), iam, 1, keepAll)
+			skipped := strings.ReplaceAll(got.Skipped.String(), "\n", "|")
+			if len(got.Projects) != tc.want || huaweicloud.Reason(err) != tc.reason || skipped != tc.skipped || asked != tc.asked {
+				t.Errorf("%d requests, %d projects, skipped %s, %v", asked, len(got.Projects), skipped, err)
 			}
 		})
+	}
+}
+
+// TestListsEnd: a list without end, by numbers or by links, is an error.
+func TestListsEnd(t *testing.T) {
+	for _, tc := range []struct {
+		name            string
+		perPage, wanted int
+		asked           int
+	}{
+		{"numbers", 200, 1, 200}, {"links", 1, 1, 200}, {"as many pages as projects are wanted", 1, 300, 300}, {"large pages", 5000, 1, 8},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			asked := 0
+			iam, _, _ := client(t, func(w http.ResponseWriter, _ *http.Request) {
+				asked++
+				var all []string
+				for i := range tc.perPage {
+					all = append(all, fmt.Sprintf(`{"id":"%d","name":"eu-de_%d"}`, asked*tc.perPage+i, i))
+				}
+				fmt.Fprintf(w, `{"projects":[%s],"links":{"next":"?page=%d"}}`, strings.Join(all, ","), asked+1)
+			})
+			_, err := huaweicloud.ListProjects(t.Context(), iam, tc.wanted, keepAll)
+			if huaweicloud.Reason(err) != "malformed" || asked != tc.asked {
+				t.Errorf("%d requests, %v", asked, err)
+			}
+		})
+	}
+}
+
+// TestFindProjectWithoutPermission: the list of the caller's own projects has all names.
+func TestFindProjectWithoutPermission(t *testing.T) {
+	iam, _, _ := client(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/v3/projects":
+			w.WriteHeader(http.StatusForbidden)
+		case r.URL.Query().Has("marker"):
+			fmt.Fprint(w, `{"projects":[{"id":"06f1","name":"ap-southeast-1"}]}`)
+		default:
+			fmt.Fprint(w, `{"projects":[{"id":"a","name":"eu-de"},{"id":"b","name":"ap-southeast-1_dev"},5],"links":{"next":"?marker=b"}}`)
+		}
+	})
+	if id, err := huaweicloud.FindProject(t.Context(), iam, "ap-southeast-1", isID); id != "06f1" || err != nil {
+		t.Errorf("id %q, %v", id, err)
 	}
 }
 

@@ -71,7 +71,7 @@ func OutcomeOf(r *fleet.Reading, failure error) Outcome {
 		return Outcome{fleet.NotOffered, Muted}
 	case failure != nil:
 		return Outcome{fleet.Reason(failure), Critical}
-	case r.State.Fetches == 0:
+	case r.State.ReadAt.IsZero():
 		return Outcome{"not read yet", Warning}
 	case value.Skipped.Count > 0 || value.Incomplete != nil || len(r.Refused) > 0:
 		return Outcome{"incomplete", Warning}

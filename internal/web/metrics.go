@@ -54,6 +54,7 @@ func (h *handler) scrape(ctx context.Context, w http.ResponseWriter, r *http.Req
 	var all gatherers
 	switch {
 	case selected.noQuotas:
+		h.Fleet.Ask(ctx)
 	case isAll(selected.Filter):
 		all = append(all, prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return h.finished.Families(read()), nil }))
 	default:

@@ -146,14 +146,20 @@ func (h *handler) page(ctx context.Context, filter fleet.Filter) page {
 	}
 	for _, a := range accounts {
 		p.Accounts = append(p.Accounts, newAccount(a))
-		p.LeavesOut = p.LeavesOut || len(a.Skipped) > 0
+		p.LeavesOut = p.LeavesOut || len(a.Skipped)+a.Unreadable.Count+a.Beyond > 0
 	}
 	p.Summary = summary(readings, p.Quotas)
 	return p
 }
 
 func newAccount(a fleet.Account) account {
-	shown := account{Name: a.Name, State: "ok", Projects: a.Projects, Skipped: a.Skipped}
+	shown := account{Name: a.Name, State: "ok", Projects: a.Projects, Skipped: slices.Clone(a.Skipped)}
+	if n := a.Unreadable.Count; n > 0 {
+		shown.Skipped = append(shown.Skipped, fmt.Sprintf("%d that can't be read", n))
+	}
+	if a.Beyond > 0 {
+		shown.Skipped = append(shown.Skipped, fmt.Sprintf("%d beyond max_projects", a.Beyond))
+	}
 	switch {
 	case a.DiscoveryErr != nil:
 		shown.State, shown.Class = "discovery fails", alarm
@@ -202,7 +208,7 @@ func sources(readings []*fleet.Reading, quotas int) []count {
 		offered++
 		if r.State.Err != nil {
 			failing++
-		} else if r.State.Fetches == 0 {
+		} else if r.State.ReadAt.IsZero() {
 			unread++
 		}
 	}

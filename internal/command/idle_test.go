@@ -1,0 +1,97 @@
+package command_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
+	"cloud_quota_exporter/internal/command"
+	"cloud_quota_exporter/internal/democloud"
+)
+
+const idleRules = `services: {dbss: {enabled: false}}
+limits:
+  - {service: dcs, resource_type: memory, limit: 600}
+  - {service: dcs, resource_type: ram, limit: 600}
+  - {service: dcs, resource_type: ram, project: ".*_p0001", limit: 700}
+  - {project: prod, limit: 600}
+  - {service: dbss, limit: 5}
+thresholds:
+  overrides:
+    - {service: ces, resource_type: alarms, ratios: {warning: 0.5}}
+    - {service: taurusdb, ratios: {}}
+    - {service: cts, resource_type: system_tracker, ratios: {}}
+    - {resource_type: nothing, ratios: {}}
+`
+
+// idle returns the lines of a transcript that name what has no effect.
+func idle(text string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		if what, ok := strings.CutPrefix(line, "no effect: "); ok {
+			lines = append(lines, what)
+		}
+	}
+	return strings.Join(lines, "")
+}
+
+// TestRulesWithoutEffect: check-config names limits and overrides that match nothing, as far as it is known without the cloud and with it.
+func TestRulesWithoutEffect(t *testing.T) {
+	inBubble(t, cloudtest.Scale(3), idleRules, func(t *testing.T, n *network) {
+		const noProject, disabled = "limits[3] (line 14): no project matches\n", "limits[4] (line 15): every service that it matches is disabled\n"
+		offline := transcriptOf(func(terminal command.Terminal) error {
+			return command.Check{Once: n.once(0)}.Run(t.Context(), terminal, n.config)
+		})
+		if got := idle(offline); got != noProject+disabled || !strings.HasSuffix(offline, "--- exit code 0\n") {
+			t.Errorf("offline\n%s", offline)
+		}
+		online, _ := n.check(t.Context(), 0)
+		const want = "limits[0] (line 11): no quota matches\nlimits[2] (line 13): earlier rules match all of its quotas\n" + noProject + disabled +
+			"thresholds.overrides[0] (line 18): no quota matches\nthresholds.overrides[3] (line 21): no quota matches\n"
+		if got := idle(online); got != want || !strings.HasSuffix(online, "--- exit code 0\n") {
+			t.Errorf("online\n%s\nwant\n%s", online, want)
+		}
+		n.Inject(cloudtest.Fault{Service: "dcs", Status: http.StatusInternalServerError})
+		online, _ = n.check(t.Context(), 0)
+		const sure = noProject + disabled + "thresholds.overrides[0] (line 18): no quota matches\n"
+		if got := idle(online); got != sure {
+			t.Errorf("of what could be read\n%s\nwant\n%s", online, sure)
+		}
+	})
+}
+
+// TestFiltersWithoutEffect: so it does of the filters of a discovery.
+func TestFiltersWithoutEffect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		account := cloudsim.Account{Name: "demo", AccessKey: democloud.AccessKey, SecretKey: democloud.SecretKey, Projects: []cloudsim.Project{
+			{ID: "a", Name: "eu-de"}, {ID: "b", Name: "eu-de_sandbox"}, {ID: "c", Name: "ap-southeast-3_test"},
+		}}
+		n := &network{Cloud: cloudtest.New(account), pipe: cloudsim.NewPipe()}
+		defer cloudsim.ServePlain(n.Cloud, n.pipe).Close()
+		for discovery, want := range map[string]string{
+			`{regions: [eu-de, eu-nl], exclude: ".*_test"}`: "discovery of account main, regions: eu-nl: no project matches\n" +
+				"discovery of account main, exclude: no project matches\n",
+			`{include: prod, exclude: prod_test}`:                      "discovery of account main, include: no project matches\n",
+			`{regions: [eu-de], include: ".*e", exclude: ".*sandbox"}`: "discovery of account main, exclude: no project matches\n",
+			`{exclude: ".*sandbox"}`:                                   "",
+		} {
+			n.config = write(t, "config.yml", "accounts:\n  - name: main\n    credentials: {static: {access_key: "+democloud.AccessKey+", secret_key: "+
+				democloud.SecretKey+"}}\n    endpoints: "+strings.ReplaceAll(hosts, "iam.{region}", "iam")+"\n    discovery: "+discovery+"\n")
+			if online, _ := n.check(t.Context(), 0); idle(online) != want {
+				t.Errorf("%s\n%s\nwant\n%s", discovery, online, want)
+			}
+		}
+		n.config = write(t, "config.yml", "accounts:\n  - discovery: {regions: [eu-de], subprojects: false, include: eu-nl}\nlimits: [{project: x, limit: 1}]\n")
+		offline := transcriptOf(func(terminal command.Terminal) error {
+			return command.Check{Once: n.once(0)}.Run(t.Context(), terminal, n.config)
+		})
+		if got := idle(offline); got != "discovery of account default, include: no project matches\n" {
+			t.Errorf("offline\n%s", offline)
+		}
+		<-time.After(10 * time.Minute)
+	})
+}

@@ -1,0 +1,142 @@
+package fleet_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
+	"cloud_quota_exporter/internal/fleet/fleettest"
+)
+
+// loggedOf returns the account, message and count of the lines that contain a text.
+func loggedOf(w *fleettest.World, text string) string {
+	var all []string
+	for _, line := range w.Logged() {
+		if message := fmt.Sprint(line["msg"]); strings.Contains(message, text) {
+			all = append(all, fmt.Sprint(line["account"], ": ", message, " ", line["count"]))
+		}
+	}
+	return strings.Join(all, "\n")
+}
+
+// TestBadProjectsAreLeftOut: what the configuration may not say, IAM may not say either. One bad element takes nothing else along.
+func TestBadProjectsAreLeftOut(t *testing.T) {
+	good := fmt.Sprintf(`{"id":%q,"name":"ap-southeast-3"}`, prodID)
+	named := func(id, name string) string {
+		text, _ := json.Marshal(map[string]string{"id": id, "name": name})
+		return string(text)
+	}
+	for _, tc := range []struct {
+		name, bad string
+		skipped   int
+	}{
+		{"an id that is a number", `{"id":5,"name":"eu-de"}`, 1},
+		{"an enabled that is a text", `{"id":"a","name":"eu-de","enabled":"true"}`, 1},
+		{"a name that is a number", `{"id":"a","name":7}`, 1},
+		{"a text", `"eu-de"`, 1},
+		{"no id", `{"name":"eu-de"}`, 1},
+		{"an id with a header", named("a b\nX-Evil: 1", "eu-de"), 1},
+		{"an id of 65 characters", named(strings.Repeat("a", 65), "eu-de"), 1},
+		{"a long name", named("a", "eu-de_"+strings.Repeat("x", 500_000)), 1},
+		{"a name of 128 bytes", named("a", "eu-de_"+strings.Repeat("x", 122)), 0},
+		{"a name of 129 bytes", named("a", "eu-de_"+strings.Repeat("x", 123)), 1},
+		{"a name with ESC", named("a", "eu-de_\x1b[2J"), 1},
+		{"a name with NUL", named("a", "eu-de_\x00"), 1},
+		{"a name with a newline", named("a", "eu-de_a\nb"), 1},
+		{"a name that is no UTF-8", "{\"id\":\"a\",\"name\":\"eu-de_\xff\"}", 1},
+		{"nobody wants it", `{"id":5,"name":"cn-north-4_sandbox"},{"id":6,"name":"MOS"},` + named("\x00", "sa-brazil-1"), 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := fleettest.New(t, organisation(), mainAccount+`    discovery: {exclude: "(.*_sandbox|sa-.*)"}`+"\n")
+				w.Cloud.Inject(cloudtest.Fault{Path: "/v3/projects", Status: http.StatusOK, Body: []byte(`{"projects":[` + tc.bad + "," + good + `]}`)})
+				readings := w.Scrape(t, time.Minute)
+				a := w.Accounts()[0]
+				if a.Unreadable.Count != tc.skipped || !a.Up || find(t, readings, "cts", "ap-southeast-3").Reason() != "" {
+					t.Errorf("skipped %+v, up %t", a.Unreadable, a.Up)
+				}
+				want := ""
+				if tc.skipped > 0 {
+					want = "main: projects that IAM lists can't be read and are left out 1"
+				}
+				if got := loggedOf(w, "that IAM lists"); got != want {
+					t.Errorf("logged %q, want %q", got, want)
+				}
+			})
+		})
+	}
+}
+
+// TestMaxProjects: projects that were found before stay, and others take the places of those that are gone.
+func TestMaxProjects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		account := cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK"}
+		for _, name := range []string{"d", "e", "f"} {
+			account.Projects = append(account.Projects, cloudsim.Project{ID: name, Name: "eu-de_" + name})
+		}
+		w := fleettest.New(t, cloudtest.New(account), mainAccount+"    discovery: {max_projects: 3}\n"+ctsAlone(""))
+		list := func(when, want string, beyond int) {
+			t.Helper()
+			pass(16 * time.Minute)
+			w.Discover(t.Context())
+			pass(time.Second)
+			if got := strings.Join(w.Projects(), " "); got != want || w.Accounts()[0].Beyond != beyond || w.Accounts()[0].Projects != 3 {
+				t.Errorf("%s: %s, %+v, want %s and %d beyond", when, got, w.Accounts()[0], want, beyond)
+			}
+		}
+		list("at first", "eu-de_d eu-de_e eu-de_f", 0)
+		w.Cloud.AddProject("main", cloudsim.Project{ID: "a", Name: "eu-de_a"})
+		w.Cloud.AddProject("main", cloudsim.Project{ID: "z", Name: "eu-de_z"})
+		list("two more", "eu-de_d eu-de_e eu-de_f", 2)
+		w.Cloud.RemoveProject("e")
+		list("one less", "eu-de_a eu-de_d eu-de_f", 1)
+		w.Configure(t, mainAccount+"    discovery: {max_projects: 2}\n"+ctsAlone(""))
+		w.Configure(t, mainAccount+"    discovery: {max_projects: 3}\n"+ctsAlone(""))
+		list("after a reload that had fewer", "eu-de_a eu-de_d eu-de_f", 1)
+		const want = "main: projects beyond discovery.max_projects are left out; raise it, or narrow regions and include "
+		if got := loggedOf(w, "max_projects"); got != want+"2\n"+want+"1\n"+want+"2\n"+want+"1" {
+			t.Errorf("logged\n%s", got)
+		}
+	})
+}
+
+// TestListWithoutPermission: IAM refuses the list of all projects, and has one of the caller's own, for discovery and for an id that is looked up.
+func TestListWithoutPermission(t *testing.T) {
+	for _, projects := range []string{"projects: [{region: ap-southeast-3}]", "discovery: {include: ap-southeast-3}"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := fleettest.New(t, organisation(), mainAccount+"    "+projects+"\n")
+			w.Cloud.Inject(cloudtest.Fault{Path: "/v3/projects", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("iam", 403, "no")})
+			if got := outcomes(w.Scrape(t, time.Minute)); got != all("ap-southeast-3", "ok") || !w.Accounts()[0].Up {
+				t.Errorf("%s: outcomes\n%s", projects, got)
+			}
+		})
+	}
+}
+
+// TestLogForgetsProjects: many projects fail, a reload replaces them, and others fail.
+func TestLogForgetsProjects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := cloudtest.Scale(20)
+		cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusInternalServerError})
+		header, projects, _ := strings.Cut(fleettest.AccountOf(cloud, unencrypted), "    projects:\n")
+		lines := strings.SplitAfter(projects, "\n")
+		old, others := strings.Join(lines[:10], ""), strings.Join(lines[10:], "")
+		w := fleettest.New(t, cloud, header+"    projects:\n"+old+ctsAlone(""))
+		w.Scrape(t, time.Minute)
+		failures := func() int { return strings.Count(loggedOf(w, "quotas can't be read"), "\n") + 1 }
+		if n := failures(); n != 5 {
+			t.Errorf("%d failures are logged, want 5 of 10", n)
+		}
+		w.Configure(t, header+"    projects:\n"+others+ctsAlone(""))
+		w.Scrape(t, time.Minute)
+		if n := failures(); n != 10 {
+			t.Errorf("%d failures are logged, want 5 more of the projects that replace the others", n)
+		}
+	})
+}
