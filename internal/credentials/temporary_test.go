@@ -112,13 +112,13 @@ func TestMetadataErrors(t *testing.T) {
 		says    []string
 	}{
 		"no agency":         {answers{session: says("PRIVATE"), securityKey: refuses(401, "Please configure Cloud Service Agency first")}, []string{"401 Unauthorized: Please configure", "; assign an agency to the ECS"}},
-		"an echo":           {answers{session: says("PRIVATE"), securityKey: refuses(403, "who is PRIVATE?")}, []string{"403 Forbidden: who is <hidden>?; an ECS needs an agency"}},
+		"an echo":           {answers{session: says("PRIVATE"), securityKey: refuses(403, "who is PRIVATE?")}, []string{"403 Forbidden: who is <hidden>?; state another kind of credentials, unless this is an ECS"}},
 		"no session":        {answers{session: refuses(500, "down")}, []string{"PUT http://", "500 Internal Server Error: down"}},
 		"an empty session":  {answers{session: says("\n")}, []string{"the token of the metadata service is empty"}},
 		"a redirect":        {answers{securityKey: redirects}, []string{"302 Found"}},
 		"a broken answer":   {answers{securityKey: breaks}, []string{"but its body broke off: unexpected EOF"}},
 		"an endless answer": {answers{securityKey: endless}, []string{"it is not shown"}},
-		"nothing there":     {nil, []string{"404 Not Found", "; an ECS needs an agency"}},
+		"nothing there":     {nil, []string{"404 Not Found", "; state another kind of credentials, unless this is an ECS"}},
 	} {
 		wantKeys(t, name, metadata(t, tc.answers), "", append(tc.says, "instance_metadata: ")...)
 	}

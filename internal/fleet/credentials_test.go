@@ -67,6 +67,7 @@ accounts:
 services: {defaults: {max_in_flight: 256}, ces: {cache_ttl: 5m}}
 `)
 				wantUp := func(when string, want bool) {
+					synctest.Wait() // a renewal keeps no scrape waiting
 					if w.Accounts()[0].Up != want {
 						t.Errorf("%s, the account is up: %v", when, !want)
 					}
