@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
@@ -90,42 +92,43 @@ func TestPairThatIsReplaced(t *testing.T) {
 	})
 }
 
-// TestSourcesAreDueOnceThereAreKeys: nothing was asked of the services while there were no keys, so that they are asked at the first scrape after the
-// pause of the keys, five minutes at most. Their failures then make a short pause.
+// TestSourcesAreDueOnceThereAreKeys: the tokens of a project can't be had for longer than cache_ttl. Nothing was asked of the services, so that they are
+// asked as soon as there is a token, five minutes at most after IAM issues them again. Their own failures then make a short pause.
 func TestSourcesAreDueOnceThereAreKeys(t *testing.T) {
-	for name, tc := range map[string]struct{ credentials, service string }{
-		"instance_metadata":  {"instance_metadata: {}", "metadata"},
-		"password":           {byPassword, "iam"},
-		"agency":             {byAgency, "iam"},
-		"agency by metadata": {"instance_metadata: {}, assume_agency: {domain_name: main, agency_name: quotas}", "metadata"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			synctest.Test(t, func(t *testing.T) {
-				write(dir, "password", "password-1")
-				cloud := cloudtest.ManyProjects()
-				cloud.SetMachine(cloudtest.Machine{Account: "main"})
-				if name == "agency by metadata" {
-					cloud.SetMachine(cloudtest.Machine{Account: "base"})
-				}
-				yaml := strings.ReplaceAll(keyed(dir, "main"), "static: {access_key: AK, secret_key_file: "+filepath.Join(dir, "main")+"}",
-					strings.ReplaceAll(tc.credentials, "DIR", dir))
-				w := fleettest.New(t, cloud, "accounts:\n"+yaml+"services: {defaults: {cache_ttl: 1h}}")
-				heal := cloud.Inject(cloudtest.Fault{Service: tc.service, Status: 500, Latency: time.Second})
-				for range 90 {
-					w.Scrape(t, 10*time.Second)
-					pass(time.Minute)
-				}
-				wantScrape(t, w, "without keys", "map[credentials:100]")
-				heal()
-				cloud.Inject(cloudtest.Fault{Service: tc.service, Latency: time.Second})
-				for range 6 { // the pause, and the scrape that ends it
-					pass(time.Minute)
-					w.Scrape(t, 10*time.Second)
-				}
-				pass(time.Minute)
-				wantScrape(t, w, "five minutes after there are keys", allRead)
-			})
-		})
-	}
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		write(dir, "password", "password-1")
+		cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
+			{ID: prodID, Name: "ap-southeast-3"}, {ID: devID, Name: "ap-southeast-1"},
+		}})
+		cloud.SetIdentities("main", cloudtest.Identities{Users: []cloudtest.User{{Name: "reader", Password: "password-1"}}})
+		w := fleettest.New(t, cloud, `
+accounts:
+  - name: main
+    credentials: {`+strings.ReplaceAll(byPassword, "DIR", dir)+`}
+`+unencrypted+`    projects:
+      - {id: `+prodID+`, region: ap-southeast-3, name: a}
+      - {id: `+devID+`, region: ap-southeast-1, name: b}
+services: {defaults: {cache_ttl: 1h}, ces: {cache_ttl: 1h}}
+`)
+		heal := cloud.Inject(cloudtest.Fault{Service: "iam", Host: "iam.ap-southeast-1.", Status: http.StatusInternalServerError})
+		for range 90 {
+			w.Scrape(t, 10*time.Second)
+			pass(time.Minute)
+		}
+		wantScrape(t, w, "without a token", "map[credentials:5 ok:5]")
+		heal()
+		heal = cloud.Inject(cloudtest.Fault{Host: "dcs.ap-southeast-1.", Status: http.StatusInternalServerError})
+		for range 6 {
+			pass(time.Minute)
+			w.Scrape(t, 10*time.Second)
+		}
+		wantScrape(t, w, "five minutes after tokens are issued again", "map[ok:9 server_error:1]")
+		heal()
+		w.Scrape(t, 10*time.Second)
+		pass(time.Minute)
+		w.Scrape(t, 10*time.Second)
+		synctest.Wait()
+		wantScrape(t, w, "a minute after the failure", "map[ok:10]")
+	})
 }
