@@ -213,7 +213,7 @@ func readKeys(answer *huaweicloud.Answer) (*lease, error) {
 			text, _ := fields[field].(string)
 			parts[name] = cmp.Or(parts[name], text)
 		}
-		if parts[name] == "" || checkKey(name, parts[name]) != nil {
+		if parts[name] == "" || name != "expiry" && checkKey(name, parts[name]) != nil {
 			return nil, unusable("the answer has no " + name + " that could be used")
 		}
 	}
