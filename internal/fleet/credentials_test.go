@@ -218,3 +218,19 @@ func TestSourceOfCredentialsIsLogged(t *testing.T) {
 		wantScrape(t, w, "once the ECS has an agency", "map[ok:5]")
 	})
 }
+
+// TestNoTokenOfTheAccount: if the ids of all projects are stated, a login is only made for each project, at the start and later. The user of the password
+// needs no role on the account.
+func TestNoTokenOfTheAccount(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		write(dir, "password", "password-1")
+		w := fleettest.New(t, cloudtest.ManyProjects(), "accounts:\n"+strings.ReplaceAll(keyed(dir, "main"),
+			"static: {access_key: AK, secret_key_file: "+filepath.Join(dir, "main")+"}", strings.ReplaceAll(byPassword, "DIR", dir)))
+		w.CheckCredentials(t.Context())
+		wantScrape(t, w, "at first", allRead)
+		if n := w.Cloud.Issued()["password"]; n != 20 || !w.Accounts()[0].Up || w.Accounts()[0].KeysExpire.IsZero() {
+			t.Errorf("%d tokens, want one for each of 20 projects; %+v", n, w.Accounts()[0])
+		}
+	})
+}
