@@ -4,6 +4,7 @@
 package refresh
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -45,10 +46,12 @@ type Policy[T any] struct {
 	GivesUp     bool                          // a fetch whose turn comes while the Gate hangs never begins, so that its turn is worth waiting for
 	OnDone      func(before, after *State[T]) // called after every fetch, before those who wait for it return; nil: nothing
 
-	// Backoff is the pause before the next fetch, after so many failures in a row; it must not look at the Gate. After 0, nothing was asked: the
-	// failure counts neither as one in a row nor as a hang.
+	// Backoff is the pause before the next fetch, after so many failures in a row; it must not look at the Gate. 0 says that nothing was asked: the
+	// failure counts neither as one in a row nor as a hang, and the next fetch is due soon.
 	Backoff func(streak int, err error) time.Duration
 }
+
+const soon = 15 * time.Second // until the next fetch after one in which nothing was asked
 
 // Cell holds the state of one value. The zero Cell is ready; all methods are safe for concurrent use.
 type Cell[T any] struct {
@@ -238,7 +241,7 @@ func (s *State[T]) after(p *Policy[T], value T, err error, start time.Time) *Sta
 		if pause != 0 {
 			n.streak++
 		}
-		n.next = now.Add(pause)
+		n.next = now.Add(cmp.Or(pause, soon))
 		return &n
 	}
 	n.Value = value
