@@ -260,12 +260,12 @@ func (f *Fleet) retryChangedKeys(ctx context.Context) {
 	}
 }
 
-// retryWith ends the pause of a cell if the keys or certificate authorities have changed since its last fetch began. If they have not, they are checked
-// again.
+// retryWith ends the pause of a cell if the keys have changed since its last fetch began, or the certificate authorities since it ended. If they have
+// not, they are checked again.
 func retryWith[T any](k *keys, loaded time.Time, c *refresh.Cell[T]) {
 	s := c.Peek()
 	switch {
-	case needsKeys(s.Err) && k.changedSince(s.BegunAt), needsAuthorities(s.Err) && !loaded.Before(s.BegunAt):
+	case needsKeys(s.Err) && k.changedSince(s.BegunAt), needsAuthorities(s.Err) && loaded.After(s.BegunAt.Add(s.Took)):
 		c.Retry()
 	case needsKeys(s.Err), needsAuthorities(s.Err):
 		k.refused.Store(true)

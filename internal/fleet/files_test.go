@@ -39,7 +39,7 @@ func TestCAFileThatIsReplaced(t *testing.T) {
 			}
 			synctest.Wait()
 			wantScrape(t, w, name+" for five minutes", fails)
-			synctest.Wait()
+			pass(time.Second)
 			write(filepath.Dir(w.CAFile()), filepath.Base(w.CAFile()), string(ca))
 			wantScrape(t, w, "as soon as it is no longer "+name, ok)
 		}
@@ -51,6 +51,7 @@ func TestCAFileThatIsReplaced(t *testing.T) {
 		}
 		synctest.Wait()
 		wantScrape(t, w, "with other authorities", fails)
+		pass(time.Second)
 		write(filepath.Dir(w.CAFile()), filepath.Base(w.CAFile()), other+string(ca))
 		wantScrape(t, w, "as soon as they are complete", ok)
 	})
