@@ -49,7 +49,7 @@ type Deps struct {
 func New(c config.Credentials, d Deps) Source {
 	if a := c.AssumeAgency; a != nil {
 		c.AssumeAgency = nil
-		return newAgency(New(c, d), d, *a)
+		return newAgency(c, d, *a)
 	}
 	switch {
 	case c.Static != nil:

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"cloud_quota_exporter/internal/config"
@@ -203,10 +204,43 @@ func TestStaticKeys(t *testing.T) {
 	write(dir+"/sk", "sk2\n")
 	s.Reject(nil)
 	wantKeys(t, "after rotation", s, "ak1 sk2 token1")
-	os.Remove(dir + "/sk")
-	if wantKeys(t, "removed", s, "", "no such file"); s.Status().Err == nil {
-		t.Error("the status has no error")
-	}
+}
+
+// TestFilesThatAreReplaced: the last good value serves while a file is empty, broken or missing, for 30 seconds.
+func TestFilesThatAreReplaced(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, dir)
+		w.write("ak", "ak1")
+		w.write("sk", "sk1")
+		w.write("profile", "[basic]\nak = ak1\nsk = sk1\n")
+		for yaml, file := range map[string]string{
+			"static: {access_key_file: " + dir + "/ak, secret_key_file: " + dir + "/sk}": "sk", "profile: {file: " + dir + "/profile}": "profile",
+		} {
+			s, good := source(t, w.deps, yaml), "ak1 sk1 "
+			contents, err := os.ReadFile(filepath.Join(dir, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, replace := range map[string]func(){
+				"empty":   func() { w.write(file, "") },
+				"missing": func() { os.Remove(filepath.Join(dir, file)) },
+				"broken":  func() { w.write(file, "[bas ic") },
+			} {
+				wantKeys(t, "before it is "+name, s, good)
+				replace()
+				wantKeys(t, name, s, good)
+				<-time.After(30*time.Second - 1)
+				wantKeys(t, name+" for 30 seconds", s, good)
+				<-time.After(1)
+				if wantKeys(t, name+" for longer", s, "", file); s.Status().Err == nil {
+					t.Error("the status has no error")
+				}
+				w.write(file, string(contents))
+				wantKeys(t, "after it was "+name, s, good)
+			}
+		}
+	})
 }
 
 // parts splits what an error says; an empty text is no error.

@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+	"weak"
 
 	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/files"
 	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/refresh"
 	"cloud_quota_exporter/internal/secret"
 )
 
@@ -48,6 +51,37 @@ func securityTokens(ctx context.Context, iam *huaweicloud.Client, identity objec
 	return readKeys(answer)
 }
 
+const inFlight = 8 // requests for keys and tokens at a host of IAM
+
+// gateID is whom keys and tokens are asked for at a host of IAM. An agency has other slots than the keys that it is assumed with, since it holds one
+// while it waits for them.
+type gateID struct {
+	host     string
+	isAgency bool
+	who      string // asks; IAM throttles all that it asks for
+}
+
+// gate returns the gate for requests of somebody. It is kept as long as something uses it.
+func (l *Logins) gate(id gateID) *refresh.Gate {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	gate, pause := l.gates[id].Value(), new(refresh.Pause)
+	if gate != nil {
+		return gate
+	}
+	gate = refresh.NewGate(inFlight, pause)
+	for other, kept := range l.gates {
+		switch g := kept.Value(); {
+		case g == nil:
+			delete(l.gates, other)
+		case other.host == id.host && other.isAgency == id.isAgency:
+			gate = g.WithPause(pause)
+		}
+	}
+	l.gates[id] = weak.Make(gate)
+	return gate
+}
+
 // answeredByOther is the remedy if a response has no token.
 const answeredByOther = "a proxy or a wrong endpoint may have answered"
 
@@ -65,16 +99,18 @@ func subjectToken(answer *huaweicloud.Answer) (secret.Text, error) {
 // Source: POST /v3.0/OS-AUTH/id-token/tokens, "Obtaining a Token with an OpenID Connect ID Token" of the IAM API Reference, and securityTokens.
 func newOIDC(d Deps, c config.OIDC) *temporary {
 	status := Status{From: fmt.Sprintf("oidc: identity provider %s, token_file %s", c.IDPID, c.TokenFile), Files: []string{c.TokenFile}}
-	idToken := func(ctx context.Context) (secret.Text, error) {
+	idToken := files.Keep(func(ctx context.Context) (secret.Text, error) {
 		return readKey(ctx, "oidc: token_file "+c.TokenFile, c.TokenFile)
-	}
-	return newTemporary(status, fetchTimeout, idToken, func(ctx context.Context, text secret.Text) (*lease, error) {
+	})
+	t := newTemporary(status, fetchTimeout, idToken, func(ctx context.Context, text secret.Text) (*lease, error) {
 		keys, err := oidcKeys(ctx, d, c.IDPID, text)
 		if err != nil {
 			return nil, fmt.Errorf("oidc: %w", err)
 		}
 		return keys, nil
 	})
+	t.passes(d.Logins.gate(gateID{host: d.IAM(d.Region).BaseURL, who: status.From}))
+	return t
 }
 
 const (
@@ -115,7 +151,8 @@ type agency struct {
 	base Source
 }
 
-func newAgency(base Source, d Deps, a config.AssumeAgency) *agency {
+func newAgency(c config.Credentials, d Deps, a config.AssumeAgency) *agency {
+	base := New(c, d)
 	from := fmt.Sprintf("assume_agency: %s of %s", a.AgencyName, a.DomainName)
 	baseKeys := func(ctx context.Context) (secret.Text, error) {
 		grant, err := base.Grant(ctx, huaweicloud.Scope{})
@@ -124,7 +161,7 @@ func newAgency(base Source, d Deps, a config.AssumeAgency) *agency {
 		}
 		return secret.New(cmp.Or(huaweicloud.KeyID(grant), fmt.Sprintf("%p", grant))), nil
 	}
-	return &agency{newTemporary(Status{From: from}, fetchTimeout, baseKeys, func(ctx context.Context, _ secret.Text) (*lease, error) {
+	t := newTemporary(Status{From: from}, fetchTimeout, baseKeys, func(ctx context.Context, _ secret.Text) (*lease, error) {
 		c := d.IAM(d.Region)
 		c.Auth = base
 		c.Advice = map[string]string{
@@ -140,7 +177,13 @@ func newAgency(base Source, d Deps, a config.AssumeAgency) *agency {
 			return nil, fmt.Errorf("%s: %w", from, err)
 		}
 		return keys, nil
-	}), base}
+	})
+	who := base.Status().From
+	if c.Static != nil {
+		who += huaweicloud.KeyID(&huaweicloud.Keys{AccessKey: c.Static.AccessKey.Text, SecretKey: c.Static.SecretKey.Text})
+	}
+	t.passes(d.Logins.gate(gateID{host: d.IAM(d.Region).BaseURL, isAgency: true, who: who}))
+	return &agency{t, base}
 }
 
 func (a *agency) Check(ctx context.Context) error { return a.base.Check(ctx) }

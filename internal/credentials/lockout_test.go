@@ -75,7 +75,7 @@ func TestRefusedTokensAreNotRenewedForEver(t *testing.T) {
 	withPassword(t, func(t *testing.T, w *world, s credentials.Source) {
 		w.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusUnauthorized})
 		w.readFor(t, s, 55*time.Minute)
-		if got := w.Issued()["password"]; got > 21+21 { // those at first, and one more each
+		if got := w.Issued()["password"]; got > 20+20 { // those at first, and one more each
 			t.Errorf("%d tokens in an hour", got)
 		}
 	})
@@ -88,8 +88,8 @@ func TestAtMostEightLoginsAtATime(t *testing.T) {
 			go s.Grant(t.Context(), huaweicloud.Scope{ProjectID: p.ID, Region: "ap-southeast-3"})
 		}
 		<-time.After(10 * time.Second)
-		if got, most := w.Issued()["password"], w.MaxInFlight(); got != 21 || most != 8 {
-			t.Errorf("%d tokens, %d requests at a time; want 21, 8 at a time", got, most)
+		if got, most := w.Issued()["password"], w.MaxInFlight(); got != 20 || most != 8 {
+			t.Errorf("%d tokens, %d requests at a time; want 20, 8 at a time", got, most)
 		}
 	})
 }
@@ -111,13 +111,13 @@ func TestThrottledLoginStopsTheOthers(t *testing.T) {
 func TestStatusHasTheFirstExpiryOfValidTokens(t *testing.T) {
 	withPassword(t, func(t *testing.T, w *world, s credentials.Source) {
 		start := time.Now()
-		for life, p := range w.Projects()[:2] { // the token of the account is issued with the first one, and used for the second one
+		for life, p := range w.Projects()[:2] {
 			w.SetLifetime(time.Duration(life+1) * time.Hour)
 			if _, err := s.Grant(t.Context(), huaweicloud.Scope{ProjectID: p.ID, Region: "ap-southeast-3"}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		for after, want := range []time.Duration{time.Hour, 2 * time.Hour, time.Hour} { // if all have expired, that of the account
+		for after, want := range []time.Duration{time.Hour, 2 * time.Hour, 2 * time.Hour} { // if all have expired, the last one
 			if got := s.Status().Expires.Sub(start); got != want {
 				t.Errorf("after %d hours and a minute, the first token expires %s after the start, want %s", after, got, want)
 			}
@@ -187,7 +187,7 @@ func TestLateRefusalCounts(t *testing.T) {
 		w.write("password", "wrong")
 		w.Inject(cloudtest.Fault{Path: tokenPath, Latency: 12 * time.Second})
 		w.wantRead(t, s, "at first", noKeys)
-		wantText(t, s.Status().Err, "password: the login has no answer yet: context deadline exceeded; check the network, and endpoints.iam if it is set")
+		wantText(t, s.Status().Err, " has no answer yet: context deadline exceeded; check the network, and endpoints.iam if it is set")
 		w.readFor(t, s, 14*time.Minute)
 		if got := w.Requests()["POST "+tokenPath]; got != 1 {
 			t.Errorf("%d logins in 14 minutes, want 1", got)

@@ -9,9 +9,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/files"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/secret"
 )
@@ -46,11 +48,13 @@ func newInstanceMetadata(d Deps, c config.InstanceMetadata) *temporary {
 	endpoint := cmp.Or(c.Endpoint, "http://169.254.169.254")
 	service := newLocal(d.Dial, endpoint)
 	noProof := func(context.Context) (secret.Text, error) { return secret.Text{}, nil }
+	var hadKeys atomic.Bool
 	return newTemporary(Status{From: "instance_metadata: " + endpoint}, 2*localTimeout, noProof, func(ctx context.Context, _ secret.Text) (*lease, error) {
 		keys, err := metadataKeys(ctx, service)
 		if err != nil {
-			return nil, noMetadata(err)
+			return nil, newAbsent("instance_metadata: "+huaweicloud.What(err), metadataRemedy(err, hadKeys.Load()))
 		}
+		hadKeys.Store(true)
 		return keys, nil
 	})
 }
@@ -86,15 +90,25 @@ func metadataSession(ctx context.Context, service huaweicloud.Client) (secret.Te
 	return secret.New(session), checkKey("the token of the metadata service", session)
 }
 
-// noMetadata returns any failure as an absentError: other clouds have a service at the same address, which may respond with anything.
+// metadataRemedy returns what to do about an error of the metadata service. Any failure is an absentError: other clouds have a service at the same
+// address, which may respond with anything.
 //
-// The service has no code for an ECS without an agency, only words. They select one of two remedies, and nothing else depends on them.
-func noMetadata(err error) error {
-	remedy := "an ECS needs an agency that may read quotas, and elsewhere another kind of credentials must be stated"
-	if e, ok := errors.AsType[*huaweicloud.APIError](err); ok && strings.Contains(e.Message, "Please configure Cloud Service Agency first") {
-		remedy = "assign an agency to the ECS that may read quotas"
+// The service has no code for an ECS without an agency, only words. They select one of the remedies, and nothing else depends on them.
+func metadataRemedy(err error, hadKeys bool) string {
+	api, isAPI := errors.AsType[*huaweicloud.APIError](err)
+	_, isTransport := errors.AsType[*huaweicloud.TransportError](err)
+	switch {
+	case isAPI && !hadKeys && strings.Contains(api.Message, "Please configure Cloud Service Agency first"):
+		return "assign an agency to the ECS that may read quotas"
+	case isAPI && (api.Status >= http.StatusInternalServerError || api.Status == http.StatusTooManyRequests):
+		return "the metadata service's own trouble, it is asked again"
+	case hadKeys && (isAPI || isTransport):
+		return "the metadata service issued keys before: see what has changed at this ECS; it is asked again"
+	case isAPI || isTransport:
+		return "state another kind of credentials, unless this is an ECS whose metadata service fails"
+	default:
+		return cmp.Or(huaweicloud.Remedy(err), "something else than the metadata service may have answered")
 	}
-	return newAbsent("instance_metadata: "+huaweicloud.What(err), remedy)
 }
 
 // The variables that CCE sets in a pod that has an identity.
@@ -107,7 +121,7 @@ const (
 // file that is read each time. Source: Huawei's SDK for Go, core/auth/provider.
 func newPodIdentity(d Deps) *temporary {
 	service, file := newLocal(d.Dial, d.Getenv(podURI)), d.Getenv(podTokenFile)
-	authorization := func(ctx context.Context) (secret.Text, error) {
+	authorization := files.Keep(func(ctx context.Context) (secret.Text, error) {
 		for _, name := range []string{podURI, podTokenFile} {
 			if d.Getenv(name) == "" {
 				return secret.Text{}, newAbsent("pod_identity: "+name+" is not set",
@@ -115,7 +129,7 @@ func newPodIdentity(d Deps) *temporary {
 			}
 		}
 		return readKey(ctx, "pod_identity: "+podTokenFile+" "+file, file)
-	}
+	})
 	return newTemporary(Status{From: "pod_identity: " + podURI, Files: fileNames(file)}, localTimeout, authorization,
 		func(ctx context.Context, text secret.Text) (*lease, error) {
 			keys, err := podKeys(ctx, service, text)

@@ -11,15 +11,16 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"weak"
 
 	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/files"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/refresh"
 	"cloud_quota_exporter/internal/secret"
 )
 
 const (
-	tokensInFlight    = 8         // of the projects in a region
 	tokenRefusedPause = time.Hour // between two fetches of the token of a project because of a 401
 
 	// passwordPause is how long a refused password is not tried again: IAM locks a user out after some failures in a row, three to ten.
@@ -30,82 +31,108 @@ const (
 	maxRefusals = 2
 	// proofLife is how long a login proves that the password is right: several failures at once would lock the user out.
 	proofLife = time.Minute
+	// yieldTime is how long a login that is refused more often than others lets these go first, to prove the password.
+	yieldTime = 100 * time.Millisecond
 	// forgetPassword is how long a password that is not used any more is kept; a token is valid for a day.
 	forgetPassword = 2 * 24 * time.Hour
 )
 
 // password gets tokens for the password of a user: one for each project, and one of the account for requests to IAM, which is issued in Deps.Region. The
-// token of the account is issued before those of projects: it proves that the password is right, so that a wrong one is tried once, and not once for
-// each project.
+// first token that is needed proves that the password is right, so that a wrong one is tried once, and not once for each project. A user needs no role
+// on the account if no request needs the token of the account.
 //
 // Source: POST /v3/auth/tokens, "Obtaining a User Token Through Password Authentication" of the IAM API Reference. The token of a project is issued in
 // its region, since another region may refuse it.
 type password struct {
 	Deps
 	user    config.Password
+	text    func(context.Context) (secret.Text, error)
 	account *temporary
 
 	mu     sync.Mutex
 	tokens map[huaweicloud.Scope]*temporary // of projects
-	gates  map[string]*refresh.Gate         // for the tokens of a region
 }
 
 func newPassword(d Deps, user config.Password) *password {
-	p := &password{Deps: d, user: user, tokens: map[huaweicloud.Scope]*temporary{}, gates: map[string]*refresh.Gate{}}
-	status := Status{
+	p := &password{Deps: d, user: user, text: files.Keep(passwordText(user.Password)), tokens: map[huaweicloud.Scope]*temporary{}}
+	p.account = p.newToken(Status{
 		From:  fmt.Sprintf("password: user %s of %s, %s", user.UserName, user.DomainName, describe("password", user.Password)),
 		Files: fileNames(user.Password.File),
-	}
-	p.account = p.newToken(status, func(ctx context.Context, text secret.Text) (*lease, error) {
-		return p.login(ctx, d.Region, object{"domain": object{"name": user.DomainName}}, text)
-	})
+	}, huaweicloud.Scope{Region: d.Region})
 	return p
 }
 
-func (p *password) newToken(status Status, fetch func(context.Context, secret.Text) (*lease, error)) *temporary {
-	t := newTemporary(status, fetchTimeout, p.text, fetch)
+func (p *password) newToken(status Status, s huaweicloud.Scope) *temporary {
+	t := newTemporary(status, fetchTimeout, p.text, func(ctx context.Context, text secret.Text) (*lease, error) {
+		token, err := p.Logins.login(ctx, p.user, s, text, func(ctx context.Context) (*lease, error) { return p.send(ctx, s, text) })
+		if err != nil {
+			return nil, fmt.Errorf("password: %w", err)
+		}
+		return token, nil
+	})
 	t.policy.Backoff = loginPause
+	t.passes(p.Logins.gate(gateID{host: p.IAM(s.Region).BaseURL, who: fmt.Sprintf("user %q of %q", p.user.UserName, p.user.DomainName)}))
 	return t
 }
 
 // Check reads the password.
 func (p *password) Check(ctx context.Context) error { return p.account.Check(ctx) }
 
-// text returns the password, which may contain blanks since no header contains it.
-func (p *password) text(ctx context.Context) (secret.Text, error) {
-	s := p.user.Password
-	if s.File == "" {
-		return s.Text, nil
+// passwordText returns how to read the password, which may contain blanks since no header contains it.
+func passwordText(s config.Secret) func(context.Context) (secret.Text, error) {
+	return func(ctx context.Context) (secret.Text, error) {
+		if s.File == "" {
+			return s.Text, nil
+		}
+		text, err := readSecret(ctx, "password_file "+s.File, s.File, "password")
+		return secret.New(text), err
 	}
-	text, err := readSecret(ctx, "password_file "+s.File, s.File, "password")
-	return secret.New(text), err
 }
 
-// Status has the error of the token of the account, since that of a project is about the project alone, and the first expiry of the valid tokens. If
-// none is valid, it is that of the account.
+// Status has the error of the token of the account or, if those of all projects could not be had, their last one: that of one project is about the
+// project alone. It has the first expiry of the valid tokens; if none is valid, it is the last one.
 func (p *password) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	status := p.account.Status()
 	isValid := func(expires time.Time) bool { return time.Now().Before(expires) }
+	var failed error
+	var last time.Time
+	isGood := status.Err != nil
 	for _, t := range p.tokens {
-		if expires := t.Status().Expires; isValid(expires) && (!isValid(status.Expires) || expires.Before(status.Expires)) {
+		token, state := t.Status(), t.cell.Peek()
+		switch expires := token.Expires; {
+		case isValid(expires) && (!isValid(status.Expires) || expires.Before(status.Expires)),
+			!isValid(status.Expires) && expires.After(status.Expires):
 			status.Expires = expires
 		}
+		isGood = isGood || token.Err == nil && state.Fetches > 0
+		if token.Err != nil && !state.BegunAt.Before(last) {
+			failed, last = token.Err, state.BegunAt
+		}
+	}
+	if !isGood {
+		status.Err = failed
 	}
 	return status
 }
 
 // Grant returns a token for the project of a scope, or for the account.
 func (p *password) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.Grant, error) {
-	if s.ProjectID == "" {
-		return p.account.Grant(ctx, s)
+	t := p.account
+	if s.ProjectID != "" {
+		if t.Status().Err != nil { // no other request needs it while the tokens of the projects are valid
+			t.retryIfProofChanged(ctx)
+			_, _ = t.cell.Ask(ctx, &t.policy)
+		}
+		t = p.token(s)
 	}
-	if p.account.Status().Err != nil { // no other request needs it while the tokens of the projects are valid
-		p.account.retryIfProofChanged(ctx)
-		_, _ = p.account.cell.Ask(ctx, &p.account.policy)
+	if !t.cell.Peek().Value.isValid() { // it may wait for its turn, and refusals meanwhile count
+		if text, err := p.text(ctx); err == nil {
+			p.Logins.attempts(p.user, text)
+		}
 	}
-	return p.token(s).Grant(ctx, s)
+	return t.Grant(ctx, s)
 }
 
 // Reject causes a fetch of the token.
@@ -130,62 +157,30 @@ func (p *password) token(s huaweicloud.Scope) *temporary {
 			delete(p.tokens, old)
 		}
 	}
-	if p.gates[s.Region] == nil {
-		p.gates[s.Region] = refresh.NewGate(tokensInFlight, new(refresh.Pause))
-	}
-	t := p.newToken(Status{}, func(ctx context.Context, _ secret.Text) (*lease, error) { return p.fetch(ctx, s) })
+	t := p.newToken(Status{}, s)
 	t.refusedPause = tokenRefusedPause
-	t.policy.Gate = p.gates[s.Region]
-	t.policy.IsThrottled = func(err error) bool { return huaweicloud.Reason(err) == huaweicloud.ReasonThrottled }
 	p.tokens[s] = t
 	return t
 }
 
-// loginPause is until a refused password is tried again, except for a project if it is the login of the account that was refused.
+// loginPause is until a refused password is tried again.
 func loginPause(streak int, err error) time.Duration {
-	if refused, ok := errors.AsType[*refusedError](err); ok && !errors.Is(err, errUnproven) {
+	if refused, ok := errors.AsType[*refusedError](err); ok {
 		return time.Until(refused.at.Add(passwordPause))
 	}
 	return pause(streak, err)
 }
 
-// errUnproven is why no token of a project is fetched.
-var errUnproven = errors.New("no token of a project without one of the account")
-
-// fetch fetches the token of a project once the password is proven.
-func (p *password) fetch(ctx context.Context, s huaweicloud.Scope) (*lease, error) {
-	if known := p.account.cell.Peek(); known.Value != nil && time.Since(known.ReadAt) > proofLife {
-		p.account.Reject(known.Value.Grant)
-	}
-	_, err := p.account.Grant(ctx, huaweicloud.Scope{})
-	last := p.account.Status().Err
-	if _, isRefusal := errors.AsType[*refusedError](last); isRefusal {
-		err = last
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errUnproven, err)
-	}
-	text, err := p.text(ctx) // again, since it may have changed meanwhile
-	if err != nil {
-		return nil, err
-	}
-	return p.login(ctx, s.Region, object{"project": object{"id": s.ProjectID}}, text)
-}
-
-func (p *password) login(ctx context.Context, region string, scope object, text secret.Text) (*lease, error) {
-	token, err := p.Logins.login(ctx, p.user, text, func(ctx context.Context) (*lease, error) { return p.send(ctx, region, scope, text) })
-	if err != nil {
-		return nil, fmt.Errorf("password: %w", err)
-	}
-	return token, nil
-}
-
 // send sends the request for a token.
-func (p *password) send(ctx context.Context, region string, scope object, text secret.Text) (*lease, error) {
-	c := p.IAM(region)
+func (p *password) send(ctx context.Context, s huaweicloud.Scope, text secret.Text) (*lease, error) {
+	scope := object{"project": object{"id": s.ProjectID}}
+	if s.ProjectID == "" {
+		scope = object{"domain": object{"name": p.user.DomainName}}
+	}
+	c := p.IAM(s.Region)
 	c.Auth = &token{text: text}
 	c.Advice = map[string]string{
-		huaweicloud.ReasonUnauthorized: fmt.Sprintf("check domain_name, user_name and password; this one is tried again after %s, since IAM locks users out", passwordPause),
+		huaweicloud.ReasonUnauthorized: fmt.Sprintf("check domain_name, user_name and password, and that the user has a role on the %s; this one is tried again after %s, since IAM locks users out", level(s), passwordPause),
 		huaweicloud.ReasonForbidden:    "let the user have programmatic access and no multi-factor authentication",
 		huaweicloud.ReasonClientError:  "check domain_name and user_name, and that the project is the account's",
 	}
@@ -204,6 +199,14 @@ func (p *password) send(ctx context.Context, region string, scope object, text s
 	return token, nil
 }
 
+// level is what the token for a scope is of.
+func level(s huaweicloud.Scope) string {
+	if s.ProjectID == "" {
+		return "account"
+	}
+	return "project"
+}
+
 // readToken reads a token from the header, and its expiry from the body of a response of IAM.
 func readToken(answer *huaweicloud.Answer) (*lease, error) {
 	subject, err := subjectToken(answer)
@@ -212,26 +215,29 @@ func readToken(answer *huaweicloud.Answer) (*lease, error) {
 	}
 	var body struct {
 		Token struct {
-			ExpiresAt time.Time `json:"expires_at"`
+			ExpiresAt string `json:"expires_at"`
 		} `json:"token"`
 	}
-	if err := json.Unmarshal(answer.Body, &body); err != nil || body.Token.ExpiresAt.IsZero() {
+	_ = json.Unmarshal(answer.Body, &body) // then there is no expiry
+	expires, isTime := readTime(body.Token.ExpiresAt)
+	if !isTime {
 		return nil, huaweicloud.Advise(errors.New("the answer doesn't tell when the token expires"), answeredByOther)
 	}
-	return newLease(&token{"X-Auth-Token", subject}, body.Token.ExpiresAt)
+	return newLease(&token{"X-Auth-Token", subject}, expires)
 }
 
-// Logins knows which passwords IAM refuses. One Logins serves the whole process and all its configurations. One login of a user with an unproven
-// password is in flight at a time.
+// Logins knows which passwords IAM refuses, and how many keys and tokens are asked for. One Logins serves the whole process and all its configurations.
+// One login of a user with an unproven password is in flight at a time.
 type Logins struct {
 	mu        sync.Mutex
 	passwords map[[sha256.Size]byte]*attempts
 	users     map[[2]string]*user // by the names of the account and the user
+	gates     map[gateID]weak.Pointer[refresh.Gate]
 }
 
 // NewLogins returns a Logins that knows no password.
 func NewLogins() *Logins {
-	return &Logins{passwords: map[[sha256.Size]byte]*attempts{}, users: map[[2]string]*user{}}
+	return &Logins{passwords: map[[sha256.Size]byte]*attempts{}, users: map[[2]string]*user{}, gates: map[gateID]weak.Pointer[refresh.Gate]{}}
 }
 
 // user is what the logins of a user with all passwords have in common.
@@ -246,6 +252,10 @@ type attempts struct {
 	since  time.Time // the password is known
 	used   time.Time // last
 	proven time.Time // last
+
+	// refused are the scopes that were refused last, and whether that was while the password was right: some IAMs answer with a 401 if the user has no
+	// role on the account or the project.
+	refused map[huaweicloud.Scope]bool
 }
 
 // refusedError is the error of a login that IAM has refused because of the password.
@@ -261,12 +271,17 @@ func (e *refusedError) Unwrap() error { return e.err }
 // checkNetwork is the remedy if IAM does not respond.
 const checkNetwork = "check the network, and endpoints.iam if it is set"
 
-// login calls send, which logs in, unless the password is known to be wrong. With an unproven password, it waits for another login of the user. send
-// goes on after ctx has ended, and a refusal counts.
-func (l *Logins) login(ctx context.Context, u config.Password, password secret.Text, send func(context.Context) (*lease, error)) (*lease, error) {
+// login calls send, which logs in for a scope, unless the password is known to be wrong. With an unproven password, it waits for another login of the
+// user. send goes on after ctx has ended, and a refusal counts.
+func (l *Logins) login(
+	ctx context.Context, u config.Password, s huaweicloud.Scope, password secret.Text, send func(context.Context) (*lease, error),
+) (*lease, error) {
 	a := l.attempts(u, password)
 	free := func() {}
 	if !l.isProven(a) {
+		if l.yields(a, s) {
+			time.Sleep(yieldTime)
+		}
 		select {
 		case a.user.slot <- struct{}{}:
 			free = sync.OnceFunc(func() { <-a.user.slot })
@@ -285,7 +300,7 @@ func (l *Logins) login(ctx context.Context, u config.Password, password secret.T
 	done := once.Get(ctx, &refresh.Policy[*lease]{
 		Fetch: func(ctx context.Context) (*lease, error) {
 			token, err := send(ctx)
-			return token, l.record(a, err)
+			return token, l.record(a, s, err)
 		},
 		Timeout: loginTimeout,
 		Backoff: pause,
@@ -310,32 +325,51 @@ func (l *Logins) attempts(u config.Password, password secret.Text) *attempts {
 		if l.users[name] == nil {
 			l.users[name] = &user{slot: make(chan struct{}, 1)}
 		}
-		a = &attempts{user: l.users[name], since: now}
+		a = &attempts{user: l.users[name], since: now, refused: map[huaweicloud.Scope]bool{}}
 		l.passwords[id] = a
 	}
 	a.used = now
 	return a
 }
 
+// isProven returns whether the last login with a password was a short time ago, and succeeded.
 func (l *Logins) isProven(a *attempts) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return time.Since(a.proven) < proofLife
+	return time.Since(a.proven) < proofLife && len(a.refusals()) == 0
+}
+
+// yields returns whether other scopes prove a password better: this one is more likely to be refused for want of a role.
+func (l *Logins) yields(a *attempts, s huaweicloud.Scope) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, wasRefused := a.refused[s]
+	return wasRefused || s.ProjectID == ""
+}
+
+// refusals returns those of the password since it was proven last; the lock of the Logins is held.
+func (a *attempts) refusals() (since []*refusedError) {
+	for _, r := range a.user.refusals {
+		if r.password == a && r.at.After(a.proven) {
+			since = append(since, r)
+		}
+	}
+	return since
 }
 
 // locked returns why a login is not sent now, or nil. Refusals of other passwords count if they came after this one was known, so that a corrected one
-// is tried at once.
+// is tried at once. One that came soon after the password was proven may be of the scope alone.
 func (l *Logins) locked(a *attempts) error {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a.user.refusals = slices.DeleteFunc(a.user.refusals, func(r *refusedError) bool { return now.Sub(r.at) >= passwordPause })
+	if own := a.refusals(); len(own) >= maxRefusals || len(own) > 0 && own[0].at.Sub(a.proven) >= proofLife {
+		return fmt.Errorf("not tried again yet: %w", own[0])
+	}
 	var since []*refusedError
 	for _, r := range a.user.refusals {
-		if r.password == a && r.at.After(a.proven) {
-			return fmt.Errorf("not tried again yet: %w", r)
-		}
-		if !r.at.Before(a.since) {
+		if r.password != a && !r.at.Before(a.since) {
 			since = append(since, r)
 		}
 	}
@@ -345,19 +379,31 @@ func (l *Logins) locked(a *attempts) error {
 	return fmt.Errorf("not tried again yet: %w", &refusedError{err: since[len(since)-1].err, at: since[0].at})
 }
 
-// record records how a login ended, and returns err, which is a refusedError if IAM refused the password.
-func (l *Logins) record(a *attempts, err error) error {
+// record records how a login for a scope ended, and returns err, which is a refusedError if IAM refused it. If the scope was refused while the password
+// was right, that says nothing about the password.
+func (l *Logins) record(a *attempts, s huaweicloud.Scope, err error) error {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err == nil {
 		a.proven = now
+		delete(a.refused, s)
+		for other := range a.refused {
+			a.refused[other] = true
+		}
 		return nil
 	}
 	if api, ok := errors.AsType[*huaweicloud.APIError](err); !ok || api.Status != http.StatusUnauthorized {
 		return err
 	}
+	wasRight := a.refused[s]
+	a.refused[s] = wasRight || now.Sub(a.proven) < proofLife
+	if a.refused[s] {
+		err = huaweicloud.Advise(err, "give the user a role on the "+level(s)+": the password is right, as others of its logins show")
+	}
 	refused := &refusedError{err, now, a}
-	a.user.refusals = append(a.user.refusals, refused)
+	if !wasRight {
+		a.user.refusals = append(a.user.refusals, refused)
+	}
 	return refused
 }

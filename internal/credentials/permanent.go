@@ -66,18 +66,22 @@ func newStatic(s config.Static) *permanent {
 	}
 	return &permanent{
 		status: Status{From: "static: " + strings.Join(from, ", "), Files: slices.Clip(names)}, // a caller may append its own
-		read: func(ctx context.Context) (*huaweicloud.Keys, error) {
+		read: files.Keep(func(ctx context.Context) (*huaweicloud.Keys, error) {
 			ctx, cancel := context.WithTimeout(ctx, fileTimeout)
 			defer cancel()
-			ak, errAK := key(ctx, "access_key", s.AccessKey)
-			sk, errSK := key(ctx, "secret_key", s.SecretKey)
-			token, errToken := key(ctx, "security_token", s.SecurityToken)
-			if err := errors.Join(errAK, errSK, errToken); err != nil {
-				return nil, err
-			}
-			return &huaweicloud.Keys{AccessKey: ak, SecretKey: sk, SecurityToken: token}, nil
-		},
+			return files.Together(ctx, names, func(ctx context.Context) (*huaweicloud.Keys, error) { return readStatic(ctx, s) })
+		}),
 	}
+}
+
+func readStatic(ctx context.Context, s config.Static) (*huaweicloud.Keys, error) {
+	ak, errAK := key(ctx, "access_key", s.AccessKey)
+	sk, errSK := key(ctx, "secret_key", s.SecretKey)
+	token, errToken := key(ctx, "security_token", s.SecurityToken)
+	if err := errors.Join(errAK, errSK, errToken); err != nil {
+		return nil, err
+	}
+	return &huaweicloud.Keys{AccessKey: ak, SecretKey: sk, SecurityToken: token}, nil
 }
 
 // variables are the names of variables with an access key, a secret key and a security token: those of Huawei's SDKs, of its Terraform provider, and of
@@ -141,9 +145,9 @@ func newProfile(getenv func(string) string, p config.Profile) *permanent {
 	}
 	return &permanent{
 		status: Status{From: fmt.Sprintf("profile: %s, section %s", path, section), Files: []string{path}},
-		read: func(ctx context.Context) (*huaweicloud.Keys, error) {
+		read: files.Keep(func(ctx context.Context) (*huaweicloud.Keys, error) {
 			return readProfile(ctx, path, section, named != "")
-		},
+		}),
 	}
 }
 

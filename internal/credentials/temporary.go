@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +21,7 @@ const (
 	refusedPause = time.Minute      // between two fetches because of a 401: a service that refuses good keys must not cause one for each request
 	fetchTimeout = 7 * time.Second  // for keys or a token from IAM, with all requests; less than the timeout of a service, so that its error is shown
 	maxAhead     = 10 * time.Minute // how long before they expire keys are fetched again; a quarter of their life if that is less
+	jitter       = 0.5              // share of it by which accounts differ
 )
 
 // temporary is a source of keys that expire. One fetch is in flight at a time, however many requests wait. After a failure, the keys from before are
@@ -35,7 +37,7 @@ type temporary struct {
 	used      secret.Text       // proof of the last fetch
 	refused   huaweicloud.Grant // the last one with a 401
 	refusedAt time.Time
-	late      error // that a request has waited in vain; nil once there are keys
+	late      error // that a request has waited in vain, or was not sent; nil once there are keys
 }
 
 func newTemporary(
@@ -67,6 +69,12 @@ func newTemporary(
 	return t
 }
 
+// passes has the fetches pass a gate, which is shut if IAM throttles them.
+func (t *temporary) passes(g *refresh.Gate) {
+	t.policy.Gate = g
+	t.policy.IsThrottled = func(err error) bool { return huaweicloud.Reason(err) == huaweicloud.ReasonThrottled }
+}
+
 func pause(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, maxPause) }
 
 // Grant returns keys. It waits for a fetch only if there are none to use meanwhile.
@@ -90,8 +98,10 @@ func (t *temporary) Grant(ctx context.Context, _ huaweicloud.Scope) (huaweicloud
 		t.setLate(err)
 		return nil, err
 	default: // the gate was shut, or the fetch waits for a proof of the key that signs it
-		return nil, huaweicloud.Advise(errors.New("keys or a token were not asked for, since IAM throttles the account or other requests with the same key fail"),
+		err := huaweicloud.Advise(errors.New("keys or a token were not asked for, since IAM throttles the account or other requests with the same key fail"),
 			"it is asked again after the pause")
+		t.setLate(err)
+		return nil, err
 	}
 }
 
@@ -156,23 +166,25 @@ type lease struct {
 	huaweicloud.Grant
 
 	issued, expires time.Time
+	ahead           time.Duration // how long before it expires the next one is fetched
 }
 
-// newLease returns a lease of what was issued just now.
+// newLease returns a lease of what was issued just now. Accounts that got theirs together do not all renew them together.
 func newLease(g huaweicloud.Grant, expires time.Time) (*lease, error) {
 	l := &lease{Grant: g, issued: time.Now(), expires: expires}
+	l.ahead = min(l.life()/4, maxAhead)
+	l.ahead -= time.Duration(rand.Float64() * jitter * float64(l.ahead)) //nolint:gosec // nothing secret
 	if !l.isValid() {
 		return nil, huaweicloud.Advise(fmt.Errorf("what was issued just now has expired at %s", expires.UTC().Format(time.RFC3339)),
-			"set the clock of this machine by NTP")
+			"set the clock of this machine by NTP; if it is right, see why expired ones are issued")
 	}
 	return l, nil
 }
 
 // fresh returns how long the lease is used before the next one is fetched.
-func (l *lease) fresh() time.Duration {
-	life := l.expires.Sub(l.issued)
-	return life - min(life/4, maxAhead)
-}
+func (l *lease) fresh() time.Duration { return l.life() - l.ahead }
+
+func (l *lease) life() time.Duration { return l.expires.Sub(l.issued) }
 
 func (l *lease) isValid() bool { return l != nil && time.Now().Before(l.expires) }
 
@@ -201,12 +213,12 @@ func readKeys(answer *huaweicloud.Answer) (*lease, error) {
 			text, _ := fields[field].(string)
 			parts[name] = cmp.Or(parts[name], text)
 		}
-		if parts[name] == "" || checkKey(name, parts[name]) != nil {
+		if parts[name] == "" || name != "expiry" && checkKey(name, parts[name]) != nil {
 			return nil, unusable("the answer has no " + name + " that could be used")
 		}
 	}
-	expires, err := time.Parse(time.RFC3339, parts["expiry"])
-	if err != nil {
+	expires, isTime := readTime(parts["expiry"])
+	if !isTime {
 		return nil, unusable("the expiry in the answer is no time of RFC 3339")
 	}
 	l, err := newLease(&huaweicloud.Keys{
@@ -216,6 +228,16 @@ func readKeys(answer *huaweicloud.Answer) (*lease, error) {
 		return nil, fmt.Errorf("%s: %w", answer.Request, err)
 	}
 	return l, nil
+}
+
+// readTime reads a time of RFC 3339 or, as some services write it, with a zone without a colon, in UTC without a zone, or with a blank in place of the T.
+func readTime(text string) (t time.Time, isTime bool) {
+	for _, zone := range []string{"Z07:00", "Z0700", "Z07", ""} {
+		if t, err := time.Parse("2006-01-02T15:04:05"+zone, strings.Replace(text, " ", "T", 1)); err == nil {
+			return t, true
+		}
+	}
+	return time.Time{}, false
 }
 
 // plainNames returns the fields by their names in lower case and without underscores, which all spellings share.

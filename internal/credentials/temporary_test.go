@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/credentials"
 	"cloud_quota_exporter/internal/huaweicloud"
 )
@@ -81,6 +82,28 @@ func TestSpellingsOfKeys(t *testing.T) {
 	}
 }
 
+// TestSpellingsOfTimes: the zone may have no colon, and UTC needs none.
+func TestSpellingsOfTimes(t *testing.T) {
+	at := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
+	inChina := at.In(time.FixedZone("", 8*60*60))
+	for _, text := range []string{
+		at.Format(time.RFC3339), at.Format("2006-01-02T15:04:05.000000Z"), at.Format("2006-01-02T15:04:05"), at.Format("2006-01-02 15:04:05.000"),
+		inChina.Format(time.RFC3339), inChina.Format("2006-01-02T15:04:05Z0700"), inChina.Format("2006-01-02T15:04:05.000Z0700"),
+	} {
+		keys := metadata(t, answers{securityKey: says(strings.ReplaceAll(good, expires, text))})
+		wantKeys(t, text, keys, "A S T")
+		token := source(t, machine(serve(t, answers{tokens: issues("T", `{"token":{"expires_at":"`+text+`"}}`)})), reader("password: p"))
+		if _, err := token.Grant(t.Context(), huaweicloud.Scope{}); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+		for _, s := range []credentials.Source{keys, token} {
+			if got := s.Status().Expires; !got.Equal(at) {
+				t.Errorf("%s is read as %s, want %s", text, got, at)
+			}
+		}
+	}
+}
+
 func TestAnswersWithoutKeys(t *testing.T) {
 	for body, want := range map[string]string{
 		"":                                    "the answer is no JSON object",
@@ -112,15 +135,52 @@ func TestMetadataErrors(t *testing.T) {
 		says    []string
 	}{
 		"no agency":         {answers{session: says("PRIVATE"), securityKey: refuses(401, "Please configure Cloud Service Agency first")}, []string{"401 Unauthorized: Please configure", "; assign an agency to the ECS"}},
-		"an echo":           {answers{session: says("PRIVATE"), securityKey: refuses(403, "who is PRIVATE?")}, []string{"403 Forbidden: who is <hidden>?; an ECS needs an agency"}},
+		"an echo":           {answers{session: says("PRIVATE"), securityKey: refuses(403, "who is PRIVATE?")}, []string{"403 Forbidden: who is <hidden>?; state another kind of credentials, unless this is an ECS"}},
 		"no session":        {answers{session: refuses(500, "down")}, []string{"PUT http://", "500 Internal Server Error: down"}},
 		"an empty session":  {answers{session: says("\n")}, []string{"the token of the metadata service is empty"}},
 		"a redirect":        {answers{securityKey: redirects}, []string{"302 Found"}},
 		"a broken answer":   {answers{securityKey: breaks}, []string{"but its body broke off: unexpected EOF"}},
 		"an endless answer": {answers{securityKey: endless}, []string{"it is not shown"}},
-		"nothing there":     {nil, []string{"404 Not Found", "; an ECS needs an agency"}},
+		"nothing there":     {nil, []string{"404 Not Found", "; state another kind of credentials, unless this is an ECS"}},
 	} {
 		wantKeys(t, name, metadata(t, tc.answers), "", append(tc.says, "instance_metadata: ")...)
+	}
+}
+
+// TestMetadataRemedies: an agency is only advised if there never were keys and the service says that there is none.
+func TestMetadataRemedies(t *testing.T) {
+	const noAgency, changed, broken = "assign an agency to the ECS that may read quotas", "see what has changed at this ECS", "trouble, it is asked again"
+	old := strings.ReplaceAll(good, expires, "1999-01-08T03:50:07.574000Z") // time in a bubble begins in 2000
+	for name, tc := range map[string]struct {
+		fault        cloudtest.Fault
+		first, later string // the remedy if there never were keys, and if there were some before
+	}{
+		"no agency":     {cloudtest.Fault{Status: 401, Body: []byte("Please configure Cloud Service Agency first")}, noAgency, changed},
+		"a 401":         {cloudtest.Fault{Status: 401}, "state another kind of credentials", changed},
+		"a 404":         {cloudtest.Fault{Status: 404}, "state another kind of credentials", changed},
+		"a 503":         {cloudtest.Fault{Status: 503}, broken, broken},
+		"expired keys":  {cloudtest.Fault{Status: 200, Body: []byte(old)}, "set the clock of this machine by NTP", "set the clock of this machine by NTP"},
+		"another time":  {cloudtest.Fault{Status: 200, Body: []byte(strings.ReplaceAll(good, expires, "tomorrow"))}, "something else than a service that issues keys", "something else than a service that issues keys"},
+		"no connection": {cloudtest.Fault{Reset: true}, "state another kind of credentials", changed},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, "")
+			w.SetMachine(cloudtest.Machine{Account: "main"})
+			wantRemedy := func(s credentials.Source, want string) {
+				t.Helper()
+				_, err := s.Grant(t.Context(), huaweicloud.Scope{})
+				if got := huaweicloud.Remedy(err); !strings.Contains(got, want) || want != noAgency && strings.Contains(got, "agency") {
+					t.Errorf("%s: %v, want the remedy %q", name, err, want)
+				}
+			}
+			s := source(t, w.deps, "instance_metadata: {}")
+			w.wantRead(t, s, "at first", allRead)
+			tc.fault.Path = metadataPath
+			w.Inject(tc.fault)
+			wantRemedy(source(t, w.deps, "instance_metadata: {}"), tc.first)
+			<-time.After(25 * time.Hour)
+			wantRemedy(s, tc.later)
+		})
 	}
 }
 

@@ -152,6 +152,16 @@ func splitEndpoint(endpoint string) (base, quotaPath string) {
 // pauseID is whom a pause concerns: a service that throttles the account does so in all regions.
 type pauseID struct{ account, service string }
 
+// scope is what keys or a token are needed for in any case: a user with a password may have no role on the account.
+func (a *account) scope() huaweicloud.Scope {
+	for _, p := range a.Projects {
+		if p.ID != "" {
+			return huaweicloud.Scope{ProjectID: p.ID, Region: p.Region}
+		}
+	}
+	return huaweicloud.Scope{Region: a.iamRegion()}
+}
+
 // gateID is whose slots a Gate holds. They are by region, so that one that hangs leaves the slots of the others alone.
 type gateID struct {
 	account, service, region string
@@ -172,7 +182,7 @@ type keys struct {
 	origin *origin
 
 	used    atomic.Bool
-	refused atomic.Bool // something could not be read for want of good keys
+	refused atomic.Bool // something could not be read for want of good keys or certificate authorities
 
 	mu        sync.Mutex
 	inUse     string    // huaweicloud.KeyID
@@ -227,9 +237,9 @@ func (k *keys) changedSince(t time.Time) bool {
 	return !k.changedAt.Before(t)
 }
 
-// noteFailure notes a failed fetch that other keys may help.
+// noteFailure notes a failed fetch that other files may help.
 func (k *keys) noteFailure(err error) {
-	if needsKeys(err) {
+	if needsKeys(err) || needsAuthorities(err) {
 		k.refused.Store(true)
 	}
 }
@@ -237,6 +247,11 @@ func (k *keys) noteFailure(err error) {
 // needsKeys returns whether other keys may help.
 func needsKeys(err error) bool {
 	return err != nil && slices.Contains([]string{huaweicloud.ReasonUnauthorized, huaweicloud.ReasonCredentials}, huaweicloud.Reason(err))
+}
+
+// needsAuthorities returns whether another ca_file may help.
+func needsAuthorities(err error) bool {
+	return err != nil && huaweicloud.Reason(err) == huaweicloud.ReasonTLS
 }
 
 // exposed returns which files with secrets are readable by everybody. Files that can't be looked at before ctx ends are left out.
@@ -254,21 +269,23 @@ func (a *account) exposed(ctx context.Context) []error {
 	return all
 }
 
-// retryChangedKeys ends the pauses of what failed for want of good keys, once the account has other keys: after a file with keys is
+// retryChangedKeys ends the pauses of what failed for want of good keys or certificate authorities, once the account has others: after a file is
 // corrected, the next scrape is good.
 func (f *Fleet) retryChangedKeys(ctx context.Context) {
 	v := f.now.Load()
-	refused := map[*keys]bool{}
+	refused := map[*keys]*time.Time{} // with the time since when the certificate authorities are trusted
 	var granting sync.WaitGroup
 	for _, a := range v.accounts {
 		if !a.keys.refused.Swap(false) {
 			continue
 		}
-		refused[a.keys] = true
+		loaded := new(time.Time)
+		refused[a.keys] = loaded
 		granting.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, keyWait)
 			defer cancel()
-			_, _ = a.keys.Grant(ctx, huaweicloud.Scope{}) // notes whether they have changed
+			*loaded = huaweicloud.CALoaded(ctx, a.http)
+			_, _ = a.keys.Grant(ctx, a.scope()) // notes whether they have changed
 		})
 	}
 	if len(refused) == 0 {
@@ -276,29 +293,30 @@ func (f *Fleet) retryChangedKeys(ctx context.Context) {
 	}
 	granting.Wait()
 	for _, a := range v.accounts {
-		if refused[a.keys] && a.listCell != nil {
-			retryWithKeys(a.keys, a.listCell)
+		if loaded := refused[a.keys]; loaded != nil && a.listCell != nil {
+			retryWith(a.keys, *loaded, a.listCell)
 		}
 	}
 	for _, s := range v.sources {
-		if !refused[s.account.keys] {
+		loaded := refused[s.account.keys]
+		if loaded == nil {
 			continue
 		}
 		if s.project.lookup != nil {
-			retryWithKeys(s.account.keys, s.project.lookup)
+			retryWith(s.account.keys, *loaded, s.project.lookup)
 		}
-		retryWithKeys(s.account.keys, s.cell)
+		retryWith(s.account.keys, *loaded, s.cell)
 	}
 }
 
-// retryWithKeys ends the pause of a cell if the keys have changed since its last fetch began. If they have not, they are checked again.
-func retryWithKeys[T any](k *keys, c *refresh.Cell[T]) {
+// retryWith ends the pause of a cell if the keys have changed since its last fetch began, or the certificate authorities since it ended. If they have
+// not, they are checked again.
+func retryWith[T any](k *keys, loaded time.Time, c *refresh.Cell[T]) {
 	s := c.Peek()
 	switch {
-	case !needsKeys(s.Err):
-	case k.changedSince(s.BegunAt):
+	case needsKeys(s.Err) && k.changedSince(s.BegunAt), needsAuthorities(s.Err) && loaded.After(s.BegunAt.Add(s.Took)):
 		c.Retry()
-	default:
+	case needsKeys(s.Err), needsAuthorities(s.Err):
 		k.refused.Store(true)
 	}
 }
@@ -309,7 +327,7 @@ func (f *Fleet) CheckCredentials(ctx context.Context) {
 	var checking sync.WaitGroup
 	for _, a := range f.now.Load().accounts {
 		checking.Go(func() {
-			if _, err := a.keys.Grant(ctx, huaweicloud.Scope{}); err == nil {
+			if _, err := a.keys.Grant(ctx, a.scope()); err == nil {
 				_ = level.Info(f.log.logger).Log("msg", "credentials are there", "account", a.Name, "from", a.keys.Status().From)
 			}
 			ctx, cancel := context.WithTimeout(ctx, exposedTimeout)

@@ -67,6 +67,7 @@ accounts:
 services: {defaults: {max_in_flight: 256}, ces: {cache_ttl: 5m}}
 `)
 				wantUp := func(when string, want bool) {
+					synctest.Wait() // a renewal keeps no scrape waiting
 					if w.Accounts()[0].Up != want {
 						t.Errorf("%s, the account is up: %v", when, !want)
 					}
@@ -225,6 +226,22 @@ func TestSecretsInNoFileAreNotExposed(t *testing.T) {
 			if line["level"] != "info" {
 				t.Errorf("logged %v", line)
 			}
+		}
+	})
+}
+
+// TestNoTokenOfTheAccount: if the ids of all projects are stated, a login is only made for each project, at the start and later. The user of the password
+// needs no role on the account.
+func TestNoTokenOfTheAccount(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		write(dir, "password", "password-1")
+		w := fleettest.New(t, cloudtest.ManyProjects(), "accounts:\n"+strings.ReplaceAll(keyed(dir, "main"),
+			"static: {access_key: AK, secret_key_file: "+filepath.Join(dir, "main")+"}", strings.ReplaceAll(byPassword, "DIR", dir)))
+		w.CheckCredentials(t.Context())
+		wantScrape(t, w, "at first", allRead)
+		if n := w.Cloud.Issued()["password"]; n != 20 || !w.Accounts()[0].Up || w.Accounts()[0].KeysExpire.IsZero() {
+			t.Errorf("%d tokens, want one for each of 20 projects; %+v", n, w.Accounts()[0])
 		}
 	})
 }

@@ -141,8 +141,12 @@ func (s *source) client() *huaweicloud.Client {
 	return a.client(s.Service, s.Region, host.BaseURL(s.Region, a.Cloud), a.Endpoints.For(s.Service, host.Label(s.Region), s.Region))
 }
 
-// pause is longer where the region does not have the service.
+// pause is longer where the region does not have the service. There is none while the project has no id: nothing was asked of the service, and the
+// look-up makes a pause of its own.
 func (s *source) pause(streak int, err error) time.Duration {
+	if l := s.project.lookup; l != nil && l.Peek().ReadAt.IsZero() {
+		return 0
+	}
 	p := huaweicloud.Pause(streak, err, s.settings.CacheTTL)
 	if s.discovered && s.cell.Peek().ReadAt.IsZero() && huaweicloud.IsNotOffered(err) {
 		p = max(p, notOfferedPause)

@@ -139,15 +139,29 @@ func (c *Client) Issue(ctx context.Context, method, path string, header http.Hea
 // errNoOutcome is the outcome of a request that shows nothing about the key.
 var errNoOutcome = errors.New("no outcome")
 
-// send sends a request once Proofs lets it pass.
+// send sends a request, and once more if its keys were refused and have been replaced since they were read, as files may be one after the other.
 func (c *Client) send(ctx context.Context, r request) (*Answer, error) {
-	req, err := http.NewRequestWithContext(ctx, r.method, r.url, bytes.NewReader(r.body))
-	if err != nil {
+	if _, err := url.Parse(r.url); err != nil {
 		return nil, fmt.Errorf("%s: the URL of the API is wrong, check endpoints: %w", c.Service, err)
 	}
 	grant, err := c.Auth.Grant(ctx, c.Scope)
 	if err != nil {
 		return nil, &CredentialsError{err}
+	}
+	answer, err := c.sendWith(ctx, r, grant)
+	if keys, ok := grant.(*Keys); ok && keys.Origin == nil && err != nil && Reason(err) == ReasonUnauthorized {
+		if now, failed := c.Auth.Grant(ctx, c.Scope); failed == nil && KeyID(now) != KeyID(grant) {
+			return c.sendWith(ctx, r, now)
+		}
+	}
+	return answer, err
+}
+
+// sendWith sends a request once Proofs lets it pass.
+func (c *Client) sendWith(ctx context.Context, r request, grant Grant) (*Answer, error) {
+	req, err := http.NewRequestWithContext(ctx, r.method, r.url, bytes.NewReader(r.body))
+	if err != nil { // send has parsed the URL
+		return nil, err
 	}
 	pass, err := c.enter(ctx, grant)
 	if err != nil {

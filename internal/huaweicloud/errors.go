@@ -106,8 +106,12 @@ func isUnknownHost(err error) bool {
 const shortestPause = 15 * time.Second
 
 // Pause returns how long nothing is sent after so many failures in a row: 15 s, doubled for each further failure up to longest, or what the cloud asks
-// for if that is longer. A request that was not sent because of a refused key is sent when the key is tried again.
+// for if that is longer. A request that was not sent because of a refused key is sent when the key is tried again, and one that had no keys or no
+// certificate authorities soon: nothing was asked, and what gets keys makes pauses of its own.
 func Pause(streak int, err error, longest time.Duration) time.Duration {
+	if isA[*CredentialsError](err) || isA[*CAFileError](err) {
+		return 0
+	}
 	if refused, ok := errors.AsType[*RefusedError](err); ok {
 		return time.Until(refused.Until)
 	}

@@ -35,8 +35,10 @@ type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 // empty; read again when it changes), honors HTTPS_PROXY, ALL_PROXY and NO_PROXY, and follows no redirects, so that no keys are sent to another host. It keeps as
 // many idle connections to a host as there may be requests in flight.
 func NewHTTPClient(dial Dial, caFile string, maxInFlight int) *http.Client {
+	t := &transport{dial: dial, caFile: caFile, maxInFlight: maxInFlight, proxies: environmentProxies()}
+	t.get = files.Keep(t.load)
 	return &http.Client{
-		Transport:     &transport{dial: dial, caFile: caFile, maxInFlight: maxInFlight, proxies: environmentProxies()},
+		Transport:     t,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
@@ -63,9 +65,13 @@ type transport struct {
 	maxInFlight int
 	proxies     *proxies
 
+	get func(context.Context) (*http.Transport, error) // load, which may fail for a moment
+
 	mu      sync.Mutex
 	current *http.Transport
-	ca      []byte // contents of caFile that current was made with
+	ca      []byte    // contents of caFile that current was made with
+	loaded  time.Time // when current was made, or when caFile was as before again after it could not be used
+	failed  bool      // the last load
 }
 
 // RoundTrip sends one request.
@@ -100,30 +106,47 @@ func (t *transport) CloseIdleConnections() {
 
 // CheckCAFile returns a *CAFileError if a file has no certificates.
 func CheckCAFile(ctx context.Context, name string) error {
-	_, err := (&transport{caFile: name, proxies: &proxies{}}).get(ctx)
+	_, err := (&transport{caFile: name, proxies: &proxies{}}).load(ctx)
 	return err
 }
 
-func (t *transport) get(ctx context.Context) (*http.Transport, error) {
-	var ca []byte
-	if t.caFile != "" {
-		ctx, cancel := context.WithTimeout(ctx, caFileTimeout)
-		defer cancel()
-		var err error
-		if ca, err = files.Read(ctx, t.caFile, maxCAFile); err != nil {
-			return nil, &CAFileError{t.caFile, err}
-		}
+// CALoaded reads the ca_file of a client of NewHTTPClient, and returns since when the client trusts what is in it; zero if it can't be used.
+func CALoaded(ctx context.Context, c *http.Client) time.Time {
+	t, ok := c.Transport.(*transport)
+	if !ok || t.caFile == "" {
+		return time.Time{}
+	}
+	if _, err := t.load(ctx); err != nil {
+		return time.Time{}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.current != nil && bytes.Equal(ca, t.ca) {
-		return t.current, nil
+	return t.loaded
+}
+
+// load reads caFile, and returns an http.Transport that trusts what is in it.
+func (t *transport) load(ctx context.Context) (*http.Transport, error) {
+	var ca []byte
+	var err error
+	if t.caFile != "" {
+		ctx, cancel := context.WithTimeout(ctx, caFileTimeout)
+		defer cancel()
+		ca, err = files.Read(ctx, t.caFile, maxCAFile)
 	}
-	made, err := t.make(ca)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	made := t.current
+	if err == nil && (made == nil || !bytes.Equal(ca, t.ca)) {
+		made, err = t.make(ca)
+	}
 	if err != nil {
+		t.failed = true
 		return nil, &CAFileError{t.caFile, err}
 	}
-	if t.current != nil {
+	if made != t.current || t.failed {
+		t.loaded, t.failed = time.Now(), false
+	}
+	if t.current != nil && made != t.current {
 		t.current.CloseIdleConnections()
 	}
 	t.current, t.ca = made, ca
@@ -139,6 +162,9 @@ func (t *transport) make(ca []byte) (*http.Transport, error) {
 		}
 		if !pool.AppendCertsFromPEM(ca) {
 			return nil, errors.New("there is no certificate in it")
+		}
+		if bytes.LastIndex(ca, []byte("-----BEGIN ")) > bytes.LastIndex(ca, []byte("-----END ")) {
+			return nil, errors.New("it ends within a certificate")
 		}
 		config.RootCAs = pool
 	}

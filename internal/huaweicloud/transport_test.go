@@ -112,8 +112,9 @@ func TestCAFileIsReadAgain(t *testing.T) {
 	c.HTTP.CloseIdleConnections() // nothing was opened yet
 	for _, step := range []struct{ contents, says string }{
 		{"not a certificate", "there is no certificate in it; it must hold certificates in PEM"},
+		{string(ca) + string(ca[:len(ca)/2]), "it ends within a certificate"},
 		{string(ca), ""},
-		{"rotated to something wrong", "there is no certificate in it"},
+		{"half-written, for a moment", ""},
 		{string(ca) + "\n", ""},
 	} {
 		write(t, file, []byte(step.contents))
@@ -131,6 +132,7 @@ func TestCAFileIsReadAgain(t *testing.T) {
 	}
 	c.Events = func(string, string, time.Duration) { t.Error("an event, though nothing was sent") }
 	var e *huaweicloud.CAFileError
+	c.HTTP = huaweicloud.NewHTTPClient(n.dial, file, 8) // has no authorities from before
 	os.Remove(file)
 	if _, err := c.Get(t.Context(), "/"); !errors.As(err, &e) || !errors.Is(err, os.ErrNotExist) || huaweicloud.Reason(err) != "tls" {
 		t.Errorf("got %v, want the file's error within", err)

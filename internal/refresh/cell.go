@@ -4,6 +4,7 @@
 package refresh
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -38,14 +39,19 @@ func (s *State[T]) due(p *Policy[T]) time.Time {
 // Policy says how a value is fetched. It belongs to who asks, not to the Cell, and may differ from one question to the next.
 type Policy[T any] struct {
 	Fetch       func(context.Context) (T, error)
-	Timeout     time.Duration                             // of one fetch, from the moment it has its slot
-	TTL         func(T) time.Duration                     // how long a value serves, from the start of its fetch
-	Backoff     func(streak int, err error) time.Duration // before the next fetch, after so many failures in a row; it must not look at the Gate
-	Gate        *Gate                                     // shared by values that must not all be fetched at once; nil: none
-	IsThrottled func(error) bool                          // whether an error pauses all fetches at the Gate; nil: none does
-	GivesUp     bool                                      // a fetch whose turn comes while the Gate hangs never begins, so that its turn is worth waiting for
-	OnDone      func(before, after *State[T])             // called after every fetch, before those who wait for it return; nil: nothing
+	Timeout     time.Duration                 // of one fetch, from the moment it has its slot
+	TTL         func(T) time.Duration         // how long a value serves, from the start of its fetch
+	Gate        *Gate                         // shared by values that must not all be fetched at once; nil: none
+	IsThrottled func(error) bool              // whether an error pauses all fetches at the Gate; nil: none does
+	GivesUp     bool                          // a fetch whose turn comes while the Gate hangs never begins, so that its turn is worth waiting for
+	OnDone      func(before, after *State[T]) // called after every fetch, before those who wait for it return; nil: nothing
+
+	// Backoff is the pause before the next fetch, after so many failures in a row; it must not look at the Gate. 0 says that nothing was asked: the
+	// failure counts neither as one in a row nor as a hang, and the next fetch is due soon.
+	Backoff func(streak int, err error) time.Duration
 }
+
+const soon = 15 * time.Second // until the next fetch after one in which nothing was asked
 
 // Cell holds the state of one value. The zero Cell is ready; all methods are safe for concurrent use.
 type Cell[T any] struct {
@@ -217,7 +223,7 @@ func (c *Cell[T]) settle(p *Policy[T], value T, err error, start time.Time) {
 	if shuts {
 		pause = func(streak int) time.Duration { return p.Backoff(streak, err) }
 	}
-	p.Gate.ended(err, err != nil && after.Took >= p.Timeout, pause)
+	p.Gate.ended(err, after.streak > before.streak && after.Took >= p.Timeout, pause)
 	if p.OnDone != nil {
 		p.OnDone(before, after)
 	}
@@ -231,8 +237,11 @@ func (s *State[T]) after(p *Policy[T], value T, err error, start time.Time) *Sta
 	n.Err = err
 	if err != nil {
 		n.Failures++
-		n.streak++
-		n.next = now.Add(p.Backoff(n.streak, err))
+		pause := p.Backoff(n.streak+1, err)
+		if pause != 0 {
+			n.streak++
+		}
+		n.next = now.Add(cmp.Or(pause, soon))
 		return &n
 	}
 	n.Value = value

@@ -9,7 +9,7 @@ import (
 
 // Gate is passed by fetches that share something scarce: at most so many are past it at a time, and none while it is paused. Gates may share
 // a Pause and have slots of their own: where a service is asked in several regions, a region that hangs takes no slots of the others, and a
-// service that throttles the account pauses all of them. A fetch that stands in line when the pause begins goes home without having begun. All
+// service that throttles the account pauses all of them. Or they share slots and have a Pause each: those of accounts that ask the same host. A fetch that stands in line when the pause begins goes home without having begun. All
 // methods are safe for concurrent use; a nil Gate is always open.
 type Gate struct {
 	slots chan struct{}
@@ -38,6 +38,9 @@ type Pause struct {
 func NewGate(slots int, pause *Pause) *Gate {
 	return &Gate{slots: make(chan struct{}, slots), pause: pause}
 }
+
+// WithPause returns a Gate that has its slots in common with g, and is shut during another pause.
+func (g *Gate) WithPause(pause *Pause) *Gate { return &Gate{slots: g.slots, pause: pause} }
 
 func (g *Gate) isOpen() bool {
 	if g == nil {

@@ -128,6 +128,9 @@ func (w *World) Configure(t testing.TB, yaml string) {
 	w.Load(c)
 }
 
+// CAFile returns the file that CA stands for.
+func (w *World) CAFile() string { return w.caFile }
+
 // HideHosts makes hosts whose name contains part unknown.
 func (w *World) HideHosts(part string) {
 	w.mu.Lock()
