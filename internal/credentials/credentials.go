@@ -16,6 +16,7 @@ import (
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/refresh"
+	"cloud_quota_exporter/internal/secret"
 )
 
 // Source is where the keys or tokens of an account come from.
@@ -47,6 +48,8 @@ type Deps struct {
 
 // New returns the source that is configured: a kind of credentials or the default chain, and the agency on top of it.
 func New(c config.Credentials, d Deps) Source {
+	getenv := d.Getenv
+	d.Getenv = func(name string) string { return secret.Trim(getenv(name)) }
 	if a := c.AssumeAgency; a != nil {
 		c.AssumeAgency = nil
 		return newAgency(New(c, d), d, *a)

@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -74,11 +75,15 @@ func (p *password) Check(ctx context.Context) error { return p.account.Check(ctx
 // text returns the password, which may contain blanks since no header contains it.
 func (p *password) text(ctx context.Context) (secret.Text, error) {
 	s := p.user.Password
-	if s.File == "" {
-		return s.Text, nil
+	name, text := cmp.Or(s.Variable, "password"), secret.Trim(s.Text.Reveal())
+	if s.File != "" {
+		name = "password_file " + s.File
+		var err error
+		if text, err = readSecret(ctx, name, s.File, "password"); err != nil {
+			return secret.Text{}, err
+		}
 	}
-	text, err := readSecret(ctx, "password_file "+s.File, s.File, "password")
-	return secret.New(text), err
+	return secret.New(text), checkSpoilt(name, text)
 }
 
 // Status has the error of the token of the account, since that of a project is about the project alone, and the first expiry of the valid tokens. If

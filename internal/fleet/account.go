@@ -318,6 +318,7 @@ type Description struct {
 	Credentials    string  // where the keys come from
 	CredentialsErr error   // what is wrong with them on this machine
 	Exposed        []error // which files with secrets are readable by everybody
+	DomainID       string  // of the account; empty if it is not stated
 	CAFile         string
 	CAFileErr      error             // why it can't be used
 	Discovery      *config.Discovery // nil: none
@@ -344,7 +345,7 @@ func (f *Fleet) Describe(ctx context.Context) []Description {
 			wrong := a.keys.Check(ctx) // first: what the others say depends on it
 			all[i] = Description{
 				Account: a.Name, Credentials: a.keys.Status().From, CredentialsErr: wrong, Exposed: a.exposed(ctx),
-				CAFile: a.CAFile, Discovery: a.Discovery,
+				DomainID: a.DomainID, CAFile: a.CAFile, Discovery: a.Discovery,
 			}
 			if a.CAFile != "" {
 				all[i].CAFileErr = huaweicloud.CheckCAFile(ctx, a.CAFile)

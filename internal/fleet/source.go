@@ -32,6 +32,7 @@ type ID struct {
 	Service   string
 	ProjectID string // empty where the id is looked up; there is one such project in a region
 	Region    string
+	IAMName   string // by which the id is looked up, if not by the region
 }
 
 // Reading is what is known of a source. It is immutable, and stays the same pointer until something that it shows changes.
@@ -91,7 +92,7 @@ func (f *Fleet) newSources(a *account, configured config.Project, discovered boo
 		if !settings.Enabled {
 			continue
 		}
-		id := ID{Account: a.Name, Service: service.Name, ProjectID: configured.ID, Region: configured.Region}
+		id := ID{Account: a.Name, Service: service.Name, ProjectID: configured.ID, Region: configured.Region, IAMName: configured.IAMName}
 		cell := f.stores.cells.get(id, func() *refresh.Cell[providers.Result] { return new(refresh.Cell[providers.Result]) })
 		s := &source{ID: id, account: a, service: service, settings: settings, project: p, discovered: discovered, cell: cell}
 		s.policy = s.newPolicy(f.gate(a.Name, service.Name, configured.Region, settings.MaxInFlight))
@@ -221,8 +222,8 @@ type project struct {
 	policy *refresh.Policy[string]
 }
 
-// lookupID says which id a Cell holds: that of the project that bears the region's name, as the account sees it.
-type lookupID struct{ account, region string }
+// lookupID says which id a Cell holds: that of the project that has the name in IAM, as the account sees it.
+type lookupID struct{ account, name string }
 
 func (f *Fleet) newProject(a *account, configured config.Project) *project {
 	p := &project{Project: configured}
@@ -230,11 +231,12 @@ func (f *Fleet) newProject(a *account, configured config.Project) *project {
 		return p
 	}
 	region := configured.Region
-	p.lookup = f.stores.lookups.get(lookupID{a.Name, region}, func() *refresh.Cell[string] { return new(refresh.Cell[string]) })
+	name := cmp.Or(configured.IAMName, region)
+	p.lookup = f.stores.lookups.get(lookupID{a.Name, name}, func() *refresh.Cell[string] { return new(refresh.Cell[string]) })
 	iam := a.iam(region)
 	iam.Action = huaweicloud.ListProjectsAction
 	p.policy = &refresh.Policy[string]{
-		Fetch:       func(ctx context.Context) (string, error) { return huaweicloud.FindProject(ctx, iam, region) },
+		Fetch:       func(ctx context.Context) (string, error) { return huaweicloud.FindProject(ctx, iam, name) },
 		Timeout:     idTimeout,
 		TTL:         func(string) time.Duration { return idFresh },
 		Backoff:     func(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, idLongestPause) },

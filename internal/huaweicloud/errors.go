@@ -231,7 +231,7 @@ func (e *ProjectError) Error() string {
 
 // Remedy shows the region.
 func (e *ProjectError) Remedy() string {
-	return fmt.Sprintf("state the project's id: projects: [{id: ..., region: %s, name: ...}]", e.Region)
+	return fmt.Sprintf("state the project's id: projects: [{id: ..., region: %s, name: ...}]", Project{Name: e.Region}.Region())
 }
 
 // hiddenError has the text of another error without the secrets in it: net/http, for example, quotes a response that is no HTTP.

@@ -17,7 +17,7 @@ const ListProjectsAction = "iam:projects:listProjects"
 // maxIDs is how many ids an error shows.
 const maxIDs = 5
 
-// FindProject returns the id of the project that has the name of a region: GET /v3/projects?name=<region>, "Querying Project Information Based on
+// FindProject returns the id of the project that has the name of a region, or another one: GET /v3/projects?name=<name>, "Querying Project Information Based on
 // Specified Criteria" of the IAM API Reference. The error is a *ProjectError if there is none or if there are several.
 func FindProject(ctx context.Context, iam *Client, region string) (string, error) {
 	path := "/v3/projects?name=" + url.QueryEscape(region)
