@@ -88,7 +88,7 @@ func environmentAccount(ctx context.Context, getenv func(string) string, known [
 	e := &environment{getenv: func(name string) string { return secret.Trim(getenv(name)) }, found: found}
 	e.keys = e.setKeys()
 	if len(e.keys) == 0 && !e.isSet(slices.Concat(idpNames, tokenFileNames, userNames, passwordNames)) {
-		e.profile = Profile{}.read(ctx, e.getenv)
+		e.profile = e.readProfile(ctx)
 		e.noteSet([]string{profileVariable}, "file of the profile")
 	}
 	a := Account{Name: "default"}
@@ -100,11 +100,20 @@ func environmentAccount(ctx context.Context, getenv func(string) string, known [
 	a.Credentials = e.credentials()
 	hasKeys := len(e.keys) > 0 || a.Credentials.OIDC != nil
 	for _, name := range slices.Sorted(maps.Keys(refusedVariables)) {
-		if e.getenv(name) != "" && !(hasKeys && slices.Contains(onlyWithoutKeys, name)) {
+		if e.getenv(name) != "" && (!hasKeys || !slices.Contains(onlyWithoutKeys, name)) {
 			e.found.Add(0, name, "not supported; unset it, and "+refusedVariables[name])
 		}
 	}
 	return a, e.decisions
+}
+
+// readProfile returns the values of the profile. One that is named must be readable: what it chooses would be passed over.
+func (e *environment) readProfile(ctx context.Context) map[string]string {
+	values, err := Profile{}.read(ctx, e.getenv)
+	if err != nil && e.getenv(profileVariable) != "" {
+		e.found.Add(0, profileVariable, "the profile can't be read: "+err.Error()+"; want an INI file that the exporter may read, with a section [basic]")
+	}
+	return values
 }
 
 // setKeys returns the names of the first keys of which one is set.
@@ -261,12 +270,12 @@ func (e *environment) credentials() Credentials {
 	switch {
 	case idp != "" && file != "":
 		c.OIDC = &OIDC{IDPID: idp, TokenFile: file}
-		e.passOver(append(slices.Concat(userNames, passwordNames), e.keys...), "the identity provider counts")
+		e.passOver(slices.Concat(userNames, passwordNames, domainNameNames, e.keys), "the identity provider counts")
 	case e.isSet(slices.Concat(idpNames, tokenFileNames)):
 		e.needAll(idpNames, tokenFileNames)
 	case len(e.keys) > 0:
 		e.keyDecisions("keys of the account")
-		e.passOver(slices.Concat(userNames, passwordNames), e.keys[0]+" counts")
+		e.passOver(slices.Concat(userNames, passwordNames, domainNameNames), e.keys[0]+" counts")
 	case e.isSet(slices.Concat(userNames, passwordNames)):
 		c.Password = e.password()
 	}

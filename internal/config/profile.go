@@ -93,18 +93,14 @@ const (
 	maxProfile     = 64 << 10 // bytes
 )
 
-// read returns the values of the profile; nil if they can't be read, which the credentials report.
-func (p Profile) read(ctx context.Context, getenv func(string) string) map[string]string {
+// read returns the values of the profile. Its error names no file and quotes nothing.
+func (p Profile) read(ctx context.Context, getenv func(string) string) (map[string]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, profileTimeout)
 	defer cancel()
 	path, section, _ := p.At(getenv)
 	contents, err := files.Read(ctx, path, maxProfile)
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	values, err := ParseProfile(contents, section)
-	if err != nil {
-		return nil
-	}
-	return values
+	return ParseProfile(contents, section)
 }

@@ -75,13 +75,14 @@ func (p *password) Check(ctx context.Context) error { return p.account.Check(ctx
 // text returns the password, which may contain blanks since no header contains it.
 func (p *password) text(ctx context.Context) (secret.Text, error) {
 	s := p.user.Password
-	name, text := cmp.Or(s.Variable, "password"), secret.Trim(s.Text.Reveal())
+	name := cmp.Or(s.Variable, "password")
+	text, err := trimmed(name, s.Text)
 	if s.File != "" {
 		name = "password_file " + s.File
-		var err error
-		if text, err = readSecret(ctx, name, s.File, "password"); err != nil {
-			return secret.Text{}, err
-		}
+		text, err = readSecret(ctx, name, s.File, "password")
+	}
+	if err != nil {
+		return secret.Text{}, err
 	}
 	return secret.New(text), checkSpoilt(name, text)
 }

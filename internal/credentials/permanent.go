@@ -182,8 +182,20 @@ func key(ctx context.Context, name string, s config.Secret) (secret.Text, error)
 	if s.File != "" {
 		return readKey(ctx, name+"_file "+s.File, s.File)
 	}
-	text := secret.Trim(s.Text.Reveal())
+	text, err := trimmed(name, s.Text)
+	if err != nil {
+		return secret.Text{}, err
+	}
 	return secret.New(text), checkKey(name, text)
+}
+
+// trimmed returns a secret of the configuration without white space at its ends. One that is set must not be white space alone.
+func trimmed(name string, s secret.Text) (string, error) {
+	text := secret.Trim(s.Reveal())
+	if text == "" && !s.IsEmpty() {
+		return "", fmt.Errorf("%s is empty", name)
+	}
+	return text, nil
 }
 
 // readKey reads a file with a key or token; name is what an error calls it.

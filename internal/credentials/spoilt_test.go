@@ -65,6 +65,11 @@ func TestSpoiltKeys(t *testing.T) {
 		for _, key := range []string{"PRI\u200bVATE", "\u00adPRIVATE", "PRIVATE\u2060\n", "PRI\x00VATE", "PRI\ufe0fVATE", "\xff\xfeP\x00"} {
 			wantKeys(t, key, place.with(key), "", place.name+" contains an invisible character (U+", "); remove it, or type the text again")
 		}
+		if strings.HasPrefix(place.name, "environment") {
+			wantKeys(t, "blank", inVariable("HW_ACCESS_KEY", "HW_SECRET_KEY")(" \n"), "", "no keys are set")
+		} else {
+			wantKeys(t, "blank", place.with(" \ufeff\n"), "", place.name+" is empty")
+		}
 		if len(sent) > 0 {
 			t.Fatalf("%s: sent %q", place.name, sent)
 		}
