@@ -1,6 +1,7 @@
 package command_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -55,6 +56,32 @@ func TestEnvironmentChoosesWhatIsRead(t *testing.T) {
 			contains(t, p.query(t, "", command.Query{Output: "json"}), `"project_id": "`+projects[tc.project].ID+`"`, `"project": "`+tc.label+`"`, "exit code 0")
 		})
 	}
+}
+
+// TestProfileThatChanges: once the profile names another project, its keys are not used for the one before.
+func TestProfileThatChanges(t *testing.T) {
+	env, projects := environmentOf(t)
+	setenv(t, env)
+	keys := "[basic]\nak = " + accessKey + "\nsk = " + secretKey + "\nproject_id = "
+	profile := write(t, "profile", keys+projects[0].ID+"\n")
+	setenv(t, map[string]string{"HW_ACCESS_KEY": "", "HW_SECRET_KEY": "", "HUAWEICLOUD_SDK_CREDENTIALS_FILE": profile})
+	r := serve(t, "", write(t, "config.yml", "services: {defaults: {cache_ttl: 0}}"), nil)
+	up := func(id string) {
+		t.Helper()
+		contains(t, r.get(t, "/metrics"), `cloud_quota_up{project="ap-southeast-3",service="cts"} 1`, `project_id="`+id+`"`)
+	}
+	up(projects[0].ID)
+	if err := os.WriteFile(profile, []byte(keys+projects[1].ID+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	contains(t, r.get(t, "/metrics"), `cloud_quota_last_failure_reason{project="ap-southeast-3",reason="credentials",service="cts"} 1`)
+	r.log.waitFor(t, "project_id has changed since the configuration was read; reload the configuration")
+	resp, err := r.client.Post(r.url+"/-/reload", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	contains(t, read(t, resp), "200")
+	up(projects[1].ID)
 }
 
 // TestAgencyOfEnvironment: the keys of the agency that variables name are used.

@@ -50,6 +50,9 @@ type Account struct {
 	CAFile      string     // of certificates to trust; "" is the system's own
 	Projects    []Project  // as stated; at least one, unless there is a Discovery
 	Discovery   *Discovery // nil: none
+
+	// ProfileSays is what the keys of the profile said that count beside ak and sk, when this was read; nil: none counts.
+	ProfileSays map[string]string
 }
 
 // Project is one project of an account, in one region.

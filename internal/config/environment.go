@@ -79,6 +79,7 @@ type environment struct {
 	found     *strictyaml.Problems
 	keys      []string          // names of the variables of the first keys that are set
 	profile   map[string]string // values of the profile, if the keys may come from it
+	says      map[string]string // those of them that no variable overrules; nil if the keys can't come from it
 	decisions []Decision
 }
 
@@ -88,7 +89,7 @@ func environmentAccount(ctx context.Context, getenv func(string) string, known [
 	e := &environment{getenv: func(name string) string { return secret.Trim(getenv(name)) }, found: found}
 	e.keys = e.setKeys()
 	if len(e.keys) == 0 && !e.isSet(slices.Concat(idpNames, tokenFileNames, userNames, passwordNames)) {
-		e.profile = e.readProfile(ctx)
+		e.profile, e.says = e.readProfile(ctx), map[string]string{}
 		e.noteSet([]string{profileVariable}, "file of the profile")
 	}
 	a := Account{Name: "default"}
@@ -98,6 +99,10 @@ func environmentAccount(ctx context.Context, getenv func(string) string, known [
 	a.Cloud = e.matching("cloud", "", cloudDomain, cloudWant, cloudNames...)
 	a.Endpoints = e.endpoints(region, known)
 	a.Credentials = e.credentials()
+	if a.Credentials.OIDC == nil {
+		maps.DeleteFunc(e.says, func(key, _ string) bool { return key == "idp_id" || key == "id_token_file" }) // which the credentials refuse
+		a.ProfileSays = e.says
+	}
 	hasKeys := len(e.keys) > 0 || a.Credentials.OIDC != nil
 	for _, name := range slices.Sorted(maps.Keys(refusedVariables)) {
 		if e.getenv(name) != "" && (!hasKeys || !slices.Contains(onlyWithoutKeys, name)) {
@@ -158,7 +163,11 @@ func (e *environment) value(what, inProfile string, plain func(string) string, n
 			e.decide(n, what)
 		}
 	}
-	if v := e.profile[inProfile]; name == "" && v != "" {
+	if name != "" || inProfile == "" || e.says == nil {
+		return name, value
+	}
+	e.says[inProfile] = e.profile[inProfile]
+	if v := e.profile[inProfile]; v != "" {
 		if plain != nil {
 			v = plain(v)
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -119,19 +120,30 @@ func namedKeys(where string, names [3]string, value func(string) string) (*huawe
 	}, nil
 }
 
-// newProfile uses the keys in a section of the file of Huawei's SDKs: ak, sk and, for temporary keys, security_token.
-func newProfile(getenv func(string) string, p config.Profile) *permanent {
+// newProfile uses the keys in a section of the file of Huawei's SDKs: ak, sk and, for temporary keys, security_token. says is
+// what it said when the configuration was read: other values would choose something else than what is read.
+func newProfile(getenv func(string) string, p config.Profile, says map[string]string) *permanent {
 	path, section, named := p.At(getenv)
 	return &permanent{
 		status: Status{From: fmt.Sprintf("profile: %s, section %s", path, section), Files: []string{path}},
 		read: func(ctx context.Context) (*huaweicloud.Keys, error) {
-			return readProfile(ctx, path, section, named)
+			values, err := readProfile(ctx, path, section, named)
+			if err != nil {
+				return nil, err
+			}
+			where := "profile: " + path + ", section [" + section + "]: "
+			for _, name := range slices.Sorted(maps.Keys(says)) {
+				if values[name] != says[name] {
+					return nil, huaweicloud.Advise(errors.New(where+name+" has changed since the configuration was read"), "reload the configuration")
+				}
+			}
+			return namedKeys(where, [3]string{"ak", "sk", "security_token"}, func(name string) string { return values[name] })
 		},
 	}
 }
 
-// readProfile reads the keys. The default file is absent if it can't be read for any reason.
-func readProfile(ctx context.Context, file, section string, named bool) (*huaweicloud.Keys, error) {
+// readProfile reads a section with keys. The default file is absent if it can't be read for any reason.
+func readProfile(ctx context.Context, file, section string, named bool) (map[string]string, error) {
 	where := "profile: " + file
 	contents, err := readFile(ctx, file)
 	if err != nil {
@@ -158,7 +170,7 @@ func readProfile(ctx context.Context, file, section string, named bool) (*huawei
 		return nil, huaweicloud.Advise(errors.New(where+"it names an identity provider"),
 			"state credentials: {oidc: {idp_id: ..., token_file: ...}}, or remove idp_id and id_token_file to use ak and sk")
 	}
-	return namedKeys(where, [3]string{"ak", "sk", "security_token"}, func(name string) string { return values[name] })
+	return values, nil
 }
 
 // describe returns where a secret comes from; name is its name in the configuration.

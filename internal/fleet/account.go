@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -58,14 +59,14 @@ func (f *Fleet) newAccount(configured config.Account, c *config.Config, before *
 		return a
 	}
 	a.keys = &keys{log: log.With(f.log.logger, "account", a.Name), Source: credentials.New(a.Credentials, credentials.Deps{
-		IAM: a.iam, Region: a.iamRegion(), Dial: f.options.Dial, Getenv: f.options.Getenv, Logins: f.logins,
+		IAM: a.iam, Region: a.iamRegion(), Dial: f.options.Dial, Getenv: f.options.Getenv, Logins: f.logins, ProfileSays: a.ProfileSays,
 	})}
 	return a
 }
 
 // connectionDiffers returns whether an account has other keys, hosts or trust than another one.
 func (a *account) connectionDiffers(other *account) bool {
-	return a.Cloud != other.Cloud || a.CAFile != other.CAFile || a.Credentials.NeedIAM() && a.iamRegion() != other.iamRegion() ||
+	return a.Cloud != other.Cloud || !maps.Equal(a.ProfileSays, other.ProfileSays) || a.CAFile != other.CAFile || a.Credentials.NeedIAM() && a.iamRegion() != other.iamRegion() ||
 		!reflect.DeepEqual(a.Endpoints, other.Endpoints) || !reflect.DeepEqual(a.Credentials, other.Credentials)
 }
 
