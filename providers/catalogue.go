@@ -53,12 +53,13 @@ func ReadCatalogue(text []byte) ([]Service, error) {
 
 func readEntry(e strictyaml.Entry) Service {
 	s := Service{Name: e.Key, fetch: fetches[e.Key]}
-	f, ok := e.Fields("product", "title", "enabled", "cache_ttl", "muted", "options", "api")
+	f, ok := e.Fields("product", "title", "sdk", "enabled", "cache_ttl", "muted", "options", "api")
 	if !ok {
 		return s
 	}
 	s.Product, _ = f.Need("product", "want the full name of the service").Text()
 	s.Title, _ = f.Need("title", "want the title of the page that describes the API").Text()
+	s.SDK, _ = f.Get("sdk").Text()
 	s.Enabled, _ = f.Get("enabled").Flag()
 	s.CacheTTL, _ = f.Get("cache_ttl").Duration(time.Minute, 24*time.Hour)
 	for _, item := range f.Get("muted").List() {

@@ -15,6 +15,7 @@ type Service struct {
 	Name    string // the service label, e.g. "cts"
 	Product string // its full name, e.g. "Cloud Trace Service"
 	Title   string // of the page of the API reference that describes the API
+	SDK     string // its name in Huawei's SDKs; empty if that is Name
 	API     *API
 
 	Enabled  bool            // unless it is configured

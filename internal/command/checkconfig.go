@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -35,6 +36,7 @@ func (check Check) Run(ctx context.Context, t Terminal, configFile string) error
 		for _, d := range offline.Describe(ctx) {
 			failed += writeAccount(t, d)
 		}
+		writeDecisions(ctx, t, c)
 		writeServices(t, c, offline.Services())
 		writeRules(t, c)
 		if !check.Online { // which knows more
@@ -64,6 +66,9 @@ func writeAccount(t Terminal, d fleet.Description) int {
 	}
 	for _, open := range d.Exposed {
 		_, _ = fmt.Fprintf(t.Out, "  %s %v\n", t.paint(yellow, "not secret: "), printable.Text(open.Error()))
+	}
+	if d.DomainID != "" {
+		_, _ = fmt.Fprintf(t.Out, "  domain_id    %s\n", d.DomainID)
 	}
 	if d.CAFile != "" {
 		_, _ = fmt.Fprintf(t.Out, "  ca_file      %s\n", printable.Text(d.CAFile))
@@ -120,6 +125,23 @@ func writeSources(t Terminal, sources []fleet.Endpoint) {
 	}
 	projects.write(t.Out)
 	endpoints.write(t.Out)
+}
+
+// writeDecisions shows each variable that chooses what is read, and what it decides.
+func writeDecisions(ctx context.Context, t Terminal, c *config.Config) {
+	decisions := c.Decisions
+	if decisions == nil {
+		decisions = c.Overruled(ctx, os.Environ())
+	}
+	if len(decisions) == 0 {
+		return
+	}
+	var out table
+	out.add("VARIABLE", "DECIDES")
+	for _, d := range decisions {
+		out.add(d.Name, d.What)
+	}
+	out.write(t.Out)
 }
 
 func writeServices(t Terminal, c *config.Config, names []string) {

@@ -73,7 +73,7 @@ func loadConfig(ctx context.Context, file string) (*config.Config, error) {
 		return nil, err
 	}
 	if file == "" {
-		return config.FromEnvironment(providers.All(), os.Getenv)
+		return config.FromEnvironment(ctx, providers.All(), os.Getenv)
 	}
 	return config.Load(ctx, file, providers.All())
 }

@@ -121,7 +121,7 @@ func TestExampleConfiguration(t *testing.T) {
 		"security_token", "security_token_file", "cloud", "endpoints", "iam", "default", "ca_file", "projects", "id", "region",
 		"services", "defaults", "cache_ttl", "timeout", "max_stale", "max_in_flight", "enabled", "list_instances",
 		"cts", "ces", "taurusdb", "dcs", "dbss",
-		"discovery", "regions", "include", "exclude", "subprojects", "name_prefix", "refresh_interval",
+		"discovery", "regions", "domain_id", "assume_agency", "include", "exclude", "subprojects", "name_prefix", "refresh_interval",
 		"limits", "service", "project", "resource_type", "limit", "thresholds", "overrides", "ratios",
 	} {
 		if !regexp.MustCompile(`(?m)(^|[\s{,#-])` + key + `:`).Match(example) {

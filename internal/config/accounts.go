@@ -13,12 +13,16 @@ import (
 const (
 	regionWant    = "the name of a region such as ap-southeast-3"
 	projectIDWant = "the project_id, 1 to 64 letters and digits"
+	domainIDWant  = "the domain_id, 1 to 64 letters and digits"
+	cloudWant     = "a bare DNS domain such as myhuaweicloud.com, without scheme, port and path"
+	labelWant     = "at most 128 bytes of UTF-8 without control characters"
 )
 
 var (
 	accountName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 	cloudDomain = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
 	projectID   = regexp.MustCompile(`^[A-Za-z0-9]{1,64}$`)
+	domainID    = projectID
 )
 
 // accountReader reads the accounts one after the other and remembers what must be unique among them.
@@ -41,7 +45,7 @@ func readAccounts(n strictyaml.Node, services []string) []Account {
 
 func (r *accountReader) account(n strictyaml.Node) Account {
 	var a Account
-	f, ok := n.Fields("name", "credentials", "cloud", "endpoints", "ca_file", "projects", "discovery")
+	f, ok := n.Fields("name", "credentials", "domain_id", "cloud", "endpoints", "ca_file", "projects", "discovery")
 	if !ok {
 		return a
 	}
@@ -50,7 +54,10 @@ func (r *accountReader) account(n strictyaml.Node) Account {
 		a.Credentials = readCredentials(c)
 	}
 	if c := f.Get("cloud"); c.Stated() {
-		a.Cloud, _ = c.Matching(cloudDomain, "a bare DNS domain such as myhuaweicloud.com, without scheme, port and path")
+		a.Cloud, _ = c.Matching(cloudDomain, cloudWant)
+	}
+	if d := f.Get("domain_id"); d.Stated() {
+		a.DomainID, _ = d.Matching(domainID, domainIDWant)
 	}
 	if e := f.Get("endpoints"); e.Stated() {
 		a.Endpoints = readEndpoints(e, r.services)
@@ -153,12 +160,10 @@ func readRegion(n strictyaml.Node) (string, bool) {
 	return region, ok
 }
 
-const maxLabel = 128 // bytes
-
 // checkLabel returns whether text, which n states, can be in a label. If not, it reports that.
 func checkLabel(n strictyaml.Node, text string) bool {
 	if !IsLabel(text) {
-		n.Fail("not of the right form; want at most %d bytes of UTF-8 without control characters", maxLabel)
+		n.Fail("not of the right form; want %s", labelWant)
 		return false
 	}
 	if shows := func(r rune) bool { return unicode.IsPrint(r) && r != ' ' }; text != "" && !strings.ContainsFunc(text, shows) {
@@ -170,7 +175,7 @@ func checkLabel(n strictyaml.Node, text string) bool {
 
 // IsLabel returns whether text can be in a label. What the configuration may not say, the cloud may not say either.
 func IsLabel(text string) bool {
-	return len(text) <= maxLabel && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+	return len(text) <= 128 && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
 // IsProjectID returns whether text has the form of a project_id.

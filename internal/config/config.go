@@ -2,7 +2,7 @@
 //
 // The text becomes a tree of YAML nodes (package strictyaml); every reader takes one node, checks it and returns the resolved value, so that a rule stands
 // next to the value it is about and knows its line. Nothing of the file but closed harmless forms is ever quoted in an error, since a
-// secret may stand anywhere by mistake. Files that the configuration names are not read here.
+// secret may stand anywhere by mistake. Files that the configuration names are not read here, but for the profile where no file has accounts.
 package config
 
 import (
@@ -37,6 +37,7 @@ type Config struct {
 	Services   map[string]Service
 	Limits     []Limit     // in their order: the first that fits a quota counts
 	Thresholds []Threshold // likewise; the last fits every quota
+	Decisions  []Decision  // of the variables that the account comes from; nil if a file has accounts
 }
 
 // Account is a set of credentials and the projects that are read with it.
@@ -44,10 +45,14 @@ type Account struct {
 	Name        string // unique; "default" where a single account states none
 	Credentials Credentials
 	Cloud       string // the domain behind <service host>.<region>; "" is the one that belongs to the region
+	DomainID    string // of the account itself; "": not stated
 	Endpoints   Endpoints
 	CAFile      string     // of certificates to trust; "" is the system's own
 	Projects    []Project  // as stated; at least one, unless there is a Discovery
 	Discovery   *Discovery // nil: none
+
+	// ProfileSays is what the keys of the profile said that count beside ak and sk, when this was read; nil: none counts.
+	ProfileSays map[string]string
 }
 
 // Project is one project of an account, in one region.
@@ -55,6 +60,8 @@ type Project struct {
 	ID     string // the project_id; "" is to be looked up in IAM by the name of the region
 	Region string
 	Name   string // the project label, unique in the configuration; the region where none is stated
+
+	IAMName string // by which IAM is asked for the id instead of the region; "": by the region
 }
 
 // Service is what holds for one quota service in every account.
@@ -82,7 +89,7 @@ func Load(ctx context.Context, path string, known []providers.Service) (*Config,
 	if blank.Match(text) {
 		return nil, Errors{path + ": it is empty; state at least accounts or services, or leave out --config.file to serve one account from the environment"}
 	}
-	config, err := Parse(path, text, known, os.Getenv)
+	config, err := parse(ctx, path, text, known, os.Getenv)
 	if err != nil {
 		return nil, err
 	}
@@ -93,6 +100,10 @@ func Load(ctx context.Context, path string, known []providers.Service) (*Config,
 // Parse reads the text of a configuration file; name stands for the file in errors, which are of type Errors. The environment is
 // asked for the account where the text has none.
 func Parse(name string, text []byte, known []providers.Service, getenv func(string) string) (*Config, error) {
+	return parse(context.Background(), name, text, known, getenv)
+}
+
+func parse(ctx context.Context, name string, text []byte, known []providers.Service, getenv func(string) string) (*Config, error) {
 	found := strictyaml.NewProblems(name)
 	file, readable := strictyaml.Parse(text, found).Fields("accounts", "services", "limits", "thresholds")
 	if err := found.Err(); err != nil && !readable {
@@ -106,7 +117,9 @@ func Parse(name string, text []byte, known []providers.Service, getenv func(stri
 	}
 	config.Thresholds = readThresholds(file.Get("thresholds"), names, config.muted(known))
 	if accounts := file.Get("accounts"); accounts.IsEmpty() {
-		config.Accounts = []Account{environmentAccount(getenv, found)}
+		var account Account
+		account, config.Decisions = environmentAccount(ctx, getenv, known, found)
+		config.Accounts = []Account{account}
 	} else {
 		config.Accounts = readAccounts(accounts, names)
 	}
@@ -116,31 +129,8 @@ func Parse(name string, text []byte, known []providers.Service, getenv func(stri
 	return config, nil
 }
 
-// FromEnvironment is the configuration without a file: one account from the default chain of credentials, with one project, and every
-// service with its defaults. Its error is of type Errors.
-func FromEnvironment(known []providers.Service, getenv func(string) string) (*Config, error) {
-	return Parse("environment", nil, known, getenv)
-}
-
-// environmentAccount is the account that is served where no file states one: the default chain of credentials, and one project whose
-// region and project_id stand in the variables that Huawei's own tools read.
-func environmentAccount(getenv func(string) string, found *strictyaml.Problems) Account {
-	name, region := "HW_REGION_NAME", ""
-	for _, variable := range []string{"OS_REGION_NAME", "HUAWEICLOUD_SDK_REGION", "HW_REGION_NAME"} { // the last one counts
-		if value := getenv(variable); value != "" {
-			name, region = variable, value
-		}
-	}
-	switch {
-	case region == "":
-		found.Add(0, name, "missing: where no file states accounts, the region comes from HW_REGION_NAME, HUAWEICLOUD_SDK_REGION or "+
-			"OS_REGION_NAME; set one of them, or name a file with accounts by --config.file")
-	case !providers.IsRegion(region):
-		found.Add(0, name, "not of the right form; want "+regionWant)
-	}
-	id := getenv("HUAWEICLOUD_SDK_PROJECT_ID")
-	if id != "" && !projectID.MatchString(id) {
-		found.Add(0, "HUAWEICLOUD_SDK_PROJECT_ID", "not of the right form; want "+projectIDWant)
-	}
-	return Account{Name: "default", Projects: []Project{{ID: id, Region: region, Name: region}}}
+// FromEnvironment is the configuration without a file: one account with one project, and every service with its defaults. Its error is of
+// type Errors. It waits 5 seconds at most for the profile, or until ctx ends.
+func FromEnvironment(ctx context.Context, known []providers.Service, getenv func(string) string) (*Config, error) {
+	return parse(ctx, "environment", nil, known, getenv)
 }

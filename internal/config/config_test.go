@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -86,9 +87,9 @@ func TestGoodFiles(t *testing.T) {
 		"credentials.yml": {Accounts: kindsOfCredentials(), Services: services(nil)},
 		"aliases.yml": {
 			Accounts: []config.Account{
-				{Name: "first", Credentials: keys, Projects: []config.Project{{"0250cb8a", "ap-southeast-3", "prod"}}},
-				{Name: "second", Credentials: keys, Projects: []config.Project{{"1250cb8a", "ap-southeast-3", "test"}}},
-				{Name: "third", Credentials: keys, Projects: []config.Project{{"", "ap-southeast-1", "first"}}},
+				{Name: "first", Credentials: keys, Projects: []config.Project{{ID: "0250cb8a", Region: "ap-southeast-3", Name: "prod"}}},
+				{Name: "second", Credentials: keys, Projects: []config.Project{{ID: "1250cb8a", Region: "ap-southeast-3", Name: "test"}}},
+				{Name: "third", Credentials: keys, Projects: []config.Project{{Region: "ap-southeast-1", Name: "first"}}},
 			},
 			Services: services(func(s map[string]config.Service) {
 				s["cts"] = config.Service{true, time.Hour, 30 * time.Second, 6 * time.Hour, 8, nil}
@@ -122,11 +123,15 @@ func TestGoodFiles(t *testing.T) {
 	}
 }
 
-// checkConfig compares all but the rules, which rules_test.go is about.
+// checkConfig compares all but the rules and decisions, which other tests are about.
 func checkConfig(t *testing.T, got, want *config.Config) {
 	t.Helper()
 	compared := *got
-	compared.Limits, compared.Thresholds = nil, nil
+	compared.Limits, compared.Thresholds, compared.Decisions = nil, nil, nil
+	compared.Accounts = slices.Clone(got.Accounts)
+	for i := range compared.Accounts {
+		compared.Accounts[i].ProfileSays = nil
+	}
 	if !reflect.DeepEqual(&compared, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", &compared, want)
 	}
@@ -248,37 +253,11 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-func TestFromEnvironment(t *testing.T) {
-	const other = "eu-west-101"
-	tests := map[string]struct {
-		getenv func(string) string
-		want   config.Project
-	}{
-		"region":       {inRegion, config.Project{"", "ap-southeast-1", "ap-southeast-1"}},
-		"first":        {environ("OS_REGION_NAME", "x", "HUAWEICLOUD_SDK_REGION", "y", "HW_REGION_NAME", other), config.Project{"", other, other}},
-		"sdk":          {environ("OS_REGION_NAME", "x", "HUAWEICLOUD_SDK_REGION", other), config.Project{"", other, other}},
-		"os":           {environ("OS_REGION_NAME", other, "OS_PROJECT_ID", "3"), config.Project{"", other, other}},
-		"sdk project":  {environ("OS_REGION_NAME", other, "HW_PROJECT_ID", "2", "HUAWEICLOUD_SDK_PROJECT_ID", "1"), config.Project{"1", other, other}},
-		"empty is not": {environ("HW_REGION_NAME", "", "OS_REGION_NAME", other), config.Project{"", other, other}},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			got, err := config.FromEnvironment(known, test.getenv)
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := &config.Config{
-				Accounts: []config.Account{{Name: "default", Projects: []config.Project{test.want}}},
-				Services: services(nil),
-			}
-			checkConfig(t, got, want)
-		})
-	}
-}
-
 // kindsOfCredentials are accounts with each of the kinds that full.yml and aliases.yml don't have.
 func kindsOfCredentials() []config.Account {
-	agency := func(d time.Duration) *config.AssumeAgency { return &config.AssumeAgency{"O", "quotas", d} }
+	agency := func(d time.Duration) *config.AssumeAgency {
+		return &config.AssumeAgency{DomainName: "O", AgencyName: "quotas", Duration: d}
+	}
 	var accounts []config.Account
 	for i, c := range []config.Credentials{
 		{Profile: &config.Profile{}},
@@ -290,9 +269,11 @@ func kindsOfCredentials() []config.Account {
 		{Password: &config.Password{"D", "U", inline("SECRET")}},
 		{Password: &config.Password{"D", "U", config.Secret{File: "/p"}}, AssumeAgency: agency(time.Hour)},
 		{AssumeAgency: agency(15 * time.Minute)},
+		{AssumeAgency: &config.AssumeAgency{DomainID: "6", AgencyName: "quotas", Duration: time.Hour}},
 	} {
 		name := string(rune('a' + i))
-		accounts = append(accounts, config.Account{Name: name, Credentials: c, Projects: []config.Project{{"", "r", name}}})
+		accounts = append(accounts, config.Account{Name: name, Credentials: c, Projects: []config.Project{{Region: "r", Name: name}}})
 	}
+	accounts[len(accounts)-1].DomainID = "5"
 	return accounts
 }

@@ -25,8 +25,9 @@ type Credentials struct {
 
 // Secret is a secret in the configuration itself, or in a file that is read whenever it is needed: one of the two is set, or none.
 type Secret struct {
-	Text secret.Text
-	File string
+	Text     secret.Text
+	File     string
+	Variable string // that the text is from; "": from the configuration
 }
 
 // Static are permanent keys, or temporary ones with a security token.
@@ -56,9 +57,10 @@ type Password struct {
 	Password   Secret
 }
 
-// AssumeAgency is an agency whose keys are asked for with those of the kind.
+// AssumeAgency is an agency whose keys are asked for with those of the kind. Either the name or the id of its account is set.
 type AssumeAgency struct {
 	DomainName string // name of the account that has the agency
+	DomainID   string // id of that account
 	AgencyName string
 	Duration   time.Duration // of the keys; default 1h
 }
@@ -71,7 +73,7 @@ func (c Credentials) NeedIAM() bool {
 // HoldSecrets tells whether secrets stand in the configuration itself.
 func (c Credentials) HoldSecrets() bool {
 	return c.Static != nil && (!c.Static.SecretKey.Text.IsEmpty() || !c.Static.SecurityToken.Text.IsEmpty()) ||
-		c.Password != nil && !c.Password.Password.Text.IsEmpty()
+		c.Password != nil && !c.Password.Password.Text.IsEmpty() && c.Password.Password.Variable == ""
 }
 
 // credentialKinds are the keys of credentials of which exactly one is stated.
@@ -141,31 +143,45 @@ func readMetadata(f strictyaml.Fields) InstanceMetadata {
 	return m
 }
 
+const idpWant = "the name of the identity provider in IAM"
+
 var headerWord = regexp.MustCompile(`^[!-~]{1,128}$`)
 
 func readOIDC(f strictyaml.Fields) OIDC {
 	var o OIDC
 	if n := f.Get("idp_id"); n.Stated() {
-		o.IDPID, _ = n.Matching(headerWord, "the name of the identity provider in IAM")
+		o.IDPID, _ = n.Matching(headerWord, idpWant)
 	} else {
-		n.Fail("missing: want the name of the identity provider in IAM")
+		n.Fail("missing: want %s", idpWant)
 	}
 	o.TokenFile = required(f, "token_file", "the file with the id token")
 	return o
 }
 
-const defaultAgencyDuration = time.Hour // IAM's own, 15 minutes, would have keys fetched four times as often
+const (
+	defaultAgencyDuration = time.Hour // IAM's own, 15 minutes, would have keys fetched four times as often
+	leastAgencyDuration   = 15 * time.Minute
+	mostAgencyDuration    = 24 * time.Hour
+)
 
 func readAgency(n strictyaml.Node) *AssumeAgency {
 	a := &AssumeAgency{Duration: defaultAgencyDuration}
-	f, ok := n.Fields("domain_name", "agency_name", "duration")
+	f, ok := n.Fields("domain_name", "domain_id", "agency_name", "duration")
 	if !ok {
 		return a
 	}
-	a.DomainName = required(f, "domain_name", "the name of the account that has the agency")
+	name, id := f.Get("domain_name"), f.Get("domain_id")
+	switch {
+	case name.Stated() && id.Stated():
+		id.Fail("stands beside domain_name in line %d; keep one of the two", name.Line())
+	case id.Stated():
+		a.DomainID, _ = id.Matching(domainID, domainIDWant)
+	default:
+		a.DomainName = required(f, "domain_name", "the name of the account that has the agency, or domain_id")
+	}
 	a.AgencyName = required(f, "agency_name", "the name of the agency")
 	if d := f.Get("duration"); d.Stated() {
-		a.Duration, _ = d.Duration(15*time.Minute, 24*time.Hour)
+		a.Duration, _ = d.Duration(leastAgencyDuration, mostAgencyDuration)
 	}
 	return a
 }
@@ -197,5 +213,5 @@ func textOrFile(f strictyaml.Fields, key string, required bool) Secret {
 	case required && !inline.Stated() && !file.Stated():
 		inline.Fail("missing: want %s or %s_file", key, key)
 	}
-	return Secret{secret.New(optional(f, key)), optional(f, key+"_file")}
+	return Secret{Text: secret.New(optional(f, key)), File: optional(f, key+"_file")}
 }

@@ -42,41 +42,6 @@ func TestBadFiles(t *testing.T) {
 	}
 }
 
-func TestBadEnvironment(t *testing.T) {
-	const missing = "HW_REGION_NAME: missing: where no file states accounts, the region comes from HW_REGION_NAME, HUAWEICLOUD_SDK_REGION or " +
-		"OS_REGION_NAME; set one of them, or name a file with accounts by --config.file"
-	const badRegion = "HUAWEICLOUD_SDK_REGION: not of the right form; want the name of a region such as ap-southeast-3"
-	const badID = "HUAWEICLOUD_SDK_PROJECT_ID: not of the right form; want the project_id, 1 to 64 letters and digits"
-	tests := map[string]struct {
-		getenv func(string) string
-		want   []string
-	}{
-		"nothing":  {environ(), []string{missing}},
-		"region":   {environ("HUAWEICLOUD_SDK_REGION", "AKIAxSECRETx"), []string{badRegion}},
-		"long":     {environ("HUAWEICLOUD_SDK_REGION", strings.Repeat("a", 41)), []string{badRegion}},
-		"id":       {environ("HW_REGION_NAME", "eu-de", "HUAWEICLOUD_SDK_PROJECT_ID", "AKIAxSECRETx/"), []string{badID}},
-		"together": {environ("HUAWEICLOUD_SDK_PROJECT_ID", "AKIAxSECRETx/"), []string{missing, badID}},
-	}
-	// What is missing beside a text that can't be read would only distract.
-	if _, err := config.Parse("c.yml", []byte("[]"), known, environ()); err == nil || err.Error() != "c.yml:1: is a list; want a mapping of keys to values" {
-		t.Errorf("got %v", err)
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			_, err := config.FromEnvironment(known, test.getenv)
-			if want := "environment: " + strings.Join(test.want, "\nenvironment: "); err == nil || err.Error() != want {
-				t.Errorf("FromEnvironment: got %v, want %s", err, want)
-			}
-			// A file without accounts is the same, next to what is wrong with the file itself.
-			_, err = config.Parse("c.yml", []byte("later: []\n"), known, test.getenv)
-			want := "c.yml: " + strings.Join(test.want, "\nc.yml: ") + "\nc.yml:1: later: unknown key; known here: accounts, services, limits, thresholds"
-			if err == nil || err.Error() != want {
-				t.Errorf("Parse: got %v, want %s", err, want)
-			}
-		})
-	}
-}
-
 // TestSecretAnywhere puts a secret, in every disguise, in the place of each key, each scalar and each piece of one.
 func TestSecretAnywhere(t *testing.T) {
 	const misplaced = "AKIAxSECRETx0123456789/+="

@@ -16,6 +16,7 @@ import (
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/refresh"
+	"cloud_quota_exporter/internal/secret"
 )
 
 // Source is where the keys or tokens of an account come from.
@@ -43,10 +44,14 @@ type Deps struct {
 	Dial   huaweicloud.Dial
 	Getenv func(string) string
 	Logins *Logins
+
+	ProfileSays map[string]string // what the default profile must still say beside its keys; nil: anything
 }
 
 // New returns the source that is configured: a kind of credentials or the default chain, and the agency on top of it.
 func New(c config.Credentials, d Deps) Source {
+	getenv := d.Getenv
+	d.Getenv = func(name string) string { return secret.Trim(getenv(name)) }
 	if a := c.AssumeAgency; a != nil {
 		c.AssumeAgency = nil
 		return newAgency(c, d, *a)
@@ -57,7 +62,7 @@ func New(c config.Credentials, d Deps) Source {
 	case c.Environment != nil:
 		return newEnvironment(d.Getenv)
 	case c.Profile != nil:
-		return newProfile(d.Getenv, *c.Profile)
+		return newProfile(d.Getenv, *c.Profile, nil)
 	case c.InstanceMetadata != nil:
 		return newInstanceMetadata(d, *c.InstanceMetadata)
 	case c.PodIdentity != nil:
@@ -67,7 +72,7 @@ func New(c config.Credentials, d Deps) Source {
 	case c.Password != nil:
 		return newPassword(d, *c.Password)
 	default:
-		return newChain(newEnvironment(d.Getenv), newProfile(d.Getenv, config.Profile{}), newInstanceMetadata(d, config.InstanceMetadata{}), newPodIdentity(d))
+		return newChain(newEnvironment(d.Getenv), newProfile(d.Getenv, config.Profile{}, d.ProfileSays), newInstanceMetadata(d, config.InstanceMetadata{}), newPodIdentity(d))
 	}
 }
 

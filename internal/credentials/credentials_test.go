@@ -157,6 +157,7 @@ func TestStatus(t *testing.T) {
 		{none, passwordFile(missing), "password: user reader of main, password_file " + missing, missing, "no such file"},
 		{none, reader("password: p"), "password: user reader of main, password in the configuration", "", ""},
 		{none, passwordFile(missing) + quotas, "assume_agency: quotas of main, by password: user reader of main, password_file " + missing, missing, "no such file"},
+		{keys, "environment: {}, assume_agency: {domain_id: 5, agency_name: quotas}", "assume_agency: quotas of domain_id 5, by environment: HW_ACCESS_KEY, HW_SECRET_KEY", "", ""},
 		{keys, "", "default chain: environment: HW_ACCESS_KEY, HW_SECRET_KEY", "", ""},
 		{none, "", "default chain: instance_metadata: http://169.254.169.254", "", ""},
 		{machine("", "HW_ACCESS_KEY", "A"), "", "default chain: environment", "", "HW_SECRET_KEY is not"},

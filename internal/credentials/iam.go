@@ -153,7 +153,11 @@ type agency struct {
 
 func newAgency(c config.Credentials, d Deps, a config.AssumeAgency) *agency {
 	base := New(c, d)
-	from := fmt.Sprintf("assume_agency: %s of %s", a.AgencyName, a.DomainName)
+	key, domain, of := "domain_name", a.DomainName, a.DomainName
+	if a.DomainID != "" {
+		key, domain, of = "domain_id", a.DomainID, "domain_id "+a.DomainID
+	}
+	from := fmt.Sprintf("assume_agency: %s of %s", a.AgencyName, of)
 	baseKeys := func(ctx context.Context) (secret.Text, error) {
 		grant, err := base.Grant(ctx, huaweicloud.Scope{})
 		if err != nil {
@@ -166,12 +170,12 @@ func newAgency(c config.Credentials, d Deps, a config.AssumeAgency) *agency {
 		c.Auth = base
 		c.Advice = map[string]string{
 			huaweicloud.ReasonForbidden:   "grant the role Agent Operator to whose keys these are, and let the agency trust their account",
-			huaweicloud.ReasonNotFound:    "check domain_name and agency_name",
-			huaweicloud.ReasonClientError: "check domain_name, agency_name and duration",
+			huaweicloud.ReasonNotFound:    "check " + key + " and agency_name",
+			huaweicloud.ReasonClientError: "check " + key + ", agency_name and duration",
 		}
 		keys, err := securityTokens(ctx, c, object{
 			"methods":     []string{"assume_role"},
-			"assume_role": object{"agency_name": a.AgencyName, "domain_name": a.DomainName, "duration_seconds": int(a.Duration.Seconds())},
+			"assume_role": object{"agency_name": a.AgencyName, key: domain, "duration_seconds": int(a.Duration.Seconds())},
 		})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", from, err)

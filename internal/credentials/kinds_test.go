@@ -126,7 +126,11 @@ var kinds = map[string]kind{
 		w.write("password", "password-"+version)
 		w.SetPassword("main", "reader", "password-"+version)
 	}, "password", 20, tokenPath},
-	"assume_agency":             {"static: {access_key: BASE, secret_key: SECRET}" + quotas, func(*world, string) {}, "assume_role", 1, keysPath},
+	"assume_agency": {"static: {access_key: BASE, secret_key: SECRET}" + quotas, func(*world, string) {}, "assume_role", 1, keysPath},
+	"assume_agency by domain_id": {
+		"static: {access_key: BASE, secret_key: SECRET}, assume_agency: {domain_id: " + cloudsim.ID("main") + ", agency_name: quotas, duration: 24h}",
+		func(*world, string) {}, "assume_role", 1, keysPath,
+	},
 	"assume_agency by password": {byPassword, func(*world, string) {}, "assume_role", 1, keysPath},
 }
 

@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -81,11 +82,16 @@ func (p *password) Check(ctx context.Context) error { return p.account.Check(ctx
 // passwordText returns how to read the password, which may contain blanks since no header contains it.
 func passwordText(s config.Secret) func(context.Context) (secret.Text, error) {
 	return func(ctx context.Context) (secret.Text, error) {
-		if s.File == "" {
-			return s.Text, nil
+		name := cmp.Or(s.Variable, "password")
+		text, err := trimmed(name, s.Text)
+		if s.File != "" {
+			name = "password_file " + s.File
+			text, err = readSecret(ctx, name, s.File, "password")
 		}
-		text, err := readSecret(ctx, "password_file "+s.File, s.File, "password")
-		return secret.New(text), err
+		if err != nil {
+			return secret.Text{}, err
+		}
+		return secret.New(text), checkSpoilt(name, text)
 	}
 }
 

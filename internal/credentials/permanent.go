@@ -5,13 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	"gopkg.in/ini.v1"
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/files"
@@ -84,14 +82,6 @@ func readStatic(ctx context.Context, s config.Static) (*huaweicloud.Keys, error)
 	return &huaweicloud.Keys{AccessKey: ak, SecretKey: sk, SecurityToken: token}, nil
 }
 
-// variables are the names of variables with an access key, a secret key and a security token: those of Huawei's SDKs, of its Terraform provider, and of
-// OpenStack's tools, in the order in which they are tried.
-var variables = [...][3]string{
-	{"HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN"},
-	{"HW_ACCESS_KEY", "HW_SECRET_KEY", "HW_SECURITY_TOKEN"},
-	{"OS_ACCESS_KEY", "OS_SECRET_KEY", "OS_SECURITY_TOKEN"},
-}
-
 // newEnvironment uses the keys in the variables of the environment.
 func newEnvironment(getenv func(string) string) *permanent {
 	names, err := findVariables(getenv)
@@ -106,7 +96,7 @@ func newEnvironment(getenv func(string) string) *permanent {
 
 // findVariables returns the first names of which one is set; the other must be set too.
 func findVariables(getenv func(string) string) ([3]string, error) {
-	for _, names := range variables {
+	for _, names := range config.KeyVariables {
 		hasAccessKey, hasSecretKey := getenv(names[0]) != "", getenv(names[1]) != ""
 		switch {
 		case hasAccessKey && hasSecretKey:
@@ -134,29 +124,31 @@ func namedKeys(where string, names [3]string, value func(string) string) (*huawe
 	}, nil
 }
 
-// newProfile uses the keys in a section of the file of Huawei's SDKs: ak, sk and, for temporary keys, security_token. The default file is
-// HUAWEICLOUD_SDK_CREDENTIALS_FILE or ~/.huaweicloud/credentials, and the default section is basic.
-func newProfile(getenv func(string) string, p config.Profile) *permanent {
-	section := cmp.Or(p.Section, "basic")
-	named := cmp.Or(p.File, getenv("HUAWEICLOUD_SDK_CREDENTIALS_FILE"))
-	path := cmp.Or(named, "~/.huaweicloud/credentials")
-	if rest, inHome := strings.CutPrefix(path, "~/"); inHome && getenv("HOME") != "" {
-		path = filepath.Join(getenv("HOME"), rest)
-	}
+// newProfile uses the keys in a section of the file of Huawei's SDKs: ak, sk and, for temporary keys, security_token. says is
+// what it said when the configuration was read: other values would choose something else than what is read.
+func newProfile(getenv func(string) string, p config.Profile, says map[string]string) *permanent {
+	path, section, named := p.At(getenv)
+	read := files.Keep(func(ctx context.Context) (map[string]string, error) { return readProfile(ctx, path, section, named) })
 	return &permanent{
 		status: Status{From: fmt.Sprintf("profile: %s, section %s", path, section), Files: []string{path}},
-		read: files.Keep(func(ctx context.Context) (*huaweicloud.Keys, error) {
-			return readProfile(ctx, path, section, named != "")
-		}),
+		read: func(ctx context.Context) (*huaweicloud.Keys, error) {
+			values, err := read(ctx)
+			if err != nil {
+				return nil, err
+			}
+			where := "profile: " + path + ", section [" + section + "]: "
+			for _, name := range slices.Sorted(maps.Keys(says)) {
+				if values[name] != says[name] {
+					return nil, huaweicloud.Advise(errors.New(where+name+" has changed since the configuration was read"), "reload the configuration")
+				}
+			}
+			return namedKeys(where, [3]string{"ak", "sk", "security_token"}, func(name string) string { return values[name] })
+		},
 	}
 }
 
-// profileOptions keep all characters of a secret: by default, the library ends a value at a semicolon or a hash, removes quotes, and continues on the
-// next line after a backslash.
-var profileOptions = ini.LoadOptions{IgnoreInlineComment: true, IgnoreContinuation: true, PreserveSurroundedQuote: true}
-
-// readProfile reads the keys. The default file is absent if it can't be read for any reason.
-func readProfile(ctx context.Context, file, section string, named bool) (*huaweicloud.Keys, error) {
+// readProfile reads a section with keys. The default file is absent if it can't be read for any reason.
+func readProfile(ctx context.Context, file, section string, named bool) (map[string]string, error) {
 	where := "profile: " + file
 	contents, err := readFile(ctx, file)
 	if err != nil {
@@ -166,22 +158,24 @@ func readProfile(ctx context.Context, file, section string, named bool) (*huawei
 		}
 		return nil, newAbsent(where+": "+err.Error(), remedy)
 	}
-	parsed, err := ini.LoadSources(profileOptions, contents)
-	if err != nil { // it may quote a secret
+	values, err := config.ParseProfile(contents, section)
+	switch {
+	case errors.Is(err, config.ErrNoINI):
 		return nil, huaweicloud.Advise(fmt.Errorf("%s is no INI file", where), fmt.Sprintf("want sections such as [%s] with ak and sk", section))
-	}
-	found, err := parsed.GetSection(section)
-	if err != nil {
+	case err != nil:
 		return nil, huaweicloud.Advise(fmt.Errorf("%s has no section [%s]", where, section), "its sections can be had by profile: {section: ...}")
 	}
-	value := func(name string) string { return strings.TrimSpace(found.Key(name).Value()) }
 	where += ", section [" + section + "]: "
 	for _, name := range []string{"ak", "sk"} {
-		if value(name) == "" {
+		if values[name] == "" {
 			return nil, huaweicloud.Advise(errors.New(where+name+" is missing"), "want ak and sk, or state oidc where the section names an identity provider")
 		}
 	}
-	return namedKeys(where, [3]string{"ak", "sk", "security_token"}, value)
+	if values["idp_id"] != "" && values["id_token_file"] != "" { // Huawei's SDKs prefer it to the keys, which may be another user's
+		return nil, huaweicloud.Advise(errors.New(where+"it names an identity provider"),
+			"state credentials: {oidc: {idp_id: ..., token_file: ...}}, or remove idp_id and id_token_file to use ak and sk")
+	}
+	return values, nil
 }
 
 // describe returns where a secret comes from; name is its name in the configuration.
@@ -189,7 +183,7 @@ func describe(name string, s config.Secret) string {
 	if s.File != "" {
 		return name + "_file " + s.File
 	}
-	return name + " in the configuration"
+	return name + " in " + cmp.Or(s.Variable, "the configuration")
 }
 
 // fileNames returns the files of a source that may have one.
@@ -205,7 +199,20 @@ func key(ctx context.Context, name string, s config.Secret) (secret.Text, error)
 	if s.File != "" {
 		return readKey(ctx, name+"_file "+s.File, s.File)
 	}
-	return s.Text, checkKey(name, s.Text.Reveal())
+	text, err := trimmed(name, s.Text)
+	if err != nil {
+		return secret.Text{}, err
+	}
+	return secret.New(text), checkKey(name, text)
+}
+
+// trimmed returns a secret of the configuration without white space at its ends. One that is set must not be white space alone.
+func trimmed(name string, s secret.Text) (string, error) {
+	text := secret.Trim(s.Reveal())
+	if text == "" && !s.IsEmpty() {
+		return "", fmt.Errorf("%s is empty", name)
+	}
+	return text, nil
 }
 
 // readKey reads a file with a key or token; name is what an error calls it.
@@ -214,20 +221,20 @@ func readKey(ctx context.Context, name, file string) (secret.Text, error) {
 	if err != nil {
 		return secret.Text{}, err
 	}
-	text = strings.TrimSpace(text)
 	return secret.New(text), checkKey(name, text)
 }
 
-// readSecret reads a file with one secret, and returns it without the end of the line.
+// readSecret reads a file with one secret, and returns it without white space at its ends.
 func readSecret(ctx context.Context, name, file, kind string) (string, error) {
 	contents, err := readFile(ctx, file)
 	if err != nil {
 		return "", huaweicloud.Advise(fmt.Errorf("%s: %w", name, err), "want a file that the exporter may read, with the "+kind+" alone in it")
 	}
-	if strings.TrimSpace(string(contents)) == "" {
+	text := secret.Trim(string(contents))
+	if text == "" {
 		return "", huaweicloud.Advise(fmt.Errorf("%s is empty", name), "write the "+kind+" into it, and nothing else")
 	}
-	return strings.TrimRight(string(contents), "\r\n"), nil
+	return text, nil
 }
 
 const (
@@ -241,10 +248,21 @@ func readFile(ctx context.Context, file string) ([]byte, error) {
 	return files.Read(ctx, file, maxKeyFile)
 }
 
-// checkKey returns an error if no header can carry the key. It quotes nothing.
+// checkKey returns an error if the key is spoilt, or if no header can carry it. It quotes nothing.
 func checkKey(name, key string) error {
+	if err := checkSpoilt(name, key); err != nil {
+		return err
+	}
 	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return fmt.Errorf("%s holds more than a key: want one word of ASCII letters, digits and signs", name)
+	}
+	return nil
+}
+
+// checkSpoilt returns an error if a key or password is not what it seems. It quotes nothing.
+func checkSpoilt(name, text string) error {
+	if what, remedy := secret.Spoilt(text); what != "" {
+		return huaweicloud.Advise(fmt.Errorf("%s %s", name, what), remedy)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -58,7 +59,7 @@ func (f *Fleet) newAccount(configured config.Account, c *config.Config, before *
 		return a
 	}
 	a.keys = &keys{log: log.With(f.log.logger, "account", a.Name), Source: credentials.New(a.Credentials, credentials.Deps{
-		IAM: a.iam, Region: a.iamRegion(), Dial: f.options.Dial, Getenv: f.options.Getenv, Logins: f.logins,
+		IAM: a.iam, Region: a.iamRegion(), Dial: f.options.Dial, Getenv: f.options.Getenv, Logins: f.logins, ProfileSays: a.ProfileSays,
 	})}
 	if before != nil && a.seesTheSame(before) {
 		a.keys.origin, a.keys.inUse = before.keys.origin, before.keys.keyInUse()
@@ -70,7 +71,7 @@ func (f *Fleet) newAccount(configured config.Account, c *config.Config, before *
 
 // connectionDiffers returns whether an account has other keys, hosts or trust than another one.
 func (a *account) connectionDiffers(other *account) bool {
-	return a.Cloud != other.Cloud || a.CAFile != other.CAFile || a.Credentials.NeedIAM() && a.iamRegion() != other.iamRegion() ||
+	return a.Cloud != other.Cloud || !maps.Equal(a.ProfileSays, other.ProfileSays) || a.CAFile != other.CAFile || a.Credentials.NeedIAM() && a.iamRegion() != other.iamRegion() ||
 		!reflect.DeepEqual(a.Endpoints, other.Endpoints) || !reflect.DeepEqual(a.Credentials, other.Credentials)
 }
 
@@ -389,6 +390,7 @@ type Description struct {
 	Credentials    string  // where the keys come from
 	CredentialsErr error   // what is wrong with them on this machine
 	Exposed        []error // which files with secrets are readable by everybody
+	DomainID       string  // of the account; empty if it is not stated
 	CAFile         string
 	CAFileErr      error             // why it can't be used
 	Discovery      *config.Discovery // nil: none
@@ -415,7 +417,7 @@ func (f *Fleet) Describe(ctx context.Context) []Description {
 			wrong := a.keys.Check(ctx) // first: what the others say depends on it
 			all[i] = Description{
 				Account: a.Name, Credentials: a.keys.Status().From, CredentialsErr: wrong, Exposed: a.exposed(ctx),
-				CAFile: a.CAFile, Discovery: a.Discovery,
+				DomainID: a.DomainID, CAFile: a.CAFile, Discovery: a.Discovery,
 			}
 			if a.CAFile != "" {
 				all[i].CAFileErr = huaweicloud.CheckCAFile(ctx, a.CAFile)

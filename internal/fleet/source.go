@@ -34,6 +34,7 @@ type ID struct {
 	Service   string
 	ProjectID string // empty where the id is looked up; there is one such project in a region
 	Region    string
+	IAMName   string                // by which the id is looked up, if not by the region
 	Endpoint  unique.Handle[string] // where it is asked
 }
 
@@ -90,7 +91,7 @@ func (f *Fleet) newSources(a *account, configured config.Project, listed *identi
 		if !settings.Enabled {
 			continue
 		}
-		id := ID{Account: a.Name, Service: service.Name, ProjectID: configured.ID, Region: configured.Region}
+		id := ID{Account: a.Name, Service: service.Name, ProjectID: configured.ID, Region: configured.Region, IAMName: configured.IAMName}
 		s := &source{ID: id, account: a, service: service, settings: settings, project: p, discovered: listed != nil}
 		c := s.client()
 		s.Endpoint = unique.Make(c.BaseURL + c.QuotaPath)
@@ -253,8 +254,8 @@ type project struct {
 	policy *refresh.Policy[lookedUp]
 }
 
-// lookupID says which id a Cell holds: that of the project that bears the region's name, as the account sees it.
-type lookupID struct{ account, region string }
+// lookupID says which id a Cell holds: that of the project that has the name in IAM, as the account sees it.
+type lookupID struct{ account, name string }
 
 // lookedUp is the id that IAM told, and to whom.
 type lookedUp struct {
@@ -268,13 +269,14 @@ func (f *Fleet) newProject(a *account, configured config.Project, listed *identi
 		return p
 	}
 	region := configured.Region
-	p.lookup = f.stores.lookups.get(lookupID{a.Name, region}, func() *refresh.Cell[lookedUp] { return new(refresh.Cell[lookedUp]) })
+	name := cmp.Or(configured.IAMName, region)
+	p.lookup = f.stores.lookups.get(lookupID{a.Name, name}, func() *refresh.Cell[lookedUp] { return new(refresh.Cell[lookedUp]) })
 	iam := a.iam(region)
 	iam.Action = huaweicloud.ListProjectsAction
 	p.policy = &refresh.Policy[lookedUp]{
 		Fetch: func(ctx context.Context) (lookedUp, error) {
 			asked := a.identity()
-			id, err := huaweicloud.FindProject(ctx, iam, region, config.IsProjectID)
+			id, err := huaweicloud.FindProject(ctx, iam, name, config.IsProjectID)
 			return lookedUp{id, asked}, err
 		},
 		Timeout:     idTimeout,

@@ -226,7 +226,7 @@ func (e *CredentialsError) Unwrap() error { return e.Err }
 // ProjectError means that IAM does not know exactly one project of a region.
 type ProjectError struct {
 	URL    string
-	Region string
+	Region string   // the name, which is the region's for its own project
 	IDs    []string // of the projects of that name; none or several
 
 	Skipped Skipped // projects in the list that can't be read; they may be of that name
@@ -247,9 +247,13 @@ func (e *ProjectError) Error() string {
 	return text + ending(e.Remedy())
 }
 
-// Remedy shows the region.
+// Remedy shows the region, if the name has one.
 func (e *ProjectError) Remedy() string {
-	return fmt.Sprintf("state the project's id: projects: [{id: ..., region: %s, name: ...}]", e.Region)
+	region := Project{Name: e.Region}.Region()
+	if !regionName.MatchString(region) {
+		region = "..."
+	}
+	return fmt.Sprintf("state the project's id: projects: [{id: ..., region: %s, name: ...}]", region)
 }
 
 // hiddenError has the text of another error without the secrets in it: net/http, for example, quotes a response that is no HTTP.

@@ -18,7 +18,7 @@ const ListProjectsAction = "iam:projects:listProjects"
 // maxIDs is how many ids an error shows.
 const maxIDs = 5
 
-// FindProject returns the id of the project that has the name of a region: GET /v3/projects?name=<region>, "Querying Project Information Based on
+// FindProject returns the id of the project that has the name of a region, or another one: GET /v3/projects?name=<name>, "Querying Project Information Based on
 // Specified Criteria" of the IAM API Reference. isID returns whether an id can be used. The error is a *ProjectError if there is no such project or if
 // there are several.
 func FindProject(ctx context.Context, iam *Client, region string, isID func(string) bool) (string, error) {

@@ -1,0 +1,368 @@
+package config
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"cloud_quota_exporter/internal/config/strictyaml"
+	"cloud_quota_exporter/internal/secret"
+	"cloud_quota_exporter/providers"
+)
+
+// KeyVariables are the names of variables with an access key, a secret key and a security token: those of Huawei's SDKs, of its Terraform
+// provider, and of OpenStack's tools, in the order in which they are tried.
+var KeyVariables = [...][3]string{
+	{"HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN"},
+	{"HW_ACCESS_KEY", "HW_SECRET_KEY", "HW_SECURITY_TOKEN"},
+	{"OS_ACCESS_KEY", "OS_SECRET_KEY", "OS_SECURITY_TOKEN"},
+}
+
+// The other variables of the same tools, by what they choose. All that are set must say the same.
+var (
+	regionNames      = []string{"HW_REGION_NAME", "HUAWEICLOUD_SDK_REGION", "OS_REGION_NAME"}
+	projectIDNames   = []string{"HUAWEICLOUD_SDK_PROJECT_ID", "HW_PROJECT_ID", "OS_PROJECT_ID", "OS_TENANT_ID"}
+	projectNameNames = []string{"HW_PROJECT_NAME", "OS_PROJECT_NAME", "OS_TENANT_NAME"}
+	domainIDNames    = []string{"HUAWEICLOUD_SDK_DOMAIN_ID", "HW_DOMAIN_ID", "OS_DOMAIN_ID"}
+	domainNameNames  = []string{"HW_DOMAIN_NAME", "OS_DOMAIN_NAME", "OS_USER_DOMAIN_NAME"}
+	userNames        = []string{"HW_USER_NAME", "OS_USERNAME"}
+	passwordNames    = []string{"HW_USER_PASSWORD", "OS_PASSWORD"}
+	cloudNames       = []string{"HW_CLOUD"}
+	iamNames         = []string{"HUAWEICLOUD_SDK_IAM_ENDPOINT", "HW_AUTH_URL", "OS_AUTH_URL"}
+	idpNames         = []string{"HUAWEICLOUD_SDK_IDP_ID"}
+	tokenFileNames   = []string{"HUAWEICLOUD_SDK_ID_TOKEN_FILE"}
+	agencyNames      = []string{"HW_ASSUME_ROLE_AGENCY_NAME", "OS_AGENCY_NAME"}
+	agencyOfNames    = []string{"HW_ASSUME_ROLE_DOMAIN_NAME", "OS_AGENCY_DOMAIN_NAME"}
+	agencyOfIDNames  = []string{"HW_ASSUME_ROLE_DOMAIN_ID"}
+	durationNames    = []string{"HW_ASSUME_ROLE_DURATION"}
+)
+
+// endpointPrefix begins the names of Huawei's SDKs for the endpoint of a service in a region.
+const endpointPrefix = "HUAWEICLOUD_SDK_REGION_"
+
+// refusedVariables choose what is read in those tools in ways that are not supported, with what to do instead.
+var refusedVariables = map[string]string{
+	"HUAWEICLOUD_SDK_REGIONS_FILE": "set " + endpointPrefix + "<SERVICE>_<REGION>, or state endpoints in a configuration file",
+	"HW_ASSUME_ROLE_IDP_ID":        useOIDC,
+	"HW_ASSUME_ROLE_ID_TOKEN":      useOIDC,
+	"HW_ASSUME_ROLE_ID_TOKEN_FILE": useOIDC,
+	"HW_AUTH_TOKEN":                useKeys,
+	"OS_AUTH_TOKEN":                useKeys,
+	"OS_DELEGATED_PROJECT":         "set HW_PROJECT_NAME or HW_PROJECT_ID",
+	"HW_SHARED_CONFIG_FILE":        useKeys,
+	"HW_PROFILE":                   useKeys,
+	"HW_USER_ID":                   useUserName,
+	"OS_USER_ID":                   useUserName,
+}
+
+const (
+	useOIDC     = "set HUAWEICLOUD_SDK_IDP_ID and HUAWEICLOUD_SDK_ID_TOKEN_FILE, or state oidc in a configuration file"
+	useKeys     = "set keys such as HW_ACCESS_KEY and HW_SECRET_KEY, or name a configuration file with credentials"
+	useUserName = "set HW_USER_NAME, HW_USER_PASSWORD and HW_DOMAIN_NAME"
+)
+
+// onlyWithoutKeys are those of refusedVariables that the tools pass over if keys are set.
+var onlyWithoutKeys = []string{"HW_SHARED_CONFIG_FILE", "HW_PROFILE", "HW_USER_ID", "OS_USER_ID"}
+
+// Decision says what a variable, or a key of a profile, decides.
+type Decision struct{ Name, What string }
+
+// environment reads the account that is served if no file has accounts.
+type environment struct {
+	getenv    func(string) string
+	found     *strictyaml.Problems
+	keys      []string          // names of the variables of the first keys that are set
+	profile   map[string]string // values of the profile, if the keys may come from it
+	says      map[string]string // those of them that no variable overrules; nil if the keys can't come from it
+	decisions []Decision
+}
+
+// environmentAccount returns the account that is served if no file has accounts: what Huawei's own tools read from variables and from the
+// profile chooses its keys, region, project and endpoints.
+func environmentAccount(ctx context.Context, getenv func(string) string, known []providers.Service, found *strictyaml.Problems) (Account, []Decision) {
+	e := &environment{getenv: func(name string) string { return secret.Trim(getenv(name)) }, found: found}
+	e.keys = e.setKeys()
+	if len(e.keys) == 0 && !e.isSet(slices.Concat(idpNames, tokenFileNames, userNames, passwordNames)) {
+		e.profile, e.says = e.readProfile(ctx), map[string]string{}
+		e.noteSet([]string{profileVariable}, "file of the profile")
+	}
+	a := Account{Name: "default"}
+	region := e.region()
+	a.Projects = []Project{e.project(region)}
+	a.DomainID = e.matching("domain_id of the account", "domain_id", domainID, domainIDWant, domainIDNames...)
+	a.Cloud = e.matching("cloud", "", cloudDomain, cloudWant, cloudNames...)
+	a.Endpoints = e.endpoints(region, known)
+	a.Credentials = e.credentials()
+	if a.Credentials.OIDC == nil {
+		maps.DeleteFunc(e.says, func(key, _ string) bool { return key == "idp_id" || key == "id_token_file" }) // which the credentials refuse
+		a.ProfileSays = e.says
+	}
+	hasKeys := len(e.keys) > 0 || a.Credentials.OIDC != nil
+	for _, name := range slices.Sorted(maps.Keys(refusedVariables)) {
+		if e.getenv(name) != "" && (!hasKeys || !slices.Contains(onlyWithoutKeys, name)) {
+			e.found.Add(0, name, "not supported; unset it, and "+refusedVariables[name])
+		}
+	}
+	return a, e.decisions
+}
+
+// readProfile returns the values of the profile. One that is named must be readable: what it chooses would be passed over.
+func (e *environment) readProfile(ctx context.Context) map[string]string {
+	values, err := Profile{}.read(ctx, e.getenv)
+	if err != nil && e.getenv(profileVariable) != "" {
+		e.found.Add(0, profileVariable, "the profile can't be read: "+err.Error()+"; want an INI file that the exporter may read, with a section [basic]")
+	}
+	return values
+}
+
+// setKeys returns the names of the first keys of which one is set.
+func (e *environment) setKeys() []string {
+	for _, names := range KeyVariables {
+		if e.isSet(names[:2]) {
+			return slices.DeleteFunc(names[:], func(name string) bool { return e.getenv(name) == "" })
+		}
+	}
+	return nil
+}
+
+func (e *environment) isSet(names []string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return e.getenv(name) != "" })
+}
+
+// decide notes what a variable decides.
+func (e *environment) decide(name, what string) {
+	e.decisions = append(e.decisions, Decision{name, what})
+}
+
+// value returns the value of the first of the variables that is set, else that of a key of the profile, and its name. plain brings values
+// that mean the same into one form; nil leaves them.
+func (e *environment) value(what, inProfile string, plain func(string) string, names ...string) (name, value string) {
+	for _, n := range names {
+		v := e.getenv(n)
+		if problem, remedy := secret.Spoilt(v); problem != "" {
+			e.found.Add(0, n, problem+"; "+remedy)
+			return n, ""
+		}
+		if plain != nil {
+			v = plain(v)
+		}
+		switch {
+		case v == "":
+		case name == "":
+			name, value = n, v
+			e.decide(n, what)
+		case v != value:
+			e.found.Add(0, name, "states another "+what+" than "+n+"; unset one of the two")
+		default:
+			e.decide(n, what)
+		}
+	}
+	if name != "" || inProfile == "" || e.says == nil {
+		return name, value
+	}
+	e.says[inProfile] = e.profile[inProfile]
+	if v := e.profile[inProfile]; v != "" {
+		if plain != nil {
+			v = plain(v)
+		}
+		name, value = inProfile+" of the profile", v
+		e.decide(name, what)
+	}
+	return name, value
+}
+
+// matching is value for a text of a form.
+func (e *environment) matching(what, inProfile string, form *regexp.Regexp, want string, names ...string) string {
+	name, value := e.value(what, inProfile, nil, names...)
+	if value != "" && !form.MatchString(value) {
+		e.found.Add(0, name, "not of the right form; want "+want)
+	}
+	return value
+}
+
+// text is value for a name of IAM.
+func (e *environment) text(what string, names ...string) string {
+	name, value := e.value(what, "", nil, names...)
+	if !IsLabel(value) {
+		e.found.Add(0, name, "not of the right form; want "+labelWant)
+	}
+	return value
+}
+
+func (e *environment) region() string {
+	name, region := e.value("region", "", nil, regionNames...)
+	switch {
+	case name == "":
+		e.found.Add(0, regionNames[0], "missing: where no file states accounts, the region comes from HW_REGION_NAME, HUAWEICLOUD_SDK_REGION or "+
+			"OS_REGION_NAME; set one of them, or name a file with accounts by --config.file")
+	case region != "" && !providers.IsRegion(region):
+		e.found.Add(0, name, "not of the right form; want "+regionWant)
+	}
+	return region
+}
+
+// project returns the project by its id, else by its name in IAM, else the one that bears the region's name. Variables count before the
+// profile.
+func (e *environment) project(region string) Project {
+	inProfile := "project_id"
+	if e.isSet(projectNameNames) {
+		inProfile = ""
+	}
+	id := e.matching("project id", inProfile, projectID, projectIDWant, projectIDNames...)
+	what := "project name"
+	if id != "" {
+		what = "label of the project only, since its id is set"
+	}
+	name := e.text(what, projectNameNames...)
+	p := Project{ID: id, Region: region, Name: cmp.Or(name, region)}
+	if id == "" && name != region {
+		p.IAMName = name
+	}
+	return p
+}
+
+// endpoints returns the endpoint of IAM, and those of services in the region.
+func (e *environment) endpoints(region string, known []providers.Service) Endpoints {
+	endpoints := Endpoints{}
+	suffix := "_" + strings.ToUpper(strings.ReplaceAll(region, "-", "_"))
+	add := func(service, inProfile string, plain func(string) string, names ...string) {
+		name, url := e.value("endpoint of "+service, inProfile, plain, names...)
+		if problem := urlProblem(url, service); url != "" && problem != "" {
+			e.found.Add(0, name, problem)
+		}
+		if url != "" {
+			endpoints[service] = Endpoint{anyName: url}
+		}
+	}
+	add(iam, "iam_endpoint", iamURL, append(slices.Clone(iamNames), endpointPrefix+"IAM"+suffix)...)
+	for _, s := range known {
+		names := []string{endpointPrefix + strings.ToUpper(cmp.Or(s.SDK, s.Name)) + suffix, endpointPrefix + strings.ToUpper(s.Name) + suffix}
+		add(s.Name, "", firstURL, slices.Compact(names)...)
+	}
+	if len(endpoints) == 0 {
+		return nil
+	}
+	return endpoints
+}
+
+// firstURL returns the first of a list of URLs; Huawei's SDKs use the others if it fails. Without a scheme they use https.
+func firstURL(text string) string {
+	first, _, _ := strings.Cut(text, ",")
+	first = strings.TrimRight(strings.TrimSpace(first), "/")
+	if first == "" || strings.Contains(first, "://") {
+		return first
+	}
+	return "https://" + first
+}
+
+// iamURL is firstURL without the version of the API, with which Terraform's provider is configured.
+func iamURL(text string) string {
+	return strings.TrimRight(strings.TrimSuffix(firstURL(text), "/v3"), "/")
+}
+
+// credentials returns the kind that the variables or the profile state, none for the default chain, and the agency on top of it. As in
+// Huawei's SDKs, an identity provider counts before keys, and keys count before a password.
+func (e *environment) credentials() Credentials {
+	c := Credentials{AssumeAgency: e.agency()}
+	if e.profile["idp_id"] == "" || e.profile["id_token_file"] == "" {
+		delete(e.profile, "idp_id")
+		delete(e.profile, "id_token_file")
+	}
+	idp := e.matching("identity provider", "idp_id", headerWord, idpWant, idpNames...)
+	_, file := e.value("file with the id token", "id_token_file", nil, tokenFileNames...)
+	switch {
+	case idp != "" && file != "":
+		c.OIDC = &OIDC{IDPID: idp, TokenFile: file}
+		e.passOver(slices.Concat(userNames, passwordNames, domainNameNames, e.keys), "the identity provider counts")
+	case e.isSet(slices.Concat(idpNames, tokenFileNames)):
+		e.needAll(idpNames, tokenFileNames)
+	case len(e.keys) > 0:
+		e.keyDecisions("keys of the account")
+		e.passOver(slices.Concat(userNames, passwordNames, domainNameNames), e.keys[0]+" counts")
+	case e.isSet(slices.Concat(userNames, passwordNames)):
+		c.Password = e.password()
+	}
+	return c
+}
+
+// keyDecisions notes which keys count.
+func (e *environment) keyDecisions(what string) {
+	e.noteSet(e.keys, what)
+	for _, names := range KeyVariables {
+		e.passOver(slices.DeleteFunc(names[:], func(name string) bool { return slices.Contains(e.keys, name) }), e.keys[0]+" counts")
+	}
+}
+
+// passOver notes which of the variables are set and decide nothing.
+func (e *environment) passOver(names []string, why string) { e.noteSet(names, "nothing: "+why) }
+
+// noteSet notes what those of the variables decide that are set.
+func (e *environment) noteSet(names []string, what string) {
+	for _, name := range names {
+		if e.getenv(name) != "" {
+			e.decide(name, what)
+		}
+	}
+}
+
+// needAll reports what is not set of variables that need each other.
+func (e *environment) needAll(settings ...[]string) (complete bool) {
+	set := slices.IndexFunc(settings, e.isSet)
+	for _, names := range settings {
+		if !e.isSet(names) {
+			first := settings[set][slices.IndexFunc(settings[set], func(n string) bool { return e.getenv(n) != "" })]
+			e.found.Add(0, first, "is set, but "+names[0]+" is not; set both or none")
+			return false
+		}
+	}
+	return true
+}
+
+func (e *environment) password() *Password {
+	if !e.needAll(passwordNames, userNames, domainNameNames) {
+		return nil
+	}
+	name, text := e.value("password", "", nil, passwordNames...)
+	return &Password{
+		DomainName: e.text("name of the account", domainNameNames...),
+		UserName:   e.text("name of the user", userNames...),
+		Password:   Secret{Text: secret.New(text), Variable: name},
+	}
+}
+
+// agency returns the agency; nil if none is named.
+func (e *environment) agency() *AssumeAgency {
+	all := slices.Concat(agencyNames, agencyOfNames, agencyOfIDNames, durationNames)
+	if !e.isSet(all) {
+		return nil
+	}
+	a := &AssumeAgency{
+		AgencyName: e.text("agency", agencyNames...),
+		DomainName: e.text("account of the agency", agencyOfNames...),
+		DomainID:   e.matching("domain id of the agency's account", "", domainID, domainIDWant, agencyOfIDNames...),
+		Duration:   defaultAgencyDuration,
+	}
+	switch hasName, hasID := e.isSet(agencyOfNames), e.isSet(agencyOfIDNames); {
+	case !e.isSet(agencyNames):
+		e.needAll(all, agencyNames)
+	case hasName && hasID:
+		e.found.Add(0, agencyOfIDNames[0], "stands beside "+agencyOfNames[0]+"; unset one of the two")
+	case !hasName && !hasID:
+		e.found.Add(0, agencyNames[0], "is set, but neither "+agencyOfNames[0]+" nor "+agencyOfIDNames[0]+" is; set one of them")
+	}
+	if name, text := e.value("duration of the agency's keys", "", nil, durationNames...); text != "" {
+		least, most := int(leastAgencyDuration.Seconds()), int(mostAgencyDuration.Seconds())
+		seconds, err := strconv.Atoi(text)
+		if err != nil || seconds < least || seconds > most {
+			e.found.Add(0, name, fmt.Sprintf("not a number of seconds, or out of range; want %d to %d", least, most))
+		}
+		a.Duration = time.Duration(seconds) * time.Second
+	}
+	return a
+}

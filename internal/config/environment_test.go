@@ -1,0 +1,174 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/secret"
+)
+
+// TestFromEnvironment: variables and the profile choose what is read as they do in Huawei's own tools.
+func TestFromEnvironment(t *testing.T) {
+	home := t.TempDir()
+	profile := filepath.Join(home, ".huaweicloud", "credentials")
+	contents := "[basic]\nak = A\nsk = S\nproject_id = 7 ; of the profile\ndomain_id = \"8\"\niam_endpoint = iam.profile.test/v3\n"
+	if err := os.MkdirAll(filepath.Dir(profile), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(profile, []byte(contents), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	federated := filepath.Join(home, "federated")
+	if err := os.WriteFile(federated, []byte("[basic]\nidp_id = idp\nid_token_file = /token\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const region = "ap-southeast-3"
+	iamAt := func(url string) config.Endpoints { return config.Endpoints{"iam": {"default": url}} }
+	agency := func(a config.AssumeAgency) config.Account {
+		a.AgencyName = "quotas"
+		return config.Account{Credentials: config.Credentials{AssumeAgency: &a}}
+	}
+	projects := func(p config.Project) config.Account {
+		p.Region = region
+		return config.Account{Projects: []config.Project{p}}
+	}
+	oidc := config.Account{Credentials: config.Credentials{OIDC: &config.OIDC{IDPID: "idp", TokenFile: "/token"}}}
+	for _, test := range []struct {
+		env  string // HW_REGION_NAME and what comes here
+		want config.Account
+	}{
+		{"", config.Account{}},
+		{"OS_REGION_NAME " + region + "\n HUAWEICLOUD_SDK_REGION " + region, config.Account{}},
+		{"HW_PROJECT_ID 2", projects(config.Project{ID: "2", Name: region})},
+		{"OS_PROJECT_ID \ufeff3\n HUAWEICLOUD_SDK_PROJECT_ID 3", projects(config.Project{ID: "3", Name: region})},
+		{"OS_TENANT_ID 4", projects(config.Project{ID: "4", Name: region})},
+		{"HW_PROJECT_NAME ap-southeast-3_team", projects(config.Project{Name: "ap-southeast-3_team", IAMName: "ap-southeast-3_team"})},
+		{"OS_PROJECT_NAME " + region, config.Account{}},
+		{"OS_PROJECT_NAME x HW_PROJECT_ID 2", projects(config.Project{ID: "2", Name: "x"})},
+		{"HW_CLOUD example.com HW_DOMAIN_ID 5 OS_DOMAIN_ID 5", config.Account{Cloud: "example.com", DomainID: "5"}},
+		{"OS_AUTH_URL https://iam.eu-de.test:443/v3", config.Account{Endpoints: iamAt("https://iam.eu-de.test:443")}},
+		{"HW_AUTH_URL http://iam.test/v3/ HUAWEICLOUD_SDK_IAM_ENDPOINT http://iam.test HUAWEICLOUD_SDK_REGION_IAM_AP_SOUTHEAST_3 http://iam.test/", config.Account{Endpoints: iamAt("http://iam.test")}},
+		{
+			"HUAWEICLOUD_SDK_REGION_CTS_AP_SOUTHEAST_3 https://a.test/,https://b.test HUAWEICLOUD_SDK_REGION_GAUSSDB_AP_SOUTHEAST_3 c.test HUAWEICLOUD_SDK_REGION_CES_EU_DE https://d.test",
+			config.Account{Endpoints: config.Endpoints{"cts": {"default": "https://a.test"}, "taurusdb": {"default": "https://c.test"}}},
+		},
+		{"HW_ASSUME_ROLE_AGENCY_NAME quotas HW_ASSUME_ROLE_DOMAIN_NAME d", agency(config.AssumeAgency{DomainName: "d", Duration: time.Hour})},
+		{"HW_ASSUME_ROLE_AGENCY_NAME quotas HW_ASSUME_ROLE_DOMAIN_ID 6 HW_ASSUME_ROLE_DURATION 900", agency(config.AssumeAgency{DomainID: "6", Duration: 15 * time.Minute})},
+		{"OS_AGENCY_NAME quotas OS_AGENCY_DOMAIN_NAME d", agency(config.AssumeAgency{DomainName: "d", Duration: time.Hour})},
+		{"HUAWEICLOUD_SDK_IDP_ID idp HUAWEICLOUD_SDK_ID_TOKEN_FILE /token HW_ACCESS_KEY A HW_SECRET_KEY S HW_PROFILE p", oidc},
+		{"OS_USERNAME u HW_USER_PASSWORD p OS_USER_DOMAIN_NAME d", config.Account{Credentials: config.Credentials{Password: &config.Password{
+			DomainName: "d", UserName: "u", Password: config.Secret{Text: secret.New("p"), Variable: "HW_USER_PASSWORD"},
+		}}}},
+		{"HW_USER_NAME u HW_ACCESS_KEY A HW_SECRET_KEY S HW_PROFILE p HOME " + home, config.Account{}},
+		{"HOME " + home, config.Account{DomainID: "8", Endpoints: iamAt("https://iam.profile.test"), Projects: []config.Project{{ID: "7", Region: region, Name: region}}}},
+		{
+			"HW_PROJECT_ID 2 HW_DOMAIN_ID 5 OS_AUTH_URL http://iam.test/v3 HUAWEICLOUD_SDK_CREDENTIALS_FILE " + profile,
+			config.Account{DomainID: "5", Endpoints: iamAt("http://iam.test"), Projects: []config.Project{{ID: "2", Region: region, Name: region}}},
+		},
+		{
+			"HW_PROJECT_NAME x HUAWEICLOUD_SDK_CREDENTIALS_FILE " + profile,
+			config.Account{DomainID: "8", Endpoints: iamAt("https://iam.profile.test"), Projects: []config.Project{{Region: region, Name: "x", IAMName: "x"}}},
+		},
+		{"HUAWEICLOUD_SDK_CREDENTIALS_FILE " + federated, oidc},
+	} {
+		got, err := config.FromEnvironment(t.Context(), known, environ(append(strings.Fields(test.env), "HW_REGION_NAME", region)...))
+		if err != nil {
+			t.Errorf("%s: %v", test.env, err)
+			continue
+		}
+		got.Accounts[0].ProfileSays = nil // TestProfileThatChanges is about it
+		test.want.Name = "default"
+		if test.want.Projects == nil {
+			test.want.Projects = []config.Project{{Region: region, Name: region}}
+		}
+		if !reflect.DeepEqual(got.Accounts, []config.Account{test.want}) {
+			t.Errorf("%s: got %+v\nwant %+v", test.env, got.Accounts[0], test.want)
+		}
+	}
+}
+
+func TestBadEnvironment(t *testing.T) {
+	const missing = "HW_REGION_NAME: missing: where no file states accounts, the region comes from HW_REGION_NAME, HUAWEICLOUD_SDK_REGION or " +
+		"OS_REGION_NAME; set one of them, or name a file with accounts by --config.file"
+	const badRegion = "HUAWEICLOUD_SDK_REGION: not of the right form; want the name of a region such as ap-southeast-3"
+	const badID = "HUAWEICLOUD_SDK_PROJECT_ID: not of the right form; want the project_id, 1 to 64 letters and digits"
+	const notOfForm = ": not of the right form; want "
+	in := func(pairs ...string) func(string) string { return environ(append(pairs, "HW_REGION_NAME", "eu-de")...) }
+	tests := map[string]struct {
+		getenv func(string) string
+		want   []string
+	}{
+		"nothing":     {environ(), []string{missing}},
+		"region":      {environ("HUAWEICLOUD_SDK_REGION", "AKIAxSECRETx"), []string{badRegion}},
+		"long":        {environ("HUAWEICLOUD_SDK_REGION", strings.Repeat("a", 41)), []string{badRegion}},
+		"id":          {environ("HW_REGION_NAME", "eu-de", "HUAWEICLOUD_SDK_PROJECT_ID", "AKIAxSECRETx/"), []string{badID}},
+		"two regions": {in("OS_REGION_NAME", "eu-nl"), []string{"HW_REGION_NAME: states another region than OS_REGION_NAME; unset one of the two"}},
+		"two ids": {
+			in("HUAWEICLOUD_SDK_PROJECT_ID", "1", "HW_PROJECT_ID", "1", "OS_PROJECT_ID", "2"),
+			[]string{"HUAWEICLOUD_SDK_PROJECT_ID: states another project id than OS_PROJECT_ID; unset one of the two"},
+		},
+		"two agencies": {
+			in("HW_ASSUME_ROLE_AGENCY_NAME", "a", "OS_AGENCY_NAME", "b", "OS_AGENCY_DOMAIN_NAME", "d"),
+			[]string{"HW_ASSUME_ROLE_AGENCY_NAME: states another agency than OS_AGENCY_NAME; unset one of the two"},
+		},
+		"two endpoints": {
+			in("HW_AUTH_URL", "https://a.test/v3", "HUAWEICLOUD_SDK_IAM_ENDPOINT", "https://b.test"),
+			[]string{"HUAWEICLOUD_SDK_IAM_ENDPOINT: states another endpoint of iam than HW_AUTH_URL; unset one of the two"},
+		},
+		"ids":    {in("HW_PROJECT_ID", "a b", "OS_DOMAIN_ID", "/"), []string{"HW_PROJECT_ID" + notOfForm + "the project_id, 1 to 64 letters and digits", "OS_DOMAIN_ID" + notOfForm + "the domain_id, 1 to 64 letters and digits"}},
+		"cloud":  {in("HW_CLOUD", "https://SECRET"), []string{"HW_CLOUD" + notOfForm + "a bare DNS domain such as myhuaweicloud.com, without scheme, port and path"}},
+		"names":  {in("HW_PROJECT_NAME", strings.Repeat("SECRET", 30)), []string{"HW_PROJECT_NAME" + notOfForm + "at most 128 bytes of UTF-8 without control characters"}},
+		"quotes": {in("HW_PROJECT_ID", `"SECRET"`, "OS_PROJECT_NAME", "eu-de_\u200bSECRET"), []string{"HW_PROJECT_ID: has quotes around it; remove the quotes", "OS_PROJECT_NAME: contains an invisible character (U+200B); remove it, or type the text again"}},
+		"iam":    {in("OS_AUTH_URL", "https://SECRET@iam.test/v3"), []string{"OS_AUTH_URL: a URL with a user in it; remove what stands before the @"}},
+		"scheme": {in("HUAWEICLOUD_SDK_REGION_CTS_EU_DE", "ftp://SECRET"), []string{"HUAWEICLOUD_SDK_REGION_CTS_EU_DE: not a URL of https or http; want an absolute one such as https://cts.{region}.example.com"}},
+		"agency": {in("HW_ASSUME_ROLE_AGENCY_NAME", "SECRET"), []string{"HW_ASSUME_ROLE_AGENCY_NAME: is set, but neither HW_ASSUME_ROLE_DOMAIN_NAME nor HW_ASSUME_ROLE_DOMAIN_ID is; set one of them"}},
+		"agency of two": {
+			in("HW_ASSUME_ROLE_AGENCY_NAME", "a", "HW_ASSUME_ROLE_DOMAIN_NAME", "d", "HW_ASSUME_ROLE_DOMAIN_ID", "1"),
+			[]string{"HW_ASSUME_ROLE_DOMAIN_ID: stands beside HW_ASSUME_ROLE_DOMAIN_NAME; unset one of the two"},
+		},
+		"no agency":       {in("HW_ASSUME_ROLE_DOMAIN_ID", "1"), []string{"HW_ASSUME_ROLE_DOMAIN_ID: is set, but HW_ASSUME_ROLE_AGENCY_NAME is not; set both or none"}},
+		"only a duration": {in("HW_ASSUME_ROLE_DURATION", "3600"), []string{"HW_ASSUME_ROLE_DURATION: is set, but HW_ASSUME_ROLE_AGENCY_NAME is not; set both or none"}},
+		"duration": {
+			in("HW_ASSUME_ROLE_AGENCY_NAME", "a", "HW_ASSUME_ROLE_DOMAIN_NAME", "d", "HW_ASSUME_ROLE_DURATION", "1h"),
+			[]string{"HW_ASSUME_ROLE_DURATION: not a number of seconds, or out of range; want 900 to 86400"},
+		},
+		"half an identity provider": {in("HUAWEICLOUD_SDK_ID_TOKEN_FILE", "/t"), []string{"HUAWEICLOUD_SDK_ID_TOKEN_FILE: is set, but HUAWEICLOUD_SDK_IDP_ID is not; set both or none"}},
+		"half a login":              {in("HW_USER_NAME", "u", "OS_PASSWORD", "SECRET"), []string{"OS_PASSWORD: is set, but HW_DOMAIN_NAME is not; set both or none"}},
+		"not supported": {in("HUAWEICLOUD_SDK_REGIONS_FILE", "/f", "HW_ASSUME_ROLE_IDP_ID", "i", "OS_AUTH_TOKEN", "SECRET", "HW_PROFILE", "p"), []string{
+			"HUAWEICLOUD_SDK_REGIONS_FILE: not supported; unset it, and set HUAWEICLOUD_SDK_REGION_<SERVICE>_<REGION>, or state endpoints in a configuration file",
+			"HW_ASSUME_ROLE_IDP_ID: not supported; unset it, and set HUAWEICLOUD_SDK_IDP_ID and HUAWEICLOUD_SDK_ID_TOKEN_FILE, or state oidc in a configuration file",
+			"HW_PROFILE: not supported; unset it, and set keys such as HW_ACCESS_KEY and HW_SECRET_KEY, or name a configuration file with credentials",
+			"OS_AUTH_TOKEN: not supported; unset it, and set keys such as HW_ACCESS_KEY and HW_SECRET_KEY, or name a configuration file with credentials",
+		}},
+		"no profile": {in("HUAWEICLOUD_SDK_CREDENTIALS_FILE", "/SECRET/missing"), []string{
+			"HUAWEICLOUD_SDK_CREDENTIALS_FILE: the profile can't be read: no such file or directory; want an INI file that the exporter may read, with a section [basic]",
+		}},
+		"together": {environ("HUAWEICLOUD_SDK_PROJECT_ID", "AKIAxSECRETx/"), []string{missing, badID}},
+	}
+	// What is missing beside a text that can't be read would only distract.
+	if _, err := config.Parse("c.yml", []byte("[]"), known, environ()); err == nil || err.Error() != "c.yml:1: is a list; want a mapping of keys to values" {
+		t.Errorf("got %v", err)
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := config.FromEnvironment(t.Context(), known, test.getenv)
+			if err != nil && strings.Contains(strings.ReplaceAll(err.Error(), "HW_SECRET_KEY", ""), mark) {
+				t.Errorf("a value shows in %v", err)
+			}
+			if want := "environment: " + strings.Join(test.want, "\nenvironment: "); err == nil || err.Error() != want {
+				t.Errorf("FromEnvironment: got %v, want %s", err, want)
+			}
+			// A file without accounts is the same, next to what is wrong with the file itself.
+			_, err = config.Parse("c.yml", []byte("later: []\n"), known, test.getenv)
+			want := "c.yml: " + strings.Join(test.want, "\nc.yml: ") + "\nc.yml:1: later: unknown key; known here: accounts, services, limits, thresholds"
+			if err == nil || err.Error() != want {
+				t.Errorf("Parse: got %v, want %s", err, want)
+			}
+		})
+	}
+}
