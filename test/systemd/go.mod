@@ -4,6 +4,10 @@ go 1.26.0
 
 require cloud_quota_exporter v0.0.0
 
-require gopkg.in/yaml.v3 v3.0.1 // indirect
+require (
+	golang.org/x/net v0.59.0 // indirect
+	golang.org/x/text v0.42.0 // indirect
+	gopkg.in/yaml.v3 v3.0.1 // indirect
+)
 
 replace cloud_quota_exporter => ../..
