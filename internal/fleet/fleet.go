@@ -148,7 +148,7 @@ func (f *Fleet) Load(c *config.Config) {
 	}
 	now := f.build(accounts)
 	for _, s := range now.sources {
-		if was := old[s.Account]; was != nil && s.isAskedOtherwise(was) {
+		if was := old[s.Account]; was != nil && s.requestChanged(was) {
 			s.cell.Retry()
 		}
 	}

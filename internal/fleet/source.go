@@ -155,8 +155,8 @@ func (s *source) pause(streak int, err error) time.Duration {
 	return p
 }
 
-// isAskedOtherwise returns whether the source is asked in another way than by the configuration before.
-func (s *source) isAskedOtherwise(before *account) bool {
+// requestChanged returns whether the source is requested in another way than by the configuration before.
+func (s *source) requestChanged(before *account) bool {
 	settings := before.config.Services[s.Service]
 	return s.account.changed || settings.Timeout != s.settings.Timeout || !maps.Equal(settings.Options, s.settings.Options)
 }

@@ -210,17 +210,17 @@ func (c *Cell[T]) run(ctx context.Context, p *Policy[T], done chan struct{}) {
 
 func (c *Cell[T]) settle(p *Policy[T], value T, err error, start time.Time) {
 	before := c.Peek()
-	shuts := err != nil && p.Gate != nil && p.IsThrottled != nil && p.IsThrottled(err) // then the gate makes the pause, for all alike
-	after := before.after(p, value, err, start)                                        // the policy is asked without the lock, so that it may look at the cell
+	throttled := err != nil && p.Gate != nil && p.IsThrottled != nil && p.IsThrottled(err) // then the gate makes the pause, for all alike
+	after := before.after(p, value, err, start)                                            // the policy is asked without the lock, so that it may look at the cell
 	c.mu.Lock()
-	if c.retry || shuts {
+	if c.retry || throttled {
 		after.next = time.Time{}
 	}
 	after.retried = c.retry && err != nil
 	c.state, c.retry = after, false
 	c.mu.Unlock()
 	var pause func(streak int) time.Duration
-	if shuts {
+	if throttled {
 		pause = func(streak int) time.Duration { return p.Backoff(streak, err) }
 	}
 	p.Gate.ended(err, after.streak > before.streak && after.Took >= p.Timeout, pause)

@@ -100,7 +100,7 @@ func (g *Gate) leave() {
 	}
 }
 
-// shut keeps everybody out for a pause. Fetches that were past the gate together all report the same trouble: it counts once, and
+// shut keeps everybody out for a pause. Fetches that were past the gate together all report the same failure: it counts once, and
 // the longest of their pauses holds.
 func (p *Pause) shut(length func(streak int) time.Duration) {
 	p.mu.Lock()
