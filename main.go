@@ -149,7 +149,7 @@ func usageError(err error) error {
 	if word, found := strings.CutPrefix(err.Error(), "unexpected "); found { // what is no command, to the library
 		return fmt.Errorf("there is no command or argument %q; %s", word, help)
 	}
-	return fmt.Errorf("%w; %s", err, help)
+	return fmt.Errorf("%s; %s", printable.Text(err.Error()), help)
 }
 
 // checkConfigFile refuses a --config.file that nothing can be read from, or would be.

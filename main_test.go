@@ -92,6 +92,7 @@ func TestMistakesEndWithOneClearLine(t *testing.T) {
 		{"query by a bad proxy", append(inRegion, badProxy...), []string{"query"}, []string{"HTTPS_PROXY is no URL", "http_proxy is no URL"}},
 		{"demo needs no proxy", badProxy, []string{"demo", "--web.listen-address=" + taken.Addr().String()}, []string{"address already in use"}},
 		{"no such flag", nil, []string{"--colour"}, []string{"unknown long flag '--colour'; --help shows"}},
+		{"flag with a line break", nil, []string{"--a\nb\u202e"}, []string{`unknown long flag '--a\nb\u202e'; --help shows`}},
 		{"no such command", nil, []string{"sevre"}, []string{`there is no command or argument "sevre"; --help shows`}},
 		{"no such argument", nil, []string{"query", "prod"}, []string{`there is no command or argument "prod"; --help shows`}},
 		{"no number", nil, []string{"--timeout-offset=half"}, []string{"--timeout-offset wants a number, such as 0.5"}},

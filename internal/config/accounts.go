@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"cloud_quota_exporter/internal/config/strictyaml"
+	"cloud_quota_exporter/internal/printable"
 	"cloud_quota_exporter/providers"
 )
 
@@ -166,7 +167,7 @@ func checkLabel(n strictyaml.Node, text string) bool {
 		n.Fail("not of the right form; want %s", labelWant)
 		return false
 	}
-	if shows := func(r rune) bool { return unicode.IsPrint(r) && r != ' ' }; text != "" && !strings.ContainsFunc(text, shows) {
+	if shows := func(r rune) bool { return !printable.Hidden(r) && r != ' ' }; text != "" && !strings.ContainsFunc(text, shows) {
 		n.Fail("has no character that shows; want a name that can be read")
 		return false
 	}

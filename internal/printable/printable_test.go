@@ -19,6 +19,7 @@ func TestText(t *testing.T) {
 		"a\u200bb\ufeffc\u2060d\u00ade": `a\u200bb\ufeffc\u2060d\u00ade`,
 		"a\u00a0b\u3000c\u2028d":        `a\u00a0b\u3000c\u2028d`,
 		"a\u3164b\u115fc":               `a\u3164b\u115fc`,
+		"a\ufe0fb\U000e0100c\u2800d":    `a\ufe0fb\U000e0100c\u2800d`,
 		"a\U000e0041b\ue000\U0001f600":  `a\U000e0041b\ue000` + "\U0001f600",
 		"a\xffb\xed\xa0\x80":            `a\xffb\xed\xa0\x80`,
 		`a '"` + "`" + `\ <b>`:          `a '"` + "`" + `\ <b>`,

@@ -39,6 +39,7 @@ var (
 		"style":  func() template.CSS { return template.CSS(statusStyle) }, //nolint:gosec // part of the program
 		"script": func() template.JS { return template.JS(statusScript) },  //nolint:gosec // part of the program
 		"cell":   newCell,
+		"text":   printable.Text,
 	}).Parse(statusText))
 
 	// Nothing but these two texts may style the page or run in it, whatever the cloud tells.
@@ -435,6 +436,6 @@ func amount(n *float64, unit string) string {
 	case unit == "":
 		return printable.Grouped(*n)
 	default:
-		return printable.Grouped(*n) + " " + unit
+		return printable.Grouped(*n) + " " + printable.Text(unit)
 	}
 }

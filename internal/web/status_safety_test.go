@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -68,6 +69,27 @@ func TestHostileTexts(t *testing.T) {
 		says(t, page, evil, `ap-southeast-3_<b>&{{.}} cts `+evil+` 50.0 %`, "1 <i>GB</i> 2 <i>GB</i>", "main ok 1 1 that can't be read")
 		if got := regexp.MustCompile(`<(?:script|img|i|b)[ >]|" onload`).FindAllString(page.Body.String(), -1); len(got) != 1 {
 			t.Errorf("markup %q, want the page's own script alone", got)
+		}
+	})
+}
+
+// TestHiddenCharacters: what would reorder the page, or not show on it, is escaped, and the form and the links have the names as they are.
+func TestHiddenCharacters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const name, evil, shown = "ap-southeast-3_a\u202eb", "e\u2066v\u200bi\u3164l", `e\u2066v\u200bi\u3164l`
+		cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
+			{ID: "0ther", Name: name, Quotas: map[string][]cloudsim.Quota{"dcs": {{Type: evil, Unit: evil, Used: 1, Limit: 2}}}},
+		}})
+		cloud.Inject(cloudtest.Fault{Service: "ces", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("ces", 403, evil)})
+		cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("cts", 403, evil)})
+		s := newSite(t, cloud, "accounts:\n  - name: main\n    credentials: {static: {access_key: AK, secret_key: SK}}\n    ca_file: CA\n    discovery: {}\n")
+		page := s.get(t, "/")
+		says(t, page, `ces in ap-southeast-3_a\u202eb`, `ap-southeast-3_a\u202eb dcs `+shown+" 50.0 % 1 "+shown+" 2 "+shown)
+		if body := strings.ReplaceAll(page.Body.String(), `<option value="`+name+`">`, ""); strings.ContainsAny(body, "\u202e\u2066\u200b\u3164") {
+			t.Errorf("raw characters in\n%s", body)
+		}
+		if page := s.get(t, "/?project="+url.QueryEscape(name)); page.Code != http.StatusOK || !strings.Contains(page.Body.String(), `<option value="`+name+`" selected>`) {
+			t.Errorf("the page of the project: %d %s", page.Code, page.Body)
 		}
 	})
 }
