@@ -212,13 +212,23 @@ type targetGroup struct {
 // address is a host name or an IP address, and perhaps a port.
 var address = regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
 
+// isAddress returns whether host can be scraped: its port, if any, is one.
+func isAddress(host string) bool {
+	parts := address.FindStringSubmatch(host)
+	if parts == nil {
+		return false
+	}
+	port, err := strconv.ParseUint(cmp.Or(parts[2], ":80")[1:], 10, 16)
+	return err == nil && port > 0
+}
+
 // discovery lists a target for each project: a probe of its own, at the external URL or else at the address of the request. Until all projects are known
 // it lists nothing, because Prometheus would drop the targets that a short list lacks.
 func (h *handler) discovery(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), h.timeout(r))
 	defer cancel()
 	host := cmp.Or(h.Routes.host, r.Host)
-	if !address.MatchString(host) {
+	if !isAddress(host) {
 		h.refuse(w, errors.New("the Host of the request is no address that could be scraped; ask by host and port"))
 		return
 	}

@@ -30,13 +30,13 @@ func NewRoutes(externalURL, routePrefix string) (Routes, error) {
 		return Routes{}, errors.New("--web.external-url is not a URL" + want)
 	case u.Scheme == "" && externalURL != "" && u.Path == externalURL && !strings.HasPrefix(u.Path, "/"), u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https", (u.Scheme == "") != (u.Host == ""), u.Opaque != "":
 		return Routes{}, errors.New("--web.external-url is not a URL of http or https" + want)
-	case u.Host != "" && !address.MatchString(u.Host):
+	case u.Host != "" && !isAddress(u.Host):
 		return Routes{}, errors.New("--web.external-url has a host that cannot be scraped" + want)
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return Routes{}, errors.New("--web.external-url has a user, a query or a fragment" + want)
 	}
 	r := Routes{scheme: u.Scheme, host: u.Host}
-	if r.path, err = cleanPrefix("--web.external-url", u.Path); err != nil {
+	if r.path, err = cleanPrefix("--web.external-url", u.EscapedPath()); err != nil {
 		return Routes{}, err
 	}
 	r.Prefix = r.path
@@ -61,15 +61,15 @@ func cleanPrefix(flag, text string) (string, error) {
 	return text, nil
 }
 
-// mount serves the pages below the prefix, and redirects / and the prefix itself to the status page.
+// mount serves the pages below the prefix, and redirects / and the prefix itself to the status page. Clients that ask for the prefix come through the
+// reverse proxy, so that they get the path that it knows.
 func (r Routes) mount(pages http.Handler) http.Handler {
 	if r.Prefix == "" {
 		return pages
 	}
 	mux := http.NewServeMux()
-	home := http.RedirectHandler(r.Prefix+"/", http.StatusFound)
-	mux.Handle("GET /{$}", home)
-	mux.Handle("GET "+r.Prefix, home)
+	mux.Handle("GET /{$}", http.RedirectHandler(r.Prefix+"/", http.StatusFound))
+	mux.Handle("GET "+r.Prefix, http.RedirectHandler(r.path+"/", http.StatusFound))
 	mux.Handle(r.Prefix+"/", http.StripPrefix(r.Prefix, pages))
 	return mux
 }

@@ -1,7 +1,13 @@
 package web_test
 
 import (
+	"encoding/json"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -50,15 +56,78 @@ func TestBehindAReverseProxy(t *testing.T) {
 				t.Errorf("%s %s: %s without the prefix: %d", tc.externalURL, tc.routePrefix, path, page.Code)
 			}
 		}
-		for _, path := range []string{"/", tc.prefix + "?x"} {
+		for path, want := range map[string]string{"/": tc.prefix + "/", tc.prefix + "?x": strings.TrimSuffix(tc.path, "probe")} {
 			if tc.prefix == "" {
 				break
 			}
-			if page := s.get(t, path); page.Code != http.StatusFound || page.Header().Get("Location") != tc.prefix+"/" {
-				t.Errorf("%s %s: %s: %d to %s", tc.externalURL, tc.routePrefix, path, page.Code, page.Header().Get("Location"))
+			if page := s.get(t, path); page.Code != http.StatusFound || page.Header().Get("Location") != want {
+				t.Errorf("%s %s: %s: %d to %s, want %s", tc.externalURL, tc.routePrefix, path, page.Code, page.Header().Get("Location"), want)
 			}
 		}
 	}
+}
+
+// TestLinksBehindAReverseProxy follows every link of the status page and every target of /sd through a proxy, which keeps the path, removes its
+// prefix or replaces it.
+func TestLinksBehindAReverseProxy(t *testing.T) {
+	for _, tc := range []struct{ inner, routePrefix string }{{"/a/quotas", ""}, {"", "/"}, {"/inner", "/inner"}} {
+		proxy := httptest.NewUnstartedServer(nil)
+		external := "http://" + proxy.Listener.Addr().String() + "/a/quotas"
+		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig, routes(t, external, tc.routePrefix),
+			func(o *web.Options) { o.Reload = func() error { return nil } })
+		exporter := httptest.NewServer(s.handler)
+		defer exporter.Close()
+		proxy.Config.Handler = &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+			path, ok := strings.CutPrefix(r.In.URL.Path, "/a/quotas")
+			if !ok {
+				path = "/outside"
+			}
+			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.URL.Path = "http", exporter.Listener.Addr().String(), tc.inner+path
+		}}
+		proxy.Start()
+		defer proxy.Close()
+		page := ask(t, http.MethodGet, external+"/")
+		if tc.inner != "" { // otherwise the exporter does not see that the slash is missing
+			page = ask(t, http.MethodGet, external)
+		}
+		links := regexp.MustCompile(`href="([^"#:]+)"`).FindAllStringSubmatch(page, -1)
+		if len(links) < 5 {
+			t.Errorf("%v: %d links in\n%s", tc, len(links), page)
+		}
+		for _, link := range links {
+			ask(t, http.MethodGet, external+"/"+strings.TrimPrefix(link[1], "./"))
+		}
+		var groups []struct {
+			Targets []string
+			Labels  map[string]string
+		}
+		if err := json.Unmarshal([]byte(ask(t, http.MethodGet, external+"/sd")), &groups); err != nil || len(groups) == 0 {
+			t.Fatalf("%v: %v, %v", tc, groups, err)
+		}
+		for _, g := range groups {
+			ask(t, http.MethodGet, "http://"+g.Targets[0]+g.Labels["__metrics_path__"]+"?target="+url.QueryEscape(g.Labels["__param_target"]))
+		}
+		ask(t, http.MethodPost, external+"/-/reload")
+	}
+}
+
+// ask returns what is there, after redirects; everything else fails the test.
+func ask(t *testing.T, method, url string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("%s %s: %s %s, %v", method, url, resp.Status, text, err)
+	}
+	return string(text)
 }
 
 func TestBadRoutes(t *testing.T) {
@@ -78,6 +147,9 @@ func TestBadRoutes(t *testing.T) {
 		{"https://quota.example.org/{a}", ""},
 		{"https://quota.example.org/a b", "/"},
 		{"quotas", ""},
+		{"https://quota.example.org:99999", ""},
+		{"https://quota.example.org:0", ""},
+		{"https://quota.example.org/a%2Fb", ""},
 		{"", "/{a...}"},
 		{"", "/.."},
 		{"", "/a//b"},
