@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -24,15 +25,11 @@ const healthTimeout = 5 * time.Second // for the exporter to answer
 func Healthcheck(ctx context.Context, s Serving) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, healthTimeout, fmt.Errorf("no answer within %s", healthTimeout))
 	defer cancel()
-	client, url, err := s.healthRequest(ctx)
+	client, page, err := s.healthRequest(ctx)
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return fmt.Errorf("--web.listen-address has no host that can be asked: %w", err)
-	}
-	resp, err := client.Do(req)
+	resp, err := client.Do((&http.Request{URL: page}).WithContext(ctx)) // not parsed: a port can be the name of a service
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -41,31 +38,31 @@ func Healthcheck(ctx context.Context, s Serving) error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusUnauthorized {
-		return fmt.Errorf("not healthy: GET %s: %s", url, resp.Status)
+		return fmt.Errorf("not healthy: GET %s: %s", page, resp.Status)
 	}
 	return nil
 }
 
 // healthRequest returns what to ask, and the client that reaches it.
-func (s Serving) healthRequest(ctx context.Context) (*http.Client, string, error) {
+func (s Serving) healthRequest(ctx context.Context) (*http.Client, *url.URL, error) {
 	routes, err := web.NewRoutes(s.ExternalURL, s.RoutePrefix)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	if *s.Web.WebSystemdSocket {
-		return nil, "", errors.New("healthcheck does not support --web.systemd-socket; set --web.listen-address to the address of the socket instead")
+		return nil, nil, errors.New("healthcheck does not support --web.systemd-socket; set --web.listen-address to the address of the socket instead")
 	}
 	address := (*s.Web.WebListenAddresses)[0]
 	if strings.Contains(address, "://") {
-		return nil, "", fmt.Errorf("healthcheck does not support --web.listen-address=%s; it asks TCP addresses only", address)
+		return nil, nil, fmt.Errorf("healthcheck does not support --web.listen-address=%s; it asks TCP addresses only", address)
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return nil, "", fmt.Errorf("--web.listen-address: %w", err)
+		return nil, nil, fmt.Errorf("--web.listen-address: %w", err)
 	}
 	scheme, err := s.scheme(ctx)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	hosts := dialedHosts(host)
 	client := &http.Client{
@@ -85,7 +82,7 @@ func (s Serving) healthRequest(ctx context.Context) (*http.Client, string, error
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return client, scheme + "://" + net.JoinHostPort(hosts[0], port) + routes.Prefix + "/-/healthy", nil
+	return client, &url.URL{Scheme: scheme, Host: net.JoinHostPort(hosts[0], port), Path: routes.Prefix + "/-/healthy"}, nil
 }
 
 // dialedHosts returns the hosts at which a listener can be reached: for one on all addresses, those of the loopback interface.

@@ -59,6 +59,7 @@ func TestHealthcheckAddresses(t *testing.T) {
 		{"[::1]:0", "[::]:PORT"},
 		{"[::1]:0", "[::1]:PORT"},
 		{"[::1]:0", "0.0.0.0:PORT"},
+		{"[::1%lo]:0", "[::1%lo]:PORT"},
 	} {
 		listener, err := net.Listen("tcp", tc.listen)
 		if err != nil && strings.Contains(tc.listen, "::1") {
