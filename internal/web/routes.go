@@ -25,12 +25,14 @@ var prefixPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*$`)
 func NewRoutes(externalURL, routePrefix string) (Routes, error) {
 	const want = "; want a URL such as https://example.com/quotas"
 	u, err := url.Parse(externalURL)
-	switch {
-	case err != nil:
+	if err != nil {
 		return Routes{}, errors.New("--web.external-url is not a URL" + want)
-	case u.Scheme == "" && externalURL != "" && u.Path == externalURL && !strings.HasPrefix(u.Path, "/"), u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https", (u.Scheme == "") != (u.Host == ""), u.Opaque != "":
+	}
+	isPath := u.Scheme == "" && u.Host == "" && (u.Path == "" || u.Path[0] == '/')
+	switch {
+	case !isPath && (u.Scheme != "http" && u.Scheme != "https" || u.Host == ""):
 		return Routes{}, errors.New("--web.external-url is not a URL of http or https" + want)
-	case u.Host != "" && !isAddress(u.Host):
+	case !isPath && !isAddress(u.Host):
 		return Routes{}, errors.New("--web.external-url has a host that cannot be scraped" + want)
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return Routes{}, errors.New("--web.external-url has a user, a query or a fragment" + want)
