@@ -8,6 +8,7 @@ import (
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/fleet"
+	"cloud_quota_exporter/internal/printable"
 )
 
 // writeIdle names a rule or filter that has no effect.
@@ -126,7 +127,7 @@ func (o *outcome) writeLeftOut(t Terminal) {
 		say(len(a.Skipped), "another project has the label; set name_prefix")
 		say(a.Beyond, "more than discovery.max_projects")
 		if n := a.Unreadable.Count; n > 0 {
-			say(n, "IAM's entry can't be read: "+a.Unreadable.Reasons[0].Error())
+			say(n, "IAM's entry can't be read: "+printable.Text(a.Unreadable.Reasons[0].Error()))
 		}
 	}
 }

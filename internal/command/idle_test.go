@@ -95,3 +95,21 @@ func TestFiltersWithoutEffect(t *testing.T) {
 		<-time.After(10 * time.Minute)
 	})
 }
+
+// TestLeftOut: check-config shows how many projects are left out and why, and no raw text of IAM.
+func TestLeftOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		account := cloudsim.Account{Name: "demo", AccessKey: democloud.AccessKey, SecretKey: democloud.SecretKey, Projects: []cloudsim.Project{
+			{ID: "a", Name: "eu-de"}, {ID: "b", Name: "eu-de_b"}, {ID: "c", Name: "eu-de_c"}, {ID: "no id", Name: "eu-de_d\u3164\u202e"},
+		}}
+		n := &network{Cloud: cloudtest.New(account), pipe: cloudsim.NewPipe()}
+		defer cloudsim.ServePlain(n.Cloud, n.pipe).Close()
+		n.config = write(t, "config.yml", "accounts:\n  - name: main\n    credentials: {static: {access_key: "+democloud.AccessKey+", secret_key: "+
+			democloud.SecretKey+"}}\n    endpoints: "+strings.ReplaceAll(hosts, "iam.{region}", "iam")+
+			"\n    projects: [{id: d, region: eu-de, name: eu-de_c}]\n    discovery: {max_projects: 2}\n")
+		online, _ := n.check(t.Context(), 0)
+		contains(t, online, "left out: 1 projects of account main: IAM's entry can't be read: ", `eu-de_d\u3164\u202e`,
+			"left out: 1 projects of account main: more than discovery.max_projects")
+		<-time.After(10 * time.Minute)
+	})
+}
