@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -148,6 +149,9 @@ func usageError(err error) error {
 	const help = "--help shows commands and flags"
 	if word, found := strings.CutPrefix(err.Error(), "unexpected "); found { // what is no command, to the library
 		return fmt.Errorf("there is no command or argument %q; %s", word, help)
+	}
+	if _, isFile := errors.AsType[*fs.PathError](err); isFile { // that can't be written, or read: @name stands for the arguments in a file
+		return err
 	}
 	return fmt.Errorf("%s; %s", printable.Text(err.Error()), help)
 }

@@ -23,6 +23,8 @@ func TestUnwritableOutput(t *testing.T) {
 		{"query", "--help"},
 		{"--version"},
 		{"help"},
+		{"--help-man"},
+		{"--completion-script-zsh"},
 	} {
 		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 		if err != nil {

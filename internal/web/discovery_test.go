@@ -106,7 +106,7 @@ func TestBeforeDiscovery(t *testing.T) {
 		unknown := func(accounts string) {
 			t.Helper()
 			want := "not every account's projects are known yet: the first discovery has not succeeded for " + accounts +
-				"; the status page (/) and the log tell why, ask again later\n"
+				"; the status page and the log show why, try again later\n"
 			for _, path := range paths {
 				if page := s.get(t, path); page.Code != http.StatusServiceUnavailable || page.Body.String() != want {
 					t.Errorf("%s: %d %s", path, page.Code, page.Body)

@@ -150,7 +150,7 @@ type incompleteError []string
 // Error says which accounts, and where to look.
 func (e incompleteError) Error() string {
 	return fmt.Sprintf("not every account's projects are known yet: the first discovery has not succeeded for %s; "+
-		"the status page (/) and the log tell why, ask again later", fleet.SomeOf(e))
+		"the status page and the log show why, try again later", fleet.SomeOf(e))
 }
 
 // checkProjects refuses projects that are not known, by an incompleteError as long as they may still be discovered.
