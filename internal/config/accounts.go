@@ -7,7 +7,6 @@ import (
 	"unicode/utf8"
 
 	"cloud_quota_exporter/internal/config/strictyaml"
-	"cloud_quota_exporter/internal/printable"
 	"cloud_quota_exporter/providers"
 )
 
@@ -167,7 +166,10 @@ func checkLabel(n strictyaml.Node, text string) bool {
 		n.Fail("not of the right form; want %s", labelWant)
 		return false
 	}
-	if shows := func(r rune) bool { return !printable.Hidden(r) && r != ' ' }; text != "" && !strings.ContainsFunc(text, shows) {
+	shows := func(r rune) bool {
+		return unicode.IsPrint(r) && r != ' ' && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+	}
+	if text != "" && !strings.ContainsFunc(text, shows) {
 		n.Fail("has no character that shows; want a name that can be read")
 		return false
 	}

@@ -17,7 +17,7 @@ import (
 // format characters, white space other than a blank, and bytes that are no UTF-8. In front of a terminal, these could move the cursor, or
 // look like another part of what is printed.
 func Text(text string) string {
-	if !strings.ContainsFunc(text, Hidden) && utf8.ValidString(text) {
+	if !strings.ContainsFunc(text, hidden) && utf8.ValidString(text) {
 		return text
 	}
 	var b strings.Builder
@@ -26,7 +26,7 @@ func Text(text string) string {
 		switch {
 		case r == utf8.RuneError && size == 1:
 			fmt.Fprintf(&b, `\x%02x`, text[0])
-		case Hidden(r):
+		case hidden(r):
 			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
 		default:
 			b.WriteRune(r)
@@ -38,8 +38,8 @@ func Text(text string) string {
 
 const emptyBraille = '\u2800' // a symbol without a dot
 
-// Hidden returns whether r does not show as itself. Characters such as U+3164, a filler of Hangul, count as letters, but do not show.
-func Hidden(r rune) bool {
+// hidden returns whether r does not show as itself. Characters such as U+3164, a filler of Hangul, count as letters, but do not show.
+func hidden(r rune) bool {
 	return !unicode.IsPrint(r) || r == emptyBraille || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
@@ -59,13 +59,13 @@ type Writer struct{ io.Writer }
 // Write writes lines.
 func (w Writer) Write(lines []byte) (int, error) {
 	text := string(lines)
-	if !strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && Hidden(r) }) {
+	if !strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && hidden(r) }) {
 		return w.Writer.Write(lines)
 	}
 	var b []byte
 	for _, r := range text {
 		switch first, second := utf16.EncodeRune(r); {
-		case r == '\n' || !Hidden(r):
+		case r == '\n' || !hidden(r):
 			b = utf8.AppendRune(b, r)
 		case first != unicode.ReplacementChar:
 			b = fmt.Appendf(b, `\u%04x\u%04x`, first, second)
