@@ -70,9 +70,14 @@ func TestProfileThatChanges(t *testing.T) {
 		contains(t, r.get(t, "/metrics"), `cloud_quota_up{project="ap-southeast-3",service="cts"} 1`, `project_id="`+id+`"`)
 	}
 	up(projects[0].ID)
-	if err := os.WriteFile(profile, []byte(keys+projects[1].ID+"\n"), 0o600); err != nil {
-		t.Fatal(err)
+	replace := func(contents string) {
+		if err := os.WriteFile(profile, []byte(contents), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
+	replace(keys) // half-written
+	up(projects[0].ID)
+	replace(keys + projects[1].ID + "\n")
 	contains(t, r.get(t, "/metrics"), `cloud_quota_last_failure_reason{project="ap-southeast-3",reason="credentials",service="cts"} 1`)
 	r.log.waitFor(t, "project_id has changed since the configuration was read; reload the configuration")
 	resp, err := r.client.Post(r.url+"/-/reload", "", nil)

@@ -89,8 +89,10 @@ func environmentAccount(ctx context.Context, getenv func(string) string, known [
 	e := &environment{getenv: func(name string) string { return secret.Trim(getenv(name)) }, found: found}
 	e.keys = e.setKeys()
 	if len(e.keys) == 0 && !e.isSet(slices.Concat(idpNames, tokenFileNames, userNames, passwordNames)) {
-		e.profile, e.says = e.readProfile(ctx), map[string]string{}
-		e.noteSet([]string{profileVariable}, "file of the profile")
+		e.says = map[string]string{}
+		if name, file := e.value("file of the profile", "", nil, profileVariable); name == "" || file != "" {
+			e.profile = e.readProfile(ctx)
+		}
 	}
 	a := Account{Name: "default"}
 	region := e.region()
