@@ -233,12 +233,13 @@ func TestPodIdentity(t *testing.T) {
 			return
 		}
 		fmt.Fprint(w, good)
-	}}) + "/keys"
+	}, "POST /keys/busy": refuses(http.StatusServiceUnavailable, "busy")}) + "/keys"
 	for _, tc := range []struct{ url, file, token, want, says string }{
 		{says: "pod_identity: HC_CONTAINER_CREDENTIALS_FULL_URI is not set; let the pod's service account have an identity in CCE"},
 		{url: url, says: "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE is not set"},
 		{url: url, file: tokenFile, says: "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE " + tokenFile + " is empty"},
 		{url: url, file: tokenFile, token: "PRIVATE", says: "401 Unauthorized: <hidden>{}; check the identity of the pod's service account"},
+		{url: url + "/busy", file: tokenFile, token: "pod-token", says: "503 Service Unavailable: busy; the trouble of CCE's agent on this node, it is asked again"},
 		{url: url, file: tokenFile, token: "pod-token\n", want: "A S T"},
 	} {
 		write(tokenFile, tc.token)
