@@ -103,7 +103,7 @@ func TestAgencyOfEnvironment(t *testing.T) {
 func TestCheckShowsVariables(t *testing.T) {
 	for name, value := range map[string]string{
 		"HOME": t.TempDir(), "HW_ACCESS_KEY": "A", "HW_SECRET_KEY": "S", "OS_ACCESS_KEY": "A2", "HW_REGION_NAME": "ap-southeast-3", "OS_REGION_NAME": "ap-southeast-3",
-		"HW_PROJECT_ID": projectID, "OS_PROJECT_NAME": "team", "HW_DOMAIN_ID": "5", "HW_CLOUD": "example.com", "OS_AUTH_URL": "https://iam.test/v3", "HW_USER_NAME": "u",
+		"HW_PROJECT_ID": projectID, "OS_PROJECT_NAME": "team", "HW_DOMAIN_ID": "5", "HW_CLOUD": "example.com", "OS_AUTH_URL": "https://iam.test/v3", "HW_USER_NAME": "u", "HW_PROFILE": "p",
 		"HUAWEICLOUD_SDK_REGION_GAUSSDB_AP_SOUTHEAST_3": "https://gaussdb.test,https://other.test",
 		"HW_ASSUME_ROLE_AGENCY_NAME":                    "quotas", "HW_ASSUME_ROLE_DOMAIN_NAME": "d", "HW_ASSUME_ROLE_DURATION": "3600",
 	} {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +90,10 @@ func TestFromEnvironment(t *testing.T) {
 		if !reflect.DeepEqual(got.Accounts, []config.Account{test.want}) {
 			t.Errorf("%s: got %+v\nwant %+v", test.env, got.Accounts[0], test.want)
 		}
+	}
+	alone, err := config.FromEnvironment(t.Context(), known, environ("HW_REGION_NAME", region, "HW_DOMAIN_NAME", "d"))
+	if err != nil || !slices.Contains(alone.Decisions, config.Decision{Name: "HW_DOMAIN_NAME", What: "nothing: there is no user"}) {
+		t.Errorf("a variable that decides nothing is missing in %+v, %v", alone, err)
 	}
 }
 
