@@ -70,9 +70,14 @@ func TestProfileThatChanges(t *testing.T) {
 		contains(t, r.get(t, "/metrics"), `cloud_quota_up{project="ap-southeast-3",service="cts"} 1`, `project_id="`+id+`"`)
 	}
 	up(projects[0].ID)
-	if err := os.WriteFile(profile, []byte(keys+projects[1].ID+"\n"), 0o600); err != nil {
-		t.Fatal(err)
+	replace := func(contents string) {
+		if err := os.WriteFile(profile, []byte(contents), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
+	replace(keys) // half-written
+	up(projects[0].ID)
+	replace(keys + projects[1].ID + "\n")
 	contains(t, r.get(t, "/metrics"), `cloud_quota_last_failure_reason{project="ap-southeast-3",reason="credentials",service="cts"} 1`)
 	r.log.waitFor(t, "project_id has changed since the configuration was read; reload the configuration")
 	resp, err := r.client.Post(r.url+"/-/reload", "", nil)
@@ -98,7 +103,7 @@ func TestAgencyOfEnvironment(t *testing.T) {
 func TestCheckShowsVariables(t *testing.T) {
 	for name, value := range map[string]string{
 		"HOME": t.TempDir(), "HW_ACCESS_KEY": "A", "HW_SECRET_KEY": "S", "OS_ACCESS_KEY": "A2", "HW_REGION_NAME": "ap-southeast-3", "OS_REGION_NAME": "ap-southeast-3",
-		"HW_PROJECT_ID": projectID, "OS_PROJECT_NAME": "team", "HW_DOMAIN_ID": "5", "HW_CLOUD": "example.com", "OS_AUTH_URL": "https://iam.test/v3", "HW_USER_NAME": "u",
+		"HW_PROJECT_ID": projectID, "OS_PROJECT_NAME": "team", "HW_DOMAIN_ID": "5", "HW_CLOUD": "example.com", "OS_AUTH_URL": "https://iam.test/v3", "HW_USER_NAME": "u", "HW_PROFILE": "p",
 		"HUAWEICLOUD_SDK_REGION_GAUSSDB_AP_SOUTHEAST_3": "https://gaussdb.test,https://other.test",
 		"HW_ASSUME_ROLE_AGENCY_NAME":                    "quotas", "HW_ASSUME_ROLE_DOMAIN_NAME": "d", "HW_ASSUME_ROLE_DURATION": "3600",
 	} {

@@ -110,7 +110,7 @@ func TestNobodyElseWritesTheRemedy(t *testing.T) {
 		},
 		"oidc":              {"check idp_id and the token in token_file", "redirects are not followed: set endpoints.iam if the service has moved"},
 		"instance_metadata": {"state another kind of credentials, unless this is an ECS whose metadata service fails", "the metadata service's own trouble, it is asked again"},
-		"pod_identity":      {"check the identity of the pod's service account in CCE"},
+		"pod_identity":      {"the trouble of CCE's agent on this node, it is asked again"},
 		"assume_agency":     {"something else than a service that issues keys may have answered"},
 		"password":          {"let the user have programmatic access and no multi-factor authentication"},
 	} {

@@ -89,8 +89,10 @@ func environmentAccount(ctx context.Context, getenv func(string) string, known [
 	e := &environment{getenv: func(name string) string { return secret.Trim(getenv(name)) }, found: found}
 	e.keys = e.setKeys()
 	if len(e.keys) == 0 && !e.isSet(slices.Concat(idpNames, tokenFileNames, userNames, passwordNames)) {
-		e.profile, e.says = e.readProfile(ctx), map[string]string{}
-		e.noteSet([]string{profileVariable}, "file of the profile")
+		e.says = map[string]string{}
+		if name, file := e.value("file of the profile", "", nil, profileVariable); name == "" || file != "" {
+			e.profile = e.readProfile(ctx)
+		}
 	}
 	a := Account{Name: "default"}
 	region := e.region()
@@ -105,7 +107,11 @@ func environmentAccount(ctx context.Context, getenv func(string) string, known [
 	}
 	hasKeys := len(e.keys) > 0 || a.Credentials.OIDC != nil
 	for _, name := range slices.Sorted(maps.Keys(refusedVariables)) {
-		if e.getenv(name) != "" && (!hasKeys || !slices.Contains(onlyWithoutKeys, name)) {
+		switch {
+		case e.getenv(name) == "":
+		case hasKeys && slices.Contains(onlyWithoutKeys, name):
+			e.decide(name, "nothing: keys or an ID token count")
+		default:
 			e.found.Add(0, name, "not supported; unset it, and "+refusedVariables[name])
 		}
 	}
@@ -287,6 +293,8 @@ func (e *environment) credentials() Credentials {
 		e.passOver(slices.Concat(userNames, passwordNames, domainNameNames), e.keys[0]+" counts")
 	case e.isSet(slices.Concat(userNames, passwordNames)):
 		c.Password = e.password()
+	default:
+		e.passOver(domainNameNames, "there is no user")
 	}
 	return c
 }

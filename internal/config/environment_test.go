@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -90,6 +91,10 @@ func TestFromEnvironment(t *testing.T) {
 			t.Errorf("%s: got %+v\nwant %+v", test.env, got.Accounts[0], test.want)
 		}
 	}
+	alone, err := config.FromEnvironment(t.Context(), known, environ("HW_REGION_NAME", region, "HW_DOMAIN_NAME", "d"))
+	if err != nil || !slices.Contains(alone.Decisions, config.Decision{Name: "HW_DOMAIN_NAME", What: "nothing: there is no user"}) {
+		t.Errorf("a variable that decides nothing is missing in %+v, %v", alone, err)
+	}
 }
 
 func TestBadEnvironment(t *testing.T) {
@@ -148,7 +153,8 @@ func TestBadEnvironment(t *testing.T) {
 		"no profile": {in("HUAWEICLOUD_SDK_CREDENTIALS_FILE", "/SECRET/missing"), []string{
 			"HUAWEICLOUD_SDK_CREDENTIALS_FILE: the profile can't be read: no such file or directory; want an INI file that the exporter may read, with a section [basic]",
 		}},
-		"together": {environ("HUAWEICLOUD_SDK_PROJECT_ID", "AKIAxSECRETx/"), []string{missing, badID}},
+		"profile in quotes": {in("HUAWEICLOUD_SDK_CREDENTIALS_FILE", `"/SECRET/missing"`), []string{"HUAWEICLOUD_SDK_CREDENTIALS_FILE: has quotes around it; remove the quotes"}},
+		"together":          {environ("HUAWEICLOUD_SDK_PROJECT_ID", "AKIAxSECRETx/"), []string{missing, badID}},
 	}
 	// What is missing beside a text that can't be read would only distract.
 	if _, err := config.Parse("c.yml", []byte("[]"), known, environ()); err == nil || err.Error() != "c.yml:1: is a list; want a mapping of keys to values" {

@@ -69,9 +69,9 @@ func ParseProfile(contents []byte, section string) (map[string]string, error) {
 	return values, nil
 }
 
-// profileValue reads a value as Huawei's SDKs do: without a comment that follows a blank, and without quotes around the rest.
+// profileValue reads a value as Huawei's SDKs do: without a comment that follows a blank or stands in its place, and without quotes around the rest.
 func profileValue(text string) string {
-	blank := false
+	blank := true
 	for i, r := range text {
 		if blank && (r == ';' || r == '#') {
 			text = text[:i]

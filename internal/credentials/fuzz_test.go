@@ -130,7 +130,7 @@ func FuzzProfile(f *testing.F) {
 }
 
 // FuzzProfileKeys: keys are read from a profile as they were written, whatever signs they are of. Quotes around them are removed, as Huawei's
-// SDKs do. What begins with a backquote or three double ones is quoted by that, in an INI file.
+// SDKs do. What begins with a backquote or three double ones is quoted by that, in an INI file; what begins with a semicolon or a hash is a comment.
 func FuzzProfileKeys(f *testing.F) {
 	for _, key := range []string{"a", "a;b", "a#b", `"ab"`, "'ab'", `ab\`, "a=b", "%(ak)s", "%(x)s", "a:b", "/+==", "a`", `a"""`, "[a]", "$(a)", "!a", "&", "-", `"`, "'"} {
 		f.Add("AK", key, "")
@@ -150,8 +150,8 @@ func FuzzProfileKeys(f *testing.F) {
 		var want []string
 		for _, written := range []string{ak, sk, token} {
 			key := quoted.ReplaceAllString(written, "$1$2")
-			if key == "" && written != "" || regexp.MustCompile("^[\"'`].*[\"'`]$").MatchString(key) {
-				return // nothing in quotes, or quotes in quotes
+			if key == "" && written != "" || regexp.MustCompile("^[;#]|^[\"'`]|[\"'`]$").MatchString(key) {
+				return // a comment, nothing in quotes, or quotes that are not a pair
 			}
 			want = append(want, key)
 		}

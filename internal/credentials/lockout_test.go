@@ -181,6 +181,19 @@ func TestOneLoginOfManyAccounts(t *testing.T) {
 	}
 }
 
+// TestCorrectedEndpointIsTriedAtOnce: an IAM that refuses a user says nothing about the user of the same name of another IAM.
+func TestCorrectedEndpointIsTriedAtOnce(t *testing.T) {
+	wrong := machine(serve(t, answers{tokens: refuses(http.StatusUnauthorized, "no such user")}))
+	right := machine(serve(t, answers{tokens: issues("T", `{"token":{"expires_at":"`+expires+`"}}`)}))
+	right.Logins = wrong.Logins
+	if _, err := source(t, wrong, reader("password: p")).Grant(t.Context(), huaweicloud.Scope{}); err == nil {
+		t.Error("a token of an IAM that refuses the user")
+	}
+	if _, err := source(t, right, reader("password: p")).Grant(t.Context(), huaweicloud.Scope{}); err != nil {
+		t.Errorf("of another IAM: %v", err)
+	}
+}
+
 // TestLateRefusalCounts: IAM refuses the password after nobody waits for the login any more.
 func TestLateRefusalCounts(t *testing.T) {
 	withPassword(t, func(t *testing.T, w *world, s credentials.Source) {

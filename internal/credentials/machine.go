@@ -144,7 +144,11 @@ func podKeys(ctx context.Context, service huaweicloud.Client, authorization secr
 	service.Auth = &token{"Authorization", authorization}
 	answer, err := service.Issue(ctx, http.MethodPost, "", nil, object{})
 	if err != nil {
-		return nil, huaweicloud.Advise(err, "check the identity of the pod's service account in CCE")
+		remedy := "check the identity of the pod's service account in CCE"
+		if api, ok := errors.AsType[*huaweicloud.APIError](err); !ok || api.Status >= http.StatusInternalServerError || api.Status == http.StatusTooManyRequests {
+			remedy = "the trouble of CCE's agent on this node, it is asked again"
+		}
+		return nil, huaweicloud.Advise(err, remedy)
 	}
 	return readKeys(answer)
 }

@@ -65,7 +65,7 @@ func newPassword(d Deps, user config.Password) *password {
 
 func (p *password) newToken(status Status, s huaweicloud.Scope) *temporary {
 	t := newTemporary(status, fetchTimeout, p.text, func(ctx context.Context, text secret.Text) (*lease, error) {
-		token, err := p.Logins.login(ctx, p.user, s, text, func(ctx context.Context) (*lease, error) { return p.send(ctx, s, text) })
+		token, err := p.Logins.login(ctx, p.id(), s, text, func(ctx context.Context) (*lease, error) { return p.send(ctx, s, text) })
 		if err != nil {
 			return nil, fmt.Errorf("password: %w", err)
 		}
@@ -75,6 +75,11 @@ func (p *password) newToken(status Status, s huaweicloud.Scope) *temporary {
 	t.passes(p.Logins.gate(gateID{host: p.IAM(s.Region).BaseURL, who: fmt.Sprintf("user %q of %q", p.user.UserName, p.user.DomainName)}))
 	return t
 }
+
+// userID is who logs in: a user of a cloud, which all its regions share.
+type userID struct{ iam, domain, name string }
+
+func (p *password) id() userID { return userID{p.IAM("").BaseURL, p.user.DomainName, p.user.UserName} }
 
 // Check reads the password.
 func (p *password) Check(ctx context.Context) error { return p.account.Check(ctx) }
@@ -135,7 +140,7 @@ func (p *password) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.
 	}
 	if !t.cell.Peek().Value.isValid() { // it may wait for its turn, and refusals meanwhile count
 		if text, err := p.text(ctx); err == nil {
-			p.Logins.attempts(p.user, text)
+			p.Logins.attempts(p.id(), text)
 		}
 	}
 	return t.Grant(ctx, s)
@@ -205,10 +210,10 @@ func (p *password) send(ctx context.Context, s huaweicloud.Scope, text secret.Te
 	return token, nil
 }
 
-// level is what the token for a scope is of.
+// level is what the token for a scope is of, as a remedy names it.
 func level(s huaweicloud.Scope) string {
 	if s.ProjectID == "" {
-		return "account"
+		return "account (projects with an id need none)"
 	}
 	return "project"
 }
@@ -237,13 +242,13 @@ func readToken(answer *huaweicloud.Answer) (*lease, error) {
 type Logins struct {
 	mu        sync.Mutex
 	passwords map[[sha256.Size]byte]*attempts
-	users     map[[2]string]*user // by the names of the account and the user
+	users     map[userID]*user
 	gates     map[gateID]weak.Pointer[refresh.Gate]
 }
 
 // NewLogins returns a Logins that knows no password.
 func NewLogins() *Logins {
-	return &Logins{passwords: map[[sha256.Size]byte]*attempts{}, users: map[[2]string]*user{}, gates: map[gateID]weak.Pointer[refresh.Gate]{}}
+	return &Logins{passwords: map[[sha256.Size]byte]*attempts{}, users: map[userID]*user{}, gates: map[gateID]weak.Pointer[refresh.Gate]{}}
 }
 
 // user is what the logins of a user with all passwords have in common.
@@ -280,7 +285,7 @@ const checkNetwork = "check the network, and endpoints.iam if it is set"
 // login calls send, which logs in for a scope, unless the password is known to be wrong. With an unproven password, it waits for another login of the
 // user. send goes on after ctx has ended, and a refusal counts.
 func (l *Logins) login(
-	ctx context.Context, u config.Password, s huaweicloud.Scope, password secret.Text, send func(context.Context) (*lease, error),
+	ctx context.Context, u userID, s huaweicloud.Scope, password secret.Text, send func(context.Context) (*lease, error),
 ) (*lease, error) {
 	a := l.attempts(u, password)
 	free := func() {}
@@ -319,19 +324,18 @@ func (l *Logins) login(
 }
 
 // attempts returns the logins with a password, and drops passwords that are not used any more.
-func (l *Logins) attempts(u config.Password, password secret.Text) *attempts {
-	id := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", u.DomainName, u.UserName, password.Reveal()))
-	name := [2]string{u.DomainName, u.UserName}
+func (l *Logins) attempts(u userID, password secret.Text) *attempts {
+	id := sha256.Sum256(fmt.Appendf(nil, "%q %q", u, password.Reveal()))
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a := l.passwords[id]
 	if a == nil {
 		maps.DeleteFunc(l.passwords, func(_ [sha256.Size]byte, other *attempts) bool { return now.Sub(other.used) > forgetPassword })
-		if l.users[name] == nil {
-			l.users[name] = &user{slot: make(chan struct{}, 1)}
+		if l.users[u] == nil {
+			l.users[u] = &user{slot: make(chan struct{}, 1)}
 		}
-		a = &attempts{user: l.users[name], since: now, refused: map[huaweicloud.Scope]bool{}}
+		a = &attempts{user: l.users[u], since: now, refused: map[huaweicloud.Scope]bool{}}
 		l.passwords[id] = a
 	}
 	a.used = now

@@ -128,22 +128,26 @@ func namedKeys(where string, names [3]string, value func(string) string) (*huawe
 // what it said when the configuration was read: other values would choose something else than what is read.
 func newProfile(getenv func(string) string, p config.Profile, says map[string]string) *permanent {
 	path, section, named := p.At(getenv)
-	read := files.Keep(func(ctx context.Context) (map[string]string, error) { return readProfile(ctx, path, section, named) })
 	return &permanent{
 		status: Status{From: fmt.Sprintf("profile: %s, section %s", path, section), Files: []string{path}},
-		read: func(ctx context.Context) (*huaweicloud.Keys, error) {
-			values, err := read(ctx)
+		read: files.Keep(func(ctx context.Context) (*huaweicloud.Keys, error) {
+			values, err := readProfile(ctx, path, section, named)
 			if err != nil {
 				return nil, err
 			}
 			where := "profile: " + path + ", section [" + section + "]: "
 			for _, name := range slices.Sorted(maps.Keys(says)) {
-				if values[name] != says[name] {
-					return nil, huaweicloud.Advise(errors.New(where+name+" has changed since the configuration was read"), "reload the configuration")
+				if values[name] == says[name] {
+					continue
 				}
+				err := huaweicloud.Advise(errors.New(where+name+" has changed since the configuration was read"), "reload the configuration")
+				if values[name] == "" { // the profile may be half-written
+					return nil, err
+				}
+				return nil, &wholeError{err}
 			}
 			return namedKeys(where, [3]string{"ak", "sk", "security_token"}, func(name string) string { return values[name] })
-		},
+		}),
 	}
 }
 
@@ -253,6 +257,9 @@ func checkKey(name, key string) error {
 	if err := checkSpoilt(name, key); err != nil {
 		return err
 	}
+	if secret.HasQuote(key) {
+		return huaweicloud.Advise(fmt.Errorf("%s begins or ends with quotes", name), "remove the quotes")
+	}
 	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return fmt.Errorf("%s holds more than a key: want one word of ASCII letters, digits and signs", name)
 	}
@@ -262,7 +269,15 @@ func checkKey(name, key string) error {
 // checkSpoilt returns an error if a key or password is not what it seems. It quotes nothing.
 func checkSpoilt(name, text string) error {
 	if what, remedy := secret.Spoilt(text); what != "" {
-		return huaweicloud.Advise(fmt.Errorf("%s %s", name, what), remedy)
+		return &wholeError{huaweicloud.Advise(fmt.Errorf("%s %s", name, what), remedy)}
 	}
 	return nil
 }
+
+// wholeError is the error of a file that is not being replaced: nothing that it held before is used.
+type wholeError struct{ error }
+
+func (e *wholeError) Unwrap() error { return e.error }
+
+// IsWhole is for files.Keep.
+func (e *wholeError) IsWhole() bool { return true }

@@ -65,6 +65,11 @@ func TestSpoiltKeys(t *testing.T) {
 		for _, key := range []string{"PRI\u200bVATE", "\u00adPRIVATE", "PRIVATE\u2060\n", "PRI\x00VATE", "PRI\ufe0fVATE", "\xff\xfeP\x00"} {
 			wantKeys(t, key, place.with(key), "", place.name+" contains an invisible character (U+", "); remove it, or type the text again")
 		}
+		if !strings.HasPrefix(place.name, "password") { // which may begin or end with one
+			for _, key := range []string{`"PRIVATE`, "PRIVATE'", `\"PRIVATE\"`} {
+				wantKeys(t, key, place.with(key), "", place.name+" begins or ends with quotes; remove the quotes")
+			}
+		}
 		if strings.HasPrefix(place.name, "environment") {
 			wantKeys(t, "blank", inVariable("HW_ACCESS_KEY", "HW_SECRET_KEY")(" \n"), "", "no keys are set")
 		} else {
@@ -87,12 +92,34 @@ func TestSpoiltKeys(t *testing.T) {
 	}
 }
 
+// TestKeyThatIsSpoiltLater: a file whose key is spoilt is not being replaced, so that the key before is not used. One that begins with a quote may be
+// half-written.
+func TestKeyThatIsSpoiltLater(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "key")
+	s := source(t, machine(""), "static: {access_key: AK, secret_key_file: "+file+"}")
+	for _, step := range []struct {
+		contents, want string
+		says           []string
+	}{
+		{"SK", "AK SK ", nil},
+		{`"SK2"`, "", []string{"has quotes around it; remove the quotes"}},
+		{"SK3", "AK SK3 ", nil},
+		{"SK\u200b4", "", []string{"contains an invisible character (U+200B)"}},
+		{"SK5", "AK SK5 ", nil},
+		{`"SK6`, "AK SK5 ", nil},
+	} {
+		write(file, step.contents)
+		wantKeys(t, step.contents, s, step.want, step.says...)
+	}
+}
+
 // TestProfileValues: a value in a profile is what Huawei's SDKs read.
 func TestProfileValues(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "credentials")
 	for value, want := range map[string]string{
 		`"PRIVATE"`: "PRIVATE", `'PRIVATE'`: "PRIVATE", "PRIVATE ; note": "PRIVATE", "PRIVATE\t# note; more": "PRIVATE", `"PRIVATE" # "note"`: "PRIVATE",
-		"a;b": "a;b", "a#b": "a#b", `ab\`: `ab\`, `a"b`: `a"b`, "'a": "'a", ";a": ";a", "\u00a0PRIVATE\u3000": "PRIVATE", "#a ;b": "#a",
+		"a;b": "a;b", "a#b": "a#b", `ab\`: `ab\`, `a"b`: `a"b`, "\u00a0PRIVATE\u3000": "PRIVATE",
+		"PRIVATE\nsecurity_token = ; none": "PRIVATE", "PRIVATE\r\nsecurity_token =\t#none": "PRIVATE",
 	} {
 		for _, start := range []string{"", "\ufeff"} {
 			write(file, start+"[basic]\r\nak = AK ; the id\r\nsk = "+value+"\r\n")
@@ -100,7 +127,7 @@ func TestProfileValues(t *testing.T) {
 		}
 	}
 	for value, says := range map[string]string{
-		`"'PRIVATE'"`: "sk has quotes around it", "PRI\u200bVATE": "sk contains an invisible character (U+200B)", "PRIVATE PRIVATE": "sk holds more than a key",
+		`"'PRIVATE'"`: "sk has quotes around it", `"PRIVATE ; note"`: "sk begins or ends with quotes; remove the quotes", "; note": "sk is missing", "PRI\u200bVATE": "sk contains an invisible character (U+200B)", "PRIVATE PRIVATE": "sk holds more than a key",
 		"PRIVATE\nidp_id = idp\nid_token_file = /t": "it names an identity provider; state credentials: {oidc: ",
 	} {
 		write(file, "[basic]\nak = AK\nsk = "+value+"\n")

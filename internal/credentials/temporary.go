@@ -219,7 +219,8 @@ func readKeys(answer *huaweicloud.Answer) (*lease, error) {
 	}
 	expires, isTime := readTime(parts["expiry"])
 	if !isTime {
-		return nil, unusable("the expiry in the answer is no time of RFC 3339")
+		return nil, huaweicloud.Advise(errors.New(answer.Request+": the expiry in the answer is no time of RFC 3339"),
+			"the service writes times in a format that is not supported: state another kind of credentials")
 	}
 	l, err := newLease(&huaweicloud.Keys{
 		AccessKey: secret.New(parts["access key"]), SecretKey: secret.New(parts["secret key"]), SecurityToken: secret.New(parts["security token"]),
@@ -230,10 +231,12 @@ func readKeys(answer *huaweicloud.Answer) (*lease, error) {
 	return l, nil
 }
 
-// readTime reads a time of RFC 3339 or, as some services write it, with a zone without a colon, in UTC without a zone, or with a blank in place of the T.
+// readTime reads a time of RFC 3339 or, as some services write it, with a zone without a colon, in UTC without a zone, with blanks in place of the T and
+// before the zone, or in small letters.
 func readTime(text string) (t time.Time, isTime bool) {
+	text = strings.ReplaceAll(strings.Replace(strings.ToUpper(text), " ", "T", 1), " ", "")
 	for _, zone := range []string{"Z07:00", "Z0700", "Z07", ""} {
-		if t, err := time.Parse("2006-01-02T15:04:05"+zone, strings.Replace(text, " ", "T", 1)); err == nil {
+		if t, err := time.Parse("2006-01-02T15:04:05"+zone, text); err == nil {
 			return t, true
 		}
 	}

@@ -89,6 +89,7 @@ func TestSpellingsOfTimes(t *testing.T) {
 	for _, text := range []string{
 		at.Format(time.RFC3339), at.Format("2006-01-02T15:04:05.000000Z"), at.Format("2006-01-02T15:04:05"), at.Format("2006-01-02 15:04:05.000"),
 		inChina.Format(time.RFC3339), inChina.Format("2006-01-02T15:04:05Z0700"), inChina.Format("2006-01-02T15:04:05.000Z0700"),
+		inChina.Format("2006-01-02 15:04:05 -0700"), at.Format("2006-01-02t15:04:05z"),
 	} {
 		keys := metadata(t, answers{securityKey: says(strings.ReplaceAll(good, expires, text))})
 		wantKeys(t, text, keys, "A S T")
@@ -160,7 +161,7 @@ func TestMetadataRemedies(t *testing.T) {
 		"a 404":         {cloudtest.Fault{Status: 404}, "state another kind of credentials", changed},
 		"a 503":         {cloudtest.Fault{Status: 503}, broken, broken},
 		"expired keys":  {cloudtest.Fault{Status: 200, Body: []byte(old)}, "set the clock of this machine by NTP", "set the clock of this machine by NTP"},
-		"another time":  {cloudtest.Fault{Status: 200, Body: []byte(strings.ReplaceAll(good, expires, "tomorrow"))}, "something else than a service that issues keys", "something else than a service that issues keys"},
+		"another time":  {cloudtest.Fault{Status: 200, Body: []byte(strings.ReplaceAll(good, expires, "tomorrow"))}, "in a format that is not supported", "in a format that is not supported"},
 		"no connection": {cloudtest.Fault{Reset: true}, "state another kind of credentials", changed},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -232,12 +233,13 @@ func TestPodIdentity(t *testing.T) {
 			return
 		}
 		fmt.Fprint(w, good)
-	}}) + "/keys"
+	}, "POST /keys/busy": refuses(http.StatusServiceUnavailable, "busy")}) + "/keys"
 	for _, tc := range []struct{ url, file, token, want, says string }{
 		{says: "pod_identity: HC_CONTAINER_CREDENTIALS_FULL_URI is not set; let the pod's service account have an identity in CCE"},
 		{url: url, says: "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE is not set"},
 		{url: url, file: tokenFile, says: "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE " + tokenFile + " is empty"},
 		{url: url, file: tokenFile, token: "PRIVATE", says: "401 Unauthorized: <hidden>{}; check the identity of the pod's service account"},
+		{url: url + "/busy", file: tokenFile, token: "pod-token", says: "503 Service Unavailable: busy; the trouble of CCE's agent on this node, it is asked again"},
 		{url: url, file: tokenFile, token: "pod-token\n", want: "A S T"},
 	} {
 		write(tokenFile, tc.token)

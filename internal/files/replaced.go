@@ -2,6 +2,7 @@ package files
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,7 +18,7 @@ const (
 )
 
 // Keep returns read, but while it fails, the value before is returned for up to 30 seconds: a file may be empty or missing for a moment while it is
-// replaced.
+// replaced. An error with a method IsWhole that returns true is of a file that was not caught in the middle, and returned at once.
 func Keep[T any](read func(context.Context) (T, error)) func(context.Context) (T, error) {
 	var mu sync.Mutex
 	var good T
@@ -33,7 +34,9 @@ func Keep[T any](read func(context.Context) (T, error)) func(context.Context) (T
 		case failing.IsZero():
 			failing = time.Now()
 		}
-		if err != nil && hasGood && time.Since(failing) < keepFor {
+		var whole interface{ IsWhole() bool }
+		isWhole := errors.As(err, &whole) && whole.IsWhole()
+		if err != nil && hasGood && !isWhole && time.Since(failing) < keepFor {
 			return good, nil
 		}
 		return value, err

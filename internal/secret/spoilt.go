@@ -33,6 +33,9 @@ func Spoilt(text string) (what, remedy string) {
 	return "", ""
 }
 
+// HasQuote returns whether a text begins or ends with a quotation mark, as no key does: it is half a pair, or a shell has escaped it.
+func HasQuote(text string) bool { return strings.Trim(text, quoteMarks) != text }
+
 // isInvisible returns whether a character has no shape. White space has one: it keeps others apart.
 func isInvisible(r rune) bool {
 	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) && !unicode.IsSpace(r) ||
