@@ -250,13 +250,12 @@ type attempts struct {
 
 // refusedError is the error of a login that IAM has refused because of the password.
 type refusedError struct {
-	err      error
+	error
 	at       time.Time
 	password *attempts
 }
 
-func (e *refusedError) Error() string { return e.err.Error() }
-func (e *refusedError) Unwrap() error { return e.err }
+func (e *refusedError) Unwrap() error { return e.error }
 
 // checkNetwork is the remedy if IAM does not respond.
 const checkNetwork = "check the network, and endpoints.iam if it is set"
@@ -342,7 +341,7 @@ func (l *Logins) locked(a *attempts) error {
 	if len(since) < maxRefusals {
 		return nil
 	}
-	return fmt.Errorf("not tried again yet: %w", &refusedError{err: since[len(since)-1].err, at: since[0].at})
+	return fmt.Errorf("not tried again yet: %w", &refusedError{error: since[len(since)-1].error, at: since[0].at})
 }
 
 // record records how a login ended, and returns err, which is a refusedError if IAM refused the password.
