@@ -193,7 +193,7 @@ func (k *keys) noteFailure(err error) {
 
 // needsKeys returns whether other keys may help.
 func needsKeys(err error) bool {
-	return err != nil && slices.Contains([]string{huaweicloud.ReasonUnauthorized, huaweicloud.ReasonCredentials}, huaweicloud.Reason(err))
+	return slices.Contains([]string{huaweicloud.ReasonUnauthorized, huaweicloud.ReasonCredentials}, huaweicloud.Reason(err))
 }
 
 // exposed returns which files with secrets are readable by everybody. Files that can't be looked at before ctx ends are left out.

@@ -117,7 +117,7 @@ func (l *changeLog) discovered(account string, before, after *listState, empty e
 	}
 	_ = level.Debug(logger).Log("msg", "projects were asked for", "took", after.Took, "err", after.Err)
 	switch {
-	case after.Err != nil && (before.Err == nil || huaweicloud.Reason(after.Err) != huaweicloud.Reason(before.Err)):
+	case after.Err != nil && huaweicloud.Reason(after.Err) != huaweicloud.Reason(before.Err):
 		_ = level.Warn(logger).Log("msg", "projects can't be discovered", "reason", huaweicloud.Reason(after.Err), "err", after.Err)
 	case empty != nil && (before.Err != nil || len(after.Value) != len(before.Value) || before.ReadAt.IsZero()):
 		_ = level.Warn(logger).Log("msg", "no project is discovered", "err", empty)

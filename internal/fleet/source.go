@@ -58,12 +58,7 @@ func (r *Reading) Unread() *UnreadError {
 }
 
 // Reason classifies the failure of the last finished fetch; empty if it did not fail.
-func (r *Reading) Reason() string {
-	if r.State.Err == nil {
-		return ""
-	}
-	return huaweicloud.Reason(r.State.Err)
-}
+func (r *Reading) Reason() string { return huaweicloud.Reason(r.State.Err) }
 
 // source is one service of one project, as one configuration has it.
 type source struct {
@@ -181,7 +176,7 @@ func (s *source) newReading(state *refresh.State[providers.Result], tooOld bool)
 		State:   state,
 		TooOld:  tooOld,
 
-		NotOffered: s.discovered && state.ReadAt.IsZero() && state.Err != nil && huaweicloud.IsNotOffered(state.Err),
+		NotOffered: s.discovered && state.ReadAt.IsZero() && huaweicloud.IsNotOffered(state.Err),
 
 		cell: s.cell,
 	}

@@ -39,10 +39,12 @@ var ErrPaused = Advise(errors.New("not asked, since it throttles the account"), 
 var ErrHangs = Advise(errors.New("not asked, since as many fetches in a row as there may be at a time timed out"),
 	"check the network and the service, or raise its timeout")
 
-// Reason classifies the error of a fetch. It is the only place that does.
+// Reason classifies the error of a fetch; that of nil is empty. It is the only place that does.
 func Reason(err error) string {
 	var api *APIError
 	switch {
+	case err == nil:
+		return ""
 	case isA[*CredentialsError](err): // first: it may wrap any of the others
 		return ReasonCredentials
 	case errors.As(err, &api):
