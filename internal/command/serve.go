@@ -94,7 +94,7 @@ func (s Serving) newExporter(logs Logs, c *config.Config, dial huaweicloud.Dial)
 	}
 	e := &exporter{Serving: s, logs: logs, process: newProcessMetrics(logs.Dropped), loading: make(chan struct{}, 1)}
 	e.fleet = newFleet(c, fleet.Options{Dial: dial, Logger: logs.Program, Requests: e.process.requested})
-	e.process.loaded(nil)
+	e.process.loaded(true)
 	return e, nil
 }
 
@@ -129,7 +129,7 @@ func (e *exporter) reload(ctx context.Context) error {
 	case <-inTime.Done():
 		err = fmt.Errorf("another reload has not ended: %w; reload again", inTime.Err())
 	}
-	e.process.loaded(err)
+	e.process.loaded(err == nil)
 	if err != nil {
 		_ = level.Error(e.logs.Program).Log("msg", "the configuration can't be loaded, the one before stays in force", "err", err)
 		return err
