@@ -64,7 +64,7 @@ func newPassword(d Deps, user config.Password) *password {
 
 func (p *password) newToken(status Status, fetch func(context.Context, secret.Text) (*lease, error)) *temporary {
 	t := newTemporary(status, fetchTimeout, p.text, fetch)
-	t.policy.Backoff = loginPause
+	t.policy.Backoff = loginBackoff
 	return t
 }
 
@@ -141,12 +141,12 @@ func (p *password) token(s huaweicloud.Scope) *temporary {
 	return t
 }
 
-// loginPause is until a refused password is tried again, except for a project if it is the login of the account that was refused.
-func loginPause(streak int, err error) time.Duration {
+// loginBackoff is until a refused password is tried again, except for a project if it is the login of the account that was refused.
+func loginBackoff(streak int, err error) time.Duration {
 	if refused, ok := errors.AsType[*refusedError](err); ok && !errors.Is(err, errUnproven) {
 		return time.Until(refused.at.Add(passwordPause))
 	}
-	return pause(streak, err)
+	return backoff(streak, err)
 }
 
 // errUnproven is why no token of a project is fetched.
@@ -287,7 +287,7 @@ func (l *Logins) login(ctx context.Context, u config.Password, password secret.T
 			return token, l.record(a, err)
 		},
 		Timeout: loginTimeout,
-		Backoff: pause,
+		Backoff: backoff,
 		OnDone:  func(_, _ *refresh.State[*lease]) { free() },
 	})
 	if done.Fetches == 0 {

@@ -31,7 +31,7 @@ func (f *Fleet) listPolicy(a *account) *refresh.Policy[[]huaweicloud.Project] {
 		Fetch:       func(ctx context.Context) ([]huaweicloud.Project, error) { return huaweicloud.ListProjects(ctx, iam) },
 		Timeout:     huaweicloud.ListTimeout,
 		TTL:         func([]huaweicloud.Project) time.Duration { return interval },
-		Backoff:     func(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, interval) },
+		Backoff:     func(streak int, err error) time.Duration { return huaweicloud.Backoff(streak, err, interval) },
 		Gate:        f.gate(a.Name, "iam", a.iamRegion(), iamInFlight),
 		IsThrottled: throttledBy("iam"),
 		OnDone: func(before, after *listState) {

@@ -17,13 +17,13 @@ import (
 )
 
 const (
-	notOfferedPause = time.Hour // regions get services now and then
+	notOfferedBackoff = time.Hour // regions get services now and then
 
 	jitter = 0.1 // share of cache_ttl by which sources differ, so that not everything expires at once
 
-	idTimeout      = 8 * time.Second
-	idFresh        = 24 * time.Hour // the id of a region's project does not change in practice
-	idLongestPause = 5 * time.Minute
+	idTimeout    = 8 * time.Second
+	idTTL        = 24 * time.Hour // the id of a region's project does not change in practice
+	idMaxBackoff = 5 * time.Minute
 )
 
 // ID says what a source is, however the configuration labels it today: what is known of it survives reloads.
@@ -102,7 +102,7 @@ func (s *source) newPolicy(gate *refresh.Gate) *refresh.Policy[providers.Result]
 		Fetch:       s.fetch,
 		Timeout:     s.settings.Timeout,
 		TTL:         func(providers.Result) time.Duration { return fresh },
-		Backoff:     s.pause,
+		Backoff:     s.backoff,
 		Gate:        gate,
 		IsThrottled: throttledBy(s.Service),
 		GivesUp:     s.account.fleet.options.Once,
@@ -130,11 +130,11 @@ func (s *source) client() *huaweicloud.Client {
 	return a.client(s.Service, s.Region, host.BaseURL(s.Region, a.Cloud), a.Endpoints.For(s.Service, host.Label(s.Region), s.Region))
 }
 
-// pause is longer where the region does not have the service.
-func (s *source) pause(streak int, err error) time.Duration {
-	p := huaweicloud.Pause(streak, err, s.settings.CacheTTL)
+// backoff is longer if the region does not have the service.
+func (s *source) backoff(streak int, err error) time.Duration {
+	p := huaweicloud.Backoff(streak, err, s.settings.CacheTTL)
 	if s.discovered && s.cell.Peek().ReadAt.IsZero() && huaweicloud.IsNotOffered(err) {
-		p = max(p, notOfferedPause)
+		p = max(p, notOfferedBackoff)
 	}
 	return p
 }
@@ -231,8 +231,8 @@ func (f *Fleet) newProject(a *account, configured config.Project) *project {
 	p.policy = &refresh.Policy[string]{
 		Fetch:       func(ctx context.Context) (string, error) { return huaweicloud.FindProject(ctx, iam, region) },
 		Timeout:     idTimeout,
-		TTL:         func(string) time.Duration { return idFresh },
-		Backoff:     func(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, idLongestPause) },
+		TTL:         func(string) time.Duration { return idTTL },
+		Backoff:     func(streak int, err error) time.Duration { return huaweicloud.Backoff(streak, err, idMaxBackoff) },
 		Gate:        f.gate(a.Name, "iam", region, iamInFlight),
 		IsThrottled: throttledBy("iam"),
 		GivesUp:     a.fleet.options.Once,
