@@ -70,7 +70,7 @@ func main() {
 		stderr = queue
 		signal.Ignore(syscall.SIGPIPE) // whoever read the log has gone: lines are dropped
 		hangup := make(chan os.Signal, 1)
-		signal.Notify(hangup, syscall.SIGHUP) // the configuration is loaded anew
+		signal.Notify(hangup, syscall.SIGHUP) // the configuration is loaded again
 		err = command.Serve(ctx, logs, serving, *configFile, hangup)
 	case demo.FullCommand():
 		stderr = queue

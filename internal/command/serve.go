@@ -29,7 +29,7 @@ type Logs struct {
 	Dropped       func() uint64 // lines that were not written
 }
 
-// Serving is what serve and demo are told by flags.
+// Serving has the flags of serve and demo.
 type Serving struct {
 	Web             *toolkit.FlagConfig
 	TelemetryPath   string
@@ -38,7 +38,7 @@ type Serving struct {
 }
 
 // Serve runs the exporter with the configuration of a file, or without a file with one account from the environment, until ctx ends.
-// hangup has it load the configuration anew. An error means that it could not begin, or could not end in order.
+// hangup has it load the configuration again. An error means that it could not begin, or could not end in order.
 func Serve(ctx context.Context, logs Logs, s Serving, configFile string, hangup <-chan os.Signal) error {
 	c, err := loadConfig(ctx, configFile)
 	if ctx.Err() != nil {
@@ -83,7 +83,7 @@ type exporter struct {
 	logs    Logs
 	fleet   *fleet.Fleet
 	process *processMetrics
-	load    func(context.Context) error // reads the configuration anew; nil: there is none to read
+	load    func(context.Context) error // reads the configuration again; nil: there is none to read
 	loading chan struct{}               // holds an item while somebody loads
 }
 
@@ -116,7 +116,7 @@ func (e *exporter) handler(ctx context.Context) (http.Handler, error) {
 // reloadTimeout is for the file to be read, and for the reload before to end. A test shortens it.
 var reloadTimeout = 10 * time.Second
 
-// reload puts the configuration in force as it stands now, once nobody else does, so that the one that was read last is in force in the end. A
+// reload puts the configuration in force as it is now, one caller at a time, so that the one that was read last is in force in the end. A
 // bad one leaves everything as it was.
 func (e *exporter) reload(ctx context.Context) error {
 	inTime, cancel := context.WithTimeout(ctx, reloadTimeout)

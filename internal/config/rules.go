@@ -12,7 +12,7 @@ import (
 // Match says which quotas a rule is about: anchored regular expressions, nil for any.
 type Match struct{ Service, Project, ResourceType *regexp.Regexp }
 
-// Fits tells whether the rule is about a quota.
+// Fits returns whether the rule is about a quota.
 func (m Match) Fits(service, project, resourceType string) bool {
 	fits := func(r *regexp.Regexp, text string) bool { return r == nil || r.MatchString(text) }
 	return fits(m.Service, service) && fits(m.Project, project) && fits(m.ResourceType, resourceType)

@@ -18,7 +18,7 @@ type Quota struct {
 	Thresholds map[string]float64
 }
 
-// Ratio returns used/limit: 0 without a limit, +Inf where the limit is 0 and something is used; false where it can't be told or, as for 0
+// Ratio returns used/limit: 0 without a limit, +Inf if the limit is 0 and something is used; false if it is not known or, as for 0
 // of 0, means nothing.
 func (q Quota) Ratio() (float64, bool) {
 	if q.Used == nil || q.Limit == nil || *q.Limit == 0 && *q.Used == 0 {

@@ -30,7 +30,7 @@ const (
 type ID struct {
 	Account   string
 	Service   string
-	ProjectID string // empty where the id is looked up; there is one such project in a region
+	ProjectID string // empty if the id is looked up; there is one such project in a region
 	Region    string
 }
 
@@ -203,7 +203,7 @@ func throttledBy(service string) func(error) bool {
 // Project is what a project label stands for.
 type Project struct {
 	Label   string
-	ID      string // empty while IAM has not told it yet
+	ID      string // empty until IAM has returned it
 	Region  string
 	Account string
 }
@@ -240,7 +240,7 @@ func (f *Fleet) newProject(a *account, configured config.Project) *project {
 	return p
 }
 
-// id returns the project's id, which is looked up where it is not stated. An id that was found once serves while IAM is asked again, and
+// id returns the project's id, which is looked up if it is not stated. An id that was found once serves while IAM is asked again, and
 // while it fails.
 func (p *project) id(ctx context.Context) (string, error) {
 	if p.lookup == nil {
@@ -259,7 +259,7 @@ func (p *project) id(ctx context.Context) (string, error) {
 		return "", huaweicloud.Advise(fmt.Errorf("the id of the project of %s: IAM has not answered in time: %w", p.Region, ctx.Err()),
 			"check the network, or state the id")
 	default:
-		_, keptOut := p.lookup.Attempt() // nil if the next look-up stands in line already: the pause is over
+		_, keptOut := p.lookup.Attempt() // nil if the next look-up waits in line already: the pause is over
 		return "", fmt.Errorf("the id of the project of %s: %w", p.Region, notAsked(cmp.Or(keptOut, refresh.ErrShut)))
 	}
 }

@@ -121,6 +121,6 @@ func spellings(secret string, n int) []string {
 // inQuotes is a text in double quotes, up to the end if the second one is missing.
 var inQuotes = regexp.MustCompile(`"(?:[^"\\]|\\.)*"?`)
 
-// HideQuoted returns text without what stands in double quotes. Errors and log lines of net/http quote answers, and these may hold secrets that
+// HideQuoted returns text without what is in double quotes. Errors and log lines of net/http quote answers, and these may hold secrets that
 // nobody knows yet.
 func HideQuoted(text string) string { return inQuotes.ReplaceAllString(text, `"..."`) }

@@ -189,7 +189,7 @@ func (h *handler) probe(w http.ResponseWriter, r *http.Request) {
 	query, err := parseQuery(r, "target")
 	targets := query["target"]
 	if err == nil && len(targets) != 1 {
-		targets = []string{""} // which is no project, and told so
+		targets = []string{""} // which is no project: the error says so
 	}
 	if err == nil {
 		err = h.checkProjects(ctx, "target", targets)
@@ -210,8 +210,8 @@ type targetGroup struct {
 // address is a host name or an IP address, and perhaps a port.
 var address = regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
 
-// discovery tells Prometheus to scrape each project by a probe of its own, at the address by which it asks. Until all projects are known
-// it tells nothing, since Prometheus would drop the targets that a short list lacks.
+// discovery has Prometheus scrape each project by a probe of its own, at the address that it used. Until all projects are known
+// it fails, since Prometheus would drop the targets that a short list lacks.
 func (h *handler) discovery(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), h.timeout(r))
 	defer cancel()
