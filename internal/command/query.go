@@ -128,11 +128,11 @@ func (r row) bar(t Terminal, width int) string {
 	ratio, known := r.Ratio()
 	switch {
 	case isInfinite(r.Limit):
-		return t.paint(faint, "no limit")
+		return t.paint(faint, report.NoLimit)
 	case !known:
 		return ""
 	case isInfinite(&ratio):
-		return t.paint(red, "in use, of a limit of 0")
+		return t.paint(red, report.LimitOfZero)
 	}
 	full, empty := "█", "░"
 	if t.Width == 0 {

@@ -63,12 +63,6 @@ func (t Text) GoString() string { return t.String() }
 // MarshalText is String: encoders show no secret either.
 func (t Text) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
-// UnmarshalText takes text as the secret.
-func (t *Text) UnmarshalText(text []byte) error {
-	*t = New(string(text))
-	return nil
-}
-
 // Hide returns text with the secrets replaced. A server may echo what it was sent: as it is, or as URLs, JSON, HTML or base64 spell it.
 func Hide(text string, secrets ...Text) string {
 	for _, s := range secrets {

@@ -304,9 +304,9 @@ func newRow(q fleet.Quota) row {
 	ratio, known := q.Ratio()
 	switch {
 	case q.Limit != nil && math.IsInf(*q.Limit, 1):
-		shown.group, shown.Note = unlimited, "no limit"
+		shown.group, shown.Note = unlimited, report.NoLimit
 	case math.IsInf(ratio, 1):
-		shown.ratio, shown.Note = ratio, "in use, of a limit of 0"
+		shown.ratio, shown.Note = ratio, report.LimitOfZero
 	case known:
 		shown.ratio, shown.Bar = ratio, newBar(ratio, q.Thresholds)
 	case q.Limit == nil && q.Remaining != nil && *q.Remaining <= 0:
