@@ -48,7 +48,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	c.collect(func(f family, value float64, labels ...string) {
 		d := definitions[f]
 		m, err := prometheus.NewConstMetric(d.desc, d.kind, value, labels...)
-		if err != nil { // this one is lost, not the page; the registry tells which
+		if err != nil { // this one is lost, not the page; the error of the registry names it
 			m = prometheus.NewInvalidMetric(d.desc, err)
 		}
 		ch <- m

@@ -86,7 +86,7 @@ func writeAccount(t Terminal, d fleet.Description) int {
 	return failed
 }
 
-// describeDiscovery tells in a line which projects are looked for.
+// describeDiscovery returns a line that says which projects are looked for.
 func describeDiscovery(d *config.Discovery) string {
 	parts := []string{"every " + config.Short(d.RefreshInterval)}
 	if len(d.Regions) > 0 {

@@ -85,9 +85,13 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 }
 
-// TestSecurityIsShown: each row of docs/security.md names tests, and all tests that it names exist.
+// TestSecurityIsShown: each row of docs/security.md names tests, and all tests that the documents name exist.
 func TestSecurityIsShown(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documents, err := filepath.Glob("../../docs/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,9 +110,15 @@ func TestSecurityIsShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range test.FindAllString(string(doc), -1) {
-		if !exist[name] {
-			t.Errorf("there is no %s", name)
+	for _, document := range append(documents, "../../README.md", "../../CONTRIBUTING.md") {
+		text, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range test.FindAllString(string(text), -1) {
+			if !exist[name] {
+				t.Errorf("%s: there is no %s", document, name)
+			}
 		}
 	}
 	rows := regexp.MustCompile(`(?m)^\| .*\|$`).FindAllString(string(doc), -1)

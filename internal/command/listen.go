@@ -47,7 +47,7 @@ func newServer(handler http.Handler, logger log.Logger) *http.Server {
 	}
 }
 
-// lineLog logs what a library writes, a line at a time. What it can tell nobody else, net/http writes.
+// lineLog logs what a library writes, a line at a time. net/http writes what it can report to nobody else.
 type lineLog struct {
 	log.Logger
 
@@ -67,7 +67,7 @@ func RedirectStandardLog(logs Logs) {
 	stdlog.SetOutput(lineLog{logs.Program, secret.HideQuoted})
 }
 
-// serve answers requests until ctx ends, and then finishes those under way. listening is told each address on which it listens.
+// serve answers requests until ctx ends, and then finishes those under way. listening is called with each address on which it listens.
 func (e *exporter) serve(ctx context.Context, listening func(net.Addr)) error {
 	handler, err := e.handler(ctx)
 	if err != nil {

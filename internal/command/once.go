@@ -22,7 +22,7 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// newFleet makes the fleet of a configuration; o says who leads to the cloud, nobody being the network, and who is told of what happens.
+// newFleet makes the fleet of a configuration. If o has no Dial, the network leads to the cloud.
 func newFleet(c *config.Config, o fleet.Options) *fleet.Fleet {
 	o.Services = providers.All()
 	o.UserAgent = "cloud_quota_exporter/" + version.Version

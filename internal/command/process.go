@@ -66,8 +66,8 @@ func (p *processMetrics) requested(service, code string, took time.Duration) {
 }
 
 // loaded notes how an attempt to load a configuration ended.
-func (p *processMetrics) loaded(err error) {
-	if err != nil {
+func (p *processMetrics) loaded(succeeded bool) {
+	if !succeeded {
 		p.reloaded.Set(0)
 		return
 	}

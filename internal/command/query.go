@@ -19,7 +19,7 @@ import (
 	"cloud_quota_exporter/internal/report"
 )
 
-// Query is what query is told by flags.
+// Query has the flags of query.
 type Query struct {
 	Once
 
@@ -37,11 +37,11 @@ type row struct {
 	*fleet.Reading
 	fleet.Quota
 
-	near float64 // the used/limit ratio, and less than any where there is none
+	near float64 // the used/limit ratio, and less than any if there is none
 }
 
 // Run reads all quotas now and shows them, or what is known of them when ctx ends or the time is over. The error is an *ExitError with code 2
-// where a quota is at or above FailAbove, else with code 1 where a read failed or was not finished. Quotas without a threshold are muted and
+// if a quota is at or above FailAbove, otherwise with code 1 if a read failed or was not finished. Quotas without a threshold are muted and
 // don't count.
 func (q Query) Run(ctx context.Context, t Terminal, configFile string) error {
 	if !(q.FailAbove >= 0 && q.FailAbove <= maxFailAbove) {
@@ -135,11 +135,11 @@ func (r row) bar(t Terminal, width int) string {
 	severity, level := report.Severity(r.Quota)
 	switch {
 	case isInfinite(r.Limit):
-		return t.paint(faint, "no limit")
+		return t.paint(faint, report.NoLimit)
 	case !known:
 		return ""
 	case isInfinite(&ratio):
-		return t.paint(colours[level], "in use, of a limit of 0")
+		return t.paint(colours[level], report.LimitOfZero)
 	case !r.Measured():
 		return t.paint(colours[level], cmp.Or(severity, report.Exhausted)+", limit not reported")
 	}
@@ -172,8 +172,8 @@ type answer struct {
 	Failures []failureJSON `json:"failures"`
 }
 
-// quotaJSON is a quota. A number that is not known is null; so is the limit where there is none, and unlimited is true then. The ratio
-// is null where the limit is 0.
+// quotaJSON is a quota. A number that is not known is null; so is the limit if there is none, and unlimited is true then. The ratio
+// is null if the limit is 0.
 type quotaJSON struct {
 	Account      string             `json:"account"`
 	Project      string             `json:"project"`

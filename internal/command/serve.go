@@ -29,7 +29,7 @@ type Logs struct {
 	Dropped       func() uint64 // lines that were not written
 }
 
-// Serving is what serve and demo are told by flags.
+// Serving has the flags of serve and demo.
 type Serving struct {
 	Web             *toolkit.FlagConfig
 	ExternalURL     string
@@ -40,7 +40,7 @@ type Serving struct {
 }
 
 // Serve runs the exporter with the configuration of a file, or without a file with one account from the environment, until ctx ends.
-// hangup has it load the configuration anew. An error means that it could not begin, or could not end in order.
+// hangup has it load the configuration again. An error means that it could not begin, or could not end in order.
 func Serve(ctx context.Context, logs Logs, s Serving, configFile string, hangup <-chan os.Signal) error {
 	c, err := loadConfig(ctx, configFile)
 	if ctx.Err() != nil {
@@ -85,7 +85,7 @@ type exporter struct {
 	logs    Logs
 	fleet   *fleet.Fleet
 	process *processMetrics
-	load    func(context.Context) error // reads the configuration anew; nil: there is none to read
+	load    func(context.Context) error // reads the configuration again; nil: there is none to read
 	loading chan struct{}               // holds an item while somebody loads
 }
 
@@ -96,7 +96,7 @@ func (s Serving) newExporter(logs Logs, c *config.Config, dial huaweicloud.Dial)
 	}
 	e := &exporter{Serving: s, logs: logs, process: newProcessMetrics(logs.Dropped), loading: make(chan struct{}, 1)}
 	e.fleet = newFleet(c, fleet.Options{Dial: dial, Logger: logs.Program, Requests: e.process.requested})
-	e.process.loaded(nil)
+	e.process.loaded(true)
 	return e, nil
 }
 
@@ -122,7 +122,7 @@ func (e *exporter) handler(ctx context.Context) (http.Handler, error) {
 // reloadTimeout is for the file to be read, and for the reload before to end. A test shortens it.
 var reloadTimeout = 10 * time.Second
 
-// reload puts the configuration in force as it stands now, once nobody else does, so that the one that was read last is in force in the end. A
+// reload puts the configuration in force as it is now, one caller at a time, so that the one that was read last is in force in the end. A
 // bad one leaves everything as it was.
 func (e *exporter) reload(ctx context.Context) error {
 	inTime, cancel := context.WithTimeout(ctx, reloadTimeout)
@@ -135,7 +135,7 @@ func (e *exporter) reload(ctx context.Context) error {
 	case <-inTime.Done():
 		err = fmt.Errorf("another reload has not ended: %w; reload again", inTime.Err())
 	}
-	e.process.loaded(err)
+	e.process.loaded(err == nil)
 	if err != nil {
 		_ = level.Error(e.logs.Program).Log("msg", "the configuration can't be loaded, the one before stays in force", "err", err)
 		return err

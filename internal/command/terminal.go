@@ -53,7 +53,7 @@ const (
 	faint  = "2"
 )
 
-// paint colours text where the terminal shows colours.
+// paint colours text if the terminal shows colours.
 func (t Terminal) paint(colour, text string) string {
 	if !t.Colour {
 		return text

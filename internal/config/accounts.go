@@ -122,7 +122,7 @@ func (r *accountReader) projects(n strictyaml.Node) []Project {
 	return projects
 }
 
-// readProject reads one project; label is where its name stands or should.
+// readProject reads one project; label is where its name is or should be.
 func readProject(n strictyaml.Node) (p Project, label strictyaml.Node, ok bool) {
 	f, ok := n.Fields("id", "region", "name")
 	if !ok {

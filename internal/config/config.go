@@ -1,4 +1,4 @@
-// Package config reads the configuration file and tells everything that is wrong with it at once.
+// Package config reads the configuration file and reports everything that is wrong with it at once.
 //
 // The text becomes a tree of YAML nodes (package strictyaml); every reader takes one node, checks it and returns the resolved value, so that a rule stands
 // next to the value it is about and knows its line. Nothing of the file but closed harmless forms is ever quoted in an error, since a
@@ -42,7 +42,7 @@ type Config struct {
 
 // Account is a set of credentials and the projects that are read with it.
 type Account struct {
-	Name        string // unique; "default" where a single account states none
+	Name        string // unique; "default" if a single account states none
 	Credentials Credentials
 	Cloud       string // the domain behind <service host>.<region>; "" is the one that belongs to the region
 	DomainID    string // of the account itself; "": not stated
@@ -98,7 +98,7 @@ func Load(ctx context.Context, path string, known []providers.Service) (*Config,
 }
 
 // Parse reads the text of a configuration file; name stands for the file in errors, which are of type Errors. The environment is
-// asked for the account where the text has none.
+// asked for the account if the text has none.
 func Parse(name string, text []byte, known []providers.Service, getenv func(string) string) (*Config, error) {
 	return parse(context.Background(), name, text, known, getenv)
 }

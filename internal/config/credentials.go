@@ -10,7 +10,7 @@ import (
 	"cloud_quota_exporter/internal/secret"
 )
 
-// Credentials tell where keys come from: exactly one kind is set, or none for the default chain.
+// Credentials say where keys come from: exactly one kind is set, or none for the default chain.
 type Credentials struct {
 	Static           *Static
 	Environment      *struct{} // the keys are in the environment variables of the process
@@ -70,7 +70,7 @@ func (c Credentials) NeedIAM() bool {
 	return c.OIDC != nil || c.Password != nil || c.AssumeAgency != nil
 }
 
-// HoldSecrets tells whether secrets stand in the configuration itself.
+// HoldSecrets returns whether secrets are in the configuration itself.
 func (c Credentials) HoldSecrets() bool {
 	return c.Static != nil && (!c.Static.SecretKey.Text.IsEmpty() || !c.Static.SecurityToken.Text.IsEmpty()) ||
 		c.Password != nil && !c.Password.Password.Text.IsEmpty() && c.Password.Password.Variable == ""

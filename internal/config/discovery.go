@@ -20,7 +20,7 @@ type Discovery struct {
 	MaxProjects     int            // that are read at most; default 5000
 }
 
-// Wants tells whether a project is read.
+// Wants returns whether a project is read.
 func (d *Discovery) Wants(name, region string) bool {
 	return (len(d.Regions) == 0 || slices.Contains(d.Regions, region)) && (d.Subprojects || name == region) &&
 		(d.Include == nil || d.Include.MatchString(name)) && (d.Exclude == nil || !d.Exclude.MatchString(name))

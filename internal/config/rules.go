@@ -17,7 +17,7 @@ type Match struct {
 	At string // where the file has the rule; empty if it is built in
 }
 
-// Fits tells whether the rule is about a quota.
+// Fits returns whether the rule is about a quota.
 func (m Match) Fits(service, project, resourceType string) bool {
 	fits := func(r *regexp.Regexp, text string) bool { return r == nil || r.MatchString(text) }
 	return fits(m.Service, service) && fits(m.Project, project) && fits(m.ResourceType, resourceType)

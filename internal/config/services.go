@@ -93,7 +93,7 @@ func (s *settings) read(known providers.Service, n strictyaml.Node) {
 	}
 }
 
-// checkStale checks that numbers are not dropped while they are fresh. It reports where the service states one of the two, else at the
+// checkStale checks that numbers are not dropped while they are fresh. It reports at the service if that states one of the two, else at the
 // defaults, there once for all services.
 func (s *settings) checkStale(name string, defaults settings, reported map[strictyaml.Node]bool) {
 	if s.MaxStale >= s.CacheTTL {

@@ -102,7 +102,7 @@ func newChain(sources ...Source) *chain {
 		Fetch:   c.choose,
 		Timeout: 3*localTimeout + fileTimeout, // the metadata service takes two requests, pod identity one, and the profile is a file
 		TTL:     func(Source) time.Duration { return math.MaxInt64 },
-		Backoff: pause,
+		Backoff: backoff,
 	}
 	return c
 }

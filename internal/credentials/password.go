@@ -71,7 +71,7 @@ func (p *password) newToken(status Status, s huaweicloud.Scope) *temporary {
 		}
 		return token, nil
 	})
-	t.policy.Backoff = loginPause
+	t.policy.Backoff = loginBackoff
 	t.passes(p.Logins.gate(gateID{host: p.IAM(s.Region).BaseURL, who: fmt.Sprintf("user %q of %q", p.user.UserName, p.user.DomainName)}))
 	return t
 }
@@ -174,12 +174,12 @@ func (p *password) token(s huaweicloud.Scope) *temporary {
 	return t
 }
 
-// loginPause is until a refused password is tried again.
-func loginPause(streak int, err error) time.Duration {
+// loginBackoff is until a refused password is tried again.
+func loginBackoff(streak int, err error) time.Duration {
 	if refused, ok := errors.AsType[*refusedError](err); ok {
 		return time.Until(refused.at.Add(passwordPause))
 	}
-	return pause(streak, err)
+	return backoff(streak, err)
 }
 
 // send sends the request for a token.
@@ -271,13 +271,12 @@ type attempts struct {
 
 // refusedError is the error of a login that IAM has refused because of the password.
 type refusedError struct {
-	err      error
+	error
 	at       time.Time
 	password *attempts
 }
 
-func (e *refusedError) Error() string { return e.err.Error() }
-func (e *refusedError) Unwrap() error { return e.err }
+func (e *refusedError) Unwrap() error { return e.error }
 
 // checkNetwork is the remedy if IAM does not respond.
 const checkNetwork = "check the network, and endpoints.iam if it is set"
@@ -314,7 +313,7 @@ func (l *Logins) login(
 			return token, l.record(a, s, err)
 		},
 		Timeout: loginTimeout,
-		Backoff: pause,
+		Backoff: backoff,
 		OnDone:  func(_, _ *refresh.State[*lease]) { free() },
 	})
 	if done.Fetches == 0 {
@@ -386,7 +385,7 @@ func (l *Logins) locked(a *attempts) error {
 	if len(since) < maxRefusals {
 		return nil
 	}
-	return fmt.Errorf("not tried again yet: %w", &refusedError{err: since[len(since)-1].err, at: since[0].at})
+	return fmt.Errorf("not tried again yet: %w", &refusedError{error: since[len(since)-1].error, at: since[0].at})
 }
 
 // record records how a login for a scope ended, and returns err, which is a refusedError if IAM refused it. If the scope was refused while the password

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	maxPause     = 5 * time.Minute  // after failures
+	maxBackoff   = 5 * time.Minute  // after failures
 	refusedPause = time.Minute      // between two fetches because of a 401: a service that refuses good keys must not cause one for each request
 	fetchTimeout = 7 * time.Second  // for keys or a token from IAM, with all requests; less than the timeout of a service, so that its error is shown
 	maxAhead     = 10 * time.Minute // how long before they expire keys are fetched again; a quarter of their life if that is less
@@ -63,8 +63,8 @@ func newTemporary(
 			return l, nil
 		},
 		Timeout: timeout,
-		TTL:     (*lease).fresh,
-		Backoff: pause,
+		TTL:     (*lease).ttl,
+		Backoff: backoff,
 	}
 	return t
 }
@@ -75,7 +75,9 @@ func (t *temporary) passes(g *refresh.Gate) {
 	t.policy.IsThrottled = func(err error) bool { return huaweicloud.Reason(err) == huaweicloud.ReasonThrottled }
 }
 
-func pause(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, maxPause) }
+func backoff(streak int, err error) time.Duration {
+	return huaweicloud.Backoff(streak, err, maxBackoff)
+}
 
 // Grant returns keys. It waits for a fetch only if there are none to use meanwhile.
 func (t *temporary) Grant(ctx context.Context, _ huaweicloud.Scope) (huaweicloud.Grant, error) {
@@ -181,8 +183,8 @@ func newLease(g huaweicloud.Grant, expires time.Time) (*lease, error) {
 	return l, nil
 }
 
-// fresh returns how long the lease is used before the next one is fetched.
-func (l *lease) fresh() time.Duration { return l.life() - l.ahead }
+// ttl returns how long the lease is used before the next one is fetched.
+func (l *lease) ttl() time.Duration { return l.life() - l.ahead }
 
 func (l *lease) life() time.Duration { return l.expires.Sub(l.issued) }
 

@@ -101,7 +101,7 @@ func kind(mode os.FileMode) string {
 }
 
 // CheckSecret returns why a file is no place for a secret: every user of this machine may read or change it. A group may, as some services are
-// run that way. What can't be looked at, or not before ctx ends, is left to whoever reads the file.
+// run that way. What can't be looked at, or not before ctx ends, is left to the reader of the file.
 //
 // Volumes of Kubernetes are left out, although their files have the mode 0644 by default: only the containers of the pod see them.
 func CheckSecret(ctx context.Context, name string) error {

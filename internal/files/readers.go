@@ -85,7 +85,7 @@ func (r *readers) join(q question, work func() ([]byte, error)) (a *answer, earl
 	return a, a.begun
 }
 
-// find does the work when its turn comes, and tells those who wait. If nobody does any more, there is no work to do.
+// find does the work when its turn comes, and hands the outcome to those who wait. If nobody does any more, there is no work to do.
 func (r *readers) find(a *answer, work func() ([]byte, error)) {
 	defer close(a.done)
 	directory := filepath.Dir(a.name)

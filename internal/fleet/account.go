@@ -247,7 +247,7 @@ func (k *keys) noteFailure(err error) {
 
 // needsKeys returns whether other keys may help.
 func needsKeys(err error) bool {
-	return err != nil && slices.Contains([]string{huaweicloud.ReasonUnauthorized, huaweicloud.ReasonCredentials}, huaweicloud.Reason(err))
+	return slices.Contains([]string{huaweicloud.ReasonUnauthorized, huaweicloud.ReasonCredentials}, huaweicloud.Reason(err))
 }
 
 // needsAuthorities returns whether another ca_file may help.

@@ -45,7 +45,7 @@ func (f *Fleet) listPolicy(a *account) *refresh.Policy[discovered] {
 		},
 		Timeout:     huaweicloud.ListTimeout,
 		TTL:         func(list discovered) time.Duration { return a.serves(list.asked, interval) },
-		Backoff:     func(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, interval) },
+		Backoff:     func(streak int, err error) time.Duration { return huaweicloud.Backoff(streak, err, interval) },
 		Gate:        f.gate(a.Name, "iam", a.iamRegion(), iamInFlight),
 		IsThrottled: throttledBy("iam"),
 		OnDone: func(before, after *listState) {

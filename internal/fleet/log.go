@@ -115,7 +115,7 @@ func (l *changeLog) discovered(account string, before, after *listState, empty e
 	logger := log.With(l.logger, "account", account)
 	_ = level.Debug(logger).Log("msg", "projects were asked for", "took", after.Took, "err", after.Err)
 	switch {
-	case after.Err != nil && (before.Err == nil || huaweicloud.Reason(after.Err) != huaweicloud.Reason(before.Err)):
+	case after.Err != nil && huaweicloud.Reason(after.Err) != huaweicloud.Reason(before.Err):
 		_ = level.Warn(logger).Log("msg", "projects can't be discovered", "reason", huaweicloud.Reason(after.Err), "err", after.Err)
 	case empty != nil && (before.Err != nil || after.Value.Seen != before.Value.Seen || before.ReadAt.IsZero()):
 		_ = level.Warn(logger).Log("msg", "no project is discovered", "err", empty)

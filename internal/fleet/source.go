@@ -19,20 +19,20 @@ import (
 )
 
 const (
-	notOfferedPause = time.Hour // regions get services now and then
+	notOfferedBackoff = time.Hour // regions get services now and then
 
 	jitter = 0.1 // share of cache_ttl by which sources differ, so that not everything expires at once
 
-	idTimeout      = 8 * time.Second
-	idFresh        = 24 * time.Hour // the id of a region's project does not change in practice
-	idLongestPause = 5 * time.Minute
+	idTimeout    = 8 * time.Second
+	idTTL        = 24 * time.Hour // the id of a region's project does not change in practice
+	idMaxBackoff = 5 * time.Minute
 )
 
 // ID says what a source is, however the configuration labels it today: what is known of it survives reloads.
 type ID struct {
 	Account   string
 	Service   string
-	ProjectID string // empty where the id is looked up; there is one such project in a region
+	ProjectID string // empty if the id is looked up; there is one such project in a region
 	Region    string
 	IAMName   string                // by which the id is looked up, if not by the region
 	Endpoint  unique.Handle[string] // where it is asked
@@ -114,7 +114,7 @@ func (s *source) newPolicy(gate *refresh.Gate) *refresh.Policy[providers.Result]
 			}
 			return fresh
 		},
-		Backoff:     s.pause,
+		Backoff:     s.backoff,
 		Gate:        gate,
 		IsThrottled: throttledBy(s.Service),
 		GivesUp:     s.account.fleet.options.Once,
@@ -142,15 +142,15 @@ func (s *source) client() *huaweicloud.Client {
 	return a.client(s.Service, s.Region, host.BaseURL(s.Region, a.Cloud), a.Endpoints.For(s.Service, host.Label(s.Region), s.Region))
 }
 
-// pause is longer where the region does not have the service. There is none while the project has no id: nothing was asked of the service, and the
+// backoff is longer if the region does not have the service. There is none while the project has no id: nothing was asked of the service, and the
 // look-up makes a pause of its own.
-func (s *source) pause(streak int, err error) time.Duration {
+func (s *source) backoff(streak int, err error) time.Duration {
 	if l := s.project.lookup; l != nil && l.Peek().ReadAt.IsZero() {
 		return 0
 	}
-	p := huaweicloud.Pause(streak, err, s.settings.CacheTTL)
+	p := huaweicloud.Backoff(streak, err, s.settings.CacheTTL)
 	if s.discovered && s.cell.Peek().ReadAt.IsZero() && huaweicloud.IsNotOffered(err) {
-		p = max(p, notOfferedPause)
+		p = max(p, notOfferedBackoff)
 	}
 	return p
 }
@@ -211,7 +211,7 @@ func (s *source) newReading(state *refresh.State[providers.Result], tooOld bool)
 		State:   state,
 		TooOld:  tooOld,
 
-		NotOffered: s.discovered && state.ReadAt.IsZero() && state.Err != nil && huaweicloud.IsNotOffered(state.Err),
+		NotOffered: s.discovered && state.ReadAt.IsZero() && huaweicloud.IsNotOffered(state.Err),
 
 		cell: s.cell,
 	}
@@ -238,7 +238,7 @@ func throttledBy(service string) func(error) bool {
 // Project is what a project label stands for.
 type Project struct {
 	Label   string
-	ID      string // empty while IAM has not told it yet
+	ID      string // empty until IAM has returned it
 	Region  string
 	Account string
 }
@@ -280,8 +280,8 @@ func (f *Fleet) newProject(a *account, configured config.Project, listed *identi
 			return lookedUp{id, asked}, err
 		},
 		Timeout:     idTimeout,
-		TTL:         func(found lookedUp) time.Duration { return a.serves(found.asked, idFresh) },
-		Backoff:     func(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, idLongestPause) },
+		TTL:         func(found lookedUp) time.Duration { return a.serves(found.asked, idTTL) },
+		Backoff:     func(streak int, err error) time.Duration { return huaweicloud.Backoff(streak, err, idMaxBackoff) },
 		Gate:        f.gate(a.Name, "iam", region, iamInFlight),
 		IsThrottled: throttledBy("iam"),
 		GivesUp:     a.fleet.options.Once,
@@ -289,7 +289,7 @@ func (f *Fleet) newProject(a *account, configured config.Project, listed *identi
 	return p
 }
 
-// id returns the project's id, which is looked up where it is not configured. An id that was found once serves while IAM is asked again, and while it
+// id returns the project's id, which is looked up if it is not configured. An id that was found once serves while IAM is asked again, and while it
 // fails, unless the keys or IAM are others since.
 func (p *project) id(ctx context.Context) (string, error) {
 	if p.lookup == nil {
@@ -310,7 +310,7 @@ func (p *project) id(ctx context.Context) (string, error) {
 		return "", huaweicloud.Advise(fmt.Errorf("the id of the project of %s: IAM has not answered in time: %w", p.Region, ctx.Err()),
 			"check the network, or state the id")
 	default:
-		_, keptOut := p.lookup.Attempt() // nil if the next look-up stands in line already: the pause is over
+		_, keptOut := p.lookup.Attempt() // nil if the next look-up waits in line already: the pause is over
 		return "", fmt.Errorf("the id of the project of %s: %w", p.Region, notAsked(cmp.Or(keptOut, refresh.ErrShut)))
 	}
 }

@@ -58,7 +58,7 @@ func (e *UnreadError) explain() (what, remedy string) {
 // Unwrap returns the cause.
 func (e *UnreadError) Unwrap() error { return e.Cause }
 
-// Reason classifies why something is not known, as huaweicloud.Reason does, and tells apart what was not asked.
+// Reason classifies why something is not known, as huaweicloud.Reason does, and has reasons of its own for what was not asked.
 func Reason(err error) string {
 	unread, ok := errors.AsType[*UnreadError](err)
 	switch {
@@ -71,7 +71,7 @@ func Reason(err error) string {
 	}
 }
 
-// newUnread tells how far a fetch came of which none has ended.
+// newUnread returns how far the first fetch of a cell has come.
 func newUnread[T any](service string, c *refresh.Cell[T]) *UnreadError {
 	begun, keptOut := c.Attempt()
 	return &UnreadError{Service: service, Begun: begun, Cause: notAsked(keptOut)}

@@ -103,12 +103,12 @@ func isUnknownHost(err error) bool {
 	return ok && dns.IsNotFound
 }
 
-const shortestPause = 15 * time.Second
+const minBackoff = 15 * time.Second
 
-// Pause returns how long nothing is sent after so many failures in a row: 15 s, doubled for each further failure up to longest, or what the cloud asks
+// Backoff returns how long nothing is sent after so many failures in a row: 15 s, doubled for each further failure up to longest, or what the cloud asks
 // for if that is longer. A request that was not sent because of a refused key is sent when the key is tried again, and one that had no keys or no
 // certificate authorities soon: nothing was asked, and what gets keys makes pauses of its own.
-func Pause(streak int, err error, longest time.Duration) time.Duration {
+func Backoff(streak int, err error, longest time.Duration) time.Duration {
 	if isA[*CredentialsError](err) || isA[*CAFileError](err) {
 		return 0
 	}
@@ -116,13 +116,13 @@ func Pause(streak int, err error, longest time.Duration) time.Duration {
 		return time.Until(refused.Until)
 	}
 	if isA[*waitError](err) {
-		return shortestPause
+		return minBackoff
 	}
-	p := shortestPause
+	p := minBackoff
 	for ; streak > 1 && p < longest; streak-- {
 		p *= 2
 	}
-	p = max(min(p, longest), shortestPause)
+	p = max(min(p, longest), minBackoff)
 	if api, ok := errors.AsType[*APIError](err); ok {
 		p = max(p, api.RetryAfter)
 	}

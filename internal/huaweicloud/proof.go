@@ -320,7 +320,7 @@ func (k *accessKey) record(a *pass, err error) {
 	k.trials = slices.DeleteFunc(k.trials, func(other *pass) bool { return other == a })
 	api, _ := errors.AsType[*APIError](err)
 	switch {
-	case err != nil && Reason(err) == ReasonTimeout:
+	case Reason(err) == ReasonTimeout:
 		k.silent[a.service], k.silent[a.region] = true, true
 	case api == nil || api.Status != http.StatusUnauthorized:
 		k.responses++

@@ -1,6 +1,6 @@
 // Package refresh keeps one value that is expensive to get: it is fetched when somebody asks, by one goroutine at a time however
 // many ask, and kept when the next fetch fails. The numbers of a service, the keys of an account and its list of projects are all
-// such values. Nothing here runs by itself: whoever asks makes it look.
+// such values. Nothing here runs by itself: a question starts the fetch.
 package refresh
 
 import (
@@ -67,7 +67,7 @@ type Cell[T any] struct {
 }
 
 // Ask begins a fetch if one is due, and returns what is known now. The channel closes when the fetch under way has ended; it is nil
-// where there is nothing to wait for: the value is fresh, or paused, or known to fail, or whatever is fetched through the gate hangs and the
+// if there is nothing to wait for: the value is fresh, or paused, or known to fail, or whatever is fetched through the gate hangs and the
 // policy does not give up.
 func (c *Cell[T]) Ask(ctx context.Context, p *Policy[T]) (*State[T], <-chan struct{}) {
 	s, inFlight := c.ask(ctx, p)
@@ -84,22 +84,21 @@ func (c *Cell[T]) Get(ctx context.Context, p *Policy[T]) *State[T] {
 	return c.wait(ctx, s, inFlight)
 }
 
-// Await is Get, but waits for a fetch under way even where the last one failed. It is for fetches that need this value themselves.
+// Await is Get, but waits for a fetch under way even if the last one failed. It is for fetches that need this value themselves.
 func (c *Cell[T]) Await(ctx context.Context, p *Policy[T]) *State[T] {
 	s, inFlight := c.ask(ctx, p)
 	return c.wait(ctx, s, inFlight)
 }
 
-// IsDue tells whether it is time for a fetch, and none is under way. The gate may be shut all the same.
+// IsDue returns whether it is time for a fetch, and none is under way. The gate may be shut all the same.
 func (c *Cell[T]) IsDue(p *Policy[T]) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.isDue(p)
 }
 
-// Attempt tells what became of the last fetch that was due: it has begun (and may have ended), or the gate kept it out, by ErrShut or ErrHangs, or
-// it waited for its turn in vain, by the error of Fetch.
-// It is neither of both while it stands in line, and before anybody asked.
+// Attempt returns what became of the last fetch that was due: it has begun (and may have ended), or the gate kept it out, by ErrShut or ErrHangs, or
+// it waited for its turn in vain, by the error of Fetch. It is neither of both while it waits in line, and before the first question.
 func (c *Cell[T]) Attempt() (begun bool, keptOut error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -113,7 +112,7 @@ func (c *Cell[T]) Peek() *State[T] {
 	return c.known()
 }
 
-// Expire makes the next question fetch anew, unless s has been replaced already: a hundred askers that find the same value useless
+// Expire makes the next question fetch again, unless s has been replaced already: a hundred askers that find the same value useless
 // make one fetch. A pause after a failure is not cut short.
 func (c *Cell[T]) Expire(s *State[T]) {
 	c.mu.Lock()
@@ -223,7 +222,7 @@ func (c *Cell[T]) settle(p *Policy[T], value T, err error, start time.Time) {
 	if throttled {
 		pause = func(streak int) time.Duration { return p.Backoff(streak, err) }
 	}
-	p.Gate.ended(err, after.streak > before.streak && after.Took >= p.Timeout, pause)
+	p.Gate.ended(err == nil, after.streak > before.streak && after.Took >= p.Timeout, pause)
 	if p.OnDone != nil {
 		p.OnDone(before, after)
 	}

@@ -8,8 +8,8 @@ import (
 )
 
 // Gate is passed by fetches that share something scarce: at most so many are past it at a time, and none while it is paused. Gates may share
-// a Pause and have slots of their own: where a service is asked in several regions, a region that hangs takes no slots of the others, and a
-// service that throttles the account pauses all of them. Or they share slots and have a Pause each: those of accounts that ask the same host. A fetch that stands in line when the pause begins goes home without having begun. All
+// a Pause and have slots of their own: if a service is asked in several regions, a region that hangs takes no slots of the others, and a
+// service that throttles the account pauses all of them. Or they share slots and have a Pause each: those of accounts that ask the same host. A fetch that waits for a slot when the pause begins is not started. All
 // methods are safe for concurrent use; a nil Gate is always open.
 type Gate struct {
 	slots chan struct{}
@@ -55,8 +55,8 @@ func (g *Gate) isOpen() bool {
 // waiting for: the line may take that long many times over.
 func (g *Gate) Hangs() bool { return g != nil && g.hung.Load() >= int64(cap(g.slots)) }
 
-// ended takes note of how a fetch ended: by which error, and whether it used up its time. If pause is not nil, it shuts the gate.
-func (g *Gate) ended(err error, hung bool, pause func(streak int) time.Duration) {
+// ended notes how a fetch ended: whether it succeeded, and whether it used up its time. If pause is not nil, it shuts the gate.
+func (g *Gate) ended(succeeded, hung bool, pause func(streak int) time.Duration) {
 	if g == nil {
 		return
 	}
@@ -66,7 +66,7 @@ func (g *Gate) ended(err error, hung bool, pause func(streak int) time.Duration)
 		g.hung.Store(0)
 	}
 	switch {
-	case err == nil:
+	case succeeded:
 		g.pause.succeeded()
 	case pause != nil:
 		g.pause.shut(pause)

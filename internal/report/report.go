@@ -57,6 +57,12 @@ func Severity(q fleet.Quota) (string, Level) {
 	}
 }
 
+// What is shown of a quota in place of a ratio.
+const (
+	NoLimit     = "no limit"
+	LimitOfZero = "in use, of a limit of 0"
+)
+
 // Outcome is what became of a source.
 type Outcome struct {
 	Text  string // the reason of the failure, if it failed

@@ -63,12 +63,6 @@ func (t Text) GoString() string { return t.String() }
 // MarshalText is String: encoders show no secret either.
 func (t Text) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
-// UnmarshalText takes text as the secret.
-func (t *Text) UnmarshalText(text []byte) error {
-	*t = New(string(text))
-	return nil
-}
-
 // Hide returns text with the secrets replaced. A server may echo what it was sent: as it is, or as URLs, JSON, HTML or base64 spell it.
 func Hide(text string, secrets ...Text) string {
 	for _, s := range secrets {
@@ -121,6 +115,6 @@ func spellings(secret string, n int) []string {
 // inQuotes is a text in double quotes, up to the end if the second one is missing.
 var inQuotes = regexp.MustCompile(`"(?:[^"\\]|\\.)*"?`)
 
-// HideQuoted returns text without what stands in double quotes. Errors and log lines of net/http quote answers, and these may hold secrets that
+// HideQuoted returns text without what is in double quotes. Errors and log lines of net/http quote answers, and these may hold secrets that
 // nobody knows yet.
 func HideQuoted(text string) string { return inQuotes.ReplaceAllString(text, `"..."`) }

@@ -50,9 +50,6 @@ func TestEmptyText(t *testing.T) {
 	if !s.IsEmpty() || s.Reveal() != "" || s.String() != "" {
 		t.Errorf("the zero Text is not empty: %q", s)
 	}
-	if err := s.UnmarshalText([]byte(hidden)); err != nil || s.Reveal() != hidden {
-		t.Errorf("UnmarshalText gave %v and %v, want the text", s, err)
-	}
 }
 
 // TestPanicShowsNoSecret has this program crash in another process, with secrets in what it crashes with and in what it was called with.

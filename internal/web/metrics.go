@@ -191,7 +191,7 @@ func (h *handler) probe(w http.ResponseWriter, r *http.Request) {
 	query, err := parseQuery(r, "target")
 	targets := query["target"]
 	if err == nil && len(targets) != 1 {
-		targets = []string{""} // which is no project, and told so
+		targets = []string{""} // which is no project: the error says so
 	}
 	if err == nil {
 		err = h.checkProjects(ctx, "target", targets)

@@ -42,7 +42,7 @@ var (
 		"text":   printable.Text,
 	}).Parse(statusText))
 
-	// Nothing but these two texts may style the page or run in it, whatever the cloud tells.
+	// Nothing but these two texts may style the page or run in it, whatever the cloud sends.
 	statusPolicy = "default-src 'none'; style-src " + hashSource(statusStyle) + "; script-src " + hashSource(statusScript) +
 		"; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
@@ -199,7 +199,7 @@ func summary(readings []*fleet.Reading, sections []section) []count {
 	return append(all, sources(readings, quotas)...)
 }
 
-// sources tells what became of the sources.
+// sources counts what became of the sources.
 func sources(readings []*fleet.Reading, quotas int) []count {
 	offered, failing, unread := 0, 0, 0
 	for _, r := range readings {
@@ -255,9 +255,9 @@ type row struct {
 	Class, State               string // State is the severity that is reached, or what else there is to know
 	Project, Service, Resource string
 	Bar                        *bar
-	Note                       string // where there is no bar: why
+	Note                       string // if there is no bar: why
 	Used, Limit, Remaining     string
-	Requestable                string // the highest limit that can be requested, where that is more
+	Requestable                string // the highest limit that can be requested, if that is more
 	Read                       age
 	Failing                    bool // the source, since the numbers were read
 
@@ -311,9 +311,9 @@ func newRow(q fleet.Quota) row {
 	ratio, known := q.Ratio()
 	switch {
 	case q.Limit != nil && math.IsInf(*q.Limit, 1):
-		shown.group, shown.Note = unlimited, "no limit"
+		shown.group, shown.Note = unlimited, report.NoLimit
 	case math.IsInf(ratio, 1):
-		shown.ratio, shown.Note = ratio, "in use, of a limit of 0"
+		shown.ratio, shown.Note = ratio, report.LimitOfZero
 	case known && !q.Measured():
 		shown.ratio, shown.Note = ratio, "limit not reported"
 	case known:
@@ -357,7 +357,7 @@ type problem struct {
 
 // problemCase is one source that has a problem.
 type problemCase struct {
-	Source string // empty where there is no doubt
+	Source string // empty if there is no doubt
 	What   string
 	Read   age  // of the last numbers
 	Failed bool // the source, so that these numbers are all there is
@@ -390,7 +390,7 @@ func newCase(now time.Time, p *report.Problem, c report.Case) problemCase {
 	t := problemCase{What: c.What}
 	if r := c.Reading; r != nil {
 		t.Failed, t.TooOld, t.Read = p.Failed, r.TooOld, newAge(now, r.State.ReadAt)
-		if len(p.Cases) > 1 { // else Where has told it
+		if len(p.Cases) > 1 { // otherwise Where says it
 			t.Source = r.Service + " in " + r.Project.Label
 		}
 	}

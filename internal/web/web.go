@@ -23,7 +23,7 @@ type Options struct {
 	Process       *prometheus.Registry // the exporter's own metrics, which those of the accounts join
 	Routes        Routes
 	TelemetryPath string        // below the prefix of the routes
-	Reload        func() error  // loads the configuration anew; nil: POST /-/reload is forbidden
+	Reload        func() error  // loads the configuration again; nil: POST /-/reload is forbidden
 	NoReload      string        // why it is; empty: for lack of the flag
 	TimeoutOffset time.Duration // how much earlier than Prometheus gives up a scrape is answered
 	Version       string
@@ -57,7 +57,7 @@ func NewHandler(o Options) (http.Handler, error) {
 	mux.HandleFunc("GET /sd", h.discovery)
 	mux.HandleFunc("GET /-/healthy", says("cloud_quota_exporter is healthy."))
 	// The handler exists once the configuration is loaded. Whether the cloud answers is another matter: restarting this process would
-	// not mend it.
+	// not fix it.
 	mux.HandleFunc("GET /-/ready", says("cloud_quota_exporter is ready."))
 	mux.HandleFunc("POST /-/reload", h.reload)
 	return h.bounded(o.Routes.mount(mux)), nil
@@ -75,7 +75,7 @@ func (h *handler) bounded(pages http.Handler) http.Handler {
 	})
 }
 
-// reload loads the configuration anew. A bad one is refused with all its errors, and the one before stays in force.
+// reload loads the configuration again. A bad one is refused with all its errors, and the previous one stays in force.
 func (h *handler) reload(w http.ResponseWriter, _ *http.Request) {
 	if h.Reload == nil {
 		const off = "reloading by HTTP is off; --web.enable-lifecycle turns it on, SIGHUP works in any case"

@@ -85,7 +85,7 @@ var (
 	badAlias     = regexp.MustCompile(`(?s)^unknown anchor '(.*)' referenced$`)
 )
 
-// syntax words an error of the YAML library, with its line where that is known. The library quotes pieces of the file.
+// syntax words an error of the YAML library, with its line if that is known. The library quotes pieces of the file.
 func syntax(text string, file []byte) (line int, what string) {
 	const quoteIt = "; a value that begins with * or & must be quoted"
 	if m := libraryError.FindStringSubmatch(text); m != nil {
