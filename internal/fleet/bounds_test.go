@@ -119,24 +119,29 @@ func TestListWithoutPermission(t *testing.T) {
 	}
 }
 
-// TestLogForgetsProjects: many projects fail, a reload replaces them, and others fail.
+// TestLogForgetsProjects: many projects fail, a reload replaces them or where they are read, and they fail again.
 func TestLogForgetsProjects(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		cloud := cloudtest.Scale(20)
-		cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusInternalServerError})
-		header, projects, _ := strings.Cut(fleettest.AccountOf(cloud, unencrypted), "    projects:\n")
-		lines := strings.SplitAfter(projects, "\n")
-		old, others := strings.Join(lines[:10], ""), strings.Join(lines[10:], "")
-		w := fleettest.New(t, cloud, header+"    projects:\n"+old+ctsAlone(""))
-		w.Scrape(t, time.Minute)
-		failures := func() int { return strings.Count(loggedOf(w, "quotas can't be read"), "\n") + 1 }
-		if n := failures(); n != 5 {
-			t.Errorf("%d failures are logged, want 5 of 10", n)
-		}
-		w.Configure(t, header+"    projects:\n"+others+ctsAlone(""))
-		w.Scrape(t, time.Minute)
-		if n := failures(); n != 10 {
-			t.Errorf("%d failures are logged, want 5 more of the projects that replace the others", n)
-		}
-	})
+	for _, replaced := range []string{"projects", "endpoint"} {
+		synctest.Test(t, func(t *testing.T) {
+			cloud := cloudtest.Scale(20)
+			cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusInternalServerError})
+			header, projects, _ := strings.Cut(fleettest.AccountOf(cloud, unencrypted), "    projects:\n")
+			lines := strings.SplitAfter(projects, "\n")
+			old, others := strings.Join(lines[:10], ""), strings.Join(lines[10:], "")
+			w := fleettest.New(t, cloud, header+"    projects:\n"+old+ctsAlone(""))
+			w.Scrape(t, time.Minute)
+			failures := func() int { return strings.Count(loggedOf(w, "quotas can't be read"), "\n") + 1 }
+			if n := failures(); n != 5 {
+				t.Errorf("%d failures are logged, want 5 of 10", n)
+			}
+			if replaced == "endpoint" {
+				header, others = strings.Replace(header, "://{service}.", "://{service}-2.", 1), old
+			}
+			w.Configure(t, header+"    projects:\n"+others+ctsAlone(""))
+			w.Scrape(t, time.Minute)
+			if n := failures(); n != 10 {
+				t.Errorf("%d failures are logged, want 5 more after a reload with other %s", n, replaced)
+			}
+		})
+	}
 }

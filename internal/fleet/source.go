@@ -38,6 +38,9 @@ type ID struct {
 	Endpoint  unique.Handle[string] // where it is asked
 }
 
+// sourceCell is where what is read of a source is kept, for as long as there is the source.
+type sourceCell = refresh.Cell[providers.Result]
+
 // Reading is what is known of a source. It is immutable, and stays the same pointer until something that it shows changes.
 type Reading struct {
 	Account string
@@ -50,7 +53,7 @@ type Reading struct {
 
 	NotOffered bool // the region of a discovered project has never had the service, which is no failure
 
-	cell *refresh.Cell[providers.Result]
+	cell *sourceCell
 }
 
 // Unread returns how far the first fetch of the source has come; nil if it has ended.
@@ -74,7 +77,7 @@ type source struct {
 
 	discovered bool
 
-	cell   *refresh.Cell[providers.Result]
+	cell   *sourceCell
 	policy *refresh.Policy[providers.Result]
 
 	mu     sync.Mutex
@@ -95,7 +98,7 @@ func (f *Fleet) newSources(a *account, configured config.Project, listed *identi
 		s := &source{ID: id, account: a, service: service, settings: settings, project: p, discovered: listed != nil}
 		c := s.client()
 		s.Endpoint = unique.Make(c.BaseURL + c.QuotaPath)
-		s.cell = f.stores.cells.get(s.ID, func() *refresh.Cell[providers.Result] { return new(refresh.Cell[providers.Result]) })
+		s.cell = f.stores.cells.get(s.ID, func() *sourceCell { return new(sourceCell) })
 		s.policy = s.newPolicy(f.gate(a.Name, service.Name, configured.Region, settings.MaxInFlight))
 		sources = append(sources, s)
 	}
