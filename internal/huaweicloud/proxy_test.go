@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -185,7 +186,8 @@ func TestProxySecretsDoNotShow(t *testing.T) {
 		sent := r.Header.Get("Proxy-Authorization")
 		_, encoded, _ := strings.Cut(sent, "Basic ")
 		_, signature, _ := strings.Cut(r.Header.Get("Authorization"), "Signature=")
-		echo = strings.NewReplacer("HEADER", sent, "BASE64", encoded, "USER", user, "PASSWORD", password, "SIGNATURE", signature).Replace(echo)
+		echo = strings.NewReplacer("HEADER", sent, "BASE64", encoded, "USER", user, "PASSWORD", password, "SIGNATURE", signature,
+			"QUERY", url.QueryEscape(encoded)).Replace(echo)
 		if r.Method == http.MethodConnect {
 			conn, _, _ := w.(http.Hijacker).Hijack()
 			fmt.Fprintf(conn, "HTTP/1.1 403 %s\r\n\r\n", echo)
@@ -196,7 +198,7 @@ func TestProxySecretsDoNotShow(t *testing.T) {
 		fmt.Fprint(w, echo)
 	}, map[string]string{"HTTP_PROXY": "http://proxy-user:p%40ss%2Fw%C3%B6rd@PROXY", "ALL_PROXY": "http://proxy-user:p%40ss%2Fw%C3%B6rd@PROXY"})
 	secrets := []string{user, password, base64.StdEncoding.EncodeToString([]byte(user + ":" + password)), "p%40ss"}
-	for _, text := range []string{"seen HEADER", "seen BASE64", "seen USER and PASSWORD", "seen USER:PASSWORD", "seen p%40ss%2Fw%C3%B6rd", "seen SIGNATURE"} {
+	for _, text := range []string{"seen HEADER", "seen BASE64", "seen USER and PASSWORD", "seen USER:PASSWORD", "seen p%40ss%2Fw%C3%B6rd", "seen SIGNATURE", "seen QUERY"} {
 		for _, response := range []struct {
 			status       int
 			scheme, form string
