@@ -73,6 +73,8 @@ func TestCheckProxy(t *testing.T) {
 		{map[string]string{"ALL_PROXY": "socks5h://user:password@host:1080"}, nil},
 		{map[string]string{"all_proxy": "host", "ALL_PROXY": "pa%ss"}, nil},
 		{map[string]string{"ALL_PROXY": "pa%ss"}, []string{"ALL_PROXY"}},
+		{map[string]string{"ALL_PROXY": "socks4://host:1080"}, []string{"ALL_PROXY"}},
+		{map[string]string{"HTTPS_PROXY": "HTTPS://host"}, nil},
 		{map[string]string{"all_proxy": "pa%ss", "HTTPS_PROXY": "http://host:1"}, []string{"all_proxy"}}, // of http
 		{map[string]string{"all_proxy": "pa%ss", "HTTPS_PROXY": "http://host:1", "HTTP_PROXY": "http://host:1"}, nil},
 	} {
@@ -138,6 +140,9 @@ func TestProxyAnswers(t *testing.T) {
 		{502, map[string]string{"Proxy-Agent": "x"}, "", false, true, "check the proxy, and"},
 		{502, map[string]string{"Proxy-Status": "proxy; error=dns_error"}, "", false, true, "check the proxy, and"},
 		{511, nil, "", false, true, "check the proxy, and"},
+		{503, nil, "", false, true, "check the proxy, and"},
+		{502, map[string]string{"Content-Type": "text/html"}, "", false, true, "check the proxy, and"},
+		{403, nil, "", false, true, "have the proxy allow the host"},
 		{429, nil, "", false, false, "check the proxy, and"},
 		{404, map[string]string{"Via": "1.1 proxy (squid)", "X-Cache": "MISS"}, "", false, false, "check the proxy, and"},
 		{503, map[string]string{"Via": "1.1 proxy", "Proxy-Connection": "close", "Proxy-Status": "proxy"}, "", false, false, "check the proxy, and"},
@@ -163,6 +168,18 @@ func TestProxyAnswers(t *testing.T) {
 				t.Errorf("%s %d %v: reason %s, not offered %t, text\n%s\nwant\n%s", scheme, tc.status, tc.header, huaweicloud.Reason(err), huaweicloud.IsNotOffered(err), text, want)
 			}
 		}
+	}
+}
+
+// TestProxyPassesOn: an error of the API, which is JSON, is no answer of the proxy.
+func TestProxyPassesOn(t *testing.T) {
+	c := proxied(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprint(w, `{"error_code":"cts.1","error_msg":"full"}`)
+	}, map[string]string{"HTTP_PROXY": "http://PROXY"})
+	c.BaseURL = "http://cts.example.com"
+	if _, err := c.Get(t.Context(), "/"); huaweicloud.Reason(err) != "server_error" || !strings.Contains(err.Error(), "503 Service Unavailable cts.1: full") {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -203,7 +220,7 @@ func TestProxySecretsDoNotShow(t *testing.T) {
 			status       int
 			scheme, form string
 		}{
-			{200, "https", "%s"}, {403, "http", "%s"}, {403, "http", `{"error_msg":"%s"}`}, {200, "http", "<h1>%s</h1>"}, {200, "http", `{"error":"%s",}`},
+			{200, "https", "%s"}, {400, "http", "%s"}, {403, "http", `{"error_msg":"%s"}`}, {200, "http", "<h1>%s</h1>"}, {200, "http", `{"error":"%s",}`},
 		} {
 			if response.form == `{"error":"%s",}` && strings.HasPrefix(text, "seen USER and") {
 				continue // in JSON, they are words like others
