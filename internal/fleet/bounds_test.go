@@ -40,6 +40,7 @@ func TestBadProjectsAreLeftOut(t *testing.T) {
 		{"an enabled that is a text", `{"id":"a","name":"eu-de","enabled":"true"}`, 1},
 		{"a name that is a number", `{"id":"a","name":7}`, 1},
 		{"a text", `"eu-de"`, 1},
+		{"an id that is a number, and an enabled that is a text", `{"id":5,"name":"eu-de","enabled":"true"}`, 1},
 		{"no id", `{"name":"eu-de"}`, 1},
 		{"an id with a header", named("a b\nX-Evil: 1", "eu-de"), 1},
 		{"an id of 65 characters", named(strings.Repeat("a", 65), "eu-de"), 1},
