@@ -45,6 +45,7 @@ func TestBadProjectsAreLeftOut(t *testing.T) {
 		{"an id with a header", named("a b\nX-Evil: 1", "eu-de"), 1},
 		{"an id of 65 characters", named(strings.Repeat("a", 65), "eu-de"), 1},
 		{"a long name", named("a", "eu-de_"+strings.Repeat("x", 500_000)), 1},
+		{"long names", named("a", "eu-de_"+strings.Repeat("x", 2_000_000)) + "," + named("b", "eu-de_"+strings.Repeat("x", 2_000_000)), 2},
 		{"a name of 128 bytes", named("a", "eu-de_"+strings.Repeat("x", 122)), 0},
 		{"a name of 129 bytes", named("a", "eu-de_"+strings.Repeat("x", 123)), 1},
 		{"a name with ESC", named("a", "eu-de_\x1b[2J"), 1},
@@ -64,7 +65,7 @@ func TestBadProjectsAreLeftOut(t *testing.T) {
 				}
 				want := ""
 				if tc.skipped > 0 {
-					want = "main: projects that IAM lists can't be read and are left out 1"
+					want = fmt.Sprint("main: projects that IAM lists can't be read and are left out ", tc.skipped)
 				}
 				if got := loggedOf(w, "that IAM lists"); got != want {
 					t.Errorf("logged %q, want %q", got, want)

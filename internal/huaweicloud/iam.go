@@ -70,10 +70,11 @@ const (
 	projectsPath    = "/v3/projects"
 	ownProjectsPath = "/v3/auth/projects" // those of the caller, for which IAM needs no permission
 
-	projectsPerPage = 200    // with long descriptions, more do not fit into 1 MiB
-	maxProjectPages = 200    // if no more projects are to be read
-	maxListed       = 40_000 // projects in all pages of a list
-	maxLink         = 4096   // bytes of the link to the next page
+	projectsPerPage = 200
+	maxPage         = 8 << 20 // bytes: absurd names are to cost no more than their projects
+	maxProjectPages = 200     // if no more projects are to be read
+	maxListed       = 40_000  // projects in all pages of a list
+	maxLink         = 4096    // bytes of the link to the next page
 
 	pageTimeout = 10 * time.Second // for each page; a list of 10,000 projects may take more than half a minute
 
@@ -257,7 +258,9 @@ func (p projectPage) next() (string, error) {
 func getProjects(ctx context.Context, iam *Client, path string) (projectPage, error) {
 	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
 	defer cancel()
-	answer, err := iam.Get(ctx, path)
+	large := *iam
+	large.maxBody = maxPage
+	answer, err := large.Get(ctx, path)
 	if err != nil {
 		return projectPage{}, err
 	}
