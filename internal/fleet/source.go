@@ -24,7 +24,8 @@ const (
 	jitter = 0.1 // share of cache_ttl by which sources differ, so that not everything expires at once
 
 	idTimeout      = 8 * time.Second
-	idFresh        = 24 * time.Hour // the id of a region's project does not change in practice
+	idFresh        = 24 * time.Hour   // the id of a region's project does not change in practice
+	namedFresh     = 15 * time.Minute // that of another project does, if it is deleted and created again
 	idLongestPause = 5 * time.Minute
 )
 
@@ -272,7 +273,10 @@ func (f *Fleet) newProject(a *account, configured config.Project, listed *identi
 		return p
 	}
 	region := configured.Region
-	name := cmp.Or(configured.IAMName, region)
+	name, fresh := region, idFresh
+	if configured.IAMName != "" {
+		name, fresh = configured.IAMName, namedFresh
+	}
 	p.lookup = f.stores.lookups.get(lookupID{a.Name, name}, func() *refresh.Cell[lookedUp] { return new(refresh.Cell[lookedUp]) })
 	iam := a.iam(region)
 	iam.Action = huaweicloud.ListProjectsAction
@@ -283,7 +287,7 @@ func (f *Fleet) newProject(a *account, configured config.Project, listed *identi
 			return lookedUp{id, asked}, err
 		},
 		Timeout:     idTimeout,
-		TTL:         func(found lookedUp) time.Duration { return a.serves(found.asked, idFresh) },
+		TTL:         func(found lookedUp) time.Duration { return a.serves(found.asked, fresh) },
 		Backoff:     func(streak int, err error) time.Duration { return huaweicloud.Pause(streak, err, idLongestPause) },
 		Gate:        f.gate(a.Name, "iam", region, iamInFlight),
 		IsThrottled: throttledBy("iam"),
