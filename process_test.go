@@ -273,7 +273,7 @@ func TestStartsWhileTheCloudIsDown(t *testing.T) {
 // TestProxyPasswordDoesNotShow: the URL of a proxy may hold one.
 func TestProxyPasswordDoesNotShow(t *testing.T) {
 	config := writeFile(t, "accounts: [{credentials: {static: {access_key: AK, secret_key: SK}}, projects: [{id: '1', region: ap-southeast-1, name: a}]}]\n")
-	for _, scheme := range []string{"http", "https", "socks5", "ftp"} {
+	for _, scheme := range []string{"http", "https", "socks5", "socks5h"} {
 		proxy := scheme + "://me:pass-word@" + nobody(t)
 		code, stdout, stderr := run(t, []string{"HTTPS_PROXY=" + proxy}, "query", "--service=cts", "--config.file="+config)
 		if said := stdout + stderr; code != 1 || !strings.Contains(said, "the proxy if HTTPS_PROXY is set") || strings.Contains(said, "word@") {

@@ -365,7 +365,8 @@ func unreadable() []wrong {
 		fault := cloudtest.Fault{Header: http.Header{"Content-Encoding": {encoding}}}
 		return wrong{name: name, says: says, fault: fault, body: is(body)}
 	}
-	large := strings.Repeat(" ", 2<<20)
+	const tooLong = "longer than 1048576 bytes|longer than 8388608 bytes" // of a service, of IAM
+	large := strings.Repeat(" ", 9<<20)
 	whole := zipped(usual("cts"))
 	bomb := zipped(strings.Repeat(" ", 16<<20))
 	return []wrong{
@@ -376,9 +377,9 @@ func unreadable() []wrong {
 			whole := usual(asked)
 			return whole[:len(whole)/2]
 		}},
-		{name: "2 MiB", says: "longer than 1048576 bytes", body: is(large)},
+		{name: "9 MiB", says: tooLong, body: is(large)},
 		{name: "nested 20,000 deep", says: "exceeded max depth", body: is(strings.Repeat("[", 20_000))},
-		encoded("gzip that unpacks to 16 MiB", "gzip", bomb, "longer than 1048576 bytes"),
+		encoded("gzip that unpacks to 16 MiB", "gzip", bomb, tooLong),
 		encoded("gzip within gzip, which nobody asked for", "gzip, gzip", zipped(bomb), "invalid character"),
 		encoded("plain text that says to be gzip", "gzip", usual("cts"), "gzip: invalid header"),
 		encoded("gzip that is damaged", "gzip", whole[:len(whole)-8]+"checksum", "gzip: invalid checksum"),

@@ -40,10 +40,12 @@ func TestBadProjectsAreLeftOut(t *testing.T) {
 		{"an enabled that is a text", `{"id":"a","name":"eu-de","enabled":"true"}`, 1},
 		{"a name that is a number", `{"id":"a","name":7}`, 1},
 		{"a text", `"eu-de"`, 1},
+		{"an id that is a number, and an enabled that is a text", `{"id":5,"name":"eu-de","enabled":"true"}`, 1},
 		{"no id", `{"name":"eu-de"}`, 1},
 		{"an id with a header", named("a b\nX-Evil: 1", "eu-de"), 1},
 		{"an id of 65 characters", named(strings.Repeat("a", 65), "eu-de"), 1},
 		{"a long name", named("a", "eu-de_"+strings.Repeat("x", 500_000)), 1},
+		{"long names", named("a", "eu-de_"+strings.Repeat("x", 2_000_000)) + "," + named("b", "eu-de_"+strings.Repeat("x", 2_000_000)), 2},
 		{"a name of 128 bytes", named("a", "eu-de_"+strings.Repeat("x", 122)), 0},
 		{"a name of 129 bytes", named("a", "eu-de_"+strings.Repeat("x", 123)), 1},
 		{"a name with ESC", named("a", "eu-de_\x1b[2J"), 1},
@@ -63,7 +65,7 @@ func TestBadProjectsAreLeftOut(t *testing.T) {
 				}
 				want := ""
 				if tc.skipped > 0 {
-					want = "main: projects that IAM lists can't be read and are left out 1"
+					want = fmt.Sprint("main: projects that IAM lists can't be read and are left out ", tc.skipped)
 				}
 				if got := loggedOf(w, "that IAM lists"); got != want {
 					t.Errorf("logged %q, want %q", got, want)
@@ -119,24 +121,29 @@ func TestListWithoutPermission(t *testing.T) {
 	}
 }
 
-// TestLogForgetsProjects: many projects fail, a reload replaces them, and others fail.
+// TestLogForgetsProjects: many projects fail, a reload replaces them or where they are read, and they fail again.
 func TestLogForgetsProjects(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		cloud := cloudtest.Scale(20)
-		cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusInternalServerError})
-		header, projects, _ := strings.Cut(fleettest.AccountOf(cloud, unencrypted), "    projects:\n")
-		lines := strings.SplitAfter(projects, "\n")
-		old, others := strings.Join(lines[:10], ""), strings.Join(lines[10:], "")
-		w := fleettest.New(t, cloud, header+"    projects:\n"+old+ctsAlone(""))
-		w.Scrape(t, time.Minute)
-		failures := func() int { return strings.Count(loggedOf(w, "quotas can't be read"), "\n") + 1 }
-		if n := failures(); n != 5 {
-			t.Errorf("%d failures are logged, want 5 of 10", n)
-		}
-		w.Configure(t, header+"    projects:\n"+others+ctsAlone(""))
-		w.Scrape(t, time.Minute)
-		if n := failures(); n != 10 {
-			t.Errorf("%d failures are logged, want 5 more of the projects that replace the others", n)
-		}
-	})
+	for _, replaced := range []string{"projects", "endpoint"} {
+		synctest.Test(t, func(t *testing.T) {
+			cloud := cloudtest.Scale(20)
+			cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusInternalServerError})
+			header, projects, _ := strings.Cut(fleettest.AccountOf(cloud, unencrypted), "    projects:\n")
+			lines := strings.SplitAfter(projects, "\n")
+			old, others := strings.Join(lines[:10], ""), strings.Join(lines[10:], "")
+			w := fleettest.New(t, cloud, header+"    projects:\n"+old+ctsAlone(""))
+			w.Scrape(t, time.Minute)
+			failures := func() int { return strings.Count(loggedOf(w, "quotas can't be read"), "\n") + 1 }
+			if n := failures(); n != 5 {
+				t.Errorf("%d failures are logged, want 5 of 10", n)
+			}
+			if replaced == "endpoint" {
+				header, others = strings.Replace(header, "://{service}.", "://{service}-2.", 1), old
+			}
+			w.Configure(t, header+"    projects:\n"+others+ctsAlone(""))
+			w.Scrape(t, time.Minute)
+			if n := failures(); n != 10 {
+				t.Errorf("%d failures are logged, want 5 more after a reload with other %s", n, replaced)
+			}
+		})
+	}
 }

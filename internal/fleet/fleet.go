@@ -71,7 +71,7 @@ type accountView struct {
 
 // stores keep what outlives a configuration, by its identity.
 type stores struct {
-	cells   store[ID, refresh.Cell[providers.Result]]
+	cells   store[ID, sourceCell]
 	lookups store[lookupID, refresh.Cell[lookedUp]]
 	lists   store[string, projectList] // by account
 	pauses  store[pauseID, refresh.Pause]

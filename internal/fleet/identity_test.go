@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,8 +12,10 @@ import (
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
+	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/fleet/fleettest"
+	"cloud_quota_exporter/providers/providerstest"
 )
 
 // shown says for each reading of CTS which project it is of, and how many quotas it has.
@@ -142,6 +145,33 @@ func TestListTakesEffectWhoeverAsks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNamedProjectIsLookedUpAgain: a project that is read by its name is deleted and created again, and only /probe asks.
+func TestNamedProjectIsLookedUpAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := fleettest.New(t, organisation(), discoverAll)
+		yaml := strings.Replace(mainAccount, "ca_file: CA", "ca_file: "+w.CAFile(), 1) + "    projects: [{region: ap-southeast-3, name: dev}]\n"
+		c, err := config.Parse("test.yml", []byte(yaml), providerstest.Five(), os.Getenv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Accounts[0].Projects[0].IAMName = "ap-southeast-3_dev" // as without a file
+		w.Load(c)
+		probe := func() string { return shown(w.Read(t.Context(), fleet.Filter{Projects: []string{"dev"}})) }
+		if got := probe(); got != "dev="+devID+": 2" {
+			t.Errorf("at first: %s", got)
+		}
+		w.Cloud.RemoveProject(devID)
+		w.Cloud.AddProject("main", cloudsim.Project{ID: "n3w", Name: "ap-southeast-3_dev"})
+		for range 30 {
+			pass(time.Minute)
+			probe()
+		}
+		if got := probe(); got != "dev=n3w: 2" {
+			t.Errorf("half an hour later: %s", got)
+		}
+	})
 }
 
 func timeout(t *testing.T, after time.Duration) context.Context {

@@ -20,11 +20,11 @@ type changeLog struct {
 	logger log.Logger
 
 	mu      sync.Mutex
-	failing map[failure]map[string]bool // labels of the projects that fail alike
+	failing map[failure]map[*sourceCell]bool // the sources that fail alike
 }
 
 func newChangeLog(l log.Logger) *changeLog {
-	return &changeLog{logger: l, failing: map[failure]map[string]bool{}}
+	return &changeLog{logger: l, failing: map[failure]map[*sourceCell]bool{}}
 }
 
 // failure is what failing projects have in common: keys that are revoked are one cause, however many projects they read.
@@ -65,7 +65,7 @@ func (l *changeLog) failed(logger log.Logger, before, after *Reading, exists fun
 	if was == now {
 		return
 	}
-	failed := l.remove(was, after.Project.Label)
+	failed := l.remove(was, after.cell)
 	is := now.reason
 	if is == "" {
 		if failed <= maxProjectsLogged {
@@ -76,7 +76,7 @@ func (l *changeLog) failed(logger log.Logger, before, after *Reading, exists fun
 	if !exists() {
 		return
 	}
-	switch n := l.add(now, after.Project.Label); {
+	switch n := l.add(now, after.cell); {
 	case is == NotOffered && n <= maxProjectsLogged:
 		_ = level.Info(logger).Log("msg", "the region does not offer the service; it is asked again in an hour", "err", after.State.Err)
 	case is == NotOffered && n == maxProjectsLogged+1:
@@ -91,22 +91,22 @@ func (l *changeLog) failed(logger log.Logger, before, after *Reading, exists fun
 }
 
 // add returns how many projects fail alike, the new one among them.
-func (l *changeLog) add(alike failure, project string) int {
+func (l *changeLog) add(alike failure, source *sourceCell) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.failing[alike] == nil {
-		l.failing[alike] = map[string]bool{}
+		l.failing[alike] = map[*sourceCell]bool{}
 	}
-	l.failing[alike][project] = true
+	l.failing[alike][source] = true
 	return len(l.failing[alike])
 }
 
 // remove returns how many projects failed alike, the removed one among them; none if it did not fail.
-func (l *changeLog) remove(alike failure, project string) int {
+func (l *changeLog) remove(alike failure, source *sourceCell) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	failed := len(l.failing[alike])
-	delete(l.failing[alike], project)
+	delete(l.failing[alike], source)
 	return failed
 }
 
@@ -124,20 +124,20 @@ func (l *changeLog) discovered(account string, before, after *listState, empty e
 	}
 }
 
-// forget forgets the projects that a view has no longer.
+// forget forgets the sources that a view has no longer.
 func (l *changeLog) forget(now *view) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	type place struct{ account, service, label string }
-	there := map[place]bool{}
-	if len(l.failing) > 0 {
-		for _, s := range now.sources {
-			there[place{s.Account, s.Service, s.project.Name}] = true
-		}
+	if len(l.failing) == 0 {
+		return
 	}
-	for f, labels := range l.failing {
-		maps.DeleteFunc(labels, func(label string, _ bool) bool { return !there[place{f.account, f.service, label}] })
-		if len(labels) == 0 {
+	there := map[*sourceCell]bool{}
+	for _, s := range now.sources {
+		there[s.cell] = true
+	}
+	for f, sources := range l.failing {
+		maps.DeleteFunc(sources, func(source *sourceCell, _ bool) bool { return !there[source] })
+		if len(sources) == 0 {
 			delete(l.failing, f)
 		}
 	}

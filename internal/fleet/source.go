@@ -24,7 +24,8 @@ const (
 	jitter = 0.1 // share of cache_ttl by which sources differ, so that not everything expires at once
 
 	idTimeout    = 8 * time.Second
-	idTTL        = 24 * time.Hour // the id of a region's project does not change in practice
+	idTTL        = 24 * time.Hour   // the id of a region's project does not change in practice
+	namedTTL     = 15 * time.Minute // that of another project does, if it is deleted and created again
 	idMaxBackoff = 5 * time.Minute
 )
 
@@ -38,6 +39,9 @@ type ID struct {
 	Endpoint  unique.Handle[string] // where it is asked
 }
 
+// sourceCell is where what is read of a source is kept, for as long as there is the source.
+type sourceCell = refresh.Cell[providers.Result]
+
 // Reading is what is known of a source. It is immutable, and stays the same pointer until something that it shows changes.
 type Reading struct {
 	Account string
@@ -50,7 +54,7 @@ type Reading struct {
 
 	NotOffered bool // the region of a discovered project has never had the service, which is no failure
 
-	cell *refresh.Cell[providers.Result]
+	cell *sourceCell
 }
 
 // Unread returns how far the first fetch of the source has come; nil if it has ended.
@@ -74,7 +78,7 @@ type source struct {
 
 	discovered bool
 
-	cell   *refresh.Cell[providers.Result]
+	cell   *sourceCell
 	policy *refresh.Policy[providers.Result]
 
 	mu     sync.Mutex
@@ -95,7 +99,7 @@ func (f *Fleet) newSources(a *account, configured config.Project, listed *identi
 		s := &source{ID: id, account: a, service: service, settings: settings, project: p, discovered: listed != nil}
 		c := s.client()
 		s.Endpoint = unique.Make(c.BaseURL + c.QuotaPath)
-		s.cell = f.stores.cells.get(s.ID, func() *refresh.Cell[providers.Result] { return new(refresh.Cell[providers.Result]) })
+		s.cell = f.stores.cells.get(s.ID, func() *sourceCell { return new(sourceCell) })
 		s.policy = s.newPolicy(f.gate(a.Name, service.Name, configured.Region, settings.MaxInFlight))
 		sources = append(sources, s)
 	}
@@ -269,7 +273,10 @@ func (f *Fleet) newProject(a *account, configured config.Project, listed *identi
 		return p
 	}
 	region := configured.Region
-	name := cmp.Or(configured.IAMName, region)
+	name, ttl := region, idTTL
+	if configured.IAMName != "" {
+		name, ttl = configured.IAMName, namedTTL
+	}
 	p.lookup = f.stores.lookups.get(lookupID{a.Name, name}, func() *refresh.Cell[lookedUp] { return new(refresh.Cell[lookedUp]) })
 	iam := a.iam(region)
 	iam.Action = huaweicloud.ListProjectsAction
@@ -280,7 +287,7 @@ func (f *Fleet) newProject(a *account, configured config.Project, listed *identi
 			return lookedUp{id, asked}, err
 		},
 		Timeout:     idTimeout,
-		TTL:         func(found lookedUp) time.Duration { return a.serves(found.asked, idTTL) },
+		TTL:         func(found lookedUp) time.Duration { return a.serves(found.asked, ttl) },
 		Backoff:     func(streak int, err error) time.Duration { return huaweicloud.Backoff(streak, err, idMaxBackoff) },
 		Gate:        f.gate(a.Name, "iam", region, iamInFlight),
 		IsThrottled: throttledBy("iam"),

@@ -82,10 +82,12 @@ type Client struct {
 	Events    Events
 
 	Advice map[string]string // what to do about an error, by reason, instead of the usual remedy
+
+	maxBody int // bytes of a 2xx, if more than usual
 }
 
-// Answer is a 2xx with a body of at most 1 MiB. In the body of a Get, the secrets of the request are hidden, so that an echo becomes no label and no
-// part of an error.
+// Answer is a 2xx with a body of at most 1 MiB, or 8 MiB of a list of projects. In the body of a Get, the secrets of the request are hidden, so that an
+// echo becomes no label and no part of an error.
 type Answer struct {
 	Request string // method and URL
 	Header  http.Header
@@ -222,8 +224,8 @@ func (c *Client) exchange(req *http.Request, r request, grant Grant) (*Answer, e
 		body = []byte(c.hide(string(body), req, grant, isJSON(body)))
 	}
 	answer := &Answer{r.String(), resp.Header, body, r.issuesKeys}
-	if len(body) > maxBody {
-		return nil, answer.Malformed(fmt.Sprintf("it is longer than %d bytes", maxBody))
+	if most := max(maxBody, c.maxBody); len(body) > most {
+		return nil, answer.Malformed(fmt.Sprintf("it is longer than %d bytes", most))
 	}
 	return answer, nil
 }
@@ -265,7 +267,7 @@ func (c *Client) roundTrip(req *http.Request) (*http.Response, []byte, error) {
 	}
 	limit, isGood := int64(maxErrorBody), a.resp.StatusCode/100 == 2
 	if isGood {
-		limit = maxBody + 1
+		limit = int64(max(maxBody, c.maxBody)) + 1
 	}
 	body, err := io.ReadAll(io.LimitReader(a.resp.Body, limit))
 	if err != nil && isGood { // of an error, the status says enough

@@ -70,10 +70,11 @@ const (
 	projectsPath    = "/v3/projects"
 	ownProjectsPath = "/v3/auth/projects" // those of the caller, for which IAM needs no permission
 
-	projectsPerPage = 200    // with long descriptions, more do not fit into 1 MiB
-	maxProjectPages = 200    // if no more projects are to be read
-	maxListed       = 40_000 // projects in all pages of a list
-	maxLink         = 4096   // bytes of the link to the next page
+	projectsPerPage = 200
+	maxPage         = 8 << 20 // bytes: absurd names are to cost no more than their projects
+	maxProjectPages = 200     // if no more projects are to be read
+	maxListed       = 40_000  // projects in all pages of a list
+	maxLink         = 4096    // bytes of the link to the next page
 
 	pageTimeout = 10 * time.Second // for each page; a list of 10,000 projects may take more than half a minute
 
@@ -127,7 +128,7 @@ func listProjects(ctx context.Context, iam *Client, name string, maxPages int, r
 // eachProject calls add once for each element of a list of projects, with an error if it can't be read. The list of a name has one page; others are read up
 // to the first page that is not full. If a page has a link to the next one, the links lead on instead.
 func eachProject(ctx context.Context, iam *Client, path, name string, maxPages int, add func(Project, error)) error {
-	query, seen, linked := pageQuery(1), seenProjects{}, false
+	query, seen, ids, linked := pageQuery(1), seenProjects{}, seenProjects{}, false
 	if name != "" {
 		query = nameQuery(name)
 	}
@@ -143,16 +144,23 @@ func eachProject(ctx context.Context, iam *Client, path, name string, maxPages i
 		known := len(seen)
 		for i, element := range list.elements {
 			p, err := readProject(element)
-			switch {
-			case err == nil && seen.add(p.ID), err != nil && seen.add(string(element)):
-				if err != nil {
-					err = fmt.Errorf("project %d of page %d: %w", i+1, page, err)
-					bad.Add(err)
-				} else {
-					good++
-				}
-				add(p, err)
+			is := p.ID + " " + p.Name
+			if err != nil { // its place tells it from others that are written alike
+				is = fmt.Sprintf("%d %s", i, element)
 			}
+			if !seen.add(is) {
+				continue
+			}
+			if err == nil && !ids.add(p.ID) {
+				err = errSameID
+			}
+			if err != nil {
+				err = fmt.Errorf("project %d of page %d: %w", i+1, page, err)
+				bad.Add(err)
+			} else {
+				good++
+			}
+			add(p, err)
 		}
 		next, err := list.next()
 		repeats := len(list.elements) > 0 && len(seen) == known // a server without pages returns the same list again
@@ -194,6 +202,7 @@ var (
 	errNoProject = errors.New("it is not a project")
 	errNoID      = errors.New("it has no id")
 	errNoName    = errors.New("it has no name")
+	errSameID    = errors.New("another project has its id")
 	errBadID     = errors.New("its id is not of the form of a project_id")
 )
 
@@ -202,8 +211,8 @@ func readProject(element json.RawMessage) (Project, error) {
 	var p Project
 	err := json.Unmarshal(element, &p)
 	wrong, isWrong := errors.AsType[*json.UnmarshalTypeError](err)
-	if isWrong && wrong.Field == "enabled" {
-		p.Enabled = nil // encoding/json has made it false
+	if isWrong {
+		p.Enabled = nil // encoding/json makes it false if it is of the wrong type
 	}
 	switch {
 	case isWrong && wrong.Field != "":
@@ -249,7 +258,9 @@ func (p projectPage) next() (string, error) {
 func getProjects(ctx context.Context, iam *Client, path string) (projectPage, error) {
 	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
 	defer cancel()
-	answer, err := iam.Get(ctx, path)
+	large := *iam
+	large.maxBody = maxPage
+	answer, err := large.Get(ctx, path)
 	if err != nil {
 		return projectPage{}, err
 	}

@@ -116,6 +116,17 @@ func TestListProjects(t *testing.T) {
 				"project 5 of page 1: it is not a project|project 6 of page 1: it has no id|project 7 of page 1: it is not a project|" +
 				"project 8 of page 1: it has no id|project 9 of page 1: it has no name",
 		},
+		{
+			name:  "the same bad elements",
+			pages: map[string]string{list: `{"projects":[null,null,"text","text",{"id":"e","name":"eu-de"},{"id":"e","name":"eu-de"}],"links":{"next":"?page=1"}}`},
+			want:  1, asked: 2,
+			skipped: "project 1 of page 1: it has no id|project 2 of page 1: it has no id|project 3 of page 1: it is not a project|project 4 of page 1: it is not a project",
+		},
+		{
+			name:  "an id of two projects",
+			pages: map[string]string{list: `{"projects":[{"id":"e","name":"eu-de"},{"id":"e","name":"eu-fr"},{"id":"e","name":"eu-de"}]}`}, want: 1, asked: 1,
+			skipped: "project 2 of page 1: another project has its id",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			asked := 0

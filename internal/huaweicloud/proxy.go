@@ -1,10 +1,12 @@
 package huaweicloud
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -84,8 +86,8 @@ func parseProxy(value string) (*url.URL, error) {
 		value = "http://" + value
 	}
 	u, err := url.Parse(value)
-	if err == nil && u.Host == "" {
-		err = errors.New("no host")
+	if err == nil && (u.Host == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme)) {
+		err = errors.New("no host, or a scheme that net/http takes for http")
 	}
 	return u, err //nolint:wrapcheck // it may hold a password, and is not shown
 }
@@ -107,7 +109,7 @@ func CheckProxy(getenv func(string) string) error {
 	}
 	var all error
 	for _, name := range names {
-		all = errors.Join(all, fmt.Errorf("%s is no URL, and no request would go through the proxy (it is not shown, as a password may stand in it); "+
+		all = errors.Join(all, fmt.Errorf("%s is no URL of a proxy, and no request would go through it (it is not shown, as a password may stand in it); "+
 			"want http://user:password@host:port, with special characters percent-encoded", name))
 	}
 	return all
@@ -158,8 +160,8 @@ func refuseTunnel(_ context.Context, proxy *url.URL, _ *http.Request, resp *http
 	return newProxyError(proxy, resp)
 }
 
-// proxyResponse returns an error if a response to a request without a tunnel is one of the proxy itself. Only what a proxy alone states counts: Via
-// and Proxy-Connection also stand in responses that it passes on.
+// proxyResponse returns an error if a response to a request without a tunnel is one of the proxy itself: with what a proxy alone states, or that the
+// API can't be reached, and neither in JSON as the APIs say all nor passed on. Via and Proxy-Connection also stand in responses that are passed on.
 func proxyResponse(proxy *url.URL, resp *http.Response) error {
 	h := resp.Header
 	switch {
@@ -170,9 +172,24 @@ func proxyResponse(proxy *url.URL, resp *http.Response) error {
 		return nil
 	case h.Get("X-Squid-Error") != "", h.Get("Proxy-Authenticate") != "", h.Get("Proxy-Agent") != "":
 	case resp.StatusCode >= http.StatusInternalServerError && strings.Contains(h.Get("Proxy-Status"), "error="):
+	case slices.Contains(unreached, resp.StatusCode) && h.Get("Via") == "" && !startsAsJSON(resp):
 	default:
 		return nil
 	}
 	_ = resp.Body.Close()
 	return newProxyError(proxy, resp)
+}
+
+// unreached are the status codes by which proxies say that they do not allow or do not reach a host.
+var unreached = []int{http.StatusForbidden, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}
+
+// startsAsJSON returns whether the body of a response may be JSON, and leaves it unread.
+func startsAsJSON(resp *http.Response) bool {
+	body := bufio.NewReader(resp.Body)
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{body, resp.Body}
+	first, _ := body.Peek(1)
+	return len(first) > 0 && isJSON(first)
 }

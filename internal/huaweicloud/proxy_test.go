@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -72,6 +73,8 @@ func TestCheckProxy(t *testing.T) {
 		{map[string]string{"ALL_PROXY": "socks5h://user:password@host:1080"}, nil},
 		{map[string]string{"all_proxy": "host", "ALL_PROXY": "pa%ss"}, nil},
 		{map[string]string{"ALL_PROXY": "pa%ss"}, []string{"ALL_PROXY"}},
+		{map[string]string{"ALL_PROXY": "socks4://host:1080"}, []string{"ALL_PROXY"}},
+		{map[string]string{"HTTPS_PROXY": "HTTPS://host"}, nil},
 		{map[string]string{"all_proxy": "pa%ss", "HTTPS_PROXY": "http://host:1"}, []string{"all_proxy"}}, // of http
 		{map[string]string{"all_proxy": "pa%ss", "HTTPS_PROXY": "http://host:1", "HTTP_PROXY": "http://host:1"}, nil},
 	} {
@@ -137,6 +140,9 @@ func TestProxyAnswers(t *testing.T) {
 		{502, map[string]string{"Proxy-Agent": "x"}, "", false, true, "check the proxy, and"},
 		{502, map[string]string{"Proxy-Status": "proxy; error=dns_error"}, "", false, true, "check the proxy, and"},
 		{511, nil, "", false, true, "check the proxy, and"},
+		{503, nil, "", false, true, "check the proxy, and"},
+		{502, map[string]string{"Content-Type": "text/html"}, "", false, true, "check the proxy, and"},
+		{403, nil, "", false, true, "have the proxy allow the host"},
 		{429, nil, "", false, false, "check the proxy, and"},
 		{404, map[string]string{"Via": "1.1 proxy (squid)", "X-Cache": "MISS"}, "", false, false, "check the proxy, and"},
 		{503, map[string]string{"Via": "1.1 proxy", "Proxy-Connection": "close", "Proxy-Status": "proxy"}, "", false, false, "check the proxy, and"},
@@ -165,6 +171,18 @@ func TestProxyAnswers(t *testing.T) {
 	}
 }
 
+// TestProxyPassesOn: an error of the API, which is JSON, is no answer of the proxy.
+func TestProxyPassesOn(t *testing.T) {
+	c := proxied(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprint(w, `{"error_code":"cts.1","error_msg":"full"}`)
+	}, map[string]string{"HTTP_PROXY": "http://PROXY"})
+	c.BaseURL = "http://cts.example.com"
+	if _, err := c.Get(t.Context(), "/"); huaweicloud.Reason(err) != "server_error" || !strings.Contains(err.Error(), "503 Service Unavailable cts.1: full") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestWithoutAProxy: the headers of a proxy mean nothing then.
 func TestWithoutAProxy(t *testing.T) {
 	c, _, _ := client(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -185,7 +203,8 @@ func TestProxySecretsDoNotShow(t *testing.T) {
 		sent := r.Header.Get("Proxy-Authorization")
 		_, encoded, _ := strings.Cut(sent, "Basic ")
 		_, signature, _ := strings.Cut(r.Header.Get("Authorization"), "Signature=")
-		echo = strings.NewReplacer("HEADER", sent, "BASE64", encoded, "USER", user, "PASSWORD", password, "SIGNATURE", signature).Replace(echo)
+		echo = strings.NewReplacer("HEADER", sent, "BASE64", encoded, "USER", user, "PASSWORD", password, "SIGNATURE", signature,
+			"QUERY", url.QueryEscape(encoded)).Replace(echo)
 		if r.Method == http.MethodConnect {
 			conn, _, _ := w.(http.Hijacker).Hijack()
 			fmt.Fprintf(conn, "HTTP/1.1 403 %s\r\n\r\n", echo)
@@ -196,12 +215,12 @@ func TestProxySecretsDoNotShow(t *testing.T) {
 		fmt.Fprint(w, echo)
 	}, map[string]string{"HTTP_PROXY": "http://proxy-user:p%40ss%2Fw%C3%B6rd@PROXY", "ALL_PROXY": "http://proxy-user:p%40ss%2Fw%C3%B6rd@PROXY"})
 	secrets := []string{user, password, base64.StdEncoding.EncodeToString([]byte(user + ":" + password)), "p%40ss"}
-	for _, text := range []string{"seen HEADER", "seen BASE64", "seen USER and PASSWORD", "seen USER:PASSWORD", "seen p%40ss%2Fw%C3%B6rd", "seen SIGNATURE"} {
+	for _, text := range []string{"seen HEADER", "seen BASE64", "seen USER and PASSWORD", "seen USER:PASSWORD", "seen p%40ss%2Fw%C3%B6rd", "seen SIGNATURE", "seen QUERY"} {
 		for _, response := range []struct {
 			status       int
 			scheme, form string
 		}{
-			{200, "https", "%s"}, {403, "http", "%s"}, {403, "http", `{"error_msg":"%s"}`}, {200, "http", "<h1>%s</h1>"}, {200, "http", `{"error":"%s",}`},
+			{200, "https", "%s"}, {400, "http", "%s"}, {403, "http", `{"error_msg":"%s"}`}, {200, "http", "<h1>%s</h1>"}, {200, "http", `{"error":"%s",}`},
 		} {
 			if response.form == `{"error":"%s",}` && strings.HasPrefix(text, "seen USER and") {
 				continue // in JSON, they are words like others

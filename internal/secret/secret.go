@@ -98,15 +98,19 @@ func spellings(secret string, n int) []string {
 	all := []string{
 		part, inJSON, strings.ReplaceAll(inJSON, "/", `\/`), quotes.Replace(part), inHTML, strings.ReplaceAll(inHTML, "&#34;", "&quot;"),
 	}
-	for _, inURL := range []string{url.QueryEscape(part), url.PathEscape(part)} {
-		all = append(all, inURL, escapes.ReplaceAllStringFunc(inURL, strings.ToLower))
-	}
+	texts := []string{part}
 	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
 		encoded := encoding.EncodeToString([]byte(secret))
 		if n < len(secret) { // the last character of the part is spelled together with the next
 			encoded = encoded[:base64.RawStdEncoding.EncodedLen(n)]
 		}
-		all = append(all, encoded, strings.TrimRight(encoded, "="))
+		texts = append(texts, encoded, strings.TrimRight(encoded, "="))
+	}
+	for _, text := range texts {
+		all = append(all, text, strings.ReplaceAll(text, "/", `\/`))
+		for _, inURL := range []string{url.QueryEscape(text), url.PathEscape(text)} {
+			all = append(all, inURL, escapes.ReplaceAllStringFunc(inURL, strings.ToLower))
+		}
 	}
 	slices.SortFunc(all, func(a, b string) int { return strings.Compare(b, a) }) // the longer of two before its beginning
 	return slices.Compact(all)
