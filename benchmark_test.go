@@ -71,7 +71,7 @@ func scaleConfig(b testing.TB, cloud *cloudtest.Cloud) string {
 	return writeFile(b, text.String())
 }
 
-// BenchmarkSize tells what a release build takes with so many projects: the size of the binary, the time from exec to ready and to the end of
+// BenchmarkSize reports what a release build takes with so many projects: the size of the binary, the time from exec to ready and to the end of
 // the first scrape, CPU for a scrape with gzip and for reading a source, memory after these scrapes, and how large a page is.
 func BenchmarkSize(b *testing.B) {
 	sizes := []int{10, 100, 1000, 10_000}
@@ -86,7 +86,7 @@ func BenchmarkSize(b *testing.B) {
 	for _, projects := range sizes {
 		b.Run(fmt.Sprintf("projects=%d", projects), func(b *testing.B) {
 			config := scaleConfig(b, cloudtest.Scale(projects))
-			scrapes := max(10, 10_000/projects) // CPU is told in hundredths of a second
+			scrapes := max(10, 10_000/projects) // CPU is reported in hundredths of a second
 			for b.Loop() {
 				start := time.Now()
 				e := startServing(b, binary, "--config.file="+config)

@@ -24,7 +24,7 @@ type state = refresh.State[providers.Result]
 var warning = map[string]float64{"warning": 0.8}
 
 // readings are one of each kind: good ones, one without a limit, one that fails but has numbers, one whose numbers are too old, one
-// that never succeeded, one that was never asked, one of a service that is not offered, and one by which IAM has told the id of the project.
+// that never succeeded, one that was never asked, one of a service that is not offered, and one for which IAM has returned the id of the project.
 // Nothing in use is known, and shows; what is not known is absent.
 func readings() []*fleet.Reading {
 	prod := fleet.Project{Label: "prod", ID: "0250cb8a", Region: "ap-southeast-3", Account: "main"}

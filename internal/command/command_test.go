@@ -24,7 +24,7 @@ import (
 	"cloud_quota_exporter/internal/command"
 )
 
-// output collects what a command logs or prints, and tells the address on which it listens.
+// output collects what a command logs or prints, and returns the address on which it listens.
 type output struct {
 	mu      sync.Mutex
 	text    strings.Builder

@@ -84,14 +84,14 @@ func oneLine(r rune) rune {
 // TestNobodyElseWritesTheRemedy: the advice to people is this program's own, whatever the response to any request. So it is in what
 // commands print, in JSON and on the status page; and nothing that is answered begins a line of its own.
 func TestNobodyElseWritesTheRemedy(t *testing.T) {
-	told := map[string]map[string]bool{} // remedies, by kind of credentials
+	shown := map[string]map[string]bool{} // remedies, by kind of credentials
 	for kind, credentials := range leakyKinds {
 		if leakySteps[kind] == 0 && kind != "static" {
 			continue // it makes no difference where permanent keys are
 		}
 		t.Run(kind, func(t *testing.T) {
-			told[kind] = luredBy(t, kind, credentials)
-			for remedy := range told[kind] {
+			shown[kind] = luredBy(t, kind, credentials)
+			for remedy := range shown[kind] {
 				if strings.Contains(remedy, "evil") {
 					t.Errorf("the advice is %q", remedy)
 				}
@@ -115,8 +115,8 @@ func TestNobodyElseWritesTheRemedy(t *testing.T) {
 		"password":          {"let the user have programmatic access and no multi-factor authentication"},
 	} {
 		for _, want := range wants {
-			if !told[kind][want] {
-				t.Errorf("%s: nobody is told %q, but %q", kind, want, slices.Sorted(maps.Keys(told[kind])))
+			if !shown[kind][want] {
+				t.Errorf("%s: nobody sees %q, but %q", kind, want, slices.Sorted(maps.Keys(shown[kind])))
 			}
 		}
 	}

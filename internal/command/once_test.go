@@ -178,7 +178,7 @@ func anonymous(text string) string {
 	return regexp.MustCompile(` +(/| and |\n)`).ReplaceAllString(text, "$1")
 }
 
-// online cuts off what check-config tells of the configuration.
+// online cuts off what check-config prints about the configuration.
 func online(text string) string { return text[strings.LastIndex(text, "\nPROJECT "):] }
 
 func TestGivenUpForPeople(t *testing.T) {

@@ -319,7 +319,7 @@ func TestServeTellsThatNothingIsDiscovered(t *testing.T) {
 	}
 	const says = `account=default msg="no project is discovered" err="none of the projects that IAM lists (1) is read; check that `
 	if n := strings.Count(r.log.String(), says); n != 1 {
-		t.Errorf("it is told %d times in the log:\n%s", n, r.log)
+		t.Errorf("it is in the log %d times:\n%s", n, r.log)
 	}
 	contains(t, r.get(t, "/"), "no projects", "none of the projects that IAM lists (1) is read")
 }

@@ -175,33 +175,14 @@ func TestStopEndsAReload(t *testing.T) {
 	contains(t, <-answer, "500\n", "no response from the file system: context canceled")
 }
 
-// openDirectory is one that every user of the machine may enter.
-func openDirectory(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "cloud_quota_exporter-test-") //nolint:usetesting // directories of tests are closed to others
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	chmod(t, dir, 0o755)
-	return dir
-}
-
-func chmod(t *testing.T, name string, mode os.FileMode) {
-	t.Helper()
-	if err := os.Chmod(name, mode); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestOpenFilesAreLogged: at the start and at each reload, and not by scrapes. The file serves all the same.
 func TestOpenFilesAreLogged(t *testing.T) {
 	_, endpoints := simulated(t)
-	key := filepath.Join(openDirectory(t), "sk")
+	key := filepath.Join(filestest.OpenDirectory(t), "sk")
 	if err := os.WriteFile(key, []byte(secretKey), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	chmod(t, key, 0o644)
+	filestest.Chmod(t, key, 0o644)
 	r := serve(t, "", configuration(t, endpoints, key, "services: {defaults: {cache_ttl: 0}}"), nil)
 	const warning = ` msg="secrets of the account can be read by others" account=main err="`
 	open := func(mode string) string {
@@ -216,10 +197,10 @@ func TestOpenFilesAreLogged(t *testing.T) {
 	}
 	contains(t, r.post(t, "/-/reload"), "200\n")
 	r.log.waitFor(t, open("0644"), 2)
-	chmod(t, key, 0o646)
+	filestest.Chmod(t, key, 0o646)
 	contains(t, r.post(t, "/-/reload"), "200\n")
 	r.log.waitFor(t, open("0646"))
-	chmod(t, key, 0o600)
+	filestest.Chmod(t, key, 0o600)
 	contains(t, r.post(t, "/-/reload"), "200\n")
 	r.log.waitFor(t, `msg="credentials are there"`, 4)
 	if got := strings.Count(r.log.String(), warning); got != 3 {
@@ -234,13 +215,13 @@ func TestCheckConfigTellsOpenFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(openDirectory(t), "config.yml")
+	file := filepath.Join(filestest.OpenDirectory(t), "config.yml")
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	const says = "not secret:"
 	for mode, want := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o644: true} {
-		chmod(t, file, mode)
+		filestest.Chmod(t, file, mode)
 		got := check(t, file, false)
 		if strings.Contains(got, says) != want || !strings.HasSuffix(got, "--- exit code 0\n") {
 			t.Errorf("mode %o:\n%s", mode, got)
@@ -253,7 +234,7 @@ func TestCheckConfigTellsOpenFiles(t *testing.T) {
 	if err := os.WriteFile(file, []byte(keysElsewhere), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	chmod(t, file, 0o644)
+	filestest.Chmod(t, file, 0o644)
 	if got := check(t, file, false); strings.Contains(got, says) {
 		t.Errorf("without a secret in it:\n%s", got)
 	}

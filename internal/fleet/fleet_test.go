@@ -43,7 +43,7 @@ func TestReadsAllServices(t *testing.T) {
 			t.Errorf("got\n%s\nwant\n%s", got, documentsNumbers)
 		}
 		if kept := find(t, readings, "cts", "prod").State.Value.Quotas[0].Remaining; kept != nil {
-			t.Errorf("what remains, which CTS has not told, is kept as %s", number(kept))
+			t.Errorf("what remains, which CTS does not report, is kept as %s", number(kept))
 		}
 		want := fleet.Project{Label: "prod", ID: prodID, Region: "ap-southeast-3", Account: "main"}
 		if r := readings[0]; r.Project != want || r.Account != "main" {
@@ -172,7 +172,7 @@ func TestOneBadProjectLeavesTheOthers(t *testing.T) {
 	})
 }
 
-// TestStatedLimits: a stated limit replaces the reported one; where only what remains is known, it tells what is used.
+// TestStatedLimits: a stated limit replaces the reported one; if only what remains is known, what is used follows from it.
 func TestStatedLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig+`limits:

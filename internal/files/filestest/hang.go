@@ -1,4 +1,4 @@
-// Package filestest makes files that hang, for tests.
+// Package filestest makes files that hang, and directories that every user may enter, for tests.
 package filestest
 
 import (
@@ -50,4 +50,24 @@ func (h *Hanging) WaitForReader(t testing.TB) {
 func (h *Hanging) control(command, argument uintptr) (uintptr, syscall.Errno) {
 	result, _, err := syscall.Syscall(syscall.SYS_FCNTL, h.file.Fd(), command, argument)
 	return result, err
+}
+
+// OpenDirectory makes a directory that every user of the machine may enter, until the test has ended.
+func OpenDirectory(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "cloud_quota_exporter-test-") //nolint:usetesting // directories of tests are closed to others
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	Chmod(t, dir, 0o755)
+	return dir
+}
+
+// Chmod changes the mode of a file.
+func Chmod(t testing.TB, name string, mode os.FileMode) {
+	t.Helper()
+	if err := os.Chmod(name, mode); err != nil {
+		t.Fatal(err)
+	}
 }
