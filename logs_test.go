@@ -52,7 +52,7 @@ func serveUnread(t *testing.T, args ...string) unread {
 	config := scaleConfig(t, cloudtest.Scale(10))
 	read, write := smallPipe(t)
 	u := unread{newProcess(t, program, append(args, "--config.file="+config, "--web.enable-lifecycle", "--log.level=debug")...), config, read, bufio.NewReader(read)}
-	good := u.configure(t, func(text string) string { return text + "services: {defaults: {cache_ttl: 0}}\n" })
+	good := u.configure(t, func(text string) string { return text + "services: {defaults: {cache_ttl: 0}, ces: {cache_ttl: 0}}\n" })
 	u.Stderr = write
 	u.start(t, func() {})
 	write.Close() // it is the program's

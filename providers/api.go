@@ -36,6 +36,7 @@ type API struct {
 	Units   []UnitOf          // units that the API does not report; the first that matches counts
 
 	name template // Type
+	text string
 }
 
 // Fields are the paths to the numbers of a resource; empty for none.
@@ -70,6 +71,11 @@ type Action struct{ Identity, Role string }
 
 // String returns the action to advise; empty if none is documented.
 func (a Action) String() string { return cmp.Or(a.Identity, a.Role) }
+
+// String returns the description as JSON: descriptions that are read alike have the same one.
+func (a *API) String() string {
+	return a.text
+}
 
 // get asks the API. A path that the configuration states replaces the documented one.
 func (a *API) get(ctx context.Context, c *huaweicloud.Client) (*huaweicloud.Answer, error) {

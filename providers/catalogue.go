@@ -1,6 +1,7 @@
 package providers
 
 import (
+	"cmp"
 	"embed"
 	"regexp"
 	"sync"
@@ -32,17 +33,19 @@ func Example(service string) []byte {
 	return body
 }
 
-// serviceName is the form of a service's name, which is the value of a label and a key of the configuration.
 var serviceName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
+
+// IsServiceName returns whether text has the form of a service's name, which is the value of a label and a key of the configuration.
+func IsServiceName(text string) bool { return serviceName.MatchString(text) }
 
 // ReadCatalogue reads the text of a catalogue: a mapping from names of services to their entries. The header of catalogue.yml explains the
 // keys.
 func ReadCatalogue(text []byte) ([]Service, error) {
 	found := strictyaml.NewProblems("catalogue.yml")
 	var services []Service
-	entries, _ := strictyaml.Parse(text, found).Entries(serviceName.MatchString)
+	entries, _ := strictyaml.Parse(text, found).Entries(IsServiceName)
 	for _, e := range entries {
-		if !serviceName.MatchString(e.Key) {
+		if !IsServiceName(e.Key) {
 			e.Fail("a key that is no name of a service; want lower case, digits and _")
 			continue
 		}
@@ -51,14 +54,24 @@ func ReadCatalogue(text []byte) ([]Service, error) {
 	return services, found.Err()
 }
 
+// ownAPI is the evidence of an API that the configuration describes.
+const ownAPI = "configuration"
+
+var evidenceForm = regexp.MustCompile(`^(document|openapi|sdk|terraform|outdated)$`)
+
 func readEntry(e strictyaml.Entry) Service {
 	s := Service{Name: e.Key, fetch: fetches[e.Key]}
-	f, ok := e.Fields("product", "title", "sdk", "enabled", "cache_ttl", "muted", "options", "api")
+	f, ok := e.Fields("product", "title", "evidence", "sdk", "enabled", "cache_ttl", "muted", "inferred", "notes", "overlap", "options", "api")
 	if !ok {
 		return s
 	}
 	s.Product, _ = f.Need("product", "want the full name of the service").Text()
 	s.Title, _ = f.Need("title", "want the title of the page that describes the API").Text()
+	s.Evidence, _ = f.Get("evidence").Matching(evidenceForm, "document, openapi, sdk, terraform or outdated")
+	s.Evidence = cmp.Or(s.Evidence, "document")
+	s.Inferred, _ = f.Get("inferred").Text()
+	s.Notes, _ = f.Get("notes").Text()
+	s.Overlap, _ = f.Get("overlap").Text()
 	s.SDK, _ = f.Get("sdk").Text()
 	s.Enabled, _ = f.Get("enabled").Flag()
 	s.CacheTTL, _ = f.Get("cache_ttl").Duration(time.Minute, 24*time.Hour)
@@ -66,18 +79,19 @@ func readEntry(e strictyaml.Entry) Service {
 		resourceType, _ := item.Text()
 		s.Muted = append(s.Muted, resourceType)
 	}
-	options, _ := f.Get("options").Entries(serviceName.MatchString)
+	options, _ := f.Get("options").Entries(IsServiceName)
 	for _, o := range options {
 		if s.Options == nil {
 			s.Options = map[string]bool{}
 		}
 		s.Options[o.Key], _ = o.Flag()
 	}
-	n := f.Need("api", "want the description of the API")
-	s.API = ReadAPI(n, e.Key)
+	s.API = ReadAPI(f.Need("api", "want the description of the API"), e.Key)
 	s.API.Host.builtIn = true
-	if s.API.Account {
-		n.Fail("quotas of an account are not read yet; want level: project")
-	}
 	return s
+}
+
+// Own returns the service that an API of the configuration is, which n describes.
+func Own(name string, n strictyaml.Node) Service {
+	return Service{Name: name, API: ReadAPI(n, ""), Product: "an API of your own", Evidence: ownAPI}
 }

@@ -1,6 +1,7 @@
 package providers
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -26,6 +27,9 @@ func ReadAPI(n strictyaml.Node, host string) *API {
 		return a
 	}
 	a.Account = readLevel(f.Get("level"))
+	if a.Account {
+		f.Get("level").Fail("quotas of an account are not read yet; want project")
+	}
 	a.Path = readPath(f.Need("path", "state the path of the API, such as /v1/{project_id}/quotas"), a.Account)
 	a.Host = readHost(f.Get("host"), host)
 	a.Action = readAction(f.Get("action"))
@@ -36,6 +40,8 @@ func ReadAPI(n strictyaml.Node, host string) *API {
 	a.Skip = readSkip(f.Get("skip"))
 	a.Rename = readRename(f.Get("rename"))
 	a.Units = readUnits(f.Get("units"))
+	text, _ := json.Marshal(a) // which holds nothing that can't be marshalled
+	a.text = string(text)
 	return a
 }
 

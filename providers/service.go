@@ -12,11 +12,15 @@ import (
 
 // Service is one service whose quotas are read.
 type Service struct {
-	Name    string // the service label, e.g. "cts"
-	Product string // its full name, e.g. "Cloud Trace Service"
-	Title   string // of the page of the API reference that describes the API
-	SDK     string // its name in Huawei's SDKs; empty if that is Name
-	API     *API
+	Name     string // the service label, e.g. "cts"
+	Product  string // its full name, e.g. "Cloud Trace Service"
+	Title    string // of the page of the API reference that describes the API, or the name of the operation
+	Evidence string // where the API is described: document, openapi, sdk, terraform or outdated; configuration for an API of the user's own
+	Inferred string // why a sentinel holds although no document of Huawei says so; empty if one does, or there is none
+	Notes    string // what else a user should know
+	Overlap  string // other services whose quotas are about the same resources
+	SDK      string // its name in Huawei's SDKs; empty if that is Name
+	API      *API
 
 	Enabled  bool            // unless it is configured
 	CacheTTL time.Duration   // how long its numbers are fresh unless configured; 0: as for the other services
@@ -24,6 +28,14 @@ type Service struct {
 	Options  map[string]bool // its own settings beside those of all services, with their defaults
 
 	fetch fetch // nil: the API is asked once
+}
+
+// IsOwn returns whether the configuration describes the API, and not the catalogue.
+func (s Service) IsOwn() bool { return s.Evidence == ownAPI }
+
+// IsVerified returns whether a document of Huawei or the user describes the API. Otherwise nobody knows whether the answers are as described.
+func (s Service) IsVerified() bool {
+	return s.Evidence == "document" || s.Evidence == "openapi" || s.IsOwn()
 }
 
 // fetch asks a service whose answer needs more than its description.

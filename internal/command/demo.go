@@ -29,6 +29,7 @@ const demoConfig = `accounts:
       - {region: ap-southeast-1, name: dev, id: %s}
 services:
   defaults: {cache_ttl: 10s}
+  ces: {cache_ttl: 10s}
 `
 
 // Demo runs the exporter against a simulated cloud, by the way that a real one is asked: signed requests to the hosts of the regions. Only

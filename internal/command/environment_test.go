@@ -64,7 +64,7 @@ func TestProfileThatChanges(t *testing.T) {
 	keys := "[basic]\nak = " + accessKey + "\nsk = " + secretKey + "\nproject_id = "
 	profile := write(t, "profile", keys+projects[0].ID+"\n")
 	setenv(t, map[string]string{"HW_ACCESS_KEY": "", "HW_SECRET_KEY": "", "HUAWEICLOUD_SDK_CREDENTIALS_FILE": profile})
-	r := serve(t, "", write(t, "config.yml", "services: {defaults: {cache_ttl: 0}}"), nil)
+	r := serve(t, "", write(t, "config.yml", "services: {defaults: {cache_ttl: 0}, ces: {cache_ttl: 0}}"), nil)
 	up := func(id string) {
 		t.Helper()
 		contains(t, r.get(t, "/metrics"), `cloud_quota_up{project="ap-southeast-3",service="cts"} 1`, `project_id="`+id+`"`)

@@ -27,7 +27,7 @@ func opening() int {
 
 // TestKeysAtHandWaitForNoFile: whether others may read the file in which they stand is looked at without them.
 func TestKeysAtHandWaitForNoFile(t *testing.T) {
-	r := serving(t, "", "services: {defaults: {cache_ttl: 0, timeout: 3s}}") // the token stands in the configuration
+	r := serving(t, "", "services: {defaults: {cache_ttl: 0, timeout: 3s}, ces: {cache_ttl: 0}}") // the token stands in the configuration
 	r.log.waitFor(t, `msg="credentials are there"`)
 	var readers sync.WaitGroup
 	for i := range 4 { // more of a directory are not looked at

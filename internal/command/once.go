@@ -24,7 +24,6 @@ import (
 
 // newFleet makes the fleet of a configuration. If o has no Dial, the network leads to the cloud.
 func newFleet(c *config.Config, o fleet.Options) *fleet.Fleet {
-	o.Services = providers.All()
 	o.UserAgent = "cloud_quota_exporter/" + version.Version
 	o.Getenv = os.Getenv
 	if o.Dial == nil {

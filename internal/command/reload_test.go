@@ -183,7 +183,7 @@ func TestOpenFilesAreLogged(t *testing.T) {
 		t.Fatal(err)
 	}
 	filestest.Chmod(t, key, 0o644)
-	r := serve(t, "", configuration(t, endpoints, key, "services: {defaults: {cache_ttl: 0}}"), nil)
+	r := serve(t, "", configuration(t, endpoints, key, "services: {defaults: {cache_ttl: 0}, ces: {cache_ttl: 0}}"), nil)
 	const warning = ` msg="secrets of the account can be read by others" account=main err="`
 	open := func(mode string) string {
 		return warning + key + " is open to every user of this machine (mode " + mode + "); chmod o= " + key

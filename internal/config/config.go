@@ -34,10 +34,11 @@ func Short(d time.Duration) string { return strictyaml.Short(d) }
 type Config struct {
 	File       string // that it was loaded from; "": none
 	Accounts   []Account
-	Services   map[string]Service
-	Limits     []Limit     // in their order: the first that fits a quota counts
-	Thresholds []Threshold // likewise; the last fits every quota
-	Decisions  []Decision  // of the variables that the account comes from; nil if a file has accounts
+	Known      []providers.Service // the built-in services and those of the file, in the order in which they are shown
+	Services   map[string]Service  // the settings of all of them, by name
+	Limits     []Limit             // in their order: the first that fits a quota counts
+	Thresholds []Threshold         // likewise; the last fits every quota
+	Decisions  []Decision          // of the variables that the account comes from; nil if a file has accounts
 }
 
 // Account is a set of credentials and the projects that are read with it.
@@ -72,6 +73,8 @@ type Service struct {
 	MaxStale    time.Duration   // numbers older than this are dropped; at least CacheTTL; default 6h
 	MaxInFlight int             // fetches at a time in each account; default 8
 	Options     map[string]bool // the service's own settings, every one of them
+
+	ByDefaults bool // it is enabled because services.defaults enables all; regions need not have it
 }
 
 // blank is a text of nothing but comments. As a file that is being written it must not replace a configuration.
@@ -109,12 +112,11 @@ func parse(ctx context.Context, name string, text []byte, known []providers.Serv
 	if err := found.Err(); err != nil && !readable {
 		return nil, err // what is missing in a text that can't be read would only distract
 	}
-	known = slices.SortedFunc(slices.Values(known), func(a, b providers.Service) int { return strings.Compare(a.Name, b.Name) })
+	config := new(Config)
+	config.readServices(file.Get("services"), known)
+	known = slices.SortedFunc(slices.Values(config.Known), func(a, b providers.Service) int { return strings.Compare(a.Name, b.Name) })
 	names := namesOf(known)
-	config := &Config{
-		Services: readServices(file.Get("services"), known),
-		Limits:   readLimits(file.Get("limits"), names),
-	}
+	config.Limits = readLimits(file.Get("limits"), names)
 	config.Thresholds = readThresholds(file.Get("thresholds"), names, config.muted(known))
 	if accounts := file.Get("accounts"); accounts.IsEmpty() {
 		var account Account

@@ -92,10 +92,10 @@ func TestGoodFiles(t *testing.T) {
 				{Name: "third", Credentials: keys, Projects: []config.Project{{Region: "ap-southeast-1", Name: "first"}}},
 			},
 			Services: services(func(s map[string]config.Service) {
-				s["cts"] = config.Service{true, time.Hour, 30 * time.Second, 6 * time.Hour, 8, nil}
-				s["ces"] = config.Service{true, 30 * time.Minute, 30 * time.Second, 6 * time.Hour, 8, nil}
-				s["dcs"] = config.Service{true, time.Hour, time.Second, 6 * time.Hour, 8, nil}
-				s["dbss"] = config.Service{false, 5 * time.Minute, 8 * time.Second, 6 * time.Hour, 8, map[string]bool{"list_instances": true}}
+				s["cts"] = config.Service{true, time.Hour, 30 * time.Second, 6 * time.Hour, 8, nil, false}
+				s["ces"] = config.Service{true, 30 * time.Minute, 30 * time.Second, 6 * time.Hour, 8, nil, false}
+				s["dcs"] = config.Service{true, time.Hour, time.Second, 6 * time.Hour, 8, nil, false}
+				s["dbss"] = config.Service{false, 5 * time.Minute, 8 * time.Second, 6 * time.Hour, 8, map[string]bool{"list_instances": true}, false}
 			}),
 		},
 	}
@@ -109,6 +109,7 @@ func TestGoodFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			got.Known = nil // what the services are is tested elsewhere
 			checkConfig(t, got, want)
 			for _, verb := range []string{"%v", "%+v", "%#v"} {
 				var pointers []any // which fmt does not follow by itself
@@ -176,10 +177,10 @@ func fullConfig() *config.Config {
 		},
 		Services: map[string]config.Service{
 			"cts":      {Enabled: true, Timeout: 100 * time.Millisecond, MaxInFlight: 256},
-			"taurusdb": {true, 90 * time.Minute, 5 * time.Second, 3 * time.Hour, 4, nil},
-			"dbss":     {true, 10 * time.Minute, 5 * time.Second, 3 * time.Hour, 4, map[string]bool{"list_instances": false}},
-			"ces":      {false, 10 * time.Minute, 5 * time.Second, 3 * time.Hour, 4, nil},
-			"dcs":      {true, 10 * time.Minute, 5 * time.Second, 3 * time.Hour, 4, nil},
+			"taurusdb": {true, 90 * time.Minute, 5 * time.Second, 3 * time.Hour, 4, nil, false},
+			"dbss":     {true, 10 * time.Minute, 5 * time.Second, 3 * time.Hour, 4, map[string]bool{"list_instances": false}, false},
+			"ces":      {false, 15 * time.Minute, 5 * time.Second, 3 * time.Hour, 4, nil, false},
+			"dcs":      {true, 10 * time.Minute, 5 * time.Second, 3 * time.Hour, 4, nil, false},
 		},
 	}
 }
@@ -222,6 +223,7 @@ func TestLoad(t *testing.T) {
 	}
 	want := fullConfig()
 	want.File = full
+	got.Known = nil
 	checkConfig(t, got, want)
 	t.Setenv("HW_REGION_NAME", "eu-de")
 	file := filepath.Join(t.TempDir(), "c.yml")

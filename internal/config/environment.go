@@ -248,8 +248,7 @@ func (e *environment) endpoints(region string, known []providers.Service) Endpoi
 	}
 	add(iam, "iam_endpoint", iamURL, append(slices.Clone(iamNames), endpointPrefix+"IAM"+suffix)...)
 	for _, s := range known {
-		names := []string{endpointPrefix + strings.ToUpper(cmp.Or(s.SDK, s.Name)) + suffix, endpointPrefix + strings.ToUpper(s.Name) + suffix}
-		add(s.Name, "", firstURL, slices.Compact(names)...)
+		add(s.Name, "", firstURL, endpointPrefix+strings.ToUpper(cmp.Or(s.SDK, s.Name))+suffix)
 	}
 	if len(endpoints) == 0 {
 		return nil

@@ -41,31 +41,67 @@ func (s *settings) take(f strictyaml.Fields) {
 	}
 }
 
-// readServices resolves each known service.
-func readServices(n strictyaml.Node, known []providers.Service) map[string]Service {
+// readServices reads the settings of the known services, and the services that the file adds.
+func (c *Config) readServices(n strictyaml.Node, known []providers.Service) {
 	defaults := settings{Service: Service{CacheTTL: 5 * time.Minute, Timeout: 8 * time.Second, MaxStale: 6 * time.Hour, MaxInFlight: 8}}
-	file, _ := n.Fields(append([]string{"defaults"}, namesOf(known)...)...)
-	stated, _ := file.Get("defaults").Fields(settingKeys...)
+	file, own := splitServices(n, known)
+	stated, _ := file["defaults"].Fields(append([]string{"enabled"}, settingKeys...)...)
 	defaults.take(stated)
-	services := make(map[string]Service)
+	all, allStated := stated.Get("enabled").Flag()
+	c.Known = slices.Concat(known, own)
+	c.Services = make(map[string]Service)
 	reported := make(map[strictyaml.Node]bool)
 	anyEnabled := false
-	for _, s := range known {
-		own := defaults
-		if s.CacheTTL > 0 && !own.cacheTTL.Stated() {
-			own.CacheTTL = s.CacheTTL
+	for _, s := range c.Known {
+		r := defaults
+		if s.CacheTTL > 0 {
+			r.CacheTTL, r.cacheTTL = s.CacheTTL, strictyaml.Node{}
 		}
-		own.read(s, file.Get(s.Name))
-		if own.Enabled {
-			own.checkStale(s.Name, defaults, reported)
+		r.Enabled = s.Enabled || s.IsOwn()
+		if allStated && !s.IsOwn() {
+			r.Enabled, r.ByDefaults = all, all && !s.Enabled
+		}
+		r.read(s, file[s.Name])
+		if r.Enabled {
+			r.checkStale(s.Name, defaults, reported)
 			anyEnabled = true
 		}
-		services[s.Name] = own.Service
+		c.Services[s.Name] = r.Service
 	}
 	if n.Stated() && !anyEnabled {
 		n.Fail("every service is disabled; enable at least one")
 	}
-	return services
+}
+
+// reserved are names that mean something else in the configuration or in collect[].
+var reserved = []string{"default", "defaults", "exporter", "iam"}
+
+// splitServices returns the sections by name, and the services that the file describes itself.
+func splitServices(n strictyaml.Node, known []providers.Service) (sections map[string]strictyaml.Node, own []providers.Service) {
+	builtIn := slices.Sorted(slices.Values(namesOf(known)))
+	entries, _ := n.Entries(providers.IsServiceName)
+	sections = make(map[string]strictyaml.Node)
+	for _, e := range entries {
+		isBuiltIn, api := slices.Contains(builtIn, e.Key), e.Peek("api")
+		switch {
+		case e.Key == "defaults":
+			sections[e.Key] = e.Node
+		case isBuiltIn && api.Stated():
+			api.Fail("the API of a built-in service is known; give your own API another name, such as my_%s, or remove api", e.Key)
+		case isBuiltIn:
+			sections[e.Key] = e.Node
+		case !api.Stated():
+			e.FailUnknown(append([]string{"defaults"}, builtIn...))
+		case slices.Contains(reserved, e.Key):
+			e.Fail("a reserved name; give your API another one, such as my_%s", e.Key)
+		case !providers.IsServiceName(e.Key):
+			e.Fail("a key that is no name of a service (not shown: it may be a secret); want lower case, digits and _, a letter first, 63 at most")
+		default:
+			sections[e.Key] = e.Node
+			own = append(own, providers.Own(e.Key, api))
+		}
+	}
+	return sections, own
 }
 
 func namesOf(known []providers.Service) []string {
@@ -78,13 +114,16 @@ func namesOf(known []providers.Service) []string {
 
 // read reads one service on top of the defaults.
 func (s *settings) read(known providers.Service, n strictyaml.Node) {
-	s.Enabled, s.Options = known.Enabled, maps.Clone(known.Options)
+	s.Options = maps.Clone(known.Options)
 	names := slices.Sorted(maps.Keys(s.Options))
+	if known.IsOwn() {
+		names = append(names, "api")
+	}
 	f, _ := n.Fields(slices.Concat([]string{"enabled"}, settingKeys, names)...)
 	s.take(f)
 	if enabled := f.Get("enabled"); enabled.Stated() {
 		value, ok := enabled.Flag()
-		s.Enabled = value || !ok
+		s.Enabled, s.ByDefaults = value || !ok, false
 	}
 	for _, name := range names {
 		if value, ok := f.Get(name).Flag(); ok {
@@ -99,7 +138,7 @@ func (s *settings) checkStale(name string, defaults settings, reported map[stric
 	if s.MaxStale >= s.CacheTTL {
 		return
 	}
-	ownStale, ownTTL := s.maxStale != defaults.maxStale, s.cacheTTL != defaults.cacheTTL
+	ownStale, ownTTL := s.maxStale != defaults.maxStale, s.cacheTTL.Stated() && s.cacheTTL != defaults.cacheTTL
 	atStale := ownStale || !ownTTL && s.maxStale.Stated()
 	at := s.cacheTTL
 	if atStale {

@@ -41,7 +41,7 @@ func TestConnectionsAreKeptUntilAReload(t *testing.T) {
 	t.Cleanup(cloudsim.ServePlain(cloud, pipe).Close)
 	var dials, open atomic.Int64
 	f := fleet.New(fleet.Options{
-		Services: providerstest.Five(), Getenv: os.Getenv,
+		Getenv: os.Getenv,
 		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := pipe.Dial(ctx, network, address)
 			if err != nil {
@@ -54,6 +54,7 @@ func TestConnectionsAreKeptUntilAReload(t *testing.T) {
 	})
 	c := parse(t, fleettest.AccountOf(cloud, "    endpoints: {default: 'http://gateway.example.com'}\n")+fmt.Sprintf(`services:
   defaults: {cache_ttl: 0, max_in_flight: %d}
+  ces: {cache_ttl: 0}
   taurusdb: {enabled: false}
   dcs: {enabled: false}
   dbss: {enabled: false}
@@ -135,7 +136,7 @@ func TestHosts(t *testing.T) {
 			var mu sync.Mutex
 			var dialled []string
 			f := fleet.New(fleet.Options{
-				Services: providerstest.Five(), Getenv: os.Getenv,
+				Getenv: os.Getenv,
 				Dial: func(_ context.Context, _, address string) (net.Conn, error) {
 					mu.Lock()
 					defer mu.Unlock()
@@ -164,9 +165,7 @@ func TestPaths(t *testing.T) {
 		http.NotFound(w, r)
 	}))
 	defer server.Close()
-	f := fleet.New(fleet.Options{
-		Services: providerstest.Five(), UserAgent: "test", Getenv: os.Getenv, Dial: new(net.Dialer).DialContext,
-	})
+	f := fleet.New(fleet.Options{UserAgent: "test", Getenv: os.Getenv, Dial: new(net.Dialer).DialContext})
 	f.Load(parse(t, `accounts:
   - credentials: {static: {access_key: AK, secret_key: SK}}
     endpoints: {cts: "`+server.URL+`/", ces: "`+server.URL+`/gateway", dcs: "`+server.URL+`/own/{project_id}?x=y"}

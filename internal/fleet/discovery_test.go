@@ -249,7 +249,7 @@ func TestCompleteAsOfTheSources(t *testing.T) {
 // TestUnchangedListKeepsReadings: only a list with other projects makes other sources.
 func TestUnchangedListKeepsReadings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, organisation(), discoverAll+"services: {defaults: {cache_ttl: 1h}}")
+		w := fleettest.New(t, organisation(), discoverAll+"services: {defaults: {cache_ttl: 1h}, ces: {cache_ttl: 1h}}")
 		before := w.Scrape(t, time.Minute)
 		pass(20 * time.Minute)
 		after := settled(t, w)

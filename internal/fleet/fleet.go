@@ -21,12 +21,10 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/printable"
 	"cloud_quota_exporter/internal/refresh"
-	"cloud_quota_exporter/providers"
 )
 
 // Options are what the program gives the fleet, once.
 type Options struct {
-	Services  []providers.Service
 	Dial      huaweicloud.Dial
 	UserAgent string
 	Getenv    func(string) string
@@ -202,8 +200,11 @@ func (f *Fleet) build(accounts []*account) *view {
 func (f *Fleet) Services() []string {
 	accounts := f.now.Load().accounts
 	var names []string
-	for _, s := range f.options.Services {
-		if len(accounts) > 0 && accounts[0].config.Services[s.Name].Enabled {
+	if len(accounts) == 0 {
+		return nil
+	}
+	for _, s := range accounts[0].config.Known {
+		if accounts[0].config.Services[s.Name].Enabled {
 			names = append(names, s.Name)
 		}
 	}

@@ -36,7 +36,7 @@ type ID struct {
 	ProjectID string // empty if the id is looked up; there is one such project in a region
 	Region    string
 	IAMName   string                // by which the id is looked up, if not by the region
-	Endpoint  unique.Handle[string] // where it is asked
+	API       unique.Handle[string] // where it is asked, and how the answer is read
 }
 
 // sourceCell is where what is read of a source is kept, for as long as there is the source.
@@ -90,7 +90,7 @@ type source struct {
 func (f *Fleet) newSources(a *account, configured config.Project, listed *identity) []*source {
 	p := f.newProject(a, configured, listed)
 	var sources []*source
-	for _, service := range f.options.Services {
+	for _, service := range a.config.Known {
 		settings := a.config.Services[service.Name]
 		if !settings.Enabled {
 			continue
@@ -98,7 +98,7 @@ func (f *Fleet) newSources(a *account, configured config.Project, listed *identi
 		id := ID{Account: a.Name, Service: service.Name, ProjectID: configured.ID, Region: configured.Region, IAMName: configured.IAMName}
 		s := &source{ID: id, account: a, service: service, settings: settings, project: p, discovered: listed != nil}
 		c := s.client()
-		s.Endpoint = unique.Make(c.BaseURL + c.QuotaPath)
+		s.API = unique.Make(c.BaseURL + " " + c.QuotaPath + " " + service.API.String())
 		s.cell = f.stores.cells.get(s.ID, func() *sourceCell { return new(sourceCell) })
 		s.policy = s.newPolicy(f.gate(a.Name, service.Name, configured.Region, settings.MaxInFlight))
 		sources = append(sources, s)

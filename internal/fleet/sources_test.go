@@ -191,7 +191,7 @@ func TestNumbersAreDroppedWhenTooOld(t *testing.T) {
 
 func TestNumbersOfThisScrapeAreNeverTooOld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {defaults: {cache_ttl: 0, max_stale: 2s}}")
+		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {defaults: {cache_ttl: 0, max_stale: 2s}, ces: {cache_ttl: 0}}")
 		w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Hang: true})
 		for _, r := range w.Scrape(t, 5*time.Second) {
 			if r.TooOld || len(r.Quotas) == 0 && r.Service != "dcs" {

@@ -92,7 +92,7 @@ func export(tb testing.TB, s *simulation, services string) *exporter {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	f := fleet.New(fleet.Options{Services: providerstest.Five(), Dial: leadTo(s.address), UserAgent: "bench", Getenv: os.Getenv})
+	f := fleet.New(fleet.Options{Dial: leadTo(s.address), UserAgent: "bench", Getenv: os.Getenv})
 	f.Load(c)
 	server := httptest.NewServer(handlerOf(tb, f, processMetrics()))
 	tb.Cleanup(server.Close)

@@ -50,7 +50,7 @@ func reloads(b *testing.B, stated int) func() time.Duration {
 	pipe := cloudsim.NewPipe()
 	server := cloudsim.ServePlain(cloud, pipe)
 	b.Cleanup(server.Close)
-	f := fleet.New(fleet.Options{Services: providerstest.Five(), Dial: pipe.Dial, Getenv: os.Getenv})
+	f := fleet.New(fleet.Options{Dial: pipe.Dial, Getenv: os.Getenv})
 	var yaml strings.Builder
 	yaml.WriteString("accounts:\n  - name: main\n    credentials: {static: {access_key: AK, secret_key: SK}}\n" +
 		"    endpoints: {iam: 'http://iam.example.com'}\n    discovery: {}\n    projects:\n")

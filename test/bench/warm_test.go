@@ -69,7 +69,7 @@ func warm(b *testing.B, projects int) *exporter {
 	b.Helper()
 	s := simulate(b, projects, false)
 	defer s.Close()
-	e := export(b, s, "services: {defaults: {cache_ttl: 24h, max_stale: 48h, timeout: 1m, max_in_flight: 32}}")
+	e := export(b, s, "services: {defaults: {cache_ttl: 24h, max_stale: 48h, timeout: 1m, max_in_flight: 32}, ces: {cache_ttl: 24h}}")
 	wantAllRead(b, text(b, e.url), projects)
 	return e
 }

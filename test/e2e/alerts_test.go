@@ -38,7 +38,7 @@ func newClimbing() (cloud *cloudtest.Cloud, set func(used, limit int64)) {
 
 const (
 	// rapid asks the cloud at nearly every scrape.
-	rapid = "{defaults: {cache_ttl: 1s}}"
+	rapid = "{defaults: {cache_ttl: 1s}, ces: {cache_ttl: 1s}}"
 	// wait is how long groups of alerts wait: at least as long as an alert may come after one that silences it, on a slow machine.
 	wait = 2 * time.Second
 )

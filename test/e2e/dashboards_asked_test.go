@@ -241,7 +241,7 @@ accounts:
     credentials: {static: {access_key: %[5]s, secret_key: wrong}}
     endpoints: %[1]s
     discovery: {}
-services: {defaults: {cache_ttl: 1s}}
+services: {defaults: {cache_ttl: 1s}, ces: {cache_ttl: 1s}}
 `, endpoints, busy, watched, idle, accessKey)
 	one, two := configured(t, config), configured(t, config)
 

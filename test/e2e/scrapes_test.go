@@ -122,7 +122,7 @@ func TestPromtoolFindsNothing(t *testing.T) {
 func TestFailingServiceLeavesAllNumbersInPlace(t *testing.T) {
 	t.Parallel()
 	cloud := newCloud()
-	e := startExporter(t, cloud, "{defaults: {cache_ttl: 1s}}")
+	e := startExporter(t, cloud, "{defaults: {cache_ttl: 1s}, ces: {cache_ttl: 1s}}")
 	p := startPrometheus(t, scraping(e.at, 2*time.Second))
 	p.becomes(t, numbersOfQuotas, numbers())
 	p.is(t, "cloud_quota_up", sources("cloud_quota_up", "1", "1"))
@@ -151,7 +151,7 @@ const exported = `{job="cloud_quota",__name__!~"up|scrape_.*"}`
 
 func TestRestartLosesNoSeries(t *testing.T) {
 	t.Parallel()
-	e := startExporter(t, newCloud(), "{defaults: {cache_ttl: 1s}}")
+	e := startExporter(t, newCloud(), "{defaults: {cache_ttl: 1s}, ces: {cache_ttl: 1s}}")
 	p := startPrometheus(t, scraping(e.at, 2*time.Second))
 	p.becomes(t, numbersOfQuotas, numbers())
 	since := time.Now()

@@ -48,28 +48,46 @@ func (n Node) Fields(known ...string) (Fields, bool) {
 		if slices.Contains(known, e.Key) {
 			values[e.Key] = e.Node
 		} else {
-			e.Fail("%s", cmp.Or(findBlank(blankInKey, e.Key), unknownKey(shown(e.Key), known)))
+			e.FailUnknown(known)
 		}
 	}
 	return Fields{n, values}, true
-}
-
-// unknownKey says that a key is not one of known. The key itself is not shown: it may be a secret.
-func unknownKey(shown bool, known []string) string {
-	text := "unknown key"
-	if !shown {
-		text = "an unknown key (not shown: it may be a secret)"
-	}
-	if len(known) == 0 {
-		return text + "; no key is known here, want {}"
-	}
-	return text + "; known here: " + strings.Join(known, ", ")
 }
 
 // Entry is a key and what is stated under it. The key may be a secret by mistake: it must have passed a check before it is shown.
 type Entry struct {
 	Key string
 	Node
+
+	shown bool
+}
+
+// FailUnknown reports that the key is not one of known.
+func (e Entry) FailUnknown(known []string) {
+	text := "unknown key"
+	if !e.shown {
+		text = "an unknown key (not shown: it may be a secret)"
+	}
+	if len(known) == 0 {
+		text += "; no key is known here, want {}"
+	} else {
+		text += "; known here: " + strings.Join(known, ", ")
+	}
+	e.Fail("%s", cmp.Or(findBlank(blankInKey, e.Key), text))
+}
+
+// Peek returns what is stated under a key of a mapping, without reporting anything.
+func (n Node) Peek(key string) Node {
+	quiet := n
+	quiet.found = NewProblems("")
+	entries, _ := quiet.Entries(func(string) bool { return true })
+	for _, e := range entries {
+		if e.Key == key {
+			e.found = n.found
+			return e.Node
+		}
+	}
+	return Node{}
 }
 
 // Entries reads n as a mapping and returns its entries in the order of the file, those that it merges (<<) last. A key is part of a path
@@ -101,8 +119,8 @@ func (c *collector) add(mapping *yaml.Node) {
 	first := make(map[string]int) // the line of each key
 	for i := 0; i+1 < len(mapping.Content); i += 2 {
 		key := resolve(mapping.Content[i])
-		e := Entry{key.Value, Node{resolve(mapping.Content[i+1]), c.of.path, mapping.Content[i].Line, c.of.found}}
-		if c.shown(e.Key) {
+		e := Entry{key.Value, Node{resolve(mapping.Content[i+1]), c.of.path, mapping.Content[i].Line, c.of.found}, c.shown(key.Value)}
+		if e.shown {
 			e.path = join(c.of.path, e.Key)
 		}
 		switch {

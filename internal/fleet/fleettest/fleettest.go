@@ -91,7 +91,6 @@ func NewOf(t testing.TB, services []providers.Service, cloud *cloudtest.Cloud, y
 		t.Fatal(err)
 	}
 	w.Fleet = fleet.New(fleet.Options{
-		Services:  services,
 		UserAgent: "test",
 		Getenv:    w.getenv,
 		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
