@@ -37,6 +37,8 @@ func TestBehindAReverseProxy(t *testing.T) {
 		{"HTTPS://quota.example.org/quotas", "/", "", "quota.example.org", "/quotas/probe", "https"},
 		{"https://[2001:db8::1]:8443/quotas", "/inner", "/inner", "[2001:db8::1]:8443", "/quotas/probe", "https"},
 		{"/quotas", "", "/quotas", host, "/quotas/probe", ""},
+		{"https://example.org/services/http:quota:10133/proxy/", "", "/services/http:quota:10133/proxy", "example.org", "/services/http:quota:10133/proxy/probe", "https"},
+		{"", "/a._~+,=:@-", "/a._~+,=:@-", host, "/a._~+,=:@-/probe", ""},
 	} {
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig, routes(t, tc.externalURL, tc.routePrefix))
 		sd := s.get(t, tc.prefix+"/sd").Body.String()
@@ -56,7 +58,9 @@ func TestBehindAReverseProxy(t *testing.T) {
 				t.Errorf("%s %s: %s without the prefix: %d", tc.externalURL, tc.routePrefix, path, page.Code)
 			}
 		}
-		for path, want := range map[string]string{"/": tc.prefix + "/", tc.prefix + "?x": strings.TrimSuffix(tc.path, "probe")} {
+		for path, want := range map[string]string{
+			"/": tc.prefix + "/", "/?project=a%2Fb": tc.prefix + "/?project=a%2Fb", tc.prefix + "?project=a%2Fb": strings.TrimSuffix(tc.path, "probe") + "?project=a%2Fb",
+		} {
 			if tc.prefix == "" {
 				break
 			}
