@@ -15,6 +15,7 @@ import (
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 	"gopkg.in/yaml.v3"
 
+	"cloud_quota_exporter/internal/files"
 	"cloud_quota_exporter/internal/web"
 )
 
@@ -38,7 +39,7 @@ func Healthcheck(ctx context.Context, s Serving) error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusUnauthorized {
-		return fmt.Errorf("not healthy: GET %s: %s", page, resp.Status)
+		return fmt.Errorf("not healthy: GET %s: %s; set the same --web flags as for the exporter", page, resp.Status)
 	}
 	return nil
 }
@@ -105,7 +106,7 @@ func (s Serving) scheme(ctx context.Context) (string, error) {
 	if name == "" {
 		return "http", nil
 	}
-	text, err := readWebFile(ctx, name)
+	text, err := files.Read(ctx, name, maxWebFile)
 	var c toolkit.Config
 	if err == nil {
 		err = yaml.Unmarshal(text, &c)
