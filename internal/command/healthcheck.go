@@ -24,7 +24,7 @@ const healthTimeout = 5 * time.Second // for the exporter to answer
 // Healthcheck asks an exporter that was started with the same --web flags for /-/healthy, at the first address on which it listens. An answer 401
 // counts as healthy: the exporter is alive and asks for a password.
 func Healthcheck(ctx context.Context, s Serving) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, healthTimeout, fmt.Errorf("no answer within %s", healthTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, healthTimeout, fmt.Errorf("no response within %s", healthTimeout))
 	defer cancel()
 	client, page, err := s.healthRequest(ctx)
 	if err != nil {
@@ -55,7 +55,7 @@ func (s Serving) healthRequest(ctx context.Context) (*http.Client, *url.URL, err
 	}
 	address := (*s.Web.WebListenAddresses)[0]
 	if strings.Contains(address, "://") {
-		return nil, nil, fmt.Errorf("healthcheck does not support --web.listen-address=%s; it asks TCP addresses only", address)
+		return nil, nil, fmt.Errorf("healthcheck does not support --web.listen-address=%s; set a TCP address", address)
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {

@@ -128,7 +128,7 @@ func TestHealthcheckEnds(t *testing.T) {
 	defer listener.Close()
 	start := time.Now()
 	err = health(t, listener.Addr().String(), "")
-	if took := time.Since(start); err == nil || err.Error() != "not healthy: no answer within 5s" || took < 5*time.Second || took > 10*time.Second {
+	if took := time.Since(start); err == nil || err.Error() != "not healthy: no response within 5s" || took < 5*time.Second || took > 10*time.Second {
 		t.Errorf("%v after %s", err, took)
 	}
 }

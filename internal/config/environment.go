@@ -164,7 +164,7 @@ func (e *environment) value(what, inProfile string, plain func(string) string, n
 			name, value = n, v
 			e.decide(n, what)
 		case v != value:
-			e.found.Add(0, name, "states another "+what+" than "+n+"; unset one of the two")
+			e.found.Add(0, name, "sets a different "+what+" than "+n+"; unset one of the two")
 		default:
 			e.decide(n, what)
 		}

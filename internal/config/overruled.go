@@ -21,7 +21,7 @@ func (c *Config) Overruled(ctx context.Context, environ []string) []Decision {
 	e.keys = e.setKeys()
 	const why = "the configuration file decides"
 	if slices.ContainsFunc(c.Accounts, Account.usesVariables) && len(e.keys) > 0 {
-		e.keyDecisions("keys where the file leaves them to the environment")
+		e.keyDecisions("keys, if the file leaves them to the environment")
 	} else {
 		for _, names := range KeyVariables {
 			e.passOver(names[:], why)

@@ -178,7 +178,7 @@ func newLease(g huaweicloud.Grant, expires time.Time) (*lease, error) {
 	l.ahead -= time.Duration(rand.Float64() * jitter * float64(l.ahead)) //nolint:gosec // nothing secret
 	if !l.isValid() {
 		return nil, huaweicloud.Advise(fmt.Errorf("what was issued just now has expired at %s", expires.UTC().Format(time.RFC3339)),
-			"set the clock of this machine by NTP; if it is right, see why expired ones are issued")
+			"set the clock of this machine by NTP; if it is right, check why the service issues expired ones")
 	}
 	return l, nil
 }

@@ -150,7 +150,7 @@ func TestMetadataErrors(t *testing.T) {
 
 // TestMetadataRemedies: an agency is only advised if there never were keys and the service says that there is none.
 func TestMetadataRemedies(t *testing.T) {
-	const noAgency, changed, broken = "assign an agency to the ECS that may read quotas", "see what has changed at this ECS", "trouble, it is asked again"
+	const noAgency, changed, broken = "assign an agency to the ECS that may read quotas", "check what has changed at this ECS", "metadata service's side and the exporter will retry"
 	old := strings.ReplaceAll(good, expires, "1999-01-08T03:50:07.574000Z") // time in a bubble begins in 2000
 	for name, tc := range map[string]struct {
 		fault        cloudtest.Fault
@@ -239,7 +239,7 @@ func TestPodIdentity(t *testing.T) {
 		{url: url, says: "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE is not set"},
 		{url: url, file: tokenFile, says: "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE " + tokenFile + " is empty"},
 		{url: url, file: tokenFile, token: "PRIVATE", says: "401 Unauthorized: <hidden>{}; check the identity of the pod's service account"},
-		{url: url + "/busy", file: tokenFile, token: "pod-token", says: "503 Service Unavailable: busy; the trouble of CCE's agent on this node, it is asked again"},
+		{url: url + "/busy", file: tokenFile, token: "pod-token", says: "503 Service Unavailable: busy; the failure is on the side of CCE's agent on this node and the exporter will retry"},
 		{url: url, file: tokenFile, token: "pod-token\n", want: "A S T"},
 	} {
 		write(tokenFile, tc.token)

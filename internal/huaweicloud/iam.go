@@ -249,7 +249,7 @@ func (p projectPage) next() (string, error) {
 	}
 	link, err := url.Parse(p.link)
 	if err != nil || len(p.link) > maxLink || len(link.Query()) == 0 {
-		return "", errors.New("the link to its next page is no URL with a query")
+		return "", errors.New("the link to its next page is not a URL with a query")
 	}
 	return link.Query().Encode(), nil
 }

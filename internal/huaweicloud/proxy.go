@@ -109,7 +109,7 @@ func CheckProxy(getenv func(string) string) error {
 	}
 	var all error
 	for _, name := range names {
-		all = errors.Join(all, fmt.Errorf("%s is no URL of a proxy, and no request would go through it (it is not shown, as a password may stand in it); "+
+		all = errors.Join(all, fmt.Errorf("%s is not a valid proxy URL, and no request would go through it (the URL is not shown because it might contain a password); "+
 			"want http://user:password@host:port, with special characters percent-encoded", name))
 	}
 	return all
