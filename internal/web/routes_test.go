@@ -71,6 +71,16 @@ func TestBehindAReverseProxy(t *testing.T) {
 	}
 }
 
+// TestTargetsOfTLS: targets at the address of the request have its scheme, those at an external URL the scheme of the URL.
+func TestTargetsOfTLS(t *testing.T) {
+	for externalURL, want := range map[string]bool{"": true, "/quotas": true, "http://quota.example.org/quotas": false} {
+		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig, routes(t, externalURL, "/"))
+		if sd := s.get(t, "https://example.com/sd").Body.String(); strings.Contains(sd, `"__scheme__":"https"`) != want {
+			t.Errorf("%q: want https %v in %s", externalURL, want, sd)
+		}
+	}
+}
+
 // TestLinksBehindAReverseProxy follows every link of the status page and every target of /sd through a proxy, which keeps the path, removes its
 // prefix or replaces it.
 func TestLinksBehindAReverseProxy(t *testing.T) {
