@@ -156,7 +156,7 @@ func (e *environment) value(what, inProfile string, plain func(string) string, n
 			return n, ""
 		}
 		if plain != nil {
-			v = plain(v)
+			v = cmp.Or(plain(v), v) // what has no form of its own is not passed over
 		}
 		switch {
 		case v == "":
@@ -175,7 +175,7 @@ func (e *environment) value(what, inProfile string, plain func(string) string, n
 	e.says[inProfile] = e.profile[inProfile]
 	if v := e.profile[inProfile]; v != "" {
 		if plain != nil {
-			v = plain(v)
+			v = cmp.Or(plain(v), v)
 		}
 		name, value = inProfile+" of the profile", v
 		e.decide(name, what)
