@@ -70,6 +70,17 @@ const (
 // onlyWithoutKeys are those of refusedVariables that the tools pass over if keys are set.
 var onlyWithoutKeys = []string{"HW_SHARED_CONFIG_FILE", "HW_PROFILE", "HW_USER_ID", "OS_USER_ID"}
 
+// unusedVariables are those of the same tools that decide nothing, with the reason.
+var unusedVariables = map[string]string{
+	"HUAWEICLOUD_SDK_STS_ENDPOINT": "IAM issues all keys",
+	"HW_ENTERPRISE_PROJECT_ID":     "the quotas of the whole project are read",
+	"HW_INSECURE":                  alwaysVerified,
+	"OS_INSECURE":                  alwaysVerified,
+	"OS_CACERT":                    "ca_file in a configuration file states what to trust",
+}
+
+const alwaysVerified = "certificates are always verified"
+
 // Decision says what a variable, or a key of a profile, decides.
 type Decision struct{ Name, What string }
 
@@ -115,6 +126,9 @@ func environmentAccount(ctx context.Context, getenv func(string) string, known [
 			e.found.Add(0, name, "not supported; unset it, and "+refusedVariables[name])
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(unusedVariables)) {
+		e.passOver([]string{name}, unusedVariables[name])
+	}
 	return a, e.decisions
 }
 
@@ -156,7 +170,7 @@ func (e *environment) value(what, inProfile string, plain func(string) string, n
 			return n, ""
 		}
 		if plain != nil {
-			v = plain(v)
+			v = cmp.Or(plain(v), v) // what has no form of its own is not passed over
 		}
 		switch {
 		case v == "":
@@ -175,7 +189,7 @@ func (e *environment) value(what, inProfile string, plain func(string) string, n
 	e.says[inProfile] = e.profile[inProfile]
 	if v := e.profile[inProfile]; v != "" {
 		if plain != nil {
-			v = plain(v)
+			v = cmp.Or(plain(v), v)
 		}
 		name, value = inProfile+" of the profile", v
 		e.decide(name, what)

@@ -131,6 +131,13 @@ func TestBadEnvironment(t *testing.T) {
 		"quotes": {in("HW_PROJECT_ID", `"SECRET"`, "OS_PROJECT_NAME", "eu-de_\u200bSECRET"), []string{"HW_PROJECT_ID: has quotes around it; remove the quotes", "OS_PROJECT_NAME: contains an invisible character (U+200B); remove it, or type the text again"}},
 		"iam":    {in("OS_AUTH_URL", "https://SECRET@iam.test/v3"), []string{"OS_AUTH_URL: a URL with a user in it; remove what stands before the @"}},
 		"scheme": {in("HUAWEICLOUD_SDK_REGION_CTS_EU_DE", "ftp://SECRET"), []string{"HUAWEICLOUD_SDK_REGION_CTS_EU_DE: not a URL of https or http; want an absolute one such as https://cts.{region}.example.com"}},
+		"no first endpoint": {
+			in("HUAWEICLOUD_SDK_REGION_CTS_EU_DE", ",https://b.test", "HW_AUTH_URL", "/v3"),
+			[]string{
+				"HW_AUTH_URL: a URL without a host; want an absolute one such as https://cts.{region}.example.com",
+				"HUAWEICLOUD_SDK_REGION_CTS_EU_DE: not a URL; want an absolute one such as https://cts.{region}.example.com",
+			},
+		},
 		"agency": {in("HW_ASSUME_ROLE_AGENCY_NAME", "SECRET"), []string{"HW_ASSUME_ROLE_AGENCY_NAME: is set, but neither HW_ASSUME_ROLE_DOMAIN_NAME nor HW_ASSUME_ROLE_DOMAIN_ID is; set one of them"}},
 		"agency of two": {
 			in("HW_ASSUME_ROLE_AGENCY_NAME", "a", "HW_ASSUME_ROLE_DOMAIN_NAME", "d", "HW_ASSUME_ROLE_DOMAIN_ID", "1"),

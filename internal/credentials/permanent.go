@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/files"
@@ -260,8 +261,14 @@ func checkKey(name, key string) error {
 	if secret.HasQuote(key) {
 		return huaweicloud.Advise(fmt.Errorf("%s begins or ends with quotes", name), "remove the quotes")
 	}
-	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return fmt.Errorf("%s holds more than a key: want one word of ASCII letters, digits and signs", name)
+	for _, r := range key {
+		switch {
+		case r > unicode.MaxASCII && unicode.IsSpace(r): // it keeps words apart elsewhere, and looks like a blank or like nothing
+			what, remedy := secret.Invisible(r)
+			return &wholeError{huaweicloud.Advise(fmt.Errorf("%s %s", name, what), remedy)}
+		case r <= ' ' || r > '~':
+			return fmt.Errorf("%s holds more than a key: want one word of ASCII letters, digits and signs", name)
+		}
 	}
 	return nil
 }

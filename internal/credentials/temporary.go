@@ -213,6 +213,9 @@ func readKeys(answer *huaweicloud.Answer) (*lease, error) {
 		name := part[0]
 		for _, field := range part[1:] {
 			text, _ := fields[field].(string)
+			if number, isNumber := fields[field].(float64); isNumber && name == "expiry" {
+				text = fmt.Sprint(number) // which is no time, but there is one
+			}
 			parts[name] = cmp.Or(parts[name], text)
 		}
 		if parts[name] == "" || name != "expiry" && checkKey(name, parts[name]) != nil {
@@ -236,8 +239,8 @@ func readKeys(answer *huaweicloud.Answer) (*lease, error) {
 // readTime reads a time of RFC 3339 or, as some services write it, with a zone without a colon, in UTC without a zone, with blanks in place of the T and
 // before the zone, or in small letters.
 func readTime(text string) (t time.Time, isTime bool) {
-	text = strings.ReplaceAll(strings.Replace(strings.ToUpper(text), " ", "T", 1), " ", "")
-	for _, zone := range []string{"Z07:00", "Z0700", "Z07", ""} {
+	text = strings.ReplaceAll(strings.Replace(strings.ToUpper(strings.TrimSpace(text)), " ", "T", 1), " ", "")
+	for _, zone := range []string{"Z07:00", "Z0700", "Z07", "UTC", ""} {
 		if t, err := time.Parse("2006-01-02T15:04:05"+zone, text); err == nil {
 			return t, true
 		}

@@ -90,6 +90,7 @@ func TestSpellingsOfTimes(t *testing.T) {
 		at.Format(time.RFC3339), at.Format("2006-01-02T15:04:05.000000Z"), at.Format("2006-01-02T15:04:05"), at.Format("2006-01-02 15:04:05.000"),
 		inChina.Format(time.RFC3339), inChina.Format("2006-01-02T15:04:05Z0700"), inChina.Format("2006-01-02T15:04:05.000Z0700"),
 		inChina.Format("2006-01-02 15:04:05 -0700"), at.Format("2006-01-02t15:04:05z"),
+		at.Format("2006-01-02 15:04:05 UTC"), " " + at.Format(time.RFC3339) + " ",
 	} {
 		keys := metadata(t, answers{securityKey: says(strings.ReplaceAll(good, expires, text))})
 		wantKeys(t, text, keys, "A S T")
@@ -116,6 +117,7 @@ func TestAnswersWithoutKeys(t *testing.T) {
 		`{"credential":{"access":"PRIVATE","secret":"PRIVATE","expires_at":"` + expires + `"}}`:                                 "no security token",
 		`{"credential":{"access":"PRIVATE","secret":"PRIVATE","securitytoken":"PRIVATE"}}`:                                      "no expiry",
 		`{"credential":{"access":"PRIVATE","secret":"PRIVATE","securitytoken":"PRIVATE","expires_at":"soon"}}`:                  "no time of RFC 3339",
+		`{"credential":{"access":"PRIVATE","secret":"PRIVATE","securitytoken":"PRIVATE","expires_at":1894000000}}`:              "no time of RFC 3339",
 		`{"credential":{"access":"PRIVATE","secret":"PRIVATE","securitytoken":"T","expires_at":"2020-01-08T03:50:07.574000Z"}}`: "has expired at 2020-01-08T03:50:07Z",
 	} {
 		wantKeys(t, body, metadata(t, answers{securityKey: says(body)}), "", want, "/openstack/latest/securitykey: ")
