@@ -163,6 +163,8 @@ func checkConfigFile(name string, demo bool) error {
 		return errors.New("demo takes no --config.file, as its cloud is simulated; serve takes one")
 	case name == "":
 		return errors.New("--config.file is empty; name a file, or leave the flag out to serve one account from the environment")
+	case strings.Contains(name, "\n"): // it would begin a new line of an error
+		return errors.New("--config.file has a line break; name a file without")
 	default:
 		return nil
 	}

@@ -86,6 +86,7 @@ func TestMistakesEndWithOneClearLine(t *testing.T) {
 		}},
 		{"unreadable file", nil, []string{"--config.file=" + filepath.Dir(bad)}, []string{"it is a directory, not a regular file; name a readable file with --config.file"}},
 		{"file without a name", inRegion, []string{"--config.file", ""}, []string{"--config.file is empty"}},
+		{"file with a line break", inRegion, []string{"--config.file", "a\nb"}, []string{"--config.file has a line break"}},
 		{"demo with a file", nil, []string{"demo", "--config.file=/nope", "--web.listen-address=" + taken.Addr().String()}, []string{"demo takes no --config.file, as its cloud is simulated; serve takes one; --help shows"}},
 		{"bad proxy", append(inRegion, badProxy...), []string{"--web.listen-address=" + taken.Addr().String()}, []string{"HTTPS_PROXY is not a valid proxy URL", "http_proxy is not a valid proxy URL"}},
 		{"check with a bad proxy", append(inRegion, badProxy...), []string{"check-config"}, []string{"HTTPS_PROXY is not a valid proxy URL", "http_proxy is not a valid proxy URL"}},

@@ -61,8 +61,8 @@ func (f *Fleet) listPolicy(a *account) *refresh.Policy[discovered] {
 func (a *account) isUsable(p huaweicloud.Project, err error) (bool, error) {
 	switch {
 	case err != nil:
-	case !config.IsLabel(p.Name) || strings.ContainsRune(p.Name, utf8.RuneError):
-		err = fmt.Errorf("project with the id %.64q: its name is longer than 128 bytes, is not UTF-8 or has control characters", p.ID)
+	case !config.IsLabel(a.Discovery.NamePrefix+p.Name) || strings.ContainsRune(p.Name, utf8.RuneError):
+		err = fmt.Errorf("project with the id %.64q: its name, with name_prefix, is longer than 128 bytes, is not UTF-8 or has control characters", p.ID)
 	case !config.IsProjectID(p.ID):
 		err = fmt.Errorf("project %q: its id is not of the form of a project_id", p.Name)
 	}
