@@ -26,7 +26,7 @@ func FindProject(ctx context.Context, iam *Client, region string, isID func(stri
 	var skipped Skipped
 	err := listProjects(ctx, iam, region, maxProjectPages, func() { ids, skipped = nil, Skipped{} }, func(p Project, err error) {
 		if err == nil && !isID(p.ID) {
-			err = errBadID
+			err = errors.New("its id is not of the form of a project_id")
 		}
 		switch isIt := p.Name == region; {
 		case err != nil && (isIt || p.Name == ""):
@@ -152,7 +152,7 @@ func eachProject(ctx context.Context, iam *Client, path, name string, maxPages i
 				continue
 			}
 			if err == nil && !ids.add(p.ID) {
-				err = errSameID
+				err = errors.New("another project has its id")
 			}
 			if err != nil {
 				err = fmt.Errorf("project %d of page %d: %w", i+1, page, err)
@@ -197,15 +197,6 @@ func (s seenProjects) add(text string) bool {
 	return !known
 }
 
-// Why an element of a list can't be read.
-var (
-	errNoProject = errors.New("it is not a project")
-	errNoID      = errors.New("it has no id")
-	errNoName    = errors.New("it has no name")
-	errSameID    = errors.New("another project has its id")
-	errBadID     = errors.New("its id is not of the form of a project_id")
-)
-
 // readProject reads an element of a list. If a field is of the wrong kind, it returns the others with the error, which shows nothing of the element.
 func readProject(element json.RawMessage) (Project, error) {
 	var p Project
@@ -216,22 +207,17 @@ func readProject(element json.RawMessage) (Project, error) {
 	}
 	switch {
 	case isWrong && wrong.Field != "":
-		return p, fmt.Errorf("its %s is of the wrong type, %s", wrong.Field, kindOf(wrong.Value))
+		kind, _, _ := strings.Cut(wrong.Value, " ") // encoding/json may add the number itself
+		return p, fmt.Errorf("its %s is of the wrong type, %s", wrong.Field, kind)
 	case err != nil:
-		return Project{}, errNoProject
+		return Project{}, errors.New("it is not a project")
 	case p.ID == "":
-		return p, errNoID
+		return p, errors.New("it has no id")
 	case p.Name == "":
-		return p, errNoName
+		return p, errors.New("it has no name")
 	default:
 		return p, nil
 	}
-}
-
-// kindOf returns the kind of a JSON value. encoding/json may add a number itself, which is left out here.
-func kindOf(value string) string {
-	kind, _, _ := strings.Cut(value, " ")
-	return kind
 }
 
 // projectPage is one page of a list of projects.
