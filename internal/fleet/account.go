@@ -366,14 +366,13 @@ func (f *Fleet) Accounts() []Account {
 		status := a.keys.Status()
 		state := Account{
 			Name: a.Name, Asked: a.keys.used.Load(), Skipped: a.skipped, KeysExpire: status.Expires,
-			Projects: len(a.Projects) + len(a.found) - len(a.skipped),
+			Unreadable: a.unreadable(), Beyond: a.beyond, Projects: len(a.Projects) + len(a.found) - len(a.skipped),
 		}
 		if a.Discovery != nil {
 			list := a.listCell.Peek()
 			state.DiscoveryErr = list.Err
 			state.Asked = state.Asked && list.Fetches > 0
 			state.Empty = a.empty(list, a.found)
-			state.Unreadable, state.Beyond = a.list.Value.Skipped, a.beyond
 			if a.list.Fetches == 0 {
 				state.Undiscovered = newUnread("iam", a.listCell)
 			}

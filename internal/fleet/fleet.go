@@ -69,6 +69,14 @@ type accountView struct {
 	beyond     int              // how many projects are left out because of max_projects
 }
 
+// unreadable are projects that IAM lists, and that can't be read.
+func (a accountView) unreadable() huaweicloud.Skipped {
+	if a.list == nil {
+		return huaweicloud.Skipped{}
+	}
+	return a.list.Value.Skipped
+}
+
 // stores keep what outlives a configuration, by its identity.
 type stores struct {
 	cells   store[ID, sourceCell]
