@@ -60,14 +60,11 @@ func environmentProxies() *proxies {
 			continue
 		}
 		const least, sure = 4, 8 // characters
-		user, password := u.User.Username(), ""
-		password, _ = u.User.Password()
-		whole := []string{user + ":" + password}
+		user := u.User.Username()
+		password, _ := u.User.Password()
+		p.whole = append(p.whole, secret.New(user+":"+password))
 		if only := cmp.Or(password, user); len(only) >= sure { // some proxies take a token as the user
-			whole = append(whole, only)
-		}
-		for _, text := range whole {
-			p.whole = append(p.whole, secret.New(text))
+			p.whole = append(p.whole, secret.New(only))
 		}
 		for _, text := range []string{password, user} {
 			if len(text) >= least {
