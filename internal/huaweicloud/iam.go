@@ -1,6 +1,7 @@
 package huaweicloud
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -133,8 +134,8 @@ func eachProject(ctx context.Context, iam *Client, path, name string, maxPages i
 		query = nameQuery(name)
 	}
 	var answer *Answer
-	var bad Skipped
-	good := 0
+	var bad error // the first
+	good := false
 	for page := 1; page <= maxPages && len(seen) < maxListed; page++ {
 		list, err := getProjects(ctx, iam, path+"?"+query)
 		if err != nil {
@@ -156,10 +157,9 @@ func eachProject(ctx context.Context, iam *Client, path, name string, maxPages i
 			}
 			if err != nil {
 				err = fmt.Errorf("project %d of page %d: %w", i+1, page, err)
-				bad.Add(err)
-			} else {
-				good++
+				bad = cmp.Or(bad, err)
 			}
+			good = good || err == nil
 			add(p, err)
 		}
 		next, err := list.next()
@@ -171,8 +171,8 @@ func eachProject(ctx context.Context, iam *Client, path, name string, maxPages i
 			query, linked = next, true
 		case next == "" && !repeats && !linked && name == "" && len(list.elements) >= projectsPerPage:
 			query = pageQuery(page + 1)
-		case bad.Count > 0 && good == 0:
-			return answer.Malformed("none of its projects can be read: " + bad.Reasons[0].Error())
+		case bad != nil && !good:
+			return answer.Malformed("none of its projects can be read: " + bad.Error())
 		default:
 			return nil
 		}
