@@ -25,7 +25,8 @@ const maxIDs = 5
 func FindProject(ctx context.Context, iam *Client, region string, isID func(string) bool) (string, error) {
 	var ids []string
 	var skipped Skipped
-	err := listProjects(ctx, iam, region, maxProjectPages, func() { ids, skipped = nil, Skipped{} }, func(p Project, err error) {
+	query := "name=" + url.QueryEscape(region)
+	err := listProjects(ctx, iam, query, maxProjectPages, func() { ids, skipped = nil, Skipped{} }, func(p Project, err error) {
 		if err == nil && !isID(p.ID) {
 			err = errors.New("its id is not of the form of a project_id")
 		}
@@ -40,7 +41,7 @@ func FindProject(ctx context.Context, iam *Client, region string, isID func(stri
 		return "", err
 	}
 	if len(ids) != 1 {
-		return "", &ProjectError{URL: iam.BaseURL + projectsPath + "?" + nameQuery(region), Region: region, IDs: ids, Skipped: skipped}
+		return "", &ProjectError{URL: iam.BaseURL + projectsPath + "?" + query, Region: region, IDs: ids, Skipped: skipped}
 	}
 	return ids[0], nil
 }
@@ -96,7 +97,7 @@ type ProjectList struct {
 // the reason if the element counts as skipped.
 func ListProjects(ctx context.Context, iam *Client, wanted int, keep func(p Project, err error) (bool, error)) (ProjectList, error) {
 	var list ProjectList
-	err := listProjects(ctx, iam, "", max(maxProjectPages, wanted), func() { list = ProjectList{} }, func(p Project, err error) {
+	err := listProjects(ctx, iam, pageQuery(1), max(maxProjectPages, wanted), func() { list = ProjectList{} }, func(p Project, err error) {
 		list.Seen++
 		kept, err := keep(p, err)
 		if err != nil {
@@ -111,28 +112,25 @@ func ListProjects(ctx context.Context, iam *Client, wanted int, keep func(p Proj
 	return list, nil
 }
 
-// listProjects calls add for each project of IAM's list. If that list is refused, it calls reset, and add for each of the caller's own projects, whose
+// listProjects calls add for each project of IAM's list, which query selects. If that list is refused, it calls reset, and add for each of the caller's own projects, whose
 // list needs no permission. If that fails too, the error is that of the refusal: it says what to grant.
-func listProjects(ctx context.Context, iam *Client, name string, maxPages int, reset func(), add func(Project, error)) error {
-	err := eachProject(ctx, iam, projectsPath, name, maxPages, add)
+func listProjects(ctx context.Context, iam *Client, query string, maxPages int, reset func(), add func(Project, error)) error {
+	err := eachProject(ctx, iam, projectsPath, query, maxPages, add)
 	if Reason(err) != ReasonForbidden {
 		return err
 	}
 	reset()
-	own := eachProject(ctx, iam, ownProjectsPath, "", maxPages, add)
+	own := eachProject(ctx, iam, ownProjectsPath, pageQuery(1), maxPages, add)
 	if own == nil || Reason(own) == ReasonThrottled {
 		return own
 	}
 	return err
 }
 
-// eachProject calls add once for each element of a list of projects, with an error if it can't be read. The list of a name has one page; others are read up
-// to the first page that is not full. If a page has a link to the next one, the links lead on instead.
-func eachProject(ctx context.Context, iam *Client, path, name string, maxPages int, add func(Project, error)) error {
-	query, seen, ids, linked := pageQuery(1), seenProjects{}, seenProjects{}, false
-	if name != "" {
-		query = nameQuery(name)
-	}
+// eachProject calls add once for each element of a list of projects, with an error if it can't be read. A list by numbers of pages is read up to the
+// first page that is not full. If a page has a link to the next one, the links lead on instead.
+func eachProject(ctx context.Context, iam *Client, path, query string, maxPages int, add func(Project, error)) error {
+	seen, ids, byNumber := seenProjects{}, seenProjects{}, query == pageQuery(1)
 	var answer *Answer
 	var bad error // the first
 	good := false
@@ -168,8 +166,8 @@ func eachProject(ctx context.Context, iam *Client, path, name string, maxPages i
 		case err != nil:
 			return answer.Malformed(err.Error())
 		case next != "" && !repeats && seen.add("?"+next):
-			query, linked = next, true
-		case next == "" && !repeats && !linked && name == "" && len(list.elements) >= projectsPerPage:
+			query, byNumber = next, false
+		case next == "" && !repeats && byNumber && len(list.elements) >= projectsPerPage:
 			query = pageQuery(page + 1)
 		case bad != nil && !good:
 			return answer.Malformed("none of its projects can be read: " + bad.Error())
@@ -179,8 +177,6 @@ func eachProject(ctx context.Context, iam *Client, path, name string, maxPages i
 	}
 	return answer.Malformed(fmt.Sprintf("the list of projects goes on after %d", len(seen)))
 }
-
-func nameQuery(name string) string { return "name=" + url.QueryEscape(name) }
 
 func pageQuery(page int) string { return fmt.Sprintf("page=%d&per_page=%d", page, projectsPerPage) }
 
