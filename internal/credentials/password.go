@@ -55,7 +55,10 @@ type password struct {
 }
 
 func newPassword(d Deps, user config.Password) *password {
-	p := &password{Deps: d, user: user, text: files.Keep(passwordText(user.Password)), tokens: map[huaweicloud.Scope]*temporary{}}
+	text := files.Keep(func(ctx context.Context) (secret.Text, error) { // which may contain blanks since no header contains it
+		return configured(ctx, cmp.Or(user.Password.Variable, "password"), "password", user.Password, checkSpoilt)
+	})
+	p := &password{Deps: d, user: user, text: text, tokens: map[huaweicloud.Scope]*temporary{}}
 	p.account = p.newToken(Status{
 		From:  fmt.Sprintf("password: user %s of %s, %s", user.UserName, user.DomainName, describe("password", user.Password)),
 		Files: fileNames(user.Password.File),
@@ -83,22 +86,6 @@ func (p *password) id() userID { return userID{p.IAM("").BaseURL, p.user.DomainN
 
 // Check reads the password.
 func (p *password) Check(ctx context.Context) error { return p.account.Check(ctx) }
-
-// passwordText returns how to read the password, which may contain blanks since no header contains it.
-func passwordText(s config.Secret) func(context.Context) (secret.Text, error) {
-	return func(ctx context.Context) (secret.Text, error) {
-		name := cmp.Or(s.Variable, "password")
-		text, err := trimmed(name, s.Text)
-		if s.File != "" {
-			name = "password_file " + s.File
-			text, err = readSecret(ctx, name, s.File, "password")
-		}
-		if err != nil {
-			return secret.Text{}, err
-		}
-		return secret.New(text), checkSpoilt(name, text)
-	}
-}
 
 // Status has the error of the token of the account or, if those of all projects could not be had, their last one: that of one project is about the
 // project alone. It has the first expiry of the valid tokens; if none is valid, it is the last one.

@@ -73,9 +73,9 @@ func newStatic(s config.Static) *permanent {
 }
 
 func readStatic(ctx context.Context, s config.Static) (*huaweicloud.Keys, error) {
-	ak, errAK := key(ctx, "access_key", s.AccessKey)
-	sk, errSK := key(ctx, "secret_key", s.SecretKey)
-	token, errToken := key(ctx, "security_token", s.SecurityToken)
+	ak, errAK := configured(ctx, "access_key", "key", s.AccessKey, checkKey)
+	sk, errSK := configured(ctx, "secret_key", "key", s.SecretKey, checkKey)
+	token, errToken := configured(ctx, "security_token", "key", s.SecurityToken, checkKey)
 	if err := errors.Join(errAK, errSK, errToken); err != nil {
 		return nil, err
 	}
@@ -195,25 +195,21 @@ func fileNames(file string) []string {
 	return []string{file}
 }
 
-// key returns a secret as a part of keys; name is its name in the configuration.
-func key(ctx context.Context, name string, s config.Secret) (secret.Text, error) {
+// configured returns a secret of the configuration, or of the file that it names, without white space at its ends. name is its name there, and check
+// returns what is wrong with it. One that is set must not be white space alone.
+func configured(ctx context.Context, name, kind string, s config.Secret, check func(name, text string) error) (secret.Text, error) {
+	text := secret.Trim(s.Text.Reveal())
 	if s.File != "" {
-		return readKey(ctx, name+"_file "+s.File, s.File)
+		name += "_file " + s.File
+		var err error
+		if text, err = readSecret(ctx, name, s.File, kind); err != nil {
+			return secret.Text{}, err
+		}
 	}
-	text, err := trimmed(name, s.Text)
-	if err != nil {
-		return secret.Text{}, err
+	if text == "" && !s.Text.IsEmpty() {
+		return secret.Text{}, fmt.Errorf("%s is empty", name)
 	}
-	return secret.New(text), checkKey(name, text)
-}
-
-// trimmed returns a secret of the configuration without white space at its ends. One that is set must not be white space alone.
-func trimmed(name string, s secret.Text) (string, error) {
-	text := secret.Trim(s.Reveal())
-	if text == "" && !s.IsEmpty() {
-		return "", fmt.Errorf("%s is empty", name)
-	}
-	return text, nil
+	return secret.New(text), check(name, text)
 }
 
 // readKey reads a file with a key or token; name is what an error calls it.
