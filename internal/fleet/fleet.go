@@ -252,20 +252,14 @@ func (f *Fleet) Count(filter Filter) int { return len(filter.of(f.now.Load().sou
 func (f *Fleet) Read(ctx context.Context, filter Filter) []*Reading {
 	asked := time.Now()
 	f.retryChangedKeys(ctx)
-	known := f.now.Load().sources
-	wanted := filter.of(known)
-	inDoubt := slices.ContainsFunc(wanted, (*source).isInDoubt)
-	if inDoubt {
-		known = slices.DeleteFunc(slices.Clone(wanted), (*source).isInDoubt) // the others are asked if IAM still lists them
-		wanted = known
-	}
-	fetches := ask(ctx, wanted) // in flight while lists of projects are waited for
-	if lists := f.askLists(ctx); len(filter.Projects) == 0 || f.options.Once || inDoubt {
+	wanted := filter.of(f.now.Load().sources)
+	certain := slices.DeleteFunc(slices.Clone(wanted), (*source).isInDoubt) // the others are asked if IAM still lists them
+	fetches := ask(ctx, certain)                                            // in flight while lists of projects are waited for
+	if lists := f.askLists(ctx); len(filter.Projects) == 0 || f.options.Once || len(certain) < len(wanted) {
 		wait(ctx, lists)
 	}
-	if now := f.now.Load().sources; !slices.Equal(now, known) {
-		wanted = filter.of(now)
-		fetches = append(fetches, ask(ctx, unknown(wanted, known))...)
+	if wanted = filter.of(f.now.Load().sources); !slices.Equal(wanted, certain) {
+		fetches = append(fetches, ask(ctx, unknown(wanted, certain))...)
 	}
 	wait(ctx, fetches)
 	readings := make([]*Reading, len(wanted))
