@@ -19,18 +19,18 @@ const ListProjectsAction = "iam:projects:listProjects"
 // maxIDs is how many ids an error shows.
 const maxIDs = 5
 
-// FindProject returns the id of the project that has the name of a region, or another one: GET /v3/projects?name=<name>, "Querying Project Information Based on
+// FindProject returns the id of the project of a name, such as that of a region: GET /v3/projects?name=<name>, "Querying Project Information Based on
 // Specified Criteria" of the IAM API Reference. isID returns whether an id can be used. The error is a *ProjectError if there is no such project or if
 // there are several.
-func FindProject(ctx context.Context, iam *Client, region string, isID func(string) bool) (string, error) {
+func FindProject(ctx context.Context, iam *Client, name string, isID func(string) bool) (string, error) {
 	var ids []string
 	var skipped Skipped
-	query := "name=" + url.QueryEscape(region)
+	query := "name=" + url.QueryEscape(name)
 	err := listProjects(ctx, iam, query, maxProjectPages, func() { ids, skipped = nil, Skipped{} }, func(p Project, err error) {
 		if err == nil && !isID(p.ID) {
 			err = errors.New("its id is not of the form of a project_id")
 		}
-		switch isIt := p.Name == region; {
+		switch isIt := p.Name == name; {
 		case err != nil && (isIt || p.Name == ""):
 			skipped.Add(err)
 		case err == nil && isIt:
@@ -41,7 +41,7 @@ func FindProject(ctx context.Context, iam *Client, region string, isID func(stri
 		return "", err
 	}
 	if len(ids) != 1 {
-		return "", &ProjectError{URL: iam.BaseURL + projectsPath + "?" + query, Region: region, IDs: ids, Skipped: skipped}
+		return "", &ProjectError{URL: iam.BaseURL + projectsPath + "?" + query, Name: name, IDs: ids, Skipped: skipped}
 	}
 	return ids[0], nil
 }
