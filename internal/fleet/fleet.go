@@ -336,9 +336,6 @@ func (f Filter) of(sources []*source) []*source {
 // CheckNames returns an error for a name that is not known, so that nobody takes an empty answer for good news. what is how names are asked
 // for, such as collect[].
 func CheckNames(what string, asked, known []string) error {
-	if len(asked) == 0 {
-		return nil
-	}
 	names := make(map[string]bool, len(known))
 	for _, name := range known {
 		names[name] = true
