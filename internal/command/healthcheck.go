@@ -65,7 +65,10 @@ func (s Serving) healthRequest(ctx context.Context) (*http.Client, *url.URL, err
 	if err != nil {
 		return nil, nil, err
 	}
-	hosts := dialedHosts(host)
+	hosts := []string{host}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() { // it listens on all addresses
+		hosts = []string{"127.0.0.1", "::1"}
+	}
 	client := &http.Client{
 		Transport: &http.Transport{ // without a proxy
 			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -86,20 +89,6 @@ func (s Serving) healthRequest(ctx context.Context) (*http.Client, *url.URL, err
 	return client, &url.URL{Scheme: scheme, Host: net.JoinHostPort(hosts[0], port), Path: routes.Prefix + "/-/healthy"}, nil
 }
 
-// dialedHosts returns the hosts at which a listener can be reached: for one on all addresses, those of the loopback interface.
-func dialedHosts(host string) []string {
-	const v4, v6 = "127.0.0.1", "::1"
-	ip, err := netip.ParseAddr(host)
-	switch {
-	case host == "", err == nil && ip.IsUnspecified() && ip.Is4():
-		return []string{v4, v6}
-	case err == nil && ip.IsUnspecified():
-		return []string{v6, v4}
-	default:
-		return []string{host}
-	}
-}
-
 // scheme returns that of the pages, by --web.config.file.
 func (s Serving) scheme(ctx context.Context) (string, error) {
 	name := *s.Web.WebConfigFile
@@ -111,12 +100,11 @@ func (s Serving) scheme(ctx context.Context) (string, error) {
 	if err == nil {
 		err = yaml.Unmarshal(text, &c)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", fmt.Errorf("--web.config.file=%s can't be used: %s", name, quoted.ReplaceAllString(err.Error(), "..."))
-	case c.TLSConfig.IsEnabled():
-		return "https", nil
-	default:
-		return "http", nil
 	}
+	if c.TLSConfig.IsEnabled() {
+		return "https", nil
+	}
+	return "http", nil
 }

@@ -49,7 +49,7 @@ func (e *environment) profileDecisions(ctx context.Context, accounts []Account, 
 		}
 		read[p] = true
 		path, section, _ := p.At(e.getenv)
-		profile, _ := p.read(ctx, e.getenv) // the credentials report the error
+		profile, _ := p.Read(ctx, e.getenv) // the credentials report the error
 		for _, key := range []string{"project_id", "domain_id", "iam_endpoint"} {
 			if value := profile[key]; value != "" && !stated[plainValue(value)] {
 				e.decide(key+" of "+path+", section "+section, "nothing: "+why)

@@ -48,7 +48,7 @@ func (n Node) Fields(known ...string) (Fields, bool) {
 		if slices.Contains(known, e.Key) {
 			values[e.Key] = e.Node
 		} else {
-			e.Fail("%s", cmp.Or(findBlank(blankInKey, e.Key), unknownKey(shown(e.Key), known)))
+			e.Fail("%s", cmp.Or(findBlank(blankAnywhere, e.Key), unknownKey(shown(e.Key), known)))
 		}
 	}
 	return Fields{n, values}, true
