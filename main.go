@@ -44,7 +44,7 @@ func main() {
 	serving := servingFlags(app)
 	serve := app.Command("serve", "Serve the quotas of the configured accounts. The default command.").Default()
 	demo := app.Command("demo", "Serve the quotas of a simulated cloud; no account is needed.")
-	health := app.Command("healthcheck", "Ask the exporter that runs with the same --web flags for /-/healthy. Exits with 1 if it is not healthy or does not answer within 5 seconds.")
+	health := app.Command("healthcheck", "Request /-/healthy from the exporter that runs with the same --web flags. Exits with 1 if it is not healthy or does not respond within 5 seconds.")
 	verify, check := checkCommand(app)
 	ask, query := queryCommand(app)
 	selected, err := app.Parse(os.Args[1:])
@@ -163,6 +163,8 @@ func checkConfigFile(name string, demo bool) error {
 		return errors.New("demo takes no --config.file, as its cloud is simulated; serve takes one")
 	case name == "":
 		return errors.New("--config.file is empty; name a file, or leave the flag out to serve one account from the environment")
+	case strings.Contains(name, "\n"): // it would begin a new line of an error
+		return errors.New("--config.file has a line break; name a file without")
 	default:
 		return nil
 	}

@@ -64,7 +64,7 @@ func dbssQuota(ctx context.Context, c *huaweicloud.Client, a *API) (*huaweicloud
 	return partner, errPartner
 }
 
-var errNoInstance = errors.New("an element of the list of audit instances is no instance")
+var errNoInstance = errors.New("an element of the list of audit instances is not an instance")
 
 // dbssInstances counts the audit instances. The list is called "instances" or, in older documents, "servers". If the answer has no total, elements that
 // are no instance are skipped.

@@ -75,13 +75,9 @@ func (q Query) rows(readings []*fleet.Reading) []row {
 		}
 	}
 	if q.Sort == "usage" {
-		muted := func(r row) int { // after those that are as near the limit
-			if len(r.Thresholds) == 0 {
-				return 1
-			}
-			return 0
-		}
-		slices.SortStableFunc(rows, func(a, b row) int { return cmp.Or(cmp.Compare(b.near, a.near), muted(a)-muted(b)) })
+		slices.SortStableFunc(rows, func(a, b row) int { // what is muted after what is as near the limit
+			return cmp.Or(cmp.Compare(b.near, a.near), min(len(b.Thresholds), 1)-min(len(a.Thresholds), 1))
+		})
 	}
 	return rows
 }

@@ -76,8 +76,6 @@ type source struct {
 	settings config.Service
 	project  *project
 
-	discovered bool
-
 	cell   *sourceCell
 	policy *refresh.Policy[providers.Result]
 
@@ -96,7 +94,7 @@ func (f *Fleet) newSources(a *account, configured config.Project, listed *identi
 			continue
 		}
 		id := ID{Account: a.Name, Service: service.Name, ProjectID: configured.ID, Region: configured.Region, IAMName: configured.IAMName}
-		s := &source{ID: id, account: a, service: service, settings: settings, project: p, discovered: listed != nil}
+		s := &source{ID: id, account: a, service: service, settings: settings, project: p}
 		c := s.client()
 		s.API = unique.Make(c.BaseURL + " " + c.QuotaPath + " " + service.API.String())
 		s.cell = f.stores.cells.get(s.ID, func() *sourceCell { return new(sourceCell) })
@@ -153,7 +151,7 @@ func (s *source) backoff(streak int, err error) time.Duration {
 		return 0
 	}
 	p := huaweicloud.Backoff(streak, err, s.settings.CacheTTL)
-	if s.discovered && s.cell.Peek().ReadAt.IsZero() && huaweicloud.IsNotOffered(err) {
+	if s.project.listed != nil && s.cell.Peek().ReadAt.IsZero() && huaweicloud.IsNotOffered(err) {
 		p = max(p, notOfferedBackoff)
 	}
 	return p
@@ -215,7 +213,7 @@ func (s *source) newReading(state *refresh.State[providers.Result], tooOld bool)
 		State:   state,
 		TooOld:  tooOld,
 
-		NotOffered: s.discovered && state.ReadAt.IsZero() && huaweicloud.IsNotOffered(state.Err),
+		NotOffered: s.project.listed != nil && state.ReadAt.IsZero() && huaweicloud.IsNotOffered(state.Err),
 
 		cell: s.cell,
 	}

@@ -146,8 +146,9 @@ func (h *handler) page(ctx context.Context, filter fleet.Filter) page {
 		p.Services = append(p.Services, option{service, slices.Contains(filter.Services, service)})
 	}
 	for _, a := range accounts {
-		p.Accounts = append(p.Accounts, newAccount(a))
-		p.LeavesOut = p.LeavesOut || len(a.Skipped)+a.Unreadable.Count+a.Beyond > 0
+		shown := newAccount(a)
+		p.Accounts = append(p.Accounts, shown)
+		p.LeavesOut = p.LeavesOut || len(shown.Skipped) > 0
 	}
 	p.Summary = summary(readings, p.Quotas)
 	return p

@@ -73,7 +73,7 @@ func (e Entry) FailUnknown(known []string) {
 	} else {
 		text += "; known here: " + strings.Join(known, ", ")
 	}
-	e.Fail("%s", cmp.Or(findBlank(blankInKey, e.Key), text))
+	e.Fail("%s", cmp.Or(findBlank(blankAnywhere, e.Key), text))
 }
 
 // Peek returns what is stated under a key of a mapping, without reporting anything.
