@@ -14,6 +14,7 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/secret"
 	"cloud_quota_exporter/providers"
+	"cloud_quota_exporter/providers/examples"
 	"cloud_quota_exporter/providers/providerstest"
 )
 
@@ -101,7 +102,7 @@ const instances = "/v2/" + project + "/audit/instances?offset=0&limit=1000"
 
 func document(t testing.TB, service string) reply {
 	t.Helper()
-	body := providers.Example(service)
+	body := examples.Of(service)
 	if body == nil {
 		t.Fatalf("%s has no example", service)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/providers"
+	"cloud_quota_exporter/providers/examples"
 	"cloud_quota_exporter/providers/providerstest"
 )
 
@@ -36,10 +37,10 @@ dbss: enabled true, action "", cache_ttl 0s, options map[list_instances:true], m
 // TestCatalogue: every entry has an example, and all of it can be read.
 func TestCatalogue(t *testing.T) {
 	for _, s := range providers.All() {
-		if providers.Example(s.Name) == nil {
+		if examples.Of(s.Name) == nil {
 			continue
 		}
-		result, err := s.API.Decode(&huaweicloud.Answer{Body: providers.Example(s.Name)})
+		result, err := s.API.Decode(&huaweicloud.Answer{Body: examples.Of(s.Name)})
 		if err != nil || result.Skipped.Count > 0 {
 			t.Errorf("%s: got %v\n%s", s.Name, err, show(result))
 		}
