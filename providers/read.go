@@ -267,7 +267,7 @@ func (a *API) readType(n strictyaml.Node) {
 		_, _ = readTypeName(n) // it is constant
 	case !typeForm.MatchString(a.Type):
 		n.Fail("not of the right form; want names of fields in braces, such as {type} or {type}_{mode}, or a constant")
-	case len(a.Pairs) > 0 && !a.name.uses(keyField):
+	case len(a.Pairs) > 0 && !a.name.usesKey():
 		n.Fail("has no effect beside pairs without {key}, which is the type of the pair; add {key}, or remove type")
 	}
 }
