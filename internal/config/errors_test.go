@@ -132,7 +132,7 @@ func checkUsable(t *testing.T, c *config.Config) {
 		}
 	}
 	enabled := false
-	for _, service := range known {
+	for _, service := range c.Known {
 		name := service.Name
 		s, ok := c.Services[name]
 		if !ok || s.CacheTTL < 0 || s.MaxStale < s.CacheTTL || s.Timeout <= 0 || s.MaxInFlight < 1 {
@@ -140,7 +140,7 @@ func checkUsable(t *testing.T, c *config.Config) {
 		}
 		enabled = enabled || s.Enabled
 	}
-	if len(c.Accounts) == 0 || len(c.Services) != len(known) || !enabled {
+	if len(c.Accounts) == 0 || len(c.Services) != len(c.Known) || !enabled {
 		t.Errorf("%+v lacks accounts or services", c)
 	}
 }
@@ -152,12 +152,14 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := []string{"services.<service>.enabled"}
+	keys := []string{"services.<service>.enabled"}
 	isService := map[string]bool{}
-	for _, s := range providers.All() {
+	for _, s := range known {
 		isService[s.Name] = true
+	}
+	for _, s := range providers.All() {
 		for option := range s.Options {
-			known = append(known, "services."+s.Name+"."+option)
+			keys = append(keys, "services."+s.Name+"."+option)
 		}
 	}
 	for level, text := range map[string]string{
@@ -174,6 +176,8 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 		"accounts[].discovery.":                     "accounts: [{discovery: {zz: 1}}]",
 		"services.":                                 "services: {zz: 1}",
 		"services.defaults.":                        "services: {defaults: {zz: 1}}",
+		"services.<service>.":                       "services: {my_api: {api: {path: /a, host: a}, zz: 1}}",
+		"services.<service>.api.":                   "services: {my_api: {api: {zz: 1}}}",
 		"limits[].":                                 "limits: [{zz: 1}]",
 		"thresholds.":                               "thresholds: {zz: 1}",
 		"thresholds.overrides[].":                   "thresholds: {overrides: [{zz: 1}]}",
@@ -182,7 +186,7 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 			if isService[key] {
 				key = "<service>"
 			}
-			known = append(known, level+key)
+			keys = append(keys, level+key)
 		}
 	}
 	var documented []string
@@ -191,13 +195,13 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 			documented = append(documented, strings.Trim(key, "`"))
 		}
 	}
-	for _, key := range known {
+	for _, key := range keys {
 		if !slices.Contains(documented, key) {
 			t.Errorf("%s is not documented", key)
 		}
 	}
 	for _, key := range documented {
-		if !slices.Contains(known, key) {
+		if !slices.Contains(keys, key) {
 			t.Errorf("%s is documented, but not known", key)
 		}
 	}
@@ -209,8 +213,8 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 // keysAt returns the keys that are known where a text has the unknown key zz.
 func keysAt(t *testing.T, text string) []string {
 	t.Helper()
-	_, err := config.Parse("c.yml", []byte(text), providers.All(), inRegion)
-	m := regexp.MustCompile(`\.zz: unknown key; known here: (.*)`).FindStringSubmatch(err.Error())
+	_, err := config.Parse("c.yml", []byte(text), known, inRegion)
+	m := regexp.MustCompile(`\.zz: unknown key; known here: ([a-z_, ]*?)(, and names of your own that have api)?\n`).FindStringSubmatch(err.Error() + "\n")
 	if m == nil {
 		t.Fatalf("%s: %v", text, err)
 	}
