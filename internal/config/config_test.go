@@ -104,6 +104,8 @@ func TestGoodFiles(t *testing.T) {
 				all[name] = s
 			}
 			all["my_list"] = config.Service{true, 5 * time.Minute, 5 * time.Second, 6 * time.Hour, 8, nil, false}
+			all["my_alias"] = all["my_list"]
+			all["my_merged"] = config.Service{true, 5 * time.Minute, time.Second, 6 * time.Hour, 8, nil, false}
 			all["my_map2"] = config.Service{true, 15 * time.Minute, 5 * time.Second, 6 * time.Hour, 2, nil, false}
 			all["my_pairs"] = config.Service{false, 5 * time.Minute, 5 * time.Second, 6 * time.Hour, 8, nil, false}
 		})},

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +14,8 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
+var update = flag.Bool("update", false, "write the texts of testdata/bad anew, to be read before they are committed")
+
 // TestBadFiles compares the whole error of each bad file with the text beside it.
 func TestBadFiles(t *testing.T) {
 	files, err := filepath.Glob("testdata/bad/*.yml")
@@ -21,13 +24,19 @@ func TestBadFiles(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
-			want, err := os.ReadFile(strings.TrimSuffix(file, ".yml") + ".txt")
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, err = parseFile(t, file)
+			_, err := parseFile(t, file)
 			if err == nil {
 				t.Fatal("no error")
+			}
+			wanted := strings.TrimSuffix(file, ".yml") + ".txt"
+			if *update {
+				if err := os.WriteFile(wanted, []byte(err.Error()+"\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, errRead := os.ReadFile(wanted)
+			if errRead != nil {
+				t.Fatal(errRead)
 			}
 			if got := err.Error() + "\n"; got != string(want) {
 				t.Errorf("got\n%swant\n%s", got, want)

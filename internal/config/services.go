@@ -152,7 +152,7 @@ func (s *settings) checkStale(name string, defaults settings, reported map[stric
 	}
 	reported[at] = true
 	if atStale {
-		at.Fail("shorter than the cache_ttl of %s, %s; want at least as long", name, Short(s.CacheTTL))
+		at.Fail("shorter than the cache_ttl of %s, %s; want at least as long, or a shorter cache_ttl", name, Short(s.CacheTTL))
 	} else {
 		at.Fail("longer than the max_stale of %s, %s; want at most as long, or a longer max_stale", name, Short(s.MaxStale))
 	}
