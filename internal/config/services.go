@@ -100,7 +100,7 @@ func splitServices(n strictyaml.Node, known []providers.Service) (sections map[s
 		default:
 			e = e.Show()
 			sections[e.Key] = e.Node
-			own = append(own, providers.Own(e.Key, api))
+			own = append(own, providers.Own(e.Key, e.Peek("api")))
 		}
 	}
 	return sections, own
