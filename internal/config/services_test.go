@@ -3,6 +3,7 @@ package config_test
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -95,29 +96,23 @@ func TestOwnAPIs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var catalogue map[string]struct{ API map[string]any }
+	var catalogue yaml.Node
 	if err := yaml.Unmarshal(text, &catalogue); err != nil {
 		t.Fatal(err)
 	}
-	builtIn := providers.All()
-	services := make([]yaml.Node, 0, 2*len(builtIn))
-	for _, s := range builtIn {
-		api := catalogue[s.Name].API
-		if api["host"] == nil {
-			api["host"] = s.Name
-		}
-		var name, section yaml.Node
-		if err := section.Encode(map[string]any{"api": api}); err != nil {
+	entries, builtIn := catalogue.Content[0].Content, providers.All()
+	for i := 0; i < len(entries); i += 2 {
+		var entry struct{ API yaml.Node }
+		if err := entries[i+1].Decode(&entry); err != nil {
 			t.Fatal(err)
 		}
-		name.SetString("my_" + s.Name)
-		services = append(services, name, section)
+		if !slices.ContainsFunc(entry.API.Content, func(n *yaml.Node) bool { return n.Value == "host" }) {
+			entry.API.Content = append(entry.API.Content, scalar("host"), scalar(entries[i].Value))
+		}
+		entries[i] = scalar("my_" + entries[i].Value)
+		entries[i+1] = &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{scalar("api"), &entry.API}}
 	}
-	file := yaml.Node{Kind: yaml.MappingNode}
-	for i := range services {
-		file.Content = append(file.Content, &services[i])
-	}
-	text, err = yaml.Marshal(map[string]any{"services": &file})
+	text, err = yaml.Marshal(map[string]any{"services": catalogue.Content[0]})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,6 +133,8 @@ func TestOwnAPIs(t *testing.T) {
 		}
 	}
 }
+
+func scalar(text string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Value: text} }
 
 // TestOwnNames: names of one's own stand wherever names of services do.
 func TestOwnNames(t *testing.T) {
@@ -172,7 +169,7 @@ accounts:
 services:
   function_graph: {enabled: true}
   AKIAxSECRETx: {enabled: true}
-limits: [{service: kmss, limit: 5}]
+limits: [{service: kmss, limit: 5}, {service: esc, limit: 5}]
 `), providers.All(), inRegion)
 	if err == nil {
 		t.Fatal("no error")
@@ -182,8 +179,9 @@ limits: [{service: kmss, limit: 5}]
 		"accounts[0].endpoints.sfs_turbo: unknown key; known here: sfsturbo, ", "accounts[0].endpoints: an unknown key (not shown: it may be a secret); known here: antiddos, as, ",
 		"services.function_graph: unknown key; known here: functiongraph, ", "services: an unknown key (not shown: it may be a secret); known here: defaults, antiddos, ",
 		"limits[0].service: fits none of the services: kms, ",
+		"limits[1].service: fits none of the services: dsc, ecs, ",
 	} {
-		if len(lines) != 5 || !strings.Contains(lines[i], want) || strings.Count(lines[i], ", ") > 12 || !strings.Contains(lines[i], " more") {
+		if len(lines) != 6 || !strings.Contains(lines[i], want) || strings.Count(lines[i], ", ") > 12 || !strings.Contains(lines[i], " more") {
 			t.Errorf("got %s\nwant %s", lines[min(i, len(lines)-1)], want)
 		}
 	}

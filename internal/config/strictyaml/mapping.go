@@ -106,25 +106,27 @@ func NamesNear(names []string, text string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
-// countEdits returns how many bytes must be inserted, removed or replaced to make one text of the other.
+// countEdits returns how many bytes must be inserted, removed, replaced or swapped with the next one to make one text of the other.
 func countEdits(a, b string) int {
-	edits := make([]int, len(b)+1) // from what was read of a to each beginning of b
-	for j := range edits {
-		edits[j] = j
-	}
-	for i := range len(a) {
-		shorter := edits[0] // to what is before b[j], without a[i]
-		edits[0]++
-		for j := range len(b) {
-			replace := shorter
-			if a[i] != b[j] {
+	edits := make([][]int, len(a)+1) // from each beginning of a to each beginning of b
+	for i := range edits {
+		edits[i] = make([]int, len(b)+1)
+		for j := range edits[i] {
+			if i == 0 || j == 0 {
+				edits[i][j] = i + j
+				continue
+			}
+			replace := edits[i-1][j-1]
+			if a[i-1] != b[j-1] {
 				replace++
 			}
-			shorter = edits[j+1]
-			edits[j+1] = min(replace, shorter+1, edits[j]+1)
+			edits[i][j] = min(replace, edits[i-1][j]+1, edits[i][j-1]+1)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				edits[i][j] = min(edits[i][j], edits[i-2][j-2]+1)
+			}
 		}
 	}
-	return edits[len(b)]
+	return edits[len(a)][len(b)]
 }
 
 // Peek returns what is stated under a key of a mapping, without reporting anything.
