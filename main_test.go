@@ -161,6 +161,20 @@ func TestVersion(t *testing.T) {
 	}
 }
 
+// TestBinaryHasNoTestSupport: the example answers of the documents and what the tests share are not part of the program.
+func TestBinaryHasNoTestSupport(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg := range strings.Lines(string(out)) {
+		pkg = strings.TrimSpace(pkg)
+		if ours := strings.HasPrefix(pkg, "cloud_quota_exporter/"); ours && (strings.HasSuffix(pkg, "test") || pkg == "cloud_quota_exporter/providers/examples") {
+			t.Errorf("the program imports %s", pkg)
+		}
+	}
+}
+
 func TestExitCodes(t *testing.T) {
 	config := "--config.file=" + scaleConfig(t, cloudtest.Scale(2)) // six quotas are at a tenth, and one of one tracker, which doesn't count
 	for _, tc := range []struct {

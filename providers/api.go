@@ -83,7 +83,7 @@ func (a *API) get(ctx context.Context, c *huaweicloud.Client) (*huaweicloud.Answ
 }
 
 // Host is the host of an API by region, the one for all other regions under "default". It is the first label of
-// https://<label>.<region>.<cloud> or, with a dot in it, a whole host, in which {region} and {cloud} are replaced.
+// https://<label>.<region>.<cloud> or, with a dot in it, a whole host, in which {region} and {cloud} are replaced. Either may have a port.
 type Host struct {
 	regions map[string]string
 	builtIn bool // it is from the catalogue, which knows the sites of Huawei Cloud alone
@@ -103,9 +103,10 @@ func (h Host) in(region string) string {
 	return h.regions[anyRegion]
 }
 
-// Label returns the first label of the host in a region.
+// Label returns the first label of the host in a region, without a port.
 func (h Host) Label(region string) string {
 	label, _, _ := strings.Cut(h.in(region), ".")
+	label, _, _ = strings.Cut(label, ":")
 	return label
 }
 
@@ -124,7 +125,11 @@ func (h Host) BaseURL(region, cloud string) string {
 	cloud = huaweicloud.Domain(region, cloud)
 	host := h.in(region)
 	if !strings.Contains(host, ".") || h.builtIn && !isHuaweiSite(region, cloud) {
-		return huaweicloud.BaseURL(h.Label(region), region, cloud)
+		url := huaweicloud.BaseURL(h.Label(region), region, cloud)
+		if _, port, ok := strings.Cut(host, ":"); ok {
+			url += ":" + port
+		}
+		return url
 	}
 	return "https://" + strings.NewReplacer("{region}", region, "{cloud}", cloud).Replace(host)
 }

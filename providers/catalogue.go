@@ -2,7 +2,7 @@ package providers
 
 import (
 	"cmp"
-	"embed"
+	_ "embed"
 	"regexp"
 	"sync"
 	"time"
@@ -12,9 +12,6 @@ import (
 
 //go:embed catalogue.yml
 var catalogue []byte
-
-//go:embed examples
-var examples embed.FS
 
 // All returns the services of the catalogue in its order, in which they are shown.
 func All() []Service { return all() }
@@ -26,12 +23,6 @@ var all = sync.OnceValue(func() []Service {
 	}
 	return services
 })
-
-// Example returns the example answer of a service's API document, for the simulated cloud; nil if there is none.
-func Example(service string) []byte {
-	body, _ := examples.ReadFile("examples/" + service + ".json")
-	return body
-}
 
 var serviceName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
 

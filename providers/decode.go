@@ -34,7 +34,7 @@ func (a *API) Decode(answer *huaweicloud.Answer) (Result, error) {
 		for _, row := range list.each {
 			d.row("", row)
 		}
-	case list.isObject() && a.name.uses(keyField) && len(a.Pairs) == 0:
+	case list.isObject() && a.name.usesKey() && len(a.Pairs) == 0:
 		d.several = list
 		for key, row := range list.each {
 			d.member(key.text(), row)
@@ -43,7 +43,7 @@ func (a *API) Decode(answer *huaweicloud.Answer) (Result, error) {
 		d.row("", list)
 	}
 	if len(d.Quotas) == 0 {
-		return Result{}, answer.Malformed("there are no quotas in it: " + d.nothing(list))
+		return Result{}, answer.Malformed(fmt.Sprintf("there are no quotas in it: %s (tried %s)", d.nothing(list), d.tried()))
 	}
 	return d.Result, nil
 }
@@ -76,27 +76,46 @@ func (d *decoding) find(whole value) value {
 
 // nothing says why an answer has no quotas.
 func (d *decoding) nothing(list value) string {
-	var paths []string
-	for _, path := range d.List {
-		paths = append(paths, cmp.Or(path, "the top level"))
+	kind := "object"
+	if list.isList() {
+		kind = "list"
 	}
-	at := strings.Join(paths, " or ")
 	switch {
 	case list == nil:
-		return "there is neither a list nor an object at " + at
+		return "there is neither a list nor an object"
 	case d.Skipped.Count > 0:
 		return d.Skipped.Reasons[0].Error()
 	case d.omitted > 0:
 		return fmt.Sprintf("skip leaves all %d resources out", d.omitted)
+	case list.len() == 0:
+		return "the " + kind + " is empty"
 	case len(d.Pairs) > 0:
-		var fields []string
-		for _, p := range d.Pairs {
-			fields = append(fields, p.names()...)
-		}
-		return fmt.Sprintf("none of %s is reported at %s", strings.Join(fields, ", "), at)
+		return "no number is reported"
 	default:
-		return fmt.Sprintf("no resource is at %s", at)
+		return "no resource is in the " + kind
 	}
+}
+
+// tried says where quotas were looked for, in the words of the description.
+func (d *decoding) tried() string {
+	var lists []string
+	for _, path := range d.List {
+		lists = append(lists, cmp.Or(path, "the top level"))
+	}
+	tried := "list " + strings.Join(lists, " or ")
+	if len(d.Pairs) == 0 || d.name.usesKey() {
+		tried += ", type " + d.Type
+	}
+	var fields []string
+	for _, p := range d.Pairs {
+		fields = append(fields, p.names()...)
+	}
+	tried += ", fields " + strings.Join(append(fields, d.names()...), ", ")
+	const most = 1000 // bytes; a description may have any number of fields
+	if len(tried) > most {
+		tried = strings.ToValidUTF8(tried[:most], "") + "..."
+	}
+	return tried
 }
 
 // member reads one member of a map. One that is no resource describes the map, such as EVS's id.
@@ -132,7 +151,7 @@ func (d *decoding) pairs() {
 	for i := range d.Pairs {
 		pair := &d.Pairs[i]
 		name := pair.Type
-		if d.name.uses(keyField) {
+		if d.name.usesKey() {
 			name = d.name.fill(pair.Type, d.members)
 		}
 		d.add(name, pair.Fields, pair.Unit)
@@ -239,7 +258,7 @@ func (d *decoding) checkType(name string) error {
 	case name == "" && d.Type == defaultType:
 		return errors.New("it has no type")
 	case name == "":
-		return fmt.Errorf("it has no type (%s)", d.Type)
+		return fmt.Errorf("it has no type (%.200s)", d.Type)
 	case len(name) > maxTypeLength:
 		return fmt.Errorf("its type is longer than %d bytes", maxTypeLength)
 	case strings.ContainsRune(name, utf8.RuneError): // also found if bytes are no UTF-8
@@ -310,8 +329,8 @@ func parseTemplate(text string) template {
 	return t
 }
 
-func (t template) uses(field string) bool {
-	return slices.ContainsFunc(t, func(p piece) bool { return p.field == field })
+func (t template) usesKey() bool {
+	return slices.ContainsFunc(t, func(p piece) bool { return p.field == keyField })
 }
 
 // fill returns the text with the fields of a resource: strings and, behind the first one, numbers. A field that is missing or null is left

@@ -10,6 +10,7 @@ import (
 
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/providers"
+	"cloud_quota_exporter/providers/examples"
 	"cloud_quota_exporter/providers/providerstest"
 )
 
@@ -50,7 +51,7 @@ type plainQuotas[Unit, Used any] struct {
 // encoding/json into a plain struct. The two are measured in turn.
 func BenchmarkDecode(b *testing.B) {
 	for _, s := range providerstest.Five() {
-		b.Run("body="+s.Name, func(b *testing.B) { compareDecoding(b, s, providers.Example(s.Name)) })
+		b.Run("body="+s.Name, func(b *testing.B) { compareDecoding(b, s, examples.Of(s.Name)) })
 	}
 	var resources []string
 	for i := range 200 {

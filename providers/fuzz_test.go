@@ -3,10 +3,14 @@ package providers_test
 import (
 	"encoding/json"
 	"math"
+	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
 
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/providers"
@@ -130,16 +134,26 @@ func FuzzDescription(f *testing.F) {
 		`{path: /a, list: "", pairs: [{type: a, limit: a_quota, used: a}, {type: b, remaining: left}]}`,
 		`{path: /a, list: rows, type: "{site}_{key}", pairs: [{type: x, limit: q.z, used: u.z}, {type: y, limit: l}], no_limit: -1}`,
 		`{path: /a, list: [rows, x], type: "{a.b}-{c}!", limit: q, remaining: r, no_limit: 0, unknown: -1, skip: "x.*", rename: {a: b}}`,
-		`{path: "/{project_id}", host: {default: "a.{cloud}", eu-de: b}, list: rows, type: same, limit: q, action: {role: "a:b:c"}, level: account}`,
+		`{path: "/{project_id}", host: {default: "a.{cloud}:8443", eu-de: b}, list: rows, type: same, limit: q, action: {role: "a:b:c"}}`,
+		`{path: /a, host: "db.example.com:65536", list: [rows, ""], type: "{key}_{c}", used: u.z, unit: "", min: "", max: q.z, units: {"n.*": "%"}}`,
 	} {
 		for _, body := range bodies {
 			f.Add(description, body)
 		}
 	}
+	described := catalogueTexts(f)
+	for _, s := range providers.All() {
+		body, _ := answerOf(s)
+		f.Add(described[s.Name], string(body))
+	}
 	f.Fuzz(func(t *testing.T, description, body string) {
 		a, err := read(description)
 		if err != nil {
 			return
+		}
+		base := a.Host.BaseURL("ap-southeast-3", "")
+		if u, err := url.Parse(base); err != nil || u.Scheme != "https" || u.User != nil || u.Path+u.RawQuery+u.Fragment != "" || u.Hostname() == "" {
+			t.Errorf("base URL %q: %v", base, err)
 		}
 		result, err := a.Decode(&huaweicloud.Answer{Body: []byte(body)})
 		if err != nil {
@@ -150,4 +164,26 @@ func FuzzDescription(f *testing.F) {
 		}
 		wantSound(t, result, a.NoLimit != nil)
 	})
+}
+
+// catalogueTexts returns the descriptions of the catalogue as they are written, by service.
+func catalogueTexts(f *testing.F) map[string]string {
+	f.Helper()
+	file, err := os.ReadFile("catalogue.yml")
+	var entries map[string]struct{ API yaml.Node }
+	if err == nil {
+		err = yaml.Unmarshal(file, &entries)
+	}
+	if err != nil {
+		f.Fatal(err)
+	}
+	texts := map[string]string{}
+	for name, entry := range entries {
+		text, err := yaml.Marshal(&entry.API)
+		if err != nil {
+			f.Fatal(err)
+		}
+		texts[name] = string(text)
+	}
+	return texts
 }

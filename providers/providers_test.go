@@ -11,9 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"cloud_quota_exporter/internal/config/strictyaml"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/secret"
 	"cloud_quota_exporter/providers"
+	"cloud_quota_exporter/providers/examples"
 	"cloud_quota_exporter/providers/providerstest"
 )
 
@@ -51,13 +53,17 @@ func (all replies) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 }
 
-// ask asks one of the five services.
-func ask(t *testing.T, service string, transport replies, change ...func(*huaweicloud.Client, map[string]bool)) (providers.Result, error) {
-	t.Helper()
-	c := &huaweicloud.Client{
+func client(service string, transport replies) *huaweicloud.Client {
+	return &huaweicloud.Client{
 		HTTP: &http.Client{Transport: transport}, Auth: auth{}, Service: service, BaseURL: "https://host",
 		Scope: huaweicloud.Scope{ProjectID: project}, Events: func(string, string, time.Duration) {},
 	}
+}
+
+// ask asks a service of the catalogue.
+func ask(t *testing.T, service string, transport replies, change ...func(*huaweicloud.Client, map[string]bool)) (providers.Result, error) {
+	t.Helper()
+	c := client(service, transport)
 	asked := providerstest.Named(service)[0]
 	options := maps.Clone(asked.Options)
 	for _, f := range change {
@@ -101,7 +107,7 @@ const instances = "/v2/" + project + "/audit/instances?offset=0&limit=1000"
 
 func document(t testing.TB, service string) reply {
 	t.Helper()
-	body := providers.Example(service)
+	body := examples.Of(service)
 	if body == nil {
 		t.Fatalf("%s has no example", service)
 	}
@@ -171,5 +177,28 @@ func TestConfiguredQuotaPath(t *testing.T) {
 		if err != nil || len(result.Quotas) == 0 {
 			t.Errorf("%s: got %v\n%s", service, err, show(result))
 		}
+	}
+}
+
+// TestOwnAPIs: an answer of another form than the description says what was tried and how it begins, and that the description may be wrong.
+func TestOwnAPIs(t *testing.T) {
+	found := strictyaml.NewProblems("c.yml")
+	own := providers.Own("my_api", strictyaml.Parse([]byte(`{path: /quotas, host: my-api, list: [rows, quotas], type: "{quota_key}", limit: quota_limit}`), found))
+	if err := found.Err(); err != nil || !own.IsOwn() || !own.IsVerified() {
+		t.Fatal(err)
+	}
+	quotas := func(body reply) (providers.Result, error) {
+		return own.Quotas(t.Context(), client("my_api", replies{"/quotas": body}), nil)
+	}
+	_, err := quotas(`{"quotas": [{"quotaKey": "a", "quota_limit": 5}]}`)
+	const want = `GET https://host/quotas: the answer can't be read: there are no quotas in it: resource 1 of 1: it has no type ({quota_key}) ` +
+		`(tried list rows or quotas, type {quota_key}, fields used, quota_limit); it begins with: {"quotas": [{"quotaKey": "a", "quota_limit": 5}]}; ` +
+		`compare services.my_api.api with the answer, and check that no proxy or wrong endpoint has answered`
+	if err == nil || err.Error() != want || huaweicloud.Reason(err) != huaweicloud.ReasonMalformed {
+		t.Errorf("got %v\nwant %s", err, want)
+	}
+	result, err := quotas(`{"quotas": [{"quota_key": "a", "quota_limit": 5}, {"quota_key": "b", "used": 1, "unit": null, "min": {}}]}`)
+	if got := show(result); err != nil || got != "a \"\" used - limit 5 remaining - range -..-\nb \"\" used 1 limit - remaining - range -..-" {
+		t.Errorf("got %v\n%s, want no word on fields that are not reported", err, got)
 	}
 }

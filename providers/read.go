@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"cloud_quota_exporter/internal/config/strictyaml"
@@ -76,29 +77,48 @@ func readPath(n strictyaml.Node, account bool) string {
 	return path
 }
 
-const hostWant = "the first label of the host, such as gaussdb-mysql, or a whole host such as dns.{cloud}"
+const hostWant = "the first label of the host, such as gaussdb-mysql, or a whole host such as dns.{cloud} or db.example.com:8443"
 
-var hostForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|\{region\}|\{cloud\}))*$`)
+var hostForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|\{region\}|\{cloud\}))*(:[0-9]+)?$`)
 
 func readHost(n strictyaml.Node, usual string) Host {
 	h := Host{regions: map[string]string{anyRegion: usual}}
-	read := func(n strictyaml.Node) string {
-		host, _ := n.Matching(hostForm, hostWant)
-		return host
-	}
 	switch {
 	case !n.Stated() && usual == "":
 		n.Fail("missing: want %s", hostWant)
 	case !n.Stated():
 	case !n.IsMapping():
-		h.regions[anyRegion] = read(n)
+		h.regions[anyRegion] = readHostName(n)
 	default:
-		h.regions = ByRegion(n, read)
+		h.regions = ByRegion(n, readHostName)
 		if _, ok := h.regions[anyRegion]; !ok {
 			n.Fail("has no default; state the host of the other regions, e.g. default: gaussdb")
 		}
 	}
 	return h
+}
+
+// readHostName reads the host of one region.
+func readHostName(n strictyaml.Node) string {
+	host, ok := n.Text()
+	_, port, _ := strings.Cut(host, ":")
+	number, err := strconv.ParseUint(port, 10, 16)
+	switch {
+	case !ok:
+	case strings.Contains(host, "://"):
+		n.Fail("a URL; want the host alone: requests use https unless endpoints has another URL")
+	case strings.Contains(host, "@"):
+		n.Fail("a host with a user; want the host alone, since requests carry the credentials of the account")
+	case strings.ContainsAny(host, "/?#"):
+		n.Fail("a host with a path; want the host alone, and the path under path")
+	case !hostForm.MatchString(strings.ToLower(host)):
+		n.Fail("not of the right form; want %s", hostWant)
+	case host != strings.ToLower(host):
+		n.Fail("has capital letters; want the host in lower case")
+	case port != "" && (err != nil || number == 0):
+		n.Fail("has a port out of range; want one from 1 to 65535")
+	}
+	return host
 }
 
 // ByRegion reads a mapping of regions, or default, to what read returns of each value.
@@ -249,7 +269,7 @@ func (a *API) readType(n strictyaml.Node) {
 	case !n.Stated() || a.Type == "" || !ok:
 	case !isConstant && !typeForm.MatchString(a.Type):
 		n.Fail("not of the right form; want names of fields in braces, such as {type} or {type}_{mode}, or a constant")
-	case len(a.Pairs) > 0 && !a.name.uses(keyField):
+	case len(a.Pairs) > 0 && !a.name.usesKey():
 		n.Fail("has no effect beside pairs without {key}, which is the type of the pair; add {key}, or remove type")
 	}
 }

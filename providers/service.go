@@ -5,6 +5,7 @@ package providers
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"cloud_quota_exporter/internal/huaweicloud"
@@ -51,6 +52,10 @@ func (s Service) Quotas(ctx context.Context, c *huaweicloud.Client, options map[
 		fetch = fetchOnce
 	}
 	result, err := fetch(ctx, &asked, s, options)
+	var malformed *huaweicloud.MalformedError
+	if s.IsOwn() && errors.As(err, &malformed) {
+		malformed.Advice = "compare services." + s.Name + ".api with the answer, and check that no proxy or wrong endpoint has answered"
+	}
 	if err != nil {
 		return Result{}, err
 	}

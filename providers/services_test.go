@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/providers"
 	"cloud_quota_exporter/providers/providerstest"
 )
@@ -30,19 +29,6 @@ dcs: enabled true, action "dcs:quota:get", cache_ttl 0s, options map[], muted []
 dbss: enabled true, action "", cache_ttl 0s, options map[list_instances:true], muted []`
 	if got := strings.Join(lines, "\n"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
-}
-
-// TestCatalogue: every entry has an example, and all of it can be read.
-func TestCatalogue(t *testing.T) {
-	for _, s := range providers.All() {
-		if providers.Example(s.Name) == nil {
-			continue
-		}
-		result, err := s.API.Decode(&huaweicloud.Answer{Body: providers.Example(s.Name)})
-		if err != nil || result.Skipped.Count > 0 {
-			t.Errorf("%s: got %v\n%s", s.Name, err, show(result))
-		}
 	}
 }
 
@@ -82,6 +68,16 @@ func TestHosts(t *testing.T) {
 	if got := strings.Join(taurusdb.Labels(), " "); got != "gaussdb gaussdb-mysql gaussdbformysql" {
 		t.Errorf("labels of taurusdb: %s", got)
 	}
+	gaussdb := providerstest.Named("gaussdb")[0].API.Host
+	for region, want := range map[string]string{
+		"cn-east-4": "gaussdb", "cn-east-5": "gaussdb", "ap-southeast-5": "gaussdb", "tr-west-1": "gaussdb", "me-east-1": "gaussdb",
+		"af-north-1": "gaussdb", "cn-east-2": "gaussdb", "cn-north-12": "gaussdb",
+		"cn-north-4": "gaussdb-opengauss", "ap-southeast-3": "gaussdb-opengauss", "eu-west-101": "gaussdb-opengauss", "default": "gaussdb-opengauss",
+	} {
+		if got := gaussdb.Label(region); got != want {
+			t.Errorf("gaussdb in %s: host %s, want %s", region, got, want)
+		}
+	}
 }
 
 // TestBaseURL: whole hosts of the catalogue are those of Huawei's own sites; those of an API of one's own hold everywhere.
@@ -110,6 +106,11 @@ func TestBaseURL(t *testing.T) {
 			if got := h.BaseURL(tc.region, tc.cloud); got != "https://"+h.want {
 				t.Errorf("%s of %q: got %s, want https://%s", tc.region, tc.cloud, got, h.want)
 			}
+		}
+		ported := api(t, `{path: /a, host: {default: "db.example.com:8443", eu-de: "my-db:444"}}`).Host
+		want := map[bool]string{true: "https://my-db.eu-de.otc.t-systems.com:444", false: "https://db.example.com:8443"}[tc.region == "eu-de"]
+		if got := ported.BaseURL(tc.region, tc.cloud); got != want || strings.Contains(ported.Label(tc.region), ":") {
+			t.Errorf("%s of %q: got %s with the label %s, want %s", tc.region, tc.cloud, got, ported.Label(tc.region), want)
 		}
 		if got := services[0].API.Host.Label(tc.region); got != "dns" {
 			t.Errorf("%s: label %s", tc.region, got)

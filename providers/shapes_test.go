@@ -1,6 +1,7 @@
 package providers_test
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -125,13 +126,20 @@ instance_Single "" used 5 limit 1000 remaining - range -..-`,
 			"units in their order", `{path: /a, units: {"a.*": GB, "ab": MB}}`, `{"quotas":{"resources":[{"type":"ab","used":1},{"type":"ac","used":1,"unit":"KB"},{"type":"ad","used":1,"unit":"null"}]}}`,
 			"ab \"GB\" used 1 limit - remaining - range -..-\nac \"KB\" used 1 limit - remaining - range -..-\nad \"GB\" used 1 limit - remaining - range -..-",
 		},
-		{"nothing there", `{path: /a}`, `{"quota":{}}`, "there is neither a list nor an object at quotas.resources; it begins with: {"},
-		{"none of several lists", `{path: /a, list: [a.b, ""]}`, `5`, "there is neither a list nor an object at a.b or the top level"},
-		{"an empty list", `{path: /a}`, `{"quotas":{"resources":[]}}`, "no resource is at quotas.resources"},
-		{"a type of another name", `{path: /a, type: "{quota_key}"}`, `{"quotas":{"resources":[{"type":"a"}]}}`, "resource 1 of 1: it has no type ({quota_key})"},
-		{"numbers of other names", `{path: /a, limit: hard, remaining: left}`, `{"quotas":{"resources":[{"type":"a","quota":5}]}}`, `resource 1 of 1: type "a": none of used, hard, left is reported`},
-		{"no field of any pair", `{path: /a, list: "", pairs: [{type: a, used: b, limit: c}, {type: d, limit: e}]}`, `{"B":1}`, "none of b, c, e is reported at the top level"},
-		{"nothing but what is skipped", `{path: /a, skip: "[a-z]"}`, `{"quotas":{"resources":[{"type":"a","quota":5}]}}`, "skip leaves all 1 resources out"},
+		{"nothing there", `{path: /a}`, `{"quota":{}}`, `there is neither a list nor an object (tried list quotas.resources, type {type}, fields used, quota); it begins with: {"quota":{}}; a proxy`},
+		{"none of several lists", `{path: /a, list: [a.b, ""], remaining: left}`, `5`, "there is neither a list nor an object (tried list a.b or the top level, type {type}, fields used, quota, left)"},
+		{"an empty list", `{path: /a}`, `{"quotas":{"resources":[]}}`, "the list is empty (tried list quotas.resources, type {type}"},
+		{"an empty map", `{path: /a, list: q, type: "{key}"}`, `{"q":{}}`, "the object is empty (tried list q, type {key}"},
+		{"a map of other things", `{path: /a, list: q, type: "{key}"}`, `{"q":{"id":"x"}}`, "no resource is in the object (tried list q, type {key}"},
+		{"a type of another name", `{path: /a, type: "{quota_key}"}`, `{"quotas":{"resources":[{"type":"a"}]}}`, "resource 1 of 1: it has no type ({quota_key}) (tried list quotas.resources, type {quota_key}, fields used, quota)"},
+		{"numbers of other names", `{path: /a, limit: hard, remaining: left}`, `{"quotas":{"resources":[{"type":"a","quota":5}]}}`, `resource 1 of 1: type "a": none of used, hard, left is reported (tried list`},
+		{"no field of any pair", `{path: /a, list: "", pairs: [{type: a, used: b, limit: c}, {type: d, limit: e}]}`, `{"B":1}`, "no number is reported (tried list the top level, fields b, c, e)"},
+		{"nothing but what is skipped", `{path: /a, skip: "[a-z]"}`, `{"quotas":{"resources":[{"type":"a","quota":5}]}}`, "skip leaves all 1 resources out (tried list"},
+		{"more pairs than can be shown", manyPairs(), `{"x":1}`, "no number is reported (tried list the top level, fields f1, f2, f3,"},
+
+		{"a list of one object on the way", `{path: /a, used: n.u}`, `{"quotas":[{"resources":[{"type":"a","n":[{"u":1}],"quota":2}]}]}`, `a "" used 1 limit 2 remaining - range -..-`},
+		{"a list of two objects on the way", `{path: /a}`, `{"quotas":[{"resources":[{"type":"a","used":1}]},{}]}`, "there is neither a list nor an object (tried"},
+		{"a separator of thousands", `{path: /a}`, `{"quotas":{"resources":[{"type":"a","used":"1,000"},{"type":"b","used":1}]}}`, "b \"\" used 1 limit - remaining - range -..-\nskipped: resource 1 of 2: type \"a\": used is \"\\\"1,000\\\"\", want a number"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			body := []byte(tc.body)
@@ -141,6 +149,9 @@ instance_Single "" used 5 limit 1000 remaining - range -..-`,
 			result, err := api(t, tc.api).Decode(&huaweicloud.Answer{Body: body})
 			got := show(result)
 			if huaweicloud.Reason(err) == huaweicloud.ReasonMalformed && got == "" && strings.Contains(err.Error(), "quotas in it: "+tc.want) {
+				if len(err.Error()) > 2000 {
+					t.Errorf("%d bytes of text: %s", len(err.Error()), err)
+				}
 				return // nothing was found, which names what was tried
 			}
 			if err != nil || got != tc.want {
@@ -150,50 +161,71 @@ instance_Single "" used 5 limit 1000 remaining - range -..-`,
 	}
 }
 
+// manyPairs describes an API of many pairs.
+func manyPairs() string {
+	var pairs []string
+	for i := range 300 {
+		pairs = append(pairs, fmt.Sprintf("{type: t%d, used: f%d}", i, i+1))
+	}
+	return `{path: /a, list: "", pairs: [` + strings.Join(pairs, ", ") + `]}`
+}
+
 // TestDescriptionMistakes: what is wrong in a description is found when it is read. No value of it is shown.
 func TestDescriptionMistakes(t *testing.T) {
 	for description, says := range map[string]string{
-		`{}`:                                                "path: missing",
-		`{path: SECRET}`:                                    "path: does not begin with one slash",
-		`{path: "https://SECRET/quotas"}`:                   "path: does not begin with one slash",
-		`{path: "//SECRET/quotas"}`:                         "path: does not begin with one slash",
-		`{path: "/{SECRET}/quotas"}`:                        "path: a path with an unknown placeholder",
-		`{path: "/SECRET%zz"}`:                              "path: not a path of a URL",
-		`{path: "/{domain_id}/SECRET"}`:                     "path: a path with {domain_id}; that needs level: account",
-		`{path: "/{project_id}/SECRET", level: account}`:    "path: a path with {project_id}; that needs level: project",
-		`{path: /a, level: SECRET}`:                         "level: not of the right form; want project or account",
-		`{path: /a, host: SECRET_}`:                         "host: not of the right form; want the first label",
-		`{path: /a, host: {eu-de: x}}`:                      "host: has no default",
-		`{path: /a, host: {SECRET: x, default: y}}`:         "host: a key that is no region",
-		`{path: /a, list: SECRET..x}`:                       "list: not of the right form; want the name of a field",
-		`{path: /a, list: [a, "SECRET[0]*"]}`:               "list[1]: not of the right form",
-		`{path: /a, list: []}`:                              "list: names no path",
-		`{path: /a, type: ""}`:                              "type: is empty",
-		`{path: /a, type: "{SECRET"}`:                       "type: not of the right form; want names of fields in braces",
-		`{path: /a, type: "{}"}`:                            "type: not of the right form; want names of fields in braces",
-		`{path: /a, used: "", limit: ""}`:                   "used, limit and remaining are all empty",
-		`{path: /a, used: quota, limit: quota}`:             "limit: names the same field as used",
-		`{path: /a, used: quota}`:                           "used: names the same field as limit",
-		`{path: /a, remaining: unit}`:                       "remaining: names the same field as unit",
-		`{path: /a, limit: "{SECRET}"}`:                     "limit: not of the right form; want the name of a field",
-		`{path: /a, skip: "(SECRET"}`:                       "skip: not a regular expression (missing closing )",
-		`{path: /a, skip: ".*"}`:                            "skip: matches every type",
-		`{path: /a, skip: "SECRET)|(?:x"}`:                  "skip: not a regular expression (unexpected )",
-		`{path: /a, units: {"a": ""}}`:                      "units: is empty",
-		`{path: /a, units: {"(SECRET": GB}}`:                "units: not a regular expression (missing closing )",
-		`{path: /a, rename: {SECRET: ""}}`:                  "rename: is empty",
-		`{path: /a, no_limit: .inf}`:                        "no_limit: not a number, or out of range",
-		`{path: /a, unknown: SECRET}`:                       "unknown: not a number, or out of range",
-		`{path: /a, action: SECRET}`:                        "action: not of the right form; want an IAM action",
-		`{path: /a, action: {SECRET: a}}`:                   "action: an unknown key",
-		`{path: /a, pairs: []}`:                             "pairs: has no pair",
-		`{path: /a, pairs: [{used: a}]}`:                    "pairs[0].type: missing",
-		`{path: /a, pairs: [{type: a, used: b, limit: b}]}`: "pairs[0].limit: names the same field as used",
-		`{path: /a, pairs: [{type: "a,", used: b}]}`:        "pairs[0].type: not of the right form; want a resource type",
-		`{path: /a, type: "SECRET,"}`:                       "type: not of the right form; want a resource type",
-		`{path: /a, type: "{a..b}"}`:                        "type: not of the right form; want names of fields in braces",
-		`{path: "/a?x=%zz"}`:                                "path: not a path of a URL",
-		`{path: /a, pairs: [{type: a}]}`:                    "pairs[0]: names none of used, limit and remaining",
+		`{}`:                                                                    "path: missing",
+		`{path: SECRET}`:                                                        "path: does not begin with one slash",
+		`{path: "https://SECRET/quotas"}`:                                       "path: does not begin with one slash",
+		`{path: "//SECRET/quotas"}`:                                             "path: does not begin with one slash",
+		`{path: "/{SECRET}/quotas"}`:                                            "path: a path with an unknown placeholder",
+		`{path: "/SECRET%zz"}`:                                                  "path: not a path of a URL",
+		`{path: "/{domain_id}/SECRET"}`:                                         "path: a path with {domain_id}; that needs level: account",
+		`{path: "/{project_id}/SECRET", level: account}`:                        "path: a path with {project_id}; that needs level: project",
+		`{path: /a, level: SECRET}`:                                             "level: not of the right form; want project or account",
+		`{path: /a, host: SECRET_}`:                                             "host: not of the right form; want the first label",
+		`{path: /a, host: "https://SECRET.example.com"}`:                        "host: a URL; want the host alone: requests use https unless endpoints has another URL",
+		`{path: /a, host: "SECRET@db.example.com"}`:                             "host: a host with a user; want the host alone",
+		`{path: /a, host: db.example.com/SECRET}`:                               "host: a host with a path; want the host alone, and the path under path",
+		`{path: /a, host: "db.example.com?SECRET"}`:                             "host: a host with a path",
+		`{path: /a, host: SECRET.example.com}`:                                  "host: has capital letters; want the host in lower case",
+		`{path: /a, host: "db.example.com:SECRET"}`:                             "host: not of the right form",
+		`{path: /a, host: "db.example.com:"}`:                                   "host: not of the right form",
+		`{path: /a, host: "db.example.com:0"}`:                                  "host: has a port out of range; want one from 1 to 65535",
+		`{path: /a, host: "db.example.com:65536"}`:                              "host: has a port out of range",
+		`{path: /a, host: ":8443"}`:                                             "host: not of the right form",
+		`{path: /a, host: "{region}.example.com"}`:                              "host: not of the right form",
+		`{path: /a, host: {default: a, eu-de: "b:99999"}}`:                      "host.eu-de: has a port out of range",
+		`{path: /a, host: {eu-de: x}}`:                                          "host: has no default",
+		`{path: /a, host: {SECRET: x, default: y}}`:                             "host: a key that is no region",
+		`{path: /a, list: SECRET..x}`:                                           "list: not of the right form; want the name of a field",
+		`{path: /a, list: [a, "SECRET[0]*"]}`:                                   "list[1]: not of the right form",
+		`{path: /a, list: []}`:                                                  "list: names no path",
+		`{path: /a, type: ""}`:                                                  "type: is empty",
+		`{path: /a, type: "{SECRET"}`:                                           "type: not of the right form; want names of fields in braces",
+		`{path: /a, type: "{}"}`:                                                "type: not of the right form; want names of fields in braces",
+		`{path: /a, used: "", limit: ""}`:                                       "used, limit and remaining are all empty",
+		`{path: /a, used: quota, limit: quota}`:                                 "limit: names the same field as used",
+		`{path: /a, used: quota}`:                                               "used: names the same field as limit",
+		`{path: /a, remaining: unit}`:                                           "remaining: names the same field as unit",
+		`{path: /a, limit: "{SECRET}"}`:                                         "limit: not of the right form; want the name of a field",
+		`{path: /a, skip: "(SECRET"}`:                                           "skip: not a regular expression (missing closing )",
+		`{path: /a, skip: ".*"}`:                                                "skip: matches every type",
+		`{path: /a, skip: "SECRET)|(?:x"}`:                                      "skip: not a regular expression (unexpected )",
+		`{path: /a, units: {"a": ""}}`:                                          "units: is empty",
+		`{path: /a, units: {"(SECRET": GB}}`:                                    "units: not a regular expression (missing closing )",
+		`{path: /a, rename: {SECRET: ""}}`:                                      "rename: is empty",
+		`{path: /a, no_limit: .inf}`:                                            "no_limit: not a number, or out of range",
+		`{path: /a, unknown: SECRET}`:                                           "unknown: not a number, or out of range",
+		`{path: /a, action: SECRET}`:                                            "action: not of the right form; want an IAM action",
+		`{path: /a, action: {SECRET: a}}`:                                       "action: an unknown key",
+		`{path: /a, pairs: []}`:                                                 "pairs: has no pair",
+		`{path: /a, pairs: [{used: a}]}`:                                        "pairs[0].type: missing",
+		`{path: /a, pairs: [{type: a, used: b, limit: b}]}`:                     "pairs[0].limit: names the same field as used",
+		`{path: /a, pairs: [{type: "a,", used: b}]}`:                            "pairs[0].type: not of the right form; want a resource type",
+		`{path: /a, type: "SECRET,"}`:                                           "type: not of the right form; want a resource type",
+		`{path: /a, type: "{a..b}"}`:                                            "type: not of the right form; want names of fields in braces",
+		`{path: "/a?x=%zz"}`:                                                    "path: not a path of a URL",
+		`{path: /a, pairs: [{type: a}]}`:                                        "pairs[0]: names none of used, limit and remaining",
 		`{path: /a, pairs: [{type: SECRET, used: b}, {type: SECRET, used: c}]}`: "pairs[1].type: the same type as pairs[0].type in line 1",
 		`{path: /a, pairs: [{type: a, limit: "SECRET*"}]}`:                      "pairs[0].limit: not of the right form",
 		`{path: /a, limit: SECRET, pairs: [{type: a, used: b}]}`:                "limit: has no effect beside pairs",

@@ -114,18 +114,34 @@ func (v value) object(reuse object) object {
 	return o
 }
 
-// at returns the value at a dotted path; nil if there is none. If a name is there twice, the last one counts, as in encoding/json.
+// at returns the value at a dotted path; nil if there is none. If a name is there twice, the last one counts, as in encoding/json. On the way,
+// a list of one object counts as the object: tables of some documents have a list where their examples have an object.
 func (o object) at(path string) value {
 	name, rest, deeper := strings.Cut(path, ".")
 	for _, m := range slices.Backward(o) {
 		if string(m.name) == name {
 			if deeper {
-				return m.value.object(nil).at(rest)
+				return m.value.only().object(nil).at(rest)
 			}
 			return m.value
 		}
 	}
 	return nil
+}
+
+// only returns the element of a list of one, and any other value as it is.
+func (v value) only() value {
+	if !v.isList() {
+		return v
+	}
+	var first value
+	for _, element := range v.each {
+		if first != nil {
+			return v
+		}
+		first = element
+	}
+	return first
 }
 
 // text returns the text of a JSON string; empty if the value is something else. Nearly all texts have no backslash, and need no

@@ -33,7 +33,7 @@ var shaped = []struct {
 }{
 	{
 		cloudsim.API{Service: "cts", Path: "/v3/{project_id}/quotas", Action: "cts:quota:get", Shape: cloudsim.Shape{
-			Type: "kind", Used: "n.used", Limit: "n.quota", Remaining: "left", Unit: "unit", Min: "min", Max: "max",
+			Type: "{kind}", Used: "n.used", Limit: "n.quota", Remaining: "left", Unit: "unit", Min: "min", Max: "max",
 		}},
 		[]cloudsim.Quota{
 			{Type: "a", Unit: "GB", Used: 1, Limit: 5, Max: 9},
@@ -60,7 +60,7 @@ var shaped = []struct {
 		`{"limits":{"absolute":{"totalCoresUsed":4,"maxTotalCores":8,"maxServerGroups":2,"ram":{"left":20}}}}`,
 	},
 	{
-		cloudsim.API{Service: "header", Path: "/v1/header/quota", Shape: cloudsim.Shape{List: "quotas.resources", Type: "type", Used: "used"}},
+		cloudsim.API{Service: "header", Path: "/v1/header/quota", Shape: cloudsim.Shape{List: "quotas.resources", Type: "{type}", Used: "used"}},
 		[]cloudsim.Quota{{Type: "image", Used: 7, Limit: 50}},
 		`{"quotas":{"resources":[{"type":"image","used":7}]}}`,
 	},
@@ -69,9 +69,19 @@ var shaped = []struct {
 		[]cloudsim.Quota{{Type: "cpu", Used: 4, Limit: 800}},
 		`{"cpu":796}`,
 	},
-	{cloudsim.API{Service: "dcs", Path: "/v2/{project_id}/quota", Shape: cloudsim.Shape{Type: "type"}}, nil, `[]`},
-	{cloudsim.API{Service: "rds", Path: "/v3/{project_id}/quotas", Shape: cloudsim.Shape{Type: "rds"}}, []cloudsim.Quota{{Type: "x"}}, `[{"rds":"x"}]`},
-	{cloudsim.API{Service: "dds", Path: "/v3/{project_id}/quotas", Shape: cloudsim.Shape{Type: "dds"}}, []cloudsim.Quota{{Type: "x"}}, `[{"dds":"x"}]`},
+	{cloudsim.API{Service: "dcs", Path: "/v2/{project_id}/quota", Shape: cloudsim.Shape{Type: "{type}"}}, nil, `[]`},
+	{cloudsim.API{Service: "rds", Path: "/v3/{project_id}/quotas", Shape: cloudsim.Shape{Type: "{rds}"}}, []cloudsim.Quota{{Type: "x"}}, `[{"rds":"x"}]`},
+	{cloudsim.API{Service: "dds", Path: "/v3/{project_id}/quotas", Shape: cloudsim.Shape{Type: "{dds}"}}, []cloudsim.Quota{{Type: "x"}}, `[{"dds":"x"}]`},
+	{
+		cloudsim.API{Service: "composed", Path: "/v1/{project_id}/composed", Shape: cloudsim.Shape{List: "q", Type: "a-{type}_{n.mode}!", Limit: "quota"}},
+		[]cloudsim.Quota{{Type: "a-x_y_z!", Limit: 5}},
+		`{"q":[{"type":"x","n":{"mode":"y_z"},"quota":5}]}`,
+	},
+	{
+		cloudsim.API{Service: "constant", Path: "/v1/{project_id}/constant", Shape: cloudsim.Shape{Type: "instance", Used: "used", Limit: "quota"}},
+		[]cloudsim.Quota{{Type: "instance", Used: 1, Limit: 5}},
+		`{"used":1,"quota":5}`,
+	},
 }
 
 // label begins the host names of an API: its name, except for "dds" in eu-de.

@@ -20,7 +20,7 @@ func (c *Cloud) showQuotas(q Call) Answer {
 // Shape is how quotas are written. Names of fields may have dots.
 type Shape struct {
 	List  string // path to the list, the map or the object; empty: top level
-	Type  string // field of the type; "{key}": the members of a map are the types
+	Type  string // the type with fields in braces: "{type}", "{type}_{mode}"; "{key}" is the key in a map; without fields, there is one object
 	Pairs []Pair // if one object holds several resources
 
 	Used, Limit, Remaining, Unit, Min, Max string // fields; empty: not written
@@ -29,52 +29,72 @@ type Shape struct {
 // Pair names the fields of one resource in an object that holds several; empty: not written.
 type Pair struct{ Type, Used, Limit, Remaining string }
 
-const keyIsType = "{key}"
+const keyField = "key"
 
 // check returns why quotas can't be written in this shape.
 func (s Shape) check(quotas []Quota) error {
-	if len(s.Pairs) == 0 {
-		if s.Type == "" || s.Type != keyIsType && strings.ContainsAny(s.Type, "{}") {
-			return fmt.Errorf("the type %q is not a single field", s.Type)
-		}
-		return nil
+	if s.isConstant() && len(quotas) != 1 {
+		return fmt.Errorf("there are %d quotas, want one of the type %q", len(quotas), s.Type)
 	}
 	for _, q := range quotas {
-		if s.pair(q.Type) < 0 {
+		if _, fits := s.fields(q.Type); len(s.Pairs) > 0 && s.pair(q.Type) < 0 || len(s.Pairs) == 0 && !fits {
 			return fmt.Errorf("there is no field for the type %q", q.Type)
 		}
 	}
 	return nil
 }
 
+// isConstant returns whether there is one object without a field for the type.
+func (s Shape) isConstant() bool { return len(s.Pairs) == 0 && !strings.Contains(s.Type, "{") }
+
+// fields returns the fields of Type that make a type.
+func (s Shape) fields(resourceType string) (fields map[string]string, fits bool) {
+	before, pieces, _ := strings.Cut(s.Type, "{")
+	rest, fits := strings.CutPrefix(resourceType, before)
+	fields = map[string]string{}
+	for pieces != "" && fits {
+		var name, text string
+		name, pieces, _ = strings.Cut(pieces, "}")
+		text, pieces, _ = strings.Cut(pieces, "{")
+		fields[name], rest = rest, ""
+		if text != "" {
+			fields[name], rest, fits = strings.Cut(fields[name], text)
+		}
+	}
+	return fields, fits && rest == "" && resourceType != ""
+}
+
 func (s Shape) pair(resourceType string) int {
 	return slices.IndexFunc(s.Pairs, func(p Pair) bool { return p.Type == resourceType })
 }
 
+// Encode writes an answer. It panics if the quotas can't be written in this shape.
+func (s Shape) Encode(quotas []Quota) []byte {
+	if err := s.check(quotas); err != nil {
+		panic(fmt.Sprintf("cloudsim: %v", err))
+	}
+	return s.encode(quotas, 0)
+}
+
 // encode writes an answer. check must have accepted the quotas.
 func (s Shape) encode(quotas []Quota, elapsed time.Duration) []byte {
-	var list any
-	switch {
-	case len(s.Pairs) > 0:
-		object := map[string]any{}
-		for _, q := range quotas {
+	object, rows := map[string]any{}, []any{}
+	for _, q := range quotas {
+		if len(s.Pairs) > 0 {
 			q.write(object, s.Pairs[s.pair(q.Type)], elapsed)
+			continue
 		}
+		row, key := s.row(q, elapsed)
+		if rows = append(rows, row); key != "" {
+			object[key] = row
+		}
+	}
+	var list any = rows
+	switch {
+	case len(s.Pairs) > 0 || strings.Contains(s.Type, "{"+keyField+"}"):
 		list = object
-	case s.Type == keyIsType:
-		members := map[string]any{}
-		for _, q := range quotas {
-			members[q.Type] = s.row(q, elapsed)
-		}
-		list = members
-	default:
-		rows := make([]any, 0, len(quotas))
-		for _, q := range quotas {
-			row := s.row(q, elapsed)
-			set(row, s.Type, q.Type)
-			rows = append(rows, row)
-		}
-		list = rows
+	case s.isConstant():
+		list = rows[0]
 	}
 	if s.List == "" {
 		return JSON(list)
@@ -84,9 +104,17 @@ func (s Shape) encode(quotas []Quota, elapsed time.Duration) []byte {
 	return JSON(body)
 }
 
-// row is one quota without its type.
-func (s Shape) row(q Quota, elapsed time.Duration) map[string]any {
-	row := map[string]any{}
+// row is one quota, and its key in a map.
+func (s Shape) row(q Quota, elapsed time.Duration) (row map[string]any, key string) {
+	row = map[string]any{}
+	fields, _ := s.fields(q.Type)
+	for name, text := range fields {
+		if name == keyField {
+			key = text
+			continue
+		}
+		set(row, name, text)
+	}
 	q.write(row, Pair{Used: s.Used, Limit: s.Limit, Remaining: s.Remaining}, elapsed)
 	if q.Unit != "" {
 		set(row, s.Unit, q.Unit)
@@ -95,7 +123,7 @@ func (s Shape) row(q Quota, elapsed time.Duration) map[string]any {
 		set(row, s.Min, q.Min)
 		set(row, s.Max, q.Max)
 	}
-	return row
+	return row, key
 }
 
 // write sets the numbers of a quota in an object.

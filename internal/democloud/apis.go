@@ -3,37 +3,61 @@
 package democloud
 
 import (
+	"regexp"
 	"strings"
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/providers"
 )
 
-// New returns a cloud that publishes the quota APIs of all services, with these accounts. A project that states no quotas gets the example of
-// the API's document.
-func New(accounts ...cloudsim.Account) *cloudsim.Cloud {
-	return cloudsim.New(APIsOf(providers.All(), providers.Example), accounts...)
-}
-
-// APIsOf returns the quota APIs of services, with their example answers.
+// APIsOf returns the quota APIs of services, with their example answers. The others answer with one that is made.
 func APIsOf(services []providers.Service, example func(service string) []byte) []cloudsim.API {
 	var apis []cloudsim.API
 	for _, s := range services {
 		path, _, _ := strings.Cut(s.API.Path, "?")
-		apis = append(apis, cloudsim.API{
+		api := cloudsim.API{
 			Service: s.Name, Path: path, Host: s.API.Host.Label, Action: s.API.Action.String(), Example: example(s.Name), Shape: shape(s.API),
-		})
+		}
+		if api.Example == nil {
+			api.Example = Made(s.API)
+		}
+		apis = append(apis, api)
 	}
 	return apis
 }
 
+// NoExample is for APIsOf if no service has an example answer.
+func NoExample(string) []byte { return nil }
+
+// Made returns an answer that is made from the description of an API, with two resources if there can be several. The last one has no
+// limit if a number means that, and the first one has a unit and a range.
+func Made(a *providers.API) []byte {
+	quotas := []cloudsim.Quota{{Used: 4, Limit: 10, Unit: "GB", Min: 1, Max: 100}, {Limit: 20}}
+	switch {
+	case len(a.Pairs) > 0:
+		quotas = nil
+		for i, p := range a.Pairs {
+			quotas = append(quotas, cloudsim.Quota{Type: p.Type, Used: int64(i), Limit: int64(10 * (i + 1))})
+		}
+	case strings.Contains(a.Type, "{"):
+		for i, name := range []string{"first", "second"} {
+			quotas[i].Type = field.ReplaceAllString(a.Type, name)
+		}
+	default:
+		quotas = quotas[:1]
+		quotas[0].Type = a.Type
+	}
+	if last := &quotas[len(quotas)-1]; a.NoLimit != nil {
+		last.Limit = int64(*a.NoLimit)
+	}
+	return shape(a).Encode(quotas)
+}
+
+var field = regexp.MustCompile(`\{[^}]*\}`)
+
 func shape(a *providers.API) cloudsim.Shape {
 	shape := cloudsim.Shape{
-		List: a.List[0], Type: strings.TrimSuffix(strings.TrimPrefix(a.Type, "{"), "}"),
-		Used: a.Used, Limit: a.Limit, Remaining: a.Remaining, Unit: a.Unit, Min: a.Min, Max: a.Max,
-	}
-	if a.Type == "{key}" {
-		shape.Type = a.Type
+		List: a.List[0], Type: a.Type, Used: a.Used, Limit: a.Limit, Remaining: a.Remaining, Unit: a.Unit, Min: a.Min, Max: a.Max,
 	}
 	for _, p := range a.Pairs {
 		shape.Pairs = append(shape.Pairs, cloudsim.Pair{Type: p.Type, Used: p.Used, Limit: p.Limit, Remaining: p.Remaining})

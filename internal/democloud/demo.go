@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/providers"
 )
 
 // The keys of the account that Demo and Scale have. They open nothing but a simulated cloud.
@@ -54,7 +55,7 @@ func Demo() *cloudsim.Cloud {
 		"dbss":     audit(0, 1),
 	}}
 	started := time.Now()
-	c := New(cloudsim.Account{
+	c := cloudsim.New(APIsOf(providers.All(), NoExample), cloudsim.Account{
 		Name: "demo", AccessKey: AccessKey, SecretKey: SecretKey, Projects: []cloudsim.Project{production, roomy, development},
 	})
 	c.Intercept = func(q cloudsim.Call, next func(cloudsim.Call) cloudsim.Answer) cloudsim.Answer {

@@ -109,13 +109,13 @@ func (r request) String() string { return r.method + " " + r.url }
 // Malformed returns the error for a response that can't be read: what is wrong with it, and how it begins.
 func (a *Answer) Malformed(what string) error {
 	if a.issuesKeys {
-		return &MalformedError{a.Request, "the answer can't be read (it is not shown, as keys may stand in it)"}
+		return &MalformedError{Request: a.Request, What: "the answer can't be read (it is not shown, as keys may stand in it)"}
 	}
 	beginning := "it is empty"
 	if len(a.Body) > 0 {
 		beginning = "it begins with: " + cmp.Or(oneLine(string(a.Body[:min(len(a.Body), maxErrorBody)])), "(nothing that could be shown)")
 	}
-	return &MalformedError{a.Request, "the answer can't be read: " + what + "; " + beginning}
+	return &MalformedError{Request: a.Request, What: "the answer can't be read: " + what + "; " + beginning}
 }
 
 // Get sends a GET request and returns the response. In path, {project_id} stands for the project of the client's scope. The errors are
@@ -213,7 +213,8 @@ func (c *Client) exchange(req *http.Request, r request, grant Grant) (*Answer, e
 	}
 	switch {
 	case resp.StatusCode < http.StatusOK:
-		return nil, &MalformedError{r.String(), fmt.Sprintf("%d %s, which is no answer to this request", resp.StatusCode, http.StatusText(resp.StatusCode))}
+		what := fmt.Sprintf("%d %s, which is no answer to this request", resp.StatusCode, http.StatusText(resp.StatusCode))
+		return nil, &MalformedError{Request: r.String(), What: what}
 	case resp.StatusCode == http.StatusUnauthorized:
 		c.Auth.Reject(grant)
 		fallthrough

@@ -1,6 +1,7 @@
 package huaweicloud
 
 import (
+	"cmp"
 	"compress/flate"
 	"compress/gzip"
 	"context"
@@ -208,12 +209,13 @@ func (e *TransportError) Remedy() string {
 type MalformedError struct {
 	Request string // method and URL
 	What    string // what is wrong with the response
+	Advice  string // what to do; empty if nothing is known that is better than the usual
 }
 
 func (e *MalformedError) Error() string { return e.Request + ": " + e.What + ending(e.Remedy()) }
 
-// Remedy is the same for all.
-func (e *MalformedError) Remedy() string { return answeredByOther }
+// Remedy returns the advice.
+func (e *MalformedError) Remedy() string { return cmp.Or(e.Advice, answeredByOther) }
 
 const answeredByOther = "a proxy or a wrong endpoint may have answered"
 

@@ -12,6 +12,8 @@ import (
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/providers"
+	"cloud_quota_exporter/providers/examples"
 )
 
 // Cloud is a simulated cloud for tests. It is safe for concurrent use.
@@ -29,8 +31,11 @@ type Cloud struct {
 	machine      Machine
 }
 
-// New returns a cloud with the services of the catalogue and these accounts.
-func New(accounts ...cloudsim.Account) *Cloud { return Wrap(democloud.New(accounts...)) }
+// New returns a cloud with the services of the catalogue and these accounts. A project that states no quotas of a service gets the example
+// of its document.
+func New(accounts ...cloudsim.Account) *Cloud {
+	return Wrap(cloudsim.New(democloud.APIsOf(providers.All(), examples.Of), accounts...))
+}
 
 // Demo returns the cloud of democloud.Demo.
 func Demo() *Cloud { return Wrap(democloud.Demo()) }
