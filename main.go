@@ -46,6 +46,7 @@ func main() {
 	demo := app.Command("demo", "Serve the quotas of a simulated cloud; no account is needed.")
 	health := app.Command("healthcheck", "Ask the exporter that runs with the same --web flags for /-/healthy. Exits with 1 if it is not healthy or does not answer within 5 seconds.")
 	verify, check := checkCommand(app)
+	catalogue, services := servicesCommand(app)
 	ask, query := queryCommand(app)
 	selected, err := app.Parse(os.Args[1:])
 	if err == nil && configNamed {
@@ -76,6 +77,8 @@ func main() {
 		err = command.Healthcheck(ctx, *serving)
 	case verify.FullCommand():
 		err = check.Run(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile)
+	case catalogue.FullCommand():
+		err = services.Run(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile)
 	case ask.FullCommand():
 		err = query.Run(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile)
 	}
@@ -212,8 +215,19 @@ func checkCommand(app *kingpin.Application) (*kingpin.CmdClause, *command.Check)
 	verify := app.Command("check-config", "Validate the configuration and show the result. Exits with 1 if there is a problem.")
 	check := new(command.Check)
 	verify.Flag("online", "Also fetch every service of every project once, and show how to fix failures.").BoolVar(&check.Online)
+	known, _ := command.ServiceNames()
+	verify.Flag("service", "With --online, fetch only this service. Repeatable.").HintOptions(known...).StringsVar(&check.Services)
+	verify.Flag("project", "With --online, fetch only this project. Repeatable.").StringsVar(&check.Projects)
 	timeout(verify, &check.Timeout)
 	return verify, check
+}
+
+// servicesCommand adds the command services; after parsing, what it returns has its flags.
+func servicesCommand(app *kingpin.Application) (*kingpin.CmdClause, *command.Services) {
+	catalogue := app.Command("services", "Show the built-in services: what is requested, the IAM actions, and where the API is described. With --config.file, also your own APIs and what is enabled.")
+	services := new(command.Services)
+	catalogue.Flag("output", "Output format.").Default("table").EnumVar(&services.Output, "table", "json")
+	return catalogue, services
 }
 
 // queryCommand adds the command query; after parsing, what it returns has its flags.
