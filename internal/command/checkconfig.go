@@ -305,7 +305,7 @@ func (check Check) online(ctx context.Context, t Terminal, c *config.Config) err
 		text = "Nothing was checked."
 	}
 	if notOffered > 0 {
-		text += fmt.Sprintf(" Not offered by the region (404, or no such host): %d.", notOffered)
+		text += fmt.Sprintf(" Not offered by the region (404 APIGW.0101, 403 APIGW.0801, or no such host): %d.", notOffered)
 	}
 	if o.notChecked > 0 {
 		text += fmt.Sprintf(" Not checked because the cloud throttles the account (429): %d; run the command again later.", o.notChecked)

@@ -129,8 +129,8 @@ type outcome struct {
 	throttled  map[*fleet.Reading]bool // that setAsideThrottled has set aside
 	notChecked int                     // how many of all it has
 
-	idle     map[string][]string      // filters of discovery that have no effect, by account
-	cut      *cutShort                // why there was no time for all; nil if there was
+	idle map[string][]string // filters of discovery that have no effect, by account
+	cut  *cutShort           // why there was no time for all; nil if there was
 }
 
 // newOutcome makes it of readings. How far a fetch has come that is under way is noted once, so that all that is printed agrees.
