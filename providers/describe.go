@@ -23,11 +23,11 @@ func (a *API) ResourceTypes() []string {
 		templates = nil
 	}
 	for _, p := range a.Pairs {
-		t := p.Type
-		if a.name.uses(keyField) {
-			t = strings.ReplaceAll(a.Type, "{"+keyField+"}", p.Type)
+		if key := "{" + keyField + "}"; strings.Contains(a.Type, key) {
+			templates = append(templates, strings.ReplaceAll(a.Type, key, p.Type))
+		} else {
+			templates = append(templates, p.Type)
 		}
-		templates = append(templates, t)
 	}
 	var types []string
 	for _, t := range templates {

@@ -20,8 +20,8 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// ownAPI is an API of the user's own that the simulated cloud serves, since it is that of CTS.
-const ownAPI = `
+// myTrackers is an API of the user's own that the simulated cloud serves, since it is that of CTS.
+const myTrackers = `
   my_trackers: {api: {host: cts, path: "/v3/{project_id}/quotas", list: resources, action: {identity: "cts:quota:get", role: "cts::get"}}}
 `
 
@@ -54,7 +54,7 @@ func compared(text string, services ...string) string {
 func TestServices(t *testing.T) {
 	some := []string{"cts", "taurusdb", "dbss", "ecs", "evs", "rds", "nat", "dsc", "my_trackers", "my_api"}
 	config := write(t, "config.yml", allProjects(cloudtest.Scale(1), "SK", "{}")+"services:\n  ces: {enabled: false}\n  ecs: {enabled: true}\n"+
-		ownAPI+"  my_api: {enabled: false, api: {host: {default: quotas.example.com, eu-de: \"q.{region}.example.com\"}, path: /v1/quotas}}\n")
+		myTrackers+"  my_api: {enabled: false, api: {host: {default: quotas.example.com, eu-de: \"q.{region}.example.com\"}, path: /v1/quotas}}\n")
 	golden(t, "services", compared(showServices(t, 0, "table", ""), some...))
 	golden(t, "services-terminal", compared(showServices(t, 120, "table", ""), some...))
 	golden(t, "services-config", compared(showServices(t, 0, "table", config), append(some, "ces")...))
@@ -78,7 +78,7 @@ func TestServices(t *testing.T) {
 
 // TestServicesJSON: the keys are a promise, and every service has what the catalogue has.
 func TestServicesJSON(t *testing.T) {
-	config := write(t, "config.yml", allProjects(cloudtest.Scale(1), "SK", "{}")+"services:"+ownAPI)
+	config := write(t, "config.yml", allProjects(cloudtest.Scale(1), "SK", "{}")+"services:"+myTrackers)
 	for _, file := range []string{"", config} {
 		var got struct{ Services []map[string]any }
 		if err := json.Unmarshal([]byte(showServices(t, 0, "json", file)), &got); err != nil {
@@ -106,9 +106,18 @@ func TestServicesJSON(t *testing.T) {
 		if file == "" {
 			continue
 		}
-		for _, name := range []string{"taurusdb", "dbss", "ecs", "evs", "cbh", "my_trackers"} {
-			text, _ := json.Marshal(byName[name])
-			golden(t, "services-json-"+name, string(text)+"\n")
+		text, err := json.MarshalIndent([]any{byName["taurusdb"], byName["dbss"], byName["my_trackers"]}, "", "  ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden(t, "services-json", string(text)+"\n")
+		for name, want := range map[string]string{
+			"ecs": "[instances cores ram key_pairs server_groups spot_instances spot_cores spot_ram] [map[types:ram unit:MB] map[types:spot_ram unit:MB]] -1",
+			"evs": "<nil> [map[types:(backup_)?gigabytes.* unit:GiB]] -1", "cbh": "[instance] [] <nil>",
+		} {
+			if got := fmt.Sprint(byName[name]["resource_types"], byName[name]["units"], byName[name]["no_limit"]); got != want {
+				t.Errorf("%s: got %s, want %s", name, got, want)
+			}
 		}
 	}
 }
@@ -117,7 +126,7 @@ func TestServicesJSON(t *testing.T) {
 func TestOwnAndCatalogueServices(t *testing.T) {
 	p := newPeople(t, 1)
 	off := p.config(t, democloud.SecretKey, "")
-	on := p.config(t, democloud.SecretKey, "services:\n  ecs: {enabled: true}\n  dcs: {enabled: false}\n"+ownAPI)
+	on := p.config(t, democloud.SecretKey, "services:\n  ecs: {enabled: true}\n  dcs: {enabled: false}\n"+myTrackers)
 	golden(t, "query-services", query(t, on, command.Query{Services: []string{"ecs", "my_trackers"}}))
 	for _, tc := range []struct{ config, service, says string }{
 		{off, "ecs", "--service=ecs is not enabled; set services.ecs.enabled to true in the configuration\n"},
@@ -234,6 +243,19 @@ func TestThrottledIsNotChecked(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestThrottledLoginIsNotChecked: IAM throttles before a token is there.
+func TestThrottledLoginIsNotChecked(t *testing.T) {
+	inBubble(t, cloudtest.ManyProjects(), "", func(t *testing.T, n *network) {
+		n.config = write(t, "config.yml", fmt.Sprintf("accounts:\n  - credentials: {password: {domain_name: main, user_name: reader, password: password-1}}\n    endpoints: %s\n"+
+			"    projects: [{id: %q, region: ap-southeast-3, name: prod}]\n", hosts, n.Projects()[0].ID))
+		n.Inject(cloudtest.Fault{Service: "iam", Status: http.StatusTooManyRequests})
+		text, _ := n.check(t.Context(), 0)
+		if !strings.HasSuffix(text, "\nNothing was checked. Not checked because the cloud throttles the account (429): 5; run the command again later.\n--- stderr\n--- exit code 0\n") {
+			t.Errorf("got %s", text)
+		}
+	})
 }
 
 // TestMatrixOfWhatIsNotOffered: services that no project is offered are named in one line.
