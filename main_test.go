@@ -104,6 +104,7 @@ func TestMistakesEndWithOneClearLine(t *testing.T) {
 		{"duration without a unit", nil, []string{"check-config", "--timeout=5"}, []string{"--timeout wants a duration above 0 with its unit"}},
 		{"no time", nil, []string{"query", "--timeout=0s"}, []string{"--timeout wants a duration above 0 with its unit"}},
 		{"endless time", nil, []string{"query", "--timeout=9999999h"}, []string{"--timeout wants a duration above 0 with its unit"}},
+		{"a part without --online", inRegion, []string{"check-config", "--service=cts"}, []string{"--service and --project choose what is requested from the cloud; add --online"}},
 		{"bad path", inRegion, []string{"--web.telemetry-path=metrics"}, []string{`--web.telemetry-path="metrics" can't be served`}},
 		{"path of dots", inRegion, []string{"--web.telemetry-path=/.."}, []string{`--web.telemetry-path="/.." can't be served`}},
 		{"path with a dot", inRegion, []string{"--web.telemetry-path=/metrics/./x"}, []string{`--web.telemetry-path="/metrics/./x" can't be served`}},
@@ -189,6 +190,12 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"query", config, "--project=x"}, 1, `cloud_quota_exporter: --project="x" is not known`},
 		{[]string{"check-config", config}, 0, ""},
 		{[]string{"check-config", config, "--online"}, 0, ""},
+		{[]string{"check-config", config, "--online", "--service=ces", "--service=dcs", "--project=ap-southeast-3_p0001"}, 0, ""},
+		{[]string{"check-config", config, "--online", "--service=ecs"}, 1, "cloud_quota_exporter: --service=ecs is not enabled; set services.ecs.enabled to true"},
+		{[]string{"query", config, "--service=ecs"}, 1, "cloud_quota_exporter: --service=ecs is not enabled; set services.ecs.enabled to true"},
+		{[]string{"services"}, 0, ""},
+		{[]string{"services", config, "--output=json"}, 0, ""},
+		{[]string{"services", "--config.file=missing.yml"}, 1, "cloud_quota_exporter: read the configuration: "},
 		{[]string{"check-config", "--config.file=missing.yml"}, 1, "cloud_quota_exporter: read the configuration: "},
 	} {
 		code, stdout, stderr := run(t, nil, tc.args...)

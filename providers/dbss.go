@@ -9,6 +9,9 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 )
 
+// optionActions are the actions that options of services need, by service and option.
+var optionActions = map[string]map[string]Action{"dbss": {"list_instances": {Identity: dbssListAction}}}
+
 // fetches are the services with code beside their entry in the catalogue.
 var fetches = map[string]fetch{"dbss": fetchDBSS}
 

@@ -3,7 +3,6 @@ package command
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -222,13 +221,7 @@ func (o *outcome) writeJSON(w io.Writer, rows []row) error {
 			fail(account.Name, "", "iam", fleet.NoProjects, err)
 		}
 	}
-	e := json.NewEncoder(printable.Writer{Writer: w})
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	if err := e.Encode(a); err != nil {
-		return fmt.Errorf("write the answer: %w", err)
-	}
-	return nil
+	return encode(w, a)
 }
 
 func (r row) json() quotaJSON {

@@ -128,7 +128,7 @@ func (s *settings) read(options map[string]bool, n strictyaml.Node) {
 		value, ok := enabled.Flag()
 		s.Enabled, s.ByDefaults = value || !ok, false // one report is enough
 	}
-	for _, name := range names {
+	for name := range s.Options {
 		if value, ok := f.Get(name).Flag(); ok {
 			s.Options[name] = value
 		}
