@@ -370,7 +370,7 @@ func newProblems(now time.Time, accounts []fleet.Account, readings []*fleet.Read
 	for _, p := range report.Problems(accounts, readings, failure) {
 		cause, others := p.Cause()
 		shown := problem{Reason: p.Reason, Where: p.Where(), Remedy: p.Remedy, Class: warn, First: newCase(now, p, cause)}
-		if p.Failed {
+		if p.Failed && p.Reason != fleet.NotAsked {
 			shown.Class = alarm
 		}
 		for i, c := range others {
