@@ -37,7 +37,9 @@ var quick = []step{{"vet and tests", tests}}
 // others are all other checks.
 var others = []step{
 	{"modules are tidy", func() error { return run("mod", "tidy", "-diff") }},
-	{"lint", func() error { return run("tool", "-modfile=test/lint/go.mod", "golangci-lint", "run", "./...") }},
+	{"lint", func() error {
+		return run("tool", "-modfile=test/lint/go.mod", "golangci-lint", "run", "--allow-parallel-runners", "./...")
+	}},
 	{"coverage", coverage},
 	{"fuzzing, a little", func() error { return run("run", "./test/fuzz", "2s") }},
 	{"speed of the status page", func() error { return run("test", "-run=^$", "-bench=StatusPage", "-benchtime=5x", "./internal/web") }},
