@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/printable"
 	"cloud_quota_exporter/providers"
 )
 
@@ -208,31 +210,60 @@ func TestPolicyIsDocumented(t *testing.T) {
 	}
 }
 
-// TestRequestsAreDocumented: docs/scaling.md has the requests per hour and project of each service that is enabled by default, and their sum.
+// TestRequestsAreDocumented: docs/scaling.md has the requests per hour and project of each service that is enabled by default, those of each other one,
+// their sums, what follows for many projects, and how many projects the known limits allow.
 func TestRequestsAreDocumented(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/scaling.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, sum := map[string]int{}, 0
+	want, all, byDefault, others := map[string]int{}, 0, 0, 0
+	ttls := map[string]time.Duration{}
 	for _, s := range providers.All() {
-		if !s.Enabled {
-			continue
-		}
-		requests := int(time.Hour / cmp.Or(s.CacheTTL, 5*time.Minute))
+		ttls[s.Name] = cmp.Or(s.CacheTTL, 5*time.Minute)
+		requests := int(time.Hour / ttls[s.Name])
 		if s.Options["list_instances"] {
 			requests *= 2 // the list of instances is another one
 		}
-		want[s.Name], sum = requests, sum+requests
+		all += requests
+		if s.Enabled {
+			want[s.Name], byDefault = requests, byDefault+requests
+		} else if others++; requests != 4 {
+			t.Errorf("%s is fetched %d times per hour, want 4 as of all that are off by default", s.Name, requests)
+		}
 	}
-	want["total"] = sum
+	want[fmt.Sprintf("each of the %d services that are off by default", others)] = 4
+	want["total of the five services that are enabled by default"] = byDefault
+	want[fmt.Sprintf("total of all %d services", len(ttls))] = all
 	got := map[string]int{}
 	for _, row := range regexp.MustCompile(`(?m)^\| ([^|]+) \| (\d+)[^|]*\|$`).FindAllStringSubmatch(string(doc), -1) {
 		for name := range strings.SplitSeq(row[1], ", ") {
-			got[strings.ToLower(name)], _ = strconv.Atoi(row[2])
+			if name == strings.ToUpper(name) || ttls[strings.ToLower(name)] > 0 {
+				name = strings.ToLower(name)
+			}
+			got[name], _ = strconv.Atoi(row[2])
 		}
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("docs/scaling.md has %v, want %v", got, want)
+	}
+	for _, projects := range []int{1, 10, 100, 1000} {
+		per5Minutes := func(perHour int) string { return printable.Grouped(math.Round(float64(perHour*projects) / 12)) }
+		row := fmt.Sprintf("| %s | %s | %s | %s |", printable.Grouped(float64(projects)), per5Minutes(byDefault), per5Minutes(all), printable.Grouped(float64(all*projects)))
+		if !strings.Contains(string(doc), row) {
+			t.Errorf("docs/scaling.md has no row %s", row)
+		}
+	}
+	limits := regexp.MustCompile(`(?m)^\| (\w+) \| (\d+) calls in (\d) minutes? \| (\d+) \|$`).FindAllStringSubmatch(string(doc), -1)
+	for _, row := range limits {
+		calls, _ := strconv.Atoi(row[2])
+		minutes, _ := strconv.Atoi(row[3])
+		ttl := ttls[strings.ToLower(row[1])]
+		if want := fmt.Sprint(int(float64(calls) * ttl.Minutes() / float64(minutes) / 1.1)); row[4] != want {
+			t.Errorf("docs/scaling.md: %s allows for %s projects, want %s with a tenth more requests", row[1], row[4], want)
+		}
+	}
+	if len(limits) != 4 {
+		t.Errorf("%d limits, want those of CES, VPC, RDS and BMS", len(limits))
 	}
 }

@@ -291,10 +291,11 @@ func TestDiscoveryForPeople(t *testing.T) {
 	config := write(t, "config.yml", discovering)
 	golden(t, "check-discovery", check(t, config, false))
 	golden(t, "check-discovery-online", check(t, config, true))
-	p.cloud.Inject(cloudtest.Fault{Service: "dbss", Status: http.StatusNotFound})
+	notPublished := cloudsim.ErrorBody("gateway", http.StatusNotFound, "The API does not exist")
+	p.cloud.Inject(cloudtest.Fault{Service: "dbss", Status: http.StatusNotFound, Body: notPublished})
 	golden(t, "check-discovery-not-offered", check(t, config, true))
 	for _, service := range []string{"cts", "ces", "taurusdb", "dcs"} {
-		p.cloud.Inject(cloudtest.Fault{Service: service, Status: http.StatusNotFound})
+		p.cloud.Inject(cloudtest.Fault{Service: service, Status: http.StatusNotFound, Body: notPublished})
 	}
 	golden(t, "check-discovery-nothing-offered", check(t, config, true))
 	mistyped := write(t, "config.yml", strings.Replace(discovering, "ap-.*", "ap_.*", 1))

@@ -11,11 +11,13 @@ import (
 )
 
 const (
-	regionWant    = "the name of a region such as ap-southeast-3"
-	projectIDWant = "the project_id, 1 to 64 letters and digits"
-	domainIDWant  = "the domain_id, 1 to 64 letters and digits"
-	cloudWant     = "a bare DNS domain such as myhuaweicloud.com, without scheme, port and path"
-	labelWant     = "at most 128 bytes of UTF-8 without control characters"
+	regionWant             = "the name of a region such as ap-southeast-3"
+	projectIDWant          = "the project_id, 1 to 64 letters and digits"
+	domainIDWant           = "the domain_id, 1 to 64 letters and digits"
+	cloudWant              = "a bare DNS domain such as myhuaweicloud.com, without scheme, port and path"
+	defaultInFlightPerHost = 64
+
+	labelWant = "at most 128 bytes of UTF-8 without control characters"
 )
 
 var (
@@ -45,7 +47,7 @@ func readAccounts(n strictyaml.Node, services []string) []Account {
 
 func (r *accountReader) account(n strictyaml.Node) Account {
 	var a Account
-	f, ok := n.Fields("name", "credentials", "domain_id", "cloud", "endpoints", "ca_file", "projects", "discovery")
+	f, ok := n.Fields("name", "credentials", "domain_id", "cloud", "endpoints", "ca_file", "max_in_flight_per_host", "projects", "discovery")
 	if !ok {
 		return a
 	}
@@ -63,6 +65,10 @@ func (r *accountReader) account(n strictyaml.Node) Account {
 		a.Endpoints = readEndpoints(e, r.services)
 	}
 	a.CAFile = optional(f, "ca_file")
+	a.MaxInFlightPerHost = defaultInFlightPerHost
+	if most, ok := f.Get("max_in_flight_per_host").Number(1, 1024); ok {
+		a.MaxInFlightPerHost = most
+	}
 	if d := f.Get("discovery"); d.Stated() {
 		a.Discovery = readDiscovery(d, a.Name, r.several)
 	}

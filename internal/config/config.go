@@ -52,6 +52,8 @@ type Account struct {
 	Projects    []Project  // as stated; at least one, unless there is a Discovery
 	Discovery   *Discovery // nil: none
 
+	MaxInFlightPerHost int // requests at a time to one host, over all services; default 64
+
 	// ProfileSays is what the keys of the profile said that count beside ak and sk, when this was read; nil: none counts.
 	ProfileSays map[string]string
 }

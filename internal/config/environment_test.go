@@ -11,6 +11,7 @@ import (
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/secret"
+	"cloud_quota_exporter/providers"
 )
 
 // TestFromEnvironment: variables and the profile choose what is read as they do in Huawei's own tools.
@@ -83,7 +84,7 @@ func TestFromEnvironment(t *testing.T) {
 			continue
 		}
 		got.Accounts[0].ProfileSays = nil // TestProfileThatChanges is about it
-		test.want.Name = "default"
+		test.want.Name, test.want.MaxInFlightPerHost = "default", 64
 		if test.want.Projects == nil {
 			test.want.Projects = []config.Project{{Region: region, Name: region}}
 		}
@@ -176,5 +177,28 @@ func TestBadEnvironment(t *testing.T) {
 				t.Errorf("Parse: got %v, want %s", err, want)
 			}
 		})
+	}
+}
+
+// TestEndpointsByNamesOfTheSDK: each service of the catalogue has the name by which Huawei's SDK for Go asks region.DefaultProviderChain, in upper case.
+// The SDK has no ModelArts yet.
+func TestEndpointsByNamesOfTheSDK(t *testing.T) {
+	names := strings.Fields(`CTS CES GAUSSDB DCS DBSS ECS EVS VPC ELB RDS CCE NAT IMS AS DDS GAUSSDBFOROPENGAUSS GAUSSDBFORNOSQL KAFKA SFSTURBO KMS FUNCTIONGRAPH VPN
+		VPCEP ER DC DWS DLI SWR BMS DRS SDRS DEH DAS EG ESW IEF WORKSPACE BCS CSE MODELARTS GES CBH ANTIDDOS DSC`)
+	set := []string{"HW_REGION_NAME", "eu-west-101"}
+	for _, name := range names {
+		set = append(set, "HUAWEICLOUD_SDK_REGION_"+name+"_EU_WEST_101", name+".test")
+	}
+	c, err := config.FromEnvironment(t.Context(), providers.All(), environ(set...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range providers.All() {
+		if got, want := c.Accounts[0].Endpoints[s.Name]["default"], "https://"+names[i]+".test"; got != want {
+			t.Errorf("%s is at %q, want %q", s.Name, got, want)
+		}
+	}
+	if n := len(c.Decisions); n != 1+len(names) {
+		t.Errorf("%d variables decide something, want all %d", n, 1+len(names))
 	}
 }

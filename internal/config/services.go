@@ -125,7 +125,7 @@ func (s *settings) read(known providers.Service, n strictyaml.Node) {
 		value, ok := enabled.Flag()
 		s.Enabled, s.ByDefaults = value || !ok, false
 	}
-	for _, name := range names {
+	for name := range s.Options {
 		if value, ok := f.Get(name).Flag(); ok {
 			s.Options[name] = value
 		}

@@ -101,7 +101,7 @@ func newChain(sources ...Source) *chain {
 	c.policy = refresh.Policy[Source]{
 		Fetch:   c.choose,
 		Timeout: 3*localTimeout + fileTimeout, // the metadata service takes two requests, pod identity one, and the profile is a file
-		TTL:     func(Source) time.Duration { return math.MaxInt64 },
+		TTL:     func(*refresh.State[Source]) time.Duration { return math.MaxInt64 },
 		Backoff: backoff,
 	}
 	return c

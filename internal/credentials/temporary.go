@@ -63,7 +63,7 @@ func newTemporary(
 			return l, nil
 		},
 		Timeout: timeout,
-		TTL:     (*lease).ttl,
+		TTL:     func(s *refresh.State[*lease]) time.Duration { return s.Value.ttl() },
 		Backoff: backoff,
 	}
 	return t

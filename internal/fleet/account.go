@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/http"
 	"reflect"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
@@ -36,22 +38,29 @@ type account struct {
 	fleet   *Fleet
 	keys    *keys
 	http    *http.Client
-	changed bool // its connection differs from that of the configuration before
+	hosts   *huaweicloud.Hosts
+	apis    map[string]unique.Handle[string] // what is asked of each service, whatever the region
+	changed bool                             // its connection differs from that of the configuration before
 }
 
 // newAccount makes an account of its configuration. before is the account that it replaces, which hands on the keys; nil if it is new.
 func (f *Fleet) newAccount(configured config.Account, c *config.Config, before *account) *account {
-	inFlight := iamInFlight
-	for _, s := range c.Services { // which may all be at one host, a gateway's
-		if s.Enabled {
-			inFlight += s.MaxInFlight
-		}
-	}
 	a := &account{
 		Account: configured,
 		config:  c,
 		fleet:   f,
-		http:    huaweicloud.NewHTTPClient(f.options.Dial, configured.CAFile, inFlight),
+		http:    huaweicloud.NewHTTPClient(f.options.Dial, configured.CAFile, configured.MaxInFlightPerHost),
+		apis:    map[string]unique.Handle[string]{},
+	}
+	for _, s := range c.Known {
+		if c.Services[s.Name].Enabled {
+			a.apis[s.Name] = unique.Make(fmt.Sprint(a.Cloud, a.Endpoints[s.Name], a.Endpoints["default"], s.API.Host, s.API))
+		}
+	}
+	if before != nil && before.MaxInFlightPerHost == a.MaxInFlightPerHost {
+		a.hosts = before.hosts
+	} else {
+		a.hosts = huaweicloud.NewHosts(a.MaxInFlightPerHost)
 	}
 	a.changed = before != nil && a.connectionDiffers(before)
 	if before != nil && !a.changed {
@@ -126,8 +135,10 @@ func (a *account) client(service, region, usual, configured string) *huaweicloud
 		HTTP:      a.http,
 		Auth:      a.keys,
 		Proofs:    a.fleet.proofs,
+		Hosts:     a.hosts,
 		Suspend:   refresh.Suspend,
 		Service:   service,
+		API:       a.api(service),
 		Scope:     huaweicloud.Scope{Region: region},
 		BaseURL:   usual,
 		UserAgent: a.fleet.options.UserAgent,
@@ -150,8 +161,19 @@ func splitEndpoint(endpoint string) (base, quotaPath string) {
 	return scheme + "://" + rest[:end], "/" + strings.TrimPrefix(rest[end:], "/")
 }
 
+// api returns what tells the API of a service, or "iam", from others that had the same name before a reload.
+func (a *account) api(service string) string {
+	if api, ok := a.apis[service]; ok {
+		return service + " " + api.Value()
+	}
+	return service
+}
+
 // pauseID is whom a pause concerns: a service that throttles the account does so in all regions.
-type pauseID struct{ account, service string }
+type pauseID struct {
+	account, service string
+	api              unique.Handle[string]
+}
 
 // scope is what keys or a token are needed for in any case: a user with a password may have no role on the account.
 func (a *account) scope() huaweicloud.Scope {
@@ -165,14 +187,17 @@ func (a *account) scope() huaweicloud.Scope {
 
 // gateID is whose slots a Gate holds. They are by region, so that one that hangs leaves the slots of the others alone.
 type gateID struct {
-	account, service, region string
-	slots                    int
+	pauseID
+
+	region string
+	slots  int
 }
 
-// gate returns the slots of a service in a region, with the pause of that service in the account.
-func (f *Fleet) gate(account, service, region string, slots int) *refresh.Gate {
-	pause := f.stores.pauses.get(pauseID{account, service}, func() *refresh.Pause { return new(refresh.Pause) })
-	return f.stores.gates.get(gateID{account, service, region, slots}, func() *refresh.Gate { return refresh.NewGate(slots, pause) })
+// gate returns the slots of a service in a region, with the pause of that service in the account. The caller holds f.building.
+func (f *Fleet) gate(a *account, service, region string, slots int) *refresh.Gate {
+	id := pauseID{a.Name, service, a.apis[service]}
+	pause := f.stores.pauses.get(id, func() *refresh.Pause { return new(refresh.Pause) })
+	return f.stores.gates.get(gateID{id, region, slots}, func() *refresh.Gate { return refresh.NewGate(slots, pause) })
 }
 
 // keys are the credentials of an account. They log when they begin to fail, and when that has ended.

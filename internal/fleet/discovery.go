@@ -44,9 +44,9 @@ func (f *Fleet) listPolicy(a *account) *refresh.Policy[discovered] {
 			return discovered{list, asked}, err
 		},
 		Timeout:     huaweicloud.ListTimeout,
-		TTL:         func(list discovered) time.Duration { return a.serves(list.asked, interval) },
+		TTL:         func(list *listState) time.Duration { return a.serves(list.Value.asked, interval) },
 		Backoff:     func(streak int, err error) time.Duration { return huaweicloud.Backoff(streak, err, interval) },
-		Gate:        f.gate(a.Name, "iam", a.iamRegion(), iamInFlight),
+		Gate:        f.gate(a, "iam", a.iamRegion(), iamInFlight),
 		IsThrottled: throttledBy("iam"),
 		OnDone: func(before, after *listState) {
 			a.keys.noteFailure(after.Err)

@@ -145,33 +145,6 @@ func TestFailedDiscoveryKeepsTheLastList(t *testing.T) {
 	})
 }
 
-// TestServiceThatARegionDoesNotOffer: that is no failure, and asked again only every hour. What a user states is expected to work.
-func TestServiceThatARegionDoesNotOffer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, organisation(), discoverAll+"    projects: [{id: "+devID+", region: ap-southeast-3, name: stated}]\n")
-		w.HideHosts("dbss.")
-		w.Cloud.Inject(cloudtest.Fault{Service: "taurusdb", Status: http.StatusNotFound})
-		scrapeFor(t, w, 59*time.Minute)
-		readings := w.Scrape(t, time.Minute)
-		for _, service := range []string{"dbss", "taurusdb"} {
-			if r := find(t, readings, service, "ap-southeast-3"); !r.NotOffered || r.State.Fetches != 1 {
-				t.Errorf("%s: not offered %t after %d fetches", service, r.NotOffered, r.State.Fetches)
-			}
-			if r := find(t, readings, service, "stated"); r.NotOffered || r.Reason() == "" || r.State.Fetches < 10 {
-				t.Errorf("%s of a stated project: %+v", service, r)
-			}
-		}
-		if r := find(t, readings, "dcs", "ap-southeast-3"); r.NotOffered || r.Reason() != "" {
-			t.Errorf("dcs: %+v", r)
-		}
-		w.HideHosts("")
-		pass(2 * time.Minute)
-		if r := find(t, settled(t, w), "dbss", "ap-southeast-3"); r.NotOffered || len(r.Quotas) != 3 {
-			t.Errorf("once it is offered: %+v", r)
-		}
-	})
-}
-
 // TestLongListIsRead: 2,000 projects are ten pages, which take longer together than any of them may.
 func TestLongListIsRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -10,6 +10,7 @@ func LogFetches(l log.Logger, fetches ...[2]*Reading) {
 		label := fetch[1].Project.Label
 		if cells[label] == nil {
 			cells[label] = new(sourceCell)
+			c.change(cells[label], failureOf(fetch[0]))
 		}
 		fetch[1].cell = cells[label]
 		c.fetched(fetch[0], fetch[1], func() bool { return true })

@@ -21,6 +21,7 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/printable"
 	"cloud_quota_exporter/internal/refresh"
+	"cloud_quota_exporter/providers"
 )
 
 // Options are what the program gives the fleet, once.
@@ -72,6 +73,7 @@ type stores struct {
 	cells   store[ID, sourceCell]
 	lookups store[lookupID, refresh.Cell[lookedUp]]
 	lists   store[string, projectList] // by account
+	read    store[projectID, readID]
 	pauses  store[pauseID, refresh.Pause]
 	gates   store[gateID, refresh.Gate]
 	holders map[string]holder // of the labels of discovered projects
@@ -82,6 +84,7 @@ func (s *stores) sweep() {
 	s.cells.sweep()
 	s.lookups.sweep()
 	s.lists.sweep()
+	s.read.sweep()
 	s.pauses.sweep()
 	s.gates.sweep()
 }
@@ -140,6 +143,7 @@ func (f *Fleet) Load(c *config.Config) {
 				}
 				return id.account == a.Name && a.keys.origin != old[a.Name].keys.origin
 			})
+			maps.DeleteFunc(f.stores.read.kept, func(id projectID, _ *readID) bool { return id.account == a.Name })
 			askAgain(f.listCell(a)) // the projects are kept until then
 		}
 		accounts = append(accounts, a)
@@ -153,6 +157,7 @@ func (f *Fleet) Load(c *config.Config) {
 	f.replace(now)
 	f.building.Unlock()
 	f.log.skippedProjects(before, now)
+	f.log.unverified(before, now)
 	for _, a := range before.accounts {
 		a.http.CloseIdleConnections()
 	}
@@ -198,13 +203,18 @@ func (f *Fleet) build(accounts []*account) *view {
 
 // Services returns the names of the services that are read, in the order of the list.
 func (f *Fleet) Services() []string {
-	accounts := f.now.Load().accounts
-	var names []string
-	if len(accounts) == 0 {
+	return f.now.Load().services(func(providers.Service) bool { return true })
+}
+
+// services returns the names of the enabled services that fit.
+func (v *view) services(fits func(providers.Service) bool) []string {
+	if len(v.accounts) == 0 {
 		return nil
 	}
-	for _, s := range accounts[0].config.Known {
-		if accounts[0].config.Services[s.Name].Enabled {
+	var names []string
+	c := v.accounts[0].config
+	for _, s := range c.Known {
+		if c.Services[s.Name].Enabled && fits(s) {
 			names = append(names, s.Name)
 		}
 	}
@@ -261,6 +271,9 @@ func (f *Fleet) Read(ctx context.Context, filter Filter) []*Reading {
 		fetches = append(fetches, ask(ctx, unknown(wanted, known))...)
 	}
 	wait(ctx, fetches)
+	if ctx.Err() != nil {
+		f.log.waits(wanted)
+	}
 	readings := make([]*Reading, len(wanted))
 	for i, s := range wanted {
 		readings[i] = s.reading(asked)

@@ -1,15 +1,19 @@
 package fleet
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 
 	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/providers"
 )
 
 const maxProjectsLogged = 5 // of a failure that projects have in common
@@ -21,21 +25,41 @@ type changeLog struct {
 
 	mu      sync.Mutex
 	failing map[failure]map[*sourceCell]bool // the sources that fail alike
+	last    map[*sourceCell]failure          // of those that fail
+	waited  map[busyHost]time.Time           // when it was logged last that scrapes wait for it
 }
 
 func newChangeLog(l log.Logger) *changeLog {
-	return &changeLog{logger: l, failing: map[failure]map[*sourceCell]bool{}}
+	return &changeLog{
+		logger: l, failing: map[failure]map[*sourceCell]bool{}, last: map[*sourceCell]failure{}, waited: map[busyHost]time.Time{},
+	}
 }
 
 // failure is what failing projects have in common: keys that are revoked are one cause, however many projects they read.
 type failure struct{ account, service, reason string }
 
+// failureOf returns how a reading fails; the zero failure if it does not.
+func failureOf(r *Reading) failure {
+	switch {
+	case r.NotOffered:
+		return failure{r.Account, r.Service, NotOffered}
+	case r.Reason() == "":
+		return failure{}
+	default:
+		return failure{r.Account, r.Service, r.Reason()}
+	}
+}
+
+// loggerOf returns the logger for what concerns a source.
+func (l *changeLog) loggerOf(r *Reading) log.Logger {
+	return log.With(l.logger, "account", r.Account, "project", r.Project.Label, "service", r.Service)
+}
+
 // fetched logs a fetch of a source; exists returns whether it is still read.
 func (l *changeLog) fetched(before, after *Reading, exists func() bool) {
-	logger := log.With(l.logger, "account", after.Account, "project", after.Project.Label, "service", after.Service)
-	state := after.State
+	logger, state := l.loggerOf(after), after.State
 	_ = level.Debug(logger).Log("msg", "quotas were asked for", "took", state.Took, "err", state.Err)
-	l.failed(logger, before, after, exists)
+	l.failed(before, after, exists)
 	if state.Err != nil {
 		return
 	}
@@ -53,30 +77,20 @@ func (l *changeLog) fetched(before, after *Reading, exists func() bool) {
 	}
 }
 
-// failed logs a failure that begins, is another than before, or has ended. If many projects have it in common, some are logged.
-func (l *changeLog) failed(logger log.Logger, before, after *Reading, exists func() bool) {
-	failureOf := func(r *Reading) failure {
-		if r.NotOffered {
-			return failure{r.Account, r.Service, NotOffered}
-		}
-		return failure{r.Account, r.Service, r.Reason()}
-	}
-	was, now := failureOf(before), failureOf(after)
-	if was == now {
-		return
-	}
-	failed := l.remove(was, after.cell)
+// failed logs a failure that begins, is another than before, or has ended. If many projects have it in common, some are logged. The first failure of a
+// source is not logged if it may turn out that the service is not offered.
+func (l *changeLog) failed(before, after *Reading, exists func() bool) {
+	logger, now := l.loggerOf(after), failureOf(after)
 	is := now.reason
-	if is == "" {
-		if failed <= maxProjectsLogged {
-			_ = level.Info(logger).Log("msg", "quotas are read again")
-		}
+	if is != "" && (after.undecided && before.State.Err == nil || !exists()) {
 		return
 	}
-	if !exists() {
-		return
-	}
-	switch n := l.add(now, after.cell); {
+	was, failed, n := l.change(after.cell, now)
+	switch {
+	case was == now:
+	case is == "" && failed <= maxProjectsLogged:
+		_ = level.Info(logger).Log("msg", "quotas are read again")
+	case is == "":
 	case is == NotOffered && n <= maxProjectsLogged:
 		_ = level.Info(logger).Log("msg", "the region does not offer the service; it is asked again in an hour", "err", after.State.Err)
 	case is == NotOffered && n == maxProjectsLogged+1:
@@ -90,24 +104,73 @@ func (l *changeLog) failed(logger log.Logger, before, after *Reading, exists fun
 	}
 }
 
-// add returns how many projects fail alike, the new one among them.
-func (l *changeLog) add(alike failure, source *sourceCell) int {
+// change notes how a source fails now, and returns how it failed before. failed and fail are how many sources failed like it then, and fail like it now,
+// itself among them.
+func (l *changeLog) change(source *sourceCell, now failure) (was failure, failed, fail int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.failing[alike] == nil {
-		l.failing[alike] = map[*sourceCell]bool{}
+	was = l.last[source]
+	if was == now {
+		return was, 0, 0
 	}
-	l.failing[alike][source] = true
-	return len(l.failing[alike])
+	failed = len(l.failing[was])
+	delete(l.failing[was], source)
+	delete(l.last, source)
+	if now == (failure{}) {
+		return was, failed, 0
+	}
+	if l.failing[now] == nil {
+		l.failing[now] = map[*sourceCell]bool{}
+	}
+	l.failing[now][source], l.last[source] = true, now
+	return was, failed, len(l.failing[now])
 }
 
-// remove returns how many projects failed alike, the removed one among them; none if it did not fail.
-func (l *changeLog) remove(alike failure, source *sourceCell) int {
+const waitsEvery = 15 * time.Minute // that scrapes wait for the same host is logged
+
+// busyHost is a host to which an account has as many requests in flight as it may have.
+type busyHost struct{ account, host string }
+
+// waits logs for which hosts the fetches of sources wait, if a scrape ended meanwhile.
+func (l *changeLog) waits(sources []*source) {
+	waiting, limits := map[busyHost]int{}, map[busyHost]int{}
+	for _, s := range sources {
+		_, why := s.cell.Attempt()
+		if busy, ok := errors.AsType[*huaweicloud.BusyError](why); ok {
+			b := busyHost{s.Account, busy.Host}
+			waiting[b]++
+			limits[b] = busy.Limit
+		}
+	}
+	for b, n := range waiting {
+		if l.isNews(b) {
+			_ = level.Warn(l.logger).Log("msg", "a scrape ended while requests to a host waited for others; raise max_in_flight_per_host if the host can take more",
+				"account", b.account, "host", b.host, "max_in_flight_per_host", limits[b], "waiting", n)
+		}
+	}
+}
+
+// isNews returns whether it was not logged lately that scrapes wait for a host.
+func (l *changeLog) isNews(b busyHost) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	failed := len(l.failing[alike])
-	delete(l.failing[alike], source)
-	return failed
+	now := time.Now()
+	maps.DeleteFunc(l.waited, func(_ busyHost, at time.Time) bool { return now.Sub(at) >= waitsEvery })
+	if _, known := l.waited[b]; known {
+		return false
+	}
+	l.waited[b] = now
+	return true
+}
+
+// unverified logs which enabled services no document of Huawei describes, if they are others than before.
+func (l *changeLog) unverified(before, now *view) {
+	isUnverified := func(s providers.Service) bool { return !s.IsVerified() }
+	names := now.services(isUnverified)
+	if len(names) > 0 && !slices.Equal(names, before.services(isUnverified)) {
+		_ = level.Warn(l.logger).Log("msg", "services are enabled whose quota API no document describes; compare their values with the console",
+			"services", strings.Join(names, ", "))
+	}
 }
 
 // discovered logs what changes in the projects of an account. empty is that the discovery succeeded and leaves the account without a project.
@@ -141,6 +204,7 @@ func (l *changeLog) forget(now *view) {
 			delete(l.failing, f)
 		}
 	}
+	maps.DeleteFunc(l.last, func(source *sourceCell, _ failure) bool { return !there[source] })
 }
 
 // skippedProjects logs which discovered projects are left out, for accounts that leave out others than before.

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"hash/fnv"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unique"
 
@@ -21,7 +23,7 @@ import (
 const (
 	notOfferedBackoff = time.Hour // regions get services now and then
 
-	jitter = 0.1 // share of cache_ttl by which sources differ, so that not everything expires at once
+	jitter = 0.1 // share of cache_ttl by which sources and fetches differ, so that not everything expires at once
 
 	idTimeout    = 8 * time.Second
 	idTTL        = 24 * time.Hour   // the id of a region's project does not change in practice
@@ -52,9 +54,10 @@ type Reading struct {
 	TooOld  bool    // whether numbers were dropped for their age
 	Refused []error // stated limits that can't be
 
-	NotOffered bool // the region of a discovered project has never had the service, which is no failure
+	NotOffered bool // the region does not have the service, which is no failure
 
-	cell *sourceCell
+	undecided bool // it will be NotOffered once some service of the project is read
+	cell      *sourceCell
 }
 
 // Unread returns how far the first fetch of the source has come; nil if it has ended.
@@ -76,7 +79,7 @@ type source struct {
 	settings config.Service
 	project  *project
 
-	discovered bool
+	mayLack bool // nobody stated that the region has the service
 
 	cell   *sourceCell
 	policy *refresh.Policy[providers.Result]
@@ -96,35 +99,48 @@ func (f *Fleet) newSources(a *account, configured config.Project, listed *identi
 			continue
 		}
 		id := ID{Account: a.Name, Service: service.Name, ProjectID: configured.ID, Region: configured.Region, IAMName: configured.IAMName}
-		s := &source{ID: id, account: a, service: service, settings: settings, project: p, discovered: listed != nil}
+		s := &source{ID: id, account: a, service: service, settings: settings, project: p, mayLack: listed != nil || settings.ByDefaults}
 		c := s.client()
 		s.API = unique.Make(c.BaseURL + " " + c.QuotaPath + " " + service.API.String())
 		s.cell = f.stores.cells.get(s.ID, func() *sourceCell { return new(sourceCell) })
-		s.policy = s.newPolicy(f.gate(a.Name, service.Name, configured.Region, settings.MaxInFlight))
+		s.policy = s.newPolicy(f.gate(a, service.Name, configured.Region, settings.MaxInFlight))
 		sources = append(sources, s)
+		if state := s.cell.Peek(); !state.ReadAt.IsZero() && state.Value.ProjectID == p.known() {
+			p.noteRead(state.Value.ProjectID)
+		}
 	}
+	p.sources = sources
 	return sources
 }
 
 func (s *source) newPolicy(gate *refresh.Gate) *refresh.Policy[providers.Result] {
-	ttl := s.settings.CacheTTL
-	fresh := ttl - time.Duration(jitter*s.share()*float64(ttl))
+	seed, ttl := s.seed(), s.settings.CacheTTL
 	return &refresh.Policy[providers.Result]{
 		Fetch:   s.fetch,
 		Timeout: s.settings.Timeout,
-		TTL: func(result providers.Result) time.Duration {
-			if result.ProjectID != s.project.known() {
+		TTL: func(state *refresh.State[providers.Result]) time.Duration {
+			if state.Value.ProjectID != s.project.known() {
 				return 0
 			}
-			return fresh
+			return ttl - time.Duration(jitter*share(seed, state.BegunAt)*float64(ttl))
 		},
-		Backoff:     s.backoff,
+		Backoff: s.backoff,
+		Pause: func(state *refresh.State[providers.Result]) time.Duration {
+			if s.isNotOffered(own(state, s.project.known())) {
+				return notOfferedBackoff
+			}
+			return 0
+		},
 		Gate:        gate,
 		IsThrottled: throttledBy(s.Service),
 		GivesUp:     s.account.fleet.options.Once,
 		OnDone: func(before, after *refresh.State[providers.Result]) {
 			s.account.keys.noteFailure(after.Err)
+			isFirst := after.Err == nil && s.project.noteRead(after.Value.ProjectID)
 			s.account.fleet.log.fetched(s.newReading(before, false), s.newReading(after, false), s.exists)
+			if isFirst {
+				s.project.decide()
+			}
 			s.account.fleet.options.Progress()
 		},
 	}
@@ -146,17 +162,22 @@ func (s *source) client() *huaweicloud.Client {
 	return a.client(s.Service, s.Region, host.BaseURL(s.Region, a.Cloud), a.Endpoints.For(s.Service, host.Label(s.Region), s.Region))
 }
 
-// backoff is longer if the region does not have the service. There is none while the project has no id: nothing was asked of the service, and the
-// look-up makes a pause of its own.
+// backoff is none while the project has no id: nothing was asked of the service, and the look-up makes a pause of its own.
 func (s *source) backoff(streak int, err error) time.Duration {
 	if l := s.project.lookup; l != nil && l.Peek().ReadAt.IsZero() {
 		return 0
 	}
-	p := huaweicloud.Backoff(streak, err, s.settings.CacheTTL)
-	if s.discovered && s.cell.Peek().ReadAt.IsZero() && huaweicloud.IsNotOffered(err) {
-		p = max(p, notOfferedBackoff)
-	}
-	return p
+	return huaweicloud.Backoff(streak, err, s.settings.CacheTTL)
+}
+
+// isNotOffered returns whether a state shows that the region does not have the service. That no service of the project was ever read shows something
+// else, such as a mistyped region.
+func (s *source) isNotOffered(state *refresh.State[providers.Result]) bool {
+	return s.seemsNotOffered(state) && s.project.isRead()
+}
+
+func (s *source) seemsNotOffered(state *refresh.State[providers.Result]) bool {
+	return s.mayLack && state.Err != nil && state.ReadAt.IsZero() && huaweicloud.IsNotOffered(s.Service, state.Err)
 }
 
 // requestChanged returns whether the source is requested in another way than by the configuration before.
@@ -165,13 +186,19 @@ func (s *source) requestChanged(before *account) bool {
 	return s.account.changed || settings.Timeout != s.settings.Timeout || !maps.Equal(settings.Options, s.settings.Options)
 }
 
-// share is a number from 0 up to 1, the same for a source whenever it is asked for.
-func (s *source) share() float64 {
-	h := fnv.New32a()
+// seed is a number that is the same for a source whatever else is read.
+func (s *source) seed() uint64 {
+	h := fnv.New64a()
 	for _, part := range []string{s.Account, s.Service, s.ProjectID, s.Region} {
 		_, _ = h.Write([]byte(part + "\x00")) // never fails
 	}
-	return float64(h.Sum32()) / (1 << 32)
+	return h.Sum64()
+}
+
+// share is a number from 0 up to 1, the same for a source from one fetch to the next. If it was always the same, sources that were read together would be
+// read together for ever: scrapes come at intervals, and most of those that expire between two of them expire between two of them again.
+func share(seed uint64, fetch time.Time) float64 {
+	return float64(rand.NewPCG(seed, uint64(fetch.UnixNano())).Uint64()>>11) / (1 << 53)
 }
 
 // reading shows what is known now to who asked at a time, by the same pointer as last time if nothing has changed since. Numbers that are too
@@ -179,11 +206,13 @@ func (s *source) share() float64 {
 // took.
 func (s *source) reading(asked time.Time) *Reading {
 	state, id := s.cell.Peek(), s.project.known()
+	shown := own(state, id)
+	notOffered := s.isNotOffered(shown)
 	tooOld := !state.ReadAt.IsZero() && state.ReadAt.Before(asked) && time.Since(state.ReadAt) > s.settings.MaxStale
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.last == nil || s.lastOf != state || s.last.TooOld != tooOld || s.last.Project.ID != id {
-		s.last, s.lastOf = s.newReading(own(state, id), tooOld), state
+	if s.last == nil || s.lastOf != state || s.last.TooOld != tooOld || s.last.Project.ID != id || s.last.NotOffered != notOffered {
+		s.last, s.lastOf = s.newReading(shown, tooOld), state
 	}
 	return s.last
 }
@@ -208,6 +237,7 @@ func (s *source) exists() bool {
 }
 
 func (s *source) newReading(state *refresh.State[providers.Result], tooOld bool) *Reading {
+	notOffered := s.isNotOffered(state)
 	r := &Reading{
 		Account: s.Account,
 		Service: s.Service,
@@ -215,9 +245,10 @@ func (s *source) newReading(state *refresh.State[providers.Result], tooOld bool)
 		State:   state,
 		TooOld:  tooOld,
 
-		NotOffered: s.discovered && state.ReadAt.IsZero() && huaweicloud.IsNotOffered(state.Err),
+		NotOffered: notOffered,
 
-		cell: s.cell,
+		undecided: !notOffered && s.seemsNotOffered(state),
+		cell:      s.cell,
 	}
 	if !tooOld {
 		r.Quotas, r.Refused = applyRules(s.account.config, s.Service, s.project.Name, state.Value.Quotas)
@@ -252,7 +283,9 @@ type project struct {
 	config.Project
 
 	account *account
+	sources []*source
 	listed  *identity // to whom IAM listed it; nil if it is configured
+	read    *readID
 
 	lookup *refresh.Cell[lookedUp] // nil if the id is configured or listed
 	policy *refresh.Policy[lookedUp]
@@ -267,8 +300,39 @@ type lookedUp struct {
 	asked identity
 }
 
+// projectID says which project a readID belongs to, as ID does for sources.
+type projectID struct{ account, id, region, iamName string }
+
+// readID is the id of a project when some service of it was read last; nil: none ever was.
+type readID = atomic.Pointer[string]
+
+// noteRead notes that a service of the project with an id was read, and returns whether it is the first one.
+func (p *project) noteRead(id string) (isFirst bool) {
+	if before := p.read.Load(); before != nil && *before == id {
+		return false
+	}
+	p.read.Store(&id)
+	return true
+}
+
+// isRead returns whether some service of the project was ever read.
+func (p *project) isRead() bool {
+	id := p.read.Load()
+	return id != nil && *id == p.known()
+}
+
+// decide logs which services turn out not to be offered since the first one was read.
+func (p *project) decide() {
+	for _, s := range p.sources {
+		if r := s.newReading(own(s.cell.Peek(), p.known()), false); r.NotOffered {
+			p.account.fleet.log.failed(r, r, s.exists)
+		}
+	}
+}
+
 func (f *Fleet) newProject(a *account, configured config.Project, listed *identity) *project {
-	p := &project{Project: configured, account: a, listed: listed}
+	id := projectID{a.Name, configured.ID, configured.Region, configured.IAMName}
+	p := &project{Project: configured, account: a, listed: listed, read: f.stores.read.get(id, func() *readID { return new(readID) })}
 	if configured.ID != "" {
 		return p
 	}
@@ -287,9 +351,9 @@ func (f *Fleet) newProject(a *account, configured config.Project, listed *identi
 			return lookedUp{id, asked}, err
 		},
 		Timeout:     idTimeout,
-		TTL:         func(found lookedUp) time.Duration { return a.serves(found.asked, ttl) },
+		TTL:         func(found *refresh.State[lookedUp]) time.Duration { return a.serves(found.Value.asked, ttl) },
 		Backoff:     func(streak int, err error) time.Duration { return huaweicloud.Backoff(streak, err, idMaxBackoff) },
-		Gate:        f.gate(a.Name, "iam", region, iamInFlight),
+		Gate:        f.gate(a, "iam", region, iamInFlight),
 		IsThrottled: throttledBy("iam"),
 		GivesUp:     a.fleet.options.Once,
 	}

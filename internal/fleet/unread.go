@@ -58,6 +58,16 @@ func (e *UnreadError) explain() (what, remedy string) {
 // Unwrap returns the cause.
 func (e *UnreadError) Unwrap() error { return e.Cause }
 
+// Waits returns for what the first fetch of the source waits, if it is its turn to be sent to a host; nil if it does not.
+func (r *Reading) Waits() error {
+	if unread := r.Unread(); unread != nil {
+		if _, ok := errors.AsType[*huaweicloud.BusyError](unread.Cause); ok {
+			return unread
+		}
+	}
+	return nil
+}
+
 // Reason classifies why something is not known, as huaweicloud.Reason does, and has reasons of its own for what was not asked.
 func Reason(err error) string {
 	unread, ok := errors.AsType[*UnreadError](err)

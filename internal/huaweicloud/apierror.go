@@ -90,7 +90,7 @@ func (e *APIError) Error() string {
 
 func (e *APIError) reason() string {
 	switch {
-	case e.Status == http.StatusTooManyRequests, e.Code == "APIGW.0308", e.Code == "APIG.0308":
+	case e.Status == http.StatusTooManyRequests, e.isOfGateway("0308"):
 		return ReasonThrottled
 	case e.Status == http.StatusUnauthorized && e.Skew != 0:
 		return ReasonClockSkew
@@ -109,12 +109,24 @@ func (e *APIError) reason() string {
 	}
 }
 
+// isOfGateway returns whether the code is one of API Gateway, which writes it in two ways.
+func (e *APIError) isOfGateway(number string) bool {
+	return e.Code == "APIGW."+number || e.Code == "APIG."+number
+}
+
+// isNotOffered returns whether the gateway does not know the API in this region.
+func (e *APIError) isNotOffered() bool {
+	return e.Status == http.StatusNotFound && e.isOfGateway("0101") || e.Status == http.StatusForbidden && e.isOfGateway("0801")
+}
+
 // Remedy depends on the reason and the service, and not on the words of the response.
 func (e *APIError) Remedy() string {
 	switch reason := e.reason(); {
 	case reason == ReasonClientError && e.Location != "":
 		return fmt.Sprintf("redirects are not followed: set endpoints.%s if the service has moved", e.Service)
-	case reason == ReasonForbidden && strings.HasSuffix(e.Code, ".0802"): // of the gateway: APIGW or APIG
+	case reason == ReasonForbidden && e.isNotOffered():
+		return otherHost(e.Service)
+	case reason == ReasonForbidden && e.isOfGateway("0802"):
 		return "the user has no rights in this region or project: check the region and the project id, and authorize the user for this project in IAM"
 	case e.Advice != "":
 		return e.Advice

@@ -68,12 +68,14 @@ type Client struct {
 	HTTP   *http.Client
 	Auth   Authorizer
 	Proofs *Proofs // of the process; nil: every request is sent
+	Hosts  *Hosts  // of the account; nil: there may be any number of requests in flight
 
-	// Suspend stops the clock of a fetch until resume is called: the wait for another request that proves the key does not count as the service's time.
-	// It belongs to Proofs.
-	Suspend func(ctx context.Context) (resume func())
+	// Suspend stops the clock of a fetch until resume is called: the wait for others does not count as the service's time. What it waits for may be nil.
+	// It belongs to Proofs and Hosts.
+	Suspend func(ctx context.Context, what error) (resume func())
 
 	Service   string // label of the service, "iam" for IAM
+	API       string // identity of the API, to which the refusal of a key belongs; empty: the service
 	Action    string // IAM action to grant if the API responds with 403; empty if none is documented
 	BaseURL   string // scheme, host and, with a gateway in between, the path in front of the documented ones
 	QuotaPath string // path and query that the configuration sets instead of the documented one; usually empty
@@ -165,6 +167,11 @@ func (c *Client) sendWith(ctx context.Context, r request, grant Grant) (*Answer,
 	if err != nil { // send has parsed the URL
 		return nil, err
 	}
+	leave, err := c.Hosts.enter(ctx, req.URL.Host, c.Suspend) // first: meanwhile the key may be refused
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	pass, err := c.enter(ctx, grant)
 	if err != nil {
 		return nil, err

@@ -249,7 +249,7 @@ func TestNoAnswer(t *testing.T) {
 			if got, want := fmt.Sprint(*events), "[cts "+cmp.Or(tc.code, "error")+"]"; got != want {
 				t.Errorf("events = %s, want %s", got, want)
 			}
-			if got := huaweicloud.IsNotOffered(err); got != tc.notOffered {
+			if got := huaweicloud.IsNotOffered("cts", err); got != tc.notOffered {
 				t.Errorf("not offered is %t", got)
 			}
 		})

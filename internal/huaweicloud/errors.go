@@ -83,13 +83,17 @@ func isBadlyPacked(err error) bool {
 	return isA[flate.CorruptInputError](err) || errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum)
 }
 
-// IsNotOffered returns whether a region without the service would cause the error: 404, or no such host.
-func IsNotOffered(err error) bool {
-	if Reason(err) == ReasonCredentials { // it is IAM that was not found
+// IsNotOffered returns whether a region without the service would cause the error of a request to it: the gateway does not know the API, or there is no
+// such host. A 404 of the service itself is something else, and so is what IAM responds on the way.
+func IsNotOffered(service string, err error) bool {
+	if isA[*CredentialsError](err) {
 		return false
 	}
-	api, ok := errors.AsType[*APIError](err)
-	return ok && api.Status == http.StatusNotFound || isUnknownHost(err)
+	if api, ok := errors.AsType[*APIError](err); ok {
+		return api.Service == service && api.isNotOffered()
+	}
+	transport, ok := errors.AsType[*TransportError](err)
+	return ok && transport.Service == service && isUnknownHost(err)
 }
 
 // isUnknownHost returns whether the host of the API does not exist, as the resolver or a Squid says. The host of a proxy does not count.
@@ -199,10 +203,15 @@ func (e *TransportError) Remedy() string {
 	case reason == ReasonMalformed:
 		return answeredByOther
 	case isUnknownHost(e.Err):
-		return fmt.Sprintf("the region may not offer the service, or it has another host there: set endpoints.%s", e.Service)
+		return otherHost(e.Service)
 	default:
 		return fmt.Sprintf("check the network, the proxy if HTTPS_PROXY is set, and endpoints.%s if it is", e.Service)
 	}
+}
+
+// otherHost is the remedy if a region does not seem to have a service.
+func otherHost(service string) string {
+	return fmt.Sprintf("the region may not offer the service, or it has another host there: set endpoints.%s", service)
 }
 
 // MalformedError is the error of a 2xx that can't be read, or of a 1xx.

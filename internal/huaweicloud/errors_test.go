@@ -24,6 +24,8 @@ func TestErrorShapes(t *testing.T) {
 		id      string
 		reason  string
 		says    string // in the error's text
+
+		notOffered bool
 	}{
 		{
 			name: "gateway", status: 401, body: `{"error_msg":"Incorrect IAM authentication information: ak AKIDEXAMPLE not exist","error_code":"APIGW.0301","request_id":"9ac2"}`,
@@ -78,7 +80,17 @@ func TestErrorShapes(t *testing.T) {
 			name: "echo in the code, and where the message is cut", status: 400, body: `{"error_code":"C a-secret-key","error_msg":"` + strings.Repeat("x", 190) + ` a-security-token"}`,
 			code: "C <hidden>", message: strings.Repeat("x", 190) + " <hidden>", reason: "client_error",
 		},
-		{name: "not found", status: 404, body: `{"error_code":"APIGW.0101","error_msg":"The API does not exist"}`, code: "APIGW.0101", message: "The API does not exist", reason: "not_found", says: "endpoints.cts"},
+		{name: "not found", status: 404, body: `{"error_code":"APIGW.0101","error_msg":"The API does not exist"}`, code: "APIGW.0101", message: "The API does not exist", reason: "not_found", says: "endpoints.cts", notOffered: true},
+		{name: "not found by the gateway's other code", status: 404, body: `{"error_code":"APIG.0101","error_msg":"no"}`, code: "APIG.0101", message: "no", reason: "not_found", notOffered: true},
+		{name: "not found by the service", status: 404, body: `{"error_code":"CTS.0101","error_msg":"no"}`, code: "CTS.0101", message: "no", reason: "not_found", says: "that the project exists"},
+		{
+			name: "not in the region", status: 403, body: `{"error_code":"APIGW.0801","error_msg":"no"}`,
+			code: "APIGW.0801", message: "no", reason: "forbidden", says: "; the region may not offer the service, or it has another host there: set endpoints.cts", notOffered: true,
+		},
+		{
+			name: "refused by a service whose code ends like the gateway's", status: 403, body: `{"error_code":"CTS.0802","error_msg":"no"}`,
+			code: "CTS.0802", message: "no", reason: "forbidden", says: "grant the IAM action cts:quota:get",
+		},
 		{
 			name: "no rights in the region", status: 403, body: `{"error_code":"APIGW.0802","error_msg":"The IAM user is forbidden in the currently selected region"}`,
 			code: "APIGW.0802", message: "The IAM user is forbidden in the currently selected region", reason: "forbidden", says: "; the user has no rights in this region or project: ",
@@ -117,6 +129,9 @@ func TestErrorShapes(t *testing.T) {
 			}
 			if got := huaweicloud.Reason(err); got != tc.reason {
 				t.Errorf("reason %s, want %s", got, tc.reason)
+			}
+			if got := huaweicloud.IsNotOffered("cts", err); got != tc.notOffered || huaweicloud.IsNotOffered("ces", err) {
+				t.Errorf("not offered is %t", got)
 			}
 			if wantSkew := tc.reason == "clock_skew"; (e.Skew != 0) != wantSkew {
 				t.Errorf("skew %s of a %s", e.Skew, tc.reason)

@@ -1,6 +1,7 @@
 package huaweicloud
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -149,7 +150,7 @@ func (c *Client) enter(ctx context.Context, g Grant) (*pass, error) {
 	if c.Proofs == nil || !signs {
 		return nil, nil
 	}
-	a := &pass{proofs: c.Proofs, id: KeyID(keys), service: c.Service, region: c.Scope.Region, waiting: time.Now()}
+	a := &pass{proofs: c.Proofs, id: KeyID(keys), service: cmp.Or(c.API, c.Service), region: c.Scope.Region, waiting: time.Now()}
 	left := 4 * trialTimeout
 	if deadline, ok := ctx.Deadline(); ok {
 		left = time.Until(deadline)
@@ -159,7 +160,7 @@ func (c *Client) enter(ctx context.Context, g Grant) (*pass, error) {
 	if err != nil || wait == 0 {
 		return a, err
 	}
-	defer c.Suspend(ctx)()
+	defer c.Suspend(ctx, nil)()
 	ctx, cancel := context.WithTimeout(ctx, left+a.trialWait+4*yieldTime)
 	defer cancel()
 	for err == nil && wait > 0 {

@@ -164,8 +164,8 @@ func TestProxyAnswers(t *testing.T) {
 			}
 			text := regexp.MustCompile(`127\.0\.0\.1:\d+`).ReplaceAllString(fmt.Sprint(err), "PROXY")
 			want := fmt.Sprintf("the proxy PROXY answered %d %s%s; %s", tc.status, http.StatusText(tc.status), tc.squid, tc.remedy)
-			if huaweicloud.Reason(err) != "network" || huaweicloud.IsNotOffered(err) != tc.isNotOffered || !strings.Contains(text, want) {
-				t.Errorf("%s %d %v: reason %s, not offered %t, text\n%s\nwant\n%s", scheme, tc.status, tc.header, huaweicloud.Reason(err), huaweicloud.IsNotOffered(err), text, want)
+			if huaweicloud.Reason(err) != "network" || huaweicloud.IsNotOffered("cts", err) != tc.isNotOffered || !strings.Contains(text, want) {
+				t.Errorf("%s %d %v: reason %s, not offered %t, text\n%s\nwant\n%s", scheme, tc.status, tc.header, huaweicloud.Reason(err), huaweicloud.IsNotOffered("cts", err), text, want)
 			}
 		}
 	}
@@ -189,7 +189,7 @@ func TestWithoutAProxy(t *testing.T) {
 		w.Header().Set("X-Squid-Error", "ERR_DNS_FAIL 0")
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})
-	if _, err := c.Get(t.Context(), "/"); huaweicloud.Reason(err) != "server_error" || huaweicloud.IsNotOffered(err) {
+	if _, err := c.Get(t.Context(), "/"); huaweicloud.Reason(err) != "server_error" || huaweicloud.IsNotOffered("cts", err) {
 		t.Errorf("got %v", err)
 	}
 }

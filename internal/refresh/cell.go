@@ -30,17 +30,22 @@ type State[T any] struct {
 
 // due returns when the next fetch may begin. How long a value serves is up to who asks, so that a new policy is in force at once.
 func (s *State[T]) due(p *Policy[T]) time.Time {
+	if s.Err != nil && p.Pause != nil && !s.retried {
+		if later := s.BegunAt.Add(s.Took + p.Pause(s)); later.After(s.next) {
+			return later
+		}
+	}
 	if s.Err != nil || s.begun.IsZero() {
 		return s.next
 	}
-	return s.begun.Add(p.TTL(s.Value))
+	return s.begun.Add(p.TTL(s))
 }
 
 // Policy says how a value is fetched. It belongs to who asks, not to the Cell, and may differ from one question to the next.
 type Policy[T any] struct {
 	Fetch       func(context.Context) (T, error)
 	Timeout     time.Duration                 // of one fetch, from the moment it has its slot
-	TTL         func(T) time.Duration         // how long a value serves, from the start of its fetch
+	TTL         func(*State[T]) time.Duration // how long the value of a state serves, from the start of its fetch, which is BegunAt
 	Gate        *Gate                         // shared by values that must not all be fetched at once; nil: none
 	IsThrottled func(error) bool              // whether an error pauses all fetches at the Gate; nil: none does
 	GivesUp     bool                          // a fetch whose turn comes while the Gate hangs never begins, so that its turn is worth waiting for
@@ -49,6 +54,9 @@ type Policy[T any] struct {
 	// Backoff is the pause before the next fetch, after so many failures in a row; it must not look at the Gate. 0 says that nothing was asked: the
 	// failure counts neither as one in a row nor as a hang, and the next fetch is due soon.
 	Backoff func(streak int, err error) time.Duration
+
+	// Pause is the least pause after a failure, as things are when somebody asks; nil: there is none.
+	Pause func(*State[T]) time.Duration
 }
 
 const soon = 15 * time.Second // until the next fetch after one in which nothing was asked
@@ -63,7 +71,8 @@ type Cell[T any] struct {
 	begun   bool  // the last fetch that was due is past the gate
 	keptOut error // or the gate kept it out, by ErrShut or ErrHangs, or the error of a fetch that has not begun
 
-	abandoned atomic.Bool // a fetch outlived its timeout and has not returned
+	clock     atomic.Pointer[clock] // of the fetch under way
+	abandoned atomic.Bool           // a fetch outlived its timeout and has not returned
 }
 
 // Ask begins a fetch if one is due, and returns what is known now. The channel closes when the fetch under way has ended; it is nil
@@ -98,8 +107,14 @@ func (c *Cell[T]) IsDue(p *Policy[T]) bool {
 }
 
 // Attempt returns what became of the last fetch that was due: it has begun (and may have ended), or the gate kept it out, by ErrShut or ErrHangs, or
-// it waited for its turn in vain, by the error of Fetch. It is neither of both while it waits in line, and before the first question.
+// it waited for its turn in vain, by the error of Fetch, or waits for what its clock is suspended for. It is neither of both while it waits in line,
+// and before the first question.
 func (c *Cell[T]) Attempt() (begun bool, keptOut error) {
+	if clock := c.clock.Load(); clock != nil {
+		if waits := clock.waitsFor(); waits != nil {
+			return false, waits
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.begun, c.keptOut
@@ -149,7 +164,7 @@ func (c *Cell[T]) ask(ctx context.Context, p *Policy[T]) (*State[T], <-chan stru
 	default:
 		c.begun, c.keptOut = false, nil
 		c.inFlight = make(chan struct{})
-		go c.run(context.WithoutCancel(ctx), p, c.inFlight)
+		go c.run(context.WithoutCancel(ctx), p, p.Gate.line(), c.inFlight)
 	}
 	return s, c.inFlight
 }
@@ -180,14 +195,14 @@ func (c *Cell[T]) known() *State[T] {
 }
 
 // run is one fetch, from the wait for a slot to the end. Whatever happens in it, the slot is released and the waiting callers return.
-func (c *Cell[T]) run(ctx context.Context, p *Policy[T], done chan struct{}) {
+func (c *Cell[T]) run(ctx context.Context, p *Policy[T], turn place, done chan struct{}) {
 	defer func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.inFlight = nil
 		close(done)
 	}()
-	keptOut := p.Gate.enter(p.GivesUp)
+	keptOut := p.Gate.enter(turn, p.GivesUp)
 	c.mu.Lock()
 	c.begun, c.keptOut = keptOut == nil, keptOut
 	c.mu.Unlock()
@@ -196,7 +211,7 @@ func (c *Cell[T]) run(ctx context.Context, p *Policy[T], done chan struct{}) {
 	}
 	defer p.Gate.leave()
 	start := time.Now()
-	value, err := c.fetch(ctx, p)
+	value, waited, err := c.fetch(ctx, p)
 	var waits interface{ NotBegun() bool } // nothing was asked, as if the fetch still stood in line: who asks next begins it again
 	if errors.As(err, &waits) && waits.NotBegun() {
 		c.mu.Lock()
@@ -204,10 +219,10 @@ func (c *Cell[T]) run(ctx context.Context, p *Policy[T], done chan struct{}) {
 		c.mu.Unlock()
 		return
 	}
-	c.settle(p, value, err, start)
+	c.settle(p, value, err, start, waited)
 }
 
-func (c *Cell[T]) settle(p *Policy[T], value T, err error, start time.Time) {
+func (c *Cell[T]) settle(p *Policy[T], value T, err error, start time.Time, waited time.Duration) {
 	before := c.Peek()
 	throttled := err != nil && p.Gate != nil && p.IsThrottled != nil && p.IsThrottled(err) // then the gate makes the pause, for all alike
 	after := before.after(p, value, err, start)                                            // the policy is asked without the lock, so that it may look at the cell
@@ -222,7 +237,7 @@ func (c *Cell[T]) settle(p *Policy[T], value T, err error, start time.Time) {
 	if throttled {
 		pause = func(streak int) time.Duration { return p.Backoff(streak, err) }
 	}
-	p.Gate.ended(err == nil, after.streak > before.streak && after.Took >= p.Timeout, pause)
+	p.Gate.ended(err == nil, after.streak > before.streak && after.Took-waited >= p.Timeout, pause)
 	if p.OnDone != nil {
 		p.OnDone(before, after)
 	}

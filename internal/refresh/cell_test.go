@@ -55,7 +55,7 @@ func policy(c *cloud) *refresh.Policy[int] {
 	return &refresh.Policy[int]{
 		Fetch:   c.fetch,
 		Timeout: 10 * time.Second,
-		TTL:     func(int) time.Duration { return 5 * time.Minute },
+		TTL:     func(*refresh.State[int]) time.Duration { return 5 * time.Minute },
 		Backoff: func(streak int, _ error) time.Duration {
 			return min(15*time.Second<<(streak-1), 5*time.Minute)
 		},
@@ -112,7 +112,7 @@ func TestValueServesWhileFresh(t *testing.T) {
 			t.Errorf("got %+v, want a new value once the old one is no longer fresh", s)
 		}
 		pass(time.Minute)
-		p.TTL = func(int) time.Duration { return time.Minute }
+		p.TTL = func(*refresh.State[int]) time.Duration { return time.Minute }
 		if s := cell.Get(t.Context(), p); s.Value != 3 {
 			t.Errorf("got %+v, want a new value for who wants a fresher one", s)
 		}
@@ -368,26 +368,83 @@ func TestAbandonedFetchesAreBounded(t *testing.T) {
 // TestSuspend: a fetch that waits for others has all of its time left after that.
 func TestSuspend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		refresh.Suspend(t.Context())() // no fetch
+		refresh.Suspend(t.Context(), nil)() // no fetch
+		errBusy := errors.New("busy")
+		var cell refresh.Cell[int]
 		p := policy(&cloud{})
 		p.Fetch = func(ctx context.Context) (int, error) {
 			pass(4 * time.Second)
-			resume := refresh.Suspend(ctx)
+			resume := refresh.Suspend(ctx, errBusy)
 			pass(time.Hour)
+			if begun, why := cell.Attempt(); begun || why != errBusy { //nolint:errorlint // it is that very one
+				t.Errorf("begun %t, %v, want it to wait", begun, why)
+			}
 			if deadline, ok := ctx.Deadline(); ok {
 				t.Errorf("the deadline of a suspended fetch is %s", deadline)
 			}
 			resume()
+			if begun, why := cell.Attempt(); !begun || why != nil {
+				t.Errorf("begun %t, %v, want it to go on", begun, why)
+			}
 			if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) != 6*time.Second {
 				t.Errorf("%s are left, want 6s", time.Until(deadline))
 			}
 			<-ctx.Done()
-			refresh.Suspend(ctx)() // too late
+			refresh.Suspend(ctx, nil)() // too late
 			return 0, ctx.Err()
 		}
-		var cell refresh.Cell[int]
 		if s := cell.Get(t.Context(), p); !errors.Is(s.Err, context.DeadlineExceeded) || s.Took != time.Hour+10*time.Second {
 			t.Errorf("got %+v, want a timeout after an hour and 10s", s)
+		}
+	})
+}
+
+// TestWaitIsNoHang: fetches that wait for others and then fail at once do not make a gate hang.
+func TestWaitIsNoHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, cells := gated(&cloud{})
+		p.Fetch = func(ctx context.Context) (int, error) {
+			resume := refresh.Suspend(ctx, errDown)
+			pass(time.Hour)
+			resume()
+			return 0, errDown
+		}
+		for i := range cells {
+			cells[i].Get(t.Context(), p)
+		}
+		if p.Gate.Hangs() {
+			t.Error("the gate hangs")
+		}
+	})
+}
+
+// TestPauseAsThingsAre: how long a failure pauses may depend on what is found out later.
+func TestPauseAsThingsAre(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{err: errDown}
+		p := policy(c)
+		longer := time.Duration(0)
+		p.Pause = func(*refresh.State[int]) time.Duration { return longer }
+		var cell refresh.Cell[int]
+		cell.Get(t.Context(), p)
+		longer = time.Hour
+		pass(time.Hour - 1)
+		if cell.IsDue(p) {
+			t.Error("it is due within the hour")
+		}
+		pass(1)
+		if !cell.IsDue(p) {
+			t.Error("it is not due after the hour")
+		}
+		cell.Await(t.Context(), p)
+		if cell.Retry(); !cell.IsDue(p) {
+			t.Error("it is not due though the cause of the failure may be gone")
+		}
+		cell.Await(t.Context(), p)
+		longer = 0
+		pass(5 * time.Minute)
+		if !cell.IsDue(p) || c.calls.Load() != 3 {
+			t.Errorf("%d calls, want the usual pause", c.calls.Load())
 		}
 	})
 }

@@ -48,26 +48,28 @@ type result[T any] struct {
 }
 
 // fetch calls the policy's Fetch and ends when its time is up, even if Fetch ignores its context: whatever it returns then is discarded. So
-// that such fetches do not pile up, a Cell has at most one of them, and the process a hundred.
-func (c *Cell[T]) fetch(ctx context.Context, p *Policy[T]) (value T, err error) {
+// that such fetches do not pile up, a Cell has at most one of them, and the process a hundred. waited is how long its clock was suspended.
+func (c *Cell[T]) fetch(ctx context.Context, p *Policy[T]) (value T, waited time.Duration, err error) {
 	if c.abandoned.Load() || abandoned.Load() >= maxAbandoned {
-		return value, &TimeoutError{"not fetched, since an earlier fetch was canceled and has not returned"}
+		return value, 0, &TimeoutError{"not fetched, since an earlier fetch was canceled and has not returned"}
 	}
 	clock := newClock(ctx, p.Timeout)
+	c.clock.Store(clock)
+	defer c.clock.Store(nil)
 	defer clock.end(context.Canceled)
 	done := make(chan result[T], 1)
 	go p.run(clock, done)
 	select {
 	case r := <-done:
-		return r.value, r.err
+		return r.value, clock.allWaits(), r.err
 	case <-clock.Done():
 	}
 	select {
 	case r := <-done:
-		return r.value, r.err
+		return r.value, clock.allWaits(), r.err
 	case <-time.After(grace):
 		c.abandon(done)
-		return value, &TimeoutError{fmt.Sprintf("no result after %s, although the fetch was canceled", p.Timeout)}
+		return value, clock.allWaits(), &TimeoutError{fmt.Sprintf("no result after %s, although the fetch was canceled", p.Timeout)}
 	}
 }
 
@@ -104,6 +106,9 @@ type clock struct {
 	deadline time.Time
 	timer    *time.Timer
 	err      error
+	waits    error         // for what, while it is suspended; nil: no matter
+	since    time.Time     // it is suspended; zero if it is not
+	waited   time.Duration // before
 }
 
 type clockKey struct{}
@@ -118,8 +123,8 @@ func newClock(values context.Context, timeout time.Duration) *clock {
 }
 
 // Suspend stops the clock of the fetch that a context belongs to, for time in which it has to wait for others, until resume. A clock that stands still
-// has no deadline. Suspend does nothing to other contexts.
-func Suspend(ctx context.Context) (resume func()) {
+// has no deadline. What it waits for is what Attempt of the Cell returns meanwhile, unless it is nil. Suspend does nothing to other contexts.
+func Suspend(ctx context.Context, what error) (resume func()) {
 	c, ok := ctx.Value(clockKey{}).(*clock)
 	if !ok {
 		return func() {}
@@ -128,15 +133,33 @@ func Suspend(ctx context.Context) (resume func()) {
 	defer c.mu.Unlock()
 	c.timer.Stop()
 	left := time.Until(c.deadline)
-	c.deadline = time.Time{}
+	c.deadline, c.since, c.waits = time.Time{}, time.Now(), what
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
+		c.waited, c.since, c.waits = c.waited+time.Since(c.since), time.Time{}, nil
 		if c.err == nil {
 			c.deadline = time.Now().Add(left)
 			c.timer.Reset(left)
 		}
 	}
+}
+
+// waitsFor returns what the clock is suspended for; nil if it runs.
+func (c *clock) waitsFor() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waits
+}
+
+// allWaits returns how long the clock was suspended.
+func (c *clock) allWaits() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.since.IsZero() {
+		return c.waited
+	}
+	return c.waited + time.Since(c.since)
 }
 
 // end ends the clock, once.

@@ -12,7 +12,7 @@ import (
 // service that throttles the account pauses all of them. Or they share slots and have a Pause each: those of accounts that ask the same host. A fetch that waits for a slot when the pause begins is not started. All
 // methods are safe for concurrent use; a nil Gate is always open.
 type Gate struct {
-	slots chan struct{}
+	slots *slots
 	pause *Pause
 	hung  atomic.Int64 // fetches in a row that used up their time
 }
@@ -36,7 +36,7 @@ type Pause struct {
 
 // NewGate returns a Gate with so many slots, which is shut during the pause.
 func NewGate(slots int, pause *Pause) *Gate {
-	return &Gate{slots: make(chan struct{}, slots), pause: pause}
+	return &Gate{slots: newSlots(slots), pause: pause}
 }
 
 // WithPause returns a Gate that has its slots in common with g, and is shut during another pause.
@@ -53,7 +53,7 @@ func (g *Gate) isOpen() bool {
 
 // Hangs returns whether as many fetches in a row as may be past the gate at a time used up their time. Who stands in line then is not worth
 // waiting for: the line may take that long many times over.
-func (g *Gate) Hangs() bool { return g != nil && g.hung.Load() >= int64(cap(g.slots)) }
+func (g *Gate) Hangs() bool { return g != nil && g.hung.Load() >= int64(g.slots.all) }
 
 // ended notes how a fetch ended: whether it succeeded, and whether it used up its time. If pause is not nil, it shuts the gate.
 func (g *Gate) ended(succeeded, hung bool, pause func(streak int) time.Duration) {
@@ -73,12 +73,20 @@ func (g *Gate) ended(succeeded, hung bool, pause func(streak int) time.Duration)
 	}
 }
 
-// enter waits for a slot. An error means that the fetch is not to begin: the gate is shut by then or, for those who give up, hangs.
-func (g *Gate) enter(givesUp bool) error {
+// line returns a place in the line for the slots, which is to be passed to enter.
+func (g *Gate) line() place {
 	if g == nil {
 		return nil
 	}
-	g.slots <- struct{}{}
+	return g.slots.line()
+}
+
+// enter waits for a slot. An error means that the fetch is not to begin: the gate is shut by then or, for those who give up, hangs.
+func (g *Gate) enter(p place, givesUp bool) error {
+	if g == nil {
+		return nil
+	}
+	<-p
 	if givesUp && g.hung.Load() > 0 && !g.Hangs() {
 		time.Sleep(settling)
 	}
@@ -96,7 +104,7 @@ func (g *Gate) enter(givesUp bool) error {
 
 func (g *Gate) leave() {
 	if g != nil {
-		<-g.slots
+		g.slots.leave()
 	}
 }
 

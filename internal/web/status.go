@@ -366,7 +366,7 @@ type problemCase struct {
 
 func newProblems(now time.Time, accounts []fleet.Account, readings []*fleet.Reading) []problem {
 	var all []problem
-	failure := func(r *fleet.Reading) error { return r.State.Err } // that a source is not read yet is no problem
+	failure := func(r *fleet.Reading) error { return cmp.Or(r.State.Err, r.Waits()) } // that a source is not read yet is no problem otherwise
 	for _, p := range report.Problems(accounts, readings, failure) {
 		cause, others := p.Cause()
 		shown := problem{Reason: p.Reason, Where: p.Where(), Remedy: p.Remedy, Class: warn, First: newCase(now, p, cause)}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -66,7 +67,7 @@ type World struct {
 	caFile   string
 
 	mu       sync.Mutex
-	unknown  string
+	unknown  []string
 	env      map[string]string
 	requests []string
 	logged   bytes.Buffer // JSON, one line each
@@ -130,11 +131,11 @@ func (w *World) Configure(t testing.TB, yaml string) {
 // CAFile returns the file that CA stands for.
 func (w *World) CAFile() string { return w.caFile }
 
-// HideHosts makes hosts whose name contains part unknown.
-func (w *World) HideHosts(part string) {
+// HideHosts makes hosts unknown whose name contains one of the parts.
+func (w *World) HideHosts(parts ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.unknown = part
+	w.unknown = parts
 }
 
 // Setenv sets a variable of the fleet's environment, which is empty at first.
@@ -185,5 +186,5 @@ func (w *World) Scrape(t testing.TB, deadline time.Duration) []*fleet.Reading {
 func (w *World) isUnknown(address string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.unknown != "" && strings.Contains(address, w.unknown)
+	return slices.ContainsFunc(w.unknown, func(part string) bool { return strings.Contains(address, part) })
 }

@@ -1,0 +1,141 @@
+package fleet_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
+	"cloud_quota_exporter/internal/fleet"
+	"cloud_quota_exporter/internal/fleet/fleettest"
+	"cloud_quota_exporter/internal/huaweicloud"
+)
+
+// gateway has all services and IAM at one host, and so many requests at a time.
+func gateway(slots int) string {
+	return fmt.Sprintf(`    endpoints: {default: "http://gateway.example.com", iam: "http://gateway.example.com"}
+    max_in_flight_per_host: %d
+`, slots)
+}
+
+// busy returns how many readings wait for a host.
+func busy(readings []*fleet.Reading) int {
+	n := 0
+	for _, r := range readings {
+		if r.Waits() != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// TestMaxInFlightPerHost: whatever is read behind one host, of whichever service and project, the requests at a time are bounded. Who waits has all of the
+// timeout left after that, and a scrape that ends meanwhile says what it waits for.
+func TestMaxInFlightPerHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := cloudtest.Scale(40)
+		cloud.Inject(cloudtest.Fault{Latency: time.Second})
+		yaml := fleettest.AccountOf(cloud, gateway(3)) + "services: {defaults: {timeout: 1500ms, max_in_flight: 64}, dbss: {timeout: 2500ms}"
+		w := fleettest.New(t, cloud, yaml+"}\n")
+		readings := w.Scrape(t, 10*time.Second+500*time.Millisecond)
+		waiting := busy(readings)
+		if want := 200 - strings.Count(outcomes(readings), ": ok") - 3; waiting < want-3 || waiting > want {
+			t.Errorf("%d sources wait for the host, want about %d", waiting, want)
+		}
+		const says = "not sent yet: the account has as many requests in flight to gateway.example.com as it may have, 3; raise max_in_flight_per_host of the account"
+		for _, r := range readings {
+			if why := r.Waits(); why != nil && (!strings.HasPrefix(why.Error(), says) || fleet.Reason(why) != fleet.NotAsked) {
+				t.Errorf("it says %v, reason %s", why, fleet.Reason(why))
+			}
+		}
+		if got := outcomes(w.Scrape(t, 3*time.Minute)); strings.Count(got, ": ok") != 200 {
+			t.Errorf("in the end\n%s", got)
+		}
+		if n := cloud.MaxInFlight(); n != 3 {
+			t.Errorf("%d requests at a time, want 3", n)
+		}
+		if got := loggedOf(w, "raise max_in_flight_per_host"); strings.Count(got, "\n") != 0 || !strings.HasPrefix(got, "main: a scrape ended") {
+			t.Errorf("logged\n%s\nwant it once", got)
+		}
+		w.Configure(t, strings.Replace(yaml, "_host: 3", "_host: 200", 1)+", cts: {cache_ttl: 0}}\n")
+		if w.Scrape(t, time.Minute); cloud.MaxInFlight() != 40 {
+			t.Errorf("%d requests at a time after a reload that allows for 200, want all 40", cloud.MaxInFlight())
+		}
+	})
+}
+
+// TestOneRequestAtATime: the list of projects, look-ups of ids and both calls of DBSS get by with one slot for all, and a service that hangs does not
+// keep the others from theirs.
+func TestOneRequestAtATime(t *testing.T) {
+	for _, projects := range []string{"discovery: {}", "projects: [{region: ap-southeast-3}]"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := fleettest.New(t, organisation(), strings.Replace(mainAccount, "    ca_file: CA\n", gateway(1), 1)+"    "+projects+"\n")
+			heal := w.Cloud.Inject(cloudtest.Fault{Service: "cts", Hang: true})
+			w.Scrape(t, 2*time.Minute)
+			readings := settled(t, w)
+			for _, r := range readings {
+				if failed := r.Reason() == "timeout"; failed != (r.Service == "cts") {
+					t.Errorf("%s: %s/%s: %q", projects, r.Service, r.Project.Label, r.Reason())
+				}
+			}
+			heal()
+			pass(5 * time.Minute)
+			if got := outcomes(settled(t, w)); strings.Count(got, ": ok") != len(readings) || len(readings) == 0 || w.Cloud.MaxInFlight() != 1 {
+				t.Errorf("%s: %d requests at a time, outcomes\n%s", projects, w.Cloud.MaxInFlight(), got)
+			}
+		})
+	}
+}
+
+// TestKeyRefusedWhileRequestsWait: those that wait for a host are not sent with a key that was refused meanwhile, which would lock it.
+func TestKeyRefusedWhileRequestsWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := cloudtest.Scale(40)
+		w := fleettest.New(t, cloud, fleettest.AccountOf(cloud, gateway(3)))
+		w.Scrape(t, time.Minute)
+		cloud.Inject(cloudtest.Fault{Latency: time.Second, Status: http.StatusUnauthorized, Body: []byte(`{"error_code":"APIGW.0301"}`)})
+		pass(16 * time.Minute)
+		w.Scrape(t, time.Minute)
+		pass(time.Minute)
+		if n := unauthorized(w); n < 3 || n > 5*3 {
+			t.Errorf("%d failed signatures, want at most what was in flight of each service", n)
+		}
+	})
+}
+
+// TestHostsOfAccounts: another account has slots of its own, and so has another host.
+func TestHostsOfAccounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := cloudtest.Scale(10)
+		cloud.Inject(cloudtest.Fault{Latency: time.Second})
+		first := fleettest.AccountOf(cloud, gateway(2))
+		_, other, _ := strings.Cut(strings.ReplaceAll(first, "name: ap-", "name: other/ap-"), "accounts:\n")
+		other = strings.Replace(strings.Replace(other, "name: main", "name: other", 1), "http://gateway.example.com", "http://{service}.{region}.myhuaweicloud.com", 1)
+		w := fleettest.New(t, cloud, first+other)
+		if got := outcomes(w.Scrape(t, time.Minute)); strings.Count(got, ": ok") != 100 || cloud.MaxInFlight() != 2+5*2*2 {
+			t.Errorf("%d requests at a time, want 2 of one account and 2 for each of the other's hosts in two regions; outcomes\n%s", cloud.MaxInFlight(), got)
+		}
+	})
+}
+
+// TestBusyHostEndsWithTheContext: who asks without a fetch waits as long as its context.
+func TestBusyHostEndsWithTheContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := cloudtest.Scale(2)
+		cloud.Inject(cloudtest.Fault{Hang: true})
+		w := fleettest.New(t, cloud, fleettest.AccountOf(cloud, gateway(1))+ctsAlone("timeout: 1m"))
+		readings := w.Scrape(t, 5*time.Second)
+		var why *huaweicloud.BusyError
+		if busy(readings) != 1 || !errors.As(readings[1].Waits(), &why) && !errors.As(readings[0].Waits(), &why) || why.Limit != 1 {
+			t.Errorf("%d wait, want one of two", busy(readings))
+		}
+		pass(3 * time.Minute)
+		if got := outcomes(settled(t, w)); strings.Count(got, "timeout") != 2 {
+			t.Errorf("outcomes\n%s\nwant both to end", got)
+		}
+	})
+}
