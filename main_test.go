@@ -82,7 +82,7 @@ func TestMistakesEndWithOneClearLine(t *testing.T) {
 		{"nothing configured", nil, nil, []string{"cloud_quota_exporter: environment: HW_REGION_NAME: missing"}},
 		{"no such file", nil, []string{"--config.file=missing.yml"}, []string{"missing.yml: no such file or directory; name a readable file with --config.file"}},
 		{"bad file", nil, []string{"--config.file=" + bad}, []string{
-			bad + ":2: accounts[0].project: unknown key; known here: name, ", "accounts[0].projects: missing", bad + ":3: services.cst: unknown key; known here: defaults, ",
+			bad + ":2: accounts[0].project: unknown key; known here: name, ", "accounts[0].projects: missing", bad + ":3: services.cst: unknown key; known here: cse, ",
 		}},
 		{"unreadable file", nil, []string{"--config.file=" + filepath.Dir(bad)}, []string{"it is a directory, not a regular file; name a readable file with --config.file"}},
 		{"file without a name", inRegion, []string{"--config.file", ""}, []string{"--config.file is empty"}},

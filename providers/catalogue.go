@@ -65,7 +65,7 @@ func readEntry(e strictyaml.Entry) Service {
 	s.Overlap, _ = f.Get("overlap").Text()
 	s.SDK, _ = f.Get("sdk").Text()
 	s.Enabled, _ = f.Get("enabled").Flag()
-	s.CacheTTL, _ = f.Get("cache_ttl").Duration(time.Minute, 24*time.Hour)
+	s.CacheTTL, _ = f.Get("cache_ttl").Duration(time.Minute, 6*time.Hour) // the default of max_stale
 	for _, item := range f.Get("muted").List() {
 		resourceType, _ := item.Text()
 		s.Muted = append(s.Muted, resourceType)

@@ -100,7 +100,7 @@ func newAnswer(t *testing.T, s providers.Service) *answer {
 // at returns the value at a path; nil if there is none.
 func (a *answer) at(path string) any {
 	v := a.body
-	for _, name := range strings.Split(path, ".") {
+	for name := range strings.SplitSeq(path, ".") {
 		if path == "" {
 			break
 		}

@@ -34,7 +34,7 @@ func (a *API) Decode(answer *huaweicloud.Answer) (Result, error) {
 		for _, row := range list.each {
 			d.row("", row)
 		}
-	case list.isObject() && a.name.uses(keyField) && len(a.Pairs) == 0:
+	case list.isObject() && a.name.usesKey() && len(a.Pairs) == 0:
 		d.several = list
 		for key, row := range list.each {
 			d.member(key.text(), row)
@@ -103,7 +103,7 @@ func (d *decoding) tried() string {
 		lists = append(lists, cmp.Or(path, "the top level"))
 	}
 	tried := "list " + strings.Join(lists, " or ")
-	if len(d.Pairs) == 0 || d.name.uses(keyField) {
+	if len(d.Pairs) == 0 || d.name.usesKey() {
 		tried += ", type " + d.Type
 	}
 	var fields []string
@@ -151,7 +151,7 @@ func (d *decoding) pairs() {
 	for i := range d.Pairs {
 		pair := &d.Pairs[i]
 		name := pair.Type
-		if d.name.uses(keyField) {
+		if d.name.usesKey() {
 			name = d.name.fill(pair.Type, d.members)
 		}
 		d.add(name, pair.Fields, pair.Unit)
@@ -329,8 +329,8 @@ func parseTemplate(text string) template {
 	return t
 }
 
-func (t template) uses(field string) bool {
-	return slices.ContainsFunc(t, func(p piece) bool { return p.field == field })
+func (t template) usesKey() bool {
+	return slices.ContainsFunc(t, func(p piece) bool { return p.field == keyField })
 }
 
 // fill returns the text with the fields of a resource: strings and, behind the first one, numbers. A field that is missing or null is left

@@ -64,7 +64,7 @@ func readPath(n strictyaml.Node, account bool) string {
 	}
 	switch {
 	case err != nil || strings.ContainsAny(bare, "# \t\r\n"):
-		n.Fail("not a path of a URL; want one such as /v1/{project_id}/quotas")
+		n.Fail("not a path of a URL; want one such as /v1/{project_id}/quotas, with blanks as %%20, # as %%23 and %% as %%25")
 	case u.Host != "" || u.Scheme != "" || !strings.HasPrefix(path, "/"):
 		n.Fail("does not begin with one slash; want a path such as /v1/{project_id}/quotas, and the host under host")
 	case strings.ContainsAny(bare, "{}"):
@@ -152,8 +152,8 @@ func readAction(n strictyaml.Node) Action {
 	return a
 }
 
-// fieldForm is the form of a path to a field.
-var fieldForm = regexp.MustCompile(`^[^.*{}\s]+(\.[^.*{}\s]+)*$`)
+// fieldForm is the form of a path to a field. It has no signs of JSONPath and the like, which would never match.
+var fieldForm = regexp.MustCompile(`^[^][.*${}\s]+(\.[^][.*${}\s]+)*$`)
 
 // take puts the path that is stated at n, if any, into field; it may be empty.
 func take(field *string, n strictyaml.Node) {
@@ -261,13 +261,15 @@ func (a *API) readType(n strictyaml.Node) {
 		a.Type, _ = n.Text()
 	}
 	a.name = parseTemplate(a.Type)
+	isConstant, ok := !strings.ContainsAny(a.Type, "{}"), true
+	if isConstant && a.Type != "" {
+		_, ok = readTypeName(n)
+	}
 	switch {
-	case !n.Stated() || a.Type == "":
-	case len(a.name) == 1 && a.name[0].field == "" && !strings.ContainsAny(a.Type, "{}"):
-		_, _ = readTypeName(n) // it is constant
-	case !typeForm.MatchString(a.Type):
+	case !n.Stated() || a.Type == "" || !ok:
+	case !isConstant && !typeForm.MatchString(a.Type):
 		n.Fail("not of the right form; want names of fields in braces, such as {type} or {type}_{mode}, or a constant")
-	case len(a.Pairs) > 0 && !a.name.uses(keyField):
+	case len(a.Pairs) > 0 && !a.name.usesKey():
 		n.Fail("has no effect beside pairs without {key}, which is the type of the pair; add {key}, or remove type")
 	}
 }
@@ -292,6 +294,9 @@ func readRename(n strictyaml.Node) map[string]string {
 	rename := map[string]string{}
 	entries, _ := n.Entries(hidden)
 	for _, e := range entries {
+		if trimType(e.Key) == "" {
+			e.Fail("renames a type without a name; want the name of a type")
+		}
 		rename[trimType(e.Key)], _ = readTypeName(e.Node)
 	}
 	return rename

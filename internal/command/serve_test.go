@@ -121,6 +121,8 @@ func TestExampleConfiguration(t *testing.T) {
 		"security_token", "security_token_file", "cloud", "endpoints", "iam", "default", "ca_file", "projects", "id", "region",
 		"services", "defaults", "cache_ttl", "timeout", "max_stale", "max_in_flight", "enabled", "list_instances",
 		"cts", "ces", "taurusdb", "dcs", "dbss",
+		"api", "path", "level", "host", "list", "type", "used", "remaining", "unit", "min", "max", "pairs", "units", "rename", "no_limit", "unknown", "skip",
+		"action", "identity", "role",
 		"discovery", "regions", "domain_id", "assume_agency", "include", "exclude", "subprojects", "name_prefix", "refresh_interval",
 		"limits", "service", "project", "resource_type", "limit", "thresholds", "overrides", "ratios",
 	} {

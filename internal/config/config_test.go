@@ -98,6 +98,17 @@ func TestGoodFiles(t *testing.T) {
 				s["dbss"] = config.Service{false, 5 * time.Minute, 8 * time.Second, 6 * time.Hour, 8, map[string]bool{"list_instances": true}, false}
 			}),
 		},
+		"own-apis.yml": {Accounts: one, Services: services(func(all map[string]config.Service) {
+			for name, s := range all {
+				s.Enabled, s.Timeout = name == "dcs", 5*time.Second
+				all[name] = s
+			}
+			all["my_list"] = config.Service{true, 5 * time.Minute, 5 * time.Second, 6 * time.Hour, 8, nil, false}
+			all["my_alias"] = all["my_list"]
+			all["my_merged"] = config.Service{true, 5 * time.Minute, time.Second, 6 * time.Hour, 8, nil, false}
+			all["my_map2"] = config.Service{true, 15 * time.Minute, 5 * time.Second, 6 * time.Hour, 2, nil, false}
+			all["my_pairs"] = config.Service{false, 5 * time.Minute, 5 * time.Second, 6 * time.Hour, 8, nil, false}
+		})},
 	}
 	files, err := filepath.Glob("testdata/good/*.yml")
 	if err != nil || len(files) != len(tests) {

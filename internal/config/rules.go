@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 
 	"cloud_quota_exporter/internal/config/strictyaml"
 	"cloud_quota_exporter/providers"
@@ -113,7 +112,9 @@ func readMatch(at strictyaml.Node, f strictyaml.Fields, services []string) Match
 		At: fmt.Sprintf("%s (line %d)", at.Path(), at.Line()),
 	}
 	if m.Service != nil && !slices.ContainsFunc(services, m.Service.MatchString) {
-		f.Get("service").Fail("fits none of the services: %s", strings.Join(services, ", "))
+		n := f.Get("service")
+		text, _ := n.Text()
+		n.Fail("fits none of the services: %s", strictyaml.NamesNear(services, text))
 	}
 	return m
 }

@@ -44,8 +44,8 @@ func (s *settings) take(f strictyaml.Fields) {
 // readServices reads the settings of the known services, and the services that the file adds.
 func (c *Config) readServices(n strictyaml.Node, known []providers.Service) {
 	defaults := settings{Service: Service{CacheTTL: 5 * time.Minute, Timeout: 8 * time.Second, MaxStale: 6 * time.Hour, MaxInFlight: 8}}
-	file, own := splitServices(n, known)
-	stated, _ := file["defaults"].Fields(append([]string{"enabled"}, settingKeys...)...)
+	sections, own := splitServices(n, known)
+	stated, _ := sections["defaults"].Fields(append([]string{"enabled"}, settingKeys...)...)
 	defaults.take(stated)
 	all, allStated := stated.Get("enabled").Flag()
 	c.Known = slices.Concat(known, own)
@@ -61,7 +61,7 @@ func (c *Config) readServices(n strictyaml.Node, known []providers.Service) {
 		if allStated && !s.IsOwn() {
 			r.Enabled, r.ByDefaults = all, all && !s.Enabled
 		}
-		r.read(s, file[s.Name])
+		r.read(s.Options, sections[s.Name])
 		if r.Enabled {
 			r.checkStale(s.Name, defaults, reported)
 			anyEnabled = true
@@ -73,32 +73,34 @@ func (c *Config) readServices(n strictyaml.Node, known []providers.Service) {
 	}
 }
 
-// reserved are names that mean something else in the configuration or in collect[].
+// reserved are names that mean something else in services, in endpoints or in collect[].
 var reserved = []string{"default", "defaults", "exporter", "iam"}
 
-// splitServices returns the sections by name, and the services that the file describes itself.
+// splitServices returns the sections by name, and the services whose APIs the file describes.
 func splitServices(n strictyaml.Node, known []providers.Service) (sections map[string]strictyaml.Node, own []providers.Service) {
 	builtIn := slices.Sorted(slices.Values(namesOf(known)))
-	entries, _ := n.Entries(providers.IsServiceName)
+	entries, _ := n.Entries(func(key string) bool { return slices.Contains(builtIn, key) || strictyaml.IsPlain(key) })
 	sections = make(map[string]strictyaml.Node)
 	for _, e := range entries {
-		isBuiltIn, api := slices.Contains(builtIn, e.Key), e.Peek("api")
+		api := e.Peek("api")
 		switch {
+		case slices.Contains(builtIn, e.Key):
+			if api.Stated() {
+				api.Fail("%[1]s is a built-in service; name your own API differently, e.g. my_%[1]s, or remove api", e.Key)
+			}
+			sections[e.Key] = e.Node
+		case api.Stated() && slices.Contains(reserved, e.Key):
+			e.Fail("a reserved name; name your API differently, e.g. my_%s", e.Key)
 		case e.Key == "defaults":
 			sections[e.Key] = e.Node
-		case isBuiltIn && api.Stated():
-			api.Fail("the API of a built-in service is known; give your own API another name, such as my_%s, or remove api", e.Key)
-		case isBuiltIn:
-			sections[e.Key] = e.Node
 		case !api.Stated():
-			e.FailUnknown(append([]string{"defaults"}, builtIn...))
-		case slices.Contains(reserved, e.Key):
-			e.Fail("a reserved name; give your API another one, such as my_%s", e.Key)
+			e.FailUnknown(append([]string{"defaults"}, builtIn...), ", and names of your own that have api")
 		case !providers.IsServiceName(e.Key):
-			e.Fail("a key that is no name of a service (not shown: it may be a secret); want lower case, digits and _, a letter first, 63 at most")
+			e.Fail("not the name of a service (not shown: it may be a secret); want 1 to 63 lower-case letters, digits and _, first a letter")
 		default:
+			e = e.Show()
 			sections[e.Key] = e.Node
-			own = append(own, providers.Own(e.Key, api))
+			own = append(own, providers.Own(e.Key, e.Peek("api")))
 		}
 	}
 	return sections, own
@@ -112,18 +114,19 @@ func namesOf(known []providers.Service) []string {
 	return names
 }
 
-// read reads one service on top of the defaults.
-func (s *settings) read(known providers.Service, n strictyaml.Node) {
-	s.Options = maps.Clone(known.Options)
-	names := slices.Sorted(maps.Keys(s.Options))
-	if known.IsOwn() {
-		names = append(names, "api")
+// read reads the section of one service on top of the defaults. Its options have defaults of their own.
+func (s *settings) read(options map[string]bool, n strictyaml.Node) {
+	s.Options = maps.Clone(options)
+	names := slices.Sorted(maps.Keys(options))
+	keys := slices.Concat([]string{"enabled"}, settingKeys, names)
+	if n.Peek("api").Stated() { // splitServices has read it
+		keys = append(keys, "api")
 	}
-	f, _ := n.Fields(slices.Concat([]string{"enabled"}, settingKeys, names)...)
+	f, _ := n.Fields(keys...)
 	s.take(f)
 	if enabled := f.Get("enabled"); enabled.Stated() {
 		value, ok := enabled.Flag()
-		s.Enabled, s.ByDefaults = value || !ok, false
+		s.Enabled, s.ByDefaults = value || !ok, false // one report is enough
 	}
 	for name := range s.Options {
 		if value, ok := f.Get(name).Flag(); ok {
@@ -149,7 +152,7 @@ func (s *settings) checkStale(name string, defaults settings, reported map[stric
 	}
 	reported[at] = true
 	if atStale {
-		at.Fail("shorter than the cache_ttl of %s, %s; want at least as long", name, Short(s.CacheTTL))
+		at.Fail("shorter than the cache_ttl of %s, %s; want at least as long, or a shorter cache_ttl", name, Short(s.CacheTTL))
 	} else {
 		at.Fail("longer than the max_stale of %s, %s; want at most as long, or a longer max_stale", name, Short(s.MaxStale))
 	}

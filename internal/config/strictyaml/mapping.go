@@ -2,6 +2,7 @@ package strictyaml
 
 import (
 	"cmp"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -36,9 +37,12 @@ func (f Fields) Need(key, what string) Node {
 // keyForm is the form that an unknown key must have to be shown. Access keys and tokens have upper-case letters or digits.
 var keyForm = regexp.MustCompile(`^[a-z][a-z_]{0,31}$`)
 
+// IsPlain returns whether a key can be shown, even if it is not known.
+func IsPlain(key string) bool { return keyForm.MatchString(key) }
+
 // Fields reads n as a mapping and reports each key that is not known. It returns true if n is a mapping, even with unknown keys.
 func (n Node) Fields(known ...string) (Fields, bool) {
-	shown := func(key string) bool { return slices.Contains(known, key) || keyForm.MatchString(key) }
+	shown := func(key string) bool { return slices.Contains(known, key) || IsPlain(key) }
 	entries, ok := n.Entries(shown)
 	if !ok {
 		return Fields{Node: n}, false
@@ -48,7 +52,7 @@ func (n Node) Fields(known ...string) (Fields, bool) {
 		if slices.Contains(known, e.Key) {
 			values[e.Key] = e.Node
 		} else {
-			e.FailUnknown(known)
+			e.FailUnknown(known, "")
 		}
 	}
 	return Fields{n, values}, true
@@ -62,18 +66,67 @@ type Entry struct {
 	shown bool
 }
 
-// FailUnknown reports that the key is not one of known.
-func (e Entry) FailUnknown(known []string) {
-	text := "unknown key"
+// Show returns the entry with its key in its path: the caller knows that the key is no secret.
+func (e Entry) Show() Entry {
 	if !e.shown {
-		text = "an unknown key (not shown: it may be a secret)"
+		e.path, e.shown = join(e.path, e.Key), true
+	}
+	return e
+}
+
+// FailUnknown reports that the key is not one of known. also says what else could be there, if anything.
+func (e Entry) FailUnknown(known []string, also string) {
+	text, near := "unknown key", e.Key
+	if !e.shown {
+		text, near = "an unknown key (not shown: it may be a secret)", ""
 	}
 	if len(known) == 0 {
 		text += "; no key is known here, want {}"
 	} else {
-		text += "; known here: " + strings.Join(known, ", ")
+		text += "; known here: " + NamesNear(known, near) + also
 	}
 	e.Fail("%s", cmp.Or(findBlank(blankInKey, e.Key), text))
+}
+
+// NamesNear lists names. Of many it lists the ten that are nearest to a text, which may be misspelled; of an empty text, the first ten.
+func NamesNear(names []string, text string) string {
+	const many, most = 20, 10
+	if len(names) <= many {
+		return strings.Join(names, ", ")
+	}
+	names = slices.Clone(names)
+	if text != "" {
+		text = text[:min(len(text), 64)] // no name is longer
+		edits := make(map[string]int)
+		for _, name := range names {
+			edits[name] = countEdits(name, text)
+		}
+		slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(edits[a], edits[b]) })
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+// countEdits returns how many bytes must be inserted, removed, replaced or swapped with the next one to make one text of the other.
+func countEdits(a, b string) int {
+	edits := make([][]int, len(a)+1) // from each beginning of a to each beginning of b
+	for i := range edits {
+		edits[i] = make([]int, len(b)+1)
+		for j := range edits[i] {
+			if i == 0 || j == 0 {
+				edits[i][j] = i + j
+				continue
+			}
+			replace := edits[i-1][j-1]
+			if a[i-1] != b[j-1] {
+				replace++
+			}
+			edits[i][j] = min(replace, edits[i-1][j]+1, edits[i][j-1]+1)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				edits[i][j] = min(edits[i][j], edits[i-2][j-2]+1)
+			}
+		}
+	}
+	return edits[len(a)][len(b)]
 }
 
 // Peek returns what is stated under a key of a mapping, without reporting anything.
