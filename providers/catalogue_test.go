@@ -43,6 +43,9 @@ func TestCatalogue(t *testing.T) {
 		body, kind := answerOf(s)
 		quotas := show(providers.Result{Quotas: decode(t, s, body)})
 		fmt.Fprintf(&text, "%s, %s of %s%s\n  %s\n", s.Name, kind, s.API.Host.BaseURL("ap-southeast-3", ""), s.API.Path, strings.ReplaceAll(quotas, "\n", "\n  "))
+		if rules := rulesOf(s.API); len(rules) > 0 {
+			fmt.Fprintf(&text, "  (%s)\n", strings.Join(rules, ", "))
+		}
 	}
 	if *update {
 		if err := os.WriteFile(file, []byte(text.String()), 0o644); err != nil {
@@ -53,6 +56,27 @@ func TestCatalogue(t *testing.T) {
 	if err != nil || text.String() != string(want) {
 		t.Errorf("%v; %s is not what the catalogue yields now. If that is meant, run: go test ./providers -run TestCatalogue -update\ngot\n%s", err, file, text.String())
 	}
+}
+
+// rulesOf shows what a made answer does not.
+func rulesOf(a *providers.API) []string {
+	var rules []string
+	if a.NoLimit != nil {
+		rules = append(rules, fmt.Sprintf("no_limit %g", *a.NoLimit))
+	}
+	if a.Unknown != nil {
+		rules = append(rules, fmt.Sprintf("unknown %g", *a.Unknown))
+	}
+	if a.Skip != nil {
+		rules = append(rules, "skip "+a.Skip.String())
+	}
+	for _, u := range a.Units {
+		rules = append(rules, fmt.Sprintf("unit of %s %s", u.Types, u.Unit))
+	}
+	if len(a.Rename) > 0 {
+		rules = append(rules, fmt.Sprintf("rename %v", a.Rename))
+	}
+	return rules
 }
 
 // TestExamplesHaveEntries: an example of no entry would be read by no test.

@@ -12,6 +12,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/providers"
 	"cloud_quota_exporter/providers/providerstest"
@@ -151,6 +152,7 @@ func FuzzDescription(f *testing.F) {
 		if err != nil {
 			return
 		}
+		_ = democloud.Made(a) // which does not panic
 		base := a.Host.BaseURL("ap-southeast-3", "")
 		if u, err := url.Parse(base); err != nil || u.Scheme != "https" || u.User != nil || u.Path+u.RawQuery+u.Fragment != "" || u.Hostname() == "" {
 			t.Errorf("base URL %q: %v", base, err)

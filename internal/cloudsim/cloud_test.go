@@ -74,8 +74,8 @@ var shaped = []struct {
 	{cloudsim.API{Service: "dds", Path: "/v3/{project_id}/quotas", Shape: cloudsim.Shape{Type: "{dds}"}}, []cloudsim.Quota{{Type: "x"}}, `[{"dds":"x"}]`},
 	{
 		cloudsim.API{Service: "composed", Path: "/v1/{project_id}/composed", Shape: cloudsim.Shape{List: "q", Type: "a-{type}_{n.mode}!", Limit: "quota"}},
-		[]cloudsim.Quota{{Type: "a-x_y_z!", Limit: 5}},
-		`{"q":[{"type":"x","n":{"mode":"y_z"},"quota":5}]}`,
+		[]cloudsim.Quota{{Type: "a-x_y_!z!", Limit: 5}},
+		`{"q":[{"type":"x","n":{"mode":"y_!z"},"quota":5}]}`,
 	},
 	{
 		cloudsim.API{Service: "constant", Path: "/v1/{project_id}/constant", Shape: cloudsim.Shape{Type: "instance", Used: "used", Limit: "quota"}},

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // showQuotas answers a quota API.
@@ -47,7 +48,7 @@ func (s Shape) check(quotas []Quota) error {
 // isConstant returns whether there is one object without a field for the type.
 func (s Shape) isConstant() bool { return len(s.Pairs) == 0 && !strings.Contains(s.Type, "{") }
 
-// fields returns the fields of Type that make a type.
+// fields returns the fields of Type that make a type. None is empty.
 func (s Shape) fields(resourceType string) (fields map[string]string, fits bool) {
 	before, pieces, _ := strings.Cut(s.Type, "{")
 	rest, fits := strings.CutPrefix(resourceType, before)
@@ -56,10 +57,16 @@ func (s Shape) fields(resourceType string) (fields map[string]string, fits bool)
 		var name, text string
 		name, pieces, _ = strings.Cut(pieces, "}")
 		text, pieces, _ = strings.Cut(pieces, "{")
-		fields[name], rest = rest, ""
-		if text != "" {
-			fields[name], rest, fits = strings.Cut(fields[name], text)
+		_, size := utf8.DecodeRuneInString(rest)
+		first, value := rest[:size], ""
+		if rest = rest[size:]; pieces == "" { // the last one has all that is left
+			value, fits = strings.CutSuffix(rest, text)
+			rest = ""
+		} else {
+			value, rest, fits = strings.Cut(rest, text)
 		}
+		fields[name] = first + value
+		fits = fits && first != ""
 	}
 	return fields, fits && rest == "" && resourceType != ""
 }
