@@ -21,6 +21,7 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/printable"
 	"cloud_quota_exporter/internal/refresh"
+	"cloud_quota_exporter/providers"
 )
 
 // Options are what the program gives the fleet, once.
@@ -198,13 +199,18 @@ func (f *Fleet) build(accounts []*account) *view {
 
 // Services returns the names of the services that are read, in the order of the list.
 func (f *Fleet) Services() []string {
-	accounts := f.now.Load().accounts
-	var names []string
-	if len(accounts) == 0 {
+	return f.now.Load().services(func(providers.Service) bool { return true })
+}
+
+// services returns the names of the enabled services that fit.
+func (v *view) services(fits func(providers.Service) bool) []string {
+	if len(v.accounts) == 0 {
 		return nil
 	}
-	for _, s := range accounts[0].config.Known {
-		if accounts[0].config.Services[s.Name].Enabled {
+	var names []string
+	c := v.accounts[0].config
+	for _, s := range c.Known {
+		if c.Services[s.Name].Enabled && fits(s) {
 			names = append(names, s.Name)
 		}
 	}
@@ -228,6 +234,11 @@ func (f *Fleet) Known() (projects []Project, incomplete []string) {
 		}
 	}
 	return projects, incomplete
+}
+
+// Unverified returns the names of the services that are read although no current document of Huawei describes their API.
+func (f *Fleet) Unverified() []string {
+	return f.now.Load().services(func(s providers.Service) bool { return !s.IsVerified() })
 }
 
 // AbandonedFetches returns how many fetches of the process outlived their timeout and have not returned.
