@@ -302,7 +302,7 @@ func newSections(now time.Time, readings []*fleet.Reading, unverified []string) 
 }
 
 // maxRows is how many quotas the page shows: a browser is slow with more, and the worst come first.
-const maxRows = 6000
+const maxRows = 5000
 
 // firstRows leaves out what is beyond maxRows. It returns how many rows there were; 0 if all are shown.
 func firstRows(sections []section) (shown []section, all int) {
