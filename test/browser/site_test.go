@@ -18,6 +18,8 @@ import (
 	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 	"cloud_quota_exporter/internal/web"
+	"cloud_quota_exporter/providers"
+	"cloud_quota_exporter/providers/providerstest"
 )
 
 // site is the exporter over a simulated cloud.
@@ -38,7 +40,13 @@ func newSite(t *testing.T, cloud *cloudtest.Cloud, config string) *site {
 			config += fmt.Sprintf("      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
 		}
 	}
-	world := fleettest.New(t, cloud, config)
+	return newSiteOf(t, providerstest.Five(), cloud, config)
+}
+
+// newSiteOf is newSite with other services.
+func newSiteOf(t *testing.T, services []providers.Service, cloud *cloudtest.Cloud, config string) *site {
+	t.Helper()
+	world := fleettest.NewOf(t, services, cloud, config)
 	handler, err := web.NewHandler(web.Options{
 		Fleet: world.Fleet, Process: prometheus.NewRegistry(), TelemetryPath: "/metrics", TimeoutOffset: time.Second / 2, Version: "1.2.3",
 		Logger: log.NewNopLogger(),
