@@ -59,6 +59,14 @@ func newSiteOf(t *testing.T, services []providers.Service, cloud *cloudtest.Clou
 	return &site{world, config, server.URL + "/"}
 }
 
+// errorBody is cloudsim.ErrorBody, but for a 404, which comes from the gateway: the region does not offer the service.
+func errorBody(service string, status int, message string) []byte {
+	if status == http.StatusNotFound {
+		service = "gateway"
+	}
+	return cloudsim.ErrorBody(service, status, message)
+}
+
 // newTrouble returns a site on which everything that can be wrong is: a source fails and never was read, one fails since its numbers were
 // read, one hangs, one leaves resources out, a service is not offered, an account's projects can't be discovered, a project is left out.
 func newTrouble(t *testing.T) *site {
@@ -73,7 +81,7 @@ func newTrouble(t *testing.T) *site {
 		cloudsim.Account{Name: "other", AccessKey: "AK2", SecretKey: "SK2"},
 	)
 	refuse := func(service, project string, status int, message string) {
-		cloud.Inject(cloudtest.Fault{Service: service, ProjectID: project, Status: status, Body: cloudsim.ErrorBody(service, status, message)})
+		cloud.Inject(cloudtest.Fault{Service: service, ProjectID: project, Status: status, Body: errorBody(service, status, message)})
 	}
 	refuse("dcs", "", http.StatusForbidden, `<script>alert("no")</script> not allowed`)
 	refuse("taurusdb", sandbox, http.StatusNotFound, "no such service")
