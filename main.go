@@ -44,8 +44,9 @@ func main() {
 	serving := servingFlags(app)
 	serve := app.Command("serve", "Serve the quotas of the configured accounts. The default command.").Default()
 	demo := app.Command("demo", "Serve the quotas of a simulated cloud; no account is needed.")
-	health := app.Command("healthcheck", "Ask the exporter that runs with the same --web flags for /-/healthy. Exits with 1 if it is not healthy or does not answer within 5 seconds.")
+	health := app.Command("healthcheck", "Request /-/healthy from the exporter that runs with the same --web flags. Exits with 1 if it is not healthy or does not respond within 5 seconds.")
 	verify, check := checkCommand(app)
+	catalogue, services := servicesCommand(app)
 	ask, query := queryCommand(app)
 	selected, err := app.Parse(os.Args[1:])
 	if err == nil && configNamed {
@@ -76,6 +77,8 @@ func main() {
 		err = command.Healthcheck(ctx, *serving)
 	case verify.FullCommand():
 		err = check.Run(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile)
+	case catalogue.FullCommand():
+		err = services.Run(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile)
 	case ask.FullCommand():
 		err = query.Run(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile)
 	}
@@ -163,6 +166,8 @@ func checkConfigFile(name string, demo bool) error {
 		return errors.New("demo takes no --config.file, as its cloud is simulated; serve takes one")
 	case name == "":
 		return errors.New("--config.file is empty; name a file, or leave the flag out to serve one account from the environment")
+	case strings.Contains(name, "\n"): // it would begin a new line of an error
+		return errors.New("--config.file has a line break; name a file without")
 	default:
 		return nil
 	}
@@ -212,8 +217,19 @@ func checkCommand(app *kingpin.Application) (*kingpin.CmdClause, *command.Check)
 	verify := app.Command("check-config", "Validate the configuration and show the result. Exits with 1 if there is a problem.")
 	check := new(command.Check)
 	verify.Flag("online", "Also fetch every service of every project once, and show how to fix failures.").BoolVar(&check.Online)
+	known, _ := command.ServiceNames()
+	verify.Flag("service", "With --online, fetch only this service. Repeatable.").HintOptions(known...).StringsVar(&check.Services)
+	verify.Flag("project", "With --online, fetch only this project. Repeatable.").StringsVar(&check.Projects)
 	timeout(verify, &check.Timeout)
 	return verify, check
+}
+
+// servicesCommand adds the command services; after parsing, what it returns has its flags.
+func servicesCommand(app *kingpin.Application) (*kingpin.CmdClause, *command.Services) {
+	catalogue := app.Command("services", "Show the built-in services: what is requested, the IAM actions, and where the API is described. With --config.file, also your own APIs and what is enabled.")
+	services := new(command.Services)
+	catalogue.Flag("output", "Output format.").Default("table").EnumVar(&services.Output, "table", "json")
+	return catalogue, services
 }
 
 // queryCommand adds the command query; after parsing, what it returns has its flags.
@@ -221,7 +237,7 @@ func queryCommand(app *kingpin.Application) (*kingpin.CmdClause, *command.Query)
 	ask := app.Command("query", "Fetch all quotas now and print them. Exits with 1 if a fetch failed or did not finish, or 2 if a quota is at or above --fail-above.")
 	query := new(command.Query)
 	known, usual := command.ServiceNames()
-	ask.Flag("service", "Only this service. Repeatable. Services that are enabled by default: "+strings.Join(usual, ", ")+".").HintOptions(known...).StringsVar(&query.Services)
+	ask.Flag("service", "Only this service, which must be enabled. Repeatable. Enabled by default: "+strings.Join(usual, ", ")+"; the command services shows all.").HintOptions(known...).StringsVar(&query.Services)
 	ask.Flag("project", "Only this project. Repeatable.").StringsVar(&query.Projects)
 	ask.Flag("sort", "Order: by project, or by how near the limit.").Default("project").EnumVar(&query.Sort, "project", "usage")
 	ask.Flag("output", "Form of the answer.").Default("table").EnumVar(&query.Output, "table", "json")

@@ -18,6 +18,8 @@ func TestUnwritableOutput(t *testing.T) {
 		{"query", config, "--fail-above=0.1"},
 		{"check-config", config},
 		{"check-config", config, "--online"},
+		{"services"},
+		{"services", "--output=json"},
 		{"demo"},
 		{"--help"},
 		{"query", "--help"},

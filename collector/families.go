@@ -90,7 +90,7 @@ var definitions = [familyCount]definition{
 		"Projects of the account that are served, stated and discovered ones.",
 		"account"),
 	accountSkipped: define("account_projects_skipped",
-		"Discovered projects of the account that are left out: the label is taken, the entry in the list of IAM can not be read, or max_projects is reached.",
+		"Discovered projects of the account that are left out: the label is taken, the entry in IAM's list cannot be read, or max_projects is reached.",
 		"account"),
 	credentialsExpiry: define("exporter_credentials_expiry_timestamp_seconds",
 		"When the keys or the first of the tokens in use expires, in seconds since 1970; absent for permanent keys. They are fetched anew before.",

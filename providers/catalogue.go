@@ -51,7 +51,7 @@ const ownAPI = "configuration"
 var evidenceForm = regexp.MustCompile(`^(document|openapi|sdk|terraform|outdated)$`)
 
 func readEntry(e strictyaml.Entry) Service {
-	s := Service{Name: e.Key, fetch: fetches[e.Key]}
+	s := Service{Name: e.Key, fetch: fetches[e.Key], OptionActions: optionActions[e.Key]}
 	f, ok := e.Fields("product", "title", "evidence", "sdk", "enabled", "cache_ttl", "muted", "inferred", "notes", "overlap", "options", "api")
 	if !ok {
 		return s

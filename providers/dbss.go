@@ -9,6 +9,9 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 )
 
+// optionActions are the actions that options of services need, by service and option.
+var optionActions = map[string]map[string]Action{"dbss": {"list_instances": {Identity: dbssListAction}}}
+
 // fetches are the services with code beside their entry in the catalogue.
 var fetches = map[string]fetch{"dbss": fetchDBSS}
 
@@ -64,7 +67,7 @@ func dbssQuota(ctx context.Context, c *huaweicloud.Client, a *API) (*huaweicloud
 	return partner, errPartner
 }
 
-var errNoInstance = errors.New("an element of the list of audit instances is no instance")
+var errNoInstance = errors.New("an element of the list of audit instances is not an instance")
 
 // dbssInstances counts the audit instances. The list is called "instances" or, in older documents, "servers". If the answer has no total, elements that
 // are no instance are skipped.

@@ -44,7 +44,7 @@ func TestDBSS(t *testing.T) {
 			replies{instances: `{"instances":[{},5,null,"x",{}]}`},
 			with(2) + ` "" used - limit - remaining 796 range -..-
 ram "MB" used - limit - remaining 1.622016e+06 range -..-
-skipped: an element of the list of audit instances is no instance`, "",
+skipped: an element of the list of audit instances is not an instance`, "",
 		},
 		"no instances among a total": {replies{instances: `{"instances":[{},5],"total":2}`}, with(2), ""},
 		"no total, two pages":        {replies{instances: page(1000, ""), offset(1000): page(1, "")}, with(1001), ""},

@@ -28,6 +28,8 @@ type Service struct {
 	Muted    []string        // resource types that have no alert thresholds unless configured
 	Options  map[string]bool // its own settings beside those of all services, with their defaults
 
+	OptionActions map[string]Action // what an option needs beside the action of the API
+
 	fetch fetch // nil: the API is asked once
 }
 
@@ -46,7 +48,7 @@ type fetch func(ctx context.Context, c *huaweicloud.Client, s Service, options m
 // of huaweicloud.Client.Get; an answer with nothing readable in it is a *huaweicloud.MalformedError.
 func (s Service) Quotas(ctx context.Context, c *huaweicloud.Client, options map[string]bool) (Result, error) {
 	asked := *c
-	asked.Action = s.API.Action.String()
+	asked.Action = s.API.Action.Advice()
 	fetch := s.fetch
 	if fetch == nil {
 		fetch = fetchOnce

@@ -3,6 +3,7 @@ package command
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -21,26 +22,35 @@ import (
 type Check struct {
 	Once
 
-	Online bool // ask the cloud, too
+	Online   bool     // ask the cloud, too
+	Services []string // that are asked; empty: all
+	Projects []string // that are asked; empty: all
 }
 
-// Run prints the accounts, projects, services and rules of a configuration. Online, it also fetches every service of every project once, and
-// prints what works and how to fix the rest. If ctx ends or the time is over, it prints what is known. The error is that of an invalid
+// Run prints the accounts, projects, services and rules of a configuration. Online, it also fetches every service of every project once, or those
+// that are wanted, and prints what works and how to fix the rest. If ctx ends or the time is over, it prints what is known. The error is that of an invalid
 // configuration, or an *ExitError with code 1 if something failed or was not finished.
 func (check Check) Run(ctx context.Context, t Terminal, configFile string) error {
+	if !check.Online && len(check.Services)+len(check.Projects) > 0 {
+		return errors.New("--service and --project choose what is requested from the cloud; add --online")
+	}
 	return check.run(ctx, t, configFile, func(ctx context.Context, t Terminal, c *config.Config) error {
 		offline := newFleet(c, fleet.Options{Dial: check.Dial, Once: true})
+		services := offline.Services()
+		if err := checkServices(c, check.Services, services); err != nil {
+			return err
+		}
 		_, _ = fmt.Fprintf(t.Out, "%s can be served. Accounts: %d, projects: %d, services: %s.\n",
-			cmp.Or(printable.Text(configFile), "environment"), len(c.Accounts), len(offline.Projects()), strings.Join(offline.Services(), ", "))
+			cmp.Or(printable.Text(configFile), "environment"), len(c.Accounts), len(offline.Projects()), fleet.SomeOf(services))
 		failed := 0
 		for _, d := range offline.Describe(ctx) {
-			failed += writeAccount(t, d)
+			failed += check.writeAccount(t, d)
 		}
 		writeDecisions(ctx, t, c)
-		writeServices(t, c, offline.Services())
+		writeServices(t, c, check.wanted(services))
 		writeRules(t, c)
-		if !check.Online { // which knows more
-			writeIdleOffline(t, c, offline.Services(), offline.Projects())
+		if !check.Online || check.partly() { // else it is known better in the end
+			writeIdleOffline(t, c, services, offline.Projects())
 		}
 		cut := ended(ctx)
 		switch {
@@ -56,8 +66,19 @@ func (check Check) Run(ctx context.Context, t Terminal, configFile string) error
 	})
 }
 
+// partly returns whether only a part is asked.
+func (check Check) partly() bool { return len(check.Services)+len(check.Projects) > 0 }
+
+// wanted returns those of the services that are asked.
+func (check Check) wanted(services []string) []string {
+	if len(check.Services) == 0 {
+		return services
+	}
+	return slices.DeleteFunc(slices.Clone(services), func(name string) bool { return !slices.Contains(check.Services, name) })
+}
+
 // writeAccount shows an account and returns how many problems it has.
-func writeAccount(t Terminal, d fleet.Description) int {
+func (check Check) writeAccount(t Terminal, d fleet.Description) int {
 	_, _ = fmt.Fprintf(t.Out, "\naccount %s\n  credentials  %s\n", d.Account, printable.Text(d.Credentials))
 	failed := 0
 	if d.CredentialsErr != nil {
@@ -80,8 +101,11 @@ func writeAccount(t Terminal, d fleet.Description) int {
 	if d.Discovery != nil {
 		_, _ = fmt.Fprintf(t.Out, "  discovery    %s\n", printable.Text(describeDiscovery(d.Discovery)))
 	}
-	if len(d.Sources) > 0 {
-		writeSources(t, d.Sources)
+	sources := slices.DeleteFunc(slices.Clone(d.Sources), func(e fleet.Endpoint) bool {
+		return len(check.wanted([]string{e.Service})) == 0 || len(check.Projects) > 0 && !slices.Contains(check.Projects, e.Project.Label)
+	})
+	if len(sources) > 0 {
+		writeSources(t, sources)
 	}
 	return failed
 }
@@ -107,24 +131,66 @@ func describeDiscovery(d *config.Discovery) string {
 	return strings.Join(parts, "; ")
 }
 
-// writeSources shows each project once, and each service of a region once.
+// writeSources shows each project once, and each service once, or once for all regions in which its URL is formed alike.
 func writeSources(t Terminal, sources []fleet.Endpoint) {
 	var projects, endpoints table
 	projects.add("  PROJECT", "ID", "REGION", "")
-	endpoints.add("  REGION", "SERVICE", "ENDPOINT")
-	known := map[string]bool{}
+	endpoints.add("  SERVICE", "REGION", "ENDPOINT")
+	var services, regions []string
+	urls := map[string]map[string]string{} // by service and region
+	shown := ""
 	for _, e := range sources {
-		if project := "project " + e.Project.Label; !known[project] {
-			known[project] = true
+		if e.Project.Label != shown { // they are sorted
+			shown = e.Project.Label
 			projects.add("  "+e.Project.Label, cmp.Or(e.Project.ID, "(looked up in IAM)"), e.Project.Region, "")
 		}
-		if endpoint := e.Project.Region + " " + e.Service; !known[endpoint] {
-			known[endpoint] = true
-			endpoints.add("  "+e.Project.Region, e.Service, e.URL)
+		if urls[e.Service] == nil {
+			urls[e.Service] = map[string]string{}
+			services = append(services, e.Service)
+		}
+		if !slices.Contains(regions, e.Project.Region) {
+			regions = append(regions, e.Project.Region)
+		}
+		urls[e.Service][e.Project.Region] = e.URL
+	}
+	slices.Sort(regions)
+	for _, service := range services {
+		for _, form := range endpointForms(urls[service], regions) {
+			endpoints.add("  "+service, form.in, form.url)
 		}
 	}
 	projects.write(t.Out)
 	endpoints.write(t.Out)
+}
+
+// endpointForm is the URL of a service in some regions, with {region} in place of the name if there are several.
+type endpointForm struct{ in, url string }
+
+func endpointForms(byRegion map[string]string, regions []string) []endpointForm {
+	const region = "{region}"
+	var forms []string
+	in := map[string][]string{}
+	for _, name := range regions {
+		if url, ok := byRegion[name]; ok {
+			form := strings.ReplaceAll(url, name, region)
+			if in[form] == nil {
+				forms = append(forms, form)
+			}
+			in[form] = append(in[form], name)
+		}
+	}
+	var shown []endpointForm
+	for _, form := range forms {
+		switch names := in[form]; {
+		case len(names) == 1:
+			shown = append(shown, endpointForm{names[0], byRegion[names[0]]})
+		case len(names) == len(regions):
+			shown = append(shown, endpointForm{fmt.Sprintf("all %d", len(names)), form})
+		default:
+			shown = append(shown, endpointForm{fleet.SomeOf(names), form})
+		}
+	}
+	return shown
 }
 
 // writeDecisions shows each variable that chooses what is read, and what it decides.
@@ -144,12 +210,31 @@ func writeDecisions(ctx context.Context, t Terminal, c *config.Config) {
 	out.write(t.Out)
 }
 
+// writeServices shows the settings of services and which IAM actions they need.
 func writeServices(t Terminal, c *config.Config, names []string) {
 	var out table
-	out.add("SERVICE", "CACHE_TTL", "TIMEOUT", "MAX_STALE", "MAX_IN_FLIGHT", "OPTIONS")
-	for _, name := range names {
-		s := c.Services[name]
-		out.add(name, config.Short(s.CacheTTL), config.Short(s.Timeout), config.Short(s.MaxStale), strconv.Itoa(s.MaxInFlight), list("%s: %t", s.Options))
+	out.add("SERVICE", "CACHE_TTL", "TIMEOUT", "MAX_STALE", "MAX_IN_FLIGHT", "IAM_ACTION", "REMARKS")
+	for _, known := range c.Known {
+		s := c.Services[known.Name]
+		if !slices.Contains(names, known.Name) {
+			continue
+		}
+		var remarks []string
+		if !known.IsVerified() {
+			remarks = append(remarks, evidence(known))
+		}
+		if options := list("%s: %t", s.Options); options != "" {
+			remarks = append(remarks, options)
+		}
+		row := []string{known.Name, config.Short(s.CacheTTL), config.Short(s.Timeout), config.Short(s.MaxStale), strconv.Itoa(s.MaxInFlight)}
+		actions := needs(known, s.Options)
+		if t.Width == 0 { // a line for each service, for grep
+			actions = []string{strings.Join(actions, ", ")}
+		}
+		out.add(append(row, actions[0], strings.Join(remarks, ", "))...)
+		for _, action := range actions[1:] {
+			out.add("", "", "", "", "", action, "")
+		}
 	}
 	out.write(t.Out)
 }
@@ -187,50 +272,117 @@ func expression(r *regexp.Regexp) string {
 	return strings.TrimSuffix(strings.TrimPrefix(r.String(), "^(?:"), ")$")
 }
 
-// online asks every service of every project once.
+// online asks every service of every project that is wanted once.
 func (check Check) online(ctx context.Context, t Terminal, c *config.Config) error {
-	o, err := check.read(ctx, t, c, fleet.Filter{})
+	o, err := check.read(ctx, t, c, fleet.Filter{Services: check.Services, Projects: check.Projects})
 	if err != nil {
 		return err
 	}
+	o.setAsideThrottled()
 	o.writeMatrix(t)
 	o.writeProblems(t)
 	o.writeLeftOut(t)
-	o.writeIdle(t, c)
+	if !check.partly() {
+		o.writeIdle(t, c)
+	}
 	if err := o.verdict(); err != nil {
 		return err
 	}
-	succeeded, rest := 0, ""
+	succeeded, notOffered := 0, 0
 	for _, r := range o.readings {
-		if !r.NotOffered {
+		switch {
+		case r.NotOffered:
+			notOffered++
+		case !o.throttled[r]:
 			succeeded++
 		}
 	}
-	if n := len(o.readings) - succeeded; n > 0 {
-		rest = fmt.Sprintf(" Not offered by the region (404 APIGW.0101, 403 APIGW.0801, or no such host): %d.", n)
+	text := fmt.Sprintf("All %d reads succeeded.", succeeded)
+	if succeeded == 0 {
+		text = "Nothing was checked."
 	}
-	_, _ = fmt.Fprintf(t.Out, "\nAll %d reads succeeded.%s\n", succeeded, rest)
+	if notOffered > 0 {
+		text += fmt.Sprintf(" Not offered by the region (404 APIGW.0101, 403 APIGW.0801, or no such host): %d.", notOffered)
+	}
+	if o.notChecked > 0 {
+		text += fmt.Sprintf(" Not checked because the cloud throttles the account (429): %d; run the command again later.", o.notChecked)
+	}
+	_, _ = fmt.Fprintf(t.Out, "\n%s\n", text)
 	return nil
 }
 
-// writeMatrix shows each project and what became of its services: the number of quotas, or the reason of the failure.
+const matrixWidth = 160 // if the width of the terminal is unknown
+
+// writeMatrix shows each project and what became of its services: the number of quotas, or the reason of the failure. Services that do not fit
+// beside each other follow below. Those that no project is offered are only named.
 func (o *outcome) writeMatrix(t Terminal) {
-	var out table
-	head := []string{"PROJECT", "ID"}
-	for _, service := range o.services {
-		head = append(head, strings.ToUpper(service))
-	}
-	out.add(append(head, "")...)
-	for _, project := range report.NewMatrix(o.readings).Projects {
+	m := report.NewMatrix(o.readings)
+	var all table
+	all.add(append([]string{"PROJECT", "ID"}, uppercase(m.Services)...)...)
+	for _, project := range m.Projects {
 		cells := []string{project.Label, project.ID}
 		for _, r := range project.Readings {
-			cell := fmt.Sprintf("ok (%d)", len(r.Quotas))
-			if failure := o.failures[r]; r.NotOffered || failure != nil {
-				cell = report.OutcomeOf(r, failure).Text
-			}
-			cells = append(cells, cell)
+			cells = append(cells, o.cell(r))
 		}
-		out.add(append(cells, "")...)
+		all.add(cells...)
 	}
-	out.write(t.Out)
+	missing := o.notOffered(m)
+	var columns []int
+	for i, service := range m.Services {
+		if len(missing) == len(m.Services) || !slices.Contains(missing, service) {
+			columns = append(columns, i+2)
+		}
+	}
+	for len(columns) > 0 {
+		width, n := all.width(0)+all.width(1)+4, 0
+		for n < len(columns) && (n == 0 || width+all.width(columns[n]) <= cmp.Or(t.Width, matrixWidth)) {
+			width += all.width(columns[n]) + 2
+			n++
+		}
+		var out table
+		for _, row := range all {
+			cells := row[:2:2]
+			for _, column := range columns[:n] {
+				cells = append(cells, row[column])
+			}
+			out.add(append(cells, "")...)
+		}
+		out.write(t.Out)
+		columns = columns[n:]
+	}
+	if 0 < len(missing) && len(missing) < len(m.Services) {
+		_, _ = fmt.Fprintf(t.Out, "%s %s\n", t.paint(faint, "not offered to any project:"), strings.Join(missing, ", "))
+	}
+}
+
+func uppercase(names []string) []string {
+	var all []string
+	for _, name := range names {
+		all = append(all, strings.ToUpper(name))
+	}
+	return all
+}
+
+// cell is what became of a source.
+func (o *outcome) cell(r *fleet.Reading) string {
+	failure := o.failures[r]
+	switch {
+	case o.throttled[r]:
+		return notChecked
+	case r.NotOffered || failure != nil:
+		return report.OutcomeOf(r, failure).Text
+	default:
+		return fmt.Sprintf("ok (%d)", len(r.Quotas))
+	}
+}
+
+// notOffered returns the services that no project is offered.
+func (o *outcome) notOffered(m report.Matrix) []string {
+	var missing []string
+	for i, service := range m.Services {
+		if !slices.ContainsFunc(m.Projects, func(p report.Row) bool { return !p.Readings[i].NotOffered }) {
+			missing = append(missing, service)
+		}
+	}
+	return missing
 }

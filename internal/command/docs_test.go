@@ -21,7 +21,6 @@ import (
 	"github.com/prometheus/common/model"
 
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
-	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/printable"
 	"cloud_quota_exporter/providers"
 )
@@ -131,57 +130,6 @@ func TestSecurityIsShown(t *testing.T) {
 	}
 	if len(rows) < 15 {
 		t.Errorf("only %d rows were found", len(rows))
-	}
-}
-
-// TestServicesAreDocumented compares the table of docs/services.md with the catalogue, or writes it.
-func TestServicesAreDocumented(t *testing.T) {
-	var table strings.Builder
-	table.WriteString("\n| service | product | host | path | API document | IAM action | `cache_ttl` | enabled | options | muted types |\n" +
-		"|---|---|---|---|---|---|---|---|---|---|\n")
-	for _, s := range providers.All() {
-		ttl, enabled := "", "no"
-		if s.CacheTTL > 0 {
-			ttl = code(config.Short(s.CacheTTL))
-		}
-		if s.Enabled {
-			enabled = "yes"
-		}
-		var options []string
-		for _, name := range slices.Sorted(maps.Keys(s.Options)) {
-			options = append(options, fmt.Sprintf("%s: %t", name, s.Options[name]))
-		}
-		cells := []string{
-			code(s.Name), s.Product, code(s.API.Host.Labels()...), code(s.API.Path), s.Title, actions(s.API.Action), ttl, enabled,
-			code(options...), code(s.Muted...),
-		}
-		for i, cell := range cells {
-			cells[i] = strings.ReplaceAll(cell, "|", `\|`)
-		}
-		fmt.Fprintf(&table, "| %s |\n", strings.Join(cells, " | "))
-	}
-	table.WriteString("\n")
-	generated(t, "../../docs/services.md", "services: the catalogue", "end of services", table.String())
-}
-
-// code formats words as code.
-func code(words ...string) string {
-	if len(words) == 0 {
-		return ""
-	}
-	return "`" + strings.Join(words, "`, `") + "`"
-}
-
-func actions(a providers.Action) string {
-	switch {
-	case a.String() == "":
-		return "not documented"
-	case a.Role == "" || a.Role == a.Identity:
-		return code(a.Identity)
-	case a.Identity == "":
-		return code(a.Role) + " (role)"
-	default:
-		return code(a.Identity) + ", " + code(a.Role) + " (role)"
 	}
 }
 

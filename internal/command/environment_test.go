@@ -106,6 +106,7 @@ func TestCheckShowsVariables(t *testing.T) {
 		"HW_PROJECT_ID": projectID, "OS_PROJECT_NAME": "team", "HW_DOMAIN_ID": "5", "HW_CLOUD": "example.com", "OS_AUTH_URL": "https://iam.test/v3", "HW_USER_NAME": "u", "HW_PROFILE": "p",
 		"HUAWEICLOUD_SDK_REGION_GAUSSDB_AP_SOUTHEAST_3": "https://gaussdb.test,https://other.test",
 		"HW_ASSUME_ROLE_AGENCY_NAME":                    "quotas", "HW_ASSUME_ROLE_DOMAIN_NAME": "d", "HW_ASSUME_ROLE_DURATION": "3600",
+		"HW_ENTERPRISE_PROJECT_ID": "0", "HUAWEICLOUD_SDK_STS_ENDPOINT": "https://sts.test",
 	} {
 		t.Setenv(name, value)
 	}

@@ -15,6 +15,7 @@ import (
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 	"gopkg.in/yaml.v3"
 
+	"cloud_quota_exporter/internal/files"
 	"cloud_quota_exporter/internal/web"
 )
 
@@ -23,7 +24,7 @@ const healthTimeout = 5 * time.Second // for the exporter to answer
 // Healthcheck asks an exporter that was started with the same --web flags for /-/healthy, at the first address on which it listens. An answer 401
 // counts as healthy: the exporter is alive and asks for a password.
 func Healthcheck(ctx context.Context, s Serving) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, healthTimeout, fmt.Errorf("no answer within %s", healthTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, healthTimeout, fmt.Errorf("no response within %s", healthTimeout))
 	defer cancel()
 	client, page, err := s.healthRequest(ctx)
 	if err != nil {
@@ -38,7 +39,7 @@ func Healthcheck(ctx context.Context, s Serving) error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusUnauthorized {
-		return fmt.Errorf("not healthy: GET %s: %s", page, resp.Status)
+		return fmt.Errorf("not healthy: GET %s: %s; set the same --web flags as for the exporter", page, resp.Status)
 	}
 	return nil
 }
@@ -54,7 +55,7 @@ func (s Serving) healthRequest(ctx context.Context) (*http.Client, *url.URL, err
 	}
 	address := (*s.Web.WebListenAddresses)[0]
 	if strings.Contains(address, "://") {
-		return nil, nil, fmt.Errorf("healthcheck does not support --web.listen-address=%s; it asks TCP addresses only", address)
+		return nil, nil, fmt.Errorf("healthcheck does not support --web.listen-address=%s; set a TCP address", address)
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -64,7 +65,10 @@ func (s Serving) healthRequest(ctx context.Context) (*http.Client, *url.URL, err
 	if err != nil {
 		return nil, nil, err
 	}
-	hosts := dialedHosts(host)
+	hosts := []string{host}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() { // it listens on all addresses
+		hosts = []string{"127.0.0.1", "::1"}
+	}
 	client := &http.Client{
 		Transport: &http.Transport{ // without a proxy
 			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -85,37 +89,22 @@ func (s Serving) healthRequest(ctx context.Context) (*http.Client, *url.URL, err
 	return client, &url.URL{Scheme: scheme, Host: net.JoinHostPort(hosts[0], port), Path: routes.Prefix + "/-/healthy"}, nil
 }
 
-// dialedHosts returns the hosts at which a listener can be reached: for one on all addresses, those of the loopback interface.
-func dialedHosts(host string) []string {
-	const v4, v6 = "127.0.0.1", "::1"
-	ip, err := netip.ParseAddr(host)
-	switch {
-	case host == "", err == nil && ip.IsUnspecified() && ip.Is4():
-		return []string{v4, v6}
-	case err == nil && ip.IsUnspecified():
-		return []string{v6, v4}
-	default:
-		return []string{host}
-	}
-}
-
 // scheme returns that of the pages, by --web.config.file.
 func (s Serving) scheme(ctx context.Context) (string, error) {
 	name := *s.Web.WebConfigFile
 	if name == "" {
 		return "http", nil
 	}
-	text, err := readWebFile(ctx, name)
+	text, err := files.Read(ctx, name, maxWebFile)
 	var c toolkit.Config
 	if err == nil {
 		err = yaml.Unmarshal(text, &c)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", fmt.Errorf("--web.config.file=%s can't be used: %s", name, quoted.ReplaceAllString(err.Error(), "..."))
-	case c.TLSConfig.IsEnabled():
-		return "https", nil
-	default:
-		return "http", nil
 	}
+	if c.TLSConfig.IsEnabled() {
+		return "https", nil
+	}
+	return "http", nil
 }

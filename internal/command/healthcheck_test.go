@@ -105,11 +105,12 @@ func TestHealthcheckAnswers(t *testing.T) {
 // TestHealthcheckRefuses what it can't ask, and says so.
 func TestHealthcheckRefuses(t *testing.T) {
 	for want, err := range map[string]error{
-		"does not support --web.listen-address=vsock://:10133": health(t, "vsock://:10133", ""),
-		"does not support --web.systemd-socket":                health(t, ":10133", "", func(s *command.Serving) { *s.Web.WebSystemdSocket = true }),
-		"--web.listen-address: ":                               health(t, "10133", ""),
-		"--web.route-prefix has a path":                        health(t, ":10133", "", func(s *command.Serving) { s.RoutePrefix = "/{a}" }),
-		"/dev/zero can't be used: it is a device":              health(t, ":10133", "/dev/zero"),
+		"does not support --web.listen-address=vsock://:10133":  health(t, "vsock://:10133", ""),
+		"does not support --web.systemd-socket":                 health(t, ":10133", "", func(s *command.Serving) { *s.Web.WebSystemdSocket = true }),
+		"--web.listen-address: ":                                health(t, "10133", ""),
+		"--web.route-prefix has a path":                         health(t, ":10133", "", func(s *command.Serving) { s.RoutePrefix = "/{a}" }),
+		"/dev/zero can't be used: it is a device":               health(t, ":10133", "/dev/zero"),
+		"/missing.yml can't be used: no such file or directory": health(t, ":10133", "/missing.yml"),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
@@ -127,7 +128,7 @@ func TestHealthcheckEnds(t *testing.T) {
 	defer listener.Close()
 	start := time.Now()
 	err = health(t, listener.Addr().String(), "")
-	if took := time.Since(start); err == nil || err.Error() != "not healthy: no answer within 5s" || took < 5*time.Second || took > 10*time.Second {
+	if took := time.Since(start); err == nil || err.Error() != "not healthy: no response within 5s" || took < 5*time.Second || took > 10*time.Second {
 		t.Errorf("%v after %s", err, took)
 	}
 }

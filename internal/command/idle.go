@@ -11,28 +11,32 @@ import (
 	"cloud_quota_exporter/internal/printable"
 )
 
-// writeIdle names a rule or filter that has no effect.
-func writeIdle(t Terminal, what, why string) {
-	_, _ = fmt.Fprintf(t.Out, "%s %s: %s\n", t.paint(yellow, "no effect:"), what, why)
-}
-
-func writeIdleFilters(t Terminal, idle map[string][]string) {
-	for _, account := range slices.Sorted(maps.Keys(idle)) {
-		for _, filter := range idle[account] {
-			writeIdle(t, "discovery of account "+account+", "+filter, "no project matches")
-		}
+// writeIdle names rules and filters of discovery that have no effect. whyIdle returns why a rule has none behind earlier ones; empty if it may have one.
+func writeIdle(t Terminal, c *config.Config, filters map[string][]string, whyIdle func(earlier []config.Match, rule config.Match) string) {
+	write := func(what, why string) {
+		_, _ = fmt.Fprintf(t.Out, "%s %s: %s\n", t.paint(yellow, "no effect:"), what, why)
 	}
-}
-
-// rulesOf returns which quotas the rules of the file are about.
-func rulesOf(c *config.Config) (limits, thresholds []config.Match) {
+	var limits, thresholds []config.Match
 	for _, l := range c.Limits {
 		limits = append(limits, l.Match)
 	}
 	for _, rule := range c.Thresholds {
-		thresholds = append(thresholds, rule.Match)
+		if rule.At != "" { // others are built in, behind those of the file
+			thresholds = append(thresholds, rule.Match)
+		}
 	}
-	return limits, thresholds
+	for _, rules := range [][]config.Match{limits, thresholds} {
+		for i, rule := range rules {
+			if why := whyIdle(rules[:i], rule); why != "" {
+				write(rule.At, why)
+			}
+		}
+	}
+	for _, account := range slices.Sorted(maps.Keys(filters)) {
+		for _, filter := range filters[account] {
+			write("discovery of account "+account+", "+filter, "no project matches")
+		}
+	}
 }
 
 // writeIdleOffline names rules and filters of which it is known without the cloud that they match nothing.
@@ -47,17 +51,11 @@ func writeIdleOffline(t Terminal, c *config.Config, services, projects []string)
 			filters[a.Name] = a.Discovery.Idle(a.Discovery.Regions)
 		}
 	}
-	limits, thresholds := rulesOf(c)
-	for _, m := range slices.Concat(limits, thresholds) {
-		if why := whyIdle(m, services, projects, allKnown); why != "" && m.At != "" {
-			writeIdle(t, m.At, why)
-		}
-	}
-	writeIdleFilters(t, filters)
+	writeIdle(t, c, filters, func(_ []config.Match, rule config.Match) string { return whyNever(rule, services, projects, allKnown) })
 }
 
-// whyIdle returns why a rule matches nothing, whatever the quotas are; empty if it may match something.
-func whyIdle(m config.Match, services, projects []string, allKnown bool) string {
+// whyNever returns why a rule matches nothing, whatever the quotas are; empty if it may match something.
+func whyNever(m config.Match, services, projects []string, allKnown bool) string {
 	fits := func(r *regexp.Regexp, names []string) bool {
 		return r == nil || slices.ContainsFunc(names, r.MatchString)
 	}
@@ -79,22 +77,17 @@ func (o *outcome) writeIdle(t Terminal, c *config.Config) {
 	for _, r := range o.readings {
 		projects = append(projects, r.Project.Label)
 	}
-	limits, thresholds := rulesOf(c)
-	for _, rules := range [][]config.Match{limits, thresholds} {
-		for i, rule := range rules {
-			why := whyIdle(rule, o.services, projects, complete)
-			if matches, first, unsure := o.count(rules[:i], rule); why == "" && complete && !first && !unsure {
-				why = "no quota matches"
-				if matches {
-					why = "earlier rules match all of its quotas"
-				}
-			}
-			if why != "" && rule.At != "" {
-				writeIdle(t, rule.At, why)
-			}
+	writeIdle(t, c, o.idle, func(earlier []config.Match, rule config.Match) string {
+		why := whyNever(rule, o.services, projects, complete)
+		switch matches, first, unsure := o.count(earlier, rule); {
+		case why != "" || !complete || first || unsure:
+			return why
+		case matches:
+			return "earlier rules match all of its quotas"
+		default:
+			return "no quota matches"
 		}
-	}
-	writeIdleFilters(t, o.idle)
+	})
 }
 
 // count returns whether a rule matches a quota, whether it is the first rule that matches one, and whether it may match what was not read.

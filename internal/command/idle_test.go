@@ -4,12 +4,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
-	"cloud_quota_exporter/internal/command"
 	"cloud_quota_exporter/internal/democloud"
 )
 
@@ -43,9 +40,7 @@ func idle(text string) string {
 func TestRulesWithoutEffect(t *testing.T) {
 	inBubble(t, cloudtest.Scale(3), idleRules, func(t *testing.T, n *network) {
 		const noProject, disabled = "limits[3] (line 14): no project matches\n", "limits[4] (line 15): every service that it matches is disabled\n"
-		offline := transcriptOf(func(terminal command.Terminal) error {
-			return command.Check{Once: n.once(0)}.Run(t.Context(), terminal, n.config)
-		})
+		offline := check(t, n.config, false)
 		if got := idle(offline); got != noProject+disabled || !strings.HasSuffix(offline, "--- exit code 0\n") {
 			t.Errorf("offline\n%s", offline)
 		}
@@ -64,14 +59,22 @@ func TestRulesWithoutEffect(t *testing.T) {
 	})
 }
 
+// discovers runs a test with an account of these projects, which configure has read as the rest of it says.
+func discovers(t *testing.T, projects []cloudsim.Project, test func(t *testing.T, n *network, configure func(rest string))) {
+	t.Helper()
+	cloud := cloudtest.New(cloudsim.Account{Name: "demo", AccessKey: democloud.AccessKey, SecretKey: democloud.SecretKey, Projects: projects})
+	inBubble(t, cloud, "", func(t *testing.T, n *network) {
+		test(t, n, func(rest string) {
+			n.config = write(t, "config.yml", "accounts:\n  - name: main\n    credentials: {static: {access_key: "+democloud.AccessKey+", secret_key: "+
+				democloud.SecretKey+"}}\n    endpoints: "+strings.ReplaceAll(hosts, "iam.{region}", "iam")+"\n"+rest)
+		})
+	})
+}
+
 // TestFiltersWithoutEffect: so it does of the filters of a discovery.
 func TestFiltersWithoutEffect(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		account := cloudsim.Account{Name: "demo", AccessKey: democloud.AccessKey, SecretKey: democloud.SecretKey, Projects: []cloudsim.Project{
-			{ID: "a", Name: "eu-de"}, {ID: "b", Name: "eu-de_sandbox"}, {ID: "c", Name: "ap-southeast-3_test"},
-		}}
-		n := &network{Cloud: cloudtest.New(account), pipe: cloudsim.NewPipe()}
-		defer cloudsim.ServePlain(n.Cloud, n.pipe).Close()
+	projects := []cloudsim.Project{{ID: "a", Name: "eu-de"}, {ID: "b", Name: "eu-de_sandbox"}, {ID: "c", Name: "ap-southeast-3_test"}}
+	discovers(t, projects, func(t *testing.T, n *network, configure func(string)) {
 		for discovery, want := range map[string]string{
 			`{regions: [eu-de, eu-nl], exclude: ".*_test"}`: "discovery of account main, regions: eu-nl: no project matches\n" +
 				"discovery of account main, exclude: no project matches\n",
@@ -79,37 +82,26 @@ func TestFiltersWithoutEffect(t *testing.T) {
 			`{regions: [eu-de], include: ".*e", exclude: ".*sandbox"}`: "discovery of account main, exclude: no project matches\n",
 			`{exclude: ".*sandbox"}`:                                   "",
 		} {
-			n.config = write(t, "config.yml", "accounts:\n  - name: main\n    credentials: {static: {access_key: "+democloud.AccessKey+", secret_key: "+
-				democloud.SecretKey+"}}\n    endpoints: "+strings.ReplaceAll(hosts, "iam.{region}", "iam")+"\n    discovery: "+discovery+"\n")
+			configure("    discovery: " + discovery + "\n")
 			if online, _ := n.check(t.Context(), 0); idle(online) != want {
 				t.Errorf("%s\n%s\nwant\n%s", discovery, online, want)
 			}
 		}
-		n.config = write(t, "config.yml", "accounts:\n  - discovery: {regions: [eu-de], subprojects: false, include: eu-nl}\nlimits: [{project: x, limit: 1}]\n")
-		offline := transcriptOf(func(terminal command.Terminal) error {
-			return command.Check{Once: n.once(0)}.Run(t.Context(), terminal, n.config)
-		})
-		if got := idle(offline); got != "discovery of account default, include: no project matches\n" {
+		configure("    discovery: {regions: [eu-de], subprojects: false, include: eu-nl}\nlimits: [{project: x, limit: 1}]\n")
+		offline := check(t, n.config, false)
+		if got := idle(offline); got != "discovery of account main, include: no project matches\n" {
 			t.Errorf("offline\n%s", offline)
 		}
-		<-time.After(10 * time.Minute)
 	})
 }
 
 // TestLeftOut: check-config shows how many projects are left out and why, and no raw text of IAM.
 func TestLeftOut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		account := cloudsim.Account{Name: "demo", AccessKey: democloud.AccessKey, SecretKey: democloud.SecretKey, Projects: []cloudsim.Project{
-			{ID: "a", Name: "eu-de"}, {ID: "b", Name: "eu-de_b"}, {ID: "c", Name: "eu-de_c"}, {ID: "no id", Name: "eu-de_d\u3164\u202e"},
-		}}
-		n := &network{Cloud: cloudtest.New(account), pipe: cloudsim.NewPipe()}
-		defer cloudsim.ServePlain(n.Cloud, n.pipe).Close()
-		n.config = write(t, "config.yml", "accounts:\n  - name: main\n    credentials: {static: {access_key: "+democloud.AccessKey+", secret_key: "+
-			democloud.SecretKey+"}}\n    endpoints: "+strings.ReplaceAll(hosts, "iam.{region}", "iam")+
-			"\n    projects: [{id: d, region: eu-de, name: eu-de_c}]\n    discovery: {max_projects: 2}\n")
+	projects := []cloudsim.Project{{ID: "a", Name: "eu-de"}, {ID: "b", Name: "eu-de_b"}, {ID: "c", Name: "eu-de_c"}, {ID: "no id", Name: "eu-de_d\u3164\u202e"}}
+	discovers(t, projects, func(t *testing.T, n *network, configure func(string)) {
+		configure("    projects: [{id: d, region: eu-de, name: eu-de_c}]\n    discovery: {max_projects: 2}\n")
 		online, _ := n.check(t.Context(), 0)
 		contains(t, online, "left out: 1 projects of account main: IAM's entry can't be read: ", `eu-de_d\u3164\u202e`,
 			"left out: 1 projects of account main: more than discovery.max_projects")
-		<-time.After(10 * time.Minute)
 	})
 }

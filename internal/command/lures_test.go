@@ -109,8 +109,8 @@ func TestNobodyElseWritesTheRemedy(t *testing.T) {
 			"state the project's id: projects: [{id: ..., region: ap-southeast-1, name: ...}]",
 		},
 		"oidc":              {"check idp_id and the token in token_file", "redirects are not followed: set endpoints.iam if the service has moved"},
-		"instance_metadata": {"state another kind of credentials, unless this is an ECS whose metadata service fails", "the metadata service's own trouble, it is asked again"},
-		"pod_identity":      {"the trouble of CCE's agent on this node, it is asked again"},
+		"instance_metadata": {"state another kind of credentials, unless this is an ECS whose metadata service fails", "the failure is on the metadata service's side and the exporter will retry"},
+		"pod_identity":      {"the failure is on the side of CCE's agent on this node and the exporter will retry"},
 		"assume_agency":     {"something else than a service that issues keys may have answered"},
 		"password":          {"let the user have programmatic access and no multi-factor authentication"},
 	} {

@@ -77,7 +77,7 @@ func (o Once) run(ctx context.Context, t Terminal, configFile string, do func(co
 func (o Once) read(ctx context.Context, t Terminal, c *config.Config, filter fleet.Filter) (*outcome, error) {
 	var done atomic.Int64
 	f := newFleet(c, fleet.Options{Dial: o.Dial, Progress: func() { done.Add(1) }, Once: true})
-	if err := fleet.CheckNames("--service", filter.Services, f.Services()); err != nil {
+	if err := checkServices(c, filter.Services, f.Services()); err != nil {
 		return nil, err
 	}
 	if fleet.CheckNames("--project", filter.Projects, f.Projects()) != nil {
@@ -98,6 +98,23 @@ func (o Once) read(ctx context.Context, t Terminal, c *config.Config, filter fle
 	return newOutcome(f, readings, ended(ctx)), nil
 }
 
+// checkServices returns an error for a service that is asked for and not read. It says how to enable one.
+func checkServices(c *config.Config, asked, enabled []string) error {
+	for _, name := range asked {
+		if s, known := c.Services[name]; known && !s.Enabled {
+			how := "set services." + name + ".enabled to true in the configuration"
+			if c.File == "" {
+				how = "write services: {" + name + ": {enabled: true}} into a file, and name it with --config.file"
+			}
+			return fmt.Errorf("--service=%s is not enabled; %s", name, how)
+		}
+	}
+	if err := fleet.CheckNames("--service", asked, enabled); err != nil {
+		return fmt.Errorf("%w; the command services lists all", err)
+	}
+	return nil
+}
+
 // outcome is what a command knows at its end.
 type outcome struct {
 	services []string
@@ -107,8 +124,13 @@ type outcome struct {
 	all      int                      // readings, and discoveries that failed
 	failed   int                      // of all
 	unread   int                      // of those that failed: they were not read to the end
-	idle     map[string][]string      // filters of discovery that have no effect, by account
-	cut      *cutShort                // why there was no time for all; nil if there was
+	finished int                      // of all
+
+	throttled  map[*fleet.Reading]bool // that setAsideThrottled has set aside
+	notChecked int                     // how many of all it has
+
+	idle map[string][]string // filters of discovery that have no effect, by account
+	cut  *cutShort           // why there was no time for all; nil if there was
 }
 
 // newOutcome makes it of readings. How far a fetch has come that is under way is noted once, so that all that is printed agrees.
@@ -141,7 +163,35 @@ func newOutcome(f *fleet.Fleet, readings []*fleet.Reading, cut *cutShort) *outco
 			o.failed++
 		}
 	}
+	o.finished = o.all - o.unread
 	return o
+}
+
+const notChecked = "not checked"
+
+// setAsideThrottled has reads that the cloud throttles count as not checked, and no longer as failed: a 429 says nothing about the configuration.
+func (o *outcome) setAsideThrottled() {
+	o.throttled = map[*fleet.Reading]bool{}
+	isThrottled := func(err error) bool {
+		if withoutKeys, ok := errors.AsType[*huaweicloud.CredentialsError](err); ok {
+			err = withoutKeys.Err
+		}
+		if huaweicloud.Reason(err) != huaweicloud.ReasonThrottled {
+			return false
+		}
+		if _, ok := errors.AsType[*fleet.UnreadError](err); ok {
+			o.unread--
+		}
+		o.failed--
+		o.notChecked++
+		return true
+	}
+	for r, err := range o.failures {
+		o.throttled[r] = isThrottled(err)
+	}
+	for _, a := range o.accounts {
+		_ = a.DiscoveryErr != nil && isThrottled(a.DiscoveryErr)
+	}
 }
 
 // verdict is an *ExitError that says how many reads failed, discoveries among them, or were not finished; nil if all is well.
@@ -153,12 +203,15 @@ func (o *outcome) verdict() error {
 	text := fmt.Sprintf("%d of %d reads failed", failed, o.all)
 	switch {
 	case o.cut != nil:
-		text = fmt.Sprintf(o.cut.far, o.all-o.unread, o.all)
+		text = fmt.Sprintf(o.cut.far, o.finished, o.all)
 		if failed > 0 {
 			text += fmt.Sprintf(", %d of them failed", failed)
 		}
 	case o.unread > 0:
 		text += fmt.Sprintf(", %d were not asked", o.unread)
+	}
+	if o.notChecked > 0 {
+		text += fmt.Sprintf(", %d were not checked because of a 429", o.notChecked)
 	}
 	return &ExitError{exitFailed, text}
 }
@@ -207,7 +260,11 @@ func (o *outcome) writeProblems(t Terminal) {
 	})
 	for _, p := range problems {
 		cause, _ := p.Cause()
-		_, _ = fmt.Fprintf(t.Out, "\n%s %s\n  %s\n", t.paint(red, p.Reason+":"), printable.Text(p.Where()), printable.Lines(cause.What, "  "))
+		heading := t.paint(red, p.Reason+":")
+		if o.throttled[cause.Reading] {
+			heading = t.paint(yellow, notChecked+":")
+		}
+		_, _ = fmt.Fprintf(t.Out, "\n%s %s\n  %s\n", heading, printable.Text(p.Where()), printable.Lines(cause.What, "  "))
 		if p.Remedy != "" {
 			_, _ = fmt.Fprintf(t.Out, "  %s\n", t.paint(yellow, "-> "+printable.Text(p.Remedy)))
 		}

@@ -148,7 +148,7 @@ func TestQuery(t *testing.T) {
 	golden(t, "query", query(t, config, command.Query{}))
 	golden(t, "query-usage", query(t, config, command.Query{Sort: "usage", Services: []string{"dcs", "cts"}, FailAbove: 0.9}))
 	golden(t, "query-json", query(t, config, command.Query{Output: "json", Projects: []string{p.cloud.Projects()[1].Name}, Services: []string{"taurusdb", "dbss"}}))
-	golden(t, "query-unknown", query(t, config, command.Query{Services: []string{"dc"}})+query(t, config, command.Query{Projects: []string{"prod"}}))
+	golden(t, "query-unknown", query(t, config, command.Query{Services: []string{"dx"}})+query(t, config, command.Query{Projects: []string{"prod"}}))
 	// A tracker of 1 of 1 is muted, and nothing else is at 0.97.
 	golden(t, "query-below", query(t, config, command.Query{Services: []string{"cts"}, FailAbove: 0.97}))
 }

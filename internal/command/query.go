@@ -3,7 +3,6 @@ package command
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -75,13 +74,9 @@ func (q Query) rows(readings []*fleet.Reading) []row {
 		}
 	}
 	if q.Sort == "usage" {
-		muted := func(r row) int { // after those that are as near the limit
-			if len(r.Thresholds) == 0 {
-				return 1
-			}
-			return 0
-		}
-		slices.SortStableFunc(rows, func(a, b row) int { return cmp.Or(cmp.Compare(b.near, a.near), muted(a)-muted(b)) })
+		slices.SortStableFunc(rows, func(a, b row) int { // what is muted after what is as near the limit
+			return cmp.Or(cmp.Compare(b.near, a.near), min(len(b.Thresholds), 1)-min(len(a.Thresholds), 1))
+		})
 	}
 	return rows
 }
@@ -226,13 +221,7 @@ func (o *outcome) writeJSON(w io.Writer, rows []row) error {
 			fail(account.Name, "", "iam", fleet.NoProjects, err)
 		}
 	}
-	e := json.NewEncoder(printable.Writer{Writer: w})
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	if err := e.Encode(a); err != nil {
-		return fmt.Errorf("write the answer: %w", err)
-	}
-	return nil
+	return encode(w, a)
 }
 
 func (r row) json() quotaJSON {

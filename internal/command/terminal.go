@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 
 	"golang.org/x/term"
@@ -19,9 +20,11 @@ type Terminal struct {
 	Live     bool // whether Err shows a line that is overwritten
 }
 
-// NewTerminal looks at what stdout and stderr are. NO_COLOR turns colour off. TERM=dumb is a terminal that knows no escape sequence.
+// NewTerminal looks at what stdout and stderr are. NO_COLOR turns colour off. TERM=dumb is a terminal that knows no escape sequence. Without
+// TERM, it is not known what the terminal can do.
 func NewTerminal(stdout, stderr *os.File) Terminal {
-	dumb := os.Getenv("TERM") == "dumb"
+	name := os.Getenv("TERM")
+	dumb := name == "dumb" || name == "" && runtime.GOOS != "windows" // which has no such variable
 	t := Terminal{Out: stdout, Err: stderr, Live: !dumb && term.IsTerminal(int(stderr.Fd()))}
 	if width, _, err := term.GetSize(int(stdout.Fd())); err == nil {
 		t.Width = width

@@ -26,6 +26,7 @@ func TestColours(t *testing.T) {
 		{terminal, "xterm-256color", "", true, true},
 		{terminal, "xterm-256color", "1", false, true},
 		{terminal, "dumb", "", false, false},
+		{terminal, "", "", false, false},
 		{file, "xterm-256color", "", false, false},
 	} {
 		t.Setenv("TERM", tc.term)

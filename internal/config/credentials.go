@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"cloud_quota_exporter/internal/config/strictyaml"
 	"cloud_quota_exporter/internal/secret"
@@ -200,7 +201,10 @@ func optional(f strictyaml.Fields, key string) string {
 	if !n.Stated() {
 		return ""
 	}
-	text, _ := n.Text()
+	text, ok := n.Text()
+	if ok && strings.ContainsFunc(text, unicode.IsControl) {
+		n.Fail("has a control character, such as a line break; want a name in one line")
+	}
 	return text
 }
 
@@ -213,5 +217,10 @@ func textOrFile(f strictyaml.Fields, key string, required bool) Secret {
 	case required && !inline.Stated() && !file.Stated():
 		inline.Fail("missing: want %s or %s_file", key, key)
 	}
-	return Secret{Text: secret.New(optional(f, key)), File: optional(f, key+"_file")}
+	s := Secret{File: optional(f, key+"_file")}
+	if inline.Stated() {
+		text, _ := inline.Text()
+		s.Text = secret.New(text)
+	}
+	return s
 }

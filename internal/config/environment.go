@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -70,6 +69,17 @@ const (
 // onlyWithoutKeys are those of refusedVariables that the tools pass over if keys are set.
 var onlyWithoutKeys = []string{"HW_SHARED_CONFIG_FILE", "HW_PROFILE", "HW_USER_ID", "OS_USER_ID"}
 
+// unusedVariables are those of the same tools that decide nothing, with the reason.
+var unusedVariables = map[string]string{
+	"HUAWEICLOUD_SDK_STS_ENDPOINT": "IAM issues all keys",
+	"HW_ENTERPRISE_PROJECT_ID":     "the quotas of the whole project are read",
+	"HW_INSECURE":                  alwaysVerified,
+	"OS_INSECURE":                  alwaysVerified,
+	"OS_CACERT":                    "ca_file in a configuration file states what to trust",
+}
+
+const alwaysVerified = "certificates are always verified"
+
 // Decision says what a variable, or a key of a profile, decides.
 type Decision struct{ Name, What string }
 
@@ -97,8 +107,8 @@ func environmentAccount(ctx context.Context, getenv func(string) string, known [
 	a := Account{Name: "default", MaxInFlightPerHost: defaultInFlightPerHost}
 	region := e.region()
 	a.Projects = []Project{e.project(region)}
-	a.DomainID = e.matching("domain_id of the account", "domain_id", domainID, domainIDWant, domainIDNames...)
-	a.Cloud = e.matching("cloud", "", cloudDomain, cloudWant, cloudNames...)
+	a.DomainID = e.matching("domain_id of the account", "domain_id", domainID.MatchString, domainIDWant, domainIDNames...)
+	a.Cloud = e.matching("cloud", "", cloudDomain.MatchString, cloudWant, cloudNames...)
 	a.Endpoints = e.endpoints(region, known)
 	a.Credentials = e.credentials()
 	if a.Credentials.OIDC == nil {
@@ -115,12 +125,15 @@ func environmentAccount(ctx context.Context, getenv func(string) string, known [
 			e.found.Add(0, name, "not supported; unset it, and "+refusedVariables[name])
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(unusedVariables)) {
+		e.passOver([]string{name}, unusedVariables[name])
+	}
 	return a, e.decisions
 }
 
 // readProfile returns the values of the profile. One that is named must be readable: what it chooses would be passed over.
 func (e *environment) readProfile(ctx context.Context) map[string]string {
-	values, err := Profile{}.read(ctx, e.getenv)
+	values, err := Profile{}.Read(ctx, e.getenv)
 	if err != nil && e.getenv(profileVariable) != "" {
 		e.found.Add(0, profileVariable, "the profile can't be read: "+err.Error()+"; want an INI file that the exporter may read, with a section [basic]")
 	}
@@ -156,7 +169,7 @@ func (e *environment) value(what, inProfile string, plain func(string) string, n
 			return n, ""
 		}
 		if plain != nil {
-			v = plain(v)
+			v = cmp.Or(plain(v), v) // what has no form of its own is not passed over
 		}
 		switch {
 		case v == "":
@@ -164,7 +177,7 @@ func (e *environment) value(what, inProfile string, plain func(string) string, n
 			name, value = n, v
 			e.decide(n, what)
 		case v != value:
-			e.found.Add(0, name, "states another "+what+" than "+n+"; unset one of the two")
+			e.found.Add(0, name, "sets a different "+what+" than "+n+"; unset one of the two")
 		default:
 			e.decide(n, what)
 		}
@@ -175,7 +188,7 @@ func (e *environment) value(what, inProfile string, plain func(string) string, n
 	e.says[inProfile] = e.profile[inProfile]
 	if v := e.profile[inProfile]; v != "" {
 		if plain != nil {
-			v = plain(v)
+			v = cmp.Or(plain(v), v)
 		}
 		name, value = inProfile+" of the profile", v
 		e.decide(name, what)
@@ -184,9 +197,9 @@ func (e *environment) value(what, inProfile string, plain func(string) string, n
 }
 
 // matching is value for a text of a form.
-func (e *environment) matching(what, inProfile string, form *regexp.Regexp, want string, names ...string) string {
+func (e *environment) matching(what, inProfile string, fits func(string) bool, want string, names ...string) string {
 	name, value := e.value(what, inProfile, nil, names...)
-	if value != "" && !form.MatchString(value) {
+	if value != "" && !fits(value) {
 		e.found.Add(0, name, "not of the right form; want "+want)
 	}
 	return value
@@ -194,23 +207,15 @@ func (e *environment) matching(what, inProfile string, form *regexp.Regexp, want
 
 // text is value for a name of IAM.
 func (e *environment) text(what string, names ...string) string {
-	name, value := e.value(what, "", nil, names...)
-	if !IsLabel(value) {
-		e.found.Add(0, name, "not of the right form; want "+labelWant)
-	}
-	return value
+	return e.matching(what, "", IsLabel, labelWant, names...)
 }
 
 func (e *environment) region() string {
-	name, region := e.value("region", "", nil, regionNames...)
-	switch {
-	case name == "":
+	if !e.isSet(regionNames) {
 		e.found.Add(0, regionNames[0], "missing: where no file states accounts, the region comes from HW_REGION_NAME, HUAWEICLOUD_SDK_REGION or "+
 			"OS_REGION_NAME; set one of them, or name a file with accounts by --config.file")
-	case region != "" && !providers.IsRegion(region):
-		e.found.Add(0, name, "not of the right form; want "+regionWant)
 	}
-	return region
+	return e.matching("region", "", providers.IsRegion, regionWant, regionNames...)
 }
 
 // project returns the project by its id, else by its name in IAM, else the one that bears the region's name. Variables count before the
@@ -220,7 +225,7 @@ func (e *environment) project(region string) Project {
 	if e.isSet(projectNameNames) {
 		inProfile = ""
 	}
-	id := e.matching("project id", inProfile, projectID, projectIDWant, projectIDNames...)
+	id := e.matching("project id", inProfile, IsProjectID, projectIDWant, projectIDNames...)
 	what := "project name"
 	if id != "" {
 		what = "label of the project only, since its id is set"
@@ -239,12 +244,13 @@ func (e *environment) endpoints(region string, known []providers.Service) Endpoi
 	suffix := "_" + strings.ToUpper(strings.ReplaceAll(region, "-", "_"))
 	add := func(service, inProfile string, plain func(string) string, names ...string) {
 		name, url := e.value("endpoint of "+service, inProfile, plain, names...)
-		if problem := urlProblem(url, service); url != "" && problem != "" {
+		if url == "" {
+			return
+		}
+		if problem := urlProblem(url, service); problem != "" {
 			e.found.Add(0, name, problem)
 		}
-		if url != "" {
-			endpoints[service] = Endpoint{anyName: url}
-		}
+		endpoints[service] = Endpoint{anyName: url}
 	}
 	add(iam, "iam_endpoint", iamURL, append(slices.Clone(iamNames), endpointPrefix+"IAM"+suffix)...)
 	for _, s := range known {
@@ -279,7 +285,7 @@ func (e *environment) credentials() Credentials {
 		delete(e.profile, "idp_id")
 		delete(e.profile, "id_token_file")
 	}
-	idp := e.matching("identity provider", "idp_id", headerWord, idpWant, idpNames...)
+	idp := e.matching("identity provider", "idp_id", headerWord.MatchString, idpWant, idpNames...)
 	_, file := e.value("file with the id token", "id_token_file", nil, tokenFileNames...)
 	switch {
 	case idp != "" && file != "":
@@ -318,17 +324,16 @@ func (e *environment) noteSet(names []string, what string) {
 	}
 }
 
-// needAll reports what is not set of variables that need each other.
+// needAll reports what is not set of variables that need each other, of which one is set.
 func (e *environment) needAll(settings ...[]string) (complete bool) {
-	set := slices.IndexFunc(settings, e.isSet)
-	for _, names := range settings {
-		if !e.isSet(names) {
-			first := settings[set][slices.IndexFunc(settings[set], func(n string) bool { return e.getenv(n) != "" })]
-			e.found.Add(0, first, "is set, but "+names[0]+" is not; set both or none")
-			return false
-		}
+	missing := slices.IndexFunc(settings, func(names []string) bool { return !e.isSet(names) })
+	if missing < 0 {
+		return true
 	}
-	return true
+	all := slices.Concat(settings...)
+	set := slices.IndexFunc(all, func(name string) bool { return e.getenv(name) != "" })
+	e.found.Add(0, all[set], "is set, but "+settings[missing][0]+" is not; set both or none")
+	return false
 }
 
 func (e *environment) password() *Password {
@@ -352,7 +357,7 @@ func (e *environment) agency() *AssumeAgency {
 	a := &AssumeAgency{
 		AgencyName: e.text("agency", agencyNames...),
 		DomainName: e.text("account of the agency", agencyOfNames...),
-		DomainID:   e.matching("domain id of the agency's account", "", domainID, domainIDWant, agencyOfIDNames...),
+		DomainID:   e.matching("domain id of the agency's account", "", domainID.MatchString, domainIDWant, agencyOfIDNames...),
 		Duration:   defaultAgencyDuration,
 	}
 	switch hasName, hasID := e.isSet(agencyOfNames), e.isSet(agencyOfIDNames); {

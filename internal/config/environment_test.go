@@ -113,18 +113,18 @@ func TestBadEnvironment(t *testing.T) {
 		"region":      {environ("HUAWEICLOUD_SDK_REGION", "AKIAxSECRETx"), []string{badRegion}},
 		"long":        {environ("HUAWEICLOUD_SDK_REGION", strings.Repeat("a", 41)), []string{badRegion}},
 		"id":          {environ("HW_REGION_NAME", "eu-de", "HUAWEICLOUD_SDK_PROJECT_ID", "AKIAxSECRETx/"), []string{badID}},
-		"two regions": {in("OS_REGION_NAME", "eu-nl"), []string{"HW_REGION_NAME: states another region than OS_REGION_NAME; unset one of the two"}},
+		"two regions": {in("OS_REGION_NAME", "eu-nl"), []string{"HW_REGION_NAME: sets a different region than OS_REGION_NAME; unset one of the two"}},
 		"two ids": {
 			in("HUAWEICLOUD_SDK_PROJECT_ID", "1", "HW_PROJECT_ID", "1", "OS_PROJECT_ID", "2"),
-			[]string{"HUAWEICLOUD_SDK_PROJECT_ID: states another project id than OS_PROJECT_ID; unset one of the two"},
+			[]string{"HUAWEICLOUD_SDK_PROJECT_ID: sets a different project id than OS_PROJECT_ID; unset one of the two"},
 		},
 		"two agencies": {
 			in("HW_ASSUME_ROLE_AGENCY_NAME", "a", "OS_AGENCY_NAME", "b", "OS_AGENCY_DOMAIN_NAME", "d"),
-			[]string{"HW_ASSUME_ROLE_AGENCY_NAME: states another agency than OS_AGENCY_NAME; unset one of the two"},
+			[]string{"HW_ASSUME_ROLE_AGENCY_NAME: sets a different agency than OS_AGENCY_NAME; unset one of the two"},
 		},
 		"two endpoints": {
 			in("HW_AUTH_URL", "https://a.test/v3", "HUAWEICLOUD_SDK_IAM_ENDPOINT", "https://b.test"),
-			[]string{"HUAWEICLOUD_SDK_IAM_ENDPOINT: states another endpoint of iam than HW_AUTH_URL; unset one of the two"},
+			[]string{"HUAWEICLOUD_SDK_IAM_ENDPOINT: sets a different endpoint of iam than HW_AUTH_URL; unset one of the two"},
 		},
 		"ids":    {in("HW_PROJECT_ID", "a b", "OS_DOMAIN_ID", "/"), []string{"HW_PROJECT_ID" + notOfForm + "the project_id, 1 to 64 letters and digits", "OS_DOMAIN_ID" + notOfForm + "the domain_id, 1 to 64 letters and digits"}},
 		"cloud":  {in("HW_CLOUD", "https://SECRET"), []string{"HW_CLOUD" + notOfForm + "a bare DNS domain such as myhuaweicloud.com, without scheme, port and path"}},
@@ -132,6 +132,13 @@ func TestBadEnvironment(t *testing.T) {
 		"quotes": {in("HW_PROJECT_ID", `"SECRET"`, "OS_PROJECT_NAME", "eu-de_\u200bSECRET"), []string{"HW_PROJECT_ID: has quotes around it; remove the quotes", "OS_PROJECT_NAME: contains an invisible character (U+200B); remove it, or type the text again"}},
 		"iam":    {in("OS_AUTH_URL", "https://SECRET@iam.test/v3"), []string{"OS_AUTH_URL: a URL with a user in it; remove what stands before the @"}},
 		"scheme": {in("HUAWEICLOUD_SDK_REGION_CTS_EU_DE", "ftp://SECRET"), []string{"HUAWEICLOUD_SDK_REGION_CTS_EU_DE: not a URL of https or http; want an absolute one such as https://cts.{region}.example.com"}},
+		"no first endpoint": {
+			in("HUAWEICLOUD_SDK_REGION_CTS_EU_DE", ",https://b.test", "HW_AUTH_URL", "/v3"),
+			[]string{
+				"HW_AUTH_URL: a URL without a host; want an absolute one such as https://cts.{region}.example.com",
+				"HUAWEICLOUD_SDK_REGION_CTS_EU_DE: not a URL; want an absolute one such as https://cts.{region}.example.com",
+			},
+		},
 		"agency": {in("HW_ASSUME_ROLE_AGENCY_NAME", "SECRET"), []string{"HW_ASSUME_ROLE_AGENCY_NAME: is set, but neither HW_ASSUME_ROLE_DOMAIN_NAME nor HW_ASSUME_ROLE_DOMAIN_ID is; set one of them"}},
 		"agency of two": {
 			in("HW_ASSUME_ROLE_AGENCY_NAME", "a", "HW_ASSUME_ROLE_DOMAIN_NAME", "d", "HW_ASSUME_ROLE_DOMAIN_ID", "1"),

@@ -21,7 +21,7 @@ func (c *Config) Overruled(ctx context.Context, environ []string) []Decision {
 	e.keys = e.setKeys()
 	const why = "the configuration file decides"
 	if slices.ContainsFunc(c.Accounts, Account.usesVariables) && len(e.keys) > 0 {
-		e.keyDecisions("keys where the file leaves them to the environment")
+		e.keyDecisions("keys, if the file leaves them to the environment")
 	} else {
 		for _, names := range KeyVariables {
 			e.passOver(names[:], why)
@@ -29,7 +29,7 @@ func (c *Config) Overruled(ctx context.Context, environ []string) []Decision {
 	}
 	stated := c.stated()
 	choosing := slices.Concat(regionNames, projectIDNames, projectNameNames, domainIDNames, domainNameNames, userNames, passwordNames,
-		cloudNames, iamNames, idpNames, tokenFileNames, agencyNames, agencyOfNames, agencyOfIDNames, durationNames, slices.Sorted(maps.Keys(refusedVariables)))
+		cloudNames, iamNames, idpNames, tokenFileNames, agencyNames, agencyOfNames, agencyOfIDNames, durationNames, slices.Collect(maps.Keys(refusedVariables)), slices.Collect(maps.Keys(unusedVariables)))
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if (strings.HasPrefix(name, endpointPrefix) || slices.Contains(choosing, name)) && !stated[plainValue(values[name])] {
 			e.passOver([]string{name}, why)
@@ -49,7 +49,7 @@ func (e *environment) profileDecisions(ctx context.Context, accounts []Account, 
 		}
 		read[p] = true
 		path, section, _ := p.At(e.getenv)
-		profile, _ := p.read(ctx, e.getenv) // the credentials report the error
+		profile, _ := p.Read(ctx, e.getenv) // the credentials report the error
 		for _, key := range []string{"project_id", "domain_id", "iam_endpoint"} {
 			if value := profile[key]; value != "" && !stated[plainValue(value)] {
 				e.decide(key+" of "+path+", section "+section, "nothing: "+why)

@@ -20,7 +20,7 @@ import (
 // The variable that names the file of the profile.
 const profileVariable = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
 
-// The errors of ParseProfile. They quote nothing of the file, since it holds secrets.
+// The errors of Profile.Read about what is in the file. They quote nothing of it, since it holds secrets.
 var (
 	ErrNoINI     = errors.New("no INI file")
 	ErrNoSection = errors.New("no such section")
@@ -52,8 +52,8 @@ func homeDir(getenv func(string) string) string {
 // line after a backslash.
 var profileOptions = ini.LoadOptions{IgnoreInlineComment: true, IgnoreContinuation: true, PreserveSurroundedQuote: true}
 
-// ParseProfile returns the values in a section of the file in which Huawei's SDKs keep keys.
-func ParseProfile(contents []byte, section string) (map[string]string, error) {
+// parseProfile returns the values in a section of the file in which Huawei's SDKs keep keys.
+func parseProfile(contents []byte, section string) (map[string]string, error) {
 	parsed, err := ini.LoadSources(profileOptions, contents)
 	if err != nil { // it may quote a secret
 		return nil, ErrNoINI
@@ -93,8 +93,8 @@ const (
 	maxProfile     = 64 << 10 // bytes
 )
 
-// read returns the values of the profile. Its error names no file and quotes nothing.
-func (p Profile) read(ctx context.Context, getenv func(string) string) (map[string]string, error) {
+// Read returns the values of the profile. Its error names no file and quotes nothing.
+func (p Profile) Read(ctx context.Context, getenv func(string) string) (map[string]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, profileTimeout)
 	defer cancel()
 	path, section, _ := p.At(getenv)
@@ -102,5 +102,5 @@ func (p Profile) read(ctx context.Context, getenv func(string) string) (map[stri
 	if err != nil {
 		return nil, err
 	}
-	return ParseProfile(contents, section)
+	return parseProfile(contents, section)
 }

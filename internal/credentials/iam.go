@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"net/http"
 	"time"
-	"weak"
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/files"
 	"cloud_quota_exporter/internal/huaweicloud"
-	"cloud_quota_exporter/internal/refresh"
 	"cloud_quota_exporter/internal/secret"
 )
 
@@ -49,37 +47,6 @@ func securityTokens(ctx context.Context, iam *huaweicloud.Client, identity objec
 		return nil, err
 	}
 	return readKeys(answer)
-}
-
-const inFlight = 8 // requests for keys and tokens at a host of IAM
-
-// gateID is whom keys and tokens are asked for at a host of IAM. An agency has other slots than the keys that it is assumed with, since it holds one
-// while it waits for them.
-type gateID struct {
-	host     string
-	isAgency bool
-	who      string // asks; IAM throttles all that it asks for
-}
-
-// gate returns the gate for requests of somebody. It is kept as long as something uses it.
-func (l *Logins) gate(id gateID) *refresh.Gate {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	gate, pause := l.gates[id].Value(), new(refresh.Pause)
-	if gate != nil {
-		return gate
-	}
-	gate = refresh.NewGate(inFlight, pause)
-	for other, kept := range l.gates {
-		switch g := kept.Value(); {
-		case g == nil:
-			delete(l.gates, other)
-		case other.host == id.host && other.isAgency == id.isAgency:
-			gate = g.WithPause(pause)
-		}
-	}
-	l.gates[id] = weak.Make(gate)
-	return gate
 }
 
 // answeredByOther is the remedy if a response has no token.

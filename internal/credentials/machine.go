@@ -101,13 +101,13 @@ func metadataRemedy(err error, hadKeys bool) string {
 	case isAPI && !hadKeys && strings.Contains(api.Message, "Please configure Cloud Service Agency first"):
 		return "assign an agency to the ECS that may read quotas"
 	case isAPI && (api.Status >= http.StatusInternalServerError || api.Status == http.StatusTooManyRequests):
-		return "the metadata service's own trouble, it is asked again"
+		return "the failure is on the metadata service's side and the exporter will retry"
 	case hadKeys && (isAPI || isTransport):
-		return "the metadata service issued keys before: see what has changed at this ECS; it is asked again"
+		return "the metadata service returned keys before: check what has changed at this ECS, the exporter will retry"
 	case isAPI || isTransport:
 		return "state another kind of credentials, unless this is an ECS whose metadata service fails"
 	default:
-		return cmp.Or(huaweicloud.Remedy(err), "something else than the metadata service may have answered")
+		return cmp.Or(huaweicloud.Remedy(err), "something other than the metadata service might have responded")
 	}
 }
 
@@ -146,7 +146,7 @@ func podKeys(ctx context.Context, service huaweicloud.Client, authorization secr
 	if err != nil {
 		remedy := "check the identity of the pod's service account in CCE"
 		if api, ok := errors.AsType[*huaweicloud.APIError](err); !ok || api.Status >= http.StatusInternalServerError || api.Status == http.StatusTooManyRequests {
-			remedy = "the trouble of CCE's agent on this node, it is asked again"
+			remedy = "the failure is on the side of CCE's agent on this node and the exporter will retry"
 		}
 		return nil, huaweicloud.Advise(err, remedy)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/files"
@@ -73,9 +74,9 @@ func newStatic(s config.Static) *permanent {
 }
 
 func readStatic(ctx context.Context, s config.Static) (*huaweicloud.Keys, error) {
-	ak, errAK := key(ctx, "access_key", s.AccessKey)
-	sk, errSK := key(ctx, "secret_key", s.SecretKey)
-	token, errToken := key(ctx, "security_token", s.SecurityToken)
+	ak, errAK := configured(ctx, "access_key", "key", s.AccessKey, checkKey)
+	sk, errSK := configured(ctx, "secret_key", "key", s.SecretKey, checkKey)
+	token, errToken := configured(ctx, "security_token", "key", s.SecurityToken, checkKey)
 	if err := errors.Join(errAK, errSK, errToken); err != nil {
 		return nil, err
 	}
@@ -127,15 +128,14 @@ func namedKeys(where string, names [3]string, value func(string) string) (*huawe
 // newProfile uses the keys in a section of the file of Huawei's SDKs: ak, sk and, for temporary keys, security_token. says is
 // what it said when the configuration was read: other values would choose something else than what is read.
 func newProfile(getenv func(string) string, p config.Profile, says map[string]string) *permanent {
-	path, section, named := p.At(getenv)
+	path, section, _ := p.At(getenv)
 	return &permanent{
 		status: Status{From: fmt.Sprintf("profile: %s, section %s", path, section), Files: []string{path}},
 		read: files.Keep(func(ctx context.Context) (*huaweicloud.Keys, error) {
-			values, err := readProfile(ctx, path, section, named)
+			values, where, err := readProfile(ctx, getenv, p)
 			if err != nil {
 				return nil, err
 			}
-			where := "profile: " + path + ", section [" + section + "]: "
 			for _, name := range slices.Sorted(maps.Keys(says)) {
 				if values[name] == says[name] {
 					continue
@@ -151,35 +151,33 @@ func newProfile(getenv func(string) string, p config.Profile, says map[string]st
 	}
 }
 
-// readProfile reads a section with keys. The default file is absent if it can't be read for any reason.
-func readProfile(ctx context.Context, file, section string, named bool) (map[string]string, error) {
-	where := "profile: " + file
-	contents, err := readFile(ctx, file)
-	if err != nil {
-		const remedy = "want a file that the exporter may read, or another kind of credentials"
-		if named {
-			return nil, huaweicloud.Advise(fmt.Errorf("%s: %w", where, err), remedy)
-		}
-		return nil, newAbsent(where+": "+err.Error(), remedy)
-	}
-	values, err := config.ParseProfile(contents, section)
+// readProfile reads a section with keys; where is what an error about one of them begins with. The default file is absent if it can't be read for any reason.
+func readProfile(ctx context.Context, getenv func(string) string, p config.Profile) (values map[string]string, where string, err error) {
+	path, section, named := p.At(getenv)
+	file := "profile: " + path
+	where = file + ", section [" + section + "]: "
+	values, err = p.Read(ctx, getenv)
+	const remedy = "want a file that the exporter may read, or another kind of credentials"
 	switch {
 	case errors.Is(err, config.ErrNoINI):
-		return nil, huaweicloud.Advise(fmt.Errorf("%s is no INI file", where), fmt.Sprintf("want sections such as [%s] with ak and sk", section))
+		return nil, "", huaweicloud.Advise(fmt.Errorf("%s is no INI file", file), fmt.Sprintf("want sections such as [%s] with ak and sk", section))
+	case errors.Is(err, config.ErrNoSection):
+		return nil, "", huaweicloud.Advise(fmt.Errorf("%s has no section [%s]", file, section), "its sections can be had by profile: {section: ...}")
+	case err != nil && named:
+		return nil, "", huaweicloud.Advise(fmt.Errorf("%s: %w", file, err), remedy)
 	case err != nil:
-		return nil, huaweicloud.Advise(fmt.Errorf("%s has no section [%s]", where, section), "its sections can be had by profile: {section: ...}")
+		return nil, "", newAbsent(file+": "+err.Error(), remedy)
 	}
-	where += ", section [" + section + "]: "
 	for _, name := range []string{"ak", "sk"} {
 		if values[name] == "" {
-			return nil, huaweicloud.Advise(errors.New(where+name+" is missing"), "want ak and sk, or state oidc where the section names an identity provider")
+			return nil, "", huaweicloud.Advise(errors.New(where+name+" is missing"), "want ak and sk, or state oidc where the section names an identity provider")
 		}
 	}
 	if values["idp_id"] != "" && values["id_token_file"] != "" { // Huawei's SDKs prefer it to the keys, which may be another user's
-		return nil, huaweicloud.Advise(errors.New(where+"it names an identity provider"),
+		return nil, "", huaweicloud.Advise(errors.New(where+"it names an identity provider"),
 			"state credentials: {oidc: {idp_id: ..., token_file: ...}}, or remove idp_id and id_token_file to use ak and sk")
 	}
-	return values, nil
+	return values, where, nil
 }
 
 // describe returns where a secret comes from; name is its name in the configuration.
@@ -198,25 +196,21 @@ func fileNames(file string) []string {
 	return []string{file}
 }
 
-// key returns a secret as a part of keys; name is its name in the configuration.
-func key(ctx context.Context, name string, s config.Secret) (secret.Text, error) {
+// configured returns a secret of the configuration, or of the file that it names, without white space at its ends. name is its name there, and check
+// returns what is wrong with it. One that is set must not be white space alone.
+func configured(ctx context.Context, name, kind string, s config.Secret, check func(name, text string) error) (secret.Text, error) {
+	text := secret.Trim(s.Text.Reveal())
 	if s.File != "" {
-		return readKey(ctx, name+"_file "+s.File, s.File)
+		name += "_file " + s.File
+		var err error
+		if text, err = readSecret(ctx, name, s.File, kind); err != nil {
+			return secret.Text{}, err
+		}
 	}
-	text, err := trimmed(name, s.Text)
-	if err != nil {
-		return secret.Text{}, err
+	if text == "" && !s.Text.IsEmpty() {
+		return secret.Text{}, fmt.Errorf("%s is empty", name)
 	}
-	return secret.New(text), checkKey(name, text)
-}
-
-// trimmed returns a secret of the configuration without white space at its ends. One that is set must not be white space alone.
-func trimmed(name string, s secret.Text) (string, error) {
-	text := secret.Trim(s.Reveal())
-	if text == "" && !s.IsEmpty() {
-		return "", fmt.Errorf("%s is empty", name)
-	}
-	return text, nil
+	return secret.New(text), check(name, text)
 }
 
 // readKey reads a file with a key or token; name is what an error calls it.
@@ -260,8 +254,14 @@ func checkKey(name, key string) error {
 	if secret.HasQuote(key) {
 		return huaweicloud.Advise(fmt.Errorf("%s begins or ends with quotes", name), "remove the quotes")
 	}
-	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return fmt.Errorf("%s holds more than a key: want one word of ASCII letters, digits and signs", name)
+	for _, r := range key {
+		switch {
+		case r > unicode.MaxASCII && unicode.IsSpace(r): // it keeps words apart elsewhere, and looks like a blank or like nothing
+			what, remedy := secret.Invisible(r)
+			return &wholeError{huaweicloud.Advise(fmt.Errorf("%s %s", name, what), remedy)}
+		case r <= ' ' || r > '~':
+			return fmt.Errorf("%s holds more than a key: want one word of ASCII letters, digits and signs", name)
+		}
 	}
 	return nil
 }

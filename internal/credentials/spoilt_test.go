@@ -65,7 +65,8 @@ func TestSpoiltKeys(t *testing.T) {
 		for _, key := range []string{"PRI\u200bVATE", "\u00adPRIVATE", "PRIVATE\u2060\n", "PRI\x00VATE", "PRI\ufe0fVATE", "\xff\xfeP\x00"} {
 			wantKeys(t, key, place.with(key), "", place.name+" contains an invisible character (U+", "); remove it, or type the text again")
 		}
-		if !strings.HasPrefix(place.name, "password") { // which may begin or end with one
+		if !strings.HasPrefix(place.name, "password") { // which may begin or end with one, or contain blanks
+			wantKeys(t, "no-break space", place.with("PRI\u00a0VATE"), "", place.name+" contains an invisible character (U+00A0); remove it, or type the text again")
 			for _, key := range []string{`"PRIVATE`, "PRIVATE'", `\"PRIVATE\"`} {
 				wantKeys(t, key, place.with(key), "", place.name+" begins or ends with quotes; remove the quotes")
 			}

@@ -178,7 +178,7 @@ func newLease(g huaweicloud.Grant, expires time.Time) (*lease, error) {
 	l.ahead -= time.Duration(rand.Float64() * jitter * float64(l.ahead)) //nolint:gosec // nothing secret
 	if !l.isValid() {
 		return nil, huaweicloud.Advise(fmt.Errorf("what was issued just now has expired at %s", expires.UTC().Format(time.RFC3339)),
-			"set the clock of this machine by NTP; if it is right, see why expired ones are issued")
+			"set the clock of this machine by NTP; if it is right, check why the service issues expired ones")
 	}
 	return l, nil
 }
@@ -213,6 +213,9 @@ func readKeys(answer *huaweicloud.Answer) (*lease, error) {
 		name := part[0]
 		for _, field := range part[1:] {
 			text, _ := fields[field].(string)
+			if number, isNumber := fields[field].(float64); isNumber && name == "expiry" {
+				text = fmt.Sprint(number) // which is no time, but there is one
+			}
 			parts[name] = cmp.Or(parts[name], text)
 		}
 		if parts[name] == "" || name != "expiry" && checkKey(name, parts[name]) != nil {
@@ -236,8 +239,8 @@ func readKeys(answer *huaweicloud.Answer) (*lease, error) {
 // readTime reads a time of RFC 3339 or, as some services write it, with a zone without a colon, in UTC without a zone, with blanks in place of the T and
 // before the zone, or in small letters.
 func readTime(text string) (t time.Time, isTime bool) {
-	text = strings.ReplaceAll(strings.Replace(strings.ToUpper(text), " ", "T", 1), " ", "")
-	for _, zone := range []string{"Z07:00", "Z0700", "Z07", ""} {
+	text = strings.ReplaceAll(strings.Replace(strings.ToUpper(strings.TrimSpace(text)), " ", "T", 1), " ", "")
+	for _, zone := range []string{"Z07:00", "Z0700", "Z07", "UTC", ""} {
 		if t, err := time.Parse("2006-01-02T15:04:05"+zone, text); err == nil {
 			return t, true
 		}

@@ -90,6 +90,7 @@ func TestSpellingsOfTimes(t *testing.T) {
 		at.Format(time.RFC3339), at.Format("2006-01-02T15:04:05.000000Z"), at.Format("2006-01-02T15:04:05"), at.Format("2006-01-02 15:04:05.000"),
 		inChina.Format(time.RFC3339), inChina.Format("2006-01-02T15:04:05Z0700"), inChina.Format("2006-01-02T15:04:05.000Z0700"),
 		inChina.Format("2006-01-02 15:04:05 -0700"), at.Format("2006-01-02t15:04:05z"),
+		at.Format("2006-01-02 15:04:05 UTC"), " " + at.Format(time.RFC3339) + " ",
 	} {
 		keys := metadata(t, answers{securityKey: says(strings.ReplaceAll(good, expires, text))})
 		wantKeys(t, text, keys, "A S T")
@@ -116,6 +117,7 @@ func TestAnswersWithoutKeys(t *testing.T) {
 		`{"credential":{"access":"PRIVATE","secret":"PRIVATE","expires_at":"` + expires + `"}}`:                                 "no security token",
 		`{"credential":{"access":"PRIVATE","secret":"PRIVATE","securitytoken":"PRIVATE"}}`:                                      "no expiry",
 		`{"credential":{"access":"PRIVATE","secret":"PRIVATE","securitytoken":"PRIVATE","expires_at":"soon"}}`:                  "no time of RFC 3339",
+		`{"credential":{"access":"PRIVATE","secret":"PRIVATE","securitytoken":"PRIVATE","expires_at":1894000000}}`:              "no time of RFC 3339",
 		`{"credential":{"access":"PRIVATE","secret":"PRIVATE","securitytoken":"T","expires_at":"2020-01-08T03:50:07.574000Z"}}`: "has expired at 2020-01-08T03:50:07Z",
 	} {
 		wantKeys(t, body, metadata(t, answers{securityKey: says(body)}), "", want, "/openstack/latest/securitykey: ")
@@ -150,7 +152,7 @@ func TestMetadataErrors(t *testing.T) {
 
 // TestMetadataRemedies: an agency is only advised if there never were keys and the service says that there is none.
 func TestMetadataRemedies(t *testing.T) {
-	const noAgency, changed, broken = "assign an agency to the ECS that may read quotas", "see what has changed at this ECS", "trouble, it is asked again"
+	const noAgency, changed, broken = "assign an agency to the ECS that may read quotas", "check what has changed at this ECS", "metadata service's side and the exporter will retry"
 	old := strings.ReplaceAll(good, expires, "1999-01-08T03:50:07.574000Z") // time in a bubble begins in 2000
 	for name, tc := range map[string]struct {
 		fault        cloudtest.Fault
@@ -239,7 +241,7 @@ func TestPodIdentity(t *testing.T) {
 		{url: url, says: "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE is not set"},
 		{url: url, file: tokenFile, says: "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE " + tokenFile + " is empty"},
 		{url: url, file: tokenFile, token: "PRIVATE", says: "401 Unauthorized: <hidden>{}; check the identity of the pod's service account"},
-		{url: url + "/busy", file: tokenFile, token: "pod-token", says: "503 Service Unavailable: busy; the trouble of CCE's agent on this node, it is asked again"},
+		{url: url + "/busy", file: tokenFile, token: "pod-token", says: "503 Service Unavailable: busy; the failure is on the side of CCE's agent on this node and the exporter will retry"},
 		{url: url, file: tokenFile, token: "pod-token\n", want: "A S T"},
 	} {
 		write(tokenFile, tc.token)

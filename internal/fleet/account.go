@@ -276,9 +276,7 @@ func needsKeys(err error) bool {
 }
 
 // needsAuthorities returns whether another ca_file may help.
-func needsAuthorities(err error) bool {
-	return err != nil && huaweicloud.Reason(err) == huaweicloud.ReasonTLS
-}
+func needsAuthorities(err error) bool { return huaweicloud.Reason(err) == huaweicloud.ReasonTLS }
 
 // exposed returns which files with secrets are readable by everybody. Files that can't be looked at before ctx ends are left out.
 func (a *account) exposed(ctx context.Context) []error {
@@ -342,8 +340,8 @@ func retryWith[T any](k *keys, loaded time.Time, c *refresh.Cell[T]) {
 	switch {
 	case needsKeys(s.Err) && k.changedSince(s.BegunAt), needsAuthorities(s.Err) && loaded.After(s.BegunAt.Add(s.Took)):
 		c.Retry()
-	case needsKeys(s.Err), needsAuthorities(s.Err):
-		k.refused.Store(true)
+	default:
+		k.noteFailure(s.Err)
 	}
 }
 
@@ -391,14 +389,13 @@ func (f *Fleet) Accounts() []Account {
 		status := a.keys.Status()
 		state := Account{
 			Name: a.Name, Asked: a.keys.used.Load(), Skipped: a.skipped, KeysExpire: status.Expires,
-			Projects: len(a.Projects) + len(a.found) - len(a.skipped),
+			Unreadable: a.unreadable(), Beyond: a.beyond, Projects: len(a.Projects) + len(a.found) - len(a.skipped),
 		}
 		if a.Discovery != nil {
 			list := a.listCell.Peek()
 			state.DiscoveryErr = list.Err
 			state.Asked = state.Asked && list.Fetches > 0
 			state.Empty = a.empty(list, a.found)
-			state.Unreadable, state.Beyond = a.list.Value.Skipped, a.beyond
 			if a.list.Fetches == 0 {
 				state.Undiscovered = newUnread("iam", a.listCell)
 			}

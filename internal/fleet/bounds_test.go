@@ -46,21 +46,21 @@ func TestBadProjectsAreLeftOut(t *testing.T) {
 		{"an id of 65 characters", named(strings.Repeat("a", 65), "eu-de"), 1},
 		{"a long name", named("a", "eu-de_"+strings.Repeat("x", 500_000)), 1},
 		{"long names", named("a", "eu-de_"+strings.Repeat("x", 2_000_000)) + "," + named("b", "eu-de_"+strings.Repeat("x", 2_000_000)), 2},
-		{"a name of 128 bytes", named("a", "eu-de_"+strings.Repeat("x", 122)), 0},
-		{"a name of 129 bytes", named("a", "eu-de_"+strings.Repeat("x", 123)), 1},
+		{"a label of 128 bytes", named("a", "eu-de_"+strings.Repeat("x", 120)), 0},
+		{"a label of 129 bytes", named("a", "eu-de_"+strings.Repeat("x", 121)), 1},
 		{"a name with ESC", named("a", "eu-de_\x1b[2J"), 1},
 		{"a name with NUL", named("a", "eu-de_\x00"), 1},
 		{"a name with a newline", named("a", "eu-de_a\nb"), 1},
-		{"a name that is no UTF-8", "{\"id\":\"a\",\"name\":\"eu-de_\xff\"}", 1},
+		{"a name that is not UTF-8", "{\"id\":\"a\",\"name\":\"eu-de_\xff\"}", 1},
 		{"nobody wants it", `{"id":5,"name":"cn-north-4_sandbox"},{"id":6,"name":"MOS"},` + named("\x00", "sa-brazil-1"), 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := fleettest.New(t, organisation(), mainAccount+`    discovery: {exclude: "(.*_sandbox|sa-.*)"}`+"\n")
+				w := fleettest.New(t, organisation(), mainAccount+`    discovery: {exclude: "(.*_sandbox|sa-.*)", name_prefix: "p/"}`+"\n")
 				w.Cloud.Inject(cloudtest.Fault{Path: "/v3/projects", Status: http.StatusOK, Body: []byte(`{"projects":[` + tc.bad + "," + good + `]}`)})
 				readings := w.Scrape(t, time.Minute)
 				a := w.Accounts()[0]
-				if a.Unreadable.Count != tc.skipped || !a.Up || find(t, readings, "cts", "ap-southeast-3").Reason() != "" {
+				if a.Unreadable.Count != tc.skipped || !a.Up || find(t, readings, "cts", "p/ap-southeast-3").Reason() != "" {
 					t.Errorf("skipped %+v, up %t", a.Unreadable, a.Up)
 				}
 				want := ""

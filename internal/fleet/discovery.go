@@ -61,20 +61,16 @@ func (f *Fleet) listPolicy(a *account) *refresh.Policy[discovered] {
 func (a *account) isUsable(p huaweicloud.Project, err error) (bool, error) {
 	switch {
 	case err != nil:
-	case !config.IsLabel(p.Name) || strings.ContainsRune(p.Name, utf8.RuneError):
-		err = fmt.Errorf("project with the id %.64q: its name is longer than 128 bytes, is no UTF-8 or has control characters", p.ID)
+	case !config.IsLabel(a.Discovery.NamePrefix+p.Name) || strings.ContainsRune(p.Name, utf8.RuneError):
+		err = fmt.Errorf("project with the id %.64q: its name, with name_prefix, is longer than 128 bytes, is not UTF-8 or has control characters", p.ID)
 	case !config.IsProjectID(p.ID):
 		err = fmt.Errorf("project %q: its id is not of the form of a project_id", p.Name)
 	}
-	wanted := p.Serves() && a.Discovery.Wants(p.Name, p.Region())
-	switch {
-	case err == nil:
-		return p.Serves(), nil
-	case wanted || p.Name == "":
-		return false, err
-	default:
-		return false, nil
+	usable := err == nil && p.Serves()
+	if wanted := p.Serves() && a.Discovery.Wants(p.Name, p.Region()); p.Name != "" && !wanted {
+		err = nil
 	}
+	return usable, err
 }
 
 // wanted returns the projects of a list that are to be read, without those that are configured.
@@ -110,17 +106,13 @@ func (a *account) bound(wanted, before []config.Project) (found []config.Project
 	for _, p := range before {
 		known[p.ID] = true
 	}
-	slices.SortStableFunc(wanted, func(x, y config.Project) int {
-		switch {
-		case known[x.ID] == known[y.ID]:
-			return 0
-		case known[x.ID]:
-			return -1
-		default:
-			return 1
+	for _, wasFound := range []bool{true, false} {
+		for _, p := range wanted {
+			if known[p.ID] == wasFound && len(found) < a.Discovery.MaxProjects {
+				found = append(found, p)
+			}
 		}
-	})
-	found = slices.Clone(wanted[:a.Discovery.MaxProjects])
+	}
 	slices.SortFunc(found, compareProjects)
 	return found, beyond
 }
@@ -256,12 +248,8 @@ func (f *Fleet) addDiscovered(v *view) {
 	}
 	for i := range v.accounts {
 		a := &v.accounts[i]
-		var listed identity
-		if a.list != nil {
-			listed = a.list.Value.asked
-		}
 		for _, p := range a.found {
-			is := holder{a.Name, p.ID}
+			is, listed := holder{a.Name, p.ID}, a.list.Value.asked
 			if _, taken := holders[p.Name]; !taken {
 				holders[p.Name] = is
 			}

@@ -25,7 +25,9 @@ func TestCAFileThatIsReplaced(t *testing.T) {
 		}
 		const ok, fails = "map[ok:5]", "map[tls:5]"
 		wantScrape(t, w, "at first", ok)
-		for name, contents := range map[string]string{"empty": "", "half-written": string(ca[:len(ca)/2]), "missing": ""} {
+		other := cloudtestCA(t)
+		lastLine := strings.TrimSuffix(other+string(ca), "TIFICATE-----\n") // without its end
+		for name, contents := range map[string]string{"empty": "", "half-written": string(ca[:len(ca)/2]), "written up to the last line": lastLine, "missing": ""} {
 			write(filepath.Dir(w.CAFile()), filepath.Base(w.CAFile()), contents)
 			if name == "missing" {
 				os.Remove(w.CAFile())
@@ -43,7 +45,6 @@ func TestCAFileThatIsReplaced(t *testing.T) {
 			write(filepath.Dir(w.CAFile()), filepath.Base(w.CAFile()), string(ca))
 			wantScrape(t, w, "as soon as it is no longer "+name, ok)
 		}
-		other := cloudtestCA(t)
 		write(filepath.Dir(w.CAFile()), filepath.Base(w.CAFile()), other)
 		for range 20 {
 			pass(15 * time.Second)

@@ -68,6 +68,14 @@ type accountView struct {
 	beyond     int              // how many projects are left out because of max_projects
 }
 
+// unreadable are projects that IAM lists, and that can't be read.
+func (a accountView) unreadable() huaweicloud.Skipped {
+	if a.list == nil {
+		return huaweicloud.Skipped{}
+	}
+	return a.list.Value.Skipped
+}
+
 // stores keep what outlives a configuration, by its identity.
 type stores struct {
 	cells   store[ID, sourceCell]
@@ -260,20 +268,14 @@ func (f *Fleet) Count(filter Filter) int { return len(filter.of(f.now.Load().sou
 func (f *Fleet) Read(ctx context.Context, filter Filter) []*Reading {
 	asked := time.Now()
 	f.retryChangedKeys(ctx)
-	known := f.now.Load().sources
-	wanted := filter.of(known)
-	inDoubt := slices.ContainsFunc(wanted, (*source).isInDoubt)
-	if inDoubt {
-		known = slices.DeleteFunc(slices.Clone(wanted), (*source).isInDoubt) // the others are asked if IAM still lists them
-		wanted = known
-	}
-	fetches := ask(ctx, wanted) // in flight while lists of projects are waited for
-	if lists := f.askLists(ctx); len(filter.Projects) == 0 || f.options.Once || inDoubt {
+	wanted := filter.of(f.now.Load().sources)
+	certain := slices.DeleteFunc(slices.Clone(wanted), (*source).isInDoubt) // the others are asked if IAM still lists them
+	fetches := ask(ctx, certain)                                            // in flight while lists of projects are waited for
+	if lists := f.askLists(ctx); len(filter.Projects) == 0 || f.options.Once || len(certain) < len(wanted) {
 		wait(ctx, lists)
 	}
-	if now := f.now.Load().sources; !slices.Equal(now, known) {
-		wanted = filter.of(now)
-		fetches = append(fetches, ask(ctx, unknown(wanted, known))...)
+	if wanted = filter.of(f.now.Load().sources); !slices.Equal(wanted, certain) {
+		fetches = append(fetches, ask(ctx, unknown(wanted, certain))...)
 	}
 	wait(ctx, fetches)
 	if ctx.Err() != nil {
@@ -353,9 +355,6 @@ func (f Filter) of(sources []*source) []*source {
 // CheckNames returns an error for a name that is not known, so that nobody takes an empty answer for good news. what is how names are asked
 // for, such as collect[].
 func CheckNames(what string, asked, known []string) error {
-	if len(asked) == 0 {
-		return nil
-	}
 	names := make(map[string]bool, len(known))
 	for _, name := range known {
 		names[name] = true

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/fleet/fleettest"
@@ -89,6 +90,27 @@ func TestOneRequestAtATime(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLookUpThatWaits: services wait as well while the look-up of the project's id waits for its turn, and do not fail.
+func TestLookUpThatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := cloudtest.New(cloudsim.Account{
+			Name: "main", AccessKey: "AK", SecretKey: "SK",
+			Projects: []cloudsim.Project{{ID: prodID, Name: "ap-southeast-3"}, {ID: devID, Name: "ap-southeast-1"}},
+		})
+		cloud.Inject(cloudtest.Fault{Latency: 3 * time.Second})
+		w := fleettest.New(t, cloud, strings.Replace(mainAccount, "    ca_file: CA\n", gateway(1), 1)+"    projects: [{id: "+prodID+
+			", region: ap-southeast-3, name: prod}, {region: ap-southeast-1, name: late}]\nservices: {defaults: {timeout: 4s}, dbss: {enabled: false}}\n")
+		w.Read(timeout(t, time.Second), fleet.Filter{Projects: []string{"prod"}}) // they are first in line
+		synctest.Wait()
+		scrapeFor(t, w, time.Minute)
+		for _, r := range settled(t, w) {
+			if r.Reason() != "" || r.State.Failures > 0 || r.State.Fetches == 0 {
+				t.Errorf("%s/%s: %q, %+v", r.Service, r.Project.Label, r.Reason(), r.State)
+			}
+		}
+	})
 }
 
 // TestKeyRefusedWhileRequestsWait: those that wait for a host are not sent with a key that was refused meanwhile, which would lock it.

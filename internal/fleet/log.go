@@ -209,28 +209,21 @@ func (l *changeLog) forget(now *view) {
 
 // skippedProjects logs which discovered projects are left out, for accounts that leave out others than before.
 func (l *changeLog) skippedProjects(before, now *view) {
-	was := map[string][]string{}
-	beyond := map[string]int{}
-	unreadable := map[string]string{}
+	old := map[string]accountView{}
 	for _, a := range before.accounts {
-		was[a.Name], beyond[a.Name] = a.skipped, a.beyond
-		if a.list != nil {
-			unreadable[a.Name] = a.list.Value.Skipped.String()
-		}
+		old[a.Name] = a
 	}
 	for _, a := range now.accounts {
-		logger := log.With(l.logger, "account", a.Name)
-		if a.beyond > 0 && a.beyond != beyond[a.Name] {
+		logger, was := log.With(l.logger, "account", a.Name), old[a.Name]
+		if a.beyond > 0 && a.beyond != was.beyond {
 			_ = level.Warn(logger).Log("msg", "projects beyond discovery.max_projects are left out; raise it, or narrow regions and include",
 				"count", a.beyond, "max_projects", a.Discovery.MaxProjects)
 		}
-		if a.list != nil {
-			if bad := a.list.Value.Skipped; bad.Count > 0 && bad.String() != unreadable[a.Name] {
-				_ = level.Warn(logger).Log("msg", "projects that IAM lists can't be read and are left out", "count", bad.Count, "err", bad)
-			}
+		if bad := a.unreadable(); bad.Count > 0 && bad.String() != was.unreadable().String() {
+			_ = level.Warn(logger).Log("msg", "projects that IAM lists can't be read and are left out", "count", bad.Count, "err", bad)
 		}
 		switch labels := a.skipped; {
-		case slices.Equal(labels, was[a.Name]):
+		case slices.Equal(labels, was.skipped):
 		case len(labels) == 0:
 			_ = level.Info(logger).Log("msg", "no projects are left out any more")
 		default:

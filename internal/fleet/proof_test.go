@@ -332,3 +332,24 @@ func TestEveryRequestFails(t *testing.T) {
 		wantScrape(t, w, "after half a minute", "map[server_error:100]")
 	})
 }
+
+// TestSameKeysOfManyAccounts: the metadata service gives all accounts the same keys. What proves them for one account proves them for all.
+func TestSameKeysOfManyAccounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := cloudtest.New(cloudsim.Account{
+			Name: "main", AccessKey: "AK", SecretKey: "SK", SecurityToken: "T", Projects: []cloudsim.Project{{ID: prodID, Name: "ap-southeast-3"}},
+		})
+		cloud.Inject(cloudtest.Fault{Path: "/openstack/latest/securitykey", Status: http.StatusOK, Body: []byte(
+			`{"credential":{"access":"AK","secret":"SK","securitytoken":"T","expires_at":"2000-01-01T12:00:00Z"}}`)})
+		cloud.Inject(cloudtest.Fault{Service: "cts", Latency: 300 * time.Millisecond})
+		yaml := "accounts:\n"
+		for i := range 40 {
+			yaml += fmt.Sprintf("  - name: a%d\n    credentials: {instance_metadata: {}}\n%s    projects: [{id: %s, region: ap-southeast-3, name: p%d}]\n", i, unencrypted, prodID, i)
+		}
+		w, start := fleettest.New(t, cloud, yaml), time.Now()
+		readings := w.Read(t.Context(), fleet.Filter{Services: []string{"cts"}})
+		if got, took := outcomes(readings), time.Since(start); strings.Count(got, ": ok") != 40 || took > 2*time.Second {
+			t.Errorf("after %s:\n%s", took, got)
+		}
+	})
+}

@@ -372,16 +372,18 @@ func (p *project) id(ctx context.Context) (string, error) {
 		s = p.lookup.Await(ctx, p.policy)
 		id = p.in(s)
 	}
-	switch {
+	_, keptOut := p.lookup.Attempt() // nil if the next look-up waits in line already: the pause is over
+	switch _, isBusy := errors.AsType[*huaweicloud.BusyError](keptOut); {
 	case id != "":
 		return id, nil
 	case s.Err != nil:
 		return "", s.Err
+	case isBusy: // then the source waits as well
+		return "", fmt.Errorf("the id of the project of %s: %w", p.Region, keptOut)
 	case ctx.Err() != nil:
 		return "", huaweicloud.Advise(fmt.Errorf("the id of the project of %s: IAM has not answered in time: %w", p.Region, ctx.Err()),
 			"check the network, or state the id")
 	default:
-		_, keptOut := p.lookup.Attempt() // nil if the next look-up waits in line already: the pause is over
 		return "", fmt.Errorf("the id of the project of %s: %w", p.Region, notAsked(cmp.Or(keptOut, refresh.ErrShut)))
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -245,13 +244,8 @@ func (c *Client) hide(text string, req *http.Request, grant Grant, inJSON bool) 
 	if inJSON {
 		secrets = c.proxies().whole
 	}
-	return secret.Hide(grant.Hide(text), slices.Concat(secrets, sent(req))...)
-}
-
-// sent returns the signature of a request, which the grant does not keep.
-func sent(req *http.Request) []secret.Text {
-	_, signature, _ := strings.Cut(req.Header.Get("Authorization"), "Signature=")
-	return []secret.Text{secret.New(signature)}
+	_, signature, _ := strings.Cut(req.Header.Get("Authorization"), "Signature=") // which the grant does not keep
+	return secret.Hide(secret.Hide(grant.Hide(text), secrets...), secret.New(signature))
 }
 
 // proxies returns those that the client may use.

@@ -234,11 +234,11 @@ type CredentialsError struct{ Err error }
 func (e *CredentialsError) Error() string { return "no credentials: " + e.Err.Error() }
 func (e *CredentialsError) Unwrap() error { return e.Err }
 
-// ProjectError means that IAM does not know exactly one project of a region.
+// ProjectError means that IAM does not know exactly one project of a name.
 type ProjectError struct {
-	URL    string
-	Region string   // the name, which is the region's for its own project
-	IDs    []string // of the projects of that name; none or several
+	URL  string
+	Name string   // the region's, for its own project
+	IDs  []string // of the projects of that name; none or several
 
 	Skipped Skipped // projects in the list that can't be read; they may be of that name
 }
@@ -251,7 +251,7 @@ func (e *ProjectError) Error() string {
 	case len(e.IDs) > 0:
 		found = fmt.Sprintf("%d projects (%s)", len(e.IDs), strings.Join(e.IDs, ", "))
 	}
-	text := fmt.Sprintf("GET %s: IAM knows %s of the name %s", e.URL, found, e.Region)
+	text := fmt.Sprintf("GET %s: IAM knows %s of the name %s", e.URL, found, e.Name)
 	if e.Skipped.Count > 0 {
 		text += fmt.Sprintf(" (%d can't be read: %v)", e.Skipped.Count, e.Skipped.Reasons[0])
 	}
@@ -260,7 +260,7 @@ func (e *ProjectError) Error() string {
 
 // Remedy shows the region, if the name has one.
 func (e *ProjectError) Remedy() string {
-	region := Project{Name: e.Region}.Region()
+	region := Project{Name: e.Name}.Region()
 	if !regionName.MatchString(region) {
 		region = "..."
 	}

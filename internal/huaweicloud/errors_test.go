@@ -248,7 +248,7 @@ func TestRemedyIsOurs(t *testing.T) {
 			"GET https://u: " + lure, "a proxy or a wrong endpoint may have answered",
 		},
 		{
-			&huaweicloud.ProjectError{URL: "https://u", Region: "eu-de", IDs: []string{lure, "2"}},
+			&huaweicloud.ProjectError{URL: "https://u", Name: "eu-de", IDs: []string{lure, "2"}},
 			"GET https://u: IAM knows 2 projects (" + lure + ", 2) of the name eu-de", "state the project's id: projects: [{id: ..., region: eu-de, name: ...}]",
 		},
 		{&huaweicloud.CAFileError{File: "ca.pem", Err: fs.ErrNotExist}, "ca_file ca.pem: file does not exist", "it must hold certificates in PEM"},

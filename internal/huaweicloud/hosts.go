@@ -38,6 +38,9 @@ func (e *BusyError) Error() string {
 
 func (e *BusyError) Unwrap() error { return e.err }
 
+// NotBegun returns true: the request waits for its turn again.
+func (e *BusyError) NotBegun() bool { return true }
+
 // Remedy is the same for all.
 func (e *BusyError) Remedy() string {
 	return "raise max_in_flight_per_host of the account if the host can take more requests at a time"

@@ -1,6 +1,7 @@
 package huaweicloud
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,17 +19,18 @@ const ListProjectsAction = "iam:projects:listProjects"
 // maxIDs is how many ids an error shows.
 const maxIDs = 5
 
-// FindProject returns the id of the project that has the name of a region, or another one: GET /v3/projects?name=<name>, "Querying Project Information Based on
+// FindProject returns the id of the project of a name, such as that of a region: GET /v3/projects?name=<name>, "Querying Project Information Based on
 // Specified Criteria" of the IAM API Reference. isID returns whether an id can be used. The error is a *ProjectError if there is no such project or if
 // there are several.
-func FindProject(ctx context.Context, iam *Client, region string, isID func(string) bool) (string, error) {
+func FindProject(ctx context.Context, iam *Client, name string, isID func(string) bool) (string, error) {
 	var ids []string
 	var skipped Skipped
-	err := listProjects(ctx, iam, region, maxProjectPages, func() { ids, skipped = nil, Skipped{} }, func(p Project, err error) {
+	query := "name=" + url.QueryEscape(name)
+	err := listProjects(ctx, iam, query, maxProjectPages, func() { ids, skipped = nil, Skipped{} }, func(p Project, err error) {
 		if err == nil && !isID(p.ID) {
-			err = errBadID
+			err = errors.New("its id is not of the form of a project_id")
 		}
-		switch isIt := p.Name == region; {
+		switch isIt := p.Name == name; {
 		case err != nil && (isIt || p.Name == ""):
 			skipped.Add(err)
 		case err == nil && isIt:
@@ -39,7 +41,7 @@ func FindProject(ctx context.Context, iam *Client, region string, isID func(stri
 		return "", err
 	}
 	if len(ids) != 1 {
-		return "", &ProjectError{URL: iam.BaseURL + projectsPath + "?" + nameQuery(region), Region: region, IDs: ids, Skipped: skipped}
+		return "", &ProjectError{URL: iam.BaseURL + projectsPath + "?" + query, Name: name, IDs: ids, Skipped: skipped}
 	}
 	return ids[0], nil
 }
@@ -95,7 +97,7 @@ type ProjectList struct {
 // the reason if the element counts as skipped.
 func ListProjects(ctx context.Context, iam *Client, wanted int, keep func(p Project, err error) (bool, error)) (ProjectList, error) {
 	var list ProjectList
-	err := listProjects(ctx, iam, "", max(maxProjectPages, wanted), func() { list = ProjectList{} }, func(p Project, err error) {
+	err := listProjects(ctx, iam, pageQuery(1), max(maxProjectPages, wanted), func() { list = ProjectList{} }, func(p Project, err error) {
 		list.Seen++
 		kept, err := keep(p, err)
 		if err != nil {
@@ -110,31 +112,28 @@ func ListProjects(ctx context.Context, iam *Client, wanted int, keep func(p Proj
 	return list, nil
 }
 
-// listProjects calls add for each project of IAM's list. If that list is refused, it calls reset, and add for each of the caller's own projects, whose
+// listProjects calls add for each project of IAM's list, which query selects. If that list is refused, it calls reset, and add for each of the caller's own projects, whose
 // list needs no permission. If that fails too, the error is that of the refusal: it says what to grant.
-func listProjects(ctx context.Context, iam *Client, name string, maxPages int, reset func(), add func(Project, error)) error {
-	err := eachProject(ctx, iam, projectsPath, name, maxPages, add)
+func listProjects(ctx context.Context, iam *Client, query string, maxPages int, reset func(), add func(Project, error)) error {
+	err := eachProject(ctx, iam, projectsPath, query, maxPages, add)
 	if Reason(err) != ReasonForbidden {
 		return err
 	}
 	reset()
-	own := eachProject(ctx, iam, ownProjectsPath, "", maxPages, add)
+	own := eachProject(ctx, iam, ownProjectsPath, pageQuery(1), maxPages, add)
 	if own == nil || Reason(own) == ReasonThrottled {
 		return own
 	}
 	return err
 }
 
-// eachProject calls add once for each element of a list of projects, with an error if it can't be read. The list of a name has one page; others are read up
-// to the first page that is not full. If a page has a link to the next one, the links lead on instead.
-func eachProject(ctx context.Context, iam *Client, path, name string, maxPages int, add func(Project, error)) error {
-	query, seen, ids, linked := pageQuery(1), seenProjects{}, seenProjects{}, false
-	if name != "" {
-		query = nameQuery(name)
-	}
+// eachProject calls add once for each element of a list of projects, with an error if it can't be read. A list by numbers of pages is read up to the
+// first page that is not full. If a page has a link to the next one, the links lead on instead.
+func eachProject(ctx context.Context, iam *Client, path, query string, maxPages int, add func(Project, error)) error {
+	seen, ids, byNumber := seenProjects{}, seenProjects{}, query == pageQuery(1)
 	var answer *Answer
-	var bad Skipped
-	good := 0
+	var bad error // the first
+	good := false
 	for page := 1; page <= maxPages && len(seen) < maxListed; page++ {
 		list, err := getProjects(ctx, iam, path+"?"+query)
 		if err != nil {
@@ -152,14 +151,13 @@ func eachProject(ctx context.Context, iam *Client, path, name string, maxPages i
 				continue
 			}
 			if err == nil && !ids.add(p.ID) {
-				err = errSameID
+				err = errors.New("another project has its id")
 			}
 			if err != nil {
 				err = fmt.Errorf("project %d of page %d: %w", i+1, page, err)
-				bad.Add(err)
-			} else {
-				good++
+				bad = cmp.Or(bad, err)
 			}
+			good = good || err == nil
 			add(p, err)
 		}
 		next, err := list.next()
@@ -168,19 +166,17 @@ func eachProject(ctx context.Context, iam *Client, path, name string, maxPages i
 		case err != nil:
 			return answer.Malformed(err.Error())
 		case next != "" && !repeats && seen.add("?"+next):
-			query, linked = next, true
-		case next == "" && !repeats && !linked && name == "" && len(list.elements) >= projectsPerPage:
+			query, byNumber = next, false
+		case next == "" && !repeats && byNumber && len(list.elements) >= projectsPerPage:
 			query = pageQuery(page + 1)
-		case bad.Count > 0 && good == 0:
-			return answer.Malformed("none of its projects can be read: " + bad.Reasons[0].Error())
+		case bad != nil && !good:
+			return answer.Malformed("none of its projects can be read: " + bad.Error())
 		default:
 			return nil
 		}
 	}
 	return answer.Malformed(fmt.Sprintf("the list of projects goes on after %d", len(seen)))
 }
-
-func nameQuery(name string) string { return "name=" + url.QueryEscape(name) }
 
 func pageQuery(page int) string { return fmt.Sprintf("page=%d&per_page=%d", page, projectsPerPage) }
 
@@ -197,15 +193,6 @@ func (s seenProjects) add(text string) bool {
 	return !known
 }
 
-// Why an element of a list can't be read.
-var (
-	errNoProject = errors.New("it is not a project")
-	errNoID      = errors.New("it has no id")
-	errNoName    = errors.New("it has no name")
-	errSameID    = errors.New("another project has its id")
-	errBadID     = errors.New("its id is not of the form of a project_id")
-)
-
 // readProject reads an element of a list. If a field is of the wrong kind, it returns the others with the error, which shows nothing of the element.
 func readProject(element json.RawMessage) (Project, error) {
 	var p Project
@@ -216,22 +203,17 @@ func readProject(element json.RawMessage) (Project, error) {
 	}
 	switch {
 	case isWrong && wrong.Field != "":
-		return p, fmt.Errorf("its %s is of the wrong type, %s", wrong.Field, kindOf(wrong.Value))
+		kind, _, _ := strings.Cut(wrong.Value, " ") // encoding/json may add the number itself
+		return p, fmt.Errorf("its %s is of the wrong type, %s", wrong.Field, kind)
 	case err != nil:
-		return Project{}, errNoProject
+		return Project{}, errors.New("it is not a project")
 	case p.ID == "":
-		return p, errNoID
+		return p, errors.New("it has no id")
 	case p.Name == "":
-		return p, errNoName
+		return p, errors.New("it has no name")
 	default:
 		return p, nil
 	}
-}
-
-// kindOf returns the kind of a JSON value. encoding/json may add a number itself, which is left out here.
-func kindOf(value string) string {
-	kind, _, _ := strings.Cut(value, " ")
-	return kind
 }
 
 // projectPage is one page of a list of projects.
@@ -249,7 +231,7 @@ func (p projectPage) next() (string, error) {
 	}
 	link, err := url.Parse(p.link)
 	if err != nil || len(p.link) > maxLink || len(link.Query()) == 0 {
-		return "", errors.New("the link to its next page is no URL with a query")
+		return "", errors.New("the link to its next page is not a URL with a query")
 	}
 	return link.Query().Encode(), nil
 }

@@ -70,6 +70,7 @@ type refusal struct {
 // accessKey is what all keys with one access key share.
 type accessKey struct {
 	used      time.Time       // last
+	proven    string          // KeyID of the keys that the cloud accepted last; empty if it has refused them since
 	trials    []*pass         // in flight
 	failures  []*pass         // trials with a failed signature, which ended within refusedPause
 	responses uint64          // to trials, without failed signatures
@@ -192,6 +193,7 @@ func (p *Proofs) try(a *pass, keys *Keys) (wait time.Duration, err error) {
 	}
 	r := s.services[a.service]
 	isRefused := r != nil && (r.again || r.id == s.id)
+	s.proven = s.proven || k.proven == s.id // several accounts may have got the same keys
 	switch {
 	case isRefused && a.sent.Before(r.Until):
 		return 0, &r.RefusedError
@@ -302,11 +304,12 @@ func (a *pass) end(err error) {
 		if api.Skew != 0 {
 			api.RetryAfter = skewPause
 		}
-		s.proven, s.refused, s.refusedAt = false, &RefusedError{api, now.Add(api.RetryAfter)}, now
+		s.unprove(now)
+		s.refused = &RefusedError{api, now.Add(api.RetryAfter)}
 	case refused:
 		s.pauseService(a, api, now)
 	case proves(err, api) && (isTrial || !a.sent.Before(s.refusedAt)):
-		s.proven, s.refused = true, nil
+		s.proven, s.refused, k.proven = true, nil, a.id
 		k.responses = 0
 		clear(k.refusedBy)
 		clear(k.silent)
@@ -332,6 +335,14 @@ func (k *accessKey) record(a *pass, err error) {
 	}
 }
 
+// unprove makes the keys in use unproven.
+func (s *keyState) unprove(now time.Time) {
+	s.proven, s.refusedAt = false, now
+	if s.accessKey.proven == s.id {
+		s.accessKey.proven = ""
+	}
+}
+
 // pauseService pauses a service that refuses proven keys. Two such services make the keys unproven.
 func (s *keyState) pauseService(a *pass, err *APIError, now time.Time) {
 	r := s.services[a.service]
@@ -347,7 +358,7 @@ func (s *keyState) pauseService(a *pass, err *APIError, now time.Time) {
 	}
 	for service, other := range s.services {
 		if service != a.service && other.id == a.id && now.Before(other.Until) {
-			s.proven, s.refusedAt = false, now
+			s.unprove(now)
 		}
 	}
 }

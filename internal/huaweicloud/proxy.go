@@ -27,11 +27,11 @@ type proxies struct {
 	whole   []secret.Text // those of them that are no part of a good response by chance
 }
 
-// proxyVariables are those of a proxy, the first that is not empty counts. As in curl, allProxy is for what has no proxy of its own.
+// proxyVariables are those of the proxy for a scheme, and of what has none; the first that is not empty counts. As in curl, all_proxy is for a scheme
+// without a proxy of its own.
 var proxyVariables = map[string][]string{
-	"https": {"HTTPS_PROXY", "https_proxy"},
-	"http":  {"HTTP_PROXY", "http_proxy"},
-	"all":   {"all_proxy", "ALL_PROXY"},
+	"https": {"HTTPS_PROXY", "https_proxy", "all_proxy", "ALL_PROXY"},
+	"http":  {"HTTP_PROXY", "http_proxy", "all_proxy", "ALL_PROXY"},
 	"no":    {"NO_PROXY", "no_proxy"},
 }
 
@@ -52,8 +52,7 @@ func environmentProxies() *proxies {
 		return value
 	}
 	p := &proxies{Config: httpproxy.Config{
-		HTTPProxy: cmp.Or(value("http"), value("all")), HTTPSProxy: cmp.Or(value("https"), value("all")), NoProxy: value("no"),
-		CGI: os.Getenv("REQUEST_METHOD") != "",
+		HTTPProxy: value("http"), HTTPSProxy: value("https"), NoProxy: value("no"), CGI: os.Getenv("REQUEST_METHOD") != "",
 	}}
 	for _, text := range []string{p.HTTPProxy, p.HTTPSProxy} {
 		u, err := parseProxy(text)
@@ -61,14 +60,11 @@ func environmentProxies() *proxies {
 			continue
 		}
 		const least, sure = 4, 8 // characters
-		user, password := u.User.Username(), ""
-		password, _ = u.User.Password()
-		whole := []string{user + ":" + password}
+		user := u.User.Username()
+		password, _ := u.User.Password()
+		p.whole = append(p.whole, secret.New(user+":"+password))
 		if only := cmp.Or(password, user); len(only) >= sure { // some proxies take a token as the user
-			whole = append(whole, only)
-		}
-		for _, text := range whole {
-			p.whole = append(p.whole, secret.New(text))
+			p.whole = append(p.whole, secret.New(only))
 		}
 		for _, text := range []string{password, user} {
 			if len(text) >= least {
@@ -94,23 +90,18 @@ func parseProxy(value string) (*url.URL, error) {
 
 // CheckProxy returns an error if the environment names a proxy that can't be parsed: net/http ignores it, and requests would bypass it.
 func CheckProxy(getenv func(string) string) error {
-	var names []string
-	for _, kind := range []string{"https", "http"} {
-		name, value := proxyVariable(getenv, kind)
-		if name == "" {
-			name, value = proxyVariable(getenv, "all")
-		}
-		if name == "" || len(names) > 0 && names[0] == name {
+	var all error
+	checked := ""
+	for _, scheme := range []string{"https", "http"} {
+		name, value := proxyVariable(getenv, scheme)
+		if name == "" || name == checked {
 			continue
 		}
+		checked = name
 		if _, err := parseProxy(value); err != nil {
-			names = append(names, name)
+			all = errors.Join(all, fmt.Errorf("%s is not a valid proxy URL, and no request would go through it (the URL is not shown because it might contain a password); "+
+				"want http://user:password@host:port, with special characters percent-encoded", name))
 		}
-	}
-	var all error
-	for _, name := range names {
-		all = errors.Join(all, fmt.Errorf("%s is no URL of a proxy, and no request would go through it (it is not shown, as a password may stand in it); "+
-			"want http://user:password@host:port, with special characters percent-encoded", name))
 	}
 	return all
 }

@@ -87,7 +87,7 @@ func TestCheckProxy(t *testing.T) {
 			t.Fatalf("%v: got %v", tc.env, err)
 		}
 		for i, name := range tc.says {
-			if !strings.HasPrefix(lines[i], name+" is no URL") || strings.Contains(lines[i], "pa%") || strings.Contains(lines[i], "pa ss") {
+			if !strings.HasPrefix(lines[i], name+" is not a valid proxy URL") || strings.Contains(lines[i], "pa%") || strings.Contains(lines[i], "pa ss") {
 				t.Errorf("%v: got %s", tc.env, lines[i])
 			}
 		}

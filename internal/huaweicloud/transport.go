@@ -163,7 +163,7 @@ func (t *transport) make(ca []byte) (*http.Transport, error) {
 		if !pool.AppendCertsFromPEM(ca) {
 			return nil, errors.New("there is no certificate in it")
 		}
-		if bytes.LastIndex(ca, []byte("-----BEGIN ")) > bytes.LastIndex(ca, []byte("-----END ")) {
+		if bytes.LastIndex(ca, []byte("-----BEGIN CERTIFICATE-----")) > bytes.LastIndex(ca, []byte("-----END CERTIFICATE-----")) {
 			return nil, errors.New("it ends within a certificate")
 		}
 		config.RootCAs = pool

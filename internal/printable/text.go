@@ -64,13 +64,12 @@ func (w Writer) Write(lines []byte) (int, error) {
 	}
 	var b []byte
 	for _, r := range text {
-		switch first, second := utf16.EncodeRune(r); {
-		case r == '\n' || !hidden(r):
+		if r == '\n' || !hidden(r) {
 			b = utf8.AppendRune(b, r)
-		case first != unicode.ReplacementChar:
-			b = fmt.Appendf(b, `\u%04x\u%04x`, first, second)
-		default:
-			b = fmt.Appendf(b, `\u%04x`, r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			b = fmt.Appendf(b, `\u%04x`, unit)
 		}
 	}
 	if _, err := w.Writer.Write(b); err != nil {

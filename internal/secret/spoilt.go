@@ -27,10 +27,15 @@ func Spoilt(text string) (what, remedy string) {
 	}
 	for _, r := range text {
 		if isInvisible(r) {
-			return fmt.Sprintf("contains an invisible character (%U)", r), "remove it, or type the text again"
+			return Invisible(r)
 		}
 	}
 	return "", ""
+}
+
+// Invisible is what Spoilt returns for an invisible character.
+func Invisible(r rune) (what, remedy string) {
+	return fmt.Sprintf("contains an invisible character (%U)", r), "remove it, or type the text again"
 }
 
 // HasQuote returns whether a text begins or ends with a quotation mark, as no key does: it is half a pair, or a shell has escaped it.

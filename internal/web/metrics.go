@@ -249,7 +249,7 @@ func (h *handler) discovery(w http.ResponseWriter, r *http.Request) {
 			"__meta_cloud_quota_region":     p.Region,
 			"__meta_cloud_quota_account":    p.Account,
 		}
-		if h.Routes.scheme == "https" { // http is what Prometheus's configuration says by itself
+		if h.Routes.scheme == "https" || h.Routes.host == "" && r.TLS != nil { // http is what Prometheus's configuration says by itself
 			labels["__scheme__"] = "https"
 		}
 		groups = append(groups, targetGroup{[]string{host}, labels})

@@ -18,8 +18,8 @@ type Routes struct {
 	path         string // in front of the paths for clients, in the form of Prefix
 }
 
-// prefixPath is what a prefix may be.
-var prefixPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*$`)
+// prefixPath is what a prefix may be. Paths of the proxy in the Kubernetes API have colons.
+var prefixPath = regexp.MustCompile(`^(/[A-Za-z0-9._~+,=:@-]+)*$`)
 
 // NewRoutes reads the values of --web.external-url and --web.route-prefix as Prometheus does: the prefix is the path of the URL if it is not set.
 func NewRoutes(externalURL, routePrefix string) (Routes, error) {
@@ -58,7 +58,7 @@ func cleanPrefix(flag, text string) (string, error) {
 		text = "/" + text
 	}
 	if !prefixPath.MatchString(text) || text != "" && path.Clean(text) != text {
-		return "", fmt.Errorf("%s has a path that cannot be served; want letters, digits, -, ., _ and ~ between slashes, such as /quotas", flag)
+		return "", fmt.Errorf("%s has a path that cannot be served; want letters, digits and -._~+,=:@ between slashes, such as /quotas", flag)
 	}
 	return text, nil
 }
@@ -70,8 +70,15 @@ func (r Routes) mount(pages http.Handler) http.Handler {
 		return pages
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /{$}", http.RedirectHandler(r.Prefix+"/", http.StatusFound))
-	mux.Handle("GET "+r.Prefix, http.RedirectHandler(r.path+"/", http.StatusFound))
+	mux.HandleFunc("GET /{$}", redirect(r.Prefix+"/"))
+	mux.HandleFunc("GET "+r.Prefix, redirect(r.path+"/"))
 	mux.Handle(r.Prefix+"/", http.StripPrefix(r.Prefix, pages))
 	return mux
+}
+
+// redirect leads to a path with the query of the request, which may select projects and services.
+func redirect(to string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, (&url.URL{Path: to, RawQuery: r.URL.RawQuery}).String(), http.StatusFound)
+	}
 }

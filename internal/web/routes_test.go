@@ -37,6 +37,8 @@ func TestBehindAReverseProxy(t *testing.T) {
 		{"HTTPS://quota.example.org/quotas", "/", "", "quota.example.org", "/quotas/probe", "https"},
 		{"https://[2001:db8::1]:8443/quotas", "/inner", "/inner", "[2001:db8::1]:8443", "/quotas/probe", "https"},
 		{"/quotas", "", "/quotas", host, "/quotas/probe", ""},
+		{"https://example.org/services/http:quota:10133/proxy/", "", "/services/http:quota:10133/proxy", "example.org", "/services/http:quota:10133/proxy/probe", "https"},
+		{"", "/a._~+,=:@-", "/a._~+,=:@-", host, "/a._~+,=:@-/probe", ""},
 	} {
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig, routes(t, tc.externalURL, tc.routePrefix))
 		sd := s.get(t, tc.prefix+"/sd").Body.String()
@@ -56,13 +58,25 @@ func TestBehindAReverseProxy(t *testing.T) {
 				t.Errorf("%s %s: %s without the prefix: %d", tc.externalURL, tc.routePrefix, path, page.Code)
 			}
 		}
-		for path, want := range map[string]string{"/": tc.prefix + "/", tc.prefix + "?x": strings.TrimSuffix(tc.path, "probe")} {
+		for path, want := range map[string]string{
+			"/": tc.prefix + "/", "/?project=a%2Fb": tc.prefix + "/?project=a%2Fb", tc.prefix + "?project=a%2Fb": strings.TrimSuffix(tc.path, "probe") + "?project=a%2Fb",
+		} {
 			if tc.prefix == "" {
 				break
 			}
 			if page := s.get(t, path); page.Code != http.StatusFound || page.Header().Get("Location") != want {
 				t.Errorf("%s %s: %s: %d to %s, want %s", tc.externalURL, tc.routePrefix, path, page.Code, page.Header().Get("Location"), want)
 			}
+		}
+	}
+}
+
+// TestTargetsOfTLS: targets at the address of the request have its scheme, those at an external URL the scheme of the URL.
+func TestTargetsOfTLS(t *testing.T) {
+	for externalURL, want := range map[string]bool{"": true, "/quotas": true, "http://quota.example.org/quotas": false} {
+		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig, routes(t, externalURL, "/"))
+		if sd := s.get(t, "https://example.com/sd").Body.String(); strings.Contains(sd, `"__scheme__":"https"`) != want {
+			t.Errorf("%q: want https %v in %s", externalURL, want, sd)
 		}
 	}
 }

@@ -148,8 +148,9 @@ func (h *handler) page(ctx context.Context, filter fleet.Filter) page {
 		p.Services = append(p.Services, option{service, slices.Contains(filter.Services, service)})
 	}
 	for _, a := range accounts {
-		p.Accounts = append(p.Accounts, newAccount(a))
-		p.LeavesOut = p.LeavesOut || len(a.Skipped)+a.Unreadable.Count+a.Beyond > 0
+		shown := newAccount(a)
+		p.Accounts = append(p.Accounts, shown)
+		p.LeavesOut = p.LeavesOut || len(shown.Skipped) > 0
 	}
 	p.Summary = summary(readings, p.Quotas)
 	first := min(maxProblems, len(p.Problems))
@@ -399,7 +400,7 @@ func newProblems(now time.Time, accounts []fleet.Account, readings []*fleet.Read
 	for _, p := range report.Problems(accounts, readings, failure) {
 		cause, others := p.Cause()
 		shown := problem{Reason: p.Reason, Where: p.Where(), Remedy: p.Remedy, Class: warn, First: newCase(now, p, cause)}
-		if p.Failed {
+		if p.Failed && p.Reason != fleet.NotAsked {
 			shown.Class = alarm
 		}
 		for i, c := range others {

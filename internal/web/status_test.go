@@ -138,6 +138,18 @@ func TestFailingSource(t *testing.T) {
 	})
 }
 
+// TestWaitForAHostIsShown: what has to wait because of max_in_flight_per_host is a problem, with what to do.
+func TestWaitForAHostIsShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, fleettest.Documents(), strings.Replace(fleettest.DocumentsConfig, "    ca_file: CA\n",
+			"    endpoints: {default: \"http://gateway.example.com\"}\n    max_in_flight_per_host: 1\n", 1))
+		s.Cloud.Inject(cloudtest.Fault{Latency: 5 * time.Second})
+		says(t, s.get(t, "/"), "5 sources not read yet", "Problems", "not asked ", " in prod",
+			"What to do: raise max_in_flight_per_host of the account if the host can take more requests at a time",
+			"not sent yet: the account has as many requests in flight to gateway.example.com as it may have, 1")
+	})
+}
+
 // TestNothingIsKnownYet: the page waits three seconds for a cloud that hangs, and says what it does not know.
 func TestNothingIsKnownYet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -84,7 +84,9 @@ func newTrouble(t *testing.T) *site {
 		cloud.Inject(cloudtest.Fault{Service: service, ProjectID: project, Status: status, Body: errorBody(service, status, message)})
 	}
 	refuse("dcs", "", http.StatusForbidden, `<script>alert("no")</script> not allowed`)
-	refuse("taurusdb", sandbox, http.StatusNotFound, "no such service")
+	cloud.Inject(cloudtest.Fault{
+		Service: "taurusdb", ProjectID: sandbox, Status: http.StatusNotFound, Body: cloudsim.ErrorBody("gateway", http.StatusNotFound, "no such API"),
+	})
 	cloud.Inject(cloudtest.Fault{Service: "cts", ProjectID: prod, Status: http.StatusOK, Body: []byte(`{"resources": [
 		{"type": "data_tracker", "used": 96, "quota": 100}, {"used": 1, "quota": 1}, {"type": "<b>trackers</b>", "used": 85, "quota": 100}]}`)})
 	s := newSite(t, cloud, `accounts:

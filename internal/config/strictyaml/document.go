@@ -43,21 +43,21 @@ func Parse(text []byte, found *Problems) Node {
 }
 
 // falseBlank is white space, or a character that does not show, that YAML does not take for a blank.
-const falseBlank = `([\v\f\x{85}\x{A0}\x{AD}\x{1680}\x{180E}\x{2000}-\x{200F}\x{2028}-\x{202F}\x{205F}-\x{206F}\x{3000}\x{FEFF}])`
+const falseBlank = `[\v\f\x{85}\x{A0}\x{AD}\x{1680}\x{180E}\x{2000}-\x{200F}\x{2028}-\x{202F}\x{205F}-\x{206F}\x{3000}\x{FEFF}]`
 
 var (
-	blankNeeded = regexp.MustCompile(`^[ \t-]*(?:[A-Za-z0-9_.-]+[ \t]*:[ \t]*)?` + falseBlank) // in the indentation, behind a dash or behind a colon
-	blankInKey  = regexp.MustCompile(falseBlank)
-	blankAtEnd  = regexp.MustCompile(`^` + falseBlank + `|` + falseBlank + `$`)
+	blankNeeded   = regexp.MustCompile(`^[ \t-]*(?:[A-Za-z0-9_.-]+[ \t]*:[ \t]*)?` + falseBlank) // in the indentation, behind a dash or behind a colon
+	blankAnywhere = regexp.MustCompile(falseBlank)
+	blankAtEnd    = regexp.MustCompile(`^` + falseBlank + `|` + falseBlank + `$`)
 )
 
 // findBlank returns what is wrong with the first false blank that is found in text; empty if there is none.
 func findBlank(where *regexp.Regexp, text string) string {
-	m := where.FindStringSubmatch(text)
-	if m == nil {
+	match := blankAnywhere.FindString(where.FindString(text))
+	if match == "" {
 		return ""
 	}
-	kind, found := "an invisible character", []rune(strings.Join(m[1:], ""))[0]
+	kind, found := "an invisible character", []rune(match)[0]
 	switch {
 	case found == '\u00A0':
 		kind = "a no-break space"

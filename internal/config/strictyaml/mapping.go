@@ -85,7 +85,7 @@ func (e Entry) FailUnknown(known []string, also string) {
 	} else {
 		text += "; known here: " + NamesNear(known, near) + also
 	}
-	e.Fail("%s", cmp.Or(findBlank(blankInKey, e.Key), text))
+	e.Fail("%s", cmp.Or(findBlank(blankAnywhere, e.Key), text))
 }
 
 // NamesNear lists names. Of many it lists the ten that are nearest to a text, which may be misspelled; of an empty text, the first ten.

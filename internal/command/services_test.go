@@ -1,0 +1,274 @@
+package command_test
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"cloud_quota_exporter/internal/cloudsim"
+	"cloud_quota_exporter/internal/cloudsim/cloudtest"
+	"cloud_quota_exporter/internal/command"
+	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/printable"
+	"cloud_quota_exporter/providers"
+)
+
+// myTrackers is an API of the user's own that the simulated cloud serves, since it is that of CTS.
+const myTrackers = `
+  my_trackers: {api: {host: cts, path: "/v3/{project_id}/quotas", list: resources, action: {identity: "cts:quota:get", role: "cts::get"}}}
+`
+
+// showServices is what services prints into a terminal so wide; 0: into a pipe.
+func showServices(t *testing.T, width int, output, config string) string {
+	t.Helper()
+	var stdout bytes.Buffer
+	terminal := command.Terminal{Out: &stdout, Err: &stdout, Width: width}
+	if err := (command.Services{Output: output}).Run(t.Context(), terminal, config); err != nil {
+		t.Fatal(err)
+	}
+	return stdout.String()
+}
+
+// compared is a table's text without the lines about other services, and without the padding that depends on them.
+func compared(text string, services ...string) string {
+	var lines []string
+	shown := false
+	for line := range strings.SplitSeq(text, "\n") {
+		if name, _, _ := strings.Cut(line, " "); name != "" {
+			shown = slices.Contains(services, name) || regexp.MustCompile(`^[A-Z(]|:$`).MatchString(name)
+		}
+		if shown {
+			lines = append(lines, regexp.MustCompile(`([^ ])  +`).ReplaceAllString(line, "$1  "))
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+func TestServices(t *testing.T) {
+	some := []string{"cts", "taurusdb", "dbss", "ecs", "evs", "rds", "nat", "dsc", "my_trackers", "my_api"}
+	config := write(t, "config.yml", allProjects(cloudtest.Scale(1), "SK", "{}")+"services:\n  ces: {enabled: false}\n  ecs: {enabled: true}\n"+
+		myTrackers+"  my_api: {enabled: false, api: {host: {default: quotas.example.com, eu-de: \"q.{region}.example.com\"}, path: /v1/quotas}}\n")
+	golden(t, "services", compared(showServices(t, 0, "table", ""), some...))
+	golden(t, "services-terminal", compared(showServices(t, 120, "table", ""), some...))
+	golden(t, "services-config", compared(showServices(t, 0, "table", config), append(some, "ces")...))
+	for _, file := range []string{"", config} {
+		text := showServices(t, 0, "table", file)
+		for _, s := range providers.All() {
+			if n := strings.Count("\n"+text, "\n"+s.Name+" "); n != 1 {
+				t.Errorf("%d lines are about %s", n, s.Name)
+			}
+		}
+		for line := range strings.SplitSeq(showServices(t, 120, "table", file), "\n") {
+			if n := printable.Width(line); n > 120 {
+				t.Errorf("%d columns: %s", n, line)
+			}
+		}
+	}
+	if err := (command.Services{}).Run(t.Context(), command.Terminal{}, write(t, "config.yml", "services: {cst: {}}\n")); err == nil || !strings.Contains(err.Error(), "services.cst: unknown key") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestServicesJSON: the keys are a promise, and every service has what the catalogue has.
+func TestServicesJSON(t *testing.T) {
+	config := write(t, "config.yml", allProjects(cloudtest.Scale(1), "SK", "{}")+"services:"+myTrackers)
+	for _, file := range []string{"", config} {
+		var got struct{ Services []map[string]any }
+		if err := json.Unmarshal([]byte(showServices(t, 0, "json", file)), &got); err != nil {
+			t.Fatal(err)
+		}
+		byName := map[string]map[string]any{}
+		for _, s := range got.Services {
+			byName[fmt.Sprint(s["name"])] = s
+		}
+		for _, s := range providers.All() {
+			j := byName[s.Name]
+			want := map[string]any{
+				"name": s.Name, "product": s.Product, "title": s.Title, "level": "project", "default": s.Enabled, "enabled": s.Enabled, "method": "GET",
+				"path": s.API.Path, "evidence": s.Evidence, "verified": s.IsVerified(), "inferred": s.Inferred, "notes": s.Notes, "overlap": s.Overlap,
+			}
+			if file == "" {
+				want["enabled"] = nil
+			}
+			for key, value := range want {
+				if j[key] != value {
+					t.Errorf("%s: %s is %v, want %v", s.Name, key, j[key], value)
+				}
+			}
+		}
+		if file == "" {
+			continue
+		}
+		text, err := json.MarshalIndent([]any{byName["taurusdb"], byName["dbss"], byName["my_trackers"]}, "", "  ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden(t, "services-json", string(text)+"\n")
+		for name, want := range map[string]string{
+			"ecs": "[instances cores ram key_pairs server_groups spot_instances spot_cores spot_ram] [map[types:ram unit:MB] map[types:spot_ram unit:MB]] -1",
+			"evs": "<nil> [map[types:(backup_)?gigabytes.* unit:GiB]] -1", "cbh": "[instance] [] <nil>",
+		} {
+			if got := fmt.Sprint(byName[name]["resource_types"], byName[name]["units"], byName[name]["no_limit"]); got != want {
+				t.Errorf("%s: got %s, want %s", name, got, want)
+			}
+		}
+	}
+}
+
+// TestOwnAndCatalogueServices: query and check-config read every service that is enabled, and no other.
+func TestOwnAndCatalogueServices(t *testing.T) {
+	p := newPeople(t, 1)
+	off := p.config(t, democloud.SecretKey, "")
+	on := p.config(t, democloud.SecretKey, "services:\n  ecs: {enabled: true}\n  dcs: {enabled: false}\n"+myTrackers)
+	golden(t, "query-services", query(t, on, command.Query{Services: []string{"ecs", "my_trackers"}}))
+	for _, tc := range []struct{ config, service, says string }{
+		{off, "ecs", "--service=ecs is not enabled; set services.ecs.enabled to true in the configuration\n"},
+		{on, "dcs", "--service=dcs is not enabled; set services.dcs.enabled to true in the configuration\n"},
+		{off, "my_trackers", `--service="my_trackers" is not known; known are: cts, ces, taurusdb, dcs, dbss; the command services lists all`},
+	} {
+		named := []string{"cts", tc.service}
+		contains(t, query(t, tc.config, command.Query{Services: named}), "--- stderr\ncloud_quota_exporter: "+tc.says)
+		got := transcriptOf(func(terminal command.Terminal) error {
+			return command.Check{Once: command.Once{Timeout: time.Hour}, Online: true, Services: named}.Run(t.Context(), terminal, tc.config)
+		})
+		if !strings.HasPrefix(got, "--- stderr\ncloud_quota_exporter: "+tc.says) {
+			t.Errorf("check-config: %s", got)
+		}
+	}
+	t.Setenv("HW_REGION_NAME", "ap-southeast-1")
+	contains(t, query(t, "", command.Query{Services: []string{"ecs"}}), "--service=ecs is not enabled; write services: {ecs: {enabled: true}} into a file, and name it with --config.file")
+}
+
+// TestCheckConfigOfAPart asks no more than is wanted.
+func TestCheckConfigOfAPart(t *testing.T) {
+	p := newPeople(t, 3)
+	config := p.config(t, democloud.SecretKey, "services: {ecs: {enabled: true}}\nlimits: [{service: ces, limit: 5}, {service: rds, limit: 5}]\n")
+	part := command.Check{Once: command.Once{Timeout: time.Hour}, Online: true, Services: []string{"ecs", "cts"}, Projects: []string{p.cloud.Projects()[1].Name, p.cloud.Projects()[2].Name}}
+	run := func(check command.Check) string {
+		return transcriptOf(func(terminal command.Terminal) error { return check.Run(t.Context(), terminal, config) })
+	}
+	golden(t, "check-part", run(part))
+	if got := p.cloud.Requests(); got["GET /v3/{project_id}/quotas"] != 2 || got["GET /v1/{project_id}/cloudservers/limits"] != 2 || len(got) != 2 {
+		t.Errorf("requests %v", got)
+	}
+	part.Projects = []string{"prod"}
+	contains(t, run(part), `cloud_quota_exporter: --project="prod" is not known; known are: `, "exit code 1")
+	part.Online = false
+	contains(t, run(part), "--- stderr\ncloud_quota_exporter: --service and --project choose what is requested from the cloud; add --online\n--- exit code 1")
+}
+
+// TestCheckConfigOfAllServices fits on a terminal, names what each needs, and which action a 403 is about.
+func TestCheckConfigOfAllServices(t *testing.T) {
+	inBubble(t, cloudtest.Scale(3), "services: {defaults: {enabled: true}}\n", func(t *testing.T, n *network) {
+		for _, service := range []string{"rds", "evs", "nat", "dbss"} {
+			n.Inject(cloudtest.Fault{Service: service, Status: http.StatusForbidden, Body: cloudsim.ErrorBody(service, 403, "no")})
+		}
+		var stdout bytes.Buffer
+		terminal := command.Terminal{Out: &stdout, Err: &stdout, Width: 120}
+		_ = command.Check{Once: n.once(0), Online: true}.Run(t.Context(), terminal, n.config)
+		text := stdout.String()
+		for line := range strings.SplitSeq(text, "\n") {
+			if n := printable.Width(line); n > 120 && !strings.HasPrefix(line, "  GET ") && !strings.HasPrefix(line, "  -> ") && !strings.Contains(line, " in ap-") && !strings.Contains(line, "can be served") {
+				t.Errorf("%d columns: %s", n, line)
+			}
+		}
+		for _, s := range providers.All() {
+			row := regexp.MustCompile(`(?m)^` + s.Name + ` .*(\n  .*)*`).FindString(text)
+			if a := s.API.Action; !strings.Contains(row, cmp.Or(a.Identity, a.Role, "not documented: role Tenant Guest")) || !strings.Contains(row, a.Role) {
+				t.Errorf("%s needs %+v: %s", s.Name, a, row)
+			}
+			if s.IsVerified() == strings.Contains(row, "unverified: "+s.Evidence) {
+				t.Errorf("%s is verified: %t: %s", s.Name, s.IsVerified(), row)
+			}
+			if n := strings.Count(text, "\n  "+s.Name+" "); n != 1 && s.Name != "taurusdb" {
+				t.Errorf("%d endpoints of %s", n, s.Name)
+			}
+			if n := len(regexp.MustCompile(` `+strings.ToUpper(s.Name)+`\b`).FindAllString(text, -1)); n != 1 && s.Name != "dbss" { // which is in a code of an error, too
+				t.Errorf("%d columns of %s", n, s.Name)
+			}
+		}
+		contains(t, text, ", services: cts, ces, taurusdb, dcs, dbss, ecs, evs, vpc, elb, rds and ",
+			"grant the IAM action rds:instance:listQuotas (rds:instance:list with role/policy authorization), and check",
+			"grant the IAM action evs:quotas:get, and check", "grant the role Tenant Guest (the IAM action is not documented), and check")
+	})
+}
+
+// TestCheckConfigEndpoints: regions in which a URL is formed alike share a line.
+func TestCheckConfigEndpoints(t *testing.T) {
+	golden(t, "check-regions", check(t, write(t, "config.yml", `accounts:
+  - name: main
+    credentials: {static: {access_key: AK, secret_key: SK}}
+    endpoints: {dcs: {eu-de: "https://dcs.internal"}}
+    projects:
+      - {id: 0250cb8a80c24c0b9f20f557cb159aad, region: ap-southeast-3, name: p0}
+      - {id: 1250cb8a80c24c0b9f20f557cb159aad, region: af-south-1, name: p1}
+      - {id: 2250cb8a80c24c0b9f20f557cb159aad, region: eu-de, name: p2}
+services: {cts: {enabled: false}, dbss: {enabled: false}, geminidb: {enabled: true}}
+`), false))
+}
+
+// TestThrottledIsNotChecked: a 429 is no fault of the configuration. It is said, and nothing else fails.
+func TestThrottledIsNotChecked(t *testing.T) {
+	tooMany := func(service string) cloudtest.Fault {
+		return cloudtest.Fault{Service: service, Status: http.StatusTooManyRequests}
+	}
+	forbidden := cloudtest.Fault{Service: "ces", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("ces", 403, "no")}
+	for _, tc := range []struct {
+		name, more string
+		faults     []cloudtest.Fault
+		says       string
+	}{
+		{"one service", "", []cloudtest.Fault{tooMany("dcs")}, "\nAll 8 reads succeeded. Not checked because the cloud throttles the account (429): 2; run the command again later.\n--- stderr\n--- exit code 0\n"},
+		{"all", "", []cloudtest.Fault{tooMany("")}, "\nNothing was checked. Not checked because the cloud throttles the account (429): 10; run the command again later.\n--- stderr\n--- exit code 0\n"},
+		{"discovery", "    discovery: {}\n", []cloudtest.Fault{tooMany("iam")}, "\nAll 10 reads succeeded. Not checked because the cloud throttles the account (429): 1; run the command again later.\n--- stderr\n--- exit code 0\n"},
+		{"IDs", "      - {region: eu-de}\n", []cloudtest.Fault{tooMany("iam")}, "\nAll 10 reads succeeded. Not checked because the cloud throttles the account (429): 5; run the command again later.\n--- stderr\n--- exit code 0\n"},
+		{"with a failure", "", []cloudtest.Fault{tooMany("dcs"), forbidden}, "cloud_quota_exporter: 2 of 10 reads failed, 2 were not checked because of a 429\n--- exit code 1\n"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			inBubble(t, cloudtest.Scale(2), tc.more, func(t *testing.T, n *network) {
+				for _, f := range tc.faults {
+					n.Inject(f)
+				}
+				text, _ := n.check(t.Context(), 0)
+				if !strings.HasSuffix(text, tc.says) || !strings.Contains(text, "429 Too Many Requests") {
+					t.Errorf("got %s", text)
+				}
+			})
+		})
+	}
+}
+
+// TestThrottledLoginIsNotChecked: IAM throttles before a token is there.
+func TestThrottledLoginIsNotChecked(t *testing.T) {
+	inBubble(t, cloudtest.ManyProjects(), "", func(t *testing.T, n *network) {
+		n.config = write(t, "config.yml", fmt.Sprintf("accounts:\n  - credentials: {password: {domain_name: main, user_name: reader, password: password-1}}\n    endpoints: %s\n"+
+			"    projects: [{id: %q, region: ap-southeast-3, name: prod}]\n", hosts, n.Projects()[0].ID))
+		n.Inject(cloudtest.Fault{Service: "iam", Status: http.StatusTooManyRequests})
+		text, _ := n.check(t.Context(), 0)
+		if !strings.HasSuffix(text, "\nNothing was checked. Not checked because the cloud throttles the account (429): 5; run the command again later.\n--- stderr\n--- exit code 0\n") {
+			t.Errorf("got %s", text)
+		}
+	})
+}
+
+// TestMatrixOfWhatIsNotOffered: services that no project is offered are named in one line.
+func TestMatrixOfWhatIsNotOffered(t *testing.T) {
+	inBubble(t, cloudtest.Scale(2), "", func(t *testing.T, n *network) {
+		n.config = write(t, "config.yml", fmt.Sprintf("accounts:\n  - credentials: {static: {access_key: %s, secret_key: %s}}\n    endpoints: %s\n    discovery: {regions: [ap-southeast-1, ap-southeast-3]}\nservices: {defaults: {enabled: true}}\n",
+			democloud.AccessKey, democloud.SecretKey, hosts))
+		missing := []string{}
+		for _, s := range providers.All()[5:] {
+			n.Inject(cloudtest.Fault{Service: s.Name, Status: http.StatusNotFound, Body: []byte(`{"error_code":"APIGW.0101","error_msg":"The API does not exist"}`)})
+			missing = append(missing, s.Name)
+		}
+		text, _ := n.check(t.Context(), 0)
+		contains(t, text, "CTS     CES     TAURUSDB  DCS     DBSS\n", "\nnot offered to any project: "+strings.Join(missing, ", ")+"\n", "\nAll 10 reads succeeded. ")
+	})
+}

@@ -1,0 +1,193 @@
+package command_test
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/providers"
+	bodies "cloud_quota_exporter/providers/examples"
+)
+
+// TestServicesAreDocumented compares the table and the sections of docs/services.md with the catalogue, or writes them.
+func TestServicesAreDocumented(t *testing.T) {
+	var table, sections strings.Builder
+	more := 0
+	table.WriteString("\n| service | product | level | enabled by default | IAM action | evidence |\n|---|---|---|---|---|---|\n")
+	sections.WriteString("\n")
+	for _, s := range providers.All() {
+		enabled := "yes"
+		if !s.Enabled {
+			enabled = "no"
+			more++
+		}
+		fmt.Fprintf(&table, "| [`%s`](#%[1]s) | %s | %s | %s | %s | %s |\n", s.Name, s.Product, s.API.Level(), enabled, documentedActions(s), documentedEvidence(s))
+		fmt.Fprintf(&sections, "### %s\n\n%s, enabled by default: %s.\n\n", s.Name, s.Product, enabled)
+		for _, f := range factsOf(t, s) {
+			if f.text != "" {
+				fmt.Fprintf(&sections, "- **%s**: %s\n", f.name, f.text)
+			}
+		}
+		sections.WriteString("\n")
+	}
+	table.WriteString("\n")
+	generated(t, "../../docs/services.md", "services: overview", "end of overview", table.String())
+	generated(t, "../../docs/services.md", "services: one by one", "end of services", sections.String())
+	checkNumber(t, more)
+}
+
+// checkNumber compares or writes how many services the README says that there are beside those that are enabled by default.
+func checkNumber(t *testing.T, more int) {
+	t.Helper()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	number := regexp.MustCompile(`\[\d+ more services\]`)
+	want := number.ReplaceAllString(string(readme), fmt.Sprintf("[%d more services]", more))
+	switch {
+	case *update:
+		if err := os.WriteFile("../../README.md", []byte(want), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	case want != string(readme) || !number.MatchString(want):
+		t.Errorf("README.md does not say that there are %d more services", more)
+	}
+}
+
+// fact is a line about a service; it is left out if it has no text.
+type fact struct{ name, text string }
+
+func factsOf(t *testing.T, s providers.Service) []fact {
+	t.Helper()
+	types, units := documentedTypes(t, s)
+	skip, ttl := "", ""
+	if s.API.Skip != nil {
+		skip = "types that match " + code(unanchored(s.API.Skip.String()))
+	}
+	if s.CacheTTL > 0 {
+		ttl = code(config.Short(s.CacheTTL))
+	}
+	var options []string
+	for _, name := range slices.Sorted(maps.Keys(s.Options)) {
+		options = append(options, code(fmt.Sprintf("%s: %t", name, s.Options[name])))
+	}
+	return []fact{
+		{"API", fmt.Sprintf("%s, *%s* (%s)", code("GET "+s.API.Path), s.Title, documentedEvidence(s))},
+		{"Host", documentedHosts(s.API.Host)},
+		{"IAM action", documentedActions(s)},
+		{"Resource types", types},
+		{"Units", units},
+		{"No limit", sentinel(s.API.NoLimit, s.Inferred)},
+		{"Not reported", sentinel(s.API.Unknown, s.Inferred)},
+		{"Left out", skip},
+		{"Muted types", code(s.Muted...)},
+		{"Default of `cache_ttl`", ttl},
+		{"Options", strings.Join(options, ", ")},
+		{"Overlap", s.Overlap},
+		{"Notes", s.Notes},
+	}
+}
+
+// code formats words as code.
+func code(words ...string) string {
+	if len(words) == 0 {
+		return ""
+	}
+	return "`" + strings.Join(words, "`, `") + "`"
+}
+
+func unanchored(pattern string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(pattern, "^(?:"), ")$")
+}
+
+func documentedEvidence(s providers.Service) string {
+	if s.IsVerified() {
+		return s.Evidence
+	}
+	return s.Evidence + ", **unverified**"
+}
+
+func documentedActions(s providers.Service) string {
+	a := s.API.Action
+	var parts []string
+	switch {
+	case a.String() == "":
+		parts = append(parts, "not documented")
+	case a.Identity != "":
+		parts = append(parts, code(a.Identity))
+	}
+	if a.Role != "" && a.Role != a.Identity {
+		parts = append(parts, code(a.Role)+" (role)")
+	}
+	for _, option := range slices.Sorted(maps.Keys(s.OptionActions)) {
+		parts = append(parts, fmt.Sprintf("%s for %s", code(s.OptionActions[option].Identity), code(option)))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// documentedHosts has the regions of each host.
+func documentedHosts(h providers.Host) string {
+	usual := h.Names()[0]
+	regions := map[string][]string{}
+	for region, host := range h.Regions() {
+		regions[host] = append(regions[host], region)
+	}
+	parts := []string{code(usual)}
+	for _, host := range h.Names()[1:] {
+		parts = append(parts, code(host)+" in "+strings.Join(slices.Sorted(slices.Values(regions[host])), ", "))
+	}
+	return strings.Join(parts, "; ")
+}
+
+func sentinel(number *float64, inferred string) string {
+	if number == nil {
+		return ""
+	}
+	text := code(strconv.FormatFloat(*number, 'g', -1, 64))
+	if inferred != "" {
+		text += " (inferred). " + inferred
+	}
+	return text
+}
+
+// documentedTypes returns the resource types and their units: as described, or else as in the example of the document.
+func documentedTypes(t *testing.T, s providers.Service) (types, units string) {
+	t.Helper()
+	byUnit := map[string][]string{}
+	for _, p := range s.API.Pairs {
+		byUnit[p.Unit] = append(byUnit[p.Unit], code(p.Type))
+	}
+	for _, u := range s.API.Units {
+		byUnit[u.Unit] = append(byUnit[u.Unit], "types that match "+code(unanchored(u.Types.String())))
+	}
+	names := s.API.ResourceTypes()
+	types = code(names...)
+	if example := bodies.Of(s.Name); names == nil && example != nil {
+		result, err := s.API.Decode(&huaweicloud.Answer{Body: example})
+		if err != nil {
+			t.Fatalf("%s: %v", s.Name, err)
+		}
+		for _, q := range result.Quotas {
+			names = append(names, q.ResourceType)
+			if len(s.API.Units) == 0 {
+				byUnit[q.Unit] = append(byUnit[q.Unit], code(q.ResourceType))
+			}
+		}
+		types = code(names...) + " (in the documented example)"
+	}
+	delete(byUnit, "")
+	var parts []string
+	for _, unit := range slices.Sorted(maps.Keys(byUnit)) {
+		parts = append(parts, fmt.Sprintf("%s for %s", code(unit), strings.Join(byUnit[unit], ", ")))
+	}
+	return cmp.Or(types, "as the API reports them"), strings.Join(parts, "; ")
+}

@@ -1,0 +1,63 @@
+package providers
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// What commands and documents show of a description.
+
+// Level returns whose quotas they are: project or account.
+func (a *API) Level() string {
+	if a.Account {
+		return "account"
+	}
+	return "project"
+}
+
+// ResourceTypes returns the types of all quotas, as far as the description alone says; nil if the answer names them.
+func (a *API) ResourceTypes() []string {
+	templates := []string{a.Type}
+	if len(a.Pairs) > 0 {
+		templates = nil
+	}
+	for _, p := range a.Pairs {
+		if key := "{" + keyField + "}"; strings.Contains(a.Type, key) {
+			templates = append(templates, strings.ReplaceAll(a.Type, key, p.Type))
+		} else {
+			templates = append(templates, p.Type)
+		}
+	}
+	var types []string
+	for _, t := range templates {
+		t = trimType(t)
+		if renamed, ok := a.Rename[t]; ok {
+			t = renamed
+		}
+		switch {
+		case strings.ContainsAny(t, "{}"):
+			return nil
+		case a.Skip == nil || !a.Skip.MatchString(t):
+			types = append(types, t)
+		}
+	}
+	return types
+}
+
+// Regions returns the host of each region that has its own, and that of all others under "default".
+func (h Host) Regions() map[string]string { return maps.Clone(h.regions) }
+
+// Names returns all hosts, that of most regions first.
+func (h Host) Names() []string {
+	names := slices.Sorted(maps.Values(h.regions))
+	return slices.Compact(append([]string{h.regions[anyRegion]}, slices.DeleteFunc(names, func(name string) bool { return name == h.regions[anyRegion] })...))
+}
+
+// Advice returns the action to grant, both names if they differ; empty if none is documented.
+func (a Action) Advice() string {
+	if a.Identity == "" || a.Role == "" || a.Identity == a.Role {
+		return a.String()
+	}
+	return a.Identity + " (" + a.Role + " with role/policy authorization)"
+}
