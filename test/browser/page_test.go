@@ -189,7 +189,7 @@ services: {defaults: {enabled: true, max_in_flight: 64}}
 		t.Errorf("a project takes %.0f pixels", tallest)
 	}
 	b.do(t, chromedp.Click(`//section[@id="sources"]//summary[contains(., "not offered")]`))
-	if got := b.texts(t, "#sources details[open]"); len(got) != 1 || !strings.HasPrefix(got[0], "1 not offered") {
+	if got := b.texts(t, "#sources details[open]"); len(got) != 1 || !strings.Contains(got[0], " not offered\n") {
 		t.Errorf("a click shows %q, want what is not offered", got)
 	}
 	b.mustFit(t)
