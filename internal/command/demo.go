@@ -13,11 +13,11 @@ import (
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/web"
-	"cloud_quota_exporter/providers"
 )
 
 // demoConfig asks often, so that a person sees the numbers move. The ids of two projects are looked up, as with a real account. The hosts
-// are those of the regions; TLS would need a file with the certificate, and a container may have no place for one.
+// are those of the regions; TLS would need a file with the certificate, and a container may have no place for one. Services that are enabled
+// by services.defaults need not be in every region.
 const demoConfig = `accounts:
   - name: demo
     credentials:
@@ -28,8 +28,7 @@ const demoConfig = `accounts:
       - {region: ap-southeast-1, name: staging}
       - {region: ap-southeast-1, name: dev, id: %s}
 services:
-  defaults: {cache_ttl: 10s}
-  ces: {cache_ttl: 10s}
+  defaults: {enabled: true, cache_ttl: 10s}
 `
 
 // Demo runs the exporter against a simulated cloud, by the way that a real one is asked: signed requests to the hosts of the regions. Only
@@ -40,7 +39,7 @@ func Demo(ctx context.Context, logs Logs, s Serving, hints io.Writer) error {
 	defer cloudsim.ServePlain(cloud, pipe).Close()
 	projects := cloud.Projects()
 	text := fmt.Sprintf(demoConfig, democloud.AccessKey, democloud.SecretKey, projects[len(projects)-1].ID)
-	c, err := config.Parse("demo", []byte(text), providers.All(), os.Getenv)
+	c, err := config.Parse("demo", []byte(text), democloud.Services(), os.Getenv)
 	if err != nil {
 		return err
 	}
@@ -83,9 +82,10 @@ func (s Serving) demoHints(w io.Writer, a net.Addr) error {
 
 What to look for:
 
-  prod      is close to its limits: cloud_quota_used / cloud_quota_limit
+  prod      is close to its limits, such as that on vCPUs of ECS: cloud_quota_used / cloud_quota_limit
   dev       has no limit on TaurusDB instances: cloud_quota_limit is +Inf
   staging   has a DBSS that fails one minute in three: cloud_quota_up, cloud_quota_last_failure_reason
+            has no FunctionGraph, like dev: there is no cloud_quota_up, and nothing fails
 
 Ctrl-C ends it.
 

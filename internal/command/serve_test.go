@@ -18,6 +18,7 @@ import (
 
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/command"
+	"cloud_quota_exporter/internal/democloud"
 )
 
 // serve runs serve with a configuration, and with POST /-/reload.
@@ -169,8 +170,9 @@ func TestDemo(t *testing.T) {
 		return command.Demo(ctx, logs, s, hints)
 	})
 	page := r.get(t, "/quotas/metrics")
-	if n := len(regexp.MustCompile(`(?m)^cloud_quota_up{.*} 1$`).FindAllString(page, -1)); n != 15 {
-		t.Errorf("%d sources are read, want 15", n)
+	offered := 3*len(democloud.Services()) - 2 // in two projects, one is not
+	if n := len(regexp.MustCompile(`(?m)^cloud_quota_up{.*} 1$`).FindAllString(page, -1)); n != offered || strings.Count(page, "\ncloud_quota_up{") != n {
+		t.Errorf("%d sources are read, want %d; page\n%s", n, offered, page)
 	}
 	hints.waitFor(t, "Ctrl-C ends it.")
 	contains(t, hints.String(), "Open:\n\n  "+r.url+"/quotas/metrics ", "Ctrl-C ends it.")

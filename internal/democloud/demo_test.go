@@ -15,6 +15,7 @@ import (
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/cloudsim/simtest"
 	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/fleet/fleettest"
 	"cloud_quota_exporter/providers"
 	"cloud_quota_exporter/providers/examples"
 )
@@ -85,45 +86,64 @@ func within(t *testing.T, name string, m measured, low, high float64) {
 	}
 }
 
+// demoConfig is the configuration of the demo command, but for TLS.
+const demoConfig = `accounts:
+  - name: demo
+    credentials: {static: {access_key: ` + democloud.AccessKey + `, secret_key: ` + democloud.SecretKey + `}}
+    ca_file: CA
+    projects: [{region: ap-southeast-3, name: prod}, {region: ap-southeast-1, name: staging}, {region: ap-southeast-1, name: dev, id: DEV}]
+services: {defaults: {enabled: true, cache_ttl: 10s}}
+`
+
+// TestDemo: what there is to see, and when. The signatures are verified, and an API answers only at its host.
 func TestDemo(t *testing.T) {
+	between := map[string][2]float64{ // used/limit
+		"prod ces alarm": {0.94, 0.96}, "prod dcs ram": {0.93, 0.99}, "prod ecs cores": {0.94, 0.99}, "prod taurusdb instance": {0.6, 0.9},
+		"prod cts system_tracker": {1, 1}, "staging cts system_tracker": {1, 1}, "dev cts system_tracker": {1, 1}, "dev taurusdb instance": {0, 0},
+	}
 	synctest.Test(t, func(t *testing.T) {
-		get := ask(t, democloud.Demo())
-		ids := demoProjects(t, get)
-		want := []string{"ap-southeast-1", "ap-southeast-1_dev", "ap-southeast-3"}
-		if got := slices.Sorted(maps.Keys(ids)); !slices.Equal(got, want) {
-			t.Fatalf("projects %v, want %v", got, want)
+		w := fleettest.NewOf(t, democloud.Services(), cloudtest.Demo(), strings.ReplaceAll(demoConfig, "DEV", cloudsim.ID("ap-southeast-1_dev")))
+		if n := len(w.Services()); n < 15 {
+			t.Errorf("%d services, want a dozen beside the five", n)
 		}
-		seen := map[float64]bool{}
-		start := time.Now()
-		for range 80 {
-			<-time.After(67 * time.Second)
+		seen, start := map[string]map[float64]bool{}, time.Now()
+		for range 12 {
+			<-time.After(167 * time.Second)
 			failing := time.Since(start)%(3*time.Minute) >= 2*time.Minute
-			ram := measure(t, get, "dcs", ids["ap-southeast-3"])["ram"]
-			seen[ram.Used] = true
-			within(t, "dcs ram of production", ram, 0.93, 0.99)
-			within(t, "ces alarm of production", measure(t, get, "ces", ids["ap-southeast-3"])["alarm"], 0.94, 0.96)
-			within(t, "taurusdb of production", measure(t, get, "taurusdb", ids["ap-southeast-3"])["instance"], 0.6, 0.9)
-			for name, id := range ids {
-				want := http.StatusOK
-				if failing && name == "ap-southeast-1" {
-					want = http.StatusServiceUnavailable
+			for _, r := range w.Scrape(t, time.Second) {
+				source := r.Project.Label + " " + r.Service
+				if want := r.Service == "functiongraph" && r.Project.Label != "prod"; r.NotOffered != want {
+					t.Errorf("%s: not offered is %t, want %t", source, r.NotOffered, want)
 				}
-				if status, _ := get(paths["dbss"], id); status != want {
-					t.Errorf("DBSS of %s after %v: status %d, want %d", name, time.Since(start), status, want)
+				want := ""
+				if failing && source == "staging dbss" {
+					want = "server_error"
 				}
-				within(t, "cts of "+name, measure(t, get, "cts", id)["system_tracker"], 1, 1)
-				for _, service := range []string{"cts", "ces", "dcs"} {
-					for resource, m := range measure(t, get, service, id) {
-						within(t, service+" "+resource+" of "+name, m, 0, 1)
+				if got := r.Reason(); got != want && !r.NotOffered {
+					t.Errorf("%s after %v: reason %q, want %q", source, time.Since(start), got, want)
+				}
+				for _, q := range r.Quotas {
+					if q.Used == nil || q.Limit == nil {
+						continue
 					}
+					name, allowed := source+" "+q.ResourceType, [2]float64{0, 0.93}
+					if exact, ok := between[name]; ok {
+						allowed = exact
+					}
+					if ratio := *q.Used / *q.Limit; ratio < allowed[0] || ratio > allowed[1] {
+						t.Errorf("%s: %v of %v, want a ratio between %v", name, *q.Used, *q.Limit, allowed)
+					}
+					if seen[name] == nil {
+						seen[name] = map[float64]bool{}
+					}
+					seen[name][*q.Used] = true
 				}
 			}
 		}
-		if len(seen) < 10 {
-			t.Errorf("only %d different numbers: nothing moves", len(seen))
-		}
-		if m := measure(t, get, "taurusdb", ids["ap-southeast-1_dev"])["instance"]; m.Quota != -1 {
-			t.Errorf("TaurusDB of development has the limit %v, want none", m.Quota)
+		for name := range between {
+			if n := len(seen[name]); n < 5 != strings.Contains(name, "system_tracker") {
+				t.Errorf("%s: %d different numbers", name, n)
+			}
 		}
 	})
 }

@@ -1,7 +1,11 @@
 package fleet_test
 
 import (
+	"cmp"
 	"fmt"
+	"regexp"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -110,6 +114,84 @@ pairs/prod ram in MB: 75776 of +Inf, +Inf`
 				t.Errorf("requests %s, want %s", got, requests)
 			}
 			pass(6 * time.Minute)
+		}
+	})
+}
+
+// labels are the first labels of hosts that are not the name of the service, by region; under "" for all others.
+var labels = map[string]map[string]string{
+	"taurusdb": {"": "gaussdb", "ap-southeast-1": "gaussdbformysql"},
+	"gaussdb":  {"": "gaussdb-opengauss"},
+	"geminidb": {"": "gaussdb-nosql"},
+	"sfsturbo": {"": "sfs-turbo"},
+	"dc":       {"": "dcaas"},
+	"swr":      {"": "swr-api"},
+}
+
+// hostOf returns the host that a service should be asked at.
+func hostOf(service, region string) string {
+	domain := "myhuaweicloud.com"
+	if strings.HasPrefix(region, "eu-west-1") {
+		domain = "myhuaweicloud.eu"
+	}
+	return cmp.Or(labels[service][region], labels[service][""], service) + "." + region + "." + domain
+}
+
+// firstType returns a resource type that an API can show.
+func firstType(a *providers.API) string {
+	if len(a.Pairs) > 0 {
+		return a.Pairs[0].Type
+	}
+	return regexp.MustCompile(`\{[^}]*\}`).ReplaceAllString(a.Type, "x")
+}
+
+// TestEveryEntryAtItsHost: the real client reads every entry of the catalogue from a cloud that verifies signatures. Several services have the
+// same path, and a wrong host can have a plausible answer: so each service has a number of its own, and the host is compared.
+func TestEveryEntryAtItsHost(t *testing.T) {
+	const limit = 1000
+	numbers, remaining := map[string][]cloudsim.Quota{}, map[string]float64{}
+	for i, s := range providers.All() {
+		numbers[s.Name] = []cloudsim.Quota{{Type: firstType(s.API), Used: int64(i + 1), Limit: limit}}
+		remaining[s.Name] = limit - float64(i+1)
+	}
+	account := cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK"}
+	config := mainAccount + "    projects:\n"
+	for _, region := range []string{"ap-southeast-3", "ap-southeast-1", "eu-west-101"} {
+		p := cloudsim.Project{ID: cloudsim.ID(region), Name: region, Quotas: numbers}
+		if region == "ap-southeast-3" { // its answers are the examples, or made of descriptions
+			p.Quotas = nil
+		}
+		account.Projects = append(account.Projects, p)
+		config += fmt.Sprintf("      - {id: %s, region: %s, name: %[2]s}\n", p.ID, region)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		cloud := cloudtest.New(account)
+		var mu sync.Mutex
+		hosts := map[string]string{}
+		inner := cloud.Intercept
+		cloud.Intercept = func(q cloudsim.Call, next func(cloudsim.Call) cloudsim.Answer) cloudsim.Answer {
+			mu.Lock()
+			hosts[q.Service+" "+q.Region] = q.Host
+			mu.Unlock()
+			return inner(q, next)
+		}
+		w := fleettest.NewOf(t, providers.All(), cloud, config+"services: {defaults: {enabled: true}}\n")
+		readings := w.Scrape(t, time.Minute)
+		if want := 3 * len(providers.All()); len(readings) != want {
+			t.Errorf("%d sources, want %d", len(readings), want)
+		}
+		for _, r := range readings {
+			region := r.Project.Region
+			if r.State.Err != nil || r.State.Value.Skipped.Count > 0 || len(r.Quotas) == 0 {
+				t.Errorf("%s in %s: %d quotas, skipped %v, %v", r.Service, region, len(r.Quotas), r.State.Value.Skipped, r.State.Err)
+				continue
+			}
+			if q := r.Quotas[0]; region != "ap-southeast-3" && (q.Remaining == nil || *q.Remaining != remaining[r.Service]) {
+				t.Errorf("%s in %s: %s remains, want %v: these are numbers of another service", r.Service, region, number(q.Remaining), remaining[r.Service])
+			}
+			if got, want := hosts[r.Service+" "+region], hostOf(r.Service, region); got != want {
+				t.Errorf("%s in %s is asked at %q, want %q", r.Service, region, got, want)
+			}
 		}
 	})
 }

@@ -248,6 +248,11 @@ func (f *Fleet) Known() (projects []Project, incomplete []string) {
 	return projects, incomplete
 }
 
+// Unverified returns the names of the services that are read although no current document of Huawei describes their API.
+func (f *Fleet) Unverified() []string {
+	return f.now.Load().services(func(s providers.Service) bool { return !s.IsVerified() })
+}
+
 // AbandonedFetches returns how many fetches of the process outlived their timeout and have not returned.
 func AbandonedFetches() int { return refresh.Abandoned() }
 

@@ -156,7 +156,10 @@ func Problems(accounts []fleet.Account, readings []*fleet.Reading, failure func(
 	return all.list
 }
 
-// Where returns in a few words what has the problem: its services, and the first of its projects.
+// maxServices of a problem are named.
+const maxServices = 8
+
+// Where returns in a few words what has the problem: its first services, and the first of its projects.
 func (p *Problem) Where() string {
 	var services, projects []string
 	for _, c := range p.Cases {
@@ -170,7 +173,15 @@ func (p *Problem) Where() string {
 			projects = append(projects, label)
 		}
 	}
-	where := strings.Join(services, ", ") + " in " + projects[0]
+	named := services
+	if len(services) > maxServices+1 { // one more is shorter than to count it
+		named = services[:maxServices]
+	}
+	where := strings.Join(named, ", ")
+	if more := len(services) - len(named); more > 0 {
+		where += fmt.Sprintf(" and %d more services", more)
+	}
+	where += " in " + projects[0]
 	if more := len(projects) - 1; more > 0 {
 		where += fmt.Sprintf(" and %d more", more)
 	}

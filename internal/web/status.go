@@ -38,7 +38,9 @@ var (
 	statusPage = template.Must(template.New("status").Funcs(template.FuncMap{
 		"style":  func() template.CSS { return template.CSS(statusStyle) }, //nolint:gosec // part of the program
 		"script": func() template.JS { return template.JS(statusScript) },  //nolint:gosec // part of the program
-		"cell":   newCell,
+		"join":   strings.Join,
+		"plural": plural,
+		"number": func(n int) string { return printable.Grouped(float64(n)) },
 		"text":   printable.Text,
 	}).Parse(statusText))
 
@@ -104,10 +106,10 @@ type page struct {
 	Complete, Filtered bool
 	Projects, Services []option
 	Summary            []count
-	Problems           []problem
+	Problems, Folded   []problem // the latter are those beyond maxProblems
 	Quotas             []section
-	Matrix             report.Matrix
-	NotOffered         bool // some service in some project
+	MaxRows, AllQuotas int // AllQuotas is how many there are, if these are more than MaxRows; else 0
+	Sources            matrix
 	Accounts           []account
 	LeavesOut          bool // some account a project
 }
@@ -132,17 +134,17 @@ type account struct {
 func (h *handler) page(ctx context.Context, filter fleet.Filter) page {
 	readings, accounts := h.Fleet.Read(ctx, filter), h.Fleet.Accounts()
 	projects, incomplete := h.Fleet.Known()
+	unverified := h.Fleet.Unverified()
 	now := time.Now()
 	p := page{
 		Version: h.Version, Metrics: strings.TrimPrefix(h.TelemetryPath, "/"),
-		Now: now.UTC(), PageTimeout: pageTimeout, Complete: len(incomplete) == 0, Filtered: !isAll(filter),
-		Problems: newProblems(now, accounts, readings), Quotas: newSections(now, readings), Matrix: report.NewMatrix(readings),
-		NotOffered: slices.ContainsFunc(readings, func(r *fleet.Reading) bool { return r.NotOffered }),
+		Now: now.UTC(), PageTimeout: pageTimeout, MaxRows: maxRows, Complete: len(incomplete) == 0, Filtered: !isAll(filter),
+		Problems: newProblems(now, accounts, readings), Quotas: newSections(now, readings, unverified), Sources: newMatrix(readings, unverified),
 	}
 	for _, project := range projects {
 		p.Projects = append(p.Projects, option{project.Label, slices.Contains(filter.Projects, project.Label)})
 	}
-	for _, service := range h.Fleet.Services() {
+	for _, service := range slices.Sorted(slices.Values(h.Fleet.Services())) {
 		p.Services = append(p.Services, option{service, slices.Contains(filter.Services, service)})
 	}
 	for _, a := range accounts {
@@ -151,6 +153,9 @@ func (h *handler) page(ctx context.Context, filter fleet.Filter) page {
 		p.LeavesOut = p.LeavesOut || len(shown.Skipped) > 0
 	}
 	p.Summary = summary(readings, p.Quotas)
+	first := min(maxProblems, len(p.Problems))
+	p.Problems, p.Folded = p.Problems[:first], p.Problems[first:]
+	p.Quotas, p.AllQuotas = firstRows(p.Quotas)
 	return p
 }
 
@@ -255,6 +260,7 @@ type section struct {
 type row struct {
 	Class, State               string // State is the severity that is reached, or what else there is to know
 	Project, Service, Resource string
+	Unverified                 bool // the service
 	Bar                        *bar
 	Note                       string // if there is no bar: why
 	Used, Limit, Remaining     string
@@ -271,14 +277,14 @@ type bar struct{ Value, Low, High, Percent string }
 
 // newSections makes rows of all quotas. Those without a threshold are muted: the configuration says that they may well be full, and so
 // they must not stand before what runs out first.
-func newSections(now time.Time, readings []*fleet.Reading) []section {
+func newSections(now time.Time, readings []*fleet.Reading, unverified []string) []section {
 	var due, silent []row
 	for _, r := range readings {
-		read := newAge(now, r.State.ReadAt)
+		read, unverified := newAge(now, r.State.ReadAt), slices.Contains(unverified, r.Service)
 		for _, q := range r.Quotas {
 			shown := newRow(q)
 			shown.Project, shown.Service, shown.Resource = r.Project.Label, r.Service, q.ResourceType
-			shown.Read, shown.Failing = read, r.State.Err != nil
+			shown.Unverified, shown.Read, shown.Failing = unverified, read, r.State.Err != nil
 			if shown.Class == muted {
 				silent = append(silent, shown)
 			} else {
@@ -294,6 +300,24 @@ func newSections(now time.Time, readings []*fleet.Reading) []section {
 		}
 	}
 	return all
+}
+
+// maxRows is how many quotas the page shows: a browser is slow with more, and the worst come first.
+const maxRows = 5000
+
+// firstRows leaves out what is beyond maxRows. It returns how many rows there were; 0 if all are shown.
+func firstRows(sections []section) (shown []section, all int) {
+	for _, s := range sections {
+		rest := max(maxRows-all, 0)
+		all += len(s.Rows)
+		if s.Rows = s.Rows[:min(rest, len(s.Rows))]; len(s.Rows) > 0 {
+			shown = append(shown, s)
+		}
+	}
+	if all <= maxRows {
+		all = 0
+	}
+	return shown, all
 }
 
 // The groups of rows, in their order.
@@ -321,6 +345,8 @@ func newRow(q fleet.Quota) row {
 		shown.ratio, shown.Bar = ratio, newBar(ratio, q.Thresholds)
 	case q.Limit == nil && q.Remaining != nil:
 		shown.group, shown.Note = remaining, "limit not reported"
+	case q.Limit != nil && q.Used == nil:
+		shown.group, shown.Note = empty, "use not reported"
 	case q.Limit != nil && *q.Limit == 0:
 		shown.group, shown.Note = empty, "limit 0, none in use"
 	default:
@@ -343,6 +369,9 @@ func newBar(ratio float64, thresholds map[string]float64) *bar {
 	}
 	return b
 }
+
+// maxProblems are shown at once, so that quotas are not far below: without a permission, each of forty services is a problem.
+const maxProblems = 10
 
 // maxCases of a problem are shown in full: with hundreds of projects, what they have in common says more, and the sources are all listed.
 const maxCases = 50
@@ -396,14 +425,6 @@ func newCase(now time.Time, p *report.Problem, c report.Case) problemCase {
 		}
 	}
 	return t
-}
-
-// cell is the state of one source.
-type cell struct{ Text, Class string }
-
-func newCell(r *fleet.Reading) cell {
-	o := report.OutcomeOf(r, r.State.Err)
-	return cell{o.Text, classes[o.Level]}
 }
 
 // age is a time in the past, for people and for programs; both are empty for one that never was.

@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	manyProjects = 556                // of nine quotas each: a little more than 5,000
-	manyRows     = 9*manyProjects + 1 // with the heading of those that are muted
+	manyProjects = 556      // of nine quotas each: 5,004
+	manyRows     = 5000 + 1 // what is shown of them, with the heading of those that are muted
 
 	maxPage  = 2_000_000 // bytes
 	maxRatio = 25
@@ -33,6 +33,7 @@ func TestSizeOfManyQuotas(t *testing.T) {
 			if n := len(rows(page)); n != manyRows || page.Body.Len() > maxPage {
 				t.Errorf("%d rows in %d bytes, want %d in %d at most", n, page.Body.Len(), manyRows, maxPage)
 			}
+			says(t, page, "5,004 quotas", "The first 5,000 of 5,004 quotas are here. Choose a project or a service to see the others.")
 		}
 		small(s.get(t, "/"))
 		cloud.Inject(cloudtest.Fault{Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dcs", http.StatusForbidden, "no permission")})

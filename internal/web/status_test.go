@@ -129,7 +129,7 @@ func TestFailingSource(t *testing.T) {
 			says(t, page, "1 of 5 sources failing", "Problems", "forbidden dcs in prod",
 				"What to do: grant the IAM action dcs:quota:get, and check that the project id belongs to this account",
 				"GET https://dcs.ap-southeast-3.myhuaweicloud.com/v2/"+fleettest.ProjectID+"/quota: 403 Forbidden DCS.0403: no (request id", tc.source,
-				"Sources", "prod ok ok ok forbidden ok ap-southeast-3 main "+fleettest.ProjectID)
+				"Sources", "prod forbidden: dcs ok: cts, ces, taurusdb, dbss ap-southeast-3 main "+fleettest.ProjectID)
 			got := strings.Join(rows(page), "\n")
 			if failing := "prod dcs instance 30.0 % 3 10 7 " + tc.age + " failing"; strings.Contains(got, failing) != (tc.age != "") || strings.Count(got, "dcs") > 2 {
 				t.Errorf("after %s:\n%s", tc.passes, got)
@@ -161,7 +161,7 @@ func TestNothingIsKnownYet(t *testing.T) {
 			t.Errorf("%d after %s, with %q", page.Code, took, rows(page))
 		}
 		says(t, page, "5 sources not read yet", "No quota is known yet.", "within 3s is here when the page is loaded again",
-			"prod not read yet not read yet not read yet not read yet not read yet", "main ok 1 none")
+			"prod not read yet: cts, ces, taurusdb, dcs, dbss ap-southeast-3", "main ok 1 none")
 		if strings.Contains(text(page.Body.String()), "Problems") {
 			t.Error("waiting is shown as a problem")
 		}
@@ -192,7 +192,7 @@ func TestFilter(t *testing.T) {
 			}
 		}
 		page := s.get(t, "/?project=dev+%26+test&service=dcs")
-		says(t, page, "1 source read", "2 quotas", "Not everything is shown: show all", "dev & test dcs instance", "Project dcs Region", "dev & test ok ap-southeast-1")
+		says(t, page, "1 source read", "2 quotas", "Not everything is shown: show all", "dev & test dcs instance", "Project Services Region", "dev & test ok: dcs ap-southeast-1")
 		for _, want := range []string{"<option selected>dev &amp; test</option>", "<option>prod</option>", "<option selected>dcs</option>", "<option>cts</option>", `<a href="?project=dev%20%26%20test">`} {
 			if !strings.Contains(page.Body.String(), want) {
 				t.Errorf("there is no %s in\n%s", want, page.Body)
@@ -248,8 +248,8 @@ accounts:
 		page := s.get(t, "/")
 		says(t, page, "4 sources read", "resources left out cts in ap-southeast-3", "resource 2 of 2: it has no type", "incomplete dbss in ap-southeast-3",
 			"What to do: grant the IAM action dbss:auditInstance:list", "stated limit not used dbss in ap-southeast-3", "What to do: raise or remove it",
-			"ap-southeast-3 incomplete ok not offered ok incomplete ap-southeast-3 main",
-			"Not offered: the region of a discovered project has never had the service.", "main ok 1 none")
+			"ap-southeast-3 incomplete: cts, dbss ok: ces, dcs ap-southeast-3 main",
+			"Not offered in any of these projects: taurusdb.", "Not offered: the region does not have the service.", "main ok 1 none")
 		if got := problemsOf(page); len(got) != 3 {
 			t.Errorf("problems %q, want none of the service that is not offered", got)
 		}

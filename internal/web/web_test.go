@@ -23,6 +23,8 @@ import (
 	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 	"cloud_quota_exporter/internal/web"
+	"cloud_quota_exporter/providers"
+	"cloud_quota_exporter/providers/providerstest"
 )
 
 // site is the exporter's pages over a simulated cloud.
@@ -33,7 +35,13 @@ type site struct {
 
 func newSite(t testing.TB, cloud *cloudtest.Cloud, yaml string, change ...func(*web.Options)) *site {
 	t.Helper()
-	s := &site{World: fleettest.New(t, cloud, yaml)}
+	return newSiteOf(t, providerstest.Five(), cloud, yaml, change...)
+}
+
+// newSiteOf is newSite with other services.
+func newSiteOf(t testing.TB, services []providers.Service, cloud *cloudtest.Cloud, yaml string, change ...func(*web.Options)) *site {
+	t.Helper()
+	s := &site{World: fleettest.NewOf(t, services, cloud, yaml)}
 	process := prometheus.NewRegistry()
 	process.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "cloud_quota_exporter_requests", Help: "x"},
 		func() float64 { return float64(len(s.Requests())) }))

@@ -21,6 +21,8 @@ import (
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
+	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/providers"
 )
 
 // widths are of a small phone, a phone, a tablet, and screens on which the quotas are a table.
@@ -32,11 +34,12 @@ func TestDemo(t *testing.T) {
 	if got := b.texts(t, "h1, h2"); fmt.Sprint(got) != "[Cloud quotas Quotas Sources]" {
 		t.Errorf("headings %s", got)
 	}
-	if got := b.texts(t, "#rows tbody tr:not(.title)"); len(got) != 27 || !strings.HasPrefix(got[0], "prod\tdcs\tram\t") || !strings.Contains(got[0], "critical\t7") {
-		t.Errorf("%d quotas, the first is %q", len(got), got)
+	rows := b.texts(t, "#rows tbody tr:not(.title)")
+	if len(rows) < 100 || !strings.HasPrefix(rows[0], "prod\t") || !strings.Contains(rows[0], "\tcritical\t") {
+		t.Errorf("%d quotas, the first is %q", len(rows), rows)
 	}
-	if got := b.texts(t, "#shown"); fmt.Sprint(got) != "[27 of 27 quotas shown]" {
-		t.Errorf("the script says %q", got)
+	if got, want := fmt.Sprint(b.texts(t, "#shown")), fmt.Sprintf("[%[1]d of %[1]d quotas shown]", len(rows)); got != want {
+		t.Errorf("the script says %q, want %q", got, want)
 	}
 	b.mustFit(t)
 	b.mustBeAccessible(t)
@@ -143,6 +146,59 @@ func TestTrouble(t *testing.T) {
 	}
 }
 
+// TestEveryService: thirty projects with all services of the catalogue, a third of which is not offered and one of which fails, need no more
+// width than five services.
+func TestEveryService(t *testing.T) {
+	var projects []cloudsim.Project
+	for i := range 30 {
+		name := fmt.Sprintf("ap-southeast-3_project_%02d", i)
+		projects = append(projects, cloudsim.Project{ID: cloudsim.ID(name), Name: name})
+	}
+	cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: projects})
+	inject := func(service, project string, status int) {
+		cloud.Inject(cloudtest.Fault{Service: service, ProjectID: project, Status: status, Body: errorBody(service, status, "no")})
+	}
+	for i, service := range providers.All() {
+		switch {
+		case i%6 == 5:
+			inject(service.Name, "", http.StatusNotFound)
+		case i%6 == 4:
+			inject(service.Name, projects[i%30].ID, http.StatusNotFound)
+		case i > 20:
+			inject(service.Name, projects[7].ID, http.StatusForbidden)
+		}
+	}
+	s := newSiteOf(t, providers.All(), cloud, `accounts: [{name: main, credentials: {static: {access_key: AK, secret_key: SK}}, ca_file: CA, discovery: {}}]
+services: {defaults: {enabled: true, max_in_flight: 64}}
+`)
+	s.Scrape(t, patience)
+	b := newTab(t)
+	b.open(t, s.url)
+	for _, width := range widths {
+		b.resize(t, width)
+		b.mustFit(t)
+	}
+	for what, want := range map[string]string{
+		"document.querySelector('#sources .scroll').scrollWidth - document.querySelector('#sources .scroll').clientWidth": "0",
+		"document.querySelectorAll('#sources tbody tr').length":                                                           "31", // with the account
+		"document.querySelectorAll('select[name=service] option').length":                                                 fmt.Sprint(len(providers.All()) + 1),
+	} {
+		if got := fmt.Sprint(eval[any](t, b, what)); got != want {
+			t.Errorf("%s is %s, want %s", what, got, want)
+		}
+	}
+	if tallest := eval[float64](t, b, "Math.max(...Array.from(document.querySelectorAll('#sources tr'), row => row.offsetHeight))"); tallest > 150 {
+		t.Errorf("a project takes %.0f pixels", tallest)
+	}
+	b.do(t, chromedp.Click(`//section[@id="sources"]//summary[contains(., "not offered")]`))
+	if got := b.texts(t, "#sources details[open]"); len(got) != 1 || !strings.Contains(got[0], " not offered\n") {
+		t.Errorf("a click shows %q, want what is not offered", got)
+	}
+	b.mustFit(t)
+	b.open(t, s.url+"?project=ap-southeast-3_project_07")
+	b.mustBeAccessible(t)
+}
+
 // TestRoles: a screen reader is told of a table with its headings, also where cards are seen.
 func TestRoles(t *testing.T) {
 	s := newSite(t, cloudtest.Demo(), "")
@@ -162,7 +218,7 @@ func TestRoles(t *testing.T) {
 			roles[role]++
 		}
 		// 27 quotas, 20 of which have a bar; 3 projects; 1 account; the heads of three tables and one heading.
-		for role, want := range map[string]int{"table": 3, "caption": 3, "row": 27 + 3 + 1 + 3 + 1, "columnheader": 9 + 9 + 4, "meter used": 20, "rowheader": 3*27 + 1 + 3 + 1} {
+		for role, want := range map[string]int{"table": 3, "caption": 3, "row": 27 + 3 + 1 + 3 + 1, "columnheader": 9 + 5 + 4, "meter used": 20, "rowheader": 3*27 + 1 + 3 + 1} {
 			if roles[role] != want {
 				t.Errorf("%d wide: %d of role %s, want %d; all: %v", width, roles[role], role, want, roles)
 			}
@@ -229,9 +285,9 @@ func TestPictures(t *testing.T) {
 			b.prefer(t, picture.scheme)
 			b.do(t, chromedp.EmulateViewport(picture.width, picture.height))
 			cloud := cloudtest.Demo()
-			s := newSite(t, cloud, "")
-			s.Configure(t, strings.NewReplacer("name: ap-southeast-3}", "name: prod}", "name: ap-southeast-1}", "name: staging}",
-				"name: ap-southeast-1_dev}", "name: dev}").Replace(s.config))
+			config := strings.NewReplacer("name: ap-southeast-3}", "name: prod}", "name: ap-southeast-1}", "name: staging}",
+				"name: ap-southeast-1_dev}", "name: dev}").Replace(newSite(t, cloud, "").config)
+			s := newSiteOf(t, democloud.Services(), cloud, config+"services: {defaults: {enabled: true}}\n")
 			projects := cloud.Projects()
 			cloud.Inject(cloudtest.Fault{
 				Service: "dcs", ProjectID: projects[len(projects)-1].ID, Status: http.StatusForbidden,

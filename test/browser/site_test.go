@@ -18,6 +18,8 @@ import (
 	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 	"cloud_quota_exporter/internal/web"
+	"cloud_quota_exporter/providers"
+	"cloud_quota_exporter/providers/providerstest"
 )
 
 // site is the exporter over a simulated cloud.
@@ -38,7 +40,13 @@ func newSite(t *testing.T, cloud *cloudtest.Cloud, config string) *site {
 			config += fmt.Sprintf("      - {id: %s, region: %s, name: %s}\n", p.ID, p.Region, p.Name)
 		}
 	}
-	world := fleettest.New(t, cloud, config)
+	return newSiteOf(t, providerstest.Five(), cloud, config)
+}
+
+// newSiteOf is newSite with other services.
+func newSiteOf(t *testing.T, services []providers.Service, cloud *cloudtest.Cloud, config string) *site {
+	t.Helper()
+	world := fleettest.NewOf(t, services, cloud, config)
 	handler, err := web.NewHandler(web.Options{
 		Fleet: world.Fleet, Process: prometheus.NewRegistry(), TelemetryPath: "/metrics", TimeoutOffset: time.Second / 2, Version: "1.2.3",
 		Logger: log.NewNopLogger(),
@@ -49,6 +57,14 @@ func newSite(t *testing.T, cloud *cloudtest.Cloud, config string) *site {
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	return &site{world, config, server.URL + "/"}
+}
+
+// errorBody is cloudsim.ErrorBody, but for a 404, which comes from the gateway: the region does not offer the service.
+func errorBody(service string, status int, message string) []byte {
+	if status == http.StatusNotFound {
+		service = "gateway"
+	}
+	return cloudsim.ErrorBody(service, status, message)
 }
 
 // newTrouble returns a site on which everything that can be wrong is: a source fails and never was read, one fails since its numbers were
@@ -65,7 +81,7 @@ func newTrouble(t *testing.T) *site {
 		cloudsim.Account{Name: "other", AccessKey: "AK2", SecretKey: "SK2"},
 	)
 	refuse := func(service, project string, status int, message string) {
-		cloud.Inject(cloudtest.Fault{Service: service, ProjectID: project, Status: status, Body: cloudsim.ErrorBody(service, status, message)})
+		cloud.Inject(cloudtest.Fault{Service: service, ProjectID: project, Status: status, Body: errorBody(service, status, message)})
 	}
 	refuse("dcs", "", http.StatusForbidden, `<script>alert("no")</script> not allowed`)
 	cloud.Inject(cloudtest.Fault{

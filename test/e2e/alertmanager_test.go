@@ -46,9 +46,22 @@ func startAlertmanager(t *testing.T, wait time.Duration) *alertmanager {
 	return &alertmanager{at: p.address(t), inbox: in}
 }
 
-// alerted runs a Prometheus that scrapes an exporter, evaluates the shipped rules and sends alerts, until it knows where to. Of the rules,
-// only durations are changed: a minute of them takes as long as stated.
+// alerted runs a Prometheus that scrapes an exporter, evaluates the shipped rules and sends alerts, until it knows where to. A minute of
+// the rules takes as long as stated.
 func (a *alertmanager) alerted(t *testing.T, exporter string, minute time.Duration) *prometheus {
+	t.Helper()
+	p := startPrometheus(t, fmt.Sprintf("rule_files: [%q]\nalerting: {alertmanagers: [{static_configs: [{targets: [%q]}]}]}\n", rulesWithMinutesOf(t, minute), a.at)+
+		scraping(exporter, time.Second))
+	eventually(t, "Prometheus knows Alertmanager", func() (string, bool) {
+		var data struct{ ActiveAlertmanagers []any }
+		err := p.get("/api/v1/alertmanagers", nil, &data)
+		return fmt.Sprint(err), len(data.ActiveAlertmanagers) == 1
+	})
+	return p
+}
+
+// rulesWithMinutesOf returns a file with the shipped rules, in which only durations are changed: a minute of them takes as long as stated.
+func rulesWithMinutesOf(t *testing.T, minute time.Duration) string {
 	t.Helper()
 	durations := regexp.MustCompile(`(?m)^(\s+(?:interval|for|keep_firing_for): )(\w+)$`)
 	rules := durations.ReplaceAllStringFunc(readFile(t, shippedRules), func(line string) string {
@@ -59,15 +72,7 @@ func (a *alertmanager) alerted(t *testing.T, exporter string, minute time.Durati
 		}
 		return fmt.Sprintf("%s%dms", m[1], int64(d.Minutes()*float64(minute.Milliseconds())))
 	})
-	file := save(t, filepath.Join(t.TempDir(), "rules.yml"), rules)
-	p := startPrometheus(t, fmt.Sprintf("rule_files: [%q]\nalerting: {alertmanagers: [{static_configs: [{targets: [%q]}]}]}\n", file, a.at)+
-		scraping(exporter, time.Second))
-	eventually(t, "Prometheus knows Alertmanager", func() (string, bool) {
-		var data struct{ ActiveAlertmanagers []any }
-		err := p.get("/api/v1/alertmanagers", nil, &data)
-		return fmt.Sprint(err), len(data.ActiveAlertmanagers) == 1
-	})
-	return p
+	return save(t, filepath.Join(t.TempDir(), "rules.yml"), rules)
 }
 
 // alert is an alert in Alertmanager's API.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -118,6 +119,7 @@ func TestShippedDashboards(t *testing.T) {
 		for _, p := range d.Panels {
 			if p.Type != "row" {
 				checkExplained(t, d.file, p)
+				checkFirst(t, d.file, p)
 			}
 		}
 	}
@@ -181,6 +183,19 @@ func checkExplained(t *testing.T, file string, p panel) {
 	needs := slices.ContainsFunc(p.Targets, func(q panelQuery) bool { return recorded.MatchString(q.Expr) })
 	if says := needsRecording.MatchString(p.Description); says != needs {
 		t.Errorf("%s: %s needs the recording rules: %t, says so: %t", file, p.Title, needs, says)
+	}
+}
+
+// few are panels that show nothing but exceptions of services or quotas, so that they need no ranking.
+var few = []string{"Throttling by service", "Their course"}
+
+// checkFirst asserts that a graph with a line or bar for each service shows as many as are chosen: nobody can tell forty lines apart.
+func checkFirst(t *testing.T, file string, p panel) {
+	t.Helper()
+	for _, q := range p.Targets {
+		if strings.Contains(q.LegendFormat, "{{service}}") && !slices.Contains(few, p.Title) && !strings.Contains(q.Expr, "$top") {
+			t.Errorf("%s: %s shows every service, in %s", file, p.Title, q.Expr)
+		}
 	}
 }
 

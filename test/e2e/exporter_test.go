@@ -44,7 +44,8 @@ type exporter struct {
 
 	config string
 	flags  []string
-	at     string // the address at which it listens
+	env    []string // more variables of its environment
+	at     string   // the address at which it listens
 }
 
 // startExporter serves a cloud on a port and runs the exporter with all its projects. services is that key of the configuration.
@@ -110,7 +111,7 @@ func configured(t *testing.T, config string, flags ...string) *exporter {
 // run runs the binary until it listens.
 func (e *exporter) run(t *testing.T, address string) {
 	t.Helper()
-	e.process = startProcess(t, exporterBinary, append([]string{"--config.file=" + e.config, "--web.listen-address=" + address}, e.flags...)...)
+	e.process = startWith(t, e.env, exporterBinary, append([]string{"--config.file=" + e.config, "--web.listen-address=" + address}, e.flags...)...)
 	e.at = e.address(t)
 }
 

@@ -87,9 +87,15 @@ type process struct {
 
 func startProcess(t *testing.T, binary string, args ...string) *process {
 	t.Helper()
+	return startWith(t, nil, binary, args...)
+}
+
+// startWith is startProcess with more variables of the environment.
+func startWith(t *testing.T, env []string, binary string, args ...string) *process {
+	t.Helper()
 	// The context of a test ends before its cleanup begins, which kills the program.
 	p := &process{name: filepath.Base(binary), cmd: exec.CommandContext(t.Context(), binary, args...), ended: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
+	p.cmd.Stdout, p.cmd.Stderr, p.cmd.Env = &p.log, &p.log, append(os.Environ(), env...)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
