@@ -2,7 +2,7 @@
 //
 // The text becomes a tree of YAML nodes (package strictyaml); every reader takes one node, checks it and returns the resolved value, so that a rule stands
 // next to the value it is about and knows its line. Nothing of the file but closed harmless forms is ever quoted in an error, since a
-// secret may stand anywhere by mistake. Files that the configuration names are not read here, but for the profile where no file has accounts.
+// secret may stand anywhere by mistake. Files that the configuration names are not read here, except the profile if no file has accounts.
 package config
 
 import (

@@ -162,7 +162,7 @@ func readProfile(ctx context.Context, getenv func(string) string, p config.Profi
 	case errors.Is(err, config.ErrNoINI):
 		return nil, "", huaweicloud.Advise(fmt.Errorf("%s is no INI file", file), fmt.Sprintf("want sections such as [%s] with ak and sk", section))
 	case errors.Is(err, config.ErrNoSection):
-		return nil, "", huaweicloud.Advise(fmt.Errorf("%s has no section [%s]", file, section), "its sections can be had by profile: {section: ...}")
+		return nil, "", huaweicloud.Advise(fmt.Errorf("%s has no section [%s]", file, section), "select another section with profile: {section: ...}")
 	case err != nil && named:
 		return nil, "", huaweicloud.Advise(fmt.Errorf("%s: %w", file, err), remedy)
 	case err != nil:

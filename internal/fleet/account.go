@@ -161,7 +161,7 @@ func splitEndpoint(endpoint string) (base, quotaPath string) {
 	return scheme + "://" + rest[:end], "/" + strings.TrimPrefix(rest[end:], "/")
 }
 
-// api returns what tells the API of a service, or "iam", from others that had the same name before a reload.
+// api returns what distinguishes the API of a service, or "iam", from others that had the same name before a reload.
 func (a *account) api(service string) string {
 	if api, ok := a.apis[service]; ok {
 		return service + " " + api.Value()

@@ -94,7 +94,7 @@ func TestPairThatIsReplaced(t *testing.T) {
 	})
 }
 
-// TestSourcesAreDueOnceThereAreKeys: the tokens of a project can't be had for longer than cache_ttl. Nothing was asked of the services, so that they are
+// TestSourcesAreDueOnceThereAreKeys: there are no tokens of a project for longer than cache_ttl. Nothing was asked of the services, so that they are
 // asked as soon as there is a token, five minutes at most after IAM issues them again. Their own failures then make a short pause.
 func TestSourcesAreDueOnceThereAreKeys(t *testing.T) {
 	dir := t.TempDir()

@@ -107,7 +107,7 @@ func TestSameProjectKeepsItsNumbers(t *testing.T) {
 	}
 }
 
-// TestOtherEndpointShowsNoOldNumbers: what another host says is not the same. The other services are left alone, and the id that IAM told holds.
+// TestOtherEndpointShowsNoOldNumbers: what another host says is not the same. The other services are left alone, and the id from IAM holds.
 func TestOtherEndpointShowsNoOldNumbers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), lookedUp)

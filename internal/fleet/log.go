@@ -94,7 +94,7 @@ func (l *changeLog) failed(before, after *Reading, exists func() bool) {
 	case is == NotOffered && n <= maxProjectsLogged:
 		_ = level.Info(logger).Log("msg", "the region does not offer the service; it is asked again in an hour", "err", after.State.Err)
 	case is == NotOffered && n == maxProjectsLogged+1:
-		_ = level.Info(logger).Log("msg", "the regions of more projects do not offer the service; the status page tells which")
+		_ = level.Info(logger).Log("msg", "the regions of more projects do not offer the service; the status page shows which")
 	case is == NotOffered:
 	case n <= maxProjectsLogged:
 		_ = level.Warn(logger).Log("msg", "quotas can't be read", "reason", is, "err", after.State.Err)
@@ -227,7 +227,7 @@ func (l *changeLog) skippedProjects(before, now *view) {
 		case len(labels) == 0:
 			_ = level.Info(logger).Log("msg", "no projects are left out any more")
 		default:
-			_ = level.Warn(logger).Log("msg", "projects are left out since others have their labels; name_prefix tells them apart",
+			_ = level.Warn(logger).Log("msg", "projects are left out since others have their labels; name_prefix distinguishes them",
 				"count", len(labels), "projects", SomeOf(labels))
 		}
 	}

@@ -294,7 +294,7 @@ type project struct {
 // lookupID says which id a Cell holds: that of the project that has the name in IAM, as the account sees it.
 type lookupID struct{ account, name string }
 
-// lookedUp is the id that IAM told, and to whom.
+// lookedUp is the id from IAM, and whose keys asked for it.
 type lookedUp struct {
 	id    string
 	asked identity
@@ -388,7 +388,7 @@ func (p *project) id(ctx context.Context) (string, error) {
 	}
 }
 
-// in returns the id in a look-up; empty if there is none, or if it was told to other keys or by another IAM.
+// in returns the id in a look-up; empty if there is none, or if other keys or another IAM were asked.
 func (p *project) in(s *refresh.State[lookedUp]) string {
 	if s.Value.asked != p.account.identity() {
 		return ""

@@ -144,7 +144,7 @@ func eachProject(ctx context.Context, iam *Client, path, query string, maxPages 
 		for i, element := range list.elements {
 			p, err := readProject(element)
 			is := p.ID + " " + p.Name
-			if err != nil { // its place tells it from others that are written alike
+			if err != nil { // its place distinguishes it from others that are written alike
 				is = fmt.Sprintf("%d %s", i, element)
 			}
 			if !seen.add(is) {

@@ -23,7 +23,7 @@ import (
 type proxies struct {
 	httpproxy.Config
 
-	secrets []secret.Text // user and password in all spellings that may be told apart from other text
+	secrets []secret.Text // user and password in all spellings that can be distinguished from other text
 	whole   []secret.Text // those of them that are no part of a good response by chance
 }
 

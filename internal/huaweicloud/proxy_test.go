@@ -123,7 +123,7 @@ func TestAllProxy(t *testing.T) {
 	}
 }
 
-// TestProxyAnswers: what a proxy answers in place of the API is told from what the API answers, and only a host that does not exist is not offered.
+// TestProxyAnswers: responses of a proxy are distinguished from those of the API, and only a host that does not exist is not offered.
 func TestProxyAnswers(t *testing.T) {
 	for _, tc := range []struct {
 		status                int

@@ -68,7 +68,7 @@ func (h *handler) status(w http.ResponseWriter, r *http.Request) {
 	var text bytes.Buffer
 	if err := statusPage.Execute(&text, page); err != nil {
 		_ = level.Error(h.Logger).Log("msg", "a defect of this program, please report it: the status page can't be written", "err", err)
-		http.Error(w, "the status page can't be written, the log tells why; "+h.Routes.Prefix+h.TelemetryPath+" has the same numbers", http.StatusInternalServerError)
+		http.Error(w, "failed to write the status page, the log shows why; "+h.Routes.Prefix+h.TelemetryPath+" has the same numbers", http.StatusInternalServerError)
 		return
 	}
 	header := w.Header()
