@@ -107,7 +107,7 @@ services: {dcs: {cache_ttl: 0}}
 				logged = append(logged, fmt.Sprint(line["account"], " ", text, " ", line["projects"]))
 			}
 		}
-		const want = "main projects are left out since others have their labels; name_prefix tells them apart ap-southeast-3_dev\n" +
+		const want = "main projects are left out since others have their labels; name_prefix distinguishes them ap-southeast-3_dev\n" +
 			"main no projects are left out any more <nil>"
 		if got := strings.Join(logged, "\n"); got != want {
 			t.Errorf("logged\n%s\nwant\n%s", got, want)

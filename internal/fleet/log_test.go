@@ -102,7 +102,7 @@ func TestLogNamesSomeOfMany(t *testing.T) {
 		}},
 		{http.StatusNotFound, map[string]int{
 			`service=cts msg="the region does not offer the service; it is asked again in an hour" err=`: 5,
-			`msg="the regions of more projects do not offer the service; the status page tells which"`:   1,
+			`msg="the regions of more projects do not offer the service; the status page shows which"`:   1,
 			`level=warn`:                  1, // of the one that fails otherwise
 			`msg="quotas are read again"`: 6,
 		}},
