@@ -103,7 +103,7 @@ func writeTable(t Terminal, rows []row) {
 	var out table
 	out.add("PROJECT", "SERVICE", "RESOURCE", "USED", "LIMIT", "REMAINING", "UNIT", "")
 	for _, r := range rows {
-		out.add(r.Project.Label, r.Service, r.ResourceType, number(r.Used), number(r.Limit), number(r.Remaining), r.Unit, "")
+		out.add(r.Project.Label, r.Service, r.ResourceType, number(r.Used), number(r.Limit), number(r.Remaining), printable.Unit(r.Unit), "")
 	}
 	for _, column := range []int{3, 4, 5} {
 		out.alignRight(column)

@@ -101,13 +101,15 @@ func TestTextsFromElsewhere(t *testing.T) {
 	}
 }
 
-// TestNumbersForPeople: a number of the cloud is shown as people write it, and no number makes the table wide.
+// TestNumbersForPeople: a number of the cloud is shown as people write it, no number makes the table wide, and "count" is
+// not a unit to them.
 func TestNumbersForPeople(t *testing.T) {
 	p := newPeople(t, 1)
 	p.cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusOK, Body: []byte(`{"resources":[
 		{"type":"minus_zero","used":-0,"quota":10},{"type":"fractions","used":0.6,"quota":0.8},{"type":"nearly","used":99999,"quota":100000},
 		{"type":"huge","used":1e300,"quota":1},{"type":"tiny","used":5e-324,"quota":1e300},{"type":"one_in_a_million","used":1,"quota":1000000},
-		{"type":"over","used":100001,"quota":100000},{"type":"below_a_threshold","used":94996,"quota":100000},{"type":"bytes","used":1125899906842623,"quota":1125899906842624}]}`)})
+		{"type":"over","used":100001,"quota":100000},{"type":"below_a_threshold","used":94996,"quota":100000},{"type":"bytes","used":1125899906842623,"quota":1125899906842624},
+		{"type":"unit_of_a_count","used":1,"quota":10,"unit":"count"}]}`)})
 	config := p.config(t, democloud.SecretKey, "")
 	var stdout, stderr bytes.Buffer
 	q := command.Query{Once: command.Once{Timeout: time.Hour}, Services: []string{"cts"}}

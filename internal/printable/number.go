@@ -46,6 +46,14 @@ func Grouped(n float64) string {
 	return whole
 }
 
+// Unit is a unit as people write it beside a number: "count" adds nothing.
+func Unit(unit string) string {
+	if strings.EqualFold(unit, "count") {
+		return ""
+	}
+	return unit
+}
+
 // Percent writes a ratio in at most 7 characters, up to 1000 % with one decimal. It does not round up to a whole percentage, where thresholds are, nor to 0 or 100 from either side:
 // 99,999 of 100,000 is 99.9 %.
 func Percent(ratio float64) string {

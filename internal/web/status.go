@@ -448,9 +448,9 @@ func newAge(now, at time.Time) age {
 	return age{at.UTC().Format(time.RFC3339), text}
 }
 
-// amount writes a number of a quota with its unit.
+// amount writes a number of a quota with its unit, which stay on one line.
 func amount(n *float64, unit string) string {
-	switch {
+	switch unit = printable.Unit(unit); {
 	case n == nil:
 		return "unknown"
 	case math.IsInf(*n, 1):
@@ -458,6 +458,6 @@ func amount(n *float64, unit string) string {
 	case unit == "":
 		return printable.Grouped(*n)
 	default:
-		return printable.Grouped(*n) + " " + printable.Text(unit)
+		return printable.Grouped(*n) + "\u00a0" + printable.Text(unit)
 	}
 }

@@ -62,7 +62,7 @@ func TestWorstFirst(t *testing.T) {
 				{Type: "raised", Used: 11, Limit: 10},
 				{Type: "unused", Used: 0, Limit: 12345678},
 			},
-			"ces":      {{Type: "alarm", Used: 949, Limit: 1000}},
+			"ces":      {{Type: "alarm", Unit: "count", Used: 949, Limit: 1000}},
 			"taurusdb": {{Type: "instance", Used: 3, Limit: -1}},
 			"dcs":      {{Type: "instance", Used: 8, Limit: 10, Min: 1, Max: 10}, {Type: "ram", Unit: "GB", Used: 760, Limit: 800, Min: 1, Max: 1600}},
 			"dbss":     {{Type: "audit_instance", Used: 2, Limit: 5}, {Type: "cpu", Used: 800, Limit: 800}, {Type: "ram", Used: 0, Limit: 1638400}},
@@ -98,6 +98,7 @@ prod dcs instance 80.0 % muted 8 10 2 0 s ago`
 			`<tr><th scope="row">prod<th scope="row">dbss<th scope="row">audit_instance<td><div class="bar"><meter aria-label="used" low="0.8" high="0.95" optimum="0" value="0.4"></meter>`,
 			`<tr class="muted"><th scope="row">prod<th scope="row">cts<th scope="row">system_tracker<td><div class="bar"><meter aria-label="used" value="1"></meter>`,
 			`<time datetime="2000-01-01T00:00:00Z">0 s ago</time>`,
+			"<td>760\u00a0GB<td>800\u00a0GB ", // a number and its unit stay on one line
 		} {
 			if !strings.Contains(body, want) {
 				t.Errorf("there is no %s in\n%s", want, body)

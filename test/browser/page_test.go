@@ -26,7 +26,7 @@ import (
 )
 
 // widths are of a small phone, a phone, a tablet, and screens on which the quotas are a table.
-var widths = []int64{320, 375, 768, 1056, 1280}
+var widths = []int64{320, 375, 768, 1120, 1280}
 
 // TestDemo is what somebody sees who tries the program.
 func TestDemo(t *testing.T) {
