@@ -84,5 +84,5 @@ func readEntry(e strictyaml.Entry) Service {
 
 // Own returns the service that an API of the configuration is, which n describes.
 func Own(name string, n strictyaml.Node) Service {
-	return Service{Name: name, API: ReadAPI(n, ""), Product: "an API of your own", Evidence: ownAPI}
+	return Service{Name: name, API: ReadAPI(n, ""), Enabled: true, Product: "an API of your own", Evidence: ownAPI}
 }

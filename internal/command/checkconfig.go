@@ -31,7 +31,7 @@ type Check struct {
 // that are wanted, and prints what works and how to fix the rest. If ctx ends or the time is over, it prints what is known. The error is that of an invalid
 // configuration, or an *ExitError with code 1 if something failed or was not finished.
 func (check Check) Run(ctx context.Context, t Terminal, configFile string) error {
-	if !check.Online && len(check.Services)+len(check.Projects) > 0 {
+	if !check.Online && check.partly() {
 		return errors.New("--service and --project choose what is requested from the cloud; add --online")
 	}
 	return check.run(ctx, t, configFile, func(ctx context.Context, t Terminal, c *config.Config) error {
@@ -47,7 +47,7 @@ func (check Check) Run(ctx context.Context, t Terminal, configFile string) error
 			failed += check.writeAccount(t, d)
 		}
 		writeDecisions(ctx, t, c)
-		writeServices(t, c, check.wanted(services))
+		check.writeServices(t, c)
 		writeRules(t, c)
 		if !check.Online || check.partly() { // else it is known better in the end
 			writeIdleOffline(t, c, services, offline.Projects())
@@ -69,12 +69,9 @@ func (check Check) Run(ctx context.Context, t Terminal, configFile string) error
 // partly returns whether only a part is asked.
 func (check Check) partly() bool { return len(check.Services)+len(check.Projects) > 0 }
 
-// wanted returns those of the services that are asked.
-func (check Check) wanted(services []string) []string {
-	if len(check.Services) == 0 {
-		return services
-	}
-	return slices.DeleteFunc(slices.Clone(services), func(name string) bool { return !slices.Contains(check.Services, name) })
+// wants returns whether a service is asked.
+func (check Check) wants(service string) bool {
+	return len(check.Services) == 0 || slices.Contains(check.Services, service)
 }
 
 // writeAccount shows an account and returns how many problems it has.
@@ -102,7 +99,7 @@ func (check Check) writeAccount(t Terminal, d fleet.Description) int {
 		_, _ = fmt.Fprintf(t.Out, "  discovery    %s\n", printable.Text(describeDiscovery(d.Discovery)))
 	}
 	sources := slices.DeleteFunc(slices.Clone(d.Sources), func(e fleet.Endpoint) bool {
-		return len(check.wanted([]string{e.Service})) == 0 || len(check.Projects) > 0 && !slices.Contains(check.Projects, e.Project.Label)
+		return !check.wants(e.Service) || len(check.Projects) > 0 && !slices.Contains(check.Projects, e.Project.Label)
 	})
 	if len(sources) > 0 {
 		writeSources(t, sources)
@@ -211,12 +208,12 @@ func writeDecisions(ctx context.Context, t Terminal, c *config.Config) {
 }
 
 // writeServices shows the settings of services and which IAM actions they need.
-func writeServices(t Terminal, c *config.Config, names []string) {
+func (check Check) writeServices(t Terminal, c *config.Config) {
 	var out table
 	out.add("SERVICE", "CACHE_TTL", "TIMEOUT", "MAX_STALE", "MAX_IN_FLIGHT", "IAM_ACTION", "REMARKS")
 	for _, known := range c.Known {
 		s := c.Services[known.Name]
-		if !slices.Contains(names, known.Name) {
+		if !s.Enabled || !check.wants(known.Name) {
 			continue
 		}
 		var remarks []string
@@ -326,7 +323,7 @@ func (o *outcome) writeMatrix(t Terminal) {
 		}
 		all.add(cells...)
 	}
-	missing := o.notOffered(m)
+	missing := m.NotOffered()
 	var columns []int
 	for i, service := range m.Services {
 		if len(missing) == len(m.Services) || !slices.Contains(missing, service) {
@@ -374,15 +371,4 @@ func (o *outcome) cell(r *fleet.Reading) string {
 	default:
 		return fmt.Sprintf("ok (%d)", len(r.Quotas))
 	}
-}
-
-// notOffered returns the services that no project is offered.
-func (o *outcome) notOffered(m report.Matrix) []string {
-	var missing []string
-	for i, service := range m.Services {
-		if !slices.ContainsFunc(m.Projects, func(p report.Row) bool { return !p.Readings[i].NotOffered }) {
-			missing = append(missing, service)
-		}
-	}
-	return missing
 }

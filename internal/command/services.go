@@ -66,7 +66,7 @@ func (l serviceList) write(t Terminal) {
 	narrow.add(append(slices.Clone(head), "EVIDENCE", "ACTION")...)
 	requests := map[int]string{} // below rows of narrow
 	for _, s := range l.known {
-		row := append(l.row(s.Name, s.API.Level(), yes(s.Enabled || s.IsOwn()), yes(l.settings[s.Name].Enabled)), evidence(s))
+		row := append(l.row(s.Name, s.API.Level(), yes(s.Enabled), yes(l.settings[s.Name].Enabled)), evidence(s))
 		hosts, actions := strings.Join(s.API.Host.Names(), ", "), needs(s, s.Options)
 		wide.add(append(slices.Clone(row), http.MethodGet, s.API.Path, hosts, strings.Join(actions, ", "), s.Product)...)
 		for i, action := range actions {
@@ -208,7 +208,7 @@ func (l serviceList) writeJSON(w io.Writer) error {
 func newServiceJSON(s providers.Service) serviceJSON {
 	a := s.API
 	j := serviceJSON{
-		Name: s.Name, Product: s.Product, Title: s.Title, Level: a.Level(), Default: s.Enabled || s.IsOwn(),
+		Name: s.Name, Product: s.Product, Title: s.Title, Level: a.Level(), Default: s.Enabled,
 		Method: http.MethodGet, Path: a.Path, Host: a.Host.Regions(),
 		Actions: actionJSON(a.Action), OptionActions: map[string]actionJSON{}, Evidence: s.Evidence, Verified: s.IsVerified(),
 		ResourceTypes: a.ResourceTypes(), Units: []unitJSON{}, NoLimit: a.NoLimit, Unknown: a.Unknown,

@@ -57,7 +57,7 @@ func (c *Config) readServices(n strictyaml.Node, known []providers.Service) {
 		if s.CacheTTL > 0 {
 			r.CacheTTL, r.cacheTTL = s.CacheTTL, strictyaml.Node{}
 		}
-		r.Enabled = s.Enabled || s.IsOwn()
+		r.Enabled = s.Enabled
 		if allStated && !s.IsOwn() {
 			r.Enabled, r.ByDefaults = all, all && !s.Enabled
 		}

@@ -115,6 +115,17 @@ func NewMatrix(readings []*fleet.Reading) Matrix {
 	return m
 }
 
+// NotOffered returns the services that no project is offered.
+func (m Matrix) NotOffered() []string {
+	var missing []string
+	for i, service := range m.Services {
+		if !slices.ContainsFunc(m.Projects, func(p Row) bool { return !p.Readings[i].NotOffered }) {
+			missing = append(missing, service)
+		}
+	}
+	return missing
+}
+
 // Problem is what is wrong with several sources alike: of one account, for the same reason, with the same remedy.
 type Problem struct {
 	Account string

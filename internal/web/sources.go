@@ -38,7 +38,7 @@ type outcome struct {
 
 func newMatrix(readings []*fleet.Reading, unverified []string) matrix {
 	all := report.NewMatrix(readings)
-	m := matrix{Nowhere: notOffered(all)}
+	m := matrix{Nowhere: all.NotOffered()}
 	marked := func(service string) string {
 		if slices.Contains(unverified, service) {
 			return service + " (unverified)"
@@ -62,17 +62,6 @@ func newMatrix(readings []*fleet.Reading, unverified []string) matrix {
 		m.Projects = append(m.Projects, shown)
 	}
 	return m
-}
-
-// notOffered returns the services that no project is offered.
-func notOffered(m report.Matrix) []string {
-	var nowhere []string
-	for i, service := range m.Services {
-		if !slices.ContainsFunc(m.Projects, func(p report.Row) bool { return !p.Readings[i].NotOffered }) {
-			nowhere = append(nowhere, service)
-		}
-	}
-	return nowhere
 }
 
 // add names a service among those with the same outcome. What is not offered is always folded: nothing is to be done about it.
