@@ -28,9 +28,6 @@ func ReadAPI(n strictyaml.Node, host string) *API {
 		return a
 	}
 	a.Account = readLevel(f.Get("level"))
-	if a.Account {
-		f.Get("level").Fail("quotas of an account are not read yet; want project")
-	}
 	a.Path = readPath(f.Need("path", "state the path of the API, such as /v1/{project_id}/quotas"), a.Account)
 	a.Host = readHost(f.Get("host"), host)
 	a.Action = readAction(f.Get("action"))

@@ -4,6 +4,7 @@
 package providers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -61,7 +62,7 @@ func (s Service) Quotas(ctx context.Context, c *huaweicloud.Client, options map[
 	if err != nil {
 		return Result{}, err
 	}
-	result.ProjectID = c.Scope.ProjectID
+	result.Owner = cmp.Or(c.Scope.DomainID, c.Scope.ProjectID)
 	return result, nil
 }
 
@@ -86,7 +87,7 @@ type Quota struct {
 
 // Result is one answer: the quotas that could be read, and why others could not.
 type Result struct {
-	ProjectID string // that was asked about
+	Owner string // id of the project or, of an account-level service, of the account
 
 	Quotas     []Quota
 	Skipped    Skipped // resources that were left out

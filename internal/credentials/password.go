@@ -18,7 +18,7 @@ import (
 
 const tokenRefusedPause = time.Hour // between two fetches of the token of a project because of a 401
 
-// password gets tokens for the password of a user: one for each project, and one of the account for requests to IAM, which is issued in Deps.Region. The
+// password gets tokens for the password of a user: one for each project, and one of the account for requests to IAM and to account-level APIs, which is issued in Deps.Region. The
 // first token that is needed proves that the password is right, so that a wrong one is tried once, and not once for each project. A user needs no role
 // on the account if no request needs the token of the account.
 //
@@ -98,7 +98,7 @@ func (p *password) Status() Status {
 // Grant returns a token for the project of a scope, or for the account.
 func (p *password) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.Grant, error) {
 	t := p.account
-	if s.ProjectID != "" {
+	if s.ProjectID != "" && s.DomainID == "" {
 		if t.Status().Err != nil { // no other request needs it while the tokens of the projects are valid
 			t.retryIfProofChanged(ctx)
 			_, _ = t.cell.Ask(ctx, &t.policy)

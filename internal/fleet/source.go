@@ -105,8 +105,8 @@ func (f *Fleet) newSources(a *account, configured config.Project, listed *identi
 		s.cell = f.stores.cells.get(s.ID, func() *sourceCell { return new(sourceCell) })
 		s.policy = s.newPolicy(f.gate(a, service.Name, configured.Region, settings.MaxInFlight))
 		sources = append(sources, s)
-		if state := s.cell.Peek(); !state.ReadAt.IsZero() && state.Value.ProjectID == p.known() {
-			p.noteRead(state.Value.ProjectID)
+		if state := s.cell.Peek(); !state.ReadAt.IsZero() && state.Value.Owner == p.known() {
+			p.noteRead(state.Value.Owner)
 		}
 	}
 	p.sources = sources
@@ -119,7 +119,7 @@ func (s *source) newPolicy(gate *refresh.Gate) *refresh.Policy[providers.Result]
 		Fetch:   s.fetch,
 		Timeout: s.settings.Timeout,
 		TTL: func(state *refresh.State[providers.Result]) time.Duration {
-			if state.Value.ProjectID != s.project.known() {
+			if state.Value.Owner != s.project.known() {
 				return 0
 			}
 			return ttl - time.Duration(jitter*share(seed, state.BegunAt)*float64(ttl))
@@ -136,7 +136,7 @@ func (s *source) newPolicy(gate *refresh.Gate) *refresh.Policy[providers.Result]
 		GivesUp:     s.account.fleet.options.Once,
 		OnDone: func(before, after *refresh.State[providers.Result]) {
 			s.account.keys.noteFailure(after.Err)
-			isFirst := after.Err == nil && s.project.noteRead(after.Value.ProjectID)
+			isFirst := after.Err == nil && s.project.noteRead(after.Value.Owner)
 			s.account.fleet.log.fetched(s.newReading(before, false), s.newReading(after, false), s.exists)
 			if isFirst {
 				s.project.decide()
@@ -219,7 +219,7 @@ func (s *source) reading(asked time.Time) *Reading {
 
 // own returns what of a state is of the project with an id: numbers of another project, or of one that may be another, are not shown.
 func own(state *refresh.State[providers.Result], id string) *refresh.State[providers.Result] {
-	if state.ReadAt.IsZero() || state.Value.ProjectID == id {
+	if state.ReadAt.IsZero() || state.Value.Owner == id {
 		return state
 	}
 	bare := *state

@@ -47,6 +47,7 @@ type Authorizer interface {
 // Scope is what a request is about.
 type Scope struct {
 	ProjectID string // empty for requests about no project, such as those to IAM
+	DomainID  string // of the account that a request to an account-level API is about; empty for all others. ProjectID is some project of it then
 	Region    string // of the project
 }
 
@@ -119,10 +120,10 @@ func (a *Answer) Malformed(what string) error {
 	return &MalformedError{Request: a.Request, What: "the answer can't be read: " + what + "; " + beginning}
 }
 
-// Get sends a GET request and returns the response. In path, {project_id} stands for the project of the client's scope. The errors are
+// Get sends a GET request and returns the response. In path, {project_id} and {domain_id} stand for those of the client's scope. The errors are
 // *CredentialsError, *TransportError, *APIError and *MalformedError; Reason classifies them.
 func (c *Client) Get(ctx context.Context, path string) (*Answer, error) {
-	path = strings.ReplaceAll(path, "{project_id}", url.PathEscape(c.Scope.ProjectID))
+	path = strings.NewReplacer("{project_id}", url.PathEscape(c.Scope.ProjectID), "{domain_id}", url.PathEscape(c.Scope.DomainID)).Replace(path)
 	return c.send(ctx, request{method: http.MethodGet, url: c.BaseURL + path})
 }
 
@@ -200,7 +201,10 @@ func (c *Client) exchange(req *http.Request, r request, grant Grant) (*Answer, e
 	req.Header.Set("Content-Type", "application/json; charset=UTF-8") // recommended by CES's document
 	req.Header.Set("User-Agent", c.UserAgent)
 	if c.Scope.ProjectID != "" {
-		req.Header.Set("X-Project-Id", c.Scope.ProjectID) // sub-projects are refused without it
+		req.Header.Set("X-Project-Id", c.Scope.ProjectID) // sub-projects are refused without it, and some account-level APIs refuse all
+	}
+	if c.Scope.DomainID != "" {
+		req.Header.Set("X-Domain-Id", c.Scope.DomainID)
 	}
 	grant.Authorize(req, r.body)
 	hide := func(text string) string { return c.hide(text, req, grant, false) }
