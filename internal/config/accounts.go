@@ -29,20 +29,34 @@ var (
 
 // accountReader reads the accounts one after the other and remembers what must be unique among them.
 type accountReader struct {
-	services []string                   // the names of the known ones
+	services []providers.Service        // the known ones
+	accounts bool                       // an account-level service is enabled
 	several  bool                       // there is more than one account
 	names    map[string]strictyaml.Node // of accounts
 	labels   map[string]strictyaml.Node // of projects
 }
 
-func readAccounts(n strictyaml.Node, services []string) []Account {
+// readAccounts reads the accounts. accountLevel is whether a service is enabled whose quotas are shown under the name of the account.
+func readAccounts(n strictyaml.Node, services []providers.Service, accountLevel bool) []Account {
 	items := n.List()
-	r := accountReader{services, len(items) > 1, make(map[string]strictyaml.Node), make(map[string]strictyaml.Node)}
+	r := accountReader{services, accountLevel, len(items) > 1, make(map[string]strictyaml.Node), make(map[string]strictyaml.Node)}
 	var accounts []Account
 	for _, item := range items {
 		accounts = append(accounts, r.account(item))
 	}
+	if accountLevel {
+		r.checkLabels()
+	}
 	return accounts
+}
+
+// checkLabels reports projects whose label is that of an account.
+func (r *accountReader) checkLabels() {
+	for name, account := range r.names {
+		if label, taken := r.labels[name]; taken {
+			label.Fail("the same label as that of the account in line %d, whose account-level quotas are shown under its name; give the project another name", account.Line())
+		}
+	}
 }
 
 func (r *accountReader) account(n strictyaml.Node) Account {
@@ -78,6 +92,7 @@ func (r *accountReader) account(n strictyaml.Node) Account {
 	switch p := f.Get("projects"); {
 	case !p.IsEmpty():
 		a.Projects = r.projects(p)
+	case r.accounts && p.Stated(): // projects: []
 	case a.Discovery == nil:
 		p.Fail("missing: list the projects of the account, e.g. projects: [{region: ap-southeast-1}], or let discovery: {} find them")
 	}
@@ -89,6 +104,7 @@ func (r *accountReader) name(n strictyaml.Node) string {
 		if r.several {
 			n.Fail("missing: with several accounts each needs a name of its own, e.g. name: main")
 		}
+		r.names["default"] = n
 		return "default"
 	}
 	name, ok := n.Matching(accountName, "1 to 63 letters, digits, dots, dashes and underscores, beginning with a letter or a digit")

@@ -73,6 +73,11 @@ func (c *Config) readServices(n strictyaml.Node, known []providers.Service) {
 	}
 }
 
+// ReadsAccounts returns whether a service is enabled whose quotas belong to the account.
+func (c *Config) ReadsAccounts() bool {
+	return slices.ContainsFunc(c.Known, func(s providers.Service) bool { return s.API.Account && c.Services[s.Name].Enabled })
+}
+
 // reserved are names that mean something else in services, in endpoints or in collect[].
 var reserved = []string{"default", "defaults", "exporter", "iam"}
 

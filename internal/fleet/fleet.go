@@ -60,8 +60,9 @@ type view struct {
 type accountView struct {
 	*account
 
-	listCell   *projectList // nil without discovery, as the others are
+	listCell   *projectList // nil without discovery, as the list and its policy are
 	listPolicy *refresh.Policy[discovered]
+	domain     *project         // that stands for the account; nil if no account-level service is enabled
 	list       *listState       // that the sources were made of
 	found      []config.Project // discovered projects that are wanted, those that are skipped among them
 	skipped    []string         // labels of the projects that are left out because others have them
@@ -180,9 +181,12 @@ func askAgain[T any](c *refresh.Cell[T]) {
 // build makes the view of the accounts and of the projects that are known now. The caller holds f.building.
 func (f *Fleet) build(accounts []*account) *view {
 	v := new(view)
-	before := map[string][]config.Project{}
+	before, regions := map[string][]config.Project{}, map[string]string{}
 	for _, a := range f.now.Load().accounts {
 		before[a.Name] = a.found
+		if a.domain != nil {
+			regions[a.Name] = a.domain.Region
+		}
 	}
 	for _, a := range accounts {
 		b := accountView{account: a}
@@ -191,9 +195,13 @@ func (f *Fleet) build(accounts []*account) *view {
 			b.list = b.listCell.Peek()
 			b.found, b.beyond = a.bound(a.wanted(b.list.Value), before[a.Name])
 		}
+		if a.config.ReadsAccounts() {
+			b.domain = f.newDomain(b, regions[a.Name])
+			v.sources = append(v.sources, f.newSources(b.domain)...)
+		}
 		v.accounts = append(v.accounts, b)
 		for _, p := range a.Projects {
-			v.sources = append(v.sources, f.newSources(a, p, nil)...)
+			v.sources = append(v.sources, f.newSources(f.newProject(a, p, nil))...)
 		}
 	}
 	f.addDiscovered(v)

@@ -56,7 +56,8 @@ type Reading struct {
 
 	NotOffered bool // the region does not have the service, which is no failure
 
-	undecided bool // it will be NotOffered once some service of the project is read
+	owner     string // id of the project or account, as far as it is known
+	undecided bool   // it will be NotOffered once some service of the project is read
 	cell      *sourceCell
 }
 
@@ -89,21 +90,21 @@ type source struct {
 	lastOf *refresh.State[providers.Result] // which last shows, as far as it is of this project
 }
 
-// newSources makes the enabled services of a project. listed is to whom IAM listed it; nil if it is configured. The caller holds f.building.
-func (f *Fleet) newSources(a *account, configured config.Project, listed *identity) []*source {
-	p := f.newProject(a, configured, listed)
+// newSources makes the enabled services of a project, or of an account. The caller holds f.building.
+func (f *Fleet) newSources(p *project) []*source {
+	a := p.account
 	var sources []*source
 	for _, service := range a.config.Known {
 		settings := a.config.Services[service.Name]
-		if !settings.Enabled {
+		if !settings.Enabled || service.API.Account != (p.domain != nil) {
 			continue
 		}
-		id := ID{Account: a.Name, Service: service.Name, ProjectID: configured.ID, Region: configured.Region, IAMName: configured.IAMName}
-		s := &source{ID: id, account: a, service: service, settings: settings, project: p, mayLack: listed != nil || settings.ByDefaults}
+		id := ID{Account: a.Name, Service: service.Name, ProjectID: p.ID, Region: p.Region, IAMName: p.IAMName}
+		s := &source{ID: id, account: a, service: service, settings: settings, project: p, mayLack: p.listed != nil || settings.ByDefaults}
 		c := s.client()
 		s.API = unique.Make(c.BaseURL + " " + c.QuotaPath + " " + service.API.String())
 		s.cell = f.stores.cells.get(s.ID, func() *sourceCell { return new(sourceCell) })
-		s.policy = s.newPolicy(f.gate(a, service.Name, configured.Region, settings.MaxInFlight))
+		s.policy = s.newPolicy(f.gate(a, service.Name, p.Region, settings.MaxInFlight))
 		sources = append(sources, s)
 		if state := s.cell.Peek(); !state.ReadAt.IsZero() && state.Value.Owner == p.known() {
 			p.noteRead(state.Value.Owner)
@@ -147,12 +148,23 @@ func (s *source) newPolicy(gate *refresh.Gate) *refresh.Policy[providers.Result]
 }
 
 func (s *source) fetch(ctx context.Context) (providers.Result, error) {
+	if d := s.project.domain; d != nil {
+		d.awaitList(ctx) // here, as it takes no time of this fetch
+	}
 	id, err := s.project.id(ctx)
 	if err != nil {
 		return providers.Result{}, err
 	}
 	c := s.client()
-	c.Scope.ProjectID = id
+	if d := s.project.domain; d == nil {
+		c.Scope.ProjectID = id
+	} else {
+		c.Scope.DomainID, c.Scope.ProjectID = id, d.someProject(ctx)
+		err = d.checkRegion(c.BaseURL)
+	}
+	if err != nil {
+		return providers.Result{}, err
+	}
 	return s.service.Quotas(ctx, c, s.settings.Options)
 }
 
@@ -211,7 +223,7 @@ func (s *source) reading(asked time.Time) *Reading {
 	tooOld := !state.ReadAt.IsZero() && state.ReadAt.Before(asked) && time.Since(state.ReadAt) > s.settings.MaxStale
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.last == nil || s.lastOf != state || s.last.TooOld != tooOld || s.last.Project.ID != id || s.last.NotOffered != notOffered {
+	if s.last == nil || s.lastOf != state || s.last.TooOld != tooOld || s.last.owner != id || s.last.NotOffered != notOffered {
 		s.last, s.lastOf = s.newReading(shown, tooOld), state
 	}
 	return s.last
@@ -227,8 +239,14 @@ func own(state *refresh.State[providers.Result], id string) *refresh.State[provi
 	return &bare
 }
 
-// isInDoubt returns whether the project is one that IAM listed to other keys, so that it may not be the account's.
-func (s *source) isInDoubt() bool { return s.project.listed != nil && s.project.known() == "" }
+// isInDoubt returns whether the project is one that IAM listed to other keys, so that it may not be the account's, or an account whose region is that of
+// the first project that IAM has yet to list.
+func (s *source) isInDoubt() bool {
+	if d := s.project.domain; d != nil {
+		return s.Region == "" && d.list != nil && d.list.Peek().Fetches == 0
+	}
+	return s.project.listed != nil && s.project.known() == ""
+}
 
 // exists returns whether the source, or one that replaces it, is still read.
 func (s *source) exists() bool {
@@ -247,6 +265,7 @@ func (s *source) newReading(state *refresh.State[providers.Result], tooOld bool)
 
 		NotOffered: notOffered,
 
+		owner:     s.project.known(),
 		undecided: !notOffered && s.seemsNotOffered(state),
 		cell:      s.cell,
 	}
@@ -256,8 +275,11 @@ func (s *source) newReading(state *refresh.State[providers.Result], tooOld bool)
 	return r
 }
 
-// describe returns the project, with its id as far as that is known.
+// describe returns the project, with its id as far as that is known. An account has no id and no region of a project.
 func (s *source) describe() Project {
+	if s.project.domain != nil {
+		return Project{Label: s.project.Name, Account: s.Account, IsAccount: true}
+	}
 	return Project{Label: s.project.Name, ID: s.project.known(), Region: s.Region, Account: s.Account}
 }
 
@@ -266,8 +288,14 @@ func (s *source) describe() Project {
 func throttledBy(service string) func(error) bool {
 	return func(err error) bool {
 		api, ok := errors.AsType[*huaweicloud.APIError](err)
-		return ok && api.Service == service && huaweicloud.Reason(err) == huaweicloud.ReasonThrottled
+		return ok && api.Service == service && !api.IsIAM && huaweicloud.Reason(err) == huaweicloud.ReasonThrottled
 	}
+}
+
+// isThrottledByIAM recognises that IAM throttles requests for projects and ids.
+func isThrottledByIAM(err error) bool {
+	api, ok := errors.AsType[*huaweicloud.APIError](err)
+	return ok && api.IsIAM && huaweicloud.Reason(err) == huaweicloud.ReasonThrottled
 }
 
 // Project is what a project label stands for.
@@ -276,13 +304,17 @@ type Project struct {
 	ID      string // empty until IAM has returned it
 	Region  string
 	Account string
+
+	IsAccount bool // it stands for the account: it has account-level services, and neither ID nor Region
 }
 
-// project is a project whose id is configured, listed by IAM, or looked up there.
+// project is a project whose id is configured, listed by IAM, or looked up there. An account stands in the place of a project for its account-level
+// services; its id is that of the account.
 type project struct {
 	config.Project
 
 	account *account
+	domain  *domain // nil: it is no account
 	sources []*source
 	listed  *identity // to whom IAM listed it; nil if it is configured
 	read    *readID
@@ -296,11 +328,12 @@ type lookupID struct{ account, name string }
 
 // lookedUp is the id from IAM, and whose keys asked for it.
 type lookedUp struct {
-	id    string
-	asked identity
+	id       string
+	domainID string // of the account that the project belongs to, if IAM says so
+	asked    identity
 }
 
-// projectID says which project a readID belongs to, as ID does for sources.
+// projectID says which project a readID belongs to, as ID does for sources. It has no region for an account.
 type projectID struct{ account, id, region, iamName string }
 
 // readID is the id of a project when some service of it was read last; nil: none ever was.
@@ -347,14 +380,14 @@ func (f *Fleet) newProject(a *account, configured config.Project, listed *identi
 	p.policy = &refresh.Policy[lookedUp]{
 		Fetch: func(ctx context.Context) (lookedUp, error) {
 			asked := a.identity()
-			id, err := huaweicloud.FindProject(ctx, iam, name, config.IsProjectID)
-			return lookedUp{id, asked}, err
+			found, err := huaweicloud.FindProject(ctx, iam, name, config.IsProjectID)
+			return lookedUp{found.ID, string(found.DomainID), asked}, err
 		},
 		Timeout:     idTimeout,
 		TTL:         func(found *refresh.State[lookedUp]) time.Duration { return a.serves(found.Value.asked, ttl) },
 		Backoff:     func(streak int, err error) time.Duration { return huaweicloud.Backoff(streak, err, idMaxBackoff) },
-		Gate:        f.gate(a, "iam", region, iamInFlight),
-		IsThrottled: throttledBy("iam"),
+		Gate:        f.gate(a, iamItself, region, iamInFlight),
+		IsThrottled: isThrottledByIAM,
 		GivesUp:     a.fleet.options.Once,
 	}
 	return p
@@ -379,13 +412,21 @@ func (p *project) id(ctx context.Context) (string, error) {
 	case s.Err != nil:
 		return "", s.Err
 	case isBusy: // then the source waits as well
-		return "", fmt.Errorf("the id of the project of %s: %w", p.Region, keptOut)
+		return "", fmt.Errorf("the id of %s: %w", p.what(), keptOut)
 	case ctx.Err() != nil:
-		return "", huaweicloud.Advise(fmt.Errorf("the id of the project of %s: IAM has not answered in time: %w", p.Region, ctx.Err()),
+		return "", huaweicloud.Advise(fmt.Errorf("the id of %s: IAM has not answered in time: %w", p.what(), ctx.Err()),
 			"check the network, or state the id")
 	default:
-		return "", fmt.Errorf("the id of the project of %s: %w", p.Region, notAsked(cmp.Or(keptOut, refresh.ErrShut)))
+		return "", fmt.Errorf("the id of %s: %w", p.what(), notAsked(cmp.Or(keptOut, refresh.ErrShut)))
 	}
+}
+
+// what is whose id is looked up.
+func (p *project) what() string {
+	if p.domain != nil {
+		return "account " + p.account.Name
+	}
+	return "the project of " + p.Region
 }
 
 // in returns the id in a look-up; empty if there is none, or if other keys or another IAM were asked.
