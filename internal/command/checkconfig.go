@@ -41,7 +41,7 @@ func (check Check) Run(ctx context.Context, t Terminal, configFile string) error
 			return err
 		}
 		_, _ = fmt.Fprintf(t.Out, "%s can be served. Accounts: %d, projects: %d, services: %s.\n",
-			cmp.Or(printable.Text(configFile), "environment"), len(c.Accounts), len(offline.Projects()), fleet.SomeOf(services))
+			cmp.Or(printable.Text(configFile), "environment"), len(c.Accounts), countProjects(offline), fleet.SomeOf(services))
 		failed := 0
 		for _, d := range offline.Describe(ctx) {
 			failed += check.writeAccount(t, d)
@@ -139,16 +139,20 @@ func writeSources(t Terminal, sources []fleet.Endpoint) {
 	for _, e := range sources {
 		if e.Project.Label != shown { // they are sorted
 			shown = e.Project.Label
-			projects.add("  "+e.Project.Label, cmp.Or(e.Project.ID, "(looked up in IAM)"), e.Project.Region, "")
+			id := cmp.Or(e.Project.ID, "(looked up in IAM)")
+			if e.Project.IsAccount {
+				id = "(the account itself)"
+			}
+			projects.add("  "+e.Project.Label, id, cmp.Or(e.Region, "(not known)"), "")
 		}
 		if urls[e.Service] == nil {
 			urls[e.Service] = map[string]string{}
 			services = append(services, e.Service)
 		}
-		if !slices.Contains(regions, e.Project.Region) {
-			regions = append(regions, e.Project.Region)
+		if !slices.Contains(regions, e.Region) {
+			regions = append(regions, e.Region)
 		}
-		urls[e.Service][e.Project.Region] = e.URL
+		urls[e.Service][e.Region] = e.URL
 	}
 	slices.Sort(regions)
 	for _, service := range services {
@@ -169,7 +173,7 @@ func endpointForms(byRegion map[string]string, regions []string) []endpointForm 
 	in := map[string][]string{}
 	for _, name := range regions {
 		if url, ok := byRegion[name]; ok {
-			form := strings.ReplaceAll(url, name, region)
+			form := strings.ReplaceAll(url, cmp.Or(name, region), region)
 			if in[form] == nil {
 				forms = append(forms, form)
 			}
@@ -180,7 +184,7 @@ func endpointForms(byRegion map[string]string, regions []string) []endpointForm 
 	for _, form := range forms {
 		switch names := in[form]; {
 		case len(names) == 1:
-			shown = append(shown, endpointForm{names[0], byRegion[names[0]]})
+			shown = append(shown, endpointForm{cmp.Or(names[0], "(not known)"), byRegion[names[0]]})
 		case len(names) == len(regions):
 			shown = append(shown, endpointForm{fmt.Sprintf("all %d", len(names)), form})
 		default:
@@ -364,6 +368,8 @@ func uppercase(names []string) []string {
 func (o *outcome) cell(r *fleet.Reading) string {
 	failure := o.failures[r]
 	switch {
+	case r == nil: // a service of the other level
+		return ""
 	case o.throttled[r]:
 		return notChecked
 	case r.NotOffered || failure != nil:

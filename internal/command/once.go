@@ -34,6 +34,14 @@ func newFleet(c *config.Config, o fleet.Options) *fleet.Fleet {
 	return f
 }
 
+// countProjects returns how many projects are read.
+func countProjects(f *fleet.Fleet) (n int) {
+	for _, a := range f.Accounts() {
+		n += a.Projects
+	}
+	return n
+}
+
 // ServiceNames returns the names of all services, and of those that are enabled by default.
 func ServiceNames() (known, enabled []string) {
 	for _, s := range providers.All() {

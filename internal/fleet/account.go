@@ -434,6 +434,7 @@ type Description struct {
 type Endpoint struct {
 	Service string
 	Project Project
+	Region  string // empty if it is that of a project that is not known yet
 	URL     string // scheme and host, and the path if it is configured
 }
 
@@ -462,7 +463,7 @@ func (f *Fleet) Describe(ctx context.Context) []Description {
 		for _, s := range v.sources {
 			if s.account == a.account {
 				c := s.client()
-				all[i].Sources = append(all[i].Sources, Endpoint{Service: s.Service, Project: s.describe(), URL: c.BaseURL + c.QuotaPath})
+				all[i].Sources = append(all[i].Sources, Endpoint{Service: s.Service, Project: s.describe(), Region: s.Region, URL: c.BaseURL + c.QuotaPath})
 			}
 		}
 	}
