@@ -1,7 +1,9 @@
 package config
 
 import (
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -52,9 +54,9 @@ func readAccounts(n strictyaml.Node, services []providers.Service, accountLevel 
 
 // checkLabels reports projects whose label is that of an account.
 func (r *accountReader) checkLabels() {
-	for name, account := range r.names {
+	for _, name := range slices.Sorted(maps.Keys(r.names)) {
 		if label, taken := r.labels[name]; taken {
-			label.Fail("the same label as that of the account in line %d, whose account-level quotas are shown under its name; give the project another name", account.Line())
+			label.Fail("the same label as that of the account in line %d, whose account-level quotas are shown under its name; give the project another name", r.names[name].Line())
 		}
 	}
 }

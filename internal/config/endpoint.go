@@ -137,6 +137,10 @@ func urlProblem(text, name, id string) string {
 	switch {
 	case strings.Contains(plain, inService):
 		return "a URL with {service}, which is replaced under default alone; want the host of the service itself"
+	case id == inDomain && strings.Contains(plain, inProject):
+		return "a URL with {project_id}; the quotas belong to the account, want {domain_id}"
+	case id == inProject && strings.Contains(plain, inDomain):
+		return "a URL with {domain_id}; the quotas belong to a project, want {project_id}"
 	case strings.ContainsAny(plain, "{}"):
 		return "a URL with an unknown placeholder; only " + strings.Join(replaced, " and ") + " are replaced"
 	case err != nil:
