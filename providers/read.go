@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"cloud_quota_exporter/internal/config/strictyaml"
 )
@@ -52,23 +53,40 @@ func readLevel(n strictyaml.Node) bool {
 	return level == "account"
 }
 
+// urlForm is the form of a path and a query as they are sent, and signed: what else stands in them is percent-encoded.
+var urlForm = regexp.MustCompile(`^([A-Za-z0-9._~!$&'()*+,;=:@/?\[\]-]|%[0-9A-Fa-f]{2})*$`)
+
+// PathProblem says what is wrong with the path and the query of a URL without placeholders, and what would be right; empty if nothing is.
+func PathProblem(path string) string {
+	if !urlForm.MatchString(path) {
+		return "has a character that URLs do not have in a path or a query; want it percent-encoded: a blank as %20, # as %23, % as %25"
+	}
+	path, query, _ := strings.Cut(path, "?")
+	if _, err := url.ParseQuery(query); err != nil {
+		return "has ; in the query; want & between parameters, or %3B"
+	}
+	plain, _ := url.PathUnescape(path) // urlForm has checked it
+	segments := strings.Split(plain, "/")
+	if slices.Contains(segments, ".") || slices.Contains(segments, "..") || strings.Contains(path, "//") {
+		return "has //, . or .. in the path, which servers may resolve before they check the signature; want the path without them"
+	}
+	return ""
+}
+
 func readPath(n strictyaml.Node, account bool) string {
 	path, ok := n.Text()
 	if !ok {
 		return ""
 	}
 	bare := strings.NewReplacer("{project_id}", "x", "{domain_id}", "x").Replace(path)
-	u, err := url.Parse(bare)
-	if err == nil {
-		_, err = url.ParseQuery(u.RawQuery)
-	}
+	problem := PathProblem(bare)
 	switch {
-	case err != nil || strings.ContainsAny(bare, "# \t\r\n"):
-		n.Fail("not a path of a URL; want one such as /v1/{project_id}/quotas, with blanks as %%20, # as %%23 and %% as %%25")
-	case u.Host != "" || u.Scheme != "" || !strings.HasPrefix(path, "/"):
+	case strings.HasPrefix(path, "//") || !strings.HasPrefix(path, "/"):
 		n.Fail("does not begin with one slash; want a path such as /v1/{project_id}/quotas, and the host under host")
 	case strings.ContainsAny(bare, "{}"):
 		n.Fail("a path with an unknown placeholder; only {project_id} and {domain_id} are replaced")
+	case problem != "":
+		n.Fail("%s", problem)
 	case !account && strings.Contains(path, "{domain_id}"):
 		n.Fail("a path with {domain_id}; that needs level: account")
 	case account && strings.Contains(path, "{project_id}"):
@@ -79,7 +97,7 @@ func readPath(n strictyaml.Node, account bool) string {
 
 const hostWant = "the first label of the host, such as gaussdb-mysql, or a whole host such as dns.{cloud} or db.example.com:8443"
 
-var hostForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|\{region\}|\{cloud\}))*(:[0-9]+)?$`)
+var hostForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|\{cloud\}))*(:[0-9]+)?$`)
 
 func readHost(n strictyaml.Node, usual string) Host {
 	h := Host{regions: map[string]string{anyRegion: usual}}
@@ -103,6 +121,7 @@ func readHostName(n strictyaml.Node) string {
 	host, ok := n.Text()
 	_, port, _ := strings.Cut(host, ":")
 	number, err := strconv.ParseUint(port, 10, 16)
+	plain := strings.ReplaceAll(strings.ToLower(host), inRegion, "r")
 	switch {
 	case !ok:
 	case strings.Contains(host, "://"):
@@ -111,8 +130,12 @@ func readHostName(n strictyaml.Node) string {
 		n.Fail("a host with a user; want the host alone, since requests carry the credentials of the account")
 	case strings.ContainsAny(host, "/?#"):
 		n.Fail("a host with a path; want the host alone, and the path under path")
-	case !hostForm.MatchString(strings.ToLower(host)):
+	case strings.ContainsFunc(host, func(r rune) bool { return r > unicode.MaxASCII }):
+		n.Fail("not ASCII; want the host in Punycode, which starts with xn--")
+	case !hostForm.MatchString(plain):
 		n.Fail("not of the right form; want %s", hostWant)
+	case strings.Contains(host, inRegion) && !strings.Contains(host, "."):
+		n.Fail("a label with {region}, which is replaced in whole hosts alone; want one such as my-api-{region}.example.com")
 	case host != strings.ToLower(host):
 		n.Fail("has capital letters; want the host in lower case")
 	case port != "" && (err != nil || number == 0):
