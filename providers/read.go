@@ -123,7 +123,7 @@ func readHostName(n strictyaml.Node) string {
 	number, err := strconv.ParseUint(port, 10, 16)
 	plain := strings.ReplaceAll(strings.ToLower(host), inRegion, "r")
 	switch {
-	case !ok:
+	case !ok || n.Unquoted():
 	case strings.Contains(host, "://"):
 		n.Fail("a URL; want the host alone: requests use https unless endpoints has another URL")
 	case strings.Contains(host, "@"):
@@ -170,16 +170,22 @@ func readAction(n strictyaml.Node) Action {
 	}
 	f, _ := n.Fields("identity", "role")
 	var a Action
+	if n.HasNoEntries() {
+		n.Fail("names no action; want {identity: ...}, {role: ...} or both")
+	}
 	a.Identity, _ = f.Get("identity").Matching(actionForm, actionWant)
 	a.Role, _ = f.Get("role").Matching(actionForm, actionWant)
 	return a
 }
 
 // fieldForm is the form of a path to a field. It has no signs of JSONPath and the like, which would never match.
-var fieldForm = regexp.MustCompile(`^[^][.*${}\s]+(\.[^][.*${}\s]+)*$`)
+var fieldForm = regexp.MustCompile(`^[^][.*${}\s\pC]+(\.[^][.*${}\s\pC]+)*$`)
 
 // take puts the path that is stated at n, if any, into field; it may be empty.
 func take(field *string, n strictyaml.Node) {
+	if n.Unquoted() {
+		return
+	}
 	text, ok := n.OptionalText()
 	if ok && text != "" && !fieldForm.MatchString(text) {
 		n.Fail("not of the right form; want the name of a field, with dots if it is deeper, such as quota or quota.number")
@@ -284,8 +290,8 @@ func (a *API) readType(n strictyaml.Node) {
 		a.Type, _ = n.Text()
 	}
 	a.name = parseTemplate(a.Type)
-	isConstant, ok := !strings.ContainsAny(a.Type, "{}"), true
-	if isConstant && a.Type != "" {
+	isConstant, ok := !strings.ContainsAny(a.Type, "{}"), !n.Unquoted()
+	if ok && isConstant && a.Type != "" {
 		_, ok = readTypeName(n)
 	}
 	switch {
@@ -300,6 +306,9 @@ func (a *API) readType(n strictyaml.Node) {
 var typeNameForm = regexp.MustCompile(`^[^\pC{}]{0,127}[^\pC{}, ]$`)
 
 func readTypeName(n strictyaml.Node) (string, bool) {
+	if n.Unquoted() {
+		return "", false
+	}
 	return n.Matching(typeNameForm, "a resource type of 1 to 128 characters, without braces and without a comma at its end")
 }
 
@@ -310,13 +319,18 @@ func readNumber(n strictyaml.Node) *float64 {
 	return nil
 }
 
-// hidden is for the keys of mappings in which a key may be anything, and so may be a secret.
-func hidden(string) bool { return false }
+// entriesOf returns the entries of a mapping in which a key may be anything, and so may be a secret: it is not shown.
+func entriesOf(n strictyaml.Node) []strictyaml.Entry {
+	entries, _ := n.Entries(func(string) bool { return false })
+	if n.HasNoEntries() {
+		n.Fail("is empty: give it a value or remove the key")
+	}
+	return entries
+}
 
 func readRename(n strictyaml.Node) map[string]string {
 	rename := map[string]string{}
-	entries, _ := n.Entries(hidden)
-	for _, e := range entries {
+	for _, e := range entriesOf(n) {
 		if trimType(e.Key) == "" {
 			e.Fail("renames a type without a name; want the name of a type")
 		}
@@ -331,8 +345,7 @@ var unitForm = regexp.MustCompile(fmt.Sprintf(`^[^\pC]{1,%d}$`, maxUnitLength))
 
 func readUnits(n strictyaml.Node) []UnitOf {
 	var units []UnitOf
-	entries, _ := n.Entries(hidden)
-	for _, e := range entries {
+	for _, e := range entriesOf(n) {
 		unit, _ := e.Matching(unitForm, unitWant)
 		if types := compile(e.Node, e.Key); types != nil {
 			units = append(units, UnitOf{types, unit})
@@ -343,7 +356,7 @@ func readUnits(n strictyaml.Node) []UnitOf {
 
 func readSkip(n strictyaml.Node) *regexp.Regexp {
 	text, ok := n.Text()
-	if !ok {
+	if !ok || n.Unquoted() {
 		return nil
 	}
 	skip := compile(n, text)
