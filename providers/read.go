@@ -2,6 +2,7 @@ package providers
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -95,6 +96,8 @@ func readPath(n strictyaml.Node, account bool) string {
 	return path
 }
 
+const maxHostLength = 253 // of DNS
+
 const hostWant = "the first label of the host, such as gaussdb-mysql, or a whole host such as dns.{cloud} or db.example.com:8443"
 
 var hostForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|\{cloud\}))*(:[0-9]+)?$`)
@@ -132,7 +135,7 @@ func readHostName(n strictyaml.Node) string {
 		n.Fail("a host with a path; want the host alone, and the path under path")
 	case strings.ContainsFunc(host, func(r rune) bool { return r > unicode.MaxASCII }):
 		n.Fail("not ASCII; want the host in Punycode, which starts with xn--")
-	case !hostForm.MatchString(plain):
+	case !hostForm.MatchString(plain) || len(plain) > maxHostLength:
 		n.Fail("not of the right form; want %s", hostWant)
 	case strings.Contains(host, inRegion) && !strings.Contains(host, "."):
 		n.Fail("a label with {region}, which is replaced in whole hosts alone; want one such as my-api-{region}.example.com")
@@ -369,6 +372,9 @@ func readSkip(n strictyaml.Node) *regexp.Regexp {
 // compile compiles a pattern of whole types.
 func compile(n strictyaml.Node, pattern string) *regexp.Regexp {
 	re, err := strictyaml.Pattern(pattern)
+	if err == nil && pattern == "" {
+		err = errors.New("it is empty")
+	}
 	if err != nil {
 		n.Fail("not a regular expression (%v); want one that matches the whole type, such as .*_per_.*", err)
 	}
