@@ -193,7 +193,7 @@ func TestDescriptionMistakes(t *testing.T) {
 		`{path: /a, host: "db.example.com:0"}`:                                  "host: has a port out of range; want one from 1 to 65535",
 		`{path: /a, host: "db.example.com:65536"}`:                              "host: has a port out of range",
 		`{path: /a, host: ":8443"}`:                                             "host: not of the right form",
-		`{path: /a, host: "{cloud}.example.com"}`:                              "host: not of the right form",
+		`{path: /a, host: "{cloud}.example.com"}`:                               "host: not of the right form",
 		`{path: /a, host: {default: a, eu-de: "b:99999"}}`:                      "host.eu-de: has a port out of range",
 		`{path: /a, host: {eu-de: x}}`:                                          "host: has no default",
 		`{path: /a, host: {SECRET: x, default: y}}`:                             "host: a key that is no region",
