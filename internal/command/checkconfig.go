@@ -37,7 +37,7 @@ func (check Check) Run(ctx context.Context, t Terminal, configFile string) error
 	return check.run(ctx, t, configFile, func(ctx context.Context, t Terminal, c *config.Config) error {
 		offline := newFleet(c, fleet.Options{Dial: check.Dial, Once: true})
 		services := offline.Services()
-		if err := checkServices(c, check.Services, services); err != nil {
+		if err := offline.CheckServices("--service", check.Services); err != nil {
 			return err
 		}
 		_, _ = fmt.Fprintf(t.Out, "%s can be served. Accounts: %d, projects: %d, services: %s.\n",

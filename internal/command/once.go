@@ -77,7 +77,7 @@ func (o Once) run(ctx context.Context, t Terminal, configFile string, do func(co
 func (o Once) read(ctx context.Context, t Terminal, c *config.Config, filter fleet.Filter) (*outcome, error) {
 	var done atomic.Int64
 	f := newFleet(c, fleet.Options{Dial: o.Dial, Progress: func() { done.Add(1) }, Once: true})
-	if err := checkServices(c, filter.Services, f.Services()); err != nil {
+	if err := f.CheckServices("--service", filter.Services); err != nil {
 		return nil, err
 	}
 	if fleet.CheckNames("--project", filter.Projects, f.Projects()) != nil {
@@ -96,23 +96,6 @@ func (o Once) read(ctx context.Context, t Terminal, c *config.Config, filter fle
 	readings := f.Read(ctx, filter)
 	end()
 	return newOutcome(f, readings, ended(ctx)), nil
-}
-
-// checkServices returns an error for a service that is asked for and not read. It says how to enable one.
-func checkServices(c *config.Config, asked, enabled []string) error {
-	for _, name := range asked {
-		if s, known := c.Services[name]; known && !s.Enabled {
-			how := "set services." + name + ".enabled to true in the configuration"
-			if c.File == "" {
-				how = "write services: {" + name + ": {enabled: true}} into a file, and name it with --config.file"
-			}
-			return fmt.Errorf("--service=%s is not enabled; %s", name, how)
-		}
-	}
-	if err := fleet.CheckNames("--service", asked, enabled); err != nil {
-		return fmt.Errorf("%w; the command services lists all", err)
-	}
-	return nil
 }
 
 // outcome is what a command knows at its end.

@@ -129,8 +129,8 @@ func TestOwnAndCatalogueServices(t *testing.T) {
 	on := p.config(t, democloud.SecretKey, "services:\n  ecs: {enabled: true}\n  dcs: {enabled: false}\n"+myTrackers)
 	golden(t, "query-services", query(t, on, command.Query{Services: []string{"ecs", "my_trackers"}}))
 	for _, tc := range []struct{ config, service, says string }{
-		{off, "ecs", "--service=ecs is not enabled; set services.ecs.enabled to true in the configuration\n"},
-		{on, "dcs", "--service=dcs is not enabled; set services.dcs.enabled to true in the configuration\n"},
+		{off, "ecs", "--service=\"ecs\" is disabled; set services.ecs.enabled to true in the configuration\n"},
+		{on, "dcs", "--service=\"dcs\" is disabled; set services.dcs.enabled to true in the configuration\n"},
 		{off, "my_trackers", `--service="my_trackers" is not known; known are: cts, ces, taurusdb, dcs, dbss; the command services lists all`},
 	} {
 		named := []string{"cts", tc.service}
@@ -143,7 +143,7 @@ func TestOwnAndCatalogueServices(t *testing.T) {
 		}
 	}
 	t.Setenv("HW_REGION_NAME", "ap-southeast-1")
-	contains(t, query(t, "", command.Query{Services: []string{"ecs"}}), "--service=ecs is not enabled; write services: {ecs: {enabled: true}} into a file, and name it with --config.file")
+	contains(t, query(t, "", command.Query{Services: []string{"ecs"}}), "--service=\"ecs\" is disabled; write services: {ecs: {enabled: true}} into a file, and name it with --config.file")
 }
 
 // TestCheckConfigOfAPart asks no more than is wanted.

@@ -229,6 +229,26 @@ func (v *view) services(fits func(providers.Service) bool) []string {
 	return names
 }
 
+// CheckServices is CheckNames for services that are read. It says how to enable one that is not. also are other names that are known.
+func (f *Fleet) CheckServices(what string, asked []string, also ...string) error {
+	if v := f.now.Load(); len(v.accounts) > 0 {
+		c := v.accounts[0].config
+		for _, name := range asked {
+			if s, known := c.Services[name]; known && !s.Enabled {
+				how := "set services." + name + ".enabled to true in the configuration"
+				if c.File == "" {
+					how = "write services: {" + name + ": {enabled: true}} into a file, and name it with --config.file"
+				}
+				return fmt.Errorf("%s=%q is disabled; %s", what, name, how)
+			}
+		}
+	}
+	if err := CheckNames(what, asked, append(f.Services(), also...)); err != nil {
+		return fmt.Errorf("%w; the command services lists all", err)
+	}
+	return nil
+}
+
 // Projects returns the labels of the projects that are read, sorted. The list is shared and must not be changed.
 func (f *Fleet) Projects() []string { return f.now.Load().labels }
 
