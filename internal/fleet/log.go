@@ -168,7 +168,7 @@ func (l *changeLog) unverified(before, now *view) {
 	isUnverified := func(s providers.Service) bool { return !s.IsVerified() }
 	names := now.services(isUnverified)
 	if len(names) > 0 && !slices.Equal(names, before.services(isUnverified)) {
-		_ = level.Warn(l.logger).Log("msg", "services are enabled whose quota API no document describes; compare their values with the console",
+		_ = level.Warn(l.logger).Log("msg", "services are enabled whose quota API no current document describes; compare their values with the console",
 			"services", strings.Join(names, ", "))
 	}
 }
