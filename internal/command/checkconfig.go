@@ -95,6 +95,9 @@ func (check Check) writeAccount(t Terminal, d fleet.Description) int {
 			_, _ = fmt.Fprintf(t.Out, "  %s %v\n", t.paint(red, "unusable:   "), printable.Lines(d.CAFileErr.Error(), "               "))
 		}
 	}
+	if d.InFlight != config.DefaultInFlightPerHost {
+		_, _ = fmt.Fprintf(t.Out, "  max_in_flight_per_host  %d\n", d.InFlight)
+	}
 	if d.Discovery != nil {
 		_, _ = fmt.Fprintf(t.Out, "  discovery    %s\n", printable.Text(describeDiscovery(d.Discovery)))
 	}
@@ -295,9 +298,6 @@ func (check Check) online(ctx context.Context, t Terminal, c *config.Config) err
 		}
 	}
 	text := fmt.Sprintf("All %d reads succeeded.", succeeded)
-	if succeeded == 0 {
-		text = "Nothing was checked."
-	}
 	if notOffered > 0 {
 		text += fmt.Sprintf(" Not offered by the region (404 APIGW.0101, 403 APIGW.0801, or no such host): %d.", notOffered)
 	}

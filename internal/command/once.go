@@ -177,9 +177,12 @@ func (o *outcome) setAsideThrottled() {
 	}
 }
 
-// verdict is an *ExitError that says how many reads failed, discoveries among them, or were not finished; nil if all is well.
+// verdict is an *ExitError that says how many reads failed, discoveries among them, or were not finished, or that none was checked; nil if all is well.
 func (o *outcome) verdict() error {
-	if o.failed == 0 {
+	switch {
+	case o.notChecked == o.all && o.all > 0:
+		return &ExitError{exitFailed, "nothing was checked: the cloud throttles the account (429); run the command again later"}
+	case o.failed == 0:
 		return nil
 	}
 	failed := o.failed - o.unread

@@ -297,10 +297,12 @@ func (f *Fleet) Read(ctx context.Context, filter Filter) []*Reading {
 	if wanted = filter.of(f.now.Load().sources); !slices.Equal(wanted, certain) {
 		fetches = append(fetches, ask(ctx, unknown(wanted, certain))...)
 	}
-	wait(ctx, fetches)
-	if ctx.Err() != nil {
+	soon, cancel := context.WithTimeout(ctx, longWait)
+	defer cancel()
+	if wait(soon, fetches); soon.Err() != nil {
 		f.log.waits(wanted)
 	}
+	wait(ctx, fetches)
 	readings := make([]*Reading, len(wanted))
 	for i, s := range wanted {
 		readings[i] = s.reading(asked)
@@ -342,6 +344,8 @@ func unknown(sources, before []*source) []*source {
 	}
 	return slices.DeleteFunc(slices.Clone(sources), func(s *source) bool { return ids[s.ID] })
 }
+
+const longWait = time.Second // of a scrape, from which on it is logged if it waits for requests that wait for a host
 
 // wait returns when all fetches have ended, or ctx has.
 func wait(ctx context.Context, fetches []<-chan struct{}) {
