@@ -37,7 +37,7 @@ func (check Check) Run(ctx context.Context, t Terminal, configFile string) error
 	return check.run(ctx, t, configFile, func(ctx context.Context, t Terminal, c *config.Config) error {
 		offline := newFleet(c, fleet.Options{Dial: check.Dial, Once: true})
 		services := offline.Services()
-		if err := checkServices(c, check.Services, services); err != nil {
+		if err := offline.CheckServices("--service", check.Services); err != nil {
 			return err
 		}
 		_, _ = fmt.Fprintf(t.Out, "%s can be served. Accounts: %d, projects: %d, services: %s.\n",
@@ -94,6 +94,9 @@ func (check Check) writeAccount(t Terminal, d fleet.Description) int {
 			failed++
 			_, _ = fmt.Fprintf(t.Out, "  %s %v\n", t.paint(red, "unusable:   "), printable.Lines(d.CAFileErr.Error(), "               "))
 		}
+	}
+	if d.InFlight != config.DefaultInFlightPerHost {
+		_, _ = fmt.Fprintf(t.Out, "  max_in_flight_per_host  %d\n", d.InFlight)
 	}
 	if d.Discovery != nil {
 		_, _ = fmt.Fprintf(t.Out, "  discovery    %s\n", printable.Text(describeDiscovery(d.Discovery)))
@@ -299,9 +302,6 @@ func (check Check) online(ctx context.Context, t Terminal, c *config.Config) err
 		}
 	}
 	text := fmt.Sprintf("All %d reads succeeded.", succeeded)
-	if succeeded == 0 {
-		text = "Nothing was checked."
-	}
 	if notOffered > 0 {
 		text += fmt.Sprintf(" Not offered by the region (404 APIGW.0101, 403 APIGW.0801, or no such host): %d.", notOffered)
 	}

@@ -12,12 +12,14 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
+// DefaultInFlightPerHost is how many requests of an account to a host may be in flight if max_in_flight_per_host is not stated.
+const DefaultInFlightPerHost = 64
+
 const (
-	regionWant             = "the name of a region such as ap-southeast-3"
-	projectIDWant          = "the project_id, 1 to 64 letters and digits"
-	domainIDWant           = "the domain_id, 1 to 64 letters and digits"
-	cloudWant              = "a bare DNS domain such as myhuaweicloud.com, without scheme, port and path"
-	defaultInFlightPerHost = 64
+	regionWant    = "the name of a region such as ap-southeast-3"
+	projectIDWant = "the project_id, 1 to 64 letters and digits"
+	domainIDWant  = "the domain_id, 1 to 64 letters and digits"
+	cloudWant     = "a bare DNS domain such as myhuaweicloud.com, without scheme, port and path"
 
 	labelWant = "at most 128 bytes of UTF-8 without control characters"
 )
@@ -81,7 +83,7 @@ func (r *accountReader) account(n strictyaml.Node) Account {
 		a.Endpoints = readEndpoints(e, r.services)
 	}
 	a.CAFile = optional(f, "ca_file")
-	a.MaxInFlightPerHost = defaultInFlightPerHost
+	a.MaxInFlightPerHost = DefaultInFlightPerHost
 	if most, ok := f.Get("max_in_flight_per_host").Number(1, 1024); ok {
 		a.MaxInFlightPerHost = most
 	}

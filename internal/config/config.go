@@ -36,6 +36,7 @@ type Config struct {
 	Accounts   []Account
 	Known      []providers.Service // the built-in services and those of the file, in the order in which they are shown
 	Services   map[string]Service  // the settings of all of them, by name
+	Idle       []string            // where the file has sections of services that are off for want of enabled
 	Limits     []Limit             // in their order: the first that fits a quota counts
 	Thresholds []Threshold         // likewise; the last fits every quota
 	Decisions  []Decision          // of the variables that the account comes from; nil if a file has accounts

@@ -161,8 +161,7 @@ func urlProblem(text, name, id string) string {
 		return "a URL with " + id + " in the host; want it in the path or the query"
 	case !hasID && strings.Contains(plain, "?"):
 		return noQuery
-	case strings.ContainsFunc(u.RawQuery, func(r rune) bool { return r <= ' ' || r > '~' }): // url.Parse encodes those of a path alone
-		return "a URL whose query has a blank or is not ASCII; want such characters percent-encoded"
 	}
-	return ""
+	_, rest, _ := strings.Cut(plain, "://")
+	return providers.PathProblem(strings.TrimRight(rest[len(host(plain)):], "/")) // without the slashes that are not sent
 }

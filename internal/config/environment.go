@@ -104,7 +104,7 @@ func environmentAccount(ctx context.Context, getenv func(string) string, known [
 			e.profile = e.readProfile(ctx)
 		}
 	}
-	a := Account{Name: "default", MaxInFlightPerHost: defaultInFlightPerHost}
+	a := Account{Name: "default", MaxInFlightPerHost: DefaultInFlightPerHost}
 	region := e.region()
 	a.Projects = []Project{e.project(region)}
 	a.DomainID = e.matching("domain_id of the account", "domain_id", domainID.MatchString, domainIDWant, domainIDNames...)

@@ -427,6 +427,7 @@ type Description struct {
 	CAFile         string
 	CAFileErr      error             // why it can't be used
 	Discovery      *config.Discovery // nil: none
+	InFlight       int               // max_in_flight_per_host
 	Sources        []Endpoint        // of the projects that are known
 }
 
@@ -451,7 +452,7 @@ func (f *Fleet) Describe(ctx context.Context) []Description {
 			wrong := a.keys.Check(ctx) // first: what the others say depends on it
 			all[i] = Description{
 				Account: a.Name, Credentials: a.keys.Status().From, CredentialsErr: wrong, Exposed: a.exposed(ctx),
-				DomainID: a.DomainID, CAFile: a.CAFile, Discovery: a.Discovery,
+				DomainID: a.DomainID, CAFile: a.CAFile, Discovery: a.Discovery, InFlight: a.MaxInFlightPerHost,
 			}
 			if a.CAFile != "" {
 				all[i].CAFileErr = huaweicloud.CheckCAFile(ctx, a.CAFile)

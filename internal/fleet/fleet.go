@@ -237,6 +237,26 @@ func (v *view) services(fits func(providers.Service) bool) []string {
 	return names
 }
 
+// CheckServices is CheckNames for services that are read. It says how to enable one that is not. also are other names that are known.
+func (f *Fleet) CheckServices(what string, asked []string, also ...string) error {
+	if v := f.now.Load(); len(v.accounts) > 0 {
+		c := v.accounts[0].config
+		for _, name := range asked {
+			if s, known := c.Services[name]; known && !s.Enabled {
+				how := "set services." + name + ".enabled to true in the configuration"
+				if c.File == "" {
+					how = "write services: {" + name + ": {enabled: true}} into a file, and name it with --config.file"
+				}
+				return fmt.Errorf("%s=%q is disabled; %s", what, name, how)
+			}
+		}
+	}
+	if err := CheckNames(what, asked, append(f.Services(), also...)); err != nil {
+		return fmt.Errorf("%w; the command services lists all", err)
+	}
+	return nil
+}
+
 // Projects returns the labels of the projects that are read, sorted. The list is shared and must not be changed.
 func (f *Fleet) Projects() []string { return f.now.Load().labels }
 
@@ -285,10 +305,12 @@ func (f *Fleet) Read(ctx context.Context, filter Filter) []*Reading {
 	if wanted = filter.of(f.now.Load().sources); !slices.Equal(wanted, certain) {
 		fetches = append(fetches, ask(ctx, unknown(wanted, certain))...)
 	}
-	wait(ctx, fetches)
-	if ctx.Err() != nil {
+	soon, cancel := context.WithTimeout(ctx, longWait)
+	defer cancel()
+	if wait(soon, fetches); soon.Err() != nil {
 		f.log.waits(wanted)
 	}
+	wait(ctx, fetches)
 	readings := make([]*Reading, len(wanted))
 	for i, s := range wanted {
 		readings[i] = s.reading(asked)
@@ -330,6 +352,8 @@ func unknown(sources, before []*source) []*source {
 	}
 	return slices.DeleteFunc(slices.Clone(sources), func(s *source) bool { return ids[s.ID] })
 }
+
+const longWait = time.Second // of a scrape, from which on it is logged if it waits for requests that wait for a host
 
 // wait returns when all fetches have ended, or ctx has.
 func wait(ctx context.Context, fetches []<-chan struct{}) {
