@@ -116,9 +116,9 @@ func (h Host) Label(region string) string {
 // BaseURL returns the URL of the host in a region of a cloud. An empty cloud is the public one that the region belongs to. Whole hosts of the
 // catalogue are those of Huawei's own sites; elsewhere the first label is used regionally. If the region is empty, {region} stays.
 func (h Host) BaseURL(region, cloud string) string {
+	region = cmp.Or(region, inRegion)
 	cloud = huaweicloud.Domain(region, cloud)
 	host := h.in(region)
-	region = cmp.Or(region, "{region}")
 	if !strings.Contains(host, ".") || h.builtIn && !isHuaweiSite(region, cloud) {
 		url := huaweicloud.BaseURL(h.Label(region), region, cloud)
 		if _, port, ok := strings.Cut(host, ":"); ok {
