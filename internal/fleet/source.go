@@ -140,6 +140,9 @@ func (s *source) newPolicy(gate *refresh.Gate) *refresh.Policy[providers.Result]
 }
 
 func (s *source) fetch(ctx context.Context) (providers.Result, error) {
+	if !s.exists() {
+		return providers.Result{}, removedError{}
+	}
 	if d := s.project.domain; d != nil {
 		d.awaitList(ctx) // here, as it takes no time of this fetch
 	}
@@ -159,6 +162,12 @@ func (s *source) fetch(ctx context.Context) (providers.Result, error) {
 	}
 	return s.service.Quotas(ctx, c, s.settings.Options)
 }
+
+// removedError is why a fetch does not begin: the source was removed while it waited for its turn.
+type removedError struct{}
+
+func (removedError) Error() string  { return "no longer read" }
+func (removedError) NotBegun() bool { return true }
 
 // client returns the client for the service in the region.
 func (s *source) client() *huaweicloud.Client {
