@@ -36,7 +36,9 @@ func ask(t *testing.T, c *cloudsim.Cloud) (get func(path, id string) (status int
 			path = "localhost" + path
 		}
 		keys := simtest.Keys{Access: democloud.AccessKey, Secret: democloud.SecretKey}
-		got := client.Get(t, keys, strings.ReplaceAll(path, "{project_id}", id), "X-Project-Id", id)
+		domain := cloudsim.ID("main")
+		path = strings.NewReplacer("{project_id}", id, "{domain_id}", domain).Replace(path)
+		got := client.Get(t, keys, path, "X-Project-Id", id, "X-Domain-Id", domain)
 		return got.Status, []byte(got.Body)
 	}
 }
@@ -180,8 +182,7 @@ func TestServicesOfTheCatalogue(t *testing.T) {
 		},
 	}).Cloud)
 	for _, s := range providers.All() {
-		path, _, _ := strings.Cut(s.API.Path, "?")
-		place := s.API.Host.Label("ap-southeast-1") + ".ap-southeast-1.myhuaweicloud.com" + path
+		_, place, _ := strings.Cut(s.API.Host.BaseURL("ap-southeast-1", "")+s.API.Path, "://")
 		want := cmp.Or(string(examples.Of(s.Name)), string(democloud.Made(s.API)))
 		if status, body := get(place, unstated); status != http.StatusOK || string(body) != want {
 			t.Errorf("%s: status %d, body %s, want the example of the document or what is made\n%s", s.Name, status, body, want)
