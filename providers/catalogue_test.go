@@ -13,6 +13,7 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/providers"
 	"cloud_quota_exporter/providers/examples"
+	"cloud_quota_exporter/providers/providerstest"
 )
 
 var update = flag.Bool("update", false, "write testdata/catalogue.golden again")
@@ -405,15 +406,35 @@ func TestHazards(t *testing.T) {
 		{"a list by the page's table", "nat", "/v2.0/%s/nat_gateways/quotas", `{"quotas":[{"resources":[{"type":"nat_gateway","used":4,"quota":150,"min":0}]}]}`, `nat_gateway "" used 4 limit 150 remaining - range 0..-`},
 		{"a list of resources", "sfsturbo", "/v1/%s/sfs-turbo/quotas", `{"quotas":[{"type":"shares","used":5,"quota":400},{"type":"capacity","used":0,"quota":20,"unit":"GB"}]}`, "shares \"\" used 5 limit 400 remaining - range -..-\ncapacity \"GB\" used 0 limit 20 remaining - range -..-"},
 		{"a negative number of which nothing is documented", "rds", "/v3/%s/quotas", `{"quotas":{"resources":[{"type":"instance","used":1,"quota":-1},{"type":"x","used":1,"quota":2}]}}`, "x \"\" used 1 limit 2 remaining - range -..-\nskipped: resource 1 of 2: type \"instance\": quota is -1, and the document gives negative numbers no meaning"},
+		{"a usage of null", "iam", "/v3.0/OS-QUOTA/domains/%s", `{"quotas":{"resources":[{"max":100,"min":10,"quota":10,"type":"mapping","used":null},{"max":500,"min":50,"quota":200,"type":"assigment_group_mp","used":8}]}}`, "mapping \"\" used - limit 10 remaining - range 10..100\nassigment_group_mp \"\" used 8 limit 200 remaining - range 50..500"},
+		{"the account in the query", "dns", "/v2/quotamg/dns/quotas?domain_id=%s", `{"quotas":[{"quota_key":"private_zone","quota_limit":50,"used":30,"unit":"count"}],"request_id":"r"}`, `private_zone "count" used 30 limit 50 remaining - range -..-`},
+		{"no account in the path", "ccm", "/v1/private-certificates/quotas", `{"quotas":{"resources":[{"type":"CERTIFICATE","used":25,"quota":100000}]}}`, `CERTIFICATE "" used 25 limit 100000 remaining - range -..-`},
+		{"the host of another entry", "ccm_ca", "/v1/private-certificate-authorities/quotas", `{"quotas":{"resources":{"type":"CERTIFICATE_AUTHORITY","used":25,"quota":100}}}`, `CERTIFICATE_AUTHORITY "" used 25 limit 100 remaining - range -..-`},
+		{"limits of one network", "cc_central_network", "/v3/%s/gcn/quotas", `{"quotas":[{"quota_key":"central_networks_per_account","quota_limit":6,"used":1,"unit":"count"},{"quota_key":"policies_per_central_network","quota_limit":500,"used":0},{"quota_key":"er_instances_per_region_per_central_network","quota_limit":1,"used":0},{"quota_key":"policy_documents_per_central_network_kb","quota_limit":10,"used":0}],"page_info":{"next_marker":"1"}}`, `central_networks_per_account "count" used 1 limit 6 remaining - range -..-`},
+		{"limits of one site network", "cc_site_network", "/v3/%s/dcaas/site-network/quotas", `{"quotas":[{"quota_key":"site_networks_per_account","quota_limit":6,"used":1},{"quota_key":"sites_per_mesh_site_network","quota_limit":5,"used":0},{"quota_key":"sites_per_star_site_network","quota_limit":5,"used":0},{"quota_key":"sites_per_hybrid_site_network","quota_limit":5,"used":0}]}`, `site_networks_per_account "" used 1 limit 6 remaining - range -..-`},
+		{"no usage, and a maximum below the limit", "ga", "/v1/%s/ga/quotas", `{"quotas":{"resources":[{"type":"accelerator_per_tenant","min":1,"max":1,"quota":20}]},"request_id":"r"}`, `accelerator_per_tenant "" used - limit 20 remaining - range 1..1`},
+		{"a limit of one bandwidth", "geip", "/v3/%s/geip/quotas", `{"quotas":{"resources":[{"type":"global_eip","quota":20,"used":2,"min":0},{"type":"internetBandwidthIP","quota":20,"used":0,"min":0}]}}`, `global_eip "" used 2 limit 20 remaining - range 0..-`},
+		{"counters of a day and limits of one domain", "cdn", "/v1.0/cdn/quota", `{"quotas":[{"type":"domain","quota_limit":100,"used":3},{"type":"file_refresh","quota_limit":2000,"used":1999},{"type":"flexible_origin_condition","quota_limit":20,"used":0},{"type":"rule","quota_limit":10,"used":0},{"type":"origin_request_header","quota_limit":10,"used":0}]}`, "domain \"\" used 3 limit 100 remaining - range -..-\nfile_refresh \"\" used 1999 limit 2000 remaining - range -..-"},
+		{"an empty unit", "tms", "/v1.0/tms/quotas", `{"quotas":[{"quota_key":"predefine_tags","quota_limit":500,"used":7,"unit":""}]}`, `predefine_tags "" used 7 limit 500 remaining - range -..-`},
+		{"nothing else", "eps", "/v1.0/enterprise-projects/quotas", `{"quotas":{"resources":[{"type":"enterprise_project","used":3,"quota":100}]}}`, `enterprise_project "" used 3 limit 100 remaining - range -..-`},
+		{"a unit for some", "ec", "/v1/enterprise-connect/quotas", `{"quotas":{"resources":[{"type":"ecn_standard_bandwidth_limit","used":1000,"quota":2000,"min":2000,"max":2000,"unit":"Mbit/s"},{"type":"route_limit","used":0,"quota":50}]}}`, "ecn_standard_bandwidth_limit \"Mbit/s\" used 1000 limit 2000 remaining - range 2000..2000\nroute_limit \"\" used 0 limit 50 remaining - range -..-"},
+		{"many types", "iec", "/v1/edgeclouds/quotas", `{"quotas":{"resources":[{"type":"edgeclouds","used":22,"quota":30,"min":0,"max":10000},{"type":"ram","used":360448,"quota":5120000}]}}`, "edgeclouds \"\" used 22 limit 30 remaining - range 0..10000\nram \"\" used 360448 limit 5.12e+06 remaining - range -..-"},
+		{"the path of others", "cloudpond", "/v1/%s/quotas", `{"quotas":{"resources":[{"type":"edge_site","used":7,"quota":10}]}}`, `edge_site "" used 7 limit 10 remaining - range -..-`},
+		{"texts as in the SDK, numbers as in the example", "ucs", "/v1/maintenance/quota/%s", `{"quotas":{"resources":[{"type":"cluster","used":"2","quota":"50"},{"type":"fleet","used":1,"quota":50}]}}`, "cluster \"\" used 2 limit 50 remaining - range -..-\nfleet \"\" used 1 limit 50 remaining - range -..-"},
+		{"a negative number of which nothing is documented", "eps", "/v1.0/enterprise-projects/quotas", `{"quotas":{"resources":[{"type":"enterprise_project","used":3,"quota":-1},{"type":"x","used":1,"quota":2}]}}`, "x \"\" used 1 limit 2 remaining - range -..-\nskipped: resource 1 of 2: type \"enterprise_project\": quota is -1, and the document gives negative numbers no meaning"},
 	} {
 		t.Run(tc.service+", "+tc.name, func(t *testing.T) {
+			owner := project
+			if providerstest.Named(tc.service)[0].API.Account {
+				owner = domain
+			}
 			uri := tc.uri
 			if strings.Contains(uri, "%") {
-				uri = fmt.Sprintf(uri, project)
+				uri = fmt.Sprintf(uri, owner)
 			}
 			result, err := ask(t, tc.service, replies{uri: reply(tc.answer)})
-			if err != nil || show(result) != tc.want {
-				t.Errorf("got %v\n%s\nwant\n%s", err, show(result), tc.want)
+			if err != nil || result.Owner != owner || show(result) != tc.want {
+				t.Errorf("got %v, of %q\n%s\nwant of %s\n%s", err, result.Owner, show(result), owner, tc.want)
 			}
 		})
 	}

@@ -19,7 +19,10 @@ import (
 	"cloud_quota_exporter/providers/providerstest"
 )
 
-const project = "0250cb8a80c24c0b9f20f557cb159aad"
+const (
+	project = "0250cb8a80c24c0b9f20f557cb159aad"
+	domain  = "0d6e4079e36703ebd37c00722f5891d2" // of an account-level service
+)
 
 // echoed is a secret that a server may echo; in replies and in what is fuzzed, its beginning stands for it.
 const (
@@ -65,6 +68,9 @@ func ask(t *testing.T, service string, transport replies, change ...func(*huawei
 	t.Helper()
 	c := client(service, transport)
 	asked := providerstest.Named(service)[0]
+	if asked.API.Account {
+		c.Scope.DomainID = domain
+	}
 	options := maps.Clone(asked.Options)
 	for _, f := range change {
 		f(c, options)

@@ -1,12 +1,14 @@
 package providers_test
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"cloud_quota_exporter/providers"
 	"cloud_quota_exporter/providers/providerstest"
@@ -74,6 +76,44 @@ func TestHosts(t *testing.T) {
 		if got := gaussdb.Label(region); got != want {
 			t.Errorf("gaussdb in %s: host %s, want %s", region, got, want)
 		}
+	}
+}
+
+// TestHostsOfAccounts: the hosts by site, region and cloud.
+func TestHostsOfAccounts(t *testing.T) {
+	const com, eu, partner = "myhuaweicloud.com", "myhuaweicloud.eu", "prod-cloud.example.com"
+	labels := map[string]string{"ccm_ca": "ccm", "cc_central_network": "cc", "cc_site_network": "cc", "geip": "eip", "iec": "iecs", "cloudpond": "ies"}
+	own := map[string]struct{ china, international, europe string }{ // those that differ from the others; europe: regional
+		"iam":    {"iam.cn-north-4." + com, "iam.ap-southeast-1." + com, ""},
+		"ccm":    {"ccm.cn-north-4." + com, "ccm.ap-southeast-3." + com, ""},
+		"ccm_ca": {"ccm.cn-north-4." + com, "ccm.ap-southeast-3." + com, ""},
+		"tms":    {"tms." + com, "tms.ap-southeast-1." + com, ""},
+		"cdn":    {"cdn." + com, "cdn." + com, "cdn." + eu},
+	}
+	for _, s := range providerstest.Named("iam", "dns", "ccm", "ccm_ca", "cc_central_network", "cc_site_network", "ga", "geip", "cdn", "tms", "eps", "ec", "iec", "cloudpond", "ucs") {
+		if !s.API.Account || s.Enabled || s.CacheTTL != 15*time.Minute {
+			t.Errorf("%s: level %s, enabled %t, cache_ttl %s", s.Name, s.API.Level(), s.Enabled, s.CacheTTL)
+		}
+		label, sites := cmp.Or(labels[s.Name], s.Name), own[s.Name]
+		shared := label + "." + com
+		for _, at := range []struct{ region, cloud, want string }{
+			{"ap-southeast-1", "", cmp.Or(sites.international, shared)},
+			{"cn-north-4", "", cmp.Or(sites.china, shared)},
+			{"cn-north-4", com, cmp.Or(sites.china, shared)},
+			{"eu-west-101", "", cmp.Or(sites.europe, label+".eu-west-101."+eu)},
+			{"ru-moscow-1", "", label + ".ru-moscow-1." + com},
+			{"my-kualalumpur-1", com, label + ".my-kualalumpur-1." + com},
+			{"ae-ad-1", "", label + ".ae-ad-1." + com},
+			{"eu-west-0", partner, label + ".eu-west-0." + partner},
+			{"cn-north-4", partner, label + ".cn-north-4." + partner},
+		} {
+			if got := s.API.Host.BaseURL(at.region, at.cloud); got != "https://"+at.want {
+				t.Errorf("%s in %s of %q: %s, want https://%s", s.Name, at.region, at.cloud, got, at.want)
+			}
+		}
+	}
+	if muted := providerstest.Named("cdn")[0].Muted; !slices.Equal(muted, []string{"file_refresh", "dir_refresh", "preheat"}) { // they reach their limits every day
+		t.Errorf("muted types of CDN: %v", muted)
 	}
 }
 

@@ -23,6 +23,7 @@ type Account struct {
 	AccessKey, SecretKey string // for Authenticate; empty: the account has no permanent keys
 	SecurityToken        string // if it is not empty, requests must carry it in X-Security-Token and sign it
 	Projects             []Project
+	Quotas               map[string][]Quota // of account-level services, as those of a Project
 }
 
 // Project is a project as IAM's GET /v3/projects lists it, with its quotas.
@@ -114,19 +115,20 @@ func (c *Cloud) Update(account string, change func(*Account)) {
 	c.set(accounts)
 }
 
-// set replaces all accounts. It panics if two projects have the same ID, or if an API can't show the quotas of a project.
+// set replaces all accounts. It panics if two projects have the same ID, or if an API can't show the quotas of a project or an account.
 func (c *Cloud) set(accounts []Account) {
 	accounts = slices.Clone(accounts)
 	projects := map[string]project{}
 	for i := range accounts {
 		a := &accounts[i]
 		a.Projects = slices.Clone(a.Projects)
+		if err := c.checkQuotas(a.Quotas, true); err != nil {
+			panic(fmt.Sprintf("cloudsim: account %q: %v", a.Name, err))
+		}
 		for j := range a.Projects {
 			p := &a.Projects[j]
-			for service, quotas := range p.Quotas {
-				if err := c.checkQuotas(service, quotas); err != nil {
-					panic(fmt.Sprintf("cloudsim: quotas of %q in project %q: %v", service, p.ID, err))
-				}
+			if err := c.checkQuotas(p.Quotas, false); err != nil {
+				panic(fmt.Sprintf("cloudsim: project %q: %v", p.ID, err))
 			}
 			if _, exists := projects[p.ID]; exists {
 				panic(fmt.Sprintf("cloudsim: two projects have the ID %q", p.ID))
@@ -145,6 +147,16 @@ func (c *Cloud) project(id string) project {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.projects[id]
+}
+
+// account returns the account with a name, or an empty one.
+func (c *Cloud) account(name string) Account {
+	for _, a := range c.Accounts() {
+		if a.Name == name {
+			return a
+		}
+	}
+	return Account{}
 }
 
 // ID returns an ID like those of the cloud, 32 hexadecimal digits. It is always the same for a name. The ID of an account's domain is made

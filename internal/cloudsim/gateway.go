@@ -19,8 +19,10 @@ type Call struct {
 	ID        string // of the request
 	Body      []byte
 	Service   string // label of the service; empty if there is no API at the path
-	Path      string // of the API, with {project_id} in it; if there is no API, of the request
+	Path      string // of the API, with {project_id} or {domain_id} in it; if there is no API, of the request
 	ProjectID string // in the path or, for some APIs, in the header
+	Account   bool   // the API is account-level
+	DomainID  string // of an account-level API: in the path, else the query, else the header
 	Region    string // second label of the host name if it is one of the cloud's; IAM's global host has the name of the cloud there
 
 	api       *API // nil if there is no API at the path
@@ -81,6 +83,11 @@ func (c *Cloud) answer(q Call) Answer {
 	if q.Region != "" && project.Region != "" && q.Region != project.Region {
 		return q.notPublished()
 	}
+	if q.Account {
+		if refusal := c.refusal(q, caller); refusal != nil {
+			return *refusal
+		}
+	}
 	if q.ProjectID != "" || q.api.byHeader {
 		stated := q.Header.Get("X-Project-Id")
 		if project.ID == "" || project.owner != caller || (stated != "" && stated != q.ProjectID) {
@@ -89,6 +96,25 @@ func (c *Cloud) answer(q Call) Answer {
 	}
 	q.caller = caller
 	return q.api.own(c, q)
+}
+
+// refusal returns the answer to a caller who asks for another account, or does not state what the API needs; nil if all is right. A token says
+// which account it is of, a signature does not.
+func (c *Cloud) refusal(q Call, caller string) *Answer {
+	own, query, header := ID(caller), q.URL.Query().Get("domain_id"), q.Header.Get("X-Domain-Id")
+	project := c.project(q.Header.Get("X-Project-Id"))
+	var a Answer
+	switch {
+	case q.api.NeedsDomain && query != own:
+		a = q.GatewayError(http.StatusUnauthorized, "Incorrect IAM authentication information: domain_id is not that of the caller")
+	case q.api.NeedsProject && (project.ID == "" || project.owner != caller):
+		a = q.GatewayError(http.StatusUnauthorized, "Incorrect IAM authentication information: X-Project-Id is not that of a project of the caller")
+	case q.DomainID == "" && q.Header.Get("X-Auth-Token") == "", q.DomainID != "" && q.DomainID != own, header != "" && header != own:
+		a = q.denied()
+	default:
+		return nil
+	}
+	return &a
 }
 
 // denied returns the answer to a caller without permission.

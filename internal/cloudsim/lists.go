@@ -45,11 +45,7 @@ func (c *Cloud) listProjects(q Call) Answer {
 // projectsOf returns the projects of an account, and by region the IDs of those that have its name.
 func (c *Cloud) projectsOf(account string) (owned []Project, regional map[string]string) {
 	regional = map[string]string{}
-	for _, a := range c.Accounts() {
-		if a.Name == account {
-			owned = a.Projects
-		}
-	}
+	owned = c.account(account).Projects
 	for _, p := range owned {
 		if p.Name == p.Region {
 			regional[p.Region] = p.ID

@@ -11,7 +11,11 @@ import (
 
 // showQuotas answers a quota API.
 func (c *Cloud) showQuotas(q Call) Answer {
-	quotas, stated := q.project.Quotas[q.Service]
+	all := q.project.Quotas
+	if q.Account {
+		all = c.account(q.caller).Quotas
+	}
+	quotas, stated := all[q.Service]
 	if !stated {
 		return Answer{Status: http.StatusOK, Body: q.api.Example}
 	}

@@ -2,7 +2,7 @@ package cloudsim
 
 import (
 	"cmp"
-	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"slices"
@@ -13,29 +13,38 @@ import (
 type API struct {
 	Service string                     // its label, as in Project.Quotas and Call
 	Method  string                     // default: GET
-	Path    string                     // without query; {project_id} stands for the ID of the project
+	Path    string                     // without query; {project_id} stands for the ID of the project, {domain_id} for that of the account
 	Host    func(region string) string // first label of its host name in a region; empty: not at the host names of the cloud
 	Action  string                     // IAM action that callers need; empty if none is documented
 
 	Example []byte // answer of a quota API about a project without stated quotas of the service
 	Shape   Shape  // how a quota API writes stated quotas
 
+	Account      bool                   // the quotas are those of an account
+	At           func(host string) bool // whether an account-level API is at a host name of the cloud; nil: at those that begin with Host
+	NeedsProject bool                   // an account-level API refuses requests whose X-Project-Id is not that of a project of the account
+	NeedsDomain  bool                   // an account-level API refuses requests whose query does not have the account's domain_id
+
 	// Answer, if it is not nil, answers every request. The gateway does not authenticate the caller.
 	Answer func(q Call) Answer
 
 	own      func(c *Cloud, q Call) Answer // answers if Answer does not
+	quotas   bool                          // it is a quota API
 	byHeader bool                          // X-Project-Id names the project, because the path does not
 }
 
-// projectParameter is the part of an API's path that is replaced with the ID of a project.
-const projectParameter = "{project_id}"
+// The part of an API's path that is replaced with the ID of a project or an account.
+const (
+	projectParameter = "{project_id}"
+	domainParameter  = "{domain_id}"
+)
 
 // Publish adds APIs. Call it before the cloud serves.
 func (c *Cloud) Publish(apis ...API) {
 	for _, a := range apis {
 		a.Method = cmp.Or(a.Method, http.MethodGet)
 		if a.Answer == nil && a.own == nil {
-			a.own, a.byHeader = (*Cloud).showQuotas, !strings.Contains(a.Path, projectParameter)
+			a.own, a.quotas, a.byHeader = (*Cloud).showQuotas, true, !a.Account && !strings.Contains(a.Path, projectParameter)
 		}
 		c.apis = append(c.apis, &a)
 		if a.Service == "dbss" {
@@ -46,31 +55,49 @@ func (c *Cloud) Publish(apis ...API) {
 	}
 }
 
-// checkQuotas returns why the API of a service can't show quotas.
-func (c *Cloud) checkQuotas(service string, quotas []Quota) error {
-	i := slices.IndexFunc(c.apis, func(a *API) bool { return a.Service == service })
-	if i < 0 {
-		return errors.New("there is no quota API of that name")
+// checkQuotas returns why the APIs can't show quotas of a project or an account, by label of the service.
+func (c *Cloud) checkQuotas(all map[string][]Quota, ofAccount bool) error {
+	for service, quotas := range all {
+		i := slices.IndexFunc(c.apis, func(a *API) bool { return a.Service == service && a.quotas && a.Account == ofAccount })
+		if i < 0 {
+			return fmt.Errorf("quotas of %q: there is no such quota API", service)
+		}
+		if err := c.apis[i].Shape.check(quotas); err != nil {
+			return fmt.Errorf("quotas of %q: %w", service, err)
+		}
 	}
-	return c.apis[i].Shape.check(quotas)
+	return nil
 }
 
-// match returns whether an API has the path of a request, and the ID of the project in it.
-func (a *API) match(path string) (projectID string, matches bool) {
-	before, _, ofProject := strings.Cut(a.Path, projectParameter)
-	rest, found := strings.CutPrefix(path, before)
-	if ofProject {
-		projectID, _, _ = strings.Cut(rest, "/")
-		found = found && projectID != ""
+// match returns whether an API has the path of a request, and the ID of the project or the account in it.
+func (a *API) match(path string) (id string, matches bool) {
+	parameter := projectParameter
+	if a.Account {
+		parameter = domainParameter
 	}
-	return projectID, found && strings.ReplaceAll(a.Path, projectParameter, projectID) == path
+	before, _, hasID := strings.Cut(a.Path, parameter)
+	rest, found := strings.CutPrefix(path, before)
+	if hasID {
+		id, _, _ = strings.Cut(rest, "/")
+		found = found && id != ""
+	}
+	return id, found && strings.ReplaceAll(a.Path, parameter, id) == path
+}
+
+// isAt returns whether an API is at a host name of the cloud.
+func (a *API) isAt(host, label, region string) bool {
+	if a.At != nil {
+		return a.At(host)
+	}
+	return label == a.Host(region)
 }
 
 // route finds the API of a request: the first one at its host that has its method. If there is none, it is the first one at the host, or
-// else the first one with the path.
+// else the first one with the path. Among several, an account-level one has precedence if the request has X-Domain-Id, or else the others.
 func (c *Cloud) route(request *http.Request) Call {
 	q := Call{Request: request, Path: request.URL.Path}
-	label, region := c.hostLabels(request.Host)
+	host := hostName(request.Host)
+	label, region := c.hostLabels(host)
 	q.Region = region
 	best := 0
 	for _, a := range c.apis {
@@ -78,7 +105,7 @@ func (c *Cloud) route(request *http.Request) Call {
 		if !matches {
 			continue
 		}
-		published := label == "" || label == a.Host(region)
+		published := label == "" || a.isAt(host, label, region)
 		rank := 1
 		if published {
 			rank = 2
@@ -86,31 +113,43 @@ func (c *Cloud) route(request *http.Request) Call {
 		if published && a.Method == request.Method {
 			rank = 3
 		}
+		if rank *= 2; a.Account == (request.Header.Get("X-Domain-Id") != "") {
+			rank++
+		}
 		if rank > best {
 			best = rank
 			q.api, q.published, q.Service, q.Path, q.ProjectID = a, published, a.Service, a.Path, id
 		}
 	}
-	if q.api != nil && q.api.byHeader {
+	switch {
+	case q.api == nil:
+	case q.api.Account:
+		q.Account = true
+		q.DomainID, q.ProjectID = cmp.Or(q.ProjectID, request.URL.Query().Get("domain_id"), request.Header.Get("X-Domain-Id")), ""
+	case q.api.byHeader:
 		q.ProjectID = request.Header.Get("X-Project-Id")
 	}
 	return q
+}
+
+// hostName returns a host in lower case, without its port.
+func hostName(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return strings.ToLower(host)
 }
 
 // hostLabels returns the first two labels of a host name of the cloud. They are empty for other hosts, so that a cloud at 127.0.0.1 works
 // too. The cloud's host names are those in its domain and, because partner clouds have their own domains, those that begin with the label
 // of an API.
 func (c *Cloud) hostLabels(host string) (label, region string) {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	host = strings.ToLower(host)
 	labels := strings.SplitN(host, ".", 3)
 	if len(labels) < 3 {
 		return "", ""
 	}
 	isLabel := func(a *API) bool { return a.Host(labels[1]) == labels[0] }
-	if !strings.HasSuffix(host, ".myhuaweicloud.com") && !slices.ContainsFunc(c.apis, isLabel) {
+	if !strings.HasSuffix(host, ".myhuaweicloud.com") && !strings.HasSuffix(host, ".myhuaweicloud.eu") && !slices.ContainsFunc(c.apis, isLabel) {
 		return "", ""
 	}
 	return labels[0], labels[1]

@@ -159,13 +159,13 @@ func TestPolicyIsDocumented(t *testing.T) {
 }
 
 // TestRequestsAreDocumented: docs/scaling.md has the requests per hour and project of each service that is enabled by default, those of each other one,
-// their sums, what follows for many projects, and how many projects the known limits allow.
+// their sums, what follows for many projects, how many projects the known limits allow, and the requests per account of account-level services.
 func TestRequestsAreDocumented(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/scaling.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, all, byDefault, others := map[string]int{}, 0, 0, 0
+	want, all, byDefault, others, ofAccounts := map[string]int{}, 0, 0, 0, 0
 	ttls := map[string]time.Duration{}
 	for _, s := range providers.All() {
 		ttls[s.Name] = cmp.Or(s.CacheTTL, 5*time.Minute)
@@ -173,16 +173,24 @@ func TestRequestsAreDocumented(t *testing.T) {
 		if s.Options["list_instances"] {
 			requests *= 2 // the list of instances is another one
 		}
-		all += requests
-		if s.Enabled {
-			want[s.Name], byDefault = requests, byDefault+requests
-		} else if others++; requests != 4 {
+		if !s.Enabled && requests != 4 {
 			t.Errorf("%s is fetched %d times per hour, want 4 as of all that are off by default", s.Name, requests)
 		}
+		switch {
+		case s.API.Account:
+			ofAccounts++
+			continue
+		case s.Enabled:
+			want[s.Name], byDefault = requests, byDefault+requests
+		default:
+			others++
+		}
+		all += requests
 	}
-	want[fmt.Sprintf("each of the %d services that are off by default", others)] = 4
+	want[fmt.Sprintf("each of the %d project-level services that are off by default", others)] = 4
 	want["total of the five services that are enabled by default"] = byDefault
-	want[fmt.Sprintf("total of all %d services", len(ttls))] = all
+	want[fmt.Sprintf("total of all %d project-level services", len(ttls)-ofAccounts)] = all
+	want[fmt.Sprintf("each of the %d account-level services (per account)", ofAccounts)] = 4
 	got := map[string]int{}
 	for _, row := range regexp.MustCompile(`(?m)^\| ([^|]+) \| (\d+)[^|]*\|$`).FindAllStringSubmatch(string(doc), -1) {
 		for name := range strings.SplitSeq(row[1], ", ") {

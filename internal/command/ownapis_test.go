@@ -9,6 +9,7 @@ import (
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/config"
+	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/providers"
 )
 
@@ -33,6 +34,13 @@ func TestOwnAPIsAreDocumented(t *testing.T) {
 			api := ownAPI(t, section)
 			if got := api.Host.BaseURL("ap-southeast-3", "") + api.Path; got != request {
 				t.Errorf("the request is %s, want %s", got, request)
+			}
+			if api.Account { // its numbers are those of the response; internal/fleet reads it as of each project
+				result, err := api.Decode(&huaweicloud.Answer{Body: []byte(response)})
+				if err != nil || result.Skipped.Count > 0 || len(result.Quotas) != strings.Count(metrics, "cloud_quota_info{project=\"main\",") {
+					t.Errorf("got %v, %v", err, result)
+				}
+				return
 			}
 			path, _, _ := strings.Cut(api.Path, "?")
 			cloud := cloudtest.Wrap(cloudsim.New([]cloudsim.API{{Service: name, Path: path, Host: api.Host.Label, Example: []byte(response)}}, cloudsim.Account{

@@ -64,7 +64,7 @@ func (l serviceList) write(t Terminal) {
 	head := l.row("SERVICE", "LEVEL", "DEFAULT", "ENABLED")
 	wide.add(append(slices.Clone(head), "EVIDENCE", "METHOD", "PATH", "HOST", "ACTION", "PRODUCT")...)
 	narrow.add(append(slices.Clone(head), "EVIDENCE", "ACTION")...)
-	requests := map[int]string{} // below rows of narrow
+	requests := map[int][]string{} // below rows of narrow
 	for _, s := range l.known {
 		row := append(l.row(s.Name, s.API.Level(), yes(s.Enabled), yes(l.settings[s.Name].Enabled)), evidence(s))
 		hosts, actions := strings.Join(s.API.Host.Names(), ", "), needs(s, s.Options)
@@ -75,7 +75,7 @@ func (l serviceList) write(t Terminal) {
 			}
 			narrow.add(append(slices.Clone(row), action)...)
 		}
-		requests[len(narrow)-1] = printable.Text(fmt.Sprintf("%s: %s %s at %s", s.Product, http.MethodGet, s.API.Path, hosts))
+		requests[len(narrow)-1] = []string{printable.Text(fmt.Sprintf("%s: %s %s", s.Product, http.MethodGet, s.API.Path)), printable.Text("at " + hosts)}
 	}
 	if lines := wide.lines(); t.Width == 0 || !slices.ContainsFunc(lines, func(line string) bool { return printable.Width(line) > t.Width }) {
 		_, _ = fmt.Fprintln(t.Out, strings.Join(trimmed(lines), "\n"))
@@ -83,9 +83,14 @@ func (l serviceList) write(t Terminal) {
 		indent := strings.Repeat(" ", narrow.width(0)+2)
 		for i, line := range trimmed(narrow.lines()) {
 			_, _ = fmt.Fprintln(t.Out, line)
-			if request, ok := requests[i]; ok {
-				_, _ = fmt.Fprintln(t.Out, t.paint(faint, indent+request))
+			request := strings.Join(requests[i], " ")
+			if request == "" {
+				continue
 			}
+			if printable.Width(indent+request) > t.Width {
+				request = strings.Join(requests[i], "\n"+indent)
+			}
+			_, _ = fmt.Fprintln(t.Out, t.paint(faint, indent+request))
 		}
 	}
 	_, _ = fmt.Fprint(t.Out, servicesLegend)

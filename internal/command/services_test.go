@@ -52,7 +52,7 @@ func compared(text string, services ...string) string {
 }
 
 func TestServices(t *testing.T) {
-	some := []string{"cts", "taurusdb", "dbss", "ecs", "evs", "rds", "nat", "dsc", "my_trackers", "my_api"}
+	some := []string{"cts", "taurusdb", "dbss", "ecs", "evs", "rds", "nat", "dsc", "dns", "ccm", "ucs", "my_trackers", "my_api"}
 	config := write(t, "config.yml", allProjects(cloudtest.Scale(1), "SK", "{}")+"services:\n  ces: {enabled: false}\n  ecs: {enabled: true}\n"+
 		myTrackers+"  my_api: {enabled: false, api: {host: {default: quotas.example.com, eu-de: \"q.{region}.example.com\"}, path: /v1/quotas}}\n")
 	golden(t, "services", compared(showServices(t, 0, "table", ""), some...))
@@ -91,7 +91,7 @@ func TestServicesJSON(t *testing.T) {
 		for _, s := range providers.All() {
 			j := byName[s.Name]
 			want := map[string]any{
-				"name": s.Name, "product": s.Product, "title": s.Title, "level": "project", "default": s.Enabled, "enabled": s.Enabled, "method": "GET",
+				"name": s.Name, "product": s.Product, "title": s.Title, "level": s.API.Level(), "default": s.Enabled, "enabled": s.Enabled, "method": "GET",
 				"path": s.API.Path, "evidence": s.Evidence, "verified": s.IsVerified(), "inferred": s.Inferred, "notes": s.Notes, "overlap": s.Overlap,
 			}
 			if file == "" {

@@ -80,9 +80,14 @@ func factsOf(t *testing.T, s providers.Service) []fact {
 	for _, name := range slices.Sorted(maps.Keys(s.Options)) {
 		options = append(options, code(fmt.Sprintf("%s: %t", name, s.Options[name])))
 	}
+	needs := ""
+	if s.API.Account {
+		needs = "the [account ID](#account-level-services)"
+	}
 	return []fact{
 		{"API", fmt.Sprintf("%s, *%s* (%s)", code("GET "+s.API.Path), s.Title, documentedEvidence(s))},
 		{"Host", documentedHosts(s.API.Host)},
+		{"Needs", needs},
 		{"IAM action", documentedActions(s)},
 		{"Resource types", types},
 		{"Units", units},

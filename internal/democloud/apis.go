@@ -14,16 +14,35 @@ import (
 func APIsOf(services []providers.Service, example func(service string) []byte) []cloudsim.API {
 	var apis []cloudsim.API
 	for _, s := range services {
-		path, _, _ := strings.Cut(s.API.Path, "?")
+		path, query, _ := strings.Cut(s.API.Path, "?")
 		api := cloudsim.API{
 			Service: s.Name, Path: path, Host: s.API.Host.Label, Action: s.API.Action.String(), Example: example(s.Name), Shape: shape(s.API),
 		}
 		if api.Example == nil {
 			api.Example = Made(s.API)
 		}
+		if s.API.Account {
+			api.Account, api.At = true, hostsOf(s)
+			api.NeedsDomain, api.NeedsProject = strings.Contains(query, "{domain_id}"), s.Name == "dns" || s.Name == "ga"
+		}
 		apis = append(apis, api)
 	}
 	return apis
+}
+
+// hostsOf returns whether an account-level service is at a host name: at those that its entry has for the sites of Huawei and for the region of the
+// host. DNS is at regional hosts too.
+func hostsOf(s providers.Service) func(host string) bool {
+	sites := map[string]bool{s.API.Host.BaseURL("eu-west-101", ""): true}
+	for region := range s.API.Host.Regions() { // and "default"
+		sites[s.API.Host.BaseURL(region, "")] = true
+	}
+	return func(host string) bool {
+		label, rest, _ := strings.Cut(host, ".")
+		region, cloud, _ := strings.Cut(rest, ".")
+		isRegional := strings.Contains(region, "-")
+		return sites["https://"+host] || isRegional && s.API.Host.BaseURL(region, cloud) == "https://"+host || isRegional && s.Name == "dns" && label == "dns"
+	}
 }
 
 // NoExample is for APIsOf if no service has an example answer.

@@ -2,6 +2,7 @@ package democloud_test
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -16,6 +17,8 @@ import (
 	"cloud_quota_exporter/internal/cloudsim/simtest"
 	"cloud_quota_exporter/internal/democloud"
 	"cloud_quota_exporter/internal/fleet/fleettest"
+	"cloud_quota_exporter/internal/huaweicloud"
+	"cloud_quota_exporter/internal/secret"
 	"cloud_quota_exporter/providers"
 	"cloud_quota_exporter/providers/examples"
 )
@@ -36,7 +39,9 @@ func ask(t *testing.T, c *cloudsim.Cloud) (get func(path, id string) (status int
 			path = "localhost" + path
 		}
 		keys := simtest.Keys{Access: democloud.AccessKey, Secret: democloud.SecretKey}
-		got := client.Get(t, keys, strings.ReplaceAll(path, "{project_id}", id), "X-Project-Id", id)
+		domain := cloudsim.ID("main")
+		path = strings.NewReplacer("{project_id}", id, "{domain_id}", domain).Replace(path)
+		got := client.Get(t, keys, path, "X-Project-Id", id, "X-Domain-Id", domain)
 		return got.Status, []byte(got.Body)
 	}
 }
@@ -180,8 +185,7 @@ func TestServicesOfTheCatalogue(t *testing.T) {
 		},
 	}).Cloud)
 	for _, s := range providers.All() {
-		path, _, _ := strings.Cut(s.API.Path, "?")
-		place := s.API.Host.Label("ap-southeast-1") + ".ap-southeast-1.myhuaweicloud.com" + path
+		_, place, _ := strings.Cut(s.API.Host.BaseURL("ap-southeast-1", "")+s.API.Path, "://")
 		want := cmp.Or(string(examples.Of(s.Name)), string(democloud.Made(s.API)))
 		if status, body := get(place, unstated); status != http.StatusOK || string(body) != want {
 			t.Errorf("%s: status %d, body %s, want the example of the document or what is made\n%s", s.Name, status, body, want)
@@ -197,6 +201,40 @@ func TestServicesOfTheCatalogue(t *testing.T) {
 	} {
 		if _, body := get(paths[service], stated); string(body) != want {
 			t.Errorf("%s: body %s, want %s", service, body, want)
+		}
+	}
+}
+
+// keysOf grants the keys of an account.
+type keysOf struct{ access, secret string }
+
+func (k keysOf) Grant(context.Context, huaweicloud.Scope) (huaweicloud.Grant, error) {
+	return &huaweicloud.Keys{AccessKey: secret.New(k.access), SecretKey: secret.New(k.secret)}, nil
+}
+func (keysOf) Reject(huaweicloud.Grant) {}
+
+// TestAccountLevelServices asks every account-level service with the real client, in regions of each site.
+func TestAccountLevelServices(t *testing.T) {
+	const id = "0250cb8a80c24c0b9f20f557cb159aad"
+	cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{{ID: id, Name: "ap-southeast-3"}}})
+	client := simtest.Serve(t, cloud)
+	for _, s := range providers.All() {
+		if !s.API.Account {
+			continue
+		}
+		for _, region := range []string{"ap-southeast-3", "cn-north-4", "eu-west-101", "ae-ad-1"} {
+			c := &huaweicloud.Client{
+				HTTP: client.Client, Auth: keysOf{"AK", "SK"}, Service: s.Name, BaseURL: strings.Replace(s.API.Host.BaseURL(region, ""), "https:", "http:", 1),
+				Scope: huaweicloud.Scope{ProjectID: id, DomainID: cloudsim.ID("main"), Region: region}, Events: func(string, string, time.Duration) {},
+			}
+			result, err := s.Quotas(t.Context(), c, s.Options)
+			if err != nil || len(result.Quotas) == 0 || result.Skipped.Count > 0 || result.Owner != cloudsim.ID("main") {
+				t.Errorf("%s in %s: %v, %v", s.Name, region, err, result)
+			}
+			c.Scope.DomainID = cloudsim.ID("other")
+			if _, err = s.Quotas(t.Context(), c, s.Options); huaweicloud.Reason(err) != huaweicloud.ReasonForbidden && huaweicloud.Reason(err) != huaweicloud.ReasonUnauthorized {
+				t.Errorf("%s in %s: another account: %v", s.Name, region, err)
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@
 package cloudtest
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -22,16 +23,17 @@ type Cloud struct {
 
 	mu           sync.Mutex
 	received     map[string]int
-	byProject    map[string]map[string]int
+	byOwner      map[string]map[string]int // by ID of the project or the account
 	inFlight     int
 	mostInFlight int
 	faults       []*fault
 	identities   map[string]Identities // by name of the account
+	domains      map[string][]string   // that IAM shows, by name of the account; missing: the account
 	issued       issued
 	machine      Machine
 }
 
-// New returns a cloud with the services of the catalogue and these accounts. A project that states no quotas of a service gets the example
+// New returns a cloud with the services of the catalogue and these accounts. A project or an account that states no quotas of a service gets the example
 // of its document.
 func New(accounts ...cloudsim.Account) *Cloud {
 	return Wrap(cloudsim.New(democloud.APIsOf(providers.All(), examples.Of), accounts...))
@@ -91,8 +93,9 @@ func Wrap(cloud *cloudsim.Cloud) *Cloud {
 	c := &Cloud{
 		Cloud:      cloud,
 		received:   map[string]int{},
-		byProject:  map[string]map[string]int{},
+		byOwner:    map[string]map[string]int{},
 		identities: map[string]Identities{},
+		domains:    map[string][]string{},
 		issued: issued{
 			counts: map[string]int{}, keys: map[string]keys{}, tokens: map[string]token{}, metadataTokens: map[string]time.Time{},
 		},
@@ -105,6 +108,7 @@ func Wrap(cloud *cloudsim.Cloud) *Cloud {
 	cloud.Authenticate = c.authenticate
 	cloud.Publish(c.tokenAPIs()...)
 	cloud.Publish(c.machineAPIs()...)
+	cloud.Publish(c.accountAPIs()...)
 	return c
 }
 
@@ -127,11 +131,11 @@ func (c *Cloud) receive(q cloudsim.Call) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.received[q.Method+" "+q.Path]++
-	if q.ProjectID != "" {
-		if c.byProject[q.ProjectID] == nil {
-			c.byProject[q.ProjectID] = map[string]int{}
+	if owner := cmp.Or(q.ProjectID, q.DomainID); owner != "" {
+		if c.byOwner[owner] == nil {
+			c.byOwner[owner] = map[string]int{}
 		}
-		c.byProject[q.ProjectID][q.Service]++
+		c.byOwner[owner][q.Service]++
 	}
 }
 
@@ -143,11 +147,11 @@ func (c *Cloud) Requests() map[string]int {
 	return maps.Clone(c.received)
 }
 
-// ProjectRequests returns how many requests were received for a project, by label of the service.
-func (c *Cloud) ProjectRequests(projectID string) map[string]int {
+// ProjectRequests returns how many requests were received for a project or, with the ID of an account, for account-level APIs, by label of the service.
+func (c *Cloud) ProjectRequests(id string) map[string]int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return maps.Clone(c.byProject[projectID])
+	return maps.Clone(c.byOwner[id])
 }
 
 // MaxInFlight returns the highest number of requests that were served at the same time.
@@ -181,17 +185,23 @@ func (c *Cloud) SetQuota(projectID, service, resourceType string, used, limit in
 	c.Update(c.owner(projectID), func(a *cloudsim.Account) {
 		for i := range a.Projects {
 			if p := &a.Projects[i]; p.ID == projectID {
-				quotas := slices.Clone(p.Quotas[service])
-				n := slices.IndexFunc(quotas, func(q cloudsim.Quota) bool { return q.Type == resourceType })
-				if n < 0 {
-					panic(fmt.Sprintf("cloudtest: project %q states no quota %q of %q", projectID, resourceType, service))
-				}
-				quotas[n].Used, quotas[n].Limit, quotas[n].Move = used, limit, nil
-				p.Quotas = maps.Clone(p.Quotas)
-				p.Quotas[service] = quotas
+				p.Quotas = changed(p.Quotas, "project "+projectID, service, resourceType, used, limit)
 			}
 		}
 	})
+}
+
+// changed returns a copy of quotas with one that is changed. It panics if the quotas of owner do not have it.
+func changed(all map[string][]cloudsim.Quota, owner, service, resourceType string, used, limit int64) map[string][]cloudsim.Quota {
+	quotas := slices.Clone(all[service])
+	n := slices.IndexFunc(quotas, func(q cloudsim.Quota) bool { return q.Type == resourceType })
+	if n < 0 {
+		panic(fmt.Sprintf("cloudtest: %s states no quota %q of %q", owner, resourceType, service))
+	}
+	quotas[n].Used, quotas[n].Limit, quotas[n].Move = used, limit, nil
+	all = maps.Clone(all)
+	all[service] = quotas
+	return all
 }
 
 // owner returns the name of the account that has a project. It panics if there is no such project.

@@ -14,9 +14,9 @@ import (
 // Fault is something that goes wrong. It applies before the gateway checks a request. If several faults fit a request, the one that was
 // injected first applies.
 type Fault struct {
-	// Which requests; empty is any. Service is the label of an API, iam, metadata or pod_identity. Path is the documented path with
-	// {project_id} in it. Host is the beginning of the host name: "dcs.ap-southeast-3.".
-	Service, ProjectID, Path, Host string
+	// Which requests; empty is any. Service is the label of an API, iam, sts, metadata or pod_identity. Path is the documented path with
+	// {project_id} or {domain_id} in it, without query. DomainID is that of the account, for account-level APIs. Host is the beginning of the host name: "dcs.ap-southeast-3.".
+	Service, ProjectID, DomainID, Path, Host string
 	// When, if it is not nil, decides by the number of requests that fitted so far, including this one.
 	When func(n int) bool
 
@@ -83,6 +83,7 @@ func (f Fault) fits(q cloudsim.Call) bool {
 	return f.Dial == nil && f.Certificate == "" && !f.Dead && strings.HasPrefix(q.Host, f.Host) &&
 		(f.Service == "" || f.Service == q.Service) &&
 		(f.ProjectID == "" || f.ProjectID == q.ProjectID) &&
+		(f.DomainID == "" || f.DomainID == q.DomainID) &&
 		(f.Path == "" || f.Path == q.Path)
 }
 

@@ -98,9 +98,13 @@ func (c *Cloud) issueToken(kind string, s scope, owner string, region string) to
 	return t
 }
 
-// covers returns whether a request is in the scope of the token. The scope matters only if the path has a project.
+// covers returns whether a request is in the scope of the token: a project, or the account for an account-level API. For others, such as those of
+// IAM, the scope does not matter.
 func (t token) covers(q cloudsim.Call) bool {
 	region := t.project.Region
+	if q.Account {
+		return t.domain
+	}
 	return q.ProjectID == "" ||
 		t.project.ID == q.ProjectID && (q.Region == "" || q.Region == region) && (t.region == "" || t.region == region)
 }
