@@ -196,7 +196,7 @@ func TestCheckConfigOfAllServices(t *testing.T) {
 		}
 		contains(t, text, ", services: cts, ces, taurusdb, dcs, dbss, ecs, evs, vpc, elb, rds and ",
 			"grant the IAM action rds:instance:listQuotas (rds:instance:list with role/policy authorization), and check",
-			"grant the IAM action evs:quotas:get, and check", "grant the role Tenant Guest (the IAM action is not documented), and check")
+			"grant the IAM action evs:quotas:get, and check that the project id belongs to this account; cloud_quota_exporter policy prints the project-level policy\n", "grant the role Tenant Guest (the IAM action is not documented), and check")
 	})
 }
 
