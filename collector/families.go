@@ -63,7 +63,7 @@ var definitions = [familyCount]definition{
 		"Ratio of used to limit at which an alert of the severity is due; on every quota that is not muted by the configuration.",
 		"service", "project", "resource_type", "severity"),
 	projectInfo: define("project_info",
-		"Always 1; what a project label stands for. The project_id is empty while IAM has not told it.",
+		"Always 1; what a project label stands for. The project_id is empty while it is not known, and for an account with account-level services, which has no region either.",
 		"project", "project_id", "region", "account"),
 	up: define("up",
 		"1 if the last finished fetch of the quotas succeeded, 0 if it failed; absent before the first.",

@@ -3,9 +3,7 @@ package providers
 import (
 	"cmp"
 	"context"
-	"maps"
 	"regexp"
-	"slices"
 	"strings"
 
 	"cloud_quota_exporter/internal/huaweicloud"
@@ -89,18 +87,23 @@ type Host struct {
 	builtIn bool // it is from the catalogue, which knows the sites of Huawei Cloud alone
 }
 
-const anyRegion = "default"
+const (
+	anyRegion = "default"
+	inRegion  = "{region}"
+)
 
 var regionForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 // IsRegion returns whether text has the form of a region's name. The names are not checked: new regions and partner clouds come.
 func IsRegion(text string) bool { return len(text) <= 40 && regionForm.MatchString(text) }
 
+// in returns the host in a region, with {cloud} as it is.
 func (h Host) in(region string) string {
-	if host, ok := h.regions[region]; ok {
-		return host
+	host, ok := h.regions[region]
+	if !ok {
+		host = h.regions[anyRegion]
 	}
-	return h.regions[anyRegion]
+	return strings.ReplaceAll(host, inRegion, region)
 }
 
 // Label returns the first label of the host in a region, without a port.
@@ -110,18 +113,10 @@ func (h Host) Label(region string) string {
 	return label
 }
 
-// Labels returns all first labels, in alphabetical order.
-func (h Host) Labels() []string {
-	labels := map[string]bool{}
-	for region := range h.regions {
-		labels[h.Label(region)] = true
-	}
-	return slices.Sorted(maps.Keys(labels))
-}
-
 // BaseURL returns the URL of the host in a region of a cloud. An empty cloud is the public one that the region belongs to. Whole hosts of the
-// catalogue are those of Huawei's own sites; elsewhere the first label is used regionally.
+// catalogue are those of Huawei's own sites; elsewhere the first label is used regionally. If the region is empty, {region} stays.
 func (h Host) BaseURL(region, cloud string) string {
+	region = cmp.Or(region, inRegion)
 	cloud = huaweicloud.Domain(region, cloud)
 	host := h.in(region)
 	if !strings.Contains(host, ".") || h.builtIn && !isHuaweiSite(region, cloud) {
@@ -131,7 +126,7 @@ func (h Host) BaseURL(region, cloud string) string {
 		}
 		return url
 	}
-	return "https://" + strings.NewReplacer("{region}", region, "{cloud}", cloud).Replace(host)
+	return "https://" + strings.ReplaceAll(host, "{cloud}", cloud)
 }
 
 // isHuaweiSite returns whether a region belongs to a site that Huawei runs itself. Three partners have regions under its domain.

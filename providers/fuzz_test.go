@@ -136,6 +136,7 @@ func FuzzDescription(f *testing.F) {
 		`{path: /a, list: rows, type: "{site}_{key}", pairs: [{type: x, limit: q.z, used: u.z}, {type: y, limit: l}], no_limit: -1}`,
 		`{path: /a, list: [rows, x], type: "{a.b}-{c}!", limit: q, remaining: r, no_limit: 0, unknown: -1, skip: "x.*", rename: {a: b}}`,
 		`{path: "/{project_id}", host: {default: "a.{cloud}:8443", eu-de: b}, list: rows, type: same, limit: q, action: {role: "a:b:c"}}`,
+		`{path: "/a%2Fb/{project_id}?c[]=%C3%A4+&d=//", host: "q-{region}.example.com:8443"}`,
 		`{path: /a, host: "db.example.com:65536", list: [rows, ""], type: "{key}_{c}", used: u.z, unit: "", min: "", max: q.z, units: {"n.*": "%"}}`,
 	} {
 		for _, body := range bodies {
@@ -156,6 +157,10 @@ func FuzzDescription(f *testing.F) {
 		base := a.Host.BaseURL("ap-southeast-3", "")
 		if u, err := url.Parse(base); err != nil || u.Scheme != "https" || u.User != nil || u.Path+u.RawQuery+u.Fragment != "" || u.Hostname() == "" {
 			t.Errorf("base URL %q: %v", base, err)
+		}
+		path := strings.ReplaceAll(a.Path, "{project_id}", project)
+		if u, err := url.Parse(base + path); path != "" && (err != nil || u.RequestURI() != path) { // "" if nothing is stated
+			t.Errorf("%q is sent as another path, %v", path, err)
 		}
 		result, err := a.Decode(&huaweicloud.Answer{Body: []byte(body)})
 		if err != nil {

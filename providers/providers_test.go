@@ -203,6 +203,9 @@ func TestOwnAPIs(t *testing.T) {
 	if err == nil || err.Error() != want || huaweicloud.Reason(err) != huaweicloud.ReasonMalformed {
 		t.Errorf("got %v\nwant %s", err, want)
 	}
+	if _, err := quotas("404 no"); err == nil || !strings.HasSuffix(err.Error(), "404 Not Found: no; check host and path of services.my_api.api, and that the project exists in the region") {
+		t.Errorf("got %v, want advice on the description", err)
+	}
 	result, err := quotas(`{"quotas": [{"quota_key": "a", "quota_limit": 5}, {"quota_key": "b", "used": 1, "unit": null, "min": {}}]}`)
 	if got := show(result); err != nil || got != "a \"\" used - limit 5 remaining - range -..-\nb \"\" used 1 limit - remaining - range -..-" {
 		t.Errorf("got %v\n%s, want no word on fields that are not reported", err, got)

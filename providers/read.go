@@ -2,12 +2,14 @@ package providers
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"cloud_quota_exporter/internal/config/strictyaml"
 )
@@ -49,23 +51,40 @@ func readLevel(n strictyaml.Node) bool {
 	return level == "account"
 }
 
+// urlForm is the form of a path and a query as they are sent, and signed: what else stands in them is percent-encoded.
+var urlForm = regexp.MustCompile(`^([A-Za-z0-9._~!$&'()*+,;=:@/?\[\]-]|%[0-9A-Fa-f]{2})*$`)
+
+// PathProblem says what is wrong with the path and the query of a URL without placeholders, and what would be right; empty if nothing is.
+func PathProblem(path string) string {
+	if !urlForm.MatchString(path) {
+		return "has a character that URLs do not have in a path or a query; want it percent-encoded: a blank as %20, # as %23, % as %25"
+	}
+	path, query, _ := strings.Cut(path, "?")
+	if _, err := url.ParseQuery(query); err != nil {
+		return "has ; in the query; want & between parameters, or %3B"
+	}
+	plain, _ := url.PathUnescape(path) // urlForm has checked it
+	segments := strings.Split(plain, "/")
+	if slices.Contains(segments, ".") || slices.Contains(segments, "..") || strings.Contains(path, "//") {
+		return "has //, . or .. in the path, which servers may resolve before they check the signature; want the path without them"
+	}
+	return ""
+}
+
 func readPath(n strictyaml.Node, account bool) string {
 	path, ok := n.Text()
 	if !ok {
 		return ""
 	}
 	bare := strings.NewReplacer("{project_id}", "x", "{domain_id}", "x").Replace(path)
-	u, err := url.Parse(bare)
-	if err == nil {
-		_, err = url.ParseQuery(u.RawQuery)
-	}
+	problem := PathProblem(bare)
 	switch {
-	case err != nil || strings.ContainsAny(bare, "# \t\r\n"):
-		n.Fail("not a path of a URL; want one such as /v1/{project_id}/quotas, with blanks as %%20, # as %%23 and %% as %%25")
-	case u.Host != "" || u.Scheme != "" || !strings.HasPrefix(path, "/"):
+	case strings.HasPrefix(path, "//") || !strings.HasPrefix(path, "/"):
 		n.Fail("does not begin with one slash; want a path such as /v1/{project_id}/quotas, and the host under host")
 	case strings.ContainsAny(bare, "{}"):
 		n.Fail("a path with an unknown placeholder; only {project_id} and {domain_id} are replaced")
+	case problem != "":
+		n.Fail("%s", problem)
 	case !account && strings.Contains(path, "{domain_id}"):
 		n.Fail("a path with {domain_id}; that needs level: account")
 	case account && strings.Contains(path, "{project_id}"):
@@ -74,9 +93,11 @@ func readPath(n strictyaml.Node, account bool) string {
 	return path
 }
 
+const maxHostLength = 253 // of DNS
+
 const hostWant = "the first label of the host, such as gaussdb-mysql, or a whole host such as dns.{cloud} or db.example.com:8443"
 
-var hostForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|\{region\}|\{cloud\}))*(:[0-9]+)?$`)
+var hostForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|\{cloud\}))*(:[0-9]+)?$`)
 
 func readHost(n strictyaml.Node, usual string) Host {
 	h := Host{regions: map[string]string{anyRegion: usual}}
@@ -100,16 +121,21 @@ func readHostName(n strictyaml.Node) string {
 	host, ok := n.Text()
 	_, port, _ := strings.Cut(host, ":")
 	number, err := strconv.ParseUint(port, 10, 16)
+	plain := strings.ReplaceAll(strings.ToLower(host), inRegion, "r")
 	switch {
-	case !ok:
+	case !ok || n.Unquoted():
 	case strings.Contains(host, "://"):
 		n.Fail("a URL; want the host alone: requests use https unless endpoints has another URL")
 	case strings.Contains(host, "@"):
 		n.Fail("a host with a user; want the host alone, since requests carry the credentials of the account")
 	case strings.ContainsAny(host, "/?#"):
 		n.Fail("a host with a path; want the host alone, and the path under path")
-	case !hostForm.MatchString(strings.ToLower(host)):
+	case strings.ContainsFunc(host, func(r rune) bool { return r > unicode.MaxASCII }):
+		n.Fail("not ASCII; want the host in Punycode, which starts with xn--")
+	case !hostForm.MatchString(plain) || len(plain) > maxHostLength:
 		n.Fail("not of the right form; want %s", hostWant)
+	case strings.Contains(host, inRegion) && !strings.Contains(host, "."):
+		n.Fail("a label with {region}, which is replaced in whole hosts alone; want one such as my-api-{region}.example.com")
 	case host != strings.ToLower(host):
 		n.Fail("has capital letters; want the host in lower case")
 	case port != "" && (err != nil || number == 0):
@@ -144,16 +170,22 @@ func readAction(n strictyaml.Node) Action {
 	}
 	f, _ := n.Fields("identity", "role")
 	var a Action
+	if n.HasNoEntries() {
+		n.Fail("names no action; want {identity: ...}, {role: ...} or both")
+	}
 	a.Identity, _ = f.Get("identity").Matching(actionForm, actionWant)
 	a.Role, _ = f.Get("role").Matching(actionForm, actionWant)
 	return a
 }
 
 // fieldForm is the form of a path to a field. It has no signs of JSONPath and the like, which would never match.
-var fieldForm = regexp.MustCompile(`^[^][.*${}\s]+(\.[^][.*${}\s]+)*$`)
+var fieldForm = regexp.MustCompile(`^[^][.*${}\s\pC]+(\.[^][.*${}\s\pC]+)*$`)
 
 // take puts the path that is stated at n, if any, into field; it may be empty.
 func take(field *string, n strictyaml.Node) {
+	if n.Unquoted() {
+		return
+	}
 	text, ok := n.OptionalText()
 	if ok && text != "" && !fieldForm.MatchString(text) {
 		n.Fail("not of the right form; want the name of a field, with dots if it is deeper, such as quota or quota.number")
@@ -258,8 +290,8 @@ func (a *API) readType(n strictyaml.Node) {
 		a.Type, _ = n.Text()
 	}
 	a.name = parseTemplate(a.Type)
-	isConstant, ok := !strings.ContainsAny(a.Type, "{}"), true
-	if isConstant && a.Type != "" {
+	isConstant, ok := !strings.ContainsAny(a.Type, "{}"), !n.Unquoted()
+	if ok && isConstant && a.Type != "" {
 		_, ok = readTypeName(n)
 	}
 	switch {
@@ -274,6 +306,9 @@ func (a *API) readType(n strictyaml.Node) {
 var typeNameForm = regexp.MustCompile(`^[^\pC{}]{0,127}[^\pC{}, ]$`)
 
 func readTypeName(n strictyaml.Node) (string, bool) {
+	if n.Unquoted() {
+		return "", false
+	}
 	return n.Matching(typeNameForm, "a resource type of 1 to 128 characters, without braces and without a comma at its end")
 }
 
@@ -284,13 +319,18 @@ func readNumber(n strictyaml.Node) *float64 {
 	return nil
 }
 
-// hidden is for the keys of mappings in which a key may be anything, and so may be a secret.
-func hidden(string) bool { return false }
+// entriesOf returns the entries of a mapping in which a key may be anything, and so may be a secret: it is not shown.
+func entriesOf(n strictyaml.Node) []strictyaml.Entry {
+	entries, _ := n.Entries(func(string) bool { return false })
+	if n.HasNoEntries() {
+		n.Fail("is empty: give it a value or remove the key")
+	}
+	return entries
+}
 
 func readRename(n strictyaml.Node) map[string]string {
 	rename := map[string]string{}
-	entries, _ := n.Entries(hidden)
-	for _, e := range entries {
+	for _, e := range entriesOf(n) {
 		if trimType(e.Key) == "" {
 			e.Fail("renames a type without a name; want the name of a type")
 		}
@@ -305,8 +345,7 @@ var unitForm = regexp.MustCompile(fmt.Sprintf(`^[^\pC]{1,%d}$`, maxUnitLength))
 
 func readUnits(n strictyaml.Node) []UnitOf {
 	var units []UnitOf
-	entries, _ := n.Entries(hidden)
-	for _, e := range entries {
+	for _, e := range entriesOf(n) {
 		unit, _ := e.Matching(unitForm, unitWant)
 		if types := compile(e.Node, e.Key); types != nil {
 			units = append(units, UnitOf{types, unit})
@@ -317,7 +356,7 @@ func readUnits(n strictyaml.Node) []UnitOf {
 
 func readSkip(n strictyaml.Node) *regexp.Regexp {
 	text, ok := n.Text()
-	if !ok {
+	if !ok || n.Unquoted() {
 		return nil
 	}
 	skip := compile(n, text)
@@ -330,6 +369,9 @@ func readSkip(n strictyaml.Node) *regexp.Regexp {
 // compile compiles a pattern of whole types.
 func compile(n strictyaml.Node, pattern string) *regexp.Regexp {
 	re, err := strictyaml.Pattern(pattern)
+	if err == nil && pattern == "" {
+		err = errors.New("it is empty")
+	}
 	if err != nil {
 		n.Fail("not a regular expression (%v); want one that matches the whole type, such as .*_per_.*", err)
 	}

@@ -50,6 +50,11 @@ type fetch func(ctx context.Context, c *huaweicloud.Client, s Service, options m
 func (s Service) Quotas(ctx context.Context, c *huaweicloud.Client, options map[string]bool) (Result, error) {
 	asked := *c
 	asked.Action = s.API.Action.Advice()
+	if s.IsOwn() {
+		asked.Advice = map[string]string{
+			huaweicloud.ReasonNotFound: "check host and path of services." + s.Name + ".api, and that the project exists in the region",
+		}
+	}
 	fetch := s.fetch
 	if fetch == nil {
 		fetch = fetchOnce

@@ -37,11 +37,11 @@ func (check Check) Run(ctx context.Context, t Terminal, configFile string) error
 	return check.run(ctx, t, configFile, func(ctx context.Context, t Terminal, c *config.Config) error {
 		offline := newFleet(c, fleet.Options{Dial: check.Dial, Once: true})
 		services := offline.Services()
-		if err := checkServices(c, check.Services, services); err != nil {
+		if err := offline.CheckServices("--service", check.Services); err != nil {
 			return err
 		}
 		_, _ = fmt.Fprintf(t.Out, "%s can be served. Accounts: %d, projects: %d, services: %s.\n",
-			cmp.Or(printable.Text(configFile), "environment"), len(c.Accounts), len(offline.Projects()), fleet.SomeOf(services))
+			cmp.Or(printable.Text(configFile), "environment"), len(c.Accounts), countProjects(offline), fleet.SomeOf(services))
 		failed := 0
 		for _, d := range offline.Describe(ctx) {
 			failed += check.writeAccount(t, d)
@@ -95,6 +95,9 @@ func (check Check) writeAccount(t Terminal, d fleet.Description) int {
 			_, _ = fmt.Fprintf(t.Out, "  %s %v\n", t.paint(red, "unusable:   "), printable.Lines(d.CAFileErr.Error(), "               "))
 		}
 	}
+	if d.InFlight != config.DefaultInFlightPerHost {
+		_, _ = fmt.Fprintf(t.Out, "  max_in_flight_per_host  %d\n", d.InFlight)
+	}
 	if d.Discovery != nil {
 		_, _ = fmt.Fprintf(t.Out, "  discovery    %s\n", printable.Text(describeDiscovery(d.Discovery)))
 	}
@@ -139,16 +142,20 @@ func writeSources(t Terminal, sources []fleet.Endpoint) {
 	for _, e := range sources {
 		if e.Project.Label != shown { // they are sorted
 			shown = e.Project.Label
-			projects.add("  "+e.Project.Label, cmp.Or(e.Project.ID, "(looked up in IAM)"), e.Project.Region, "")
+			id := cmp.Or(e.Project.ID, "(looked up in IAM)")
+			if e.Project.IsAccount {
+				id = "(the account itself)"
+			}
+			projects.add("  "+e.Project.Label, id, cmp.Or(e.Region, "(not known)"), "")
 		}
 		if urls[e.Service] == nil {
 			urls[e.Service] = map[string]string{}
 			services = append(services, e.Service)
 		}
-		if !slices.Contains(regions, e.Project.Region) {
-			regions = append(regions, e.Project.Region)
+		if !slices.Contains(regions, e.Region) {
+			regions = append(regions, e.Region)
 		}
-		urls[e.Service][e.Project.Region] = e.URL
+		urls[e.Service][e.Region] = e.URL
 	}
 	slices.Sort(regions)
 	for _, service := range services {
@@ -169,7 +176,7 @@ func endpointForms(byRegion map[string]string, regions []string) []endpointForm 
 	in := map[string][]string{}
 	for _, name := range regions {
 		if url, ok := byRegion[name]; ok {
-			form := strings.ReplaceAll(url, name, region)
+			form := strings.ReplaceAll(url, cmp.Or(name, region), region)
 			if in[form] == nil {
 				forms = append(forms, form)
 			}
@@ -180,7 +187,7 @@ func endpointForms(byRegion map[string]string, regions []string) []endpointForm 
 	for _, form := range forms {
 		switch names := in[form]; {
 		case len(names) == 1:
-			shown = append(shown, endpointForm{names[0], byRegion[names[0]]})
+			shown = append(shown, endpointForm{cmp.Or(names[0], "(not known)"), byRegion[names[0]]})
 		case len(names) == len(regions):
 			shown = append(shown, endpointForm{fmt.Sprintf("all %d", len(names)), form})
 		default:
@@ -295,9 +302,6 @@ func (check Check) online(ctx context.Context, t Terminal, c *config.Config) err
 		}
 	}
 	text := fmt.Sprintf("All %d reads succeeded.", succeeded)
-	if succeeded == 0 {
-		text = "Nothing was checked."
-	}
 	if notOffered > 0 {
 		text += fmt.Sprintf(" Not offered by the region (404 APIGW.0101, 403 APIGW.0801, or no such host): %d.", notOffered)
 	}
@@ -364,6 +368,8 @@ func uppercase(names []string) []string {
 func (o *outcome) cell(r *fleet.Reading) string {
 	failure := o.failures[r]
 	switch {
+	case r == nil: // a service of the other level
+		return ""
 	case o.throttled[r]:
 		return notChecked
 	case r.NotOffered || failure != nil:

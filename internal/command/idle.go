@@ -11,10 +11,13 @@ import (
 	"cloud_quota_exporter/internal/printable"
 )
 
-// writeIdle names rules and filters of discovery that have no effect. whyIdle returns why a rule has none behind earlier ones; empty if it may have one.
+// writeIdle names sections of services, rules and filters of discovery that have no effect. whyIdle returns why a rule has none behind earlier ones; empty if it may have one.
 func writeIdle(t Terminal, c *config.Config, filters map[string][]string, whyIdle func(earlier []config.Match, rule config.Match) string) {
 	write := func(what, why string) {
 		_, _ = fmt.Fprintf(t.Out, "%s %s: %s\n", t.paint(yellow, "no effect:"), what, why)
+	}
+	for _, section := range c.Idle {
+		write(section, "the service is disabled; set enabled to true")
 	}
 	var limits, thresholds []config.Match
 	for _, l := range c.Limits {

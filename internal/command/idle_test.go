@@ -10,7 +10,7 @@ import (
 	"cloud_quota_exporter/internal/democloud"
 )
 
-const idleRules = `services: {dbss: {enabled: false}}
+const idleRules = `services: {dbss: {enabled: false}, ecs: {cache_ttl: 1h}, evs: {enabled: false, cache_ttl: 1h}}
 limits:
   - {service: dcs, resource_type: memory, limit: 600}
   - {service: dcs, resource_type: ram, limit: 600}
@@ -36,23 +36,24 @@ func idle(text string) string {
 	return strings.Join(lines, "")
 }
 
-// TestRulesWithoutEffect: check-config names limits and overrides that match nothing, as far as it is known without the cloud and with it.
+// TestRulesWithoutEffect: check-config names limits and overrides that match nothing, and settings of a service that nobody has enabled, as far as it is known without the cloud and with it.
 func TestRulesWithoutEffect(t *testing.T) {
 	inBubble(t, cloudtest.Scale(3), idleRules, func(t *testing.T, n *network) {
+		const off = "services.ecs (line 9): the service is disabled; set enabled to true\n"
 		const noProject, disabled = "limits[3] (line 14): no project matches\n", "limits[4] (line 15): every service that it matches is disabled\n"
 		offline := check(t, n.config, false)
-		if got := idle(offline); got != noProject+disabled || !strings.HasSuffix(offline, "--- exit code 0\n") {
+		if got := idle(offline); got != off+noProject+disabled || !strings.HasSuffix(offline, "--- exit code 0\n") {
 			t.Errorf("offline\n%s", offline)
 		}
 		online, _ := n.check(t.Context(), 0)
-		const want = "limits[0] (line 11): no quota matches\nlimits[2] (line 13): earlier rules match all of its quotas\n" + noProject + disabled +
+		const want = off + "limits[0] (line 11): no quota matches\nlimits[2] (line 13): earlier rules match all of its quotas\n" + noProject + disabled +
 			"thresholds.overrides[0] (line 18): no quota matches\nthresholds.overrides[3] (line 21): no quota matches\n"
 		if got := idle(online); got != want || !strings.HasSuffix(online, "--- exit code 0\n") {
 			t.Errorf("online\n%s\nwant\n%s", online, want)
 		}
 		n.Inject(cloudtest.Fault{Service: "dcs", Status: http.StatusInternalServerError})
 		online, _ = n.check(t.Context(), 0)
-		const sure = noProject + disabled + "thresholds.overrides[0] (line 18): no quota matches\n"
+		const sure = off + noProject + disabled + "thresholds.overrides[0] (line 18): no quota matches\n"
 		if got := idle(online); got != sure {
 			t.Errorf("of what could be read\n%s\nwant\n%s", online, sure)
 		}

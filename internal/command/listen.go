@@ -84,7 +84,7 @@ func (e *exporter) serve(ctx context.Context, listening func(net.Addr)) error {
 	}
 	begin := sync.OnceFunc(func() { // not before there is a port: what can't begin ends with one line
 		_ = level.Info(e.logs.Program).Log("msg", "serving", "version", version.Info(),
-			"projects", len(e.fleet.Projects()), "services", fmt.Sprint(e.fleet.Services()))
+			"projects", countProjects(e.fleet), "services", fmt.Sprint(e.fleet.Services()))
 		go e.fleet.CheckCredentials(ctx)
 	})
 	server := newServer(handler, e.logs.Program)

@@ -34,6 +34,14 @@ func newFleet(c *config.Config, o fleet.Options) *fleet.Fleet {
 	return f
 }
 
+// countProjects returns how many projects are read.
+func countProjects(f *fleet.Fleet) (n int) {
+	for _, a := range f.Accounts() {
+		n += a.Projects
+	}
+	return n
+}
+
 // ServiceNames returns the names of all services, and of those that are enabled by default.
 func ServiceNames() (known, enabled []string) {
 	for _, s := range providers.All() {
@@ -77,7 +85,7 @@ func (o Once) run(ctx context.Context, t Terminal, configFile string, do func(co
 func (o Once) read(ctx context.Context, t Terminal, c *config.Config, filter fleet.Filter) (*outcome, error) {
 	var done atomic.Int64
 	f := newFleet(c, fleet.Options{Dial: o.Dial, Progress: func() { done.Add(1) }, Once: true})
-	if err := checkServices(c, filter.Services, f.Services()); err != nil {
+	if err := f.CheckServices("--service", filter.Services); err != nil {
 		return nil, err
 	}
 	if fleet.CheckNames("--project", filter.Projects, f.Projects()) != nil {
@@ -96,23 +104,6 @@ func (o Once) read(ctx context.Context, t Terminal, c *config.Config, filter fle
 	readings := f.Read(ctx, filter)
 	end()
 	return newOutcome(f, readings, ended(ctx)), nil
-}
-
-// checkServices returns an error for a service that is asked for and not read. It says how to enable one.
-func checkServices(c *config.Config, asked, enabled []string) error {
-	for _, name := range asked {
-		if s, known := c.Services[name]; known && !s.Enabled {
-			how := "set services." + name + ".enabled to true in the configuration"
-			if c.File == "" {
-				how = "write services: {" + name + ": {enabled: true}} into a file, and name it with --config.file"
-			}
-			return fmt.Errorf("--service=%s is not enabled; %s", name, how)
-		}
-	}
-	if err := fleet.CheckNames("--service", asked, enabled); err != nil {
-		return fmt.Errorf("%w; the command services lists all", err)
-	}
-	return nil
 }
 
 // outcome is what a command knows at its end.
@@ -194,9 +185,12 @@ func (o *outcome) setAsideThrottled() {
 	}
 }
 
-// verdict is an *ExitError that says how many reads failed, discoveries among them, or were not finished; nil if all is well.
+// verdict is an *ExitError that says how many reads failed, discoveries among them, or were not finished, or that none was checked; nil if all is well.
 func (o *outcome) verdict() error {
-	if o.failed == 0 {
+	switch {
+	case o.notChecked == o.all && o.all > 0:
+		return &ExitError{exitFailed, "nothing was checked: the cloud throttles the account (429); run the command again later"}
+	case o.failed == 0:
 		return nil
 	}
 	failed := o.failed - o.unread

@@ -140,7 +140,7 @@ func (e *exporter) reload(ctx context.Context) error {
 		_ = level.Error(e.logs.Program).Log("msg", "the configuration can't be loaded, the one before stays in force", "err", err)
 		return err
 	}
-	_ = level.Info(e.logs.Program).Log("msg", "the configuration is loaded", "projects", len(e.fleet.Projects()))
+	_ = level.Info(e.logs.Program).Log("msg", "the configuration is loaded", "projects", countProjects(e.fleet))
 	go e.fleet.CheckCredentials(ctx)
 	return nil
 }

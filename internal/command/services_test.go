@@ -129,8 +129,8 @@ func TestOwnAndCatalogueServices(t *testing.T) {
 	on := p.config(t, democloud.SecretKey, "services:\n  ecs: {enabled: true}\n  dcs: {enabled: false}\n"+myTrackers)
 	golden(t, "query-services", query(t, on, command.Query{Services: []string{"ecs", "my_trackers"}}))
 	for _, tc := range []struct{ config, service, says string }{
-		{off, "ecs", "--service=ecs is not enabled; set services.ecs.enabled to true in the configuration\n"},
-		{on, "dcs", "--service=dcs is not enabled; set services.dcs.enabled to true in the configuration\n"},
+		{off, "ecs", "--service=\"ecs\" is disabled; set services.ecs.enabled to true in the configuration\n"},
+		{on, "dcs", "--service=\"dcs\" is disabled; set services.dcs.enabled to true in the configuration\n"},
 		{off, "my_trackers", `--service="my_trackers" is not known; known are: cts, ces, taurusdb, dcs, dbss; the command services lists all`},
 	} {
 		named := []string{"cts", tc.service}
@@ -143,7 +143,7 @@ func TestOwnAndCatalogueServices(t *testing.T) {
 		}
 	}
 	t.Setenv("HW_REGION_NAME", "ap-southeast-1")
-	contains(t, query(t, "", command.Query{Services: []string{"ecs"}}), "--service=ecs is not enabled; write services: {ecs: {enabled: true}} into a file, and name it with --config.file")
+	contains(t, query(t, "", command.Query{Services: []string{"ecs"}}), "--service=\"ecs\" is disabled; write services: {ecs: {enabled: true}} into a file, and name it with --config.file")
 }
 
 // TestCheckConfigOfAPart asks no more than is wanted.
@@ -206,6 +206,7 @@ func TestCheckConfigEndpoints(t *testing.T) {
   - name: main
     credentials: {static: {access_key: AK, secret_key: SK}}
     endpoints: {dcs: {eu-de: "https://dcs.internal"}}
+    max_in_flight_per_host: 16
     projects:
       - {id: 0250cb8a80c24c0b9f20f557cb159aad, region: ap-southeast-3, name: p0}
       - {id: 1250cb8a80c24c0b9f20f557cb159aad, region: af-south-1, name: p1}
@@ -214,7 +215,7 @@ services: {cts: {enabled: false}, dbss: {enabled: false}, geminidb: {enabled: tr
 `), false))
 }
 
-// TestThrottledIsNotChecked: a 429 is no fault of the configuration. It is said, and nothing else fails.
+// TestThrottledIsNotChecked: a 429 is no fault of the configuration. It is said, and fails only if nothing at all was checked.
 func TestThrottledIsNotChecked(t *testing.T) {
 	tooMany := func(service string) cloudtest.Fault {
 		return cloudtest.Fault{Service: service, Status: http.StatusTooManyRequests}
@@ -226,7 +227,7 @@ func TestThrottledIsNotChecked(t *testing.T) {
 		says       string
 	}{
 		{"one service", "", []cloudtest.Fault{tooMany("dcs")}, "\nAll 8 reads succeeded. Not checked because the cloud throttles the account (429): 2; run the command again later.\n--- stderr\n--- exit code 0\n"},
-		{"all", "", []cloudtest.Fault{tooMany("")}, "\nNothing was checked. Not checked because the cloud throttles the account (429): 10; run the command again later.\n--- stderr\n--- exit code 0\n"},
+		{"all", "", []cloudtest.Fault{tooMany("")}, "--- stderr\ncloud_quota_exporter: nothing was checked: the cloud throttles the account (429); run the command again later\n--- exit code 1\n"},
 		{"discovery", "    discovery: {}\n", []cloudtest.Fault{tooMany("iam")}, "\nAll 10 reads succeeded. Not checked because the cloud throttles the account (429): 1; run the command again later.\n--- stderr\n--- exit code 0\n"},
 		{"IDs", "      - {region: eu-de}\n", []cloudtest.Fault{tooMany("iam")}, "\nAll 10 reads succeeded. Not checked because the cloud throttles the account (429): 5; run the command again later.\n--- stderr\n--- exit code 0\n"},
 		{"with a failure", "", []cloudtest.Fault{tooMany("dcs"), forbidden}, "cloud_quota_exporter: 2 of 10 reads failed, 2 were not checked because of a 429\n--- exit code 1\n"},
@@ -252,7 +253,7 @@ func TestThrottledLoginIsNotChecked(t *testing.T) {
 			"    projects: [{id: %q, region: ap-southeast-3, name: prod}]\n", hosts, n.Projects()[0].ID))
 		n.Inject(cloudtest.Fault{Service: "iam", Status: http.StatusTooManyRequests})
 		text, _ := n.check(t.Context(), 0)
-		if !strings.HasSuffix(text, "\nNothing was checked. Not checked because the cloud throttles the account (429): 5; run the command again later.\n--- stderr\n--- exit code 0\n") {
+		if !strings.HasSuffix(text, "--- stderr\ncloud_quota_exporter: nothing was checked: the cloud throttles the account (429); run the command again later\n--- exit code 1\n") {
 			t.Errorf("got %s", text)
 		}
 	})

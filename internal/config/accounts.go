@@ -1,7 +1,9 @@
 package config
 
 import (
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -10,12 +12,14 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
+// DefaultInFlightPerHost is how many requests of an account to a host may be in flight if max_in_flight_per_host is not stated.
+const DefaultInFlightPerHost = 64
+
 const (
-	regionWant             = "the name of a region such as ap-southeast-3"
-	projectIDWant          = "the project_id, 1 to 64 letters and digits"
-	domainIDWant           = "the domain_id, 1 to 64 letters and digits"
-	cloudWant              = "a bare DNS domain such as myhuaweicloud.com, without scheme, port and path"
-	defaultInFlightPerHost = 64
+	regionWant    = "the name of a region such as ap-southeast-3"
+	projectIDWant = "the project_id, 1 to 64 letters and digits"
+	domainIDWant  = "the domain_id, 1 to 64 letters and digits"
+	cloudWant     = "a bare DNS domain such as myhuaweicloud.com, without scheme, port and path"
 
 	labelWant = "at most 128 bytes of UTF-8 without control characters"
 )
@@ -29,20 +33,34 @@ var (
 
 // accountReader reads the accounts one after the other and remembers what must be unique among them.
 type accountReader struct {
-	services []string                   // the names of the known ones
+	services []providers.Service        // the known ones
+	accounts bool                       // an account-level service is enabled
 	several  bool                       // there is more than one account
 	names    map[string]strictyaml.Node // of accounts
 	labels   map[string]strictyaml.Node // of projects
 }
 
-func readAccounts(n strictyaml.Node, services []string) []Account {
+// readAccounts reads the accounts. accountLevel is whether a service is enabled whose quotas are shown under the name of the account.
+func readAccounts(n strictyaml.Node, services []providers.Service, accountLevel bool) []Account {
 	items := n.List()
-	r := accountReader{services, len(items) > 1, make(map[string]strictyaml.Node), make(map[string]strictyaml.Node)}
+	r := accountReader{services, accountLevel, len(items) > 1, make(map[string]strictyaml.Node), make(map[string]strictyaml.Node)}
 	var accounts []Account
 	for _, item := range items {
 		accounts = append(accounts, r.account(item))
 	}
+	if accountLevel {
+		r.checkLabels()
+	}
 	return accounts
+}
+
+// checkLabels reports projects whose label is that of an account.
+func (r *accountReader) checkLabels() {
+	for _, name := range slices.Sorted(maps.Keys(r.names)) {
+		if label, taken := r.labels[name]; taken {
+			label.Fail("the same label as that of the account in line %d, whose account-level quotas are shown under its name; give the project another name", r.names[name].Line())
+		}
+	}
 }
 
 func (r *accountReader) account(n strictyaml.Node) Account {
@@ -65,7 +83,7 @@ func (r *accountReader) account(n strictyaml.Node) Account {
 		a.Endpoints = readEndpoints(e, r.services)
 	}
 	a.CAFile = optional(f, "ca_file")
-	a.MaxInFlightPerHost = defaultInFlightPerHost
+	a.MaxInFlightPerHost = DefaultInFlightPerHost
 	if most, ok := f.Get("max_in_flight_per_host").Number(1, 1024); ok {
 		a.MaxInFlightPerHost = most
 	}
@@ -78,6 +96,7 @@ func (r *accountReader) account(n strictyaml.Node) Account {
 	switch p := f.Get("projects"); {
 	case !p.IsEmpty():
 		a.Projects = r.projects(p)
+	case r.accounts && p.Stated(): // projects: []
 	case a.Discovery == nil:
 		p.Fail("missing: list the projects of the account, e.g. projects: [{region: ap-southeast-1}], or let discovery: {} find them")
 	}
@@ -89,6 +108,7 @@ func (r *accountReader) name(n strictyaml.Node) string {
 		if r.several {
 			n.Fail("missing: with several accounts each needs a name of its own, e.g. name: main")
 		}
+		r.names["default"] = n
 		return "default"
 	}
 	name, ok := n.Matching(accountName, "1 to 63 letters, digits, dots, dashes and underscores, beginning with a letter or a digit")

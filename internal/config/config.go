@@ -36,6 +36,7 @@ type Config struct {
 	Accounts   []Account
 	Known      []providers.Service // the built-in services and those of the file, in the order in which they are shown
 	Services   map[string]Service  // the settings of all of them, by name
+	Idle       []string            // where the file has sections of services that are off for want of enabled
 	Limits     []Limit             // in their order: the first that fits a quota counts
 	Thresholds []Threshold         // likewise; the last fits every quota
 	Decisions  []Decision          // of the variables that the account comes from; nil if a file has accounts
@@ -49,7 +50,7 @@ type Account struct {
 	DomainID    string // of the account itself; "": not stated
 	Endpoints   Endpoints
 	CAFile      string     // of certificates to trust; "" is the system's own
-	Projects    []Project  // as stated; at least one, unless there is a Discovery
+	Projects    []Project  // as stated; at least one, unless there is a Discovery or only account-level services are wanted
 	Discovery   *Discovery // nil: none
 
 	MaxInFlightPerHost int // requests at a time to one host, over all services; default 64
@@ -125,7 +126,7 @@ func parse(ctx context.Context, name string, text []byte, known []providers.Serv
 		account, config.Decisions = environmentAccount(ctx, getenv, known, found)
 		config.Accounts = []Account{account}
 	} else {
-		config.Accounts = readAccounts(accounts, names)
+		config.Accounts = readAccounts(accounts, known, config.ReadsAccounts())
 	}
 	if err := found.Err(); err != nil {
 		return nil, err

@@ -1,8 +1,8 @@
 package config
 
 import (
+	"cmp"
 	"net/url"
-	"slices"
 	"strings"
 	"unicode"
 
@@ -12,55 +12,73 @@ import (
 
 const (
 	iam       = "iam"
+	sts       = "sts"
 	anyName   = "default" // all services, or all regions
 	inService = "{service}"
 	inRegion  = "{region}"
 	inProject = "{project_id}"
+	inDomain  = "{domain_id}"
 )
 
-// Endpoints are where services are reached, by the name of a service or "iam". What is under "default" is for the services that are not
-// named, but not for IAM, so that no login goes there unasked.
+// Endpoints are where services are reached, by the name of a service, "iam" or "sts". What is under "default" is for the services that are
+// not named, but not for IAM and STS, so that no login goes there unasked.
 type Endpoints map[string]Endpoint
 
-// For returns the URL for a service, or "iam", in a region; empty if none is stated. label is the first label of the service's usual host
+// For returns the URL for a service, "iam" or "sts", in a region; empty if none is stated. label is the first label of the service's usual host
 // in the region.
 func (e Endpoints) For(service, label, region string) string {
-	if stated := e[service].For(region); stated != "" || service == iam {
+	if stated := e[service].For(region); stated != "" || service == iam || service == sts {
 		return stated
 	}
 	return strings.ReplaceAll(e[anyName].For(region), inService, label)
 }
 
-// Endpoint is where a service is reached: URLs by region, the one for all other regions under "default". A URL with {project_id} in it is
-// the whole URL of the call; others are what the path of the call is appended to.
+// Endpoint is where a service is reached: URLs by region, the one for all other regions under "default". A URL with {project_id} or {domain_id} in it
+// is the whole URL of the call; others are what the path of the call is appended to.
 type Endpoint map[string]string
 
-// For returns the URL for a region; empty if none is stated for it. {region} is replaced, {project_id} stays.
+// For returns the URL for a region; empty if none is stated for it. {region} is replaced, if the region is not empty; {project_id} and {domain_id} stay.
 func (e Endpoint) For(region string) string {
 	stated, ok := e[region]
 	if !ok {
 		stated = e[anyName]
 	}
-	return strings.ReplaceAll(stated, inRegion, region)
+	return strings.ReplaceAll(stated, inRegion, cmp.Or(region, inRegion))
 }
 
-func readEndpoints(n strictyaml.Node, services []string) Endpoints {
-	names := append(slices.Clone(services), iam, anyName)
+func readEndpoints(n strictyaml.Node, services []providers.Service) Endpoints {
+	ids := map[string]string{iam: "", sts: "", anyName: ""} // what can be in the URL of a call
+	names := []string{}
+	for _, s := range services {
+		if _, isOther := ids[s.Name]; !isOther {
+			ids[s.Name] = idOf(s)
+			names = append(names, s.Name)
+		}
+	}
+	names = append(names, iam, sts, anyName)
 	f, _ := n.Fields(names...)
 	endpoints := make(Endpoints)
 	for _, name := range names {
 		if e := f.Get(name); e.Stated() {
-			endpoints[name] = readEndpoint(e, name)
+			endpoints[name] = readEndpoint(e, name, ids[name])
 		}
 	}
 	return endpoints
 }
 
-// readEndpoint reads one URL for a service, iam or default, or several by region.
-func readEndpoint(n strictyaml.Node, name string) Endpoint {
+// idOf returns the placeholder of whose quotas a service has.
+func idOf(s providers.Service) string {
+	if s.API.Account {
+		return inDomain
+	}
+	return inProject
+}
+
+// readEndpoint reads one URL for a service, iam, sts or default, or several by region.
+func readEndpoint(n strictyaml.Node, name, id string) Endpoint {
 	read := func(n strictyaml.Node) string {
 		text, ok := n.Text()
-		if problem := urlProblem(text, name); ok && problem != "" {
+		if problem := urlProblem(text, name, id); ok && problem != "" {
 			n.Fail("%s", problem)
 		}
 		return text
@@ -86,23 +104,30 @@ func host(text string) string {
 	return before
 }
 
-// urlProblem says what is wrong with a URL for a service, iam or default, and what would be right; empty if nothing is.
-func urlProblem(text, name string) string {
+// urlProblem says what is wrong with a URL for a service, iam, sts or default, and what would be right; empty if nothing is. id is the placeholder that
+// makes it the whole URL of a call; empty if there is none.
+func urlProblem(text, name, id string) string {
 	const (
 		want     = "want an absolute one such as https://cts.{region}.example.com"
 		appended = "; the path of each API is appended to it, remove "
 	)
-	hasProject := strings.Contains(text, inProject)
-	replaced := []string{inRegion, inProject}
-	noQuery := "a URL with a query; that needs the whole URL of the call, with {project_id} in it"
+	stated := cmp.Or(id, inProject)
+	if strings.Contains(text, inDomain) && id == "" {
+		stated = inDomain
+	}
+	hasID := strings.Contains(text, stated)
+	replaced := []string{inRegion}
+	noQuery := "a URL with a query" + appended + "the query"
 	switch {
-	case name == iam && hasProject:
-		return "a URL with {project_id}; IAM is called with several paths, remove {project_id} and the path"
-	case name == anyName && hasProject:
-		return "a URL with {project_id}" + appended + "{project_id} and the path"
+	case id == "" && hasID && name == anyName:
+		return "a URL with " + stated + appended + stated + " and the path"
+	case id == "" && hasID:
+		return "a URL with " + stated + "; " + strings.ToUpper(name) + " is called with several paths, remove " + stated + " and the path"
 	case name == anyName:
 		replaced = []string{inService, inRegion}
-		noQuery = "a URL with a query" + appended + "the query"
+	case id != "":
+		replaced = append(replaced, id)
+		noQuery = "a URL with a query; that needs the whole URL of the call, with " + id + " in it"
 	}
 	plain := text
 	for _, placeholder := range replaced { // which would be no part of a valid host
@@ -112,6 +137,10 @@ func urlProblem(text, name string) string {
 	switch {
 	case strings.Contains(plain, inService):
 		return "a URL with {service}, which is replaced under default alone; want the host of the service itself"
+	case id == inDomain && strings.Contains(plain, inProject):
+		return "a URL with {project_id}; the quotas belong to the account, want {domain_id}"
+	case id == inProject && strings.Contains(plain, inDomain):
+		return "a URL with {domain_id}; the quotas belong to a project, want {project_id}"
 	case strings.ContainsAny(plain, "{}"):
 		return "a URL with an unknown placeholder; only " + strings.Join(replaced, " and ") + " are replaced"
 	case err != nil:
@@ -128,12 +157,11 @@ func urlProblem(text, name string) string {
 		return "a URL with a user in it; remove what stands before the @"
 	case strings.Contains(plain, "#"):
 		return "a URL with a fragment; remove the # and what follows"
-	case hasProject && strings.Contains(host(text), inProject):
-		return "a URL with {project_id} in the host; want it in the path or the query"
-	case !hasProject && strings.Contains(plain, "?"):
+	case hasID && strings.Contains(host(text), id):
+		return "a URL with " + id + " in the host; want it in the path or the query"
+	case !hasID && strings.Contains(plain, "?"):
 		return noQuery
-	case strings.ContainsFunc(u.RawQuery, func(r rune) bool { return r <= ' ' || r > '~' }): // url.Parse encodes those of a path alone
-		return "a URL whose query has a blank or is not ASCII; want such characters percent-encoded"
 	}
-	return ""
+	_, rest, _ := strings.Cut(plain, "://")
+	return providers.PathProblem(strings.TrimRight(rest[len(host(plain)):], "/")) // without the slashes that are not sent
 }

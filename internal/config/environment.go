@@ -104,7 +104,7 @@ func environmentAccount(ctx context.Context, getenv func(string) string, known [
 			e.profile = e.readProfile(ctx)
 		}
 	}
-	a := Account{Name: "default", MaxInFlightPerHost: defaultInFlightPerHost}
+	a := Account{Name: "default", MaxInFlightPerHost: DefaultInFlightPerHost}
 	region := e.region()
 	a.Projects = []Project{e.project(region)}
 	a.DomainID = e.matching("domain_id of the account", "domain_id", domainID.MatchString, domainIDWant, domainIDNames...)
@@ -242,19 +242,22 @@ func (e *environment) project(region string) Project {
 func (e *environment) endpoints(region string, known []providers.Service) Endpoints {
 	endpoints := Endpoints{}
 	suffix := "_" + strings.ToUpper(strings.ReplaceAll(region, "-", "_"))
-	add := func(service, inProfile string, plain func(string) string, names ...string) {
+	add := func(service, id, inProfile string, plain func(string) string, names ...string) {
 		name, url := e.value("endpoint of "+service, inProfile, plain, names...)
 		if url == "" {
 			return
 		}
-		if problem := urlProblem(url, service); problem != "" {
+		if problem := urlProblem(url, service, id); problem != "" {
 			e.found.Add(0, name, problem)
 		}
 		endpoints[service] = Endpoint{anyName: url}
 	}
-	add(iam, "iam_endpoint", iamURL, append(slices.Clone(iamNames), endpointPrefix+"IAM"+suffix)...)
+	add(iam, "", "iam_endpoint", iamURL, append(slices.Clone(iamNames), endpointPrefix+"IAM"+suffix)...)
 	for _, s := range known {
-		add(s.Name, "", firstURL, endpointPrefix+strings.ToUpper(cmp.Or(s.SDK, s.Name))+suffix)
+		if s.Name == iam { // which has the endpoint of IAM
+			continue
+		}
+		add(s.Name, idOf(s), "", firstURL, endpointPrefix+strings.ToUpper(cmp.Or(s.SDK, s.Name))+suffix)
 	}
 	if len(endpoints) == 0 {
 		return nil

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -61,16 +62,25 @@ func (c *Config) readServices(n strictyaml.Node, known []providers.Service) {
 		if allStated && !s.IsOwn() {
 			r.Enabled, r.ByDefaults = all, all && !s.Enabled
 		}
-		r.read(s.Options, sections[s.Name])
-		if r.Enabled {
+		section := sections[s.Name]
+		r.read(s.Options, section)
+		switch {
+		case r.Enabled:
 			r.checkStale(s.Name, defaults, reported)
 			anyEnabled = true
+		case section.Stated() && !section.Peek("enabled").Stated():
+			c.Idle = append(c.Idle, fmt.Sprintf("%s (line %d)", section.Path(), section.Line()))
 		}
 		c.Services[s.Name] = r.Service
 	}
 	if n.Stated() && !anyEnabled {
 		n.Fail("every service is disabled; enable at least one")
 	}
+}
+
+// ReadsAccounts returns whether a service is enabled whose quotas belong to the account.
+func (c *Config) ReadsAccounts() bool {
+	return slices.ContainsFunc(c.Known, func(s providers.Service) bool { return s.API.Account && c.Services[s.Name].Enabled })
 }
 
 // reserved are names that mean something else in services, in endpoints or in collect[].

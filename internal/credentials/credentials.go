@@ -34,6 +34,8 @@ type Status struct {
 	Files   []string  // names of the files with its secrets
 	Err     error     // of the last attempt to get keys; keys from before may still be in use
 	Expires time.Time // the first of the keys and tokens in use; zero if none expires
+
+	DomainID string // of the account, if a token of it says so
 }
 
 // Deps are what sources of credentials need.

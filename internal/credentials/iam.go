@@ -105,10 +105,15 @@ func oidcKeys(ctx context.Context, d Deps, provider string, idToken secret.Text)
 	}
 	c.Auth = &token{text: subject}
 	c.Advice = map[string]string{huaweicloud.ReasonForbidden: forbiddenToProvider}
-	return securityTokens(ctx, c, object{
+	keys, err := securityTokens(ctx, c, object{
 		"methods": []string{"token"},
 		"token":   object{"id": subject.Reveal(), "duration_seconds": int(oidcDuration.Seconds())},
 	})
+	if err != nil {
+		return nil, err
+	}
+	keys.domainID = readTokenBody(answer).domainID()
+	return keys, nil
 }
 
 // agency gets temporary keys of an agency. The request is authorized by another source, on whose files it depends.

@@ -191,15 +191,45 @@ func readToken(answer *huaweicloud.Answer) (*lease, error) {
 	if err != nil {
 		return nil, err
 	}
-	var body struct {
-		Token struct {
-			ExpiresAt string `json:"expires_at"`
-		} `json:"token"`
-	}
-	_ = json.Unmarshal(answer.Body, &body) // then there is no expiry
+	body := readTokenBody(answer)
 	expires, isTime := readTime(body.Token.ExpiresAt)
 	if !isTime {
 		return nil, huaweicloud.Advise(errors.New("the answer doesn't tell when the token expires"), answeredByOther)
 	}
-	return newLease(&token{"X-Auth-Token", subject}, expires)
+	l, err := newLease(&token{"X-Auth-Token", subject}, expires)
+	if err != nil {
+		return nil, err
+	}
+	l.domainID = body.domainID()
+	return l, nil
+}
+
+// tokenBody is what the body of a response with a token says of it.
+type tokenBody struct {
+	Token struct {
+		ExpiresAt string      `json:"expires_at"`
+		Domain    tokenDomain `json:"domain"`
+		Project   struct {
+			Domain tokenDomain `json:"domain"`
+		} `json:"project"`
+		User struct {
+			Domain tokenDomain `json:"domain"`
+		} `json:"user"`
+	} `json:"token"`
+}
+
+type tokenDomain struct {
+	ID string `json:"id"`
+}
+
+// readTokenBody reads what it can; what is missing is empty.
+func readTokenBody(answer *huaweicloud.Answer) tokenBody {
+	var body tokenBody
+	_ = json.Unmarshal(answer.Body, &body)
+	return body
+}
+
+// domainID returns the id of the account: that of the scope or, since users belong to the account, that of the user.
+func (b tokenBody) domainID() string {
+	return cmp.Or(b.Token.Domain.ID, b.Token.Project.Domain.ID, b.Token.User.Domain.ID)
 }

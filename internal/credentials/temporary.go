@@ -144,7 +144,7 @@ func (t *temporary) Status() Status {
 	s, status := t.cell.Peek(), t.status
 	status.Err = cmp.Or(s.Err, t.late)
 	if s.Value != nil {
-		status.Expires = s.Value.expires
+		status.Expires, status.DomainID = s.Value.expires, s.Value.domainID
 	}
 	return status
 }
@@ -169,6 +169,7 @@ type lease struct {
 
 	issued, expires time.Time
 	ahead           time.Duration // how long before it expires the next one is fetched
+	domainID        string        // of the account, as the token says; empty if there is no token
 }
 
 // newLease returns a lease of what was issued just now. Accounts that got theirs together do not all renew them together.

@@ -124,11 +124,22 @@ func (a *account) iamRegion() string {
 
 // iam returns the client for IAM in a region; an empty region is its global endpoint.
 func (a *account) iam(region string) *huaweicloud.Client {
-	const name = "iam"
-	return a.client(name, region, huaweicloud.BaseURL(name, region, a.Cloud), a.Endpoints.For(name, name, region))
+	c := a.client("iam", region, huaweicloud.BaseURL("iam", region, a.Cloud), a.Endpoints.For("iam", "iam", region))
+	c.IsIAM, c.API = true, iamItself
+	return c
 }
 
-// client returns the client for one API: that of a service, or "iam". usual is the URL of its host, configured is the endpoint that replaces
+// iamItself stands for IAM where keys, projects and ids of accounts come from. The service "iam" has the quotas of IAM; its pauses are its own.
+const iamItself = "IAM"
+
+// sts returns the client for STS in a region.
+func (a *account) sts(region string) *huaweicloud.Client {
+	c := a.client("sts", region, huaweicloud.BaseURL("sts", region, a.Cloud), a.Endpoints.For("sts", "sts", region))
+	c.IsIAM, c.API = true, "STS"
+	return c
+}
+
+// client returns the client for one API: that of a service, "iam" or "sts". usual is the URL of its host, configured is the endpoint that replaces
 // it; empty if there is none.
 func (a *account) client(service, region, usual, configured string) *huaweicloud.Client {
 	c := &huaweicloud.Client{
@@ -150,18 +161,18 @@ func (a *account) client(service, region, usual, configured string) *huaweicloud
 	return c
 }
 
-// splitEndpoint returns the base of an endpoint. If the endpoint is a whole URL, which has {project_id} in it, its path and query replace
-// those of the API.
+// splitEndpoint returns the base of an endpoint. If the endpoint is a whole URL, which has {project_id} or {domain_id} in it, its path and query
+// replace those of the API.
 func splitEndpoint(endpoint string) (base, quotaPath string) {
-	if !strings.Contains(endpoint, "{project_id}") {
+	if !strings.Contains(endpoint, "{project_id}") && !strings.Contains(endpoint, "{domain_id}") {
 		return strings.TrimRight(endpoint, "/"), ""
 	}
 	scheme, rest, _ := strings.Cut(endpoint, "://")
-	end := strings.IndexAny(rest, "/?") // there is one: {project_id} is behind it
+	end := strings.IndexAny(rest, "/?") // there is one: the placeholder is behind it
 	return scheme + "://" + rest[:end], "/" + strings.TrimPrefix(rest[end:], "/")
 }
 
-// api returns what distinguishes the API of a service, or "iam", from others that had the same name before a reload.
+// api returns what distinguishes the API of a service from others that had the same name before a reload.
 func (a *account) api(service string) string {
 	if api, ok := a.apis[service]; ok {
 		return service + " " + api.Value()
@@ -416,6 +427,7 @@ type Description struct {
 	CAFile         string
 	CAFileErr      error             // why it can't be used
 	Discovery      *config.Discovery // nil: none
+	InFlight       int               // max_in_flight_per_host
 	Sources        []Endpoint        // of the projects that are known
 }
 
@@ -423,6 +435,7 @@ type Description struct {
 type Endpoint struct {
 	Service string
 	Project Project
+	Region  string // empty if it is that of a project that is not known yet
 	URL     string // scheme and host, and the path if it is configured
 }
 
@@ -439,7 +452,7 @@ func (f *Fleet) Describe(ctx context.Context) []Description {
 			wrong := a.keys.Check(ctx) // first: what the others say depends on it
 			all[i] = Description{
 				Account: a.Name, Credentials: a.keys.Status().From, CredentialsErr: wrong, Exposed: a.exposed(ctx),
-				DomainID: a.DomainID, CAFile: a.CAFile, Discovery: a.Discovery,
+				DomainID: a.DomainID, CAFile: a.CAFile, Discovery: a.Discovery, InFlight: a.MaxInFlightPerHost,
 			}
 			if a.CAFile != "" {
 				all[i].CAFileErr = huaweicloud.CheckCAFile(ctx, a.CAFile)
@@ -451,7 +464,7 @@ func (f *Fleet) Describe(ctx context.Context) []Description {
 		for _, s := range v.sources {
 			if s.account == a.account {
 				c := s.client()
-				all[i].Sources = append(all[i].Sources, Endpoint{Service: s.Service, Project: s.describe(), URL: c.BaseURL + c.QuotaPath})
+				all[i].Sources = append(all[i].Sources, Endpoint{Service: s.Service, Project: s.describe(), Region: s.Region, URL: c.BaseURL + c.QuotaPath})
 			}
 		}
 	}

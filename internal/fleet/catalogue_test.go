@@ -13,6 +13,7 @@ import (
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/fleet/fleettest"
 	"cloud_quota_exporter/providers"
 )
@@ -194,4 +195,43 @@ func TestEveryEntryAtItsHost(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestOwnAPIAsConfigured: what is configured arrives, and is what the signature is of: at the host, in the path and in the query.
+func TestOwnAPIAsConfigured(t *testing.T) {
+	const path = "/v1/{project_id}/a%2Fb/%7Ec/%C3%A4+%20;d=(e)!/"
+	prod := cloudsim.Project{ID: prodID, Name: "ap-southeast-3"}
+	example := []byte(`{"quotas": {"resources": [{"type": "x", "used": 1, "quota": 2}]}}`)
+	for _, tc := range []struct{ host, path, endpoints, want string }{
+		{"q-{region}.example.com", path, "", "q-ap-southeast-3.example.com"},
+		{"{region}-q.{region}.{cloud}", path, "", "ap-southeast-3-q.ap-southeast-3.myhuaweicloud.com"},
+		{"{region}.example.com:8443", path + "?a[]=%2F&b=%C3%A4+%22&b=1&a[]", "", "ap-southeast-3.example.com:8443"},
+		{"q-{region}.example.com", path + "?", "default: 'https://{service}.example.org/'", "q-ap-southeast-3.example.org"},
+		{"q", "/", "mine: 'https://q.example.org" + path + "'", "q.example.org"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			cloud := cloudtest.Wrap(cloudsim.New([]cloudsim.API{{
+				Service: "any", Path: "/v1/{project_id}/a/b/~c/ä+ ;d=(e)!/", Host: func(string) string { return "ap-southeast-3-q" }, Example: example,
+			}}, cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{prod}}))
+			var arrived string
+			inner := cloud.Intercept
+			cloud.Intercept = func(q cloudsim.Call, next func(cloudsim.Call) cloudsim.Answer) cloudsim.Answer {
+				arrived = q.Host + q.RequestURI
+				return inner(q, next)
+			}
+			config := strings.Replace(fleettest.DocumentsConfig, "    projects:", "    endpoints: {"+tc.endpoints+"}\n    projects:", 1)
+			w := fleettest.NewOf(t, nil, cloud, config+"services: {mine: {api: {host: '"+tc.host+"', path: '"+tc.path+"'}}}\n")
+			r := w.Scrape(t, time.Minute)[0]
+			if got := numbers([]*fleet.Reading{r}); got != "mine/prod x: 1 of 2, 1" {
+				t.Errorf("%s: got %s, %v", tc.host, got, r.State.Err)
+			}
+			want := tc.path
+			if want == "/" {
+				want = path
+			}
+			if want = tc.want + strings.ReplaceAll(want, "{project_id}", prodID); arrived != want {
+				t.Errorf("%s arrived, want %s", arrived, want)
+			}
+		})
+	}
 }

@@ -46,8 +46,8 @@ func (f *Fleet) listPolicy(a *account) *refresh.Policy[discovered] {
 		Timeout:     huaweicloud.ListTimeout,
 		TTL:         func(list *listState) time.Duration { return a.serves(list.Value.asked, interval) },
 		Backoff:     func(streak int, err error) time.Duration { return huaweicloud.Backoff(streak, err, interval) },
-		Gate:        f.gate(a, "iam", a.iamRegion(), iamInFlight),
-		IsThrottled: throttledBy("iam"),
+		Gate:        f.gate(a, iamItself, a.iamRegion(), iamInFlight),
+		IsThrottled: isThrottledByIAM,
 		OnDone: func(before, after *listState) {
 			a.keys.noteFailure(after.Err)
 			f.log.discovered(a.Name, before, after, a.empty(after, a.wanted(after.Value)))
@@ -212,7 +212,7 @@ func (f *Fleet) putListsInForce() (before, now *view) {
 		a.list = a.listCell.Peek()
 		found, beyond := a.bound(a.wanted(a.list.Value), a.found)
 		a.beyond = beyond
-		same = same && before.Value.asked == a.list.Value.asked && slices.Equal(found, a.found)
+		same = same && (a.domain == nil || a.region(a.domain.Region) == a.domain.Region) && before.Value.asked == a.list.Value.asked && slices.Equal(found, a.found)
 	}
 	if !same {
 		now = f.build(accounts)
@@ -230,13 +230,16 @@ func (f *Fleet) replace(now *view) {
 // holder is the discovered project that has a label, and keeps it while it is there.
 type holder struct{ account, projectID string }
 
-// addDiscovered adds the discovered projects. A configured label is taken. A project that had a label before keeps it, so that a series does
+// addDiscovered adds the discovered projects. A configured label is taken, and that of an account with account-level services. A project that had a label before keeps it, so that a series does
 // not become another project's. Else the first one gets it.
 func (f *Fleet) addDiscovered(v *view) {
 	before, holders := f.stores.holders, map[string]holder{}
 	for _, a := range v.accounts {
+		if a.domain != nil {
+			holders[a.Name] = holder{} // which is no discovered project
+		}
 		for _, p := range a.Projects {
-			holders[p.Name] = holder{} // which is no discovered project
+			holders[p.Name] = holder{}
 		}
 	}
 	for _, a := range v.accounts {
@@ -254,7 +257,7 @@ func (f *Fleet) addDiscovered(v *view) {
 				holders[p.Name] = is
 			}
 			if holders[p.Name] == is {
-				v.sources = append(v.sources, f.newSources(a.account, p, &listed)...)
+				v.sources = append(v.sources, f.newSources(f.newProject(a.account, p, &listed))...)
 			} else {
 				a.skipped = append(a.skipped, p.Name)
 			}

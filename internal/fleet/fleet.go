@@ -60,8 +60,9 @@ type view struct {
 type accountView struct {
 	*account
 
-	listCell   *projectList // nil without discovery, as the others are
+	listCell   *projectList // nil without discovery, as the list and its policy are
 	listPolicy *refresh.Policy[discovered]
+	domain     *project         // that stands for the account; nil if no account-level service is enabled
 	list       *listState       // that the sources were made of
 	found      []config.Project // discovered projects that are wanted, those that are skipped among them
 	skipped    []string         // labels of the projects that are left out because others have them
@@ -180,9 +181,12 @@ func askAgain[T any](c *refresh.Cell[T]) {
 // build makes the view of the accounts and of the projects that are known now. The caller holds f.building.
 func (f *Fleet) build(accounts []*account) *view {
 	v := new(view)
-	before := map[string][]config.Project{}
+	before, regions := map[string][]config.Project{}, map[string]string{}
 	for _, a := range f.now.Load().accounts {
 		before[a.Name] = a.found
+		if a.domain != nil {
+			regions[a.Name] = a.domain.Region
+		}
 	}
 	for _, a := range accounts {
 		b := accountView{account: a}
@@ -191,9 +195,13 @@ func (f *Fleet) build(accounts []*account) *view {
 			b.list = b.listCell.Peek()
 			b.found, b.beyond = a.bound(a.wanted(b.list.Value), before[a.Name])
 		}
+		if a.config.ReadsAccounts() {
+			b.domain = f.newDomain(b, regions[a.Name])
+			v.sources = append(v.sources, f.newSources(b.domain)...)
+		}
 		v.accounts = append(v.accounts, b)
 		for _, p := range a.Projects {
-			v.sources = append(v.sources, f.newSources(a, p, nil)...)
+			v.sources = append(v.sources, f.newSources(f.newProject(a, p, nil))...)
 		}
 	}
 	f.addDiscovered(v)
@@ -227,6 +235,26 @@ func (v *view) services(fits func(providers.Service) bool) []string {
 		}
 	}
 	return names
+}
+
+// CheckServices is CheckNames for services that are read. It says how to enable one that is not. also are other names that are known.
+func (f *Fleet) CheckServices(what string, asked []string, also ...string) error {
+	if v := f.now.Load(); len(v.accounts) > 0 {
+		c := v.accounts[0].config
+		for _, name := range asked {
+			if s, known := c.Services[name]; known && !s.Enabled {
+				how := "set services." + name + ".enabled to true in the configuration"
+				if c.File == "" {
+					how = "write services: {" + name + ": {enabled: true}} into a file, and name it with --config.file"
+				}
+				return fmt.Errorf("%s=%q is disabled; %s", what, name, how)
+			}
+		}
+	}
+	if err := CheckNames(what, asked, append(f.Services(), also...)); err != nil {
+		return fmt.Errorf("%w; the command services lists all", err)
+	}
+	return nil
 }
 
 // Projects returns the labels of the projects that are read, sorted. The list is shared and must not be changed.
@@ -277,10 +305,12 @@ func (f *Fleet) Read(ctx context.Context, filter Filter) []*Reading {
 	if wanted = filter.of(f.now.Load().sources); !slices.Equal(wanted, certain) {
 		fetches = append(fetches, ask(ctx, unknown(wanted, certain))...)
 	}
-	wait(ctx, fetches)
-	if ctx.Err() != nil {
+	soon, cancel := context.WithTimeout(ctx, longWait)
+	defer cancel()
+	if wait(soon, fetches); soon.Err() != nil {
 		f.log.waits(wanted)
 	}
+	wait(ctx, fetches)
 	readings := make([]*Reading, len(wanted))
 	for i, s := range wanted {
 		readings[i] = s.reading(asked)
@@ -322,6 +352,8 @@ func unknown(sources, before []*source) []*source {
 	}
 	return slices.DeleteFunc(slices.Clone(sources), func(s *source) bool { return ids[s.ID] })
 }
+
+const longWait = time.Second // of a scrape, from which on it is logged if it waits for requests that wait for a host
 
 // wait returns when all fetches have ended, or ctx has.
 func wait(ctx context.Context, fetches []<-chan struct{}) {

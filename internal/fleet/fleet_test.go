@@ -200,6 +200,28 @@ func TestStatedLimits(t *testing.T) {
 	})
 }
 
+// TestUsedFollows from the limit and what remains, if the API reports these two. A stated limit takes the place of the reported one.
+func TestUsedFollows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := fleettest.Documents()
+		cloud.Inject(cloudtest.Fault{Host: "mine.", Status: 200, Body: []byte(`{"quotas":{"resources":[{"type":"a","quota":10,"left":"3"},{"type":"b","quota":10,"left":3},
+			{"type":"c","quota":-1,"left":3},{"type":"d","quota":2,"left":3},{"type":"e","quota":10,"left":3,"used":1}]}}`)})
+		w := fleettest.New(t, cloud, fleettest.DocumentsConfig+`services:
+  defaults: {enabled: false}
+  mine: {api: {host: mine, path: /v1/quotas, remaining: left, no_limit: -1}}
+limits: [{resource_type: b, limit: 8}]
+`)
+		const want = `mine/prod a: 7 of 10, 3
+mine/prod b: 7 of 8, 1
+mine/prod c: - of +Inf, -
+mine/prod d: - of 2, 3
+mine/prod e: 1 of 10, 3`
+		if got := numbers(w.Scrape(t, time.Minute)); got != want {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
+	})
+}
+
 func TestThresholdsAndRatios(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := fleettest.Documents()

@@ -59,7 +59,7 @@ func TestMaxInFlightPerHost(t *testing.T) {
 		if n := cloud.MaxInFlight(); n != 3 {
 			t.Errorf("%d requests at a time, want 3", n)
 		}
-		if got := loggedOf(w, "raise max_in_flight_per_host"); strings.Count(got, "\n") != 0 || !strings.HasPrefix(got, "main: a scrape ended") {
+		if got := loggedOf(w, "raise max_in_flight_per_host"); strings.Count(got, "\n") != 0 || !strings.HasPrefix(got, "main: scrapes wait") {
 			t.Errorf("logged\n%s\nwant it once", got)
 		}
 		w.Configure(t, strings.Replace(yaml, "_host: 3", "_host: 200", 1)+", cts: {cache_ttl: 0}}\n")
@@ -67,6 +67,23 @@ func TestMaxInFlightPerHost(t *testing.T) {
 			t.Errorf("%d requests at a time after a reload that allows for 200, want all 40", cloud.MaxInFlight())
 		}
 	})
+}
+
+// TestWaitForAHostIsLogged: a scrape that gets everything in time, but only after a long wait for the host, says so, too.
+func TestWaitForAHostIsLogged(t *testing.T) {
+	for slots, want := range map[int]string{1: "main: scrapes wait", 40: ""} {
+		synctest.Test(t, func(t *testing.T) {
+			cloud := cloudtest.Scale(4)
+			cloud.Inject(cloudtest.Fault{Latency: 300 * time.Millisecond})
+			w := fleettest.New(t, cloud, fleettest.AccountOf(cloud, gateway(slots)))
+			if got := outcomes(w.Scrape(t, time.Minute)); strings.Count(got, ": ok") != 20 {
+				t.Errorf("%d slots: outcomes\n%s", slots, got)
+			}
+			if got := loggedOf(w, "raise max_in_flight_per_host"); !strings.HasPrefix(got, want) || (got == "") != (want == "") {
+				t.Errorf("%d slots: logged %q, want %q", slots, got, want)
+			}
+		})
+	}
 }
 
 // TestOneRequestAtATime: the list of projects, look-ups of ids and both calls of DBSS get by with one slot for all, and a service that hangs does not

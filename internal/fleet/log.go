@@ -131,7 +131,7 @@ const waitsEvery = 15 * time.Minute // that scrapes wait for the same host is lo
 // busyHost is a host to which an account has as many requests in flight as it may have.
 type busyHost struct{ account, host string }
 
-// waits logs for which hosts the fetches of sources wait, if a scrape ended meanwhile.
+// waits logs for which hosts the fetches of sources wait.
 func (l *changeLog) waits(sources []*source) {
 	waiting, limits := map[busyHost]int{}, map[busyHost]int{}
 	for _, s := range sources {
@@ -144,7 +144,7 @@ func (l *changeLog) waits(sources []*source) {
 	}
 	for b, n := range waiting {
 		if l.isNews(b) {
-			_ = level.Warn(l.logger).Log("msg", "a scrape ended while requests to a host waited for others; raise max_in_flight_per_host if the host can take more",
+			_ = level.Warn(l.logger).Log("msg", "scrapes wait for requests that wait for others to the same host; raise max_in_flight_per_host if the host can handle more",
 				"account", b.account, "host", b.host, "max_in_flight_per_host", limits[b], "waiting", n)
 		}
 	}
@@ -168,7 +168,7 @@ func (l *changeLog) unverified(before, now *view) {
 	isUnverified := func(s providers.Service) bool { return !s.IsVerified() }
 	names := now.services(isUnverified)
 	if len(names) > 0 && !slices.Equal(names, before.services(isUnverified)) {
-		_ = level.Warn(l.logger).Log("msg", "services are enabled whose quota API no document describes; compare their values with the console",
+		_ = level.Warn(l.logger).Log("msg", "services are enabled whose quota API no current document describes; compare their values with the console",
 			"services", strings.Join(names, ", "))
 	}
 }

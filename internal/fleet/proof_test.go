@@ -287,6 +287,7 @@ func TestCorrectedCredentialIsUsedAtOnce(t *testing.T) {
 				w := fleettest.New(t, cloudtest.ManyProjects(), "accounts:\n"+yaml)
 				scrapeFor(t, w, 3*time.Minute)
 				wantScrape(t, w, "with a wrong credential", "map[credentials:100]")
+				synctest.Wait() // a scrape does not wait for fetches of what is known to fail: one of them may still use the wrong one
 				write(dir, c.file, c.right)
 				wantScrape(t, w, "as soon as it is corrected", allRead)
 			})

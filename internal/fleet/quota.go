@@ -35,11 +35,14 @@ func (q Quota) Ratio() (float64, bool) {
 	}
 }
 
-// applyRules makes quotas of what a service reports, by the limits and thresholds that are stated; the first that fits counts. Stated limits that
-// can't be are returned as errors.
+// applyRules makes quotas of what a service reports, by the limits and thresholds that are stated; the first that fits counts. Of used and remaining,
+// one that is not reported follows from the other and the limit. Stated limits that can't be are returned as errors.
 func applyRules(c *config.Config, service, project string, reported []providers.Quota) (quotas []Quota, refused []error) {
 	quotas = make([]Quota, len(reported))
 	for i, q := range reported {
+		if q.Used == nil && q.Limit != nil && q.Remaining != nil && *q.Limit >= *q.Remaining {
+			q.Used = new(printable.Subtract(*q.Limit, *q.Remaining))
+		}
 		l := slices.IndexFunc(c.Limits, func(l config.Limit) bool { return l.Fits(service, project, q.ResourceType) })
 		if l >= 0 {
 			stated := c.Limits[l].Limit

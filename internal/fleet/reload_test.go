@@ -79,6 +79,25 @@ func TestServicesComeAndGo(t *testing.T) {
 	})
 }
 
+// TestDisabledWhileFetchesWait: what waits for its turn when its service is disabled is not requested any more.
+func TestDisabledWhileFetchesWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := cloudtest.Scale(40)
+		cloud.Inject(cloudtest.Fault{Service: "cts", Latency: time.Second})
+		w := fleettest.New(t, cloud, fleettest.AccountOf(cloud, unencrypted)+"services: {defaults: {max_in_flight: 1}}\n")
+		w.Scrape(t, 2500*time.Millisecond)
+		w.Configure(t, fleettest.AccountOf(cloud, unencrypted)+"services: {cts: {enabled: false}}\n")
+		pass(time.Minute)
+		if n := strings.Count(fmt.Sprint(w.Requests()), "cts "); n == 0 || n > 2*3 {
+			t.Errorf("%d requests, want at most the three of each region that were sent before the reload", n)
+		}
+		w.Configure(t, fleettest.AccountOf(cloud, unencrypted))
+		if got := outcomes(w.Scrape(t, time.Minute)); strings.Count(got, ": ok") != 200 {
+			t.Errorf("enabled again\n%s", got)
+		}
+	})
+}
+
 // TestOwnAPIThatChanges: numbers, counters, pauses and refusals of a key belong to what was asked, and not to the name.
 func TestOwnAPIThatChanges(t *testing.T) {
 	for _, tc := range []struct {

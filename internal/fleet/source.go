@@ -1,16 +1,13 @@
 package fleet
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"hash/fnv"
 	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 	"unique"
 
@@ -24,11 +21,6 @@ const (
 	notOfferedBackoff = time.Hour // regions get services now and then
 
 	jitter = 0.1 // share of cache_ttl by which sources and fetches differ, so that not everything expires at once
-
-	idTimeout    = 8 * time.Second
-	idTTL        = 24 * time.Hour   // the id of a region's project does not change in practice
-	namedTTL     = 15 * time.Minute // that of another project does, if it is deleted and created again
-	idMaxBackoff = 5 * time.Minute
 )
 
 // ID says what a source is, however the configuration labels it today: what is known of it survives reloads.
@@ -56,7 +48,8 @@ type Reading struct {
 
 	NotOffered bool // the region does not have the service, which is no failure
 
-	undecided bool // it will be NotOffered once some service of the project is read
+	owner     string // id of the project or account, as far as it is known
+	undecided bool   // it will be NotOffered once some service of the project is read
 	cell      *sourceCell
 }
 
@@ -89,21 +82,21 @@ type source struct {
 	lastOf *refresh.State[providers.Result] // which last shows, as far as it is of this project
 }
 
-// newSources makes the enabled services of a project. listed is to whom IAM listed it; nil if it is configured. The caller holds f.building.
-func (f *Fleet) newSources(a *account, configured config.Project, listed *identity) []*source {
-	p := f.newProject(a, configured, listed)
+// newSources makes the enabled services of a project, or of an account. The caller holds f.building.
+func (f *Fleet) newSources(p *project) []*source {
+	a := p.account
 	var sources []*source
 	for _, service := range a.config.Known {
 		settings := a.config.Services[service.Name]
-		if !settings.Enabled {
+		if !settings.Enabled || service.API.Account != (p.domain != nil) {
 			continue
 		}
-		id := ID{Account: a.Name, Service: service.Name, ProjectID: configured.ID, Region: configured.Region, IAMName: configured.IAMName}
-		s := &source{ID: id, account: a, service: service, settings: settings, project: p, mayLack: listed != nil || settings.ByDefaults}
+		id := ID{Account: a.Name, Service: service.Name, ProjectID: p.ID, Region: p.Region, IAMName: p.IAMName}
+		s := &source{ID: id, account: a, service: service, settings: settings, project: p, mayLack: p.listed != nil || settings.ByDefaults}
 		c := s.client()
 		s.API = unique.Make(c.BaseURL + " " + c.QuotaPath + " " + service.API.String())
 		s.cell = f.stores.cells.get(s.ID, func() *sourceCell { return new(sourceCell) })
-		s.policy = s.newPolicy(f.gate(a, service.Name, configured.Region, settings.MaxInFlight))
+		s.policy = s.newPolicy(f.gate(a, service.Name, p.Region, settings.MaxInFlight))
 		sources = append(sources, s)
 		if state := s.cell.Peek(); !state.ReadAt.IsZero() && state.Value.Owner == p.known() {
 			p.noteRead(state.Value.Owner)
@@ -147,14 +140,34 @@ func (s *source) newPolicy(gate *refresh.Gate) *refresh.Policy[providers.Result]
 }
 
 func (s *source) fetch(ctx context.Context) (providers.Result, error) {
+	if !s.exists() {
+		return providers.Result{}, removedError{}
+	}
+	if d := s.project.domain; d != nil {
+		d.awaitList(ctx) // here, as it takes no time of this fetch
+	}
 	id, err := s.project.id(ctx)
 	if err != nil {
 		return providers.Result{}, err
 	}
 	c := s.client()
-	c.Scope.ProjectID = id
+	if d := s.project.domain; d == nil {
+		c.Scope.ProjectID = id
+	} else {
+		c.Scope.DomainID, c.Scope.ProjectID = id, d.someProject(ctx)
+		err = d.checkRegion(c.BaseURL)
+	}
+	if err != nil {
+		return providers.Result{}, err
+	}
 	return s.service.Quotas(ctx, c, s.settings.Options)
 }
+
+// removedError is why a fetch does not begin: the source was removed while it waited for its turn.
+type removedError struct{}
+
+func (removedError) Error() string  { return "no longer read" }
+func (removedError) NotBegun() bool { return true }
 
 // client returns the client for the service in the region.
 func (s *source) client() *huaweicloud.Client {
@@ -211,7 +224,7 @@ func (s *source) reading(asked time.Time) *Reading {
 	tooOld := !state.ReadAt.IsZero() && state.ReadAt.Before(asked) && time.Since(state.ReadAt) > s.settings.MaxStale
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.last == nil || s.lastOf != state || s.last.TooOld != tooOld || s.last.Project.ID != id || s.last.NotOffered != notOffered {
+	if s.last == nil || s.lastOf != state || s.last.TooOld != tooOld || s.last.owner != id || s.last.NotOffered != notOffered {
 		s.last, s.lastOf = s.newReading(shown, tooOld), state
 	}
 	return s.last
@@ -227,8 +240,14 @@ func own(state *refresh.State[providers.Result], id string) *refresh.State[provi
 	return &bare
 }
 
-// isInDoubt returns whether the project is one that IAM listed to other keys, so that it may not be the account's.
-func (s *source) isInDoubt() bool { return s.project.listed != nil && s.project.known() == "" }
+// isInDoubt returns whether the project is one that IAM listed to other keys, so that it may not be the account's, or an account whose region is that of
+// the first project that IAM has yet to list.
+func (s *source) isInDoubt() bool {
+	if d := s.project.domain; d != nil {
+		return s.Region == "" && d.list != nil && d.list.Peek().Fetches == 0
+	}
+	return s.project.listed != nil && s.project.known() == ""
+}
 
 // exists returns whether the source, or one that replaces it, is still read.
 func (s *source) exists() bool {
@@ -247,6 +266,7 @@ func (s *source) newReading(state *refresh.State[providers.Result], tooOld bool)
 
 		NotOffered: notOffered,
 
+		owner:     s.project.known(),
 		undecided: !notOffered && s.seemsNotOffered(state),
 		cell:      s.cell,
 	}
@@ -256,8 +276,11 @@ func (s *source) newReading(state *refresh.State[providers.Result], tooOld bool)
 	return r
 }
 
-// describe returns the project, with its id as far as that is known.
+// describe returns the project, with its id as far as that is known. An account has no id and no region of a project.
 func (s *source) describe() Project {
+	if s.project.domain != nil {
+		return Project{Label: s.project.Name, Account: s.Account, IsAccount: true}
+	}
 	return Project{Label: s.project.Name, ID: s.project.known(), Region: s.Region, Account: s.Account}
 }
 
@@ -266,144 +289,12 @@ func (s *source) describe() Project {
 func throttledBy(service string) func(error) bool {
 	return func(err error) bool {
 		api, ok := errors.AsType[*huaweicloud.APIError](err)
-		return ok && api.Service == service && huaweicloud.Reason(err) == huaweicloud.ReasonThrottled
+		return ok && api.Service == service && !api.IsIAM && huaweicloud.Reason(err) == huaweicloud.ReasonThrottled
 	}
 }
 
-// Project is what a project label stands for.
-type Project struct {
-	Label   string
-	ID      string // empty until IAM has returned it
-	Region  string
-	Account string
-}
-
-// project is a project whose id is configured, listed by IAM, or looked up there.
-type project struct {
-	config.Project
-
-	account *account
-	sources []*source
-	listed  *identity // to whom IAM listed it; nil if it is configured
-	read    *readID
-
-	lookup *refresh.Cell[lookedUp] // nil if the id is configured or listed
-	policy *refresh.Policy[lookedUp]
-}
-
-// lookupID says which id a Cell holds: that of the project that has the name in IAM, as the account sees it.
-type lookupID struct{ account, name string }
-
-// lookedUp is the id from IAM, and whose keys asked for it.
-type lookedUp struct {
-	id    string
-	asked identity
-}
-
-// projectID says which project a readID belongs to, as ID does for sources.
-type projectID struct{ account, id, region, iamName string }
-
-// readID is the id of a project when some service of it was read last; nil: none ever was.
-type readID = atomic.Pointer[string]
-
-// noteRead notes that a service of the project with an id was read, and returns whether it is the first one.
-func (p *project) noteRead(id string) (isFirst bool) {
-	if before := p.read.Load(); before != nil && *before == id {
-		return false
-	}
-	p.read.Store(&id)
-	return true
-}
-
-// isRead returns whether some service of the project was ever read.
-func (p *project) isRead() bool {
-	id := p.read.Load()
-	return id != nil && *id == p.known()
-}
-
-// decide logs which services turn out not to be offered since the first one was read.
-func (p *project) decide() {
-	for _, s := range p.sources {
-		if r := s.newReading(own(s.cell.Peek(), p.known()), false); r.NotOffered {
-			p.account.fleet.log.failed(r, r, s.exists)
-		}
-	}
-}
-
-func (f *Fleet) newProject(a *account, configured config.Project, listed *identity) *project {
-	id := projectID{a.Name, configured.ID, configured.Region, configured.IAMName}
-	p := &project{Project: configured, account: a, listed: listed, read: f.stores.read.get(id, func() *readID { return new(readID) })}
-	if configured.ID != "" {
-		return p
-	}
-	region := configured.Region
-	name, ttl := region, idTTL
-	if configured.IAMName != "" {
-		name, ttl = configured.IAMName, namedTTL
-	}
-	p.lookup = f.stores.lookups.get(lookupID{a.Name, name}, func() *refresh.Cell[lookedUp] { return new(refresh.Cell[lookedUp]) })
-	iam := a.iam(region)
-	iam.Action = huaweicloud.ListProjectsAction
-	p.policy = &refresh.Policy[lookedUp]{
-		Fetch: func(ctx context.Context) (lookedUp, error) {
-			asked := a.identity()
-			id, err := huaweicloud.FindProject(ctx, iam, name, config.IsProjectID)
-			return lookedUp{id, asked}, err
-		},
-		Timeout:     idTimeout,
-		TTL:         func(found *refresh.State[lookedUp]) time.Duration { return a.serves(found.Value.asked, ttl) },
-		Backoff:     func(streak int, err error) time.Duration { return huaweicloud.Backoff(streak, err, idMaxBackoff) },
-		Gate:        f.gate(a, "iam", region, iamInFlight),
-		IsThrottled: throttledBy("iam"),
-		GivesUp:     a.fleet.options.Once,
-	}
-	return p
-}
-
-// id returns the project's id, which is looked up if it is not configured. An id that was found once serves while IAM is asked again, and while it
-// fails, unless the keys or IAM are others since.
-func (p *project) id(ctx context.Context) (string, error) {
-	if p.lookup == nil {
-		return p.ID, nil
-	}
-	s, _ := p.lookup.Ask(ctx, p.policy)
-	id := p.in(s)
-	if id == "" {
-		s = p.lookup.Await(ctx, p.policy)
-		id = p.in(s)
-	}
-	_, keptOut := p.lookup.Attempt() // nil if the next look-up waits in line already: the pause is over
-	switch _, isBusy := errors.AsType[*huaweicloud.BusyError](keptOut); {
-	case id != "":
-		return id, nil
-	case s.Err != nil:
-		return "", s.Err
-	case isBusy: // then the source waits as well
-		return "", fmt.Errorf("the id of the project of %s: %w", p.Region, keptOut)
-	case ctx.Err() != nil:
-		return "", huaweicloud.Advise(fmt.Errorf("the id of the project of %s: IAM has not answered in time: %w", p.Region, ctx.Err()),
-			"check the network, or state the id")
-	default:
-		return "", fmt.Errorf("the id of the project of %s: %w", p.Region, notAsked(cmp.Or(keptOut, refresh.ErrShut)))
-	}
-}
-
-// in returns the id in a look-up; empty if there is none, or if other keys or another IAM were asked.
-func (p *project) in(s *refresh.State[lookedUp]) string {
-	if s.Value.asked != p.account.identity() {
-		return ""
-	}
-	return s.Value.id
-}
-
-// known returns the id as far as it is known, without asking for it.
-func (p *project) known() string {
-	switch {
-	case p.lookup != nil:
-		return p.in(p.lookup.Peek())
-	case p.listed != nil && *p.listed != p.account.identity():
-		return ""
-	default:
-		return p.ID
-	}
+// isThrottledByIAM recognises that IAM throttles requests for projects and ids.
+func isThrottledByIAM(err error) bool {
+	api, ok := errors.AsType[*huaweicloud.APIError](err)
+	return ok && api.IsIAM && huaweicloud.Reason(err) == huaweicloud.ReasonThrottled
 }

@@ -21,6 +21,7 @@ const (
 type APIError struct {
 	Request    string // method and URL
 	Service    string
+	IsIAM      bool // the request was not for quotas but for keys, projects or the id of the account
 	Status     int
 	Code       string        // error code of the service or the gateway, such as "APIGW.0301"; empty if there is none
 	Message    string        // one line; the beginning of the body if it has no known shape
@@ -39,6 +40,7 @@ func (c *Client) apiError(r request, resp *http.Response, body []byte, hide func
 	e := &APIError{
 		Request:   r.String(),
 		Service:   c.Service,
+		IsIAM:     c.IsIAM,
 		Status:    resp.StatusCode,
 		Code:      show(parsed.code()),
 		Message:   show(parsed.message),
@@ -136,21 +138,21 @@ func (e *APIError) Remedy() string {
 		return "check that the keys are right, active and of this cloud"
 	case reason == ReasonForbidden && e.Action == "":
 		return "grant the role Tenant Guest (the IAM action is not documented), and check that the project id belongs to this account"
-	case reason == ReasonForbidden && e.Service == "iam":
+	case reason == ReasonForbidden && e.IsIAM:
 		return fmt.Sprintf("grant the IAM action %s", e.Action)
 	case reason == ReasonForbidden:
 		return fmt.Sprintf("grant the IAM action %s, and check that the project id belongs to this account", e.Action)
-	case reason == ReasonNotFound && e.Service == "iam":
+	case reason == ReasonNotFound && e.IsIAM:
 		return "check endpoints.iam: there is no such API at this address"
 	case reason == ReasonNotFound:
 		return fmt.Sprintf("check that the region offers the service and that the project exists, or set the right host by endpoints.%s", e.Service)
-	case reason == ReasonThrottled && e.Service == "iam":
+	case reason == ReasonThrottled && e.IsIAM:
 		return "IAM is asked again after a pause"
 	case reason == ReasonThrottled:
 		return fmt.Sprintf("the service is paused for the account; a longer services.%s.cache_ttl asks less often", e.Service)
 	case reason == ReasonServerError || reason == ReasonTimeout:
 		return "the cloud's own trouble, it is asked again"
-	case e.Service == "iam":
+	case e.IsIAM:
 		return "check the region, and the names in credentials"
 	default:
 		return "check the region and the id of the project"

@@ -75,6 +75,7 @@ type Client struct {
 	Suspend func(ctx context.Context, what error) (resume func())
 
 	Service   string // label of the service, "iam" for IAM
+	IsIAM     bool   // it asks for keys, projects or the id of the account, and not for quotas, as the service "iam" does
 	API       string // identity of the API, to which the refusal of a key belongs; empty: the service
 	Action    string // IAM action to grant if the API responds with 403; empty if none is documented
 	BaseURL   string // scheme, host and, with a gateway in between, the path in front of the documented ones
@@ -219,7 +220,7 @@ func (c *Client) exchange(req *http.Request, r request, grant Grant) (*Answer, e
 		if r.issuesKeys {
 			text = secret.HideQuoted(text)
 		}
-		return nil, &TransportError{Request: r.String(), Service: c.Service, After: time.Since(start), Err: &hiddenError{oneLine(text), err}}
+		return nil, &TransportError{Request: r.String(), Service: c.Service, IsIAM: c.IsIAM, After: time.Since(start), Err: &hiddenError{oneLine(text), err}}
 	}
 	switch {
 	case resp.StatusCode < http.StatusOK:

@@ -25,7 +25,7 @@ const (
 	ReasonUnauthorized = "unauthorized" // 401
 	ReasonClockSkew    = "clock_skew"   // 401 while the clocks differ by more than 15 minutes
 	ReasonForbidden    = "forbidden"    // 403
-	ReasonNotFound     = "not_found"    // 404, or no project of the region's name
+	ReasonNotFound     = "not_found"    // 404, or no project of the region's name, or no id of the account
 	ReasonThrottled    = "throttled"    // 429, and APIGW.0308 whatever the status
 	ReasonServerError  = "server_error" // 5xx
 	ReasonClientError  = "client_error" // 3xx and other 4xx
@@ -52,7 +52,7 @@ func Reason(err error) string {
 		return api.reason()
 	case isA[*MalformedError](err), isBadlyPacked(err):
 		return ReasonMalformed
-	case isA[*ProjectError](err):
+	case isA[*ProjectError](err), isA[*AccountError](err):
 		return ReasonNotFound
 	case errors.Is(err, ErrPaused):
 		return ReasonThrottled
@@ -90,10 +90,10 @@ func IsNotOffered(service string, err error) bool {
 		return false
 	}
 	if api, ok := errors.AsType[*APIError](err); ok {
-		return api.Service == service && api.isNotOffered()
+		return api.Service == service && !api.IsIAM && api.isNotOffered()
 	}
 	transport, ok := errors.AsType[*TransportError](err)
-	return ok && transport.Service == service && isUnknownHost(err)
+	return ok && transport.Service == service && !transport.IsIAM && isUnknownHost(err)
 }
 
 // isUnknownHost returns whether the host of the API does not exist, as the resolver or a Squid says. The host of a proxy does not count.
@@ -178,6 +178,7 @@ func ending(remedy string) string {
 type TransportError struct {
 	Request string // method and URL
 	Service string
+	IsIAM   bool          // the request was not for quotas
 	After   time.Duration // from sending to giving up
 	Err     error
 }
@@ -194,7 +195,7 @@ func (e *TransportError) Remedy() string {
 	switch reason := Reason(e.Err); {
 	case byProxy && !proxy.UnknownHost:
 		return proxy.advice()
-	case reason == ReasonTimeout && e.Service == "iam":
+	case reason == ReasonTimeout && e.IsIAM:
 		return "check the network, and endpoints.iam if it is set"
 	case reason == ReasonTimeout:
 		return fmt.Sprintf("check the network, or raise services.%s.timeout", e.Service)

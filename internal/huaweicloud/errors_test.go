@@ -226,7 +226,7 @@ func TestRemedyIsOurs(t *testing.T) {
 			"GET https://u: 400 Bad Request " + lure + ": " + lure + " (request id " + lure + ")", "check the region and the id of the project",
 		},
 		{&huaweicloud.APIError{Status: 403, Service: "cts"}, ": 403 Forbidden", "grant the role Tenant Guest (the IAM action is not documented), and check that the project id belongs to this account"},
-		{&huaweicloud.APIError{Status: 403, Service: "iam", Action: "iam:a:b"}, ": 403 Forbidden", "grant the IAM action iam:a:b"},
+		{&huaweicloud.APIError{Status: 403, Service: "iam", IsIAM: true, Action: "iam:a:b"}, ": 403 Forbidden", "grant the IAM action iam:a:b"},
 		{
 			&huaweicloud.APIError{Request: "GET https://u", Service: "cts", Status: 302, Location: newHost},
 			"GET https://u: 302 Found (redirect to " + newHost + ")", "redirects are not followed: set endpoints.cts if the service has moved",

@@ -143,9 +143,9 @@ func FuzzProjects(f *testing.F) {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		id, err := huaweicloud.FindProject(t.Context(), asking(newAnswer(http.StatusOK, body)), "ap-southeast-1", isID)
-		if (err == nil) != (id != "") {
-			t.Errorf("id %q, %v", id, err)
+		p, err := huaweicloud.FindProject(t.Context(), asking(newAnswer(http.StatusOK, body)), "ap-southeast-1", isID)
+		if (err == nil) != (p.ID != "") {
+			t.Errorf("id %q, %v", p.ID, err)
 		}
 		if err != nil {
 			wantTold(t, err)

@@ -19,14 +19,14 @@ const ListProjectsAction = "iam:projects:listProjects"
 // maxIDs is how many ids an error shows.
 const maxIDs = 5
 
-// FindProject returns the id of the project of a name, such as that of a region: GET /v3/projects?name=<name>, "Querying Project Information Based on
+// FindProject returns the project of a name, such as that of a region: GET /v3/projects?name=<name>, "Querying Project Information Based on
 // Specified Criteria" of the IAM API Reference. isID returns whether an id can be used. The error is a *ProjectError if there is no such project or if
 // there are several.
-func FindProject(ctx context.Context, iam *Client, name string, isID func(string) bool) (string, error) {
-	var ids []string
+func FindProject(ctx context.Context, iam *Client, name string, isID func(string) bool) (Project, error) {
+	var found []Project
 	var skipped Skipped
 	query := "name=" + url.QueryEscape(name)
-	err := listProjects(ctx, iam, query, maxProjectPages, func() { ids, skipped = nil, Skipped{} }, func(p Project, err error) {
+	err := listProjects(ctx, iam, query, maxProjectPages, func() { found, skipped = nil, Skipped{} }, func(p Project, err error) {
 		if err == nil && !isID(p.ID) {
 			err = errors.New("its id is not of the form of a project_id")
 		}
@@ -34,24 +34,40 @@ func FindProject(ctx context.Context, iam *Client, name string, isID func(string
 		case err != nil && (isIt || p.Name == ""):
 			skipped.Add(err)
 		case err == nil && isIt:
-			ids = append(ids, p.ID)
+			found = append(found, p)
 		}
 	})
 	if err != nil {
-		return "", err
+		return Project{}, err
 	}
-	if len(ids) != 1 {
-		return "", &ProjectError{URL: iam.BaseURL + projectsPath + "?" + query, Name: name, IDs: ids, Skipped: skipped}
+	if len(found) != 1 {
+		var ids []string
+		for _, p := range found {
+			ids = append(ids, p.ID)
+		}
+		return Project{}, &ProjectError{URL: iam.BaseURL + projectsPath + "?" + query, Name: name, IDs: ids, Skipped: skipped}
 	}
-	return ids[0], nil
+	return found[0], nil
 }
 
 // Project is a project as IAM lists it.
 type Project struct {
-	ID       string `json:"id"`
-	Name     string `json:"name"` // "<region>", or "<region>_<name>" of a sub-project
-	Enabled  *bool  `json:"enabled"`
-	IsDomain bool   `json:"is_domain"`
+	ID       string    `json:"id"`
+	Name     string    `json:"name"`      // "<region>", or "<region>_<name>" of a sub-project
+	DomainID looseText `json:"domain_id"` // of the account
+	Enabled  *bool     `json:"enabled"`
+	IsDomain bool      `json:"is_domain"`
+}
+
+// looseText is a text; empty if there is something else, which costs nothing but itself.
+type looseText string
+
+// UnmarshalJSON never fails.
+func (t *looseText) UnmarshalJSON(value []byte) error {
+	var text string
+	_ = json.Unmarshal(value, &text)
+	*t = looseText(text)
+	return nil
 }
 
 // Region returns the name up to the first underscore. For a project that belongs to no region, such as OBS's "MOS", it is not the name of a region.
@@ -89,6 +105,7 @@ type ProjectList struct {
 	Projects []Project // that are worth keeping
 	Seen     int       // all, those that could not be read among them
 	Skipped  Skipped   // that could not be read, or not be used
+	DomainID string    // of the account; empty if the projects do not say, or name several
 }
 
 // ListProjects returns the projects that the account may see: GET /v3/projects, page by page, "Querying Project Information Based on Specified Criteria"
@@ -97,8 +114,13 @@ type ProjectList struct {
 // the reason if the element counts as skipped.
 func ListProjects(ctx context.Context, iam *Client, wanted int, keep func(p Project, err error) (bool, error)) (ProjectList, error) {
 	var list ProjectList
-	err := listProjects(ctx, iam, pageQuery(1), max(maxProjectPages, wanted), func() { list = ProjectList{} }, func(p Project, err error) {
+	domains := map[string]bool{}
+	reset := func() { list, domains = ProjectList{}, map[string]bool{} }
+	err := listProjects(ctx, iam, pageQuery(1), max(maxProjectPages, wanted), reset, func(p Project, err error) {
 		list.Seen++
+		if err == nil && p.DomainID != "" && len(domains) < 2 {
+			domains[string(p.DomainID)], list.DomainID = true, string(p.DomainID)
+		}
 		kept, err := keep(p, err)
 		if err != nil {
 			list.Skipped.Add(err)
@@ -108,6 +130,9 @@ func ListProjects(ctx context.Context, iam *Client, wanted int, keep func(p Proj
 	})
 	if err != nil {
 		return ProjectList{}, err
+	}
+	if len(domains) > 1 {
+		list.DomainID = ""
 	}
 	return list, nil
 }

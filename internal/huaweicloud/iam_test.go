@@ -44,9 +44,9 @@ func TestFindProject(t *testing.T) {
 				}
 				fmt.Fprint(w, tc.body)
 			})
-			id, err := huaweicloud.FindProject(t.Context(), iam, "ap-southeast-1", isID)
-			if id != tc.id || (err == nil) != (tc.reason == "") {
-				t.Fatalf("got %q, %v", id, err)
+			p, err := huaweicloud.FindProject(t.Context(), iam, "ap-southeast-1", isID)
+			if p.ID != tc.id || (err == nil) != (tc.reason == "") {
+				t.Fatalf("got %q, %v", p.ID, err)
 			}
 			if err != nil && (huaweicloud.Reason(err) != tc.reason || !strings.Contains(err.Error(), tc.says)) {
 				t.Errorf("got reason %s: %v\nwant %s: %s", huaweicloud.Reason(err), err, tc.reason, tc.says)
@@ -194,8 +194,8 @@ func TestFindProjectWithoutPermission(t *testing.T) {
 			fmt.Fprint(w, `{"projects":[{"id":"a","name":"eu-de"},{"id":"b","name":"ap-southeast-1_dev"},5],"links":{"next":"?marker=b"}}`)
 		}
 	})
-	if id, err := huaweicloud.FindProject(t.Context(), iam, "ap-southeast-1", isID); id != "06f1" || err != nil {
-		t.Errorf("id %q, %v", id, err)
+	if p, err := huaweicloud.FindProject(t.Context(), iam, "ap-southeast-1", isID); p.ID != "06f1" || err != nil {
+		t.Errorf("id %q, %v", p.ID, err)
 	}
 }
 

@@ -29,7 +29,7 @@ type Keys struct {
 	Origin any // what renews these keys, a comparable value; nil for keys that are not renewed
 }
 
-// Authorize dates and signs req, with the host, the project and the security token covered by the signature.
+// Authorize dates and signs req, with the host, the account, the project and the security token covered by the signature.
 func (k *Keys) Authorize(req *http.Request, body []byte) {
 	req.Header.Set("X-Sdk-Date", time.Now().UTC().Format(dateFormat))
 	signed := []string{"host", "x-sdk-date"}
@@ -37,8 +37,10 @@ func (k *Keys) Authorize(req *http.Request, body []byte) {
 		req.Header.Set("X-Security-Token", k.SecurityToken.Reveal())
 		signed = append(signed, "x-security-token")
 	}
-	if req.Header.Get("X-Project-Id") != "" {
-		signed = append(signed, "x-project-id")
+	for _, name := range []string{"x-domain-id", "x-project-id"} {
+		if req.Header.Get(name) != "" {
+			signed = append(signed, name)
+		}
 	}
 	k.Sign(req, body, signed...)
 }

@@ -86,31 +86,36 @@ func OutcomeOf(r *fleet.Reading, failure error) Outcome {
 	}
 }
 
-// Matrix has the readings of all sources: projects downwards, services across.
+// Matrix has the readings of all sources: projects downwards, services across. An account with account-level services is a row, too.
 type Matrix struct {
-	Services []string
+	Services []string // those of projects before those of accounts
 	Projects []Row
 }
 
-// Row has the readings of a project, in the order of the services.
+// Row has the readings of a project, in the order of the services; nil for a service of the other level.
 type Row struct {
 	fleet.Project
 
 	Readings []*fleet.Reading
 }
 
-// NewMatrix makes rows of readings, which are sorted by project and have every service of each project in the same order.
+// NewMatrix makes rows of readings, which are sorted by project.
 func NewMatrix(readings []*fleet.Reading) Matrix {
 	var m Matrix
+	columns := map[string]int{}
+	for _, ofAccounts := range []bool{false, true} {
+		for _, r := range readings {
+			if _, known := columns[r.Service]; !known && r.Project.IsAccount == ofAccounts {
+				columns[r.Service] = len(m.Services)
+				m.Services = append(m.Services, r.Service)
+			}
+		}
+	}
 	for i, r := range readings {
 		if i == 0 || r.Project.Label != readings[i-1].Project.Label {
-			m.Projects = append(m.Projects, Row{Project: r.Project})
+			m.Projects = append(m.Projects, Row{r.Project, make([]*fleet.Reading, len(m.Services))})
 		}
-		if len(m.Projects) == 1 {
-			m.Services = append(m.Services, r.Service)
-		}
-		last := &m.Projects[len(m.Projects)-1]
-		last.Readings = append(last.Readings, r)
+		m.Projects[len(m.Projects)-1].Readings[columns[r.Service]] = r
 	}
 	return m
 }
@@ -119,7 +124,8 @@ func NewMatrix(readings []*fleet.Reading) Matrix {
 func (m Matrix) NotOffered() []string {
 	var missing []string
 	for i, service := range m.Services {
-		if !slices.ContainsFunc(m.Projects, func(p Row) bool { return !p.Readings[i].NotOffered }) {
+		isOffered := func(p Row) bool { return p.Readings[i] != nil && !p.Readings[i].NotOffered }
+		if !slices.ContainsFunc(m.Projects, isOffered) {
 			missing = append(missing, service)
 		}
 	}

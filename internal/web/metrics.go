@@ -130,7 +130,7 @@ func (h *handler) selection(ctx context.Context, r *http.Request) (selection, er
 		return selection{}, err
 	}
 	collect, projects := query["collect[]"], query["project[]"]
-	if err := fleet.CheckNames("collect[]", collect, append(h.Fleet.Services(), exporterMetrics)); err != nil {
+	if err := h.Fleet.CheckServices("collect[]", collect, exporterMetrics); err != nil {
 		return selection{}, err
 	}
 	if err := h.checkProjects(ctx, "project[]", projects); err != nil {

@@ -53,6 +53,9 @@ func newMatrix(readings []*fleet.Reading, unverified []string) matrix {
 	for _, p := range all.Projects {
 		shown := matrixRow{Project: p.Project}
 		for _, r := range p.Readings {
+			if r == nil {
+				continue
+			}
 			m.NotOffered = m.NotOffered || r.NotOffered
 			if !slices.Contains(m.Nowhere, r.Service) {
 				shown.add(report.OutcomeOf(r, r.State.Err), marked(r.Service))

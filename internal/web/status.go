@@ -91,7 +91,7 @@ func (h *handler) pageFilter(ctx context.Context, r *http.Request) (fleet.Filter
 		return slices.DeleteFunc(query[name], func(v string) bool { return v == "" })
 	}
 	filter := fleet.Filter{Services: given("service"), Projects: given("project")}
-	if err := fleet.CheckNames("service", filter.Services, h.Fleet.Services()); err != nil {
+	if err := h.Fleet.CheckServices("service", filter.Services); err != nil {
 		return fleet.Filter{}, err
 	}
 	return filter, h.checkProjects(ctx, "project", filter.Projects)

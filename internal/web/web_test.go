@@ -182,9 +182,9 @@ func TestUnknownValuesAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {cts: {enabled: false}}")
 		for path, want := range map[string]string{
-			"/metrics?collect[]=dc":                        `collect[]="dc" is not known; known are: ces, taurusdb, dcs, dbss, exporter`,
-			"/metrics?collect[]=dcs&collect[]=":            `collect[]="" is not known; known are: ces, taurusdb, dcs, dbss, exporter`,
-			"/metrics?collect[]=cts":                       `collect[]="cts" is not known; known are: ces, taurusdb, dcs, dbss, exporter`,
+			"/metrics?collect[]=dc":                        `collect[]="dc" is not known; known are: ces, taurusdb, dcs, dbss, exporter; the command services lists all`,
+			"/metrics?collect[]=dcs&collect[]=":            `collect[]="" is not known; known are: ces, taurusdb, dcs, dbss, exporter; the command services lists all`,
+			"/metrics?collect[]=cts":                       `collect[]="cts" is disabled; write services: {cts: {enabled: true}} into a file, and name it with --config.file`,
 			"/metrics?collect=dcs":                         `parameter="collect" is not known; known are: collect[], project[]`,
 			"/metrics?collect[]=%zz":                       `the query can't be read: invalid URL escape "%zz"`,
 			"/metrics?project[]=" + url.QueryEscape("<b>"): `project[]="<b>" is not known; known are: prod`,
@@ -194,7 +194,8 @@ func TestUnknownValuesAreRefused(t *testing.T) {
 			"/probe?target=prod&target=prod": `target="" is not known; known are: prod`,
 			"/probe?project[]=prod":          `parameter="project[]" is not known; known are: target`,
 			"/?project=x":                    `project="x" is not known; known are: prod`,
-			"/?service=x":                    `service="x" is not known; known are: ces, taurusdb, dcs, dbss`,
+			"/?service=x":                    `service="x" is not known; known are: ces, taurusdb, dcs, dbss; the command services lists all`,
+			"/?service=cts":                  `service="cts" is disabled; write services: {cts: {enabled: true}} into a file, and name it with --config.file`,
 			"/?project=prod&region=x":        `parameter="region" is not known; known are: project, service`,
 			"/?project=%zz":                  `the query can't be read: invalid URL escape "%zz"`,
 		} {

@@ -38,6 +38,9 @@ func (n Node) Stated() bool { return n.value != nil }
 // IsEmpty returns whether n is not stated or a list without items.
 func (n Node) IsEmpty() bool { return !n.Stated() || n.IsList() && len(n.value.Content) == 0 }
 
+// HasNoEntries returns whether n is a mapping without entries.
+func (n Node) HasNoEntries() bool { return n.IsMapping() && len(n.value.Content) == 0 }
+
 // IsNull returns whether n is stated without a value: nothing, ~ or null.
 func (n Node) IsNull() bool { return n.IsScalar() && n.value.ShortTag() == "!!null" }
 
@@ -118,6 +121,15 @@ func (n Node) Text() (string, bool) {
 		return text, true
 	}
 	return "", false
+}
+
+// Unquoted returns whether n is a number, true, false or a date, and reports it: it is likely to be meant for another key. In quotes, it is a text.
+func (n Node) Unquoted() bool {
+	if !n.IsScalar() || n.IsNull() || n.value.ShortTag() == "!!str" {
+		return false
+	}
+	n.Fail("not a text; want one, in quotes if it looks like a number, a date or true")
+	return true
 }
 
 // OptionalText reads n as a text that may be empty. A null is not an empty text.
