@@ -158,7 +158,7 @@ func FuzzDescription(f *testing.F) {
 		if u, err := url.Parse(base); err != nil || u.Scheme != "https" || u.User != nil || u.Path+u.RawQuery+u.Fragment != "" || u.Hostname() == "" {
 			t.Errorf("base URL %q: %v", base, err)
 		}
-		path := strings.ReplaceAll(a.Path, "{project_id}", project)
+		path := strings.NewReplacer("{project_id}", project, "{domain_id}", project).Replace(a.Path)
 		if u, err := url.Parse(base + path); path != "" && (err != nil || u.RequestURI() != path) { // "" if nothing is stated
 			t.Errorf("%q is sent as another path, %v", path, err)
 		}
