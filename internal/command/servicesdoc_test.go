@@ -44,6 +44,32 @@ func TestServicesAreDocumented(t *testing.T) {
 	checkNumber(t, more)
 }
 
+// TestSitesAreDocumented: docs/services.md has the endpoints of the services whose host depends on the site, for the China site first.
+func TestSitesAreDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/services.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(doc), "### Which site\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	blocks := regexp.MustCompile("(?s)```yaml\nendpoints:\n(.*?)```").FindAllStringSubmatch(section, -1)
+	if len(blocks) != 2 {
+		t.Fatalf("%d blocks, want 2", len(blocks))
+	}
+	for i, region := range []string{"cn-north-4", "ap-southeast-3"} {
+		var want string
+		for _, s := range providers.All() {
+			depends := s.API.Host.BaseURL("cn-north-4", "") != s.API.Host.BaseURL("ap-southeast-3", "")
+			if s.API.Account && s.Name != "iam" && depends || s.Name == "iec" && i == 0 { // IAM is regional, and IEC on the China site only
+				want += fmt.Sprintf("  %s: %s\n", s.Name, s.API.Host.BaseURL(region, ""))
+			}
+		}
+		if got := regexp.MustCompile(" +#.*").ReplaceAllString(blocks[i][1], ""); got != want {
+			t.Errorf("%s: got\n%s\nwant\n%s", region, got, want)
+		}
+	}
+}
+
 // checkNumber compares or writes how many services the README says that there are beside those that are enabled by default.
 func checkNumber(t *testing.T, more int) {
 	t.Helper()

@@ -231,6 +231,10 @@ func TestAccountLevelServices(t *testing.T) {
 			if err != nil || len(result.Quotas) == 0 || result.Skipped.Count > 0 || result.Owner != cloudsim.ID("main") {
 				t.Errorf("%s in %s: %v, %v", s.Name, region, err, result)
 			}
+			c.Scope.ProjectID = ""
+			if _, err = s.Quotas(t.Context(), c, s.Options); huaweicloud.Reason(err) == huaweicloud.ReasonUnauthorized != (s.Name == "dns" || s.Name == "ga") {
+				t.Errorf("%s in %s: without a project: %v", s.Name, region, err)
+			}
 			c.Scope.DomainID = cloudsim.ID("other")
 			if _, err = s.Quotas(t.Context(), c, s.Options); huaweicloud.Reason(err) != huaweicloud.ReasonForbidden && huaweicloud.Reason(err) != huaweicloud.ReasonUnauthorized {
 				t.Errorf("%s in %s: another account: %v", s.Name, region, err)
