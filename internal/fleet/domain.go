@@ -13,6 +13,8 @@ import (
 	"cloud_quota_exporter/internal/refresh"
 )
 
+const stsTimeout = 3 * time.Second // less than that of the look-up, so that its error says what IAM has returned
+
 // domain is what an account needs beside a project to stand in the place of one. IAM calls accounts domains.
 type domain struct {
 	account *account
@@ -103,6 +105,8 @@ func (d *domain) findID(ctx context.Context, region string) (string, error) {
 	}
 	why := []string{huaweicloud.What(err)}
 	if _, signs := grant.(*huaweicloud.Keys); signs {
+		ctx, cancel := context.WithTimeout(ctx, stsTimeout)
+		defer cancel()
 		id, failed := huaweicloud.CallerAccount(ctx, sts, config.IsProjectID)
 		if failed == nil {
 			return id, nil
