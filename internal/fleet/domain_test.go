@@ -60,8 +60,8 @@ func TestAccountID(t *testing.T) {
 		prepare           func(*fleettest.World)
 		asked             string
 	}{
-		"configured":       {keys, "    domain_id: " + domainID + "\n" + knownProject, nil, "[]"},
-		"of the agency":    {"static: {access_key: BASE, secret_key: SECRET}, assume_agency: {domain_id: " + domainID + ", agency_name: quotas}", knownProject, nil, "[]"},
+		"configured":    {keys, "    domain_id: " + domainID + "\n" + knownProject, nil, "[]"},
+		"of the agency": {"static: {access_key: BASE, secret_key: SECRET}, assume_agency: {domain_id: " + domainID + ", agency_name: quotas}", knownProject, nil, "[]"},
 		"configured before that of the agency": {
 			"static: {access_key: BASE, secret_key: SECRET}, assume_agency: {domain_id: " + cloudsim.ID("main") + ", agency_name: quotas}",
 			"    domain_id: " + domainID + "\n" + knownProject, nil, "[]",
@@ -169,15 +169,15 @@ func TestNoAccountID(t *testing.T) {
 // TestAccountLevelByEachKind: each kind of credentials reads account-level and project-level services, with the token of each.
 func TestAccountLevelByEachKind(t *testing.T) {
 	for kind, states := range map[string]string{
-		"static":                    "static: {access_key: AK, secret_key: SK}",
-		"environment":               "environment: {}",
-		"profile":                   "profile: {file: DIR/profile}",
-		"agency":                    byAgency,
-		"oidc":                      "oidc: {idp_id: idp, token_file: DIR/token}",
-		"password":                  byPassword,
-		"agency by password":        "password: {domain_name: base, user_name: robot, password: PASSWORD}, assume_agency: {domain_name: main, agency_name: quotas}",
-		"instance_metadata":         "instance_metadata: {endpoint: 'http://169.254.169.254'}",
-		"pod_identity":              "pod_identity: {}",
+		"static":             "static: {access_key: AK, secret_key: SK}",
+		"environment":        "environment: {}",
+		"profile":            "profile: {file: DIR/profile}",
+		"agency":             byAgency,
+		"oidc":               "oidc: {idp_id: idp, token_file: DIR/token}",
+		"password":           byPassword,
+		"agency by password": "password: {domain_name: base, user_name: robot, password: PASSWORD}, assume_agency: {domain_name: main, agency_name: quotas}",
+		"instance_metadata":  "instance_metadata: {endpoint: 'http://169.254.169.254'}",
+		"pod_identity":       "pod_identity: {}",
 	} {
 		t.Run(kind, func(t *testing.T) {
 			dir := t.TempDir()
@@ -272,6 +272,7 @@ func TestThrottledIAMQuotas(t *testing.T) {
 		w.Scrape(t, time.Minute)
 		pass(16 * time.Minute)
 		w.Scrape(t, time.Minute)
+		synctest.Wait() // the list is known, and so it is not waited for
 		if got := w.Cloud.Requests()["GET /v3/projects"]; got != 2 {
 			t.Errorf("the list of projects was asked for %d times, want 2", got)
 		}
