@@ -47,6 +47,7 @@ func main() {
 	health := app.Command("healthcheck", "Request /-/healthy from the exporter that runs with the same --web flags. Exits with 1 if it is not healthy or does not respond within 5 seconds.")
 	verify, check := checkCommand(app)
 	catalogue, services := servicesCommand(app)
+	least, policy := policyCommand(app)
 	ask, query := queryCommand(app)
 	selected, err := app.Parse(os.Args[1:])
 	if err == nil && configNamed {
@@ -79,6 +80,8 @@ func main() {
 		err = check.Run(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile)
 	case catalogue.FullCommand():
 		err = services.Run(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile)
+	case least.FullCommand():
+		err = policy.Run(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile)
 	case ask.FullCommand():
 		err = query.Run(ctx, command.NewTerminal(os.Stdout, os.Stderr), *configFile)
 	}
@@ -230,6 +233,15 @@ func servicesCommand(app *kingpin.Application) (*kingpin.CmdClause, *command.Ser
 	services := new(command.Services)
 	catalogue.Flag("output", "Output format.").Default("table").EnumVar(&services.Output, "table", "json")
 	return catalogue, services
+}
+
+// policyCommand adds the command policy; after parsing, what it returns has its flags.
+func policyCommand(app *kingpin.Application) (*kingpin.CmdClause, *command.Policy) {
+	least := app.Command("policy", "Print the IAM custom policies that the enabled services need: one for project-level and one for account-level services, as JSON. What they do not cover goes to stderr. Exits with 1 if there is no policy although services need one.")
+	policy := new(command.Policy)
+	least.Flag("type", "Authorization model: role (role/policy authorization, version 1.1) or identity (identity policies, version 5.0).").Default("role").EnumVar(&policy.Type, "role", "identity")
+	least.Flag("level", "Only the policy for services of this level: project or account.").EnumVar(&policy.Level, "project", "account")
+	return least, policy
 }
 
 // queryCommand adds the command query; after parsing, what it returns has its flags.

@@ -195,6 +195,9 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"query", config, "--service=ecs"}, 1, "cloud_quota_exporter: --service=\"ecs\" is disabled; set services.ecs.enabled to true"},
 		{[]string{"services"}, 0, ""},
 		{[]string{"services", config, "--output=json"}, 0, ""},
+		{[]string{"policy"}, 0, "project-level services: policy 1, for role/policy authorization\n"},
+		{[]string{"policy", config, "--type=identity", "--level=project"}, 0, "project-level services: policy 1, for identity policies\n"},
+		{[]string{"policy", "--type=user"}, 1, "cloud_quota_exporter: enum value must be one of role,identity, got 'user'"},
 		{[]string{"services", "--config.file=missing.yml"}, 1, "cloud_quota_exporter: read the configuration: "},
 		{[]string{"check-config", "--config.file=missing.yml"}, 1, "cloud_quota_exporter: read the configuration: "},
 	} {

@@ -20,6 +20,7 @@ func TestUnwritableOutput(t *testing.T) {
 		{"check-config", config, "--online"},
 		{"services"},
 		{"services", "--output=json"},
+		{"policy", config},
 		{"demo"},
 		{"--help"},
 		{"query", "--help"},

@@ -63,12 +63,29 @@ type UnitOf struct {
 	Unit  string
 }
 
-// Action is the IAM action that reading the quotas needs, for identity policies and for role/policy authorization. Either is empty if it is
-// not documented.
+// Action is the IAM action that reading the quotas needs, for identity policies and for role/policy authorization. Either is NoAction if a
+// document says that none is needed, and empty if nothing is documented.
 type Action struct{ Identity, Role string }
 
+// NoAction stands for an action where none is needed.
+const NoAction = "none"
+
 // String returns the action to advise; empty if none is documented.
-func (a Action) String() string { return cmp.Or(a.Identity, a.Role) }
+func (a Action) String() string {
+	a = a.grantable()
+	return cmp.Or(a.Identity, a.Role)
+}
+
+// grantable returns the action without NoAction.
+func (a Action) grantable() Action {
+	if a.Identity == NoAction {
+		a.Identity = ""
+	}
+	if a.Role == NoAction {
+		a.Role = ""
+	}
+	return a
+}
 
 // String returns the description as JSON: descriptions that are read alike have the same one.
 func (a *API) String() string {

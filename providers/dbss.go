@@ -10,7 +10,7 @@ import (
 )
 
 // optionActions are the actions that options of services need, by service and option.
-var optionActions = map[string]map[string]Action{"dbss": {"list_instances": {Identity: dbssListAction}}}
+var optionActions = map[string]map[string]Action{"dbss": {"list_instances": {dbssListAction, dbssListAction}}}
 
 // fetches are the services with code beside their entry in the catalogue.
 var fetches = map[string]fetch{"dbss": fetchDBSS}

@@ -8,6 +8,14 @@ import (
 
 // What commands and documents show of a description.
 
+// Role returns the role, or the policy of the system, that covers the service whatever its action is.
+func (s Service) Role() string {
+	if s.Name == "iam" && !s.IsOwn() { // which the role does not cover
+		return "policy IAM ReadOnlyAccess"
+	}
+	return "role Tenant Guest"
+}
+
 // Level returns whose quotas they are: project or account.
 func (a *API) Level() string {
 	if a.Account {
@@ -54,8 +62,21 @@ func (h Host) Names() []string {
 	return slices.Compact(append([]string{h.regions[anyRegion]}, slices.DeleteFunc(names, func(name string) bool { return name == h.regions[anyRegion] })...))
 }
 
+// Names returns what is documented: the name in identity policies and the other one, with (role) behind it, if they differ.
+func (a Action) Names() []string {
+	var names []string
+	if a.Identity != "" {
+		names = append(names, a.Identity)
+	}
+	if a.Role != "" && a.Role != a.Identity {
+		names = append(names, a.Role+" (role)")
+	}
+	return names
+}
+
 // Advice returns the action to grant, both names if they differ; empty if none is documented.
 func (a Action) Advice() string {
+	a = a.grantable()
 	if a.Identity == "" || a.Role == "" || a.Identity == a.Role {
 		return a.String()
 	}

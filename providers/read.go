@@ -161,7 +161,7 @@ func ByRegion(n strictyaml.Node, read func(strictyaml.Node) string) map[string]s
 
 const actionWant = "an IAM action such as vpc:quotas:list"
 
-var actionForm = regexp.MustCompile(`^[A-Za-z0-9_-]+:[A-Za-z0-9_-]*:[A-Za-z0-9_-]+$`)
+var actionForm = regexp.MustCompile(`^(` + NoAction + `|[A-Za-z0-9_-]+:[A-Za-z0-9_-]*:[A-Za-z0-9_-]+)$`)
 
 func readAction(n strictyaml.Node) Action {
 	if !n.IsMapping() {

@@ -217,7 +217,7 @@ func writeDecisions(ctx context.Context, t Terminal, c *config.Config) {
 // writeServices shows the settings of services and which IAM actions they need.
 func (check Check) writeServices(t Terminal, c *config.Config) {
 	var out table
-	out.add("SERVICE", "CACHE_TTL", "TIMEOUT", "MAX_STALE", "MAX_IN_FLIGHT", "IAM_ACTION", "REMARKS")
+	out.add("SERVICE", "CACHE_TTL", "TIMEOUT", "MAX_STALE", "IN_FLIGHT", "IAM_ACTION", "REMARKS")
 	for _, known := range c.Known {
 		s := c.Services[known.Name]
 		if !s.Enabled || !check.wants(known.Name) {
@@ -317,7 +317,17 @@ const matrixWidth = 160 // if the width of the terminal is unknown
 // writeMatrix shows each project and what became of its services: the number of quotas, or the reason of the failure. Services that do not fit
 // beside each other follow below. Those that no project is offered are only named.
 func (o *outcome) writeMatrix(t Terminal) {
-	m := report.NewMatrix(o.readings)
+	var missing []string // in all projects
+	for _, m := range report.Matrices(o.readings) {
+		missing = append(missing, o.writeLevel(t, m)...)
+	}
+	if len(missing) > 0 {
+		_, _ = fmt.Fprintf(t.Out, "%s %s\n", t.paint(faint, "not offered to any project:"), strings.Join(missing, ", "))
+	}
+}
+
+// writeLevel shows the projects, or the accounts, and returns which services it leaves out, as none of them is offered these.
+func (o *outcome) writeLevel(t Terminal, m report.Matrix) []string {
 	var all table
 	all.add(append([]string{"PROJECT", "ID"}, uppercase(m.Services)...)...)
 	for _, project := range m.Projects {
@@ -351,9 +361,10 @@ func (o *outcome) writeMatrix(t Terminal) {
 		out.write(t.Out)
 		columns = columns[n:]
 	}
-	if 0 < len(missing) && len(missing) < len(m.Services) {
-		_, _ = fmt.Fprintf(t.Out, "%s %s\n", t.paint(faint, "not offered to any project:"), strings.Join(missing, ", "))
+	if len(missing) == len(m.Services) {
+		return nil
 	}
+	return missing
 }
 
 func uppercase(names []string) []string {
@@ -368,8 +379,6 @@ func uppercase(names []string) []string {
 func (o *outcome) cell(r *fleet.Reading) string {
 	failure := o.failures[r]
 	switch {
-	case r == nil: // a service of the other level
-		return ""
 	case o.throttled[r]:
 		return notChecked
 	case r.NotOffered || failure != nil:

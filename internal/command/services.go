@@ -55,6 +55,7 @@ type serviceList struct {
 const servicesLegend = `
 DEFAULT: whether it is enabled if the configuration does not set that. To enable one: services: {ecs: {enabled: true}}
 (role): name in role/policy authorization, if it differs from the name in identity policies or is the only known one
+none: a document says that no action is needed
 unverified: no current page of the API reference and no OpenAPI definition describes the API; responses may differ
 `
 
@@ -128,28 +129,17 @@ func evidence(s providers.Service) string {
 
 // needs returns the IAM actions that a service needs with options, as far as they are documented.
 func needs(s providers.Service, options map[string]bool) []string {
-	names := namesOf(s.API.Action)
+	names := s.API.Action.Names()
 	switch {
 	case len(names) == 0 && s.IsOwn():
 		names = []string{"not configured: api.action"}
 	case len(names) == 0:
-		names = []string{"not documented: role Tenant Guest"}
+		names = []string{"not documented: " + s.Role()}
 	}
 	for _, option := range slices.Sorted(maps.Keys(s.OptionActions)) {
 		if options[option] {
-			names = append(names, namesOf(s.OptionActions[option])...)
+			names = append(names, s.OptionActions[option].Names()...)
 		}
-	}
-	return names
-}
-
-func namesOf(a providers.Action) []string {
-	var names []string
-	if a.Identity != "" {
-		names = append(names, a.Identity)
-	}
-	if a.Role != "" && a.Role != a.Identity {
-		names = append(names, a.Role+" (role)")
 	}
 	return names
 }

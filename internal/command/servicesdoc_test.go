@@ -148,16 +148,16 @@ func documentedEvidence(s providers.Service) string {
 }
 
 func documentedActions(s providers.Service) string {
-	a := s.API.Action
 	var parts []string
-	switch {
-	case a.String() == "":
-		parts = append(parts, "not documented")
-	case a.Identity != "":
-		parts = append(parts, code(a.Identity))
+	for _, name := range s.API.Action.Names() {
+		name, role, _ := strings.Cut(name, " ")
+		if name != providers.NoAction {
+			name = code(name)
+		}
+		parts = append(parts, strings.TrimSpace(name+" "+role))
 	}
-	if a.Role != "" && a.Role != a.Identity {
-		parts = append(parts, code(a.Role)+" (role)")
+	if parts == nil {
+		parts = append(parts, "not documented")
 	}
 	for _, option := range slices.Sorted(maps.Keys(s.OptionActions)) {
 		parts = append(parts, fmt.Sprintf("%s for %s", code(s.OptionActions[option].Identity), code(option)))

@@ -179,7 +179,7 @@ limits: [{service: kmss, limit: 5}, {service: esc, limit: 5}]
 		"accounts[0].endpoints.sfs_turbo: unknown key; known here: sfsturbo, ", "accounts[0].endpoints: an unknown key (not shown: it may be a secret); known here: antiddos, as, ",
 		"services.function_graph: unknown key; known here: functiongraph, ", "services: an unknown key (not shown: it may be a secret); known here: defaults, antiddos, ",
 		"limits[0].service: fits none of the services: kms, ",
-		"limits[1].service: fits none of the services: dsc, ec, ecs, ",
+		"limits[1].service: fits none of the services: dsc, ecs, ",
 	} {
 		if len(lines) != 6 || !strings.Contains(lines[i], want) || strings.Count(lines[i], ", ") > 12 || !strings.Contains(lines[i], " more") {
 			t.Errorf("got %s\nwant %s", lines[min(i, len(lines)-1)], want)

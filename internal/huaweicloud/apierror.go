@@ -27,6 +27,7 @@ type APIError struct {
 	Message    string        // one line; the beginning of the body if it has no known shape
 	RequestID  string        // for Huawei's support; empty if there is none
 	Action     string        // IAM action to grant, of a 403; empty if none is documented
+	Account    bool          // the request was about an account, not about a project
 	Location   string        // scheme and host that a redirect points to; empty if it is none
 	RetryAfter time.Duration // how long a service asks to wait by a 429 or 503, or a refused key is not used again; 0: not known
 	Skew       time.Duration // of a 401: this machine's clock minus the cloud's, if they differ by more than 15 minutes
@@ -41,6 +42,7 @@ func (c *Client) apiError(r request, resp *http.Response, body []byte, hide func
 		Request:   r.String(),
 		Service:   c.Service,
 		IsIAM:     c.IsIAM,
+		Account:   c.Scope.DomainID != "",
 		Status:    resp.StatusCode,
 		Code:      show(parsed.code()),
 		Message:   show(parsed.message),
@@ -136,14 +138,12 @@ func (e *APIError) Remedy() string {
 		return "set the clock of this machine by NTP"
 	case reason == ReasonUnauthorized:
 		return "check that the keys are right, active and of this cloud"
-	case reason == ReasonForbidden && e.Action == "":
-		return "grant the role Tenant Guest (the IAM action is not documented), and check that the project id belongs to this account"
-	case reason == ReasonForbidden && e.IsIAM:
-		return fmt.Sprintf("grant the IAM action %s", e.Action)
 	case reason == ReasonForbidden:
-		return fmt.Sprintf("grant the IAM action %s, and check that the project id belongs to this account", e.Action)
+		return e.grant()
 	case reason == ReasonNotFound && e.IsIAM:
 		return "check endpoints.iam: there is no such API at this address"
+	case reason == ReasonNotFound && e.Account:
+		return fmt.Sprintf("check that the account uses the service, or set the right host by endpoints.%s", e.Service)
 	case reason == ReasonNotFound:
 		return fmt.Sprintf("check that the region offers the service and that the project exists, or set the right host by endpoints.%s", e.Service)
 	case reason == ReasonThrottled && e.IsIAM:
@@ -154,9 +154,26 @@ func (e *APIError) Remedy() string {
 		return "the cloud's own trouble, it is asked again"
 	case e.IsIAM:
 		return "check the region, and the names in credentials"
+	case e.Account:
+		return "check domain_id of the account, and that some project of the account is configured or discovered"
 	default:
 		return "check the region and the id of the project"
 	}
+}
+
+// grant returns what to grant, and which of the two custom policies has the action.
+func (e *APIError) grant() string {
+	remedy, level := "grant the role Tenant Guest (the IAM action is not documented)", "account-level"
+	if e.Action != "" {
+		remedy = "grant the IAM action " + e.Action
+	}
+	if !e.Account && !e.IsIAM {
+		remedy, level = remedy+", and check that the project id belongs to this account", "project-level"
+	}
+	if e.Action != "" {
+		remedy += "; cloud_quota_exporter policy prints the " + level + " policy"
+	}
+	return remedy
 }
 
 // errorBody is what the body of an error says.

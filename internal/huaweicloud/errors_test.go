@@ -13,6 +13,22 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 )
 
+// TestForbiddenNamesThePolicy of the two that has the action.
+func TestForbiddenNamesThePolicy(t *testing.T) {
+	c, _, _ := client(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
+	const grant, policy = "grant the IAM action cts:quota:get", "; cloud_quota_exporter policy prints the "
+	for domain, want := range map[string]string{
+		"":                                 grant + ", and check that the project id belongs to this account" + policy + "project-level policy",
+		"d78cbac186b744899480f25bd022f468": grant + policy + "account-level policy",
+	} {
+		c.Scope.DomainID = domain
+		_, err := c.Get(t.Context(), "/v3/quotas")
+		if got := huaweicloud.Remedy(err); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 func TestErrorShapes(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
@@ -217,16 +233,18 @@ func TestRemedyIsOurs(t *testing.T) {
 		change(e)
 		return e
 	}
+	refused := &huaweicloud.APIError{Status: 403, Service: "dns", Action: "dns:a:b", Account: true}
 	for _, tc := range []struct {
 		err          error
 		what, remedy string
 	}{
+		{refused, ": 403 Forbidden", "grant the IAM action dns:a:b; cloud_quota_exporter policy prints the account-level policy"},
 		{
 			api(func(*huaweicloud.APIError) {}),
 			"GET https://u: 400 Bad Request " + lure + ": " + lure + " (request id " + lure + ")", "check the region and the id of the project",
 		},
 		{&huaweicloud.APIError{Status: 403, Service: "cts"}, ": 403 Forbidden", "grant the role Tenant Guest (the IAM action is not documented), and check that the project id belongs to this account"},
-		{&huaweicloud.APIError{Status: 403, Service: "iam", IsIAM: true, Action: "iam:a:b"}, ": 403 Forbidden", "grant the IAM action iam:a:b"},
+		{&huaweicloud.APIError{Status: 403, Service: "iam", IsIAM: true, Action: "iam:a:b"}, ": 403 Forbidden", "grant the IAM action iam:a:b; cloud_quota_exporter policy prints the account-level policy"},
 		{
 			&huaweicloud.APIError{Request: "GET https://u", Service: "cts", Status: 302, Location: newHost},
 			"GET https://u: 302 Found (redirect to " + newHost + ")", "redirects are not followed: set endpoints.cts if the service has moved",

@@ -86,36 +86,43 @@ func OutcomeOf(r *fleet.Reading, failure error) Outcome {
 	}
 }
 
-// Matrix has the readings of all sources: projects downwards, services across. An account with account-level services is a row, too.
+// Matrix has the readings of all sources of a level: projects, or accounts in their place, downwards, services across.
 type Matrix struct {
-	Services []string // those of projects before those of accounts
+	Services []string
 	Projects []Row
 }
 
-// Row has the readings of a project, in the order of the services; nil for a service of the other level.
+// Row has the readings of a project, in the order of the services.
 type Row struct {
 	fleet.Project
 
 	Readings []*fleet.Reading
 }
 
-// NewMatrix makes rows of readings, which are sorted by project.
-func NewMatrix(readings []*fleet.Reading) Matrix {
-	var m Matrix
-	columns := map[string]int{}
+// Matrices makes rows of readings, which are sorted by project and have every service of each project in the same order: those of projects and those of
+// accounts, as far as there are any.
+func Matrices(readings []*fleet.Reading) []Matrix {
+	var all []Matrix
 	for _, ofAccounts := range []bool{false, true} {
-		for _, r := range readings {
-			if _, known := columns[r.Service]; !known && r.Project.IsAccount == ofAccounts {
-				columns[r.Service] = len(m.Services)
-				m.Services = append(m.Services, r.Service)
-			}
+		isOther := func(r *fleet.Reading) bool { return r.Project.IsAccount != ofAccounts }
+		if m := newMatrix(slices.DeleteFunc(slices.Clone(readings), isOther)); len(m.Projects) > 0 {
+			all = append(all, m)
 		}
 	}
+	return all
+}
+
+func newMatrix(readings []*fleet.Reading) Matrix {
+	var m Matrix
 	for i, r := range readings {
 		if i == 0 || r.Project.Label != readings[i-1].Project.Label {
-			m.Projects = append(m.Projects, Row{r.Project, make([]*fleet.Reading, len(m.Services))})
+			m.Projects = append(m.Projects, Row{Project: r.Project})
 		}
-		m.Projects[len(m.Projects)-1].Readings[columns[r.Service]] = r
+		if len(m.Projects) == 1 {
+			m.Services = append(m.Services, r.Service)
+		}
+		last := &m.Projects[len(m.Projects)-1]
+		last.Readings = append(last.Readings, r)
 	}
 	return m
 }
@@ -124,8 +131,7 @@ func NewMatrix(readings []*fleet.Reading) Matrix {
 func (m Matrix) NotOffered() []string {
 	var missing []string
 	for i, service := range m.Services {
-		isOffered := func(p Row) bool { return p.Readings[i] != nil && !p.Readings[i].NotOffered }
-		if !slices.ContainsFunc(m.Projects, isOffered) {
+		if !slices.ContainsFunc(m.Projects, func(p Row) bool { return !p.Readings[i].NotOffered }) {
 			missing = append(missing, service)
 		}
 	}

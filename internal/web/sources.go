@@ -37,8 +37,17 @@ type outcome struct {
 }
 
 func newMatrix(readings []*fleet.Reading, unverified []string) matrix {
-	all := report.NewMatrix(readings)
-	m := matrix{Nowhere: all.NotOffered()}
+	var m matrix
+	for _, level := range report.Matrices(readings) {
+		m.add(level, unverified)
+	}
+	return m
+}
+
+// add adds the rows of a level.
+func (m *matrix) add(all report.Matrix, unverified []string) {
+	nowhere := all.NotOffered()
+	m.Nowhere = append(m.Nowhere, nowhere...)
 	marked := func(service string) string {
 		if slices.Contains(unverified, service) {
 			return service + " (unverified)"
@@ -53,18 +62,14 @@ func newMatrix(readings []*fleet.Reading, unverified []string) matrix {
 	for _, p := range all.Projects {
 		shown := matrixRow{Project: p.Project}
 		for _, r := range p.Readings {
-			if r == nil {
-				continue
-			}
 			m.NotOffered = m.NotOffered || r.NotOffered
-			if !slices.Contains(m.Nowhere, r.Service) {
+			if !slices.Contains(nowhere, r.Service) {
 				shown.add(report.OutcomeOf(r, r.State.Err), marked(r.Service))
 			}
 		}
 		slices.SortStableFunc(shown.Outcomes, func(a, b outcome) int { return cmp.Compare(a.level, b.level) })
 		m.Projects = append(m.Projects, shown)
 	}
-	return m
 }
 
 // add names a service among those with the same outcome. What is not offered is always folded: nothing is to be done about it.

@@ -64,16 +64,18 @@ func TestEveryService(t *testing.T) {
 		s.Cloud.Inject(cloudtest.Fault{Service: "kms", ProjectID: cloudsim.ID("ap-southeast-3_p01"), Status: http.StatusForbidden, Body: cloudsim.ErrorBody("kms", http.StatusForbidden, "no")})
 		s.Scrape(t, time.Minute)
 		page := s.get(t, "/")
-		enabled, ok := len(providers.All())-1, -1-len(notThere) // in a project
+		enabled, accountLevel := len(providers.All())-1, 0
 		for _, s := range providers.All() {
-			if !s.API.Account {
-				ok++
+			if s.API.Account {
+				accountLevel++
 			}
 		}
+		ok := enabled - accountLevel - len(notThere)
 		says(t, page, "Sources", "Project Services Region Account Project ID",
 			fmt.Sprintf("ap-southeast-3_p00 %d ok ", ok), "ap-southeast-3 main",
 			fmt.Sprintf("ap-southeast-3_p01 forbidden: kms %d ok ", ok-2), "nat (unverified)", "1 not offered er ap-southeast-3 main",
 			fmt.Sprintf("ap-southeast-3_p02 %d ok ", ok-1), "1 not offered er ap-southeast-3 main",
+			fmt.Sprintf("main %d ok iam, dns", accountLevel), "ucs main none: the account itself",
 			"Not offered in any of these projects: ", "bcs, cse, modelarts", "Not offered: the region does not have the service.",
 			"Unverified: no current document of Huawei describes the quota API of nat, ", "cse, dsc.",
 		)

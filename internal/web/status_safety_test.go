@@ -152,7 +152,7 @@ func TestCloudDoesNotWriteTheRemedy(t *testing.T) {
 		},
 		{
 			"a code, a message and an id", answer(403, `{"error_code":"`+lure+`","error_msg":"`+lure+`"}`, http.Header{"X-Request-Id": {lure}}),
-			`forbidden cts in prod | What to do: grant the IAM action cts:quota:get, and check that the project id belongs to this account | ` + url +
+			`forbidden cts in prod | What to do: grant the IAM action cts:quota:get, and check that the project id belongs to this account; cloud_quota_exporter policy prints the project-level policy | ` + url +
 				`403 Forbidden ` + lure + `: ` + lure + ` (request id ` + lure + `)`,
 		},
 		{
@@ -170,7 +170,7 @@ func TestCloudDoesNotWriteTheRemedy(t *testing.T) {
 			cloudtest.Fault{
 				Path: "/v2/{project_id}/audit/instances", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dbss", 403, lure),
 			},
-			`incomplete dbss in prod | What to do: grant the IAM action dbss:auditInstance:list, and check that the project id belongs to this account | ` +
+			`incomplete dbss in prod | What to do: grant the IAM action dbss:auditInstance:list, and check that the project id belongs to this account; cloud_quota_exporter policy prints the project-level policy | ` +
 				`used and limit of audit_instance are not known: GET https://dbss.`,
 		},
 	} {
@@ -206,7 +206,7 @@ func TestProjectsDoNotWriteTheRemedy(t *testing.T) {
 `)
 		got := problemsOf(s.get(t, "/"))
 		want := []string{
-			"forbidden dcs in eu-de_" + lure + " | What to do: grant the IAM action dcs:quota:get, and check that the project id belongs to this account | GET ",
+			"forbidden dcs in eu-de_" + lure + " | What to do: grant the IAM action dcs:quota:get, and check that the project id belongs to this account; cloud_quota_exporter policy prints the project-level policy | GET ",
 			"not_found cts, ces, taurusdb, dcs, dbss in prod | What to do: state the project's id: projects: [{id: ..., region: ap-southeast-3, name: ...}] | " +
 				"cts in prod GET https://iam.ap-southeast-3.myhuaweicloud.com/v3/projects?name=ap-southeast-3: IAM knows no project of the name ap-southeast-3 (2 can't be read: its id",
 		}
