@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -147,52 +146,67 @@ func firstType(a *providers.API) string {
 	return regexp.MustCompile(`\{[^}]*\}`).ReplaceAllString(a.Type, "x")
 }
 
-// TestEveryEntryAtItsHost: the real client reads every project-level entry of the catalogue from a cloud that verifies signatures. Several services have the
+// TestEveryEntryAtItsHost: the real client reads every entry of the catalogue from a cloud that verifies signatures. Several services have the
 // same path, and a wrong host can have a plausible answer: so each service has a number of its own, and the host is compared.
 func TestEveryEntryAtItsHost(t *testing.T) {
 	const limit = 1000
-	numbers, remaining := map[string][]cloudsim.Quota{}, map[string]float64{}
-	services := slices.DeleteFunc(slices.Clone(providers.All()), func(s providers.Service) bool { return s.API.Account })
-	for i, s := range services {
-		numbers[s.Name] = []cloudsim.Quota{{Type: firstType(s.API), Used: int64(i + 1), Limit: limit}}
+	ofProject, ofAccount, remaining := map[string][]cloudsim.Quota{}, map[string][]cloudsim.Quota{}, map[string]float64{}
+	whole := map[string]providers.Host{} // of account-level services
+	for i, s := range providers.All() {
 		remaining[s.Name] = limit - float64(i+1)
-	}
-	account := cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK"}
-	config := mainAccount + "    projects:\n"
-	for _, region := range []string{"ap-southeast-3", "ap-southeast-1", "eu-west-101"} {
-		p := cloudsim.Project{ID: cloudsim.ID(region), Name: region, Quotas: numbers}
-		if region == "ap-southeast-3" { // its answers are the examples, or made of descriptions
-			p.Quotas = nil
+		quotas := []cloudsim.Quota{{Type: firstType(s.API), Used: int64(i + 1), Limit: limit}}
+		if s.Name == "ga" { // it reports the limit alone
+			quotas[0].Limit -= quotas[0].Used
 		}
-		account.Projects = append(account.Projects, p)
-		config += fmt.Sprintf("      - {id: %s, region: %s, name: %[2]s}\n", p.ID, region)
+		if s.API.Account {
+			ofAccount[s.Name], whole[s.Name] = quotas, s.API.Host
+		} else {
+			ofProject[s.Name] = quotas
+		}
+	}
+	var accounts []cloudsim.Account
+	config, regions := "accounts:\n", map[string]string{} // by id of the project or the account
+	for i, region := range []string{"ap-southeast-3", "ap-southeast-1", "eu-west-101"} {
+		p := cloudsim.Project{ID: cloudsim.ID(region), Name: region, Quotas: ofProject}
+		a := cloudsim.Account{Name: "of-" + region, AccessKey: fmt.Sprint("AK", i), SecretKey: "SK", Quotas: ofAccount}
+		if region == "ap-southeast-3" { // its answers are the examples, or made of descriptions
+			p.Quotas, a.Quotas = nil, nil
+		}
+		a.Projects = []cloudsim.Project{p}
+		accounts = append(accounts, a)
+		regions[p.ID], regions[cloudsim.ID(a.Name)] = region, region
+		config += fmt.Sprintf("  - name: %s\n    credentials: {static: {access_key: %s, secret_key: SK}}\n    ca_file: CA\n    projects: [{id: %s, region: %s, name: %[4]s}]\n", a.Name, a.AccessKey, p.ID, region)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		cloud := cloudtest.New(account)
+		cloud := cloudtest.New(accounts...)
 		var mu sync.Mutex
 		hosts := map[string]string{}
 		inner := cloud.Intercept
 		cloud.Intercept = func(q cloudsim.Call, next func(cloudsim.Call) cloudsim.Answer) cloudsim.Answer {
 			mu.Lock()
-			hosts[q.Service+" "+q.Region] = q.Host
+			hosts[q.Service+" "+regions[cmp.Or(q.ProjectID, q.DomainID)]] = q.Host
 			mu.Unlock()
 			return inner(q, next)
 		}
-		w := fleettest.NewOf(t, services, cloud, config+"services: {defaults: {enabled: true}}\n")
+		w := fleettest.NewOf(t, providers.All(), cloud, config+"services: {defaults: {enabled: true}}\n")
 		readings := w.Scrape(t, time.Minute)
-		if want := 3 * len(services); len(readings) != want {
+		if want := 3 * len(providers.All()); len(readings) != want {
 			t.Errorf("%d sources, want %d", len(readings), want)
 		}
 		for _, r := range readings {
-			region := r.Project.Region
+			region := strings.TrimPrefix(r.Project.Label, "of-") // accounts show none
 			if r.State.Err != nil || r.State.Value.Skipped.Count > 0 || len(r.Quotas) == 0 {
 				t.Errorf("%s in %s: %d quotas, skipped %v, %v", r.Service, region, len(r.Quotas), r.State.Value.Skipped, r.State.Err)
 				continue
 			}
-			if q := r.Quotas[0]; region != "ap-southeast-3" && (q.Remaining == nil || *q.Remaining != remaining[r.Service]) {
-				t.Errorf("%s in %s: %s remains, want %v: these are numbers of another service", r.Service, region, number(q.Remaining), remaining[r.Service])
+			if n := cmp.Or(r.Quotas[0].Remaining, r.Quotas[0].Limit); region != "ap-southeast-3" && (n == nil || *n != remaining[r.Service]) {
+				t.Errorf("%s in %s: %s remains, want %v: these are numbers of another service", r.Service, region, number(n), remaining[r.Service])
 			}
-			if got, want := hosts[r.Service+" "+region], hostOf(r.Service, region); got != want {
+			at := hostOf(r.Service, region)
+			if h, isOfAccount := whole[r.Service]; isOfAccount {
+				at = strings.TrimPrefix(h.BaseURL(region, ""), "https://")
+			}
+			if got, want := hosts[r.Service+" "+region], at; got != want {
 				t.Errorf("%s in %s is asked at %q, want %q", r.Service, region, got, want)
 			}
 		}
