@@ -104,31 +104,38 @@ func host(text string) string {
 	return before
 }
 
+// placeholders returns which placeholders of a URL are replaced, and what is wrong with a query if the URL is not the whole one of a call; problem is that
+// the id stands where it is not replaced.
+func placeholders(text, name, id string) (replaced []string, noQuery, problem string) {
+	const appended = "; the path of each API is appended to it, remove "
+	replaced, noQuery = []string{inRegion}, "a URL with a query"+appended+"the query"
+	switch name {
+	case anyName:
+		replaced = []string{inService, inRegion}
+	case iam, sts:
+	default:
+		return append(replaced, id), "a URL with a query; that needs the whole URL of the call, with " + id + " in it", ""
+	}
+	for _, stated := range []string{inProject, inDomain} {
+		switch has := strings.Contains(text, stated); {
+		case has && name == anyName:
+			problem = "a URL with " + stated + appended + stated + " and the path"
+		case has:
+			problem = "a URL with " + stated + "; " + strings.ToUpper(name) + " is called with several paths, remove " + stated + " and the path"
+		}
+	}
+	return replaced, noQuery, problem
+}
+
 // urlProblem says what is wrong with a URL for a service, iam, sts or default, and what would be right; empty if nothing is. id is the placeholder that
 // makes it the whole URL of a call; empty if there is none.
 func urlProblem(text, name, id string) string {
-	const (
-		want     = "want an absolute one such as https://cts.{region}.example.com"
-		appended = "; the path of each API is appended to it, remove "
-	)
-	stated := cmp.Or(id, inProject)
-	if strings.Contains(text, inDomain) && id == "" {
-		stated = inDomain
+	const want = "want an absolute one such as https://cts.{region}.example.com"
+	replaced, noQuery, problem := placeholders(text, name, id)
+	if problem != "" {
+		return problem
 	}
-	hasID := strings.Contains(text, stated)
-	replaced := []string{inRegion}
-	noQuery := "a URL with a query" + appended + "the query"
-	switch {
-	case id == "" && hasID && name == anyName:
-		return "a URL with " + stated + appended + stated + " and the path"
-	case id == "" && hasID:
-		return "a URL with " + stated + "; " + strings.ToUpper(name) + " is called with several paths, remove " + stated + " and the path"
-	case name == anyName:
-		replaced = []string{inService, inRegion}
-	case id != "":
-		replaced = append(replaced, id)
-		noQuery = "a URL with a query; that needs the whole URL of the call, with " + id + " in it"
-	}
+	hasID := id != "" && strings.Contains(text, id)
 	plain := text
 	for _, placeholder := range replaced { // which would be no part of a valid host
 		plain = strings.ReplaceAll(plain, placeholder, "p")

@@ -21,6 +21,7 @@ import (
 	"cloud_quota_exporter/internal/files"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/refresh"
+	"cloud_quota_exporter/providers"
 )
 
 const (
@@ -157,8 +158,16 @@ func (a *account) client(service, region, usual, configured string) *huaweicloud
 	}
 	if configured != "" {
 		c.BaseURL, c.QuotaPath = splitEndpoint(configured)
+	} else {
+		c.Elsewhere = namesOtherRegion(usual, region)
 	}
 	return c
+}
+
+// namesOtherRegion returns whether a host is in another region, as some hosts of account-level APIs are. Which site that region belongs to is not known.
+func namesOtherRegion(url, region string) bool {
+	labels := strings.SplitN(strings.TrimPrefix(url, "https://"), ".", 3)
+	return len(labels) == 3 && labels[1] != region && strings.Contains(labels[1], "-") && providers.IsRegion(labels[1])
 }
 
 // splitEndpoint returns the base of an endpoint. If the endpoint is a whole URL, which has {project_id} or {domain_id} in it, its path and query

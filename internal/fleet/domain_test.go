@@ -286,3 +286,27 @@ func TestThrottledIAMQuotas(t *testing.T) {
 		}
 	})
 }
+
+// TestKeyOfAnotherSite: hosts in the region of another site do not know the key. They are never its first request, and do not pause the other services.
+func TestKeyOfAnotherSite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{{ID: prodID, Name: "cn-east-3"}}})
+		for _, service := range []string{"ccm", "ccm_ca", "tms"} {
+			cloud.Inject(cloudtest.Fault{Service: service, Status: http.StatusUnauthorized, Body: cloudsim.ErrorBody("gateway", http.StatusUnauthorized, "ak not exist")})
+		}
+		yaml := strings.Replace(mainAccount, "main", "a", 1) + "    domain_id: " + cloudsim.ID("main") + "\n    projects: [{id: " + prodID + ", region: cn-east-3, name: p01}]\n" +
+			"services: {defaults: {enabled: false, cache_ttl: 1m}, cts: {enabled: true}, ccm: {enabled: true, cache_ttl: 1m}, ccm_ca: {enabled: true, cache_ttl: 1m}, tms: {enabled: true, cache_ttl: 1m}}\n"
+		w := fleettest.NewOf(t, providers.All(), cloud, yaml)
+		for range 40 {
+			w.Scrape(t, 10*time.Second)
+			synctest.Wait()
+			if r := find(t, w.Scrape(t, 10*time.Second), "cts", "p01"); r.Reason() != "" {
+				t.Fatalf("cts: %v", r.State.Err)
+			}
+			pass(30 * time.Second)
+		}
+		if got := find(t, w.Scrape(t, time.Second), "ccm_ca", "a").Reason(); got != "unauthorized" {
+			t.Errorf("ccm_ca: %q", got)
+		}
+	})
+}
