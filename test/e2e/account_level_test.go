@@ -68,6 +68,14 @@ cloud_quota_account_projects{account="other"} 1`)
 	p.is(t, `cloud_quota_project_info{region=""}`, `cloud_quota_project_info{account="main",project="main"} 1
 cloud_quota_project_info{account="other",project="other"} 1`)
 
+	for _, d := range readDashboards(t) {
+		if d.file == "quotas.json" {
+			if got := p.choose(t, d, map[string]string{"account": "other"})["project"]; got != "(other|shop)" {
+				t.Errorf("%s offers the projects %s of account other, want the account itself among them", d.file, got)
+			}
+		}
+	}
+
 	const due = `ALERTS{alertname="CloudQuotaNearlyExhausted",alertstate="firing",project="main",resource_type="user",service="iam",severity="warning"} 1`
 	const refused = `
 ALERTS{alertname="CloudQuotaReadFailing",alertstate="firing",project="other",service="eps",severity="warning"} 1`

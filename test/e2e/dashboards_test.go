@@ -79,7 +79,8 @@ type override struct {
 type variable struct {
 	Name, Type        string
 	Multi, IncludeAll bool
-	Query             any // a text; that of Prometheus is an object
+	AllValue          string // of all; empty: the values that there are
+	Query             any    // a text; that of Prometheus is an object
 	Current           struct{ Value any }
 }
 
