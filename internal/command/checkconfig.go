@@ -49,7 +49,7 @@ func (check Check) Run(ctx context.Context, t Terminal, configFile string) error
 		writeDecisions(ctx, t, c)
 		check.writeServices(t, c)
 		writeRules(t, c)
-		if !check.Online || check.partly() { // else it is known better in the end
+		if !check.Online || check.partly() { // otherwise the reads show it in the end
 			writeIdleOffline(t, c, services, offline.Projects())
 		}
 		cut := ended(ctx)

@@ -38,7 +38,7 @@ type Config struct {
 	Services   map[string]Service  // the settings of all of them, by name
 	Idle       []string            // where the file has sections of services that are off for want of enabled
 	Limits     []Limit             // in their order: the first that fits a quota counts
-	Thresholds []Threshold         // likewise; the last fits every quota
+	Thresholds []Threshold         // in their order, too; the last fits every quota
 	Decisions  []Decision          // of the variables that the account comes from; nil if a file has accounts
 }
 
