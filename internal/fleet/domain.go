@@ -21,7 +21,7 @@ type domain struct {
 
 	list       *projectList // of the account's projects; nil without discovery
 	listPolicy *refresh.Policy[discovered]
-	member     *project // some project of the account, whose id may have to be looked up; nil if none is known
+	member     *project // a configured project of the account, whose id may have to be looked up; nil if there is none
 }
 
 // newDomain makes the project that stands for an account. region is the one that it had before. The caller holds f.building.
@@ -30,12 +30,9 @@ func (f *Fleet) newDomain(b accountView, region string) *project {
 	d := &domain{account: a, list: b.listCell, listPolicy: b.listPolicy}
 	p := &project{Project: config.Project{Region: b.region(region), Name: a.Name}, account: a, domain: d}
 	p.read = f.stores.read.get(projectID{account: a.Name}, func() *readID { return new(readID) })
-	switch {
-	case len(a.Projects) > 0:
+	if len(a.Projects) > 0 {
 		first := max(slices.IndexFunc(a.Projects, func(p config.Project) bool { return p.ID != "" }), 0)
 		d.member = f.newProject(a, a.Projects[first], nil)
-	case a.Discovery == nil && p.Region != "":
-		d.member = f.newProject(a, config.Project{Region: p.Region}, nil)
 	}
 	p.ID = a.DomainID
 	if agency := a.Credentials.AssumeAgency; agency != nil {
@@ -87,13 +84,11 @@ func (d *domain) findID(ctx context.Context, region string) (string, error) {
 	if err != nil {
 		return "", &huaweicloud.CredentialsError{Err: err}
 	}
-	for _, find := range []func() string{
-		func() string { return d.account.keys.Status().DomainID },
-		func() string { return d.listedID(ctx) },
-	} {
-		if id := find(); config.IsProjectID(id) {
-			return id, nil
-		}
+	if id := d.account.keys.Status().DomainID; config.IsProjectID(id) {
+		return id, nil
+	}
+	if id := d.listedID(ctx); config.IsProjectID(id) {
+		return id, nil
 	}
 	iam, sts := d.account.iam(region), d.account.sts(region)
 	if region == "" && d.account.Endpoints["iam"] == nil { // the global host of IAM is the China site's, whatever the account
