@@ -127,9 +127,10 @@ func privilegesOf(c *config.Config, kind, other authorization) privileges {
 			need.actions[level] = append(need.actions[level], action)
 		}
 	}
+	readsProjects := slices.ContainsFunc(c.Accounts, func(a config.Account) bool { return a.Discovery != nil || len(a.Projects) > 0 })
 	for _, s := range c.Known {
 		settings := c.Services[s.Name]
-		if !settings.Enabled {
+		if !settings.Enabled || !s.API.Account && !readsProjects {
 			continue
 		}
 		add(s, "", s.API.Action)

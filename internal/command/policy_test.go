@@ -207,6 +207,10 @@ func TestPolicyWithoutFile(t *testing.T) {
 	if contains(t, text, "HW_PROJECT_ID", "exit code 1"); got != nil {
 		t.Errorf("got %v", got)
 	}
+	text, got = policies(t, write(t, "config.yml", "accounts: [{projects: []}]\nservices: {dns: {enabled: true}}\n"), command.Policy{Type: "role"})
+	if contains(t, text, "project-level services: no policy, as no action is needed\n"); fmt.Sprint(got) != "[[dns:zone:get]]" {
+		t.Errorf("got %v", got)
+	}
 	text, _ = policies(t, write(t, "config.yml", "services: {cst: {}}\n"), command.Policy{Type: "role"})
 	contains(t, text, "services.cst: unknown key", "exit code 1")
 }
