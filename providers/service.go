@@ -29,6 +29,8 @@ type Service struct {
 	Muted    []string        // resource types that have no alert thresholds unless configured
 	Options  map[string]bool // its own settings beside those of all services, with their defaults
 
+	NeedsProject bool // its account-level API refuses requests without X-Project-Id, whatever the keys are
+
 	OptionActions map[string]Action // what an option needs beside the action of the API
 
 	fetch fetch // nil: the API is asked once
