@@ -67,9 +67,9 @@ func (p Policy) Run(ctx context.Context, t Terminal, configFile string) error {
 		if p.Level != "" && p.Level != level {
 			continue
 		}
-		policy := "no policy, as no action is needed"
+		policy := "no policy, because no action is needed"
 		if len(need.missing[level]) > 0 {
-			policy = "no policy, as no action is known"
+			policy = "no policy, because no action is known"
 		}
 		if actions := slices.Compact(slices.Sorted(slices.Values(need.actions[level]))); len(actions) > 0 {
 			_ = encode(out, policyJSON{kind.version, []statementJSON{{"Allow", actions}}}) // out keeps the error
@@ -163,7 +163,7 @@ func missing(s providers.Service, option string, other, kind authorization, a pr
 	case "":
 		line += "; grant"
 	case providers.NoAction:
-		line += "; none is needed with --type " + other.flag + ", else grant"
+		line += "; none is needed with --type " + other.flag + ", otherwise grant"
 	default:
 		line += "; grant " + action + " (--type " + other.flag + "), or"
 	}

@@ -87,13 +87,11 @@ func (d *domain) findID(ctx context.Context, region string) (string, error) {
 	if err != nil {
 		return "", &huaweicloud.CredentialsError{Err: err}
 	}
-	for _, find := range []func() string{
-		func() string { return d.account.keys.Status().DomainID },
-		func() string { return d.listedID(ctx) },
-	} {
-		if id := find(); config.IsProjectID(id) {
-			return id, nil
-		}
+	if id := d.account.keys.Status().DomainID; config.IsProjectID(id) {
+		return id, nil
+	}
+	if id := d.listedID(ctx); config.IsProjectID(id) {
+		return id, nil
 	}
 	iam, sts := d.account.iam(region), d.account.sts(region)
 	if region == "" && d.account.Endpoints["iam"] == nil { // the global host of IAM is the China site's, whatever the account
