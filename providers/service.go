@@ -53,9 +53,11 @@ func (s Service) Quotas(ctx context.Context, c *huaweicloud.Client, options map[
 	asked := *c
 	asked.Action = s.API.Action.Advice()
 	if s.IsOwn() {
-		asked.Advice = map[string]string{
-			huaweicloud.ReasonNotFound: "check host and path of services." + s.Name + ".api, and that the project exists in the region",
+		advice := "check host and path of services." + s.Name + ".api"
+		if !s.API.Account {
+			advice += ", and that the project exists in the region"
 		}
+		asked.Advice = map[string]string{huaweicloud.ReasonNotFound: advice}
 	}
 	fetch := s.fetch
 	if fetch == nil {
