@@ -94,25 +94,21 @@ func (p Policy) Run(ctx context.Context, t Terminal, configFile string) error {
 	return nil
 }
 
-// load reads the configuration. Without a file, the environment need not have a region: no policy depends on it.
+// load reads the configuration.
 func (Policy) load(ctx context.Context, file string) (*config.Config, error) {
-	if file != "" {
-		return config.Load(ctx, file, providers.All())
+	if file == "" {
+		return config.FromEnvironment(ctx, providers.All(), anywhere)
 	}
-	c, err := config.FromEnvironment(ctx, providers.All(), os.Getenv)
-	if err == nil {
-		return c, nil
-	}
-	anywhere, errElse := config.FromEnvironment(ctx, providers.All(), func(name string) string {
-		if value := os.Getenv(name); value != "" || name != "HW_REGION_NAME" {
-			return value
-		}
+	return config.Load(ctx, file, providers.All(), anywhere)
+}
+
+// anywhere is os.Getenv for commands that request nothing: if the environment has no region, any does.
+func anywhere(name string) string {
+	value := os.Getenv(name)
+	if name == "HW_REGION_NAME" && value+os.Getenv("HUAWEICLOUD_SDK_REGION")+os.Getenv("OS_REGION_NAME") == "" {
 		return "any"
-	})
-	if errElse != nil {
-		return nil, err
 	}
-	return anywhere, nil
+	return value
 }
 
 // privilegesOf returns what the enabled services, their options and the look-up of projects need.

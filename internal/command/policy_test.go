@@ -202,6 +202,16 @@ func TestPolicyWithoutFile(t *testing.T) {
 			}
 		})
 	}
+	t.Setenv("HOME", t.TempDir())
+	services := write(t, "config.yml", "services: {ecs: {enabled: true}}\n") // which leaves the account to the environment
+	for name, run := range map[string]func(command.Terminal) error{
+		"policy": func(terminal command.Terminal) error {
+			return command.Policy{Type: "role"}.Run(t.Context(), terminal, services)
+		},
+		"services": func(terminal command.Terminal) error { return command.Services{}.Run(t.Context(), terminal, services) },
+	} {
+		t.Run(name, func(t *testing.T) { contains(t, transcriptOf(run), "ecs:cloudServerQuotas:get", "exit code 0") })
+	}
 	t.Setenv("HW_PROJECT_ID", "no id")
 	text, got := policies(t, "", command.Policy{Type: "role"})
 	if contains(t, text, "HW_PROJECT_ID", "exit code 1"); got != nil {
