@@ -52,7 +52,7 @@ var evidenceForm = regexp.MustCompile(`^(document|openapi|sdk|terraform|outdated
 
 func readEntry(e strictyaml.Entry) Service {
 	s := Service{Name: e.Key, fetch: fetches[e.Key], OptionActions: optionActions[e.Key]}
-	f, ok := e.Fields("product", "title", "evidence", "sdk", "enabled", "cache_ttl", "muted", "inferred", "notes", "overlap", "options", "api")
+	f, ok := e.Fields("product", "title", "evidence", "sdk", "enabled", "cache_ttl", "muted", "inferred", "notes", "overlap", "options", "needs_project", "api")
 	if !ok {
 		return s
 	}
@@ -65,6 +65,7 @@ func readEntry(e strictyaml.Entry) Service {
 	s.Overlap, _ = f.Get("overlap").Text()
 	s.SDK, _ = f.Get("sdk").Text()
 	s.Enabled, _ = f.Get("enabled").Flag()
+	s.NeedsProject, _ = f.Get("needs_project").Flag()
 	s.CacheTTL, _ = f.Get("cache_ttl").Duration(time.Minute, 6*time.Hour) // the default of max_stale
 	for _, item := range f.Get("muted").List() {
 		resourceType, _ := item.Text()

@@ -74,11 +74,17 @@ func (a Action) Names() []string {
 	return names
 }
 
-// Advice returns the action to grant, both names if they differ; empty if none is documented.
+// Advice returns the action to grant, both names if they differ, and for which authorization a name is if it is not for both; empty if none is
+// documented.
 func (a Action) Advice() string {
-	a = a.grantable()
-	if a.Identity == "" || a.Role == "" || a.Identity == a.Role {
-		return a.String()
+	switch a = a.grantable(); {
+	case a.Identity == a.Role:
+		return a.Identity
+	case a.Identity == "":
+		return a.Role + " (with role/policy authorization)"
+	case a.Role == "":
+		return a.Identity + " (with identity policies)"
+	default:
+		return a.Identity + " (" + a.Role + " with role/policy authorization)"
 	}
-	return a.Identity + " (" + a.Role + " with role/policy authorization)"
 }

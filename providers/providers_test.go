@@ -210,4 +210,8 @@ func TestOwnAPIs(t *testing.T) {
 	if got := show(result); err != nil || got != "a \"\" used - limit 5 remaining - range -..-\nb \"\" used 1 limit - remaining - range -..-" {
 		t.Errorf("got %v\n%s, want no word on fields that are not reported", err, got)
 	}
+	own.API.Account = true
+	if _, err := quotas("404 no"); err == nil || !strings.HasSuffix(err.Error(), "; check host and path of services.my_api.api") {
+		t.Errorf("of an account: got %v", err)
+	}
 }

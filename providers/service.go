@@ -29,6 +29,8 @@ type Service struct {
 	Muted    []string        // resource types that have no alert thresholds unless configured
 	Options  map[string]bool // its own settings beside those of all services, with their defaults
 
+	NeedsProject bool // its account-level API refuses requests without X-Project-Id, whatever the keys are
+
 	OptionActions map[string]Action // what an option needs beside the action of the API
 
 	fetch fetch // nil: the API is asked once
@@ -51,9 +53,11 @@ func (s Service) Quotas(ctx context.Context, c *huaweicloud.Client, options map[
 	asked := *c
 	asked.Action = s.API.Action.Advice()
 	if s.IsOwn() {
-		asked.Advice = map[string]string{
-			huaweicloud.ReasonNotFound: "check host and path of services." + s.Name + ".api, and that the project exists in the region",
+		advice := "check host and path of services." + s.Name + ".api"
+		if !s.API.Account {
+			advice += ", and that the project exists in the region"
 		}
+		asked.Advice = map[string]string{huaweicloud.ReasonNotFound: advice}
 	}
 	fetch := s.fetch
 	if fetch == nil {

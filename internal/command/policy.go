@@ -67,9 +67,9 @@ func (p Policy) Run(ctx context.Context, t Terminal, configFile string) error {
 		if p.Level != "" && p.Level != level {
 			continue
 		}
-		policy := "no policy, as no action is needed"
+		policy := "no policy, because no action is needed"
 		if len(need.missing[level]) > 0 {
-			policy = "no policy, as no action is known"
+			policy = "no policy, because no action is known"
 		}
 		if actions := slices.Compact(slices.Sorted(slices.Values(need.actions[level]))); len(actions) > 0 {
 			_ = encode(out, policyJSON{kind.version, []statementJSON{{"Allow", actions}}}) // out keeps the error
@@ -94,25 +94,21 @@ func (p Policy) Run(ctx context.Context, t Terminal, configFile string) error {
 	return nil
 }
 
-// load reads the configuration. Without a file, the environment need not have a region: no policy depends on it.
+// load reads the configuration.
 func (Policy) load(ctx context.Context, file string) (*config.Config, error) {
-	if file != "" {
-		return config.Load(ctx, file, providers.All())
+	if file == "" {
+		return config.FromEnvironment(ctx, providers.All(), anywhere)
 	}
-	c, err := config.FromEnvironment(ctx, providers.All(), os.Getenv)
-	if err == nil {
-		return c, nil
-	}
-	anywhere, errElse := config.FromEnvironment(ctx, providers.All(), func(name string) string {
-		if value := os.Getenv(name); value != "" || name != "HW_REGION_NAME" {
-			return value
-		}
+	return config.Load(ctx, file, providers.All(), anywhere)
+}
+
+// anywhere is os.Getenv for commands that request nothing: if the environment has no region, any does.
+func anywhere(name string) string {
+	value := os.Getenv(name)
+	if name == "HW_REGION_NAME" && value+os.Getenv("HUAWEICLOUD_SDK_REGION")+os.Getenv("OS_REGION_NAME") == "" {
 		return "any"
-	})
-	if errElse != nil {
-		return nil, err
 	}
-	return anywhere, nil
+	return value
 }
 
 // privilegesOf returns what the enabled services, their options and the look-up of projects need.
@@ -127,9 +123,10 @@ func privilegesOf(c *config.Config, kind, other authorization) privileges {
 			need.actions[level] = append(need.actions[level], action)
 		}
 	}
+	readsProjects := slices.ContainsFunc(c.Accounts, func(a config.Account) bool { return a.Discovery != nil || len(a.Projects) > 0 })
 	for _, s := range c.Known {
 		settings := c.Services[s.Name]
-		if !settings.Enabled {
+		if !settings.Enabled || !s.API.Account && !readsProjects {
 			continue
 		}
 		add(s, "", s.API.Action)
@@ -162,7 +159,7 @@ func missing(s providers.Service, option string, other, kind authorization, a pr
 	case "":
 		line += "; grant"
 	case providers.NoAction:
-		line += "; none is needed with --type " + other.flag + ", else grant"
+		line += "; none is needed with --type " + other.flag + ", otherwise grant"
 	default:
 		line += "; grant " + action + " (--type " + other.flag + "), or"
 	}

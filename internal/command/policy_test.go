@@ -133,11 +133,11 @@ func TestPolicyOfConfigurations(t *testing.T) {
 	}{
 		"a project is looked up": {
 			services: own(`, action: "my:quota:get"`), want: [][]string{{"iam:projects:listProjects", "my:quota:get"}},
-			says: []string{"--- stderr\nproject-level services: no policy, as no action is needed\naccount-level services: policy 1, for role/policy authorization\n--- exit code 0"},
+			says: []string{"--- stderr\nproject-level services: no policy, because no action is needed\naccount-level services: policy 1, for role/policy authorization\n--- exit code 0"},
 		},
 		"an agency": {
 			id: id, agency: ", assume_agency: {domain_name: other, agency_name: quota-reader}", services: none + "  cts: {enabled: true}\n", want: [][]string{{"cts:quota:get"}},
-			says: []string{"\naccount-level services: no policy, as no action is needed\naccount shop: grant this to the agency quota-reader; the keys that assume it need the role Agent Operator"},
+			says: []string{"\naccount-level services: no policy, because no action is needed\naccount shop: grant this to the agency quota-reader; the keys that assume it need the role Agent Operator"},
 		},
 		"an option": {
 			id: id, services: none + "  dbss: {enabled: true}\n", want: [][]string{{"dbss:auditInstance:list"}},
@@ -146,7 +146,7 @@ func TestPolicyOfConfigurations(t *testing.T) {
 		"an option that is off": {
 			id: id, services: none + "  dbss: {enabled: true, list_instances: false}\n",
 			says: []string{
-				"--- stderr\nproject-level services: no policy, as no action is known\n  dbss: action not documented; grant the role Tenant Guest\n",
+				"--- stderr\nproject-level services: no policy, because no action is known\n  dbss: action not documented; grant the role Tenant Guest\n",
 				"cloud_quota_exporter: no policy: no action is known for role/policy authorization\n--- exit code 1",
 			},
 		},
@@ -156,18 +156,18 @@ func TestPolicyOfConfigurations(t *testing.T) {
 		},
 		"none of the other type": {
 			id: id, services: own(`, action: {identity: none}`),
-			says: []string{"  my_api: services.my_api.api.action has no name for role/policy authorization; none is needed with --type identity, else grant the role Tenant Guest\n", "exit code 1"},
+			says: []string{"  my_api: services.my_api.api.action has no name for role/policy authorization; none is needed with --type identity, otherwise grant the role Tenant Guest\n", "exit code 1"},
 		},
 		"an own API without an action": {
 			id: id, services: own(""),
 			says: []string{"  my_api: services.my_api.api.action has no name for role/policy authorization; grant the role Tenant Guest\n", "exit code 1"},
 		},
 		"no action is needed": {
-			id: id, services: own(", action: none"), says: []string{"\naccount-level services: no policy, as no action is needed\n--- exit code 0"},
+			id: id, services: own(", action: none"), says: []string{"\naccount-level services: no policy, because no action is needed\n--- exit code 0"},
 		},
 		"nothing of a level": {
 			id: id, services: own(`, action: "my:quota:get"`), policy: command.Policy{Type: "role", Level: "project"},
-			says: []string{"--- stderr\nproject-level services: no policy, as no action is needed\n--- exit code 0"},
+			says: []string{"--- stderr\nproject-level services: no policy, because no action is needed\n--- exit code 0"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -202,9 +202,23 @@ func TestPolicyWithoutFile(t *testing.T) {
 			}
 		})
 	}
+	t.Setenv("HOME", t.TempDir())
+	services := write(t, "config.yml", "services: {ecs: {enabled: true}}\n") // which leaves the account to the environment
+	for name, run := range map[string]func(command.Terminal) error{
+		"policy": func(terminal command.Terminal) error {
+			return command.Policy{Type: "role"}.Run(t.Context(), terminal, services)
+		},
+		"services": func(terminal command.Terminal) error { return command.Services{}.Run(t.Context(), terminal, services) },
+	} {
+		t.Run(name, func(t *testing.T) { contains(t, transcriptOf(run), "ecs:cloudServerQuotas:get", "exit code 0") })
+	}
 	t.Setenv("HW_PROJECT_ID", "no id")
 	text, got := policies(t, "", command.Policy{Type: "role"})
 	if contains(t, text, "HW_PROJECT_ID", "exit code 1"); got != nil {
+		t.Errorf("got %v", got)
+	}
+	text, got = policies(t, write(t, "config.yml", "accounts: [{projects: []}]\nservices: {dns: {enabled: true}}\n"), command.Policy{Type: "role"})
+	if contains(t, text, "project-level services: no policy, because no action is needed\n"); fmt.Sprint(got) != "[[dns:zone:get]]" {
 		t.Errorf("got %v", got)
 	}
 	text, _ = policies(t, write(t, "config.yml", "services: {cst: {}}\n"), command.Policy{Type: "role"})

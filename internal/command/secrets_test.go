@@ -124,7 +124,7 @@ func everything(t *testing.T, file string) string {
 	for _, q := range []command.Query{{Output: "json"}, {Projects: []string{"x"}}} {
 		said += query(t, file, q)
 	}
-	c, err := config.Load(t.Context(), file, providerstest.Five())
+	c, err := config.Load(t.Context(), file, providerstest.Five(), os.Getenv)
 	if err != nil {
 		t.Fatal(err)
 	}

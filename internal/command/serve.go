@@ -75,7 +75,7 @@ func loadConfig(ctx context.Context, file string) (*config.Config, error) {
 	if file == "" {
 		return config.FromEnvironment(ctx, providers.All(), os.Getenv)
 	}
-	return config.Load(ctx, file, providers.All())
+	return config.Load(ctx, file, providers.All(), os.Getenv)
 }
 
 // exporter is what serve and demo run.

@@ -25,7 +25,7 @@ type Services struct {
 func (s Services) Run(ctx context.Context, t Terminal, configFile string) error {
 	list := serviceList{known: providers.All()}
 	if configFile != "" {
-		c, err := config.Load(ctx, configFile, list.known)
+		c, err := config.Load(ctx, configFile, list.known, anywhere)
 		if err != nil {
 			return err
 		}

@@ -167,7 +167,7 @@ func TestCheckConfigOfAPart(t *testing.T) {
 // TestCheckConfigOfAllServices fits on a terminal, names what each needs, and which action a 403 is about.
 func TestCheckConfigOfAllServices(t *testing.T) {
 	inBubble(t, cloudtest.Scale(3), "services: {defaults: {enabled: true}}\n", func(t *testing.T, n *network) {
-		for _, service := range []string{"rds", "evs", "nat", "dbss"} {
+		for _, service := range []string{"rds", "dws", "evs", "nat", "dbss"} {
 			n.Inject(cloudtest.Fault{Service: service, Status: http.StatusForbidden, Body: cloudsim.ErrorBody(service, 403, "no")})
 		}
 		var stdout bytes.Buffer
@@ -195,8 +195,9 @@ func TestCheckConfigOfAllServices(t *testing.T) {
 			}
 		}
 		contains(t, text, ", services: cts, ces, taurusdb, dcs, dbss, ecs, evs, vpc, elb, rds and ",
+			"grant the IAM action dws:service:listQuotas (with identity policies), and check",
 			"grant the IAM action rds:instance:listQuotas (rds:instance:list with role/policy authorization), and check",
-			"grant the IAM action evs:quotas:get, and check that the project id belongs to this account; cloud_quota_exporter policy prints the project-level policy\n", "grant the role Tenant Guest (the IAM action is not documented), and check")
+			"grant the IAM action evs:quotas:get (with role/policy authorization), and check that the project id belongs to this account; cloud_quota_exporter policy prints the project-level policy\n", "grant the role Tenant Guest (no IAM action is documented), and check")
 	})
 }
 

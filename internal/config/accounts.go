@@ -98,7 +98,7 @@ func (r *accountReader) account(n strictyaml.Node) Account {
 		a.Projects = r.projects(p)
 	case r.accounts && p.Stated(): // projects: []
 	case a.Discovery == nil:
-		p.Fail("missing: list the projects of the account, e.g. projects: [{region: ap-southeast-1}], or let discovery: {} find them")
+		p.Fail("missing: list the projects of the account, e.g. projects: [{region: ap-southeast-1}], let discovery: {} find them, or state projects: [] if only account-level services are enabled")
 	}
 	return a
 }

@@ -8,7 +8,6 @@ package config
 import (
 	"context"
 	"fmt"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -83,8 +82,9 @@ type Service struct {
 // blank is a text of nothing but comments. As a file that is being written it must not replace a configuration.
 var blank = regexp.MustCompile(`^(\s*(#[^\n]*)?(\n|$))*$`)
 
-// Load reads the file at path: a regular file of at most 1 MiB, to which links may lead. It waits 10 seconds at most, or until ctx ends.
-func Load(ctx context.Context, path string, known []providers.Service) (*Config, error) {
+// Load reads the file at path: a regular file of at most 1 MiB, to which links may lead. It waits 10 seconds at most, or until ctx ends. The
+// environment is asked for the account if the file has none.
+func Load(ctx context.Context, path string, known []providers.Service, getenv func(string) string) (*Config, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	text, err := files.Read(ctx, path, maxFile)
@@ -95,7 +95,7 @@ func Load(ctx context.Context, path string, known []providers.Service) (*Config,
 	if blank.Match(text) {
 		return nil, Errors{path + ": it is empty; state at least accounts or services, or leave out --config.file to serve one account from the environment"}
 	}
-	config, err := parse(ctx, path, text, known, os.Getenv)
+	config, err := parse(ctx, path, text, known, getenv)
 	if err != nil {
 		return nil, err
 	}

@@ -232,7 +232,7 @@ func TestEndpointFor(t *testing.T) {
 // TestLoad: a file that is missing, that is being written or that hangs is an error in time, which says what to do.
 func TestLoad(t *testing.T) {
 	full := filepath.Join("testdata", "good", "full.yml")
-	got, err := config.Load(t.Context(), full, known)
+	got, err := config.Load(t.Context(), full, known, os.Getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +244,7 @@ func TestLoad(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c.yml")
 	refused := func(ctx context.Context, path, text string, kind error) {
 		t.Helper()
-		if _, err := config.Load(ctx, path, known); err == nil || !strings.HasPrefix(err.Error(), text) || kind != nil && !errors.Is(err, kind) {
+		if _, err := config.Load(ctx, path, known, os.Getenv); err == nil || !strings.HasPrefix(err.Error(), text) || kind != nil && !errors.Is(err, kind) {
 			t.Errorf("got %v, want %s", err, text)
 		}
 	}
@@ -256,7 +256,7 @@ func TestLoad(t *testing.T) {
 		}
 		if !strings.Contains(text, "services") {
 			refused(t.Context(), file, file+": it is empty; state at least accounts or services, or leave out --config.file to serve one account from the environment", nil)
-		} else if _, err := config.Load(t.Context(), file, known); err != nil {
+		} else if _, err := config.Load(t.Context(), file, known, os.Getenv); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
@@ -265,7 +265,7 @@ func TestLoad(t *testing.T) {
 	defer cancel()
 	refused(ctx, file, "read the configuration: "+file+": no response from the file system: context deadline exceeded; name a readable file", context.DeadlineExceeded)
 	hanging.Release()
-	if _, err := config.Load(t.Context(), file, known); err != nil {
+	if _, err := config.Load(t.Context(), file, known, os.Getenv); err != nil {
 		t.Errorf("released: %v", err)
 	}
 }

@@ -158,8 +158,8 @@ func (a *account) client(service, region, usual, configured string) *huaweicloud
 	}
 	if configured != "" {
 		c.BaseURL, c.QuotaPath = splitEndpoint(configured)
-	} else {
-		c.Elsewhere = namesOtherRegion(usual, region)
+	} else if namesOtherRegion(usual, region) {
+		c.Doubt = "the host may be of another site, which does not know the key"
 	}
 	return c
 }

@@ -166,6 +166,26 @@ func TestNoAccountID(t *testing.T) {
 	}
 }
 
+// TestAccountWithoutProject: services that need a project of the account, and get a 401 without one, say so, and do not take the others along.
+func TestAccountWithoutProject(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := cloudtest.ManyProjects()
+		cloud.Inject(cloudtest.Fault{Service: "ga", Status: http.StatusUnauthorized, Body: cloudsim.ErrorBody("gateway", http.StatusUnauthorized, "no project")})
+		w := fleettest.NewOf(t, providers.All(), cloud, mainAccount+"    domain_id: "+cloudsim.ID("main")+"\n    projects: []\n"+
+			"services: {defaults: {enabled: false}, dns: {enabled: true, cache_ttl: 1m}, ga: {enabled: true, cache_ttl: 1m}, eps: {enabled: true, cache_ttl: 1m}}\n")
+		for range 40 {
+			readings := w.Scrape(t, 10*time.Second)
+			if r := find(t, readings, "eps", "main"); r.Reason() != "" {
+				t.Fatalf("eps: %v", r.State.Err)
+			}
+			if r := find(t, readings, "dns", "main"); r.Reason() != "unauthorized" || !strings.Contains(r.State.Err.Error(), "; set projects or discovery of the account, since") {
+				t.Fatalf("dns: %s, %v", r.Reason(), r.State.Err)
+			}
+			pass(30 * time.Second)
+		}
+	})
+}
+
 // TestAccountLevelByEachKind: each kind of credentials reads account-level and project-level services, with the token of each.
 func TestAccountLevelByEachKind(t *testing.T) {
 	for kind, states := range map[string]string{

@@ -139,6 +139,11 @@ func (s *source) newPolicy(gate *refresh.Gate) *refresh.Policy[providers.Result]
 	}
 }
 
+// noProjectAdvice is what to do if a service refuses a request because it names no project of the account.
+var noProjectAdvice = map[string]string{
+	huaweicloud.ReasonUnauthorized: "set projects or discovery of the account, since this service needs one of its projects, and check the keys if other services fail too",
+}
+
 func (s *source) fetch(ctx context.Context) (providers.Result, error) {
 	if !s.exists() {
 		return providers.Result{}, removedError{}
@@ -155,6 +160,9 @@ func (s *source) fetch(ctx context.Context) (providers.Result, error) {
 		c.Scope.ProjectID = id
 	} else {
 		c.Scope.DomainID, c.Scope.ProjectID = id, d.someProject(ctx)
+		if c.Scope.ProjectID == "" && s.service.NeedsProject {
+			c.Doubt, c.Advice = "no project is known", noProjectAdvice
+		}
 		err = d.checkRegion(c.BaseURL)
 	}
 	if err != nil {

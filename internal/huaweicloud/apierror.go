@@ -163,7 +163,7 @@ func (e *APIError) Remedy() string {
 
 // grant returns what to grant, and which of the two custom policies has the action.
 func (e *APIError) grant() string {
-	remedy, level := "grant the role Tenant Guest (the IAM action is not documented)", "account-level"
+	remedy, level := "grant the role Tenant Guest (no IAM action is documented)", "account-level"
 	if e.Action != "" {
 		remedy = "grant the IAM action " + e.Action
 	}

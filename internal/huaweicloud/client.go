@@ -77,7 +77,7 @@ type Client struct {
 	Service   string // label of the service, "iam" for IAM
 	IsIAM     bool   // it asks for keys, projects or the id of the account, and not for quotas, as the service "iam" does
 	API       string // identity of the API, to which the refusal of a key belongs; empty: the service
-	Elsewhere bool   // the host may be of another site, which does not know the key: all such APIs count as one, and never are the first to prove a key
+	Doubt     string // why a 401 may say nothing about the key: APIs with the same doubt count as one, and never are the first to prove a key
 	Action    string // IAM action to grant if the API responds with 403; empty if none is documented
 	BaseURL   string // scheme, host and, with a gateway in between, the path in front of the documented ones
 	QuotaPath string // path and query that the configuration sets instead of the documented one; usually empty

@@ -243,7 +243,7 @@ func TestRemedyIsOurs(t *testing.T) {
 			api(func(*huaweicloud.APIError) {}),
 			"GET https://u: 400 Bad Request " + lure + ": " + lure + " (request id " + lure + ")", "check the region and the id of the project",
 		},
-		{&huaweicloud.APIError{Status: 403, Service: "cts"}, ": 403 Forbidden", "grant the role Tenant Guest (the IAM action is not documented), and check that the project id belongs to this account"},
+		{&huaweicloud.APIError{Status: 403, Service: "cts"}, ": 403 Forbidden", "grant the role Tenant Guest (no IAM action is documented), and check that the project id belongs to this account"},
 		{&huaweicloud.APIError{Status: 403, Service: "iam", IsIAM: true, Action: "iam:a:b"}, ": 403 Forbidden", "grant the IAM action iam:a:b; cloud_quota_exporter policy prints the account-level policy"},
 		{
 			&huaweicloud.APIError{Request: "GET https://u", Service: "cts", Status: 302, Location: newHost},

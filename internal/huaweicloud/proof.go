@@ -131,7 +131,7 @@ type pass struct {
 	key       *accessKey // of the keys that it was sent with
 	id        string     // KeyID of these
 	service   string
-	elsewhere bool
+	doubt     string // Client.Doubt
 	region    string
 	waiting   time.Time     // since when
 	sent      time.Time     // or last tried
@@ -152,10 +152,7 @@ func (c *Client) enter(ctx context.Context, g Grant) (*pass, error) {
 	if c.Proofs == nil || !signs {
 		return nil, nil
 	}
-	a := &pass{proofs: c.Proofs, id: KeyID(keys), service: cmp.Or(c.API, c.Service), elsewhere: c.Elsewhere, region: c.Scope.Region, waiting: time.Now()}
-	if a.elsewhere {
-		a.service = "elsewhere"
-	}
+	a := &pass{proofs: c.Proofs, id: KeyID(keys), service: cmp.Or(c.Doubt, c.API, c.Service), doubt: c.Doubt, region: c.Scope.Region, waiting: time.Now()}
 	left := 4 * trialTimeout
 	if deadline, ok := ctx.Deadline(); ok {
 		left = time.Until(deadline)
@@ -273,7 +270,7 @@ func (k *accessKey) wait(s *keyState, a *pass) (time.Duration, error) {
 				until = until.Add(yieldTime)
 			}
 		}
-	case a.elsewhere, k.refusedBy[a.service]: // perhaps only this service refuses the keys
+	case a.doubt != "", k.refusedBy[a.service]: // perhaps only this service refuses the keys
 		until = until.Add(yieldTime)
 	}
 	return max(until.Sub(a.sent), 0), nil
