@@ -84,6 +84,7 @@ func TestAccountID(t *testing.T) {
 		"the list is not there":                {keys, knownProject, fault(cloudtest.Fault{Path: "/v3/auth/domains", Status: http.StatusNotFound}), "[GET /v3/auth/domains:1 GET /v5/caller-identity:1]"},
 		"the list can't be read":               {keys, knownProject, fault(cloudtest.Fault{Path: "/v3/auth/domains", Status: http.StatusOK, Body: []byte(`{"domains":[{"name":"main"}]}`)}), "[GET /v3/auth/domains:1 GET /v5/caller-identity:1]"},
 		"the list fails":                       {keys, knownProject, fault(cloudtest.Fault{Path: "/v3/auth/domains", Status: http.StatusBadGateway}), "[GET /v3/auth/domains:1 GET /v5/caller-identity:1]"},
+		"the list hangs":                       {keys, knownProject, fault(cloudtest.Fault{Path: "/v3/auth/domains", Hang: true}), "[GET /v3/auth/domains:1 GET /v5/caller-identity:1]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -105,6 +106,21 @@ func TestAccountID(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestProjectHangs: while IAM does not return the project that a few APIs need in a header, the other account-level services are read.
+func TestProjectHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := fleettest.NewOf(t, providers.All(), cloudtest.ManyProjects(), accountOf("static: {access_key: AK, secret_key: SK}",
+			"    domain_id: "+cloudsim.ID("main")+"\n    projects: [{region: ap-southeast-3}]\n"))
+		w.Cloud.Inject(cloudtest.Fault{Path: "/v3/projects", Hang: true})
+		for range 2 {
+			if got, want := outcomes(w.Scrape(t, time.Minute)), "iam/main: ok\ndns/main: unauthorized\neps/main: ok"; got != want {
+				t.Errorf("outcomes\n%s\nwant\n%s", got, want)
+			}
+			pass(20 * time.Minute)
+		}
+	})
 }
 
 // TestNoAccountID: what the error says if no link of the chain has an id, and that the next scrape after IAM has healed is good.

@@ -143,9 +143,6 @@ func (s *source) fetch(ctx context.Context) (providers.Result, error) {
 	if !s.exists() {
 		return providers.Result{}, removedError{}
 	}
-	if d := s.project.domain; d != nil {
-		d.awaitList(ctx) // here, as it takes no time of this fetch
-	}
 	id, err := s.project.id(ctx)
 	if err != nil {
 		return providers.Result{}, err
