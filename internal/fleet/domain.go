@@ -96,7 +96,7 @@ func (d *domain) findID(ctx context.Context, region string) (string, error) {
 		}
 	}
 	iam, sts := d.account.iam(region), d.account.sts(region)
-	if region == "" && d.account.Endpoints["iam"] == nil { // the global host of IAM is the China site's, whatever the account
+	if region == "" && (d.account.Endpoints.For("iam", "", "") == "" || strings.Contains(iam.BaseURL, "{region}")) { // its global host is the China site's, whatever the account
 		return "", d.noRegion()
 	}
 	inTime, cancel := context.WithTimeout(ctx, idTimeout)
@@ -106,7 +106,7 @@ func (d *domain) findID(ctx context.Context, region string) (string, error) {
 		return id, nil
 	}
 	why := []string{huaweicloud.What(err)}
-	if _, signs := grant.(*huaweicloud.Keys); signs {
+	if _, signs := grant.(*huaweicloud.Keys); signs && (region != "" || d.account.Endpoints.For("sts", "", "") != "") {
 		ctx, cancel := context.WithTimeout(ctx, stsTimeout)
 		defer cancel()
 		id, failed := huaweicloud.CallerAccount(ctx, sts, config.IsProjectID)

@@ -144,6 +144,8 @@ func TestNoAccountID(t *testing.T) {
 		"IAM throttles":                       {keys, knownProject, []cloudtest.Fault{refuse(iamDomains, 429)}, "sts.", "throttled", "the id of account main: GET http"},
 		"no keys":                             {password, knownProject, nil, "", "credentials", "401 Unauthorized"},
 		"no region":                           {keys, "    projects: []\n", nil, "", "not_found", "the region of account main is not known, since it has no project; set discovery.regions of the account"},
+		"no region for IAM":                   {keys, "    projects: []\n    endpoints: {iam: 'https://iam.{region}.test'}\n", nil, "", "not_found", "the region of account main is not known"},
+		"no region for IAM of another region": {keys, "    projects: []\n    endpoints: {iam: {eu-de: 'https://iam.eu-de.test'}}\n", nil, "", "not_found", "the region of account main is not known"},
 		"no region, as nothing is discovered": {keys, "    discovery: {}\n", []cloudtest.Fault{{Path: "/v3/projects", Status: http.StatusOK, Body: []byte(`{"projects":[]}`)}}, "", "not_found", "the region of account main is not known"},
 		"no region, as discovery fails":       {keys, "    discovery: {}\n", []cloudtest.Fault{refuse("/v3/projects", 503)}, "", "server_error", "the region of account main is that of its first project: "},
 	} {
