@@ -206,6 +206,10 @@ func TestOwnAPIs(t *testing.T) {
 	if _, err := quotas("404 no"); err == nil || !strings.HasSuffix(err.Error(), "404 Not Found: no; check host and path of services.my_api.api, and that the project exists in the region") {
 		t.Errorf("got %v, want advice on the description", err)
 	}
+	account := providers.Own("my_api", strictyaml.Parse([]byte(`{path: /quotas, host: my-api, level: account}`), found))
+	if _, err := account.Quotas(t.Context(), client("my_api", replies{"/quotas": "404 no"}), nil); err == nil || !strings.HasSuffix(err.Error(), "services.my_api.api, and that the account uses the service") {
+		t.Errorf("got %v, want advice on the account", err)
+	}
 	result, err := quotas(`{"quotas": [{"quota_key": "a", "quota_limit": 5}, {"quota_key": "b", "used": 1, "unit": null, "min": {}}]}`)
 	if got := show(result); err != nil || got != "a \"\" used - limit 5 remaining - range -..-\nb \"\" used 1 limit - remaining - range -..-" {
 		t.Errorf("got %v\n%s, want no word on fields that are not reported", err, got)

@@ -51,9 +51,11 @@ func (s Service) Quotas(ctx context.Context, c *huaweicloud.Client, options map[
 	asked := *c
 	asked.Action = s.API.Action.Advice()
 	if s.IsOwn() {
-		asked.Advice = map[string]string{
-			huaweicloud.ReasonNotFound: "check host and path of services." + s.Name + ".api, and that the project exists in the region",
+		whose := "the project exists in the region"
+		if s.API.Account {
+			whose = "the account uses the service"
 		}
+		asked.Advice = map[string]string{huaweicloud.ReasonNotFound: "check host and path of services." + s.Name + ".api, and that " + whose}
 	}
 	fetch := s.fetch
 	if fetch == nil {

@@ -72,10 +72,10 @@ var onlyWithoutKeys = []string{"HW_SHARED_CONFIG_FILE", "HW_PROFILE", "HW_USER_I
 
 // unusedVariables are those of the same tools that decide nothing, with the reason.
 var unusedVariables = map[string]string{
-	"HW_ENTERPRISE_PROJECT_ID":     "the quotas of the whole project are read",
-	"HW_INSECURE":                  alwaysVerified,
-	"OS_INSECURE":                  alwaysVerified,
-	"OS_CACERT":                    "ca_file in a configuration file states what to trust",
+	"HW_ENTERPRISE_PROJECT_ID": "the quotas of the whole project are read",
+	"HW_INSECURE":              alwaysVerified,
+	"OS_INSECURE":              alwaysVerified,
+	"OS_CACERT":                "ca_file in a configuration file states what to trust",
 }
 
 const alwaysVerified = "certificates are always verified"

@@ -115,8 +115,12 @@ func TestProjectHangs(t *testing.T) {
 			"    domain_id: "+cloudsim.ID("main")+"\n    projects: [{region: ap-southeast-3}]\n"))
 		w.Cloud.Inject(cloudtest.Fault{Path: "/v3/projects", Hang: true})
 		for range 2 {
-			if got, want := outcomes(w.Scrape(t, time.Minute)), "iam/main: ok\ndns/main: unauthorized\neps/main: ok"; got != want {
+			readings := w.Scrape(t, time.Minute)
+			if got, want := outcomes(readings), "iam/main: ok\ndns/main: unauthorized\neps/main: ok"; got != want {
 				t.Errorf("outcomes\n%s\nwant\n%s", got, want)
+			}
+			if err, want := find(t, readings, "dns", "main").State.Err, "; check that some project of the account is configured or discovered, and"; !strings.Contains(err.Error(), want) {
+				t.Errorf("%v does not say what to do: %s", err, want)
 			}
 			pass(20 * time.Minute)
 		}
