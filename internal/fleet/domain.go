@@ -30,12 +30,9 @@ func (f *Fleet) newDomain(b accountView, region string) *project {
 	d := &domain{account: a, list: b.listCell, listPolicy: b.listPolicy}
 	p := &project{Project: config.Project{Region: b.region(region), Name: a.Name}, account: a, domain: d}
 	p.read = f.stores.read.get(projectID{account: a.Name}, func() *readID { return new(readID) })
-	switch {
-	case len(a.Projects) > 0:
+	if len(a.Projects) > 0 {
 		first := max(slices.IndexFunc(a.Projects, func(p config.Project) bool { return p.ID != "" }), 0)
 		d.member = f.newProject(a, a.Projects[first], nil)
-	case a.Discovery == nil && p.Region != "":
-		d.member = f.newProject(a, config.Project{Region: p.Region}, nil)
 	}
 	p.ID = a.DomainID
 	if agency := a.Credentials.AssumeAgency; agency != nil {
