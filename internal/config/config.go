@@ -123,7 +123,7 @@ func parse(ctx context.Context, name string, text []byte, known []providers.Serv
 	config.Thresholds = readThresholds(file.Get("thresholds"), names, config.muted(known))
 	if accounts := file.Get("accounts"); accounts.IsEmpty() {
 		var account Account
-		account, config.Decisions = environmentAccount(ctx, getenv, known, found)
+		account, config.Decisions = environmentAccount(ctx, getenv, known, config.ReadsAccounts(), found)
 		config.Accounts = []Account{account}
 	} else {
 		config.Accounts = readAccounts(accounts, known, config.ReadsAccounts())

@@ -34,6 +34,7 @@ var (
 	passwordNames    = []string{"HW_USER_PASSWORD", "OS_PASSWORD"}
 	cloudNames       = []string{"HW_CLOUD"}
 	iamNames         = []string{"HUAWEICLOUD_SDK_IAM_ENDPOINT", "HW_AUTH_URL", "OS_AUTH_URL"}
+	stsNames         = []string{"HUAWEICLOUD_SDK_STS_ENDPOINT"}
 	idpNames         = []string{"HUAWEICLOUD_SDK_IDP_ID"}
 	tokenFileNames   = []string{"HUAWEICLOUD_SDK_ID_TOKEN_FILE"}
 	agencyNames      = []string{"HW_ASSUME_ROLE_AGENCY_NAME", "OS_AGENCY_NAME"}
@@ -71,11 +72,10 @@ var onlyWithoutKeys = []string{"HW_SHARED_CONFIG_FILE", "HW_PROFILE", "HW_USER_I
 
 // unusedVariables are those of the same tools that decide nothing, with the reason.
 var unusedVariables = map[string]string{
-	"HUAWEICLOUD_SDK_STS_ENDPOINT": "IAM issues all keys",
-	"HW_ENTERPRISE_PROJECT_ID":     "the quotas of the whole project are read",
-	"HW_INSECURE":                  alwaysVerified,
-	"OS_INSECURE":                  alwaysVerified,
-	"OS_CACERT":                    "ca_file in a configuration file states what to trust",
+	"HW_ENTERPRISE_PROJECT_ID": "the quotas of the whole project are read",
+	"HW_INSECURE":              alwaysVerified,
+	"OS_INSECURE":              alwaysVerified,
+	"OS_CACERT":                "ca_file in a configuration file states what to trust",
 }
 
 const alwaysVerified = "certificates are always verified"
@@ -94,8 +94,8 @@ type environment struct {
 }
 
 // environmentAccount returns the account that is served if no file has accounts: what Huawei's own tools read from variables and from the
-// profile chooses its keys, region, project and endpoints.
-func environmentAccount(ctx context.Context, getenv func(string) string, known []providers.Service, found *strictyaml.Problems) (Account, []Decision) {
+// profile chooses its keys, region, project and endpoints. accountLevel is as in readAccounts.
+func environmentAccount(ctx context.Context, getenv func(string) string, known []providers.Service, accountLevel bool, found *strictyaml.Problems) (Account, []Decision) {
 	e := &environment{getenv: func(name string) string { return secret.Trim(getenv(name)) }, found: found}
 	e.keys = e.setKeys()
 	if len(e.keys) == 0 && !e.isSet(slices.Concat(idpNames, tokenFileNames, userNames, passwordNames)) {
@@ -107,6 +107,10 @@ func environmentAccount(ctx context.Context, getenv func(string) string, known [
 	a := Account{Name: "default", MaxInFlightPerHost: DefaultInFlightPerHost}
 	region := e.region()
 	a.Projects = []Project{e.project(region)}
+	if accountLevel && a.Projects[0].Name == a.Name {
+		e.found.Add(0, e.nameOf(slices.Concat(projectNameNames, regionNames)), "the same label as that of the account, whose account-level quotas are shown under the "+
+			"name default; unset it and set HW_PROJECT_ID, or name a file with accounts by --config.file")
+	}
 	a.DomainID = e.matching("domain_id of the account", "domain_id", domainID.MatchString, domainIDWant, domainIDNames...)
 	a.Cloud = e.matching("cloud", "", cloudDomain.MatchString, cloudWant, cloudNames...)
 	a.Endpoints = e.endpoints(region, known)
@@ -150,8 +154,14 @@ func (e *environment) setKeys() []string {
 	return nil
 }
 
-func (e *environment) isSet(names []string) bool {
-	return slices.ContainsFunc(names, func(name string) bool { return e.getenv(name) != "" })
+func (e *environment) isSet(names []string) bool { return e.nameOf(names) != "" }
+
+// nameOf returns the first of the variables that is set; empty if none is.
+func (e *environment) nameOf(names []string) string {
+	if i := slices.IndexFunc(names, func(name string) bool { return e.getenv(name) != "" }); i >= 0 {
+		return names[i]
+	}
+	return ""
 }
 
 // decide notes what a variable decides.
@@ -238,7 +248,7 @@ func (e *environment) project(region string) Project {
 	return p
 }
 
-// endpoints returns the endpoint of IAM, and those of services in the region.
+// endpoints returns the endpoints of IAM and STS, and those of services in the region.
 func (e *environment) endpoints(region string, known []providers.Service) Endpoints {
 	endpoints := Endpoints{}
 	suffix := "_" + strings.ToUpper(strings.ReplaceAll(region, "-", "_"))
@@ -253,8 +263,9 @@ func (e *environment) endpoints(region string, known []providers.Service) Endpoi
 		endpoints[service] = Endpoint{anyName: url}
 	}
 	add(iam, "", "iam_endpoint", iamURL, append(slices.Clone(iamNames), endpointPrefix+"IAM"+suffix)...)
+	add(sts, "", "", firstURL, append(slices.Clone(stsNames), endpointPrefix+"STS"+suffix)...)
 	for _, s := range known {
-		if s.Name == iam { // which has the endpoint of IAM
+		if s.Name == iam || s.Name == sts { // which have those endpoints
 			continue
 		}
 		add(s.Name, idOf(s), "", firstURL, endpointPrefix+strings.ToUpper(cmp.Or(s.SDK, s.Name))+suffix)

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -58,6 +59,10 @@ func TestFromEnvironment(t *testing.T) {
 		{
 			"HUAWEICLOUD_SDK_REGION_CTS_AP_SOUTHEAST_3 https://a.test/,https://b.test HUAWEICLOUD_SDK_REGION_GAUSSDB_AP_SOUTHEAST_3 c.test HUAWEICLOUD_SDK_REGION_CES_EU_DE https://d.test",
 			config.Account{Endpoints: config.Endpoints{"cts": {"default": "https://a.test"}, "taurusdb": {"default": "https://c.test"}}},
+		},
+		{
+			"HUAWEICLOUD_SDK_STS_ENDPOINT sts.test HUAWEICLOUD_SDK_REGION_STS_AP_SOUTHEAST_3 https://sts.test/ HUAWEICLOUD_SDK_REGION_STS_EU_DE https://d.test",
+			config.Account{Endpoints: config.Endpoints{"sts": {"default": "https://sts.test"}}},
 		},
 		{"HW_ASSUME_ROLE_AGENCY_NAME quotas HW_ASSUME_ROLE_DOMAIN_NAME d", agency(config.AssumeAgency{DomainName: "d", Duration: time.Hour})},
 		{"HW_ASSUME_ROLE_AGENCY_NAME quotas HW_ASSUME_ROLE_DOMAIN_ID 6 HW_ASSUME_ROLE_DURATION 900", agency(config.AssumeAgency{DomainID: "6", Duration: 15 * time.Minute})},
@@ -184,6 +189,20 @@ func TestBadEnvironment(t *testing.T) {
 				t.Errorf("Parse: got %v, want %s", err, want)
 			}
 		})
+	}
+}
+
+// TestProjectNamedAsTheAccount: its label would be that of the account's own quotas.
+func TestProjectNamedAsTheAccount(t *testing.T) {
+	getenv := environ("HW_REGION_NAME", "eu-de", "HW_PROJECT_ID", "1", "OS_PROJECT_NAME", "default")
+	for yaml, want := range map[string]string{
+		"services: {eps: {enabled: true}}": "c.yml: OS_PROJECT_NAME: the same label as that of the account, whose account-level quotas are shown under the name default; " +
+			"unset it and set HW_PROJECT_ID, or name a file with accounts by --config.file",
+		"services: {ecs: {enabled: true}}": "<nil>",
+	} {
+		if _, err := config.Parse("c.yml", []byte(yaml), providers.All(), getenv); fmt.Sprint(err) != want {
+			t.Errorf("%s: got %v, want %s", yaml, err, want)
+		}
 	}
 }
 

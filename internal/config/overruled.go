@@ -29,7 +29,7 @@ func (c *Config) Overruled(ctx context.Context, environ []string) []Decision {
 	}
 	stated := c.stated()
 	choosing := slices.Concat(regionNames, projectIDNames, projectNameNames, domainIDNames, domainNameNames, userNames, passwordNames,
-		cloudNames, iamNames, idpNames, tokenFileNames, agencyNames, agencyOfNames, agencyOfIDNames, durationNames, slices.Collect(maps.Keys(refusedVariables)), slices.Collect(maps.Keys(unusedVariables)))
+		cloudNames, iamNames, stsNames, idpNames, tokenFileNames, agencyNames, agencyOfNames, agencyOfIDNames, durationNames, slices.Collect(maps.Keys(refusedVariables)), slices.Collect(maps.Keys(unusedVariables)))
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if (strings.HasPrefix(name, endpointPrefix) || slices.Contains(choosing, name)) && !stated[plainValue(values[name])] {
 			e.passOver([]string{name}, why)

@@ -13,7 +13,7 @@ import (
 	"cloud_quota_exporter/internal/refresh"
 )
 
-const stsTimeout = 3 * time.Second // less than that of the look-up, so that its error says what IAM has returned
+const stsTimeout = 3 * time.Second // after idTimeout for IAM, so that an IAM that hangs leaves time for STS
 
 // domain is what an account needs beside a project to stand in the place of one. IAM calls accounts domains.
 type domain struct {
@@ -48,7 +48,7 @@ func (f *Fleet) newDomain(b accountView, region string) *project {
 			id, err := d.findID(ctx, p.Region)
 			return lookedUp{id: id, asked: asked}, err
 		},
-		Timeout:     idTimeout,
+		Timeout:     idTimeout + stsTimeout,
 		TTL:         func(found *refresh.State[lookedUp]) time.Duration { return a.serves(found.Value.asked, idTTL) },
 		Backoff:     func(streak int, err error) time.Duration { return huaweicloud.Backoff(streak, err, idMaxBackoff) },
 		Gate:        f.gate(a, iamItself, p.Region, iamInFlight),
@@ -91,15 +91,17 @@ func (d *domain) findID(ctx context.Context, region string) (string, error) {
 		return id, nil
 	}
 	iam, sts := d.account.iam(region), d.account.sts(region)
-	if region == "" && d.account.Endpoints["iam"] == nil { // the global host of IAM is the China site's, whatever the account
+	if region == "" && (d.account.Endpoints.For("iam", "", "") == "" || strings.Contains(iam.BaseURL, "{region}")) { // its global host is the China site's, whatever the account
 		return "", d.noRegion()
 	}
-	id, err := huaweicloud.FindAccount(ctx, iam, config.IsProjectID)
+	inTime, cancel := context.WithTimeout(ctx, idTimeout)
+	defer cancel()
+	id, err := huaweicloud.FindAccount(inTime, iam, config.IsProjectID)
 	if err == nil {
 		return id, nil
 	}
 	why := []string{huaweicloud.What(err)}
-	if _, signs := grant.(*huaweicloud.Keys); signs {
+	if _, signs := grant.(*huaweicloud.Keys); signs && (region != "" || d.account.Endpoints.For("sts", "", "") != "") {
 		ctx, cancel := context.WithTimeout(ctx, stsTimeout)
 		defer cancel()
 		id, failed := huaweicloud.CallerAccount(ctx, sts, config.IsProjectID)
@@ -121,20 +123,16 @@ func (d *domain) listedID(ctx context.Context) string {
 	if list := d.awaitList(ctx); list != nil && list.Value.DomainID != "" {
 		return list.Value.DomainID
 	}
-	if d.member == nil || d.member.lookup == nil {
-		return ""
+	if found := d.awaitMember(ctx); found != nil {
+		return found.Value.domainID
 	}
-	found := d.member.lookup.Get(ctx, d.member.policy)
-	if d.member.in(found) == "" {
-		return ""
-	}
-	return found.Value.domainID
+	return ""
 }
 
 // someProject returns the id of some project of the account, which a few account-level APIs need in a header; empty if none is known.
 func (d *domain) someProject(ctx context.Context) string {
-	if d.member != nil && d.member.lookup != nil {
-		return d.member.in(d.member.lookup.Get(ctx, d.member.policy))
+	if found := d.awaitMember(ctx); found != nil {
+		return found.Value.id
 	}
 	if d.member != nil {
 		return d.member.ID
@@ -144,6 +142,21 @@ func (d *domain) someProject(ctx context.Context) string {
 		return ""
 	}
 	return slices.MinFunc(list.Value.Projects, func(a, b huaweicloud.Project) int { return cmp.Compare(a.Name, b.Name) }).ID
+}
+
+// awaitMember returns the look-up of the project of the account; nil if it has not found it, or if none is looked up. What it waits takes no time of the
+// fetch: most APIs do not need the project.
+func (d *domain) awaitMember(ctx context.Context) *refresh.State[lookedUp] {
+	if d.member == nil || d.member.lookup == nil {
+		return nil
+	}
+	resume := refresh.Suspend(ctx, nil)
+	found := d.member.lookup.Get(ctx, d.member.policy)
+	resume()
+	if d.member.in(found) == "" {
+		return nil
+	}
+	return found
 }
 
 // awaitList returns the list of the account's projects; nil if it is not known. It waits for the first one, which takes no time of the fetch.

@@ -84,6 +84,7 @@ func TestAccountID(t *testing.T) {
 		"the list is not there":                {keys, knownProject, fault(cloudtest.Fault{Path: "/v3/auth/domains", Status: http.StatusNotFound}), "[GET /v3/auth/domains:1 GET /v5/caller-identity:1]"},
 		"the list can't be read":               {keys, knownProject, fault(cloudtest.Fault{Path: "/v3/auth/domains", Status: http.StatusOK, Body: []byte(`{"domains":[{"name":"main"}]}`)}), "[GET /v3/auth/domains:1 GET /v5/caller-identity:1]"},
 		"the list fails":                       {keys, knownProject, fault(cloudtest.Fault{Path: "/v3/auth/domains", Status: http.StatusBadGateway}), "[GET /v3/auth/domains:1 GET /v5/caller-identity:1]"},
+		"the list hangs":                       {keys, knownProject, fault(cloudtest.Fault{Path: "/v3/auth/domains", Hang: true}), "[GET /v3/auth/domains:1 GET /v5/caller-identity:1]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -107,6 +108,33 @@ func TestAccountID(t *testing.T) {
 	}
 }
 
+// TestProjectHangs: while IAM does not return the project that a few APIs need in a header, the other account-level services are read.
+func TestProjectHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		yaml := accountOf("static: {access_key: AK, secret_key: SK}", "    domain_id: "+cloudsim.ID("main")+"\n    projects: [{region: ap-southeast-3}]\n")
+		w := fleettest.NewOf(t, providers.All(), cloudtest.ManyProjects(), strings.Replace(yaml, "dns: {enabled: true}, ", "", 1))
+		w.Cloud.Inject(cloudtest.Fault{Path: "/v3/projects", Hang: true})
+		for range 2 {
+			if got, want := outcomes(w.Scrape(t, time.Minute)), "iam/main: ok\neps/main: ok"; got != want {
+				t.Errorf("outcomes\n%s\nwant\n%s", got, want)
+			}
+			pass(20 * time.Minute)
+		}
+	})
+}
+
+// TestProjectMissing: what to do if an API needs a project of the account, and there is none.
+func TestProjectMissing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		yaml := accountOf("static: {access_key: AK, secret_key: SK}", "    domain_id: "+cloudsim.ID("main")+"\n    projects: []\n")
+		w := fleettest.NewOf(t, providers.All(), cloudtest.ManyProjects(), strings.NewReplacer("iam: {enabled: true}, ", "", "eps: ", "ces: ").Replace(yaml))
+		const want = "; check that some project of the account is configured or discovered, and that the keys are right"
+		if err := find(t, w.Scrape(t, time.Minute), "dns", "main").State.Err; err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say what to do%s", err, want)
+		}
+	})
+}
+
 // TestNoAccountID: what the error says if no link of the chain has an id, and that the next scrape after IAM has healed is good.
 func TestNoAccountID(t *testing.T) {
 	const keys, password = "static: {access_key: AK, secret_key: SK}", "password: {domain_name: main, user_name: reader, password: wrong}"
@@ -128,6 +156,8 @@ func TestNoAccountID(t *testing.T) {
 		"IAM throttles":                       {keys, knownProject, []cloudtest.Fault{refuse(iamDomains, 429)}, "sts.", "throttled", "the id of account main: GET http"},
 		"no keys":                             {password, knownProject, nil, "", "credentials", "401 Unauthorized"},
 		"no region":                           {keys, "    projects: []\n", nil, "", "not_found", "the region of account main is not known, since it has no project; set discovery.regions of the account"},
+		"no region for IAM":                   {keys, "    projects: []\n    endpoints: {iam: 'https://iam.{region}.test'}\n", nil, "", "not_found", "the region of account main is not known"},
+		"no region for IAM of another region": {keys, "    projects: []\n    endpoints: {iam: {eu-de: 'https://iam.eu-de.test'}}\n", nil, "", "not_found", "the region of account main is not known"},
 		"no region, as nothing is discovered": {keys, "    discovery: {}\n", []cloudtest.Fault{{Path: "/v3/projects", Status: http.StatusOK, Body: []byte(`{"projects":[]}`)}}, "", "not_found", "the region of account main is not known"},
 		"no region, as discovery fails":       {keys, "    discovery: {}\n", []cloudtest.Fault{refuse("/v3/projects", 503)}, "", "server_error", "the region of account main is that of its first project: "},
 	} {
@@ -178,7 +208,7 @@ func TestAccountWithoutProject(t *testing.T) {
 			if r := find(t, readings, "eps", "main"); r.Reason() != "" {
 				t.Fatalf("eps: %v", r.State.Err)
 			}
-			if r := find(t, readings, "dns", "main"); r.Reason() != "unauthorized" || !strings.Contains(r.State.Err.Error(), "; set projects or discovery of the account, since") {
+			if r := find(t, readings, "dns", "main"); r.Reason() != "unauthorized" || !strings.Contains(r.State.Err.Error(), "; check that some project of the account is configured or discovered, and that") {
 				t.Fatalf("dns: %s, %v", r.Reason(), r.State.Err)
 			}
 			pass(30 * time.Second)

@@ -116,10 +116,13 @@ func (f *Fleet) newProject(a *account, configured config.Project, listed *identi
 }
 
 // id returns the project's id, which is looked up if it is not configured. An id that was found once serves while IAM is asked again, and while it
-// fails, unless the keys or IAM are others since.
+// fails, unless the keys or IAM are others since. The wait for the id of an account takes no time of the fetch.
 func (p *project) id(ctx context.Context) (string, error) {
 	if p.lookup == nil {
 		return p.ID, nil
+	}
+	if p.domain != nil {
+		defer refresh.Suspend(ctx, nil)() // several APIs may be asked for it, and the list of projects
 	}
 	s, _ := p.lookup.Ask(ctx, p.policy)
 	id := p.in(s)

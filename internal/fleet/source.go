@@ -139,17 +139,9 @@ func (s *source) newPolicy(gate *refresh.Gate) *refresh.Policy[providers.Result]
 	}
 }
 
-// noProjectAdvice is what to do if a service refuses a request because it names no project of the account.
-var noProjectAdvice = map[string]string{
-	huaweicloud.ReasonUnauthorized: "set projects or discovery of the account, since this service needs one of its projects, and check the keys if other services fail too",
-}
-
 func (s *source) fetch(ctx context.Context) (providers.Result, error) {
 	if !s.exists() {
 		return providers.Result{}, removedError{}
-	}
-	if d := s.project.domain; d != nil {
-		d.awaitList(ctx) // here, as it takes no time of this fetch
 	}
 	id, err := s.project.id(ctx)
 	if err != nil {
@@ -161,7 +153,7 @@ func (s *source) fetch(ctx context.Context) (providers.Result, error) {
 	} else {
 		c.Scope.DomainID, c.Scope.ProjectID = id, d.someProject(ctx)
 		if c.Scope.ProjectID == "" && s.service.NeedsProject {
-			c.Doubt, c.Advice = "no project is known", noProjectAdvice
+			c.Doubt = "no project is known"
 		}
 		err = d.checkRegion(c.BaseURL)
 	}

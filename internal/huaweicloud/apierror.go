@@ -28,6 +28,7 @@ type APIError struct {
 	RequestID  string        // for Huawei's support; empty if there is none
 	Action     string        // IAM action to grant, of a 403; empty if none is documented
 	Account    bool          // the request was about an account, not about a project
+	NoProject  bool          // it was about an account, and named no project of it
 	Location   string        // scheme and host that a redirect points to; empty if it is none
 	RetryAfter time.Duration // how long a service asks to wait by a 429 or 503, or a refused key is not used again; 0: not known
 	Skew       time.Duration // of a 401: this machine's clock minus the cloud's, if they differ by more than 15 minutes
@@ -43,6 +44,7 @@ func (c *Client) apiError(r request, resp *http.Response, body []byte, hide func
 		Service:   c.Service,
 		IsIAM:     c.IsIAM,
 		Account:   c.Scope.DomainID != "",
+		NoProject: c.Scope.DomainID != "" && c.Scope.ProjectID == "",
 		Status:    resp.StatusCode,
 		Code:      show(parsed.code()),
 		Message:   show(parsed.message),
@@ -136,6 +138,8 @@ func (e *APIError) Remedy() string {
 		return e.Advice
 	case reason == ReasonClockSkew:
 		return "set the clock of this machine by NTP"
+	case reason == ReasonUnauthorized && e.NoProject:
+		return "check that some project of the account is configured or discovered, and that the keys are right, active and of this cloud"
 	case reason == ReasonUnauthorized:
 		return "check that the keys are right, active and of this cloud"
 	case reason == ReasonForbidden:
