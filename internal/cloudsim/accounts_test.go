@@ -70,7 +70,7 @@ func TestAccountLevel(t *testing.T) {
 		"no project":                       {mainKeys, zones + "?domain_id=" + mainDomain, mainDomain, "", 401, ""},
 		"a project of another account":     {mainKeys, zones + "?domain_id=" + mainDomain, mainDomain, other, 401, ""},
 		"header of another account":        {mainKeys, zones + "?domain_id=" + mainDomain, otherDomain, idA, 403, denied("zones")},
-		// Without host names, X-Domain-Id tells two APIs of one path apart.
+		// Without host names, X-Domain-Id distinguishes two APIs of one path.
 		"no host names": {mainKeys, "127.0.0.1:8080/v1/" + mainDomain + "/quotas", mainDomain, idA, 200, `"path"`},
 		"of a project":  {mainKeys, "127.0.0.1:8080/v1/" + idA + "/quotas", "", idA, 200, `"project"`},
 	} {

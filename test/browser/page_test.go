@@ -180,7 +180,7 @@ services: {defaults: {enabled: true, max_in_flight: 64}}
 	}
 	for what, want := range map[string]string{
 		"document.querySelector('#sources .scroll').scrollWidth - document.querySelector('#sources .scroll').clientWidth": "0",
-		"document.querySelectorAll('#sources tbody tr').length":                                                           "31", // with the account
+		"document.querySelectorAll('#sources tbody tr').length":                                                           "32", // with the account as a row of its own, and in the list of accounts
 		"document.querySelectorAll('select[name=service] option').length":                                                 fmt.Sprint(len(providers.All()) + 1),
 	} {
 		if got := fmt.Sprint(eval[any](t, b, what)); got != want {
