@@ -154,7 +154,8 @@ func (f *Fleet) askLists(ctx context.Context) []<-chan struct{} {
 		if a.Discovery == nil {
 			continue
 		}
-		if state, fetch := a.listCell.Ask(ctx, a.listPolicy); !a.isKnown(state) && fetch != nil {
+		_, fetch := a.listCell.Ask(ctx, a.listPolicy)
+		if !a.isKnown(a.list) && fetch != nil { // a list that has just come is not in force yet
 			fetches = append(fetches, fetch)
 		}
 	}

@@ -360,3 +360,23 @@ func TestKeyOfAnotherSite(t *testing.T) {
 		}
 	})
 }
+
+// TestListThatHasJustCome: account-level services ask for the list of projects themselves. A list that is there and not in force yet is waited for, so that
+// the first scrape has the projects.
+func TestListThatHasJustCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := fleettest.NewOf(t, providers.All(), cloudtest.ManyProjects(), mainAccount+"    discovery: {regions: [ap-southeast-3], include: '.*_p01'}\n"+
+			"services: {defaults: {enabled: false}, cts: {enabled: true}, eps: {enabled: true}}\n")
+		w.OnLog = func(keyvals ...any) {
+			if slices.Contains(keyvals, any("projects are discovered")) { // by the fetch, between its end and that the list is in force
+				<-time.After(time.Second)
+			}
+		}
+		w.Cloud.Inject(cloudtest.Fault{Service: "eps", Latency: 5 * time.Second})
+		go w.Read(t.Context(), fleet.Filter{Services: []string{"eps"}, Projects: []string{"main"}})
+		<-time.After(100 * time.Millisecond)
+		if got := outcomes(w.Scrape(t, time.Minute)); got != "cts/ap-southeast-3_p01: ok\neps/main: ok" {
+			t.Errorf("outcomes\n%s", got)
+		}
+	})
+}

@@ -62,6 +62,7 @@ func AccountOf(cloud *cloudtest.Cloud, reached string) string {
 type World struct {
 	*fleet.Fleet
 	Cloud *cloudtest.Cloud
+	OnLog func(keyvals ...any) // is called for every line of the log; nil: nothing is
 
 	services []providers.Service
 	caFile   string
@@ -109,6 +110,9 @@ func NewOf(t testing.TB, services []providers.Service, cloud *cloudtest.Cloud, y
 			w.requests = append(w.requests, service+" "+code)
 		},
 		Logger: log.LoggerFunc(func(keyvals ...any) error {
+			if w.OnLog != nil {
+				w.OnLog(keyvals...)
+			}
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			return log.NewJSONLogger(&w.logged).Log(keyvals...)
