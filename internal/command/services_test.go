@@ -279,3 +279,14 @@ func TestMatrixOfWhatIsNotOffered(t *testing.T) {
 		contains(t, text, "CTS     CES     TAURUSDB  DCS     DBSS\n", "\nnot offered to any project: "+strings.Join(missing, ", ")+"\n", fmt.Sprintf("\nAll %d reads succeeded. ", 10+accountLevel))
 	})
 }
+
+// TestQueryOfAccounts: an account-level quota has the name of the account as its project, and neither the id nor the region of one.
+func TestQueryOfAccounts(t *testing.T) {
+	inBubble(t, cloudtest.Scale(2), "services: {defaults: {enabled: false}, iam: {enabled: true}, eps: {enabled: true}}\n", func(t *testing.T, n *network) {
+		n.Inject(cloudtest.Fault{Service: "iam", Path: "/v3.0/OS-QUOTA/domains/{domain_id}", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("iam", 403, "no")})
+		text, _ := n.query(t.Context(), command.Query{Once: n.once(0)})
+		contains(t, text, "main     eps      enterprise_project     3    100         97", "cloud_quota_exporter policy prints the account-level policy", "exit code 1")
+		text, _ = n.query(t.Context(), command.Query{Once: n.once(0), Output: "json", Services: []string{"eps"}})
+		contains(t, text, `"project": "main"`, `"project_id": ""`, `"region": ""`, `"used": 3`, `"failures": []`, "exit code 0")
+	})
+}
