@@ -41,20 +41,10 @@ func (f *Fleet) newDomain(b accountView, region string) *project {
 	if p.ID != "" {
 		return p
 	}
-	p.lookup = f.stores.lookups.get(lookupID{account: a.Name}, func() *refresh.Cell[lookedUp] { return new(refresh.Cell[lookedUp]) })
-	p.policy = &refresh.Policy[lookedUp]{
-		Fetch: func(ctx context.Context) (lookedUp, error) {
-			asked := a.identity()
-			id, err := d.findID(ctx, p.Region)
-			return lookedUp{id: id, asked: asked}, err
-		},
-		Timeout:     idTimeout + stsTimeout,
-		TTL:         func(found *refresh.State[lookedUp]) time.Duration { return a.serves(found.Value.asked, idTTL) },
-		Backoff:     func(streak int, err error) time.Duration { return huaweicloud.Backoff(streak, err, idMaxBackoff) },
-		Gate:        f.gate(a, iamItself, p.Region, iamInFlight),
-		IsThrottled: isThrottledByIAM,
-		GivesUp:     a.fleet.options.Once,
-	}
+	f.lookUp(p, "", idTimeout+stsTimeout, idTTL, func(ctx context.Context) (huaweicloud.Project, error) {
+		id, err := d.findID(ctx, p.Region)
+		return huaweicloud.Project{ID: id}, err
+	})
 	return p
 }
 

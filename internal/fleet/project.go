@@ -96,23 +96,31 @@ func (f *Fleet) newProject(a *account, configured config.Project, listed *identi
 	if configured.IAMName != "" {
 		name, ttl = configured.IAMName, namedTTL
 	}
-	p.lookup = f.stores.lookups.get(lookupID{a.Name, name}, func() *refresh.Cell[lookedUp] { return new(refresh.Cell[lookedUp]) })
 	iam := a.iam(region)
 	iam.Action = huaweicloud.ListProjectsAction
+	f.lookUp(p, name, idTimeout, ttl, func(ctx context.Context) (huaweicloud.Project, error) {
+		return huaweicloud.FindProject(ctx, iam, name, config.IsProjectID)
+	})
+	return p
+}
+
+// lookUp has the id of a project looked up by a name; that of an account has none. The caller holds f.building.
+func (f *Fleet) lookUp(p *project, name string, timeout, ttl time.Duration, find func(context.Context) (huaweicloud.Project, error)) {
+	a := p.account
+	p.lookup = f.stores.lookups.get(lookupID{a.Name, name}, func() *refresh.Cell[lookedUp] { return new(refresh.Cell[lookedUp]) })
 	p.policy = &refresh.Policy[lookedUp]{
 		Fetch: func(ctx context.Context) (lookedUp, error) {
 			asked := a.identity()
-			found, err := huaweicloud.FindProject(ctx, iam, name, config.IsProjectID)
+			found, err := find(ctx)
 			return lookedUp{found.ID, string(found.DomainID), asked}, err
 		},
-		Timeout:     idTimeout,
+		Timeout:     timeout,
 		TTL:         func(found *refresh.State[lookedUp]) time.Duration { return a.serves(found.Value.asked, ttl) },
 		Backoff:     func(streak int, err error) time.Duration { return huaweicloud.Backoff(streak, err, idMaxBackoff) },
-		Gate:        f.gate(a, iamItself, region, iamInFlight),
+		Gate:        f.gate(a, iamItself, p.Region, iamInFlight),
 		IsThrottled: isThrottledByIAM,
 		GivesUp:     a.fleet.options.Once,
 	}
-	return p
 }
 
 // id returns the project's id, which is looked up if it is not configured. An id that was found once serves while IAM is asked again, and while it

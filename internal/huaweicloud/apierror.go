@@ -21,7 +21,7 @@ const (
 type APIError struct {
 	Request    string // method and URL
 	Service    string
-	IsIAM      bool // the request was not for quotas but for keys, projects or the id of the account
+	IsIAM      bool // the request was for keys, projects or the id of the account, not for quotas
 	Status     int
 	Code       string        // error code of the service or the gateway, such as "APIGW.0301"; empty if there is none
 	Message    string        // one line; the beginning of the body if it has no known shape
