@@ -265,6 +265,7 @@ func TestTelemetryPath(t *testing.T) {
 	for path, good := range map[string]bool{
 		"/metrics": true, "/a/b-c.d_e~1": true, "": false, "metrics": false, "/": false, "/-/ready": false, "/a/": false, "/{x}": false, "/a b": false,
 		"/..": false, "/.": false, "/metrics/./x": false, "/a/../metrics": false, "/metrics/..": false, "/...": true, "/.metrics": true,
+		"/probe": false, "/sd": false, "/runbooks": false, "/runbooks/metrics": false, "/runbooks/all/metrics": true,
 	} {
 		_, err := web.NewHandler(web.Options{TelemetryPath: path, Process: prometheus.NewRegistry()})
 		if (err == nil) != good {
@@ -288,6 +289,9 @@ func TestPages(t *testing.T) {
 		{http.MethodGet, "/metrics", http.StatusNotFound, "404 page not found"},
 		{http.MethodGet, "/index.html", http.StatusNotFound, "404 page not found"},
 		{http.MethodPost, "/", http.StatusMethodNotAllowed, "Method Not Allowed"},
+		{http.MethodGet, "/runbooks/CloudQuotaStale/metrics", http.StatusNotFound, "404 page not found"},
+		{http.MethodPost, "/runbooks/CloudQuotaStale", http.StatusMethodNotAllowed, "Method Not Allowed"},
+		{http.MethodHead, "/runbooks/CloudQuotaStale", http.StatusOK, ""},
 		{http.MethodPost, "/quotas", http.StatusMethodNotAllowed, "Method Not Allowed"},
 		{http.MethodPost, "/-/healthy", http.StatusMethodNotAllowed, "Method Not Allowed"},
 		{http.MethodPost, "/-/ready", http.StatusMethodNotAllowed, "Method Not Allowed"},
