@@ -5,7 +5,6 @@ import (
 	"html/template"
 	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -21,54 +20,28 @@ var (
 	runbookPage = template.Must(template.New("runbook").Funcs(template.FuncMap{"style": style, "text": printable.Text}).Parse(runbookText))
 )
 
-// runbook is the page of an alert, or the list of all. Text is Markdown, which is shown as it is, apart from its links.
+// runbook is the page of an alert, or the list of all.
 type runbook struct {
 	Version, Alert, Unknown string
-	Text                    []piece
+	Blocks                  []block
 	Alerts                  []string
-}
 
-// piece is a part of a text. Link is empty, or where it leads.
-type piece struct{ Text, Link string }
-
-// link is one in Markdown, or a word that may be the name of an alert.
-var link = regexp.MustCompile(`\[([^\][]+)\]\(([^()\s]+)\)|\b[A-Z]\w+`)
-
-// pieces finds the links to other runbooks and to the web. Those to other documents of the repository, which the exporter does not serve, stay text.
-func (h *handler) pieces(alert string) (all []piece) {
-	_, text, _ := strings.Cut(h.runbooks[alert], "\n\n") // the title is the page's
-	shown := 0
-	for _, m := range link.FindAllStringSubmatchIndex(text, -1) {
-		p := piece{Text: text[m[0]:m[1]]}
-		to := p.Text
-		if m[2] >= 0 {
-			p.Text, to = text[m[2]:m[3]], text[m[4]:m[5]]
-		}
-		name := strings.TrimSuffix(to, ".md")
-		switch {
-		case h.runbooks[name] != "" && name != alert:
-			p.Link = name
-		case strings.HasPrefix(to, "https://"):
-			p.Link = to
-		default:
-			continue
-		}
-		all, shown = append(all, piece{Text: text[shown:m[0]]}, p), m[1]
-	}
-	return append(all, piece{Text: text[shown:]})
+	known map[string]string // texts by alert
 }
 
 // runbook serves the runbook of an alert, by its name or the name of its file, so that links have the same form as those to a repository. An alert that is
 // not known is a 404 with those that are.
 func (h *handler) runbook(w http.ResponseWriter, r *http.Request) {
-	page, code := runbook{Version: h.Version, Alert: strings.TrimSuffix(r.PathValue("alert"), ".md")}, http.StatusOK
-	if h.runbooks[page.Alert] == "" {
-		page.Unknown, page.Alert, page.Alerts = page.Alert, "", slices.Sorted(maps.Keys(h.runbooks))
-		if page.Unknown != "" {
+	page, code := runbook{Version: h.Version, known: h.runbooks}, http.StatusOK
+	alert := strings.TrimSuffix(r.PathValue("alert"), ".md")
+	if text := h.runbooks[alert]; text != "" {
+		_, text, _ = strings.Cut(text, "\n") // the title is the page's
+		page.Alert, page.Blocks = alert, blocks(text)
+	} else {
+		page.Alerts = slices.Sorted(maps.Keys(h.runbooks))
+		if page.Unknown = alert; alert != "" {
 			code = http.StatusNotFound
 		}
-	} else {
-		page.Text = h.pieces(page.Alert)
 	}
 	h.show(w, code, runbookPage, page)
 }

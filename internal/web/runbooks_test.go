@@ -7,14 +7,16 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
 // TestRunbooks compares what is served with the files: each is a page, by its alert's name and by its own, with the headers of the status page. Its
-// text is that of the file, but for the form of links.
+// text is that of the file, without the marks of Markdown.
 func TestRunbooks(t *testing.T) {
 	s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig, routes(t, "", "/quotas"))
 	files, err := filepath.Glob("../../docs/runbooks/*.md")
@@ -29,7 +31,8 @@ func TestRunbooks(t *testing.T) {
 	if page := s.get(t, "/quotas/runbooks"); page.Code != http.StatusFound || page.Header().Get("Location") != "/quotas/runbooks/" {
 		t.Errorf("without a slash: %d %v", page.Code, page.Header())
 	}
-	link := regexp.MustCompile(`\[([^\][]+)\]\(([^()]+)\)`)
+	markdown := regexp.MustCompile("\\[([^\\][]+)\\]\\([^()]+\\)|(?m:^ *```.*$|^\\|[-|]+$|^- |^\\d+\\. )")
+	code := regexp.MustCompile("(?s)```.*?```|`[^`]*`")
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -46,20 +49,24 @@ func TestRunbooks(t *testing.T) {
 		if !reflect.DeepEqual(page.Header(), headers) || !strings.Contains(body, "<h1>"+alert+"</h1>") {
 			t.Errorf("%s: %v\n%s", alert, page.Header(), body)
 		}
-		shown := regexp.MustCompile(`(?s)<pre.*</pre>`).FindString(body)
-		shown = link.ReplaceAllString(html.UnescapeString(regexp.MustCompile(`<[^>]*>`).ReplaceAllString(shown, "")), "$1")
-		if want := link.ReplaceAllString(string(text), "$1"); page.Code != http.StatusOK || "# "+alert+"\n\n"+shown != want {
-			t.Errorf("%s: %d\n%s\nwant\n%s", alert, page.Code, shown, want)
+		shown := html.UnescapeString(regexp.MustCompile(`<[^>]*>`).ReplaceAllString(regexp.MustCompile(`(?s)<article.*</article>`).FindString(body), " "))
+		if want := markdown.ReplaceAllString(string(text), " $1"); page.Code != http.StatusOK || !slices.Equal(wordsOf("# "+alert+" "+shown), wordsOf(want)) {
+			t.Errorf("%s: %d\n%q\nwant\n%q", alert, page.Code, wordsOf(shown), wordsOf(want))
 		}
 		if other := s.get(t, "/quotas/runbooks/"+filepath.Base(file)); other.Code != http.StatusOK || other.Body.String() != body {
 			t.Errorf("%s is a %d, or another page than the alert's", file, other.Code)
 		}
 		for _, other := range files {
 			name := strings.TrimSuffix(filepath.Base(other), ".md")
-			named := regexp.MustCompile(`\b` + name + `\b`).Match(text)
+			named := regexp.MustCompile(`\b` + name + `\b`).Match(code.ReplaceAll(text, nil))
 			if got := strings.Contains(body, `<a href="`+name+`">`); got != (named && name != alert) {
 				t.Errorf("%s leads to %s: %v", alert, name, got)
 			}
 		}
 	}
+}
+
+// wordsOf are what stands between blanks and marks.
+func wordsOf(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("*`|,.:;()", r) })
 }
