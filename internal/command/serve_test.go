@@ -142,9 +142,11 @@ basic_auth_users:
 `), "")
 	address := strings.TrimPrefix(r.url, "http://")
 	r.url = "https://" + address
-	contains(t, r.get(t, "/metrics")+r.get(t, "/-/ready")+r.get(t, "/-/healthy"), "401\nUnauthorized\n401\nUnauthorized\n401\n")
+	contains(t, r.get(t, "/metrics")+r.get(t, "/-/ready")+r.get(t, "/-/healthy")+r.get(t, "/runbooks/CloudQuotaStale"),
+		"401\nUnauthorized\n401\nUnauthorized\n401\nUnauthorized\n401\nUnauthorized\n")
 	r.url = "https://prometheus:secret@" + address
 	contains(t, r.get(t, "/metrics"), "200\n", "cloud_quota_used{")
+	contains(t, r.get(t, "/runbooks/CloudQuotaStale"), "200\n", "<h1>CloudQuotaStale</h1>")
 	contains(t, r.get(t, "/-/ready")+r.get(t, "/-/healthy"), "200\ncloud_quota_exporter is ready.\n200\n") // so a probe with httpHeaders works
 	for version, accepted := range map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
 		conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, MinVersion: version, MaxVersion: version})

@@ -50,7 +50,7 @@ func TestBehindAReverseProxy(t *testing.T) {
 		if strings.Contains(sd, `"__scheme__":"https"`) != (tc.scheme == "https") || strings.Count(sd, "__scheme__") != len(tc.scheme)/5 {
 			t.Errorf("%s %s: want the scheme %q in %s", tc.externalURL, tc.routePrefix, tc.scheme, sd)
 		}
-		for _, path := range []string{"/metrics", "/probe?target=prod", "/sd", "/-/healthy", "/-/ready", "/"} {
+		for _, path := range []string{"/metrics", "/probe?target=prod", "/sd", "/-/healthy", "/-/ready", "/runbooks/", "/runbooks/CloudQuotaStale", "/"} {
 			if page := s.get(t, tc.prefix+path); page.Code != http.StatusOK {
 				t.Errorf("%s %s: %s%s: %d", tc.externalURL, tc.routePrefix, tc.prefix, path, page.Code)
 			}
@@ -81,7 +81,7 @@ func TestTargetsOfTLS(t *testing.T) {
 	}
 }
 
-// TestLinksBehindAReverseProxy follows every link of the status page and every target of /sd through a proxy, which keeps the path, removes its
+// TestLinksBehindAReverseProxy follows every link of the status page, the runbooks' too, and every target of /sd through a proxy, which keeps the path, removes its
 // prefix or replaces it.
 func TestLinksBehindAReverseProxy(t *testing.T) {
 	for _, tc := range []struct{ inner, routePrefix string }{{"/a/quotas", ""}, {"", "/"}, {"/inner", "/inner"}} {
@@ -100,16 +100,16 @@ func TestLinksBehindAReverseProxy(t *testing.T) {
 		}}
 		proxy.Start()
 		defer proxy.Close()
-		page := ask(t, http.MethodGet, external+"/")
 		if tc.inner != "" { // otherwise the exporter does not see that the slash is missing
-			page = ask(t, http.MethodGet, external)
+			ask(t, http.MethodGet, external)
 		}
-		links := regexp.MustCompile(`href="([^"#:]+)"`).FindAllStringSubmatch(page, -1)
-		if len(links) < 5 {
-			t.Errorf("%v: %d links in\n%s", tc, len(links), page)
-		}
-		for _, link := range links {
-			ask(t, http.MethodGet, external+"/"+strings.TrimPrefix(link[1], "./"))
+		ask(t, http.MethodGet, external+"/runbooks")
+		pages := map[string]string{}
+		follow(t, external+"/", pages)
+		for path, want := range map[string]string{"/": "runbooks/", "/runbooks/": "CloudQuotaStale", "/runbooks/CloudQuotaStale": "CloudQuotaReadFailing"} {
+			if text := pages[external+path]; !strings.Contains(text, `href="`+want+`"`) {
+				t.Errorf("%v: no link to %s on the page %s:\n%s", tc, want, path, text)
+			}
 		}
 		var groups []struct {
 			Targets []string
@@ -122,6 +122,25 @@ func TestLinksBehindAReverseProxy(t *testing.T) {
 			ask(t, http.MethodGet, "http://"+g.Targets[0]+g.Labels["__metrics_path__"]+"?target="+url.QueryEscape(g.Labels["__param_target"]))
 		}
 		ask(t, http.MethodPost, external+"/-/reload")
+	}
+}
+
+// follow collects a page, and those that its relative links lead to.
+func follow(t *testing.T, page string, pages map[string]string) {
+	t.Helper()
+	base, err := url.Parse(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages[page] = ask(t, http.MethodGet, page)
+	for _, link := range regexp.MustCompile(`href="([^"#:]+)"`).FindAllStringSubmatch(pages[page], -1) {
+		to, err := base.Parse(link[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, known := pages[to.String()]; !known {
+			follow(t, to.String(), pages)
+		}
 	}
 }
 

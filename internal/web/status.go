@@ -36,18 +36,20 @@ var (
 
 	// Style and script stand in the page, so that it is one answer, and none of another version or kept too long.
 	statusPage = template.Must(template.New("status").Funcs(template.FuncMap{
-		"style":  func() template.CSS { return template.CSS(statusStyle) }, //nolint:gosec // part of the program
-		"script": func() template.JS { return template.JS(statusScript) },  //nolint:gosec // part of the program
+		"style":  style,
+		"script": func() template.JS { return template.JS(statusScript) }, //nolint:gosec // part of the program
 		"join":   strings.Join,
 		"plural": plural,
 		"number": func(n int) string { return printable.Grouped(float64(n)) },
 		"text":   printable.Text,
 	}).Parse(statusText))
 
-	// Nothing but these two texts may style the page or run in it, whatever the cloud sends.
-	statusPolicy = "default-src 'none'; style-src " + hashSource(statusStyle) + "; script-src " + hashSource(statusScript) +
+	// Nothing but these two texts may style a page or run in it, whatever the cloud sends.
+	pagePolicy = "default-src 'none'; style-src " + hashSource(statusStyle) + "; script-src " + hashSource(statusScript) +
 		"; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+
+func style() template.CSS { return template.CSS(statusStyle) } //nolint:gosec // part of the program
 
 // hashSource allows one text in a Content-Security-Policy, and no other.
 func hashSource(text string) string {
@@ -64,20 +66,25 @@ func (h *handler) status(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, err)
 		return
 	}
-	page := h.page(ctx, filter)
+	h.show(w, http.StatusOK, statusPage, h.page(ctx, filter))
+}
+
+// show writes a page for people.
+func (h *handler) show(w http.ResponseWriter, code int, t *template.Template, page any) {
 	var text bytes.Buffer
-	if err := statusPage.Execute(&text, page); err != nil {
-		_ = level.Error(h.Logger).Log("msg", "a defect of this program, please report it: the status page can't be written", "err", err)
-		http.Error(w, "failed to write the status page, the log shows why; "+h.Routes.Prefix+h.TelemetryPath+" has the same numbers", http.StatusInternalServerError)
+	if err := t.Execute(&text, page); err != nil {
+		_ = level.Error(h.Logger).Log("msg", "a defect of this program, please report it: failed to write a page", "page", t.Name(), "err", err)
+		http.Error(w, "failed to write the page, the log shows why; "+h.Routes.Prefix+h.TelemetryPath+" has the numbers", http.StatusInternalServerError)
 		return
 	}
 	header := w.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")
-	header.Set("Content-Security-Policy", statusPolicy)
+	header.Set("Content-Security-Policy", pagePolicy)
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("X-Frame-Options", "DENY")
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
 	_, _ = w.Write(text.Bytes()) // who has gone needs no answer
 }
 

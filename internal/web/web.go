@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"cloud_quota_exporter/collector"
+	"cloud_quota_exporter/docs"
 	"cloud_quota_exporter/internal/fleet"
 )
 
@@ -34,7 +35,8 @@ type Options struct {
 type handler struct {
 	Options
 
-	finished collector.Page // of all projects
+	finished collector.Page    // of all projects
+	runbooks map[string]string // by alert
 }
 
 // telemetryPath is what --web.telemetry-path may be.
@@ -43,18 +45,26 @@ var telemetryPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
 // NewHandler returns the handler of all pages. The error is that of a path that can't be, or of metrics that are there already.
 func NewHandler(o Options) (http.Handler, error) {
 	if !telemetryPath.MatchString(o.TelemetryPath) || path.Clean(o.TelemetryPath) != o.TelemetryPath || strings.HasPrefix(o.TelemetryPath, "/-/") ||
-		o.TelemetryPath == probePath || o.TelemetryPath == "/sd" {
+		o.TelemetryPath == probePath || o.TelemetryPath == "/sd" ||
+		o.TelemetryPath == runbooksPath || path.Dir(o.TelemetryPath) == runbooksPath {
 		return nil, fmt.Errorf("--web.telemetry-path=%q can't be served; want a path of its own such as /metrics, without . and .. and not below /-/", o.TelemetryPath)
 	}
 	if err := o.Process.Register(collector.NewAccounts(o.Fleet.Accounts)); err != nil {
 		return nil, fmt.Errorf("metrics of the accounts: %w", err)
 	}
-	h := &handler{Options: o}
+	runbooks, err := docs.Runbooks()
+	if err != nil {
+		return nil, err
+	}
+	h := &handler{Options: o, runbooks: runbooks}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", h.status)
 	mux.HandleFunc("GET "+o.TelemetryPath, h.metrics)
 	mux.HandleFunc("GET "+probePath, h.probe)
 	mux.HandleFunc("GET /sd", h.discovery)
+	mux.HandleFunc("GET "+runbooksPath, redirect(o.Routes.path+runbooksPath+"/"))
+	mux.HandleFunc("GET "+runbooksPath+"/{$}", h.runbook)
+	mux.HandleFunc("GET "+runbooksPath+"/{alert}", h.runbook)
 	mux.HandleFunc("GET /-/healthy", says("cloud_quota_exporter is healthy."))
 	// The handler exists once the configuration is loaded. Whether the cloud answers is another matter: restarting this process would
 	// not fix it.

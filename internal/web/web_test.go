@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -177,6 +178,33 @@ func TestCollectAndProject(t *testing.T) {
 	})
 }
 
+// TestCacheTTL: the metric is the setting that applies to each source, before the first fetch too, and follows a reload that fetches nothing.
+func TestCacheTTL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const ttl = "cloud_quota_cache_ttl_seconds"
+		want := func(page *httptest.ResponseRecorder, want map[string]string) {
+			t.Helper()
+			var lines []string
+			for _, service := range slices.Sorted(maps.Keys(want)) {
+				lines = append(lines, fmt.Sprintf("%s{project=\"prod\",service=%q} %s", ttl, service, want[service]))
+			}
+			if got := series(page, ttl); got != strings.Join(lines, "\n") {
+				t.Errorf("got\n%s\nwant\n%s", got, strings.Join(lines, "\n"))
+			}
+		}
+		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
+		s.Cloud.Inject(cloudtest.Fault{Service: "dcs", Hang: true})
+		want(s.get(t, "/metrics"), map[string]string{"ces": "900", "cts": "300", "dbss": "300", "dcs": "300", "taurusdb": "300"})
+		before := len(s.Requests())
+		s.Configure(t, fleettest.DocumentsConfig+"services: {defaults: {cache_ttl: 1h}, cts: {cache_ttl: 90m}, dcs: {cache_ttl: 0}, dbss: {enabled: false}}")
+		want(s.get(t, "/metrics?collect%5B%5D=ces&collect%5B%5D=cts&collect%5B%5D=taurusdb"), map[string]string{"ces": "900", "cts": "5400", "taurusdb": "3600"})
+		if n := len(s.Requests()) - before; n != 0 {
+			t.Errorf("%d requests, want none for numbers that are fresh", n)
+		}
+		want(s.get(t, "/metrics"), map[string]string{"ces": "900", "cts": "5400", "dcs": "0", "taurusdb": "3600"})
+	})
+}
+
 // TestUnknownValuesAreRefused, by the names that are known, and without a request to the cloud.
 func TestUnknownValuesAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -237,6 +265,7 @@ func TestTelemetryPath(t *testing.T) {
 	for path, good := range map[string]bool{
 		"/metrics": true, "/a/b-c.d_e~1": true, "": false, "metrics": false, "/": false, "/-/ready": false, "/a/": false, "/{x}": false, "/a b": false,
 		"/..": false, "/.": false, "/metrics/./x": false, "/a/../metrics": false, "/metrics/..": false, "/...": true, "/.metrics": true,
+		"/probe": false, "/sd": false, "/runbooks": false, "/runbooks/metrics": false, "/runbooks/all/metrics": true,
 	} {
 		_, err := web.NewHandler(web.Options{TelemetryPath: path, Process: prometheus.NewRegistry()})
 		if (err == nil) != good {
@@ -260,6 +289,9 @@ func TestPages(t *testing.T) {
 		{http.MethodGet, "/metrics", http.StatusNotFound, "404 page not found"},
 		{http.MethodGet, "/index.html", http.StatusNotFound, "404 page not found"},
 		{http.MethodPost, "/", http.StatusMethodNotAllowed, "Method Not Allowed"},
+		{http.MethodGet, "/runbooks/CloudQuotaStale/metrics", http.StatusNotFound, "404 page not found"},
+		{http.MethodPost, "/runbooks/CloudQuotaStale", http.StatusMethodNotAllowed, "Method Not Allowed"},
+		{http.MethodHead, "/runbooks/CloudQuotaStale", http.StatusOK, ""},
 		{http.MethodPost, "/quotas", http.StatusMethodNotAllowed, "Method Not Allowed"},
 		{http.MethodPost, "/-/healthy", http.StatusMethodNotAllowed, "Method Not Allowed"},
 		{http.MethodPost, "/-/ready", http.StatusMethodNotAllowed, "Method Not Allowed"},

@@ -92,7 +92,7 @@ func TestConfiguration(t *testing.T) {
 // TestReproducible builds a copy of what the Dockerfile needs, of another time and at another place, with something secret beside it.
 func TestReproducible(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"collector", "internal", "providers"} {
+	for _, name := range []string{"collector", "docs", "internal", "providers"} {
 		if err := os.CopyFS(filepath.Join(dir, name), os.DirFS(filepath.Join("../..", name))); err != nil {
 			t.Fatal(err)
 		}
@@ -125,7 +125,7 @@ func TestReproducible(t *testing.T) {
 		}
 	}
 	slices.Sort(sources)
-	if want := []string{"LICENSE", "collector", "go.mod", "go.sum", "internal", "main.go", "providers"}; !slices.Equal(sources, want) {
+	if want := []string{"LICENSE", "collector", "docs", "go.mod", "go.sum", "internal", "main.go", "providers"}; !slices.Equal(sources, want) {
 		t.Errorf("the builder gets %q, want %q", sources, want)
 	}
 }

@@ -216,7 +216,7 @@ func checkMistakes(t *testing.T, dir string) {
 func clone(t *testing.T, heading string) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"collector", "internal", "providers", "deploy", "test/release", "test/sbom"} {
+	for _, name := range []string{"collector", "docs", "internal", "providers", "deploy", "test/release", "test/sbom"} {
 		if err := os.CopyFS(filepath.Join(dir, name), os.DirFS(filepath.Join("../..", name))); err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,72 @@
+package docs_test
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"cloud_quota_exporter/docs"
+)
+
+// TestRunbooksAddress runs the command of alerts.md on what is shipped, with each of the addresses in its table: each link to a runbook leads to the page of
+// an alert at that address.
+func TestRunbooksAddress(t *testing.T) {
+	text, err := os.ReadFile("alerts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := regexp.MustCompile(`(?m)^sed -i .*$`).FindAllString(string(text), -1)
+	addresses := regexp.MustCompile("(?m)^\\| `(https://[^`]+/runbooks)` \\|").FindAllStringSubmatch(string(text), -1)
+	if len(command) != 1 || len(addresses) != 2 || !strings.Contains(command[0], addresses[0][1]) {
+		t.Fatalf("commands %q, addresses %q", command, addresses)
+	}
+	for _, address := range addresses {
+		dir := t.TempDir()
+		if err := os.CopyFS(filepath.Join(dir, "deploy"), os.DirFS("../deploy")); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // the second time, nothing is left to change
+			c := exec.CommandContext(t.Context(), "sh", "-c", strings.Replace(command[0], addresses[0][1], address[1], 1))
+			c.Dir = dir
+			if out, err := c.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+		}
+		checkLinks(t, os.DirFS(dir), address[1])
+	}
+}
+
+// checkLinks looks for links to runbooks in all files.
+func checkLinks(t *testing.T, files fs.FS, address string) {
+	t.Helper()
+	runbooks, err := docs.Runbooks()
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := regexp.MustCompile(`[^\s"]*/runbooks(?:/(\w+)\.md)?\b`)
+	found := map[string]int{} // by kind of file
+	err = fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || name == "deploy/k8s/runbooks.yaml" {
+			return err
+		}
+		text, err := fs.ReadFile(files, name)
+		for _, m := range link.FindAllStringSubmatch(strings.ReplaceAll(string(text), `"^docs/runbooks/"`, ""), -1) {
+			found[filepath.Ext(name)]++
+			want := address
+			if m[1] != "" {
+				want += "/" + m[1] + ".md"
+			}
+			if m[0] != want || m[1] != "" && runbooks[m[1]] == "" {
+				t.Errorf("%s has a link to %s, want one to a page at %s", name, m[0], address)
+			}
+		}
+		return err
+	})
+	if err != nil || found[".yml"] < len(runbooks) || found[".yaml"] != found[".yml"] || found[".json"] != 6 || found[".tmpl"] != 1 {
+		t.Errorf("%v: links %v, want those of %d alerts, three of each dashboard and one of the template", err, found, len(runbooks))
+	}
+}
