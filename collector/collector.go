@@ -80,6 +80,7 @@ func project(of []*fleet.Reading, emit emitter) {
 func metrics(r *fleet.Reading, emit emitter) {
 	s := r.State
 	if !r.NotOffered {
+		emit(cacheTTL, r.CacheTTL.Seconds(), r.Service, r.Project.Label)
 		emit(fetches, float64(s.Fetches), r.Service, r.Project.Label)
 		emit(failed, float64(s.Failures), r.Service, r.Project.Label)
 	}

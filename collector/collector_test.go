@@ -25,7 +25,7 @@ var warning = map[string]float64{"warning": 0.8}
 
 // readings are one of each kind: good ones, one without a limit, one that fails but has numbers, one whose numbers are too old, one
 // that never succeeded, one that was never asked, one of a service that is not offered, and one for which IAM has returned the id of the project.
-// Nothing in use is known, and shows; what is not known is absent.
+// Nothing in use is known, and shows; what is not known is absent. Some have no cache.
 func readings() []*fleet.Reading {
 	prod := fleet.Project{Label: "prod", ID: "0250cb8a", Region: "ap-southeast-3", Account: "main"}
 	lost := fleet.Project{Label: "lost", Region: "nowhere-1", Account: "main"}
@@ -35,14 +35,14 @@ func readings() []*fleet.Reading {
 	refused := &huaweicloud.APIError{Status: http.StatusForbidden}
 	return []*fleet.Reading{
 		{Account: "main", Service: "cts", Project: lost, State: &state{Err: refused, Fetches: 4, Failures: 4}},
-		{Account: "main", Service: "ces", Project: lost, State: &state{}},
+		{Account: "main", Service: "ces", Project: lost, CacheTTL: 15 * time.Minute, State: &state{}},
 		{
-			Account: "main", Service: "taurusdb", Project: lost, TooOld: true,
+			Account: "main", Service: "taurusdb", Project: lost, CacheTTL: 1500 * time.Millisecond, TooOld: true,
 			State: &state{ReadAt: read, Err: errors.New("no route to host"), Fetches: 9, Failures: 8},
 		},
-		{Account: "main", Service: "dbss", Project: known, NotOffered: true, State: &state{Err: errors.New("no such host"), Fetches: 1, Failures: 1}},
+		{Account: "main", Service: "dbss", Project: known, CacheTTL: 5 * time.Minute, NotOffered: true, State: &state{Err: errors.New("no such host"), Fetches: 1, Failures: 1}},
 		{
-			Account: "main", Service: "cts", Project: prod, State: &state{ReadAt: read, Fetches: 1},
+			Account: "main", Service: "cts", Project: prod, CacheTTL: 5 * time.Minute, State: &state{ReadAt: read, Fetches: 1},
 			Quotas: []fleet.Quota{
 				{Quota: providers.Quota{ResourceType: "data_tracker", Used: new(0.0)}},
 				{Quota: providers.Quota{ResourceType: "system_tracker"}},

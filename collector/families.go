@@ -20,6 +20,7 @@ const (
 	projectInfo
 	up
 	lastSuccess
+	cacheTTL
 	failureReason
 	skipped
 	fetches
@@ -70,6 +71,9 @@ var definitions = [familyCount]definition{
 		"service", "project"),
 	lastSuccess: define("last_success_timestamp_seconds",
 		"When the quotas were read from the API, in seconds since 1970; absent before the first success.",
+		"service", "project"),
+	cacheTTL: define("cache_ttl_seconds",
+		"Cache TTL of the quotas: a scrape fetches them if they are older. 0 if every scrape does.",
 		"service", "project"),
 	failureReason: define("last_failure_reason",
 		"Always 1; why the last finished fetch failed. Only while it did.",

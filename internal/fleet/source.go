@@ -46,6 +46,8 @@ type Reading struct {
 	TooOld  bool    // whether numbers were dropped for their age
 	Refused []error // stated limits that can't be
 
+	CacheTTL time.Duration // how long numbers are fresh at most
+
 	NotOffered bool // the region does not have the service, which is no failure
 
 	owner     string // id of the project or account, as far as it is known
@@ -264,6 +266,7 @@ func (s *source) newReading(state *refresh.State[providers.Result], tooOld bool)
 		State:   state,
 		TooOld:  tooOld,
 
+		CacheTTL:   s.settings.CacheTTL,
 		NotOffered: notOffered,
 
 		owner:     s.project.known(),

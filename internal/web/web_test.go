@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -174,6 +175,33 @@ func TestCollectAndProject(t *testing.T) {
 				t.Errorf("%s: of the process %q", tc.query, got)
 			}
 		}
+	})
+}
+
+// TestCacheTTL: the metric is the setting that applies to each source, before the first fetch too, and follows a reload that fetches nothing.
+func TestCacheTTL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const ttl = "cloud_quota_cache_ttl_seconds"
+		want := func(page *httptest.ResponseRecorder, want map[string]string) {
+			t.Helper()
+			var lines []string
+			for _, service := range slices.Sorted(maps.Keys(want)) {
+				lines = append(lines, fmt.Sprintf("%s{project=\"prod\",service=%q} %s", ttl, service, want[service]))
+			}
+			if got := series(page, ttl); got != strings.Join(lines, "\n") {
+				t.Errorf("got\n%s\nwant\n%s", got, strings.Join(lines, "\n"))
+			}
+		}
+		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
+		s.Cloud.Inject(cloudtest.Fault{Service: "dcs", Hang: true})
+		want(s.get(t, "/metrics"), map[string]string{"ces": "900", "cts": "300", "dbss": "300", "dcs": "300", "taurusdb": "300"})
+		before := len(s.Requests())
+		s.Configure(t, fleettest.DocumentsConfig+"services: {defaults: {cache_ttl: 1h}, cts: {cache_ttl: 90m}, dcs: {cache_ttl: 0}, dbss: {enabled: false}}")
+		want(s.get(t, "/metrics?collect%5B%5D=ces&collect%5B%5D=cts&collect%5B%5D=taurusdb"), map[string]string{"ces": "900", "cts": "5400", "taurusdb": "3600"})
+		if n := len(s.Requests()) - before; n != 0 {
+			t.Errorf("%d requests, want none for numbers that are fresh", n)
+		}
+		want(s.get(t, "/metrics"), map[string]string{"ces": "900", "cts": "5400", "dcs": "0", "taurusdb": "3600"})
 	})
 }
 
