@@ -30,8 +30,8 @@ type alertmanager struct {
 }
 
 // startAlertmanager changes of the shipped configuration how long groups wait, and the addresses of receivers. Those for mail and chat,
-// which are shipped as comments, are in force beside the webhook.
-func startAlertmanager(t *testing.T, wait time.Duration) *alertmanager {
+// which are shipped as comments, are in force beside the webhook. More can be replaced, as by replace.
+func startAlertmanager(t *testing.T, wait time.Duration, more ...string) *alertmanager {
 	t.Helper()
 	dir, in := t.TempDir(), newInbox(t)
 	config := replace(t, readFile(t, deploy+"alertmanager/alertmanager.yml"),
@@ -40,6 +40,7 @@ func startAlertmanager(t *testing.T, wait time.Duration) *alertmanager {
 		`http://127\.0\.0\.1:5001`, in.http,
 		`/etc/alertmanager/cloud_quota_chat_url`, save(t, dir+"/chat_url", in.http+"/chat/cloud_quota"),
 		`smarthost: .*`, "smarthost: "+in.smtp+"\n        require_tls: false")
+	config = replace(t, config, more...)
 	save(t, dir+"/cloud_quota.tmpl", readFile(t, deploy+"alertmanager/cloud_quota.tmpl"))
 	p := startProcess(t, alertmanagerBinary, "--config.file="+save(t, dir+"/alertmanager.yml", config), "--storage.path="+filepath.Join(dir, "data"),
 		"--web.listen-address=127.0.0.1:0", "--web.external-url=http://alertmanager.example.com:9093", "--cluster.listen-address=")

@@ -289,7 +289,7 @@ func (p *prometheus) checkStates(t *testing.T, quotas dashboard) {
 	}))
 	for panel, alerts := range map[string]string{
 		"Exhausted": `ALERTS{alertname="CloudQuotaExhausted"}`,
-		"Critical":  `ALERTS{alertname="CloudQuotaNearlyExhausted",severity="critical"}`,
+		"Critical":  `ALERTS{alertname="CloudQuotaCritical"}`,
 		"Warning":   `ALERTS{alertname="CloudQuotaNearlyExhausted",severity="warning"} unless ignoring (severity) ALERTS{severity="critical"}`,
 	} {
 		p.becomes(t, fmt.Sprintf("%s == count(%s)", ask(panel, "A"), alerts), " 1")

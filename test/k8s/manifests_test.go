@@ -105,6 +105,9 @@ func (c *complaints) network(d *apps.Deployment, objects []object) {
 	}
 }
 
+// exporterLabels are the labels that the exporter uses, of which CloudQuotaLabelsRenamed tells if targets have them.
+const exporterLabels = "service|project|account|region|project_id|resource_type|unit|severity|reason|code|version|revision|goversion"
+
 // monitoring looks whether Prometheus finds the services.
 func (c *complaints) monitoring(objects []object) {
 	at := map[string]bool{}
@@ -114,8 +117,8 @@ func (c *complaints) monitoring(objects []object) {
 			if e := m.Spec.Endpoints[0]; !selects(m.Spec.Selector.MatchLabels, s.Labels) || e.Port != s.Spec.Ports[0].Name {
 				c.add("monitor %s does not find service %s", m.Name, s.Name)
 			}
-			if r := m.Spec.Endpoints[0].RelabelConfigs; len(r) != 1 || r[0].Action != "labeldrop" || r[0].Regex != "service" {
-				c.add("monitor %s: relabelings %+v: the target's label service stays", m.Name, r)
+			if r := m.Spec.Endpoints[0].RelabelConfigs; len(r) != 1 || r[0].Action != "labeldrop" || r[0].Regex != exporterLabels {
+				c.add("monitor %s: relabelings %+v: the target's labels stay", m.Name, r)
 			}
 		}
 	}
@@ -333,7 +336,7 @@ func TestMistakesAreCaught(t *testing.T) {
 		{"base", "runAsUser: 65532", "runAsUser: 0", "may run as root"},
 		{"base", "terminationGracePeriodSeconds: 30", "terminationGracePeriodSeconds: 5", "shorter than a shutdown takes"},
 		{"base", "endpoints:\n  - interval: 30s\n    port: http", "endpoints:\n  - interval: 30s\n    port: metrics", "does not find service cloud-quota-exporter"},
-		{"base", "regex: service", "regex: pod", "the target's label service stays"},
+		{"base", "regex: service", "regex: pod", "the target's labels stay"},
 		{"overlays/shards", "- cloud-quota-exporter-1:10133", "- cloud-quota-exporter-2:10133", "there is no service cloud-quota-exporter-2:10133"},
 		{"overlays/shards", "http://cloud-quota-exporter-0:10133/sd", "http://cloud-quota-exporter:10133/sd", "nothing answers http://cloud-quota-exporter:10133/sd"},
 	} {

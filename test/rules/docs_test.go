@@ -34,7 +34,7 @@ func rules(t *testing.T) []rule {
 		t.Fatal(err)
 	}
 	if len(file.Groups) != 1 {
-		t.Fatalf("%d groups of rules, want one: only within a group are rules evaluated in their order", len(file.Groups))
+		t.Fatalf("%d groups of rules, want one: these rules use each other's series, and only within a group is the order of evaluation fixed", len(file.Groups))
 	}
 	return file.Groups[0].Rules
 }
