@@ -1,6 +1,8 @@
 package docs_test
 
 import (
+	"bytes"
+	"flag"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -8,6 +10,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/extension"
 
 	"cloud_quota_exporter/docs"
 )
@@ -68,5 +73,45 @@ func checkLinks(t *testing.T, files fs.FS, address string) {
 	})
 	if err != nil || found[".yml"] < len(runbooks) || found[".yaml"] != found[".yml"] || found[".json"] != 6 || found[".tmpl"] != 1 {
 		t.Errorf("%v: links %v, want those of %d alerts, three of each dashboard and one of the template", err, found, len(runbooks))
+	}
+}
+
+var update = flag.Bool("update", false, "write the HTML of the runbooks")
+
+// TestRunbooksAreRendered compares the HTML of each runbook with its Markdown. Names of other alerts are links there. No link leads to a page that the exporter
+// does not serve.
+func TestRunbooksAreRendered(t *testing.T) {
+	markdown, err := filepath.Glob("runbooks/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range markdown {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		alert := strings.TrimSuffix(filepath.Base(file), ".md")
+		body, titled := bytes.CutPrefix(text, []byte("# "+alert+"\n"))
+		var rendered bytes.Buffer
+		if err := goldmark.New(goldmark.WithExtensions(extension.Table)).Convert(body, &rendered); err != nil || !titled {
+			t.Fatalf("%s: %v, or its title is not the alert", file, err)
+		}
+		html := filepath.Join("runbooks", "html", alert+".html")
+		if *update {
+			if err := os.WriteFile(html, rendered.Bytes(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := os.ReadFile(html); err != nil || !bytes.Equal(got, rendered.Bytes()) {
+			t.Errorf("%v: %s is not that of %s: run go test ./docs -update", err, html, file)
+		}
+		for _, link := range regexp.MustCompile(`href="([^"]+)"`).FindAllSubmatch(rendered.Bytes(), -1) {
+			if _, err := os.Stat(filepath.Join("runbooks", string(link[1]))); err != nil || strings.Contains(string(link[1]), "/") {
+				t.Errorf("%s has a link to %s, which the exporter does not serve", file, link[1])
+			}
+		}
+	}
+	if served, err := docs.Runbooks(); err != nil || len(served) != len(markdown) {
+		t.Errorf("%v: %d runbooks are served, want %d", err, len(served), len(markdown))
 	}
 }

@@ -106,7 +106,7 @@ func TestLinksBehindAReverseProxy(t *testing.T) {
 		ask(t, http.MethodGet, external+"/runbooks")
 		pages := map[string]string{}
 		follow(t, external+"/", pages)
-		for path, want := range map[string]string{"/": "runbooks/", "/runbooks/": "CloudQuotaStale", "/runbooks/CloudQuotaStale": "CloudQuotaReadFailing"} {
+		for path, want := range map[string]string{"/": "runbooks/", "/runbooks/": "CloudQuotaStale", "/runbooks/CloudQuotaStale": "CloudQuotaReadFailing.md"} {
 			if text := pages[external+path]; !strings.Contains(text, `href="`+want+`"`) {
 				t.Errorf("%v: no link to %s on the page %s:\n%s", tc, want, path, text)
 			}

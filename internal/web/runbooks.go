@@ -23,20 +23,17 @@ var (
 // runbook is the page of an alert, or the list of all.
 type runbook struct {
 	Version, Alert, Unknown string
-	Blocks                  []block
+	Text                    template.HTML
 	Alerts                  []string
-
-	known map[string]string // texts by alert
 }
 
 // runbook serves the runbook of an alert, by its name or the name of its file, so that links have the same form as those to a repository. An alert that is
 // not known is a 404 with those that are.
 func (h *handler) runbook(w http.ResponseWriter, r *http.Request) {
-	page, code := runbook{Version: h.Version, known: h.runbooks}, http.StatusOK
+	page, code := runbook{Version: h.Version}, http.StatusOK
 	alert := strings.TrimSuffix(r.PathValue("alert"), ".md")
 	if text := h.runbooks[alert]; text != "" {
-		_, text, _ = strings.Cut(text, "\n") // the title is the page's
-		page.Alert, page.Blocks = alert, blocks(text)
+		page.Alert, page.Text = alert, text
 	} else {
 		page.Alerts = slices.Sorted(maps.Keys(h.runbooks))
 		if page.Unknown = alert; alert != "" {

@@ -4,6 +4,7 @@ package web
 import (
 	"cmp"
 	"fmt"
+	"html/template"
 	"net/http"
 	"path"
 	"regexp"
@@ -35,8 +36,8 @@ type Options struct {
 type handler struct {
 	Options
 
-	finished collector.Page    // of all projects
-	runbooks map[string]string // by alert
+	finished collector.Page           // of all projects
+	runbooks map[string]template.HTML // by alert
 }
 
 // telemetryPath is what --web.telemetry-path may be.
