@@ -62,6 +62,7 @@ func TestDashboardsInEachState(t *testing.T) {
 			e.terminate(t)
 			for _, d := range boards {
 				p.shows(t, d, "Exporters", scrapedNothing)
+				p.shows(t, d, "Versions and configurations", "1 rows") // of an exporter that is down
 				p.claimsNothing(t, d)
 			}
 			p.becomes(t, `count(ALERTS{alertname="CloudQuotaBlind"})`, " 1")
