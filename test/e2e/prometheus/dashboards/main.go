@@ -100,6 +100,7 @@ type dashboard struct {
 	Templating struct {
 		List []struct {
 			Name, AllValue string
+			Query          any
 			Current        struct{ Value any }
 		}
 	}
@@ -160,7 +161,7 @@ func worst(projects string) string {
 	return "(" + strings.Join(names[:min(10, len(names))], "|") + ")"
 }
 
-// all returns the panels, those of closed rows included, and the annotations as panels.
+// all returns the panels, those of closed rows included, and as panels the annotations and the variables that are the result of a query.
 func (d dashboard) all() []panel {
 	var all []panel
 	for _, p := range d.Panels {
@@ -173,6 +174,13 @@ func (d dashboard) all() []panel {
 		}
 		if len(p.Targets) > 0 {
 			all = append(all, p)
+		}
+	}
+	for _, v := range d.Templating.List {
+		q, _ := v.Query.(map[string]any)
+		text, _ := q["query"].(string)
+		if expr, ok := strings.CutPrefix(text, "query_result("); ok {
+			all = append(all, panel{Title: "variable: " + v.Name, Targets: []query{{Expr: strings.TrimSuffix(expr, ")"), Instant: true}}})
 		}
 	}
 	for _, a := range d.Annotations.List {
