@@ -71,12 +71,14 @@ interface Organize {
 
 interface Merge { id: 'merge'; options: Record<string, never> }
 
+interface Matrix { id: 'groupingToMatrix'; options: { columnField: string; emptyValue: 'null'; rowField: string; valueField: string } }
+
 type Panel<Type extends string, Options, Custom> = Omit<AnyPanel, 'datasource' | 'fieldConfig' | 'options' | 'targets' | 'transformations' | 'type'> & {
   datasource: PrometheusSource;
   fieldConfig: { defaults: Field<Custom>; overrides: Override[] };
   options: Options;
   targets: PrometheusQuery[];
-  transformations?: Array<Merge | Organize>;
+  transformations?: Array<Matrix | Merge | Organize>;
   type: Type;
 };
 
@@ -91,11 +93,20 @@ type Variable<Type extends string, More> = Omit<VariableModel, 'datasource' | 'q
 
 type Variables =
   | Variable<'datasource', { query: 'prometheus' }>
-  | Variable<'query', { datasource: PrometheusSource; query: { qryType: 1; query: string; refId: string } }>
+  | Variable<'query', { datasource: PrometheusSource; query: { qryType: 1 | 3; query: string; refId: string } }>
   | Variable<'custom' | 'interval' | 'constant', { query: string }>;
 
+// What an import by upload needs, which Grafana's types leave out.
+type Requirement = { name: string; version: string } & (
+  | { id: 'grafana'; type: 'grafana' }
+  | { id: 'prometheus'; type: 'datasource' }
+  | { id: AnyOf['type']; type: 'panel' });
+
+type Row = Omit<RowPanel, 'panels'> & { panels: AnyOf[] };
+
 export interface Dashboard extends Omit<AnyDashboard, 'annotations' | 'panels' | 'templating' | 'id' | 'gnetId' | 'snapshot'> {
+  __requires: Requirement[];
   annotations: { list: Array<GrafanaAnnotation | PrometheusAnnotation> };
-  panels: Array<AnyOf | RowPanel>;
+  panels: Array<AnyOf | Row>;
   templating: { list: Variables[] };
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // dashboards is the directory of what users of Grafana get.
@@ -19,12 +20,15 @@ const dashboards = "../../deploy/grafana/dashboards"
 type dashboard struct {
 	file string
 
-	ID          *int
-	UID         string
-	Tags        []string
-	Panels      []panel
-	Templating  struct{ List []variable }
-	Annotations struct {
+	ID            *int
+	UID           string
+	Tags          []string
+	SchemaVersion int
+	Requires      []requirement `json:"__requires"`
+	Inputs        []any         `json:"__inputs"`
+	Panels        []panel
+	Templating    struct{ List []variable }
+	Annotations   struct {
 		List []struct {
 			Name   string
 			Target panelQuery
@@ -32,11 +36,16 @@ type dashboard struct {
 	}
 }
 
+// requirement is something that an import by upload needs.
+type requirement struct{ Type, ID string }
+
 // panel is one of a dashboard, or the title of a row of them.
 type panel struct {
 	ID                       int
 	Type, Title, Description string
 	GridPos                  struct{ X, Y, W, H int }
+	Repeat                   string
+	Panels                   []panel // of a row that is closed
 	Targets                  []panelQuery
 	Transformations          []struct {
 		ID      string
@@ -44,12 +53,15 @@ type panel struct {
 			ExcludeByName map[string]bool
 			RenameByName  map[string]string
 			IndexByName   map[string]int
+
+			ColumnField, RowField string // of a matrix
 		}
 	}
 	FieldConfig struct {
 		Defaults struct {
-			Unit     string
-			Mappings []mapping
+			Unit, NoValue string
+			Mappings      []mapping
+			Links         []dataLink
 		}
 		Overrides []override
 	}
@@ -59,9 +71,11 @@ type panel struct {
 }
 
 type panelQuery struct {
-	RefID, Expr, Format, LegendFormat string
-	Instant, Range                    bool
+	RefID, Expr, Format, LegendFormat, Interval string
+	Instant, Range                              bool
 }
+
+type dataLink struct{ Title, URL string }
 
 type mapping struct {
 	Type    string
@@ -77,7 +91,7 @@ type override struct {
 }
 
 type variable struct {
-	Name, Type        string
+	Name, Type, Regex string
 	Multi, IncludeAll bool
 	AllValue          string // of all; empty: the values that there are
 	Query             any    // a text; that of Prometheus is an object
@@ -102,6 +116,17 @@ func readDashboards(t *testing.T) []dashboard {
 	return all
 }
 
+// all returns the panels, those in rows that are closed included.
+func (d dashboard) all() []panel {
+	var all []panel
+	for _, p := range d.Panels {
+		if all = append(all, p.Panels...); p.Type != "row" {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
 func TestShippedDashboards(t *testing.T) {
 	t.Parallel()
 	uids := map[string]bool{}
@@ -117,11 +142,12 @@ func TestShippedDashboards(t *testing.T) {
 			t.Errorf("%s: tags %q, by which they find each other", d.file, d.Tags)
 		}
 		checkPlaces(t, d)
-		for _, p := range d.Panels {
-			if p.Type != "row" {
-				checkExplained(t, d.file, p)
-				checkFirst(t, d.file, p)
-			}
+		checkRequirements(t, d)
+		for _, p := range d.all() {
+			checkExplained(t, d.file, p)
+			checkFirst(t, d.file, p)
+			checkEmpty(t, d.file, p)
+			checkRows(t, d.file, p)
 		}
 	}
 	for _, d := range readDashboards(t) {
@@ -143,26 +169,107 @@ func TestShippedDashboards(t *testing.T) {
 	}
 }
 
-// checkPlaces asserts that panels lie side by side.
+// checkPlaces asserts that panels lie side by side, also within each row that is closed, and that their ids differ.
 func checkPlaces(t *testing.T, d dashboard) {
 	t.Helper()
-	taken, ids := map[[2]int]string{}, map[int]bool{}
+	checkSideBySide(t, d.file, d.Panels)
+	ids := map[int]bool{}
 	for _, p := range d.Panels {
-		if ids[p.ID] {
-			t.Errorf("%s: %s has an id that is taken", d.file, p.Title)
+		checkSideBySide(t, d.file, p.Panels)
+		for _, p := range append(p.Panels, p) {
+			if ids[p.ID] {
+				t.Errorf("%s: %s has an id that is taken", d.file, p.Title)
+			}
+			ids[p.ID] = true
 		}
-		ids[p.ID] = true
+	}
+}
+
+func checkSideBySide(t *testing.T, file string, panels []panel) {
+	t.Helper()
+	taken := map[[2]int]string{}
+	for _, p := range panels {
 		at := p.GridPos
 		if at.X < 0 || at.Y < 0 || at.W < 1 || at.H < 1 || at.X+at.W > 24 {
-			t.Errorf("%s: %s lies outside of the 24 columns: %+v", d.file, p.Title, at)
+			t.Errorf("%s: %s lies outside of the 24 columns: %+v", file, p.Title, at)
 		}
 		for x := at.X; x < at.X+at.W; x++ {
 			for y := at.Y; y < at.Y+at.H; y++ {
 				if other, overlaps := taken[[2]int{x, y}]; overlaps {
-					t.Fatalf("%s: %s overlaps %s", d.file, p.Title, other)
+					t.Fatalf("%s: %s overlaps %s", file, p.Title, other)
 				}
 				taken[[2]int{x, y}] = p.Title
 			}
+		}
+	}
+}
+
+// checkRequirements asserts that a dashboard lists what it needs, and that nothing is asked of those who provision or import it: the data
+// source is a variable.
+func checkRequirements(t *testing.T, d dashboard) {
+	t.Helper()
+	want := map[requirement]bool{{"grafana", "grafana"}: true, {"datasource", "prometheus"}: true}
+	for _, p := range d.all() {
+		want[requirement{"panel", p.Type}] = true
+	}
+	got := map[requirement]bool{}
+	for _, r := range d.Requires {
+		got[r] = true
+	}
+	if !maps.Equal(got, want) || d.SchemaVersion != 42 || len(d.Inputs) > 0 {
+		t.Errorf("%s requires %v with schema %d and inputs %v, want %v", d.file, got, d.SchemaVersion, d.Inputs, want)
+	}
+	if d.Templating.List[0].Type != "datasource" {
+		t.Errorf("%s: its first variable is no data source", d.file)
+	}
+}
+
+// checkEmpty asserts that what stands in an empty panel fits if nothing is scraped, and that of rates enough samples are asked for.
+func checkEmpty(t *testing.T, file string, p panel) {
+	t.Helper()
+	fits := regexp.MustCompile(`^$|^unknown$|nothing is (scraped|evaluated)`)
+	if text := p.FieldConfig.Defaults.NoValue; !fits.MatchString(text) {
+		t.Errorf("%s: %s shows %q if nothing is scraped", file, p.Title, text)
+	}
+	for _, q := range p.Targets {
+		// Grafana's $__rate_interval is four times the interval of the query.
+		if interval, err := time.ParseDuration(q.Interval); strings.Contains(q.Expr, "$__rate_interval") && (err != nil || interval < 5*time.Minute) {
+			t.Errorf("%s: %s asks for rates with the interval %q", file, p.Title, q.Interval)
+		}
+	}
+}
+
+// checkRows asserts that whatever shows a project links to both dashboards of the project.
+func checkRows(t *testing.T, file string, p panel) {
+	t.Helper()
+	var links []dataLink
+	field := "__field.labels.project"
+	switch {
+	case p.Type == "table":
+		field = "__data.fields.Project"
+		if !slices.Contains(slices.Collect(maps.Values(p.Transformations[len(p.Transformations)-1].Options.RenameByName)), "Project") {
+			return
+		}
+		for _, o := range p.FieldConfig.Overrides {
+			for _, property := range o.Properties {
+				if o.Matcher.Options == "Project" && property.ID == "links" {
+					if err := json.Unmarshal(property.Value, &links); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		}
+	case slices.ContainsFunc(p.Targets, func(q panelQuery) bool { return strings.Contains(q.LegendFormat, "{{project}}") }):
+		links = p.FieldConfig.Defaults.Links
+	default:
+		return
+	}
+	for _, uid := range []string{"cloud-quota-quotas", "cloud-quota-exporter"} {
+		start := "/d/" + uid + "?var-project=${" + field + ":percentencode}&var-account=$__all&"
+		if !slices.ContainsFunc(links, func(l dataLink) bool {
+			return strings.HasPrefix(l.URL, start) && strings.Contains(l.URL, "${datasource:queryparam}")
+		}) {
+			t.Errorf("%s: %s does not link its projects to %s: %v", file, p.Title, uid, links)
 		}
 	}
 }
@@ -188,7 +295,7 @@ func checkExplained(t *testing.T, file string, p panel) {
 }
 
 // few are panels that show nothing but exceptions of services or quotas, so that they need no ranking.
-var few = []string{"Throttling by service", "Their course"}
+var few = []string{"Throttling by service", "Changed limits over time"}
 
 // checkFirst asserts that a graph with a line or bar for each service shows as many as are chosen: nobody can tell forty lines apart.
 func checkFirst(t *testing.T, file string, p panel) {
@@ -244,6 +351,9 @@ func (p panel) lines() []string {
 // puts those of the same name together, organize leaves out and names.
 func (p panel) columns(t *testing.T, answers map[string][]series) []string {
 	t.Helper()
+	if m := p.Transformations[0]; m.ID == "groupingToMatrix" {
+		return p.matrix(answers["A"], m.Options.RowField, m.Options.ColumnField)
+	}
 	fields := map[string]bool{"Time": true}
 	for refID, answer := range answers {
 		fields[p.valueOf(refID)] = true
@@ -279,6 +389,15 @@ func (p panel) columns(t *testing.T, answers map[string][]series) []string {
 		titles = append(titles, title)
 	}
 	slices.Sort(titles)
+	return titles
+}
+
+// matrix returns the titles of the columns of a matrix: the first has the rows' names, and Grafana calls it by both labels.
+func (p panel) matrix(answer []series, row, column string) []string {
+	titles := []string{p.Transformations[1].Options.RenameByName[row+`\`+column]}
+	for _, s := range answer {
+		titles = append(titles, s.Metric[column])
+	}
 	return titles
 }
 
