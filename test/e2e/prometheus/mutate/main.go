@@ -59,6 +59,7 @@ func run(promtool, root string) error {
 	if err := r.baseline(unchanged); err != nil {
 		return err
 	}
+	fmt.Printf("%d mutants\n", len(mutants))
 	if err := r.test(mutants); err != nil {
 		return err
 	}

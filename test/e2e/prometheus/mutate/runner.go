@@ -20,8 +20,8 @@ type runner struct {
 	dir      string     // of its own
 	files    []testFile // from the fastest to the slowest
 
-	mu     sync.Mutex
-	killer map[string]string // by rule, the file that killed its last mutant
+	mu      sync.Mutex
+	killers map[string][]string // by rule, the files that killed a mutant of it, the last one first
 }
 
 type testFile struct {
@@ -32,7 +32,7 @@ type testFile struct {
 
 // newRunner reads the tests of a repository.
 func newRunner(promtool, root, dir string) (*runner, error) {
-	r := &runner{promtool: promtool, dir: dir, killer: map[string]string{}}
+	r := &runner{promtool: promtool, dir: dir, killers: map[string][]string{}}
 	found, err := filepath.Glob(filepath.Join(root, testFiles))
 	if err != nil || len(found) == 0 {
 		return nil, fmt.Errorf("there are no %s", filepath.Join(root, testFiles))
@@ -60,7 +60,7 @@ func (r *runner) baseline(rules []byte) error {
 	}
 	for i := range r.files {
 		start := time.Now()
-		if out, err := r.run(filepath.Join(dir, r.files[i].path)); err != nil {
+		if out, err := r.run(dir, r.files[i].path); err != nil {
 			return fmt.Errorf("%s: %w\n%s", r.files[i].path, err, out)
 		}
 		r.files[i].took = time.Since(start)
@@ -78,9 +78,10 @@ func (r *runner) test(mutants []*mutant) error {
 		workers.Go(func() {
 			own := filepath.Join(r.dir, fmt.Sprint(i))
 			errs[i] = r.prepare(own)
+			before := map[string]string{}
 			for m := range queue {
 				if errs[i] == nil {
-					m.killed, errs[i] = r.kills(own, m)
+					m.killed, errs[i] = r.kills(own, before, m)
 				}
 			}
 		})
@@ -103,48 +104,68 @@ func (r *runner) prepare(dir string) error {
 	return nil
 }
 
-// kills tells whether a test fails.
-func (r *runner) kills(dir string, m *mutant) (bool, error) {
-	if err := write(filepath.Join(dir, rulesFile), m.content); err != nil {
-		return false, err
-	}
+// kills returns whether a test notices. A part of the rules fails some tests: a mutant is killed if it fails them in another way than the
+// same rules without the change. before has how these fail.
+func (r *runner) kills(dir string, before map[string]string, m *mutant) (bool, error) {
 	for _, f := range r.affected(m) {
-		_, err := r.run(filepath.Join(dir, f.path))
-		if exit := new(exec.ExitError); errors.As(err, &exit) && exit.ExitCode() == 1 {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.killer[m.rule] = f.path
-			return true, nil
+		key := m.rule + " " + f.path
+		if _, ok := before[key]; !ok {
+			out, err := r.runWith(dir, m.unchanged, f.path)
+			if err != nil {
+				return false, err
+			}
+			before[key] = out
 		}
+		out, err := r.runWith(dir, m.content, f.path)
 		if err != nil {
 			return false, fmt.Errorf("%s: %w", m.id(), err)
+		}
+		if out != before[key] {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			others := slices.DeleteFunc(slices.Clone(r.killers[m.rule]), func(path string) bool { return path == f.path })
+			r.killers[m.rule] = append([]string{f.path}, others...)
+			return true, nil
 		}
 	}
 	return false, nil
 }
 
-// affected are the files that name the rule or one that depends on it. What killed the last mutant of the rule comes first: it is the most
-// likely to kill this one.
+// affected are the files that name the rule or one that depends on it. What killed mutants of the rule comes first: it is the most likely to
+// kill this one.
 func (r *runner) affected(m *mutant) []testFile {
 	r.mu.Lock()
-	killer := r.killer[m.rule]
+	killers := r.killers[m.rule]
 	r.mu.Unlock()
-	var first, others []testFile
-	for _, f := range r.files {
-		switch {
-		case f.path == killer:
-			first = append(first, f)
-		case slices.ContainsFunc(m.touched, func(name string) bool { return strings.Contains(f.text, name) }):
-			others = append(others, f)
+	files := slices.DeleteFunc(slices.Clone(r.files), func(f testFile) bool {
+		return !slices.ContainsFunc(slices.Concat(m.touched, []string{"ALERTS{alertstate"}), func(name string) bool { return strings.Contains(f.text, name) })
+	})
+	rank := func(f testFile) int {
+		if i := slices.Index(killers, f.path); i >= 0 {
+			return i
 		}
+		return len(killers)
 	}
-	return append(first, others...)
+	slices.SortStableFunc(files, func(a, b testFile) int { return cmp.Compare(rank(a), rank(b)) })
+	return files
+}
+
+// runWith runs one file of tests with these rules, and returns what promtool prints.
+func (r *runner) runWith(dir string, rules []byte, file string) (string, error) {
+	if err := write(filepath.Join(dir, rulesFile), rules); err != nil {
+		return "", err
+	}
+	out, err := r.run(dir, file)
+	if exit := new(exec.ExitError); errors.As(err, &exit) && exit.ExitCode() == 1 {
+		err = nil // tests fail
+	}
+	return string(out), err
 }
 
 // run runs one file of tests. With less garbage collection than is usual, it takes two thirds of the time.
-func (r *runner) run(file string) ([]byte, error) {
+func (r *runner) run(dir, file string) ([]byte, error) {
 	c := exec.Command(r.promtool, "test", "rules", file)
-	c.Env = append(os.Environ(), "GOGC=400")
+	c.Dir, c.Env = dir, append(os.Environ(), "GOGC=400")
 	return c.CombinedOutput()
 }
 
