@@ -12,7 +12,6 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql/parser"
-	"go.yaml.in/yaml/v3"
 )
 
 // Where things are in the repository.
@@ -27,9 +26,9 @@ var promQL = parser.NewParser(parser.Options{})
 // mutant is a rule with one change, those that depend on it, and those that all of these use: the tests notice nothing of others.
 type mutant struct {
 	rule      string
-	change    string   // what is changed, unique in the rule
-	content   []byte   // the file
-	unchanged []byte   // the file without the change
+	change    string // what is changed, unique in the rule
+	content   *rulefmt.RuleGroups
+	unchanged *rulefmt.RuleGroups
 	touched   []string // the rule, and those that depend on it
 	killed    bool
 }
@@ -53,18 +52,12 @@ func mutantsOf(groups *rulefmt.RuleGroups) ([]*mutant, error) {
 			}
 			original, touched := *rule, dependents(groups, nameOf(*rule))
 			needed := used(groups, touched)
-			unchanged, err := yaml.Marshal(only(groups, needed))
-			if err != nil {
-				return nil, err
-			}
+			unchanged := only(groups, needed)
 			seen := map[string]int{}
 			for _, c := range changes {
 				*rule = c.rule
-				content, err := yaml.Marshal(only(groups, needed))
+				content := only(groups, needed)
 				*rule = original
-				if err != nil {
-					return nil, err
-				}
 				if seen[c.what]++; seen[c.what] > 1 {
 					c.what = fmt.Sprintf("%s (%d)", c.what, seen[c.what])
 				}

@@ -1,38 +1,61 @@
 package main
 
 import (
-	"cmp"
-	"errors"
+	"context"
 	"fmt"
+	"log/slog"
+	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/rulefmt"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/rules"
+	"github.com/prometheus/prometheus/tsdb"
+	"go.yaml.in/yaml/v3"
 )
 
-// runner runs tests of rules by promtool.
+// runner evaluates rules for the tests as promtool does, and notes what these look at. Whether that is what they want is promtool's business:
+// a mutant is killed if they see something else.
 type runner struct {
-	promtool string
-	dir      string     // of its own
-	files    []testFile // from the fastest to the slowest
+	scenarios []*scenario // from the fastest to the slowest
 
 	mu      sync.Mutex
-	killers map[string][]string // by rule, the files that killed a mutant of it, the last one first
+	killers map[string][]*scenario              // by rule, those that killed a mutant of it, the last one first
+	seen    map[string]func() ([]string, error) // what the tests see without a change, by rule and scenario
 }
 
-type testFile struct {
-	path string // in the repository
-	text string
-	took time.Duration
+// scenario is a group of tests in promtool's form.
+type scenario struct {
+	Name        string
+	Interval    model.Duration
+	Start       time.Time                         `yaml:"start_timestamp"`
+	InputSeries []struct{ Series, Values string } `yaml:"input_series"`
+	Alerts      []check                           `yaml:"alert_rule_test"`
+	Exprs       []check                           `yaml:"promql_expr_test"`
+
+	file       string
+	evaluation time.Duration // interval
+	order      []string      // of groups of rules
 }
 
-// newRunner reads the tests of a repository.
-func newRunner(promtool, root, dir string) (*runner, error) {
-	r := &runner{promtool: promtool, dir: dir, killers: map[string][]string{}}
+// check is one test.
+type check struct {
+	EvalTime  model.Duration `yaml:"eval_time"`
+	Alertname string
+	Expr      string
+}
+
+func newRunner(root string) (*runner, error) {
+	r := &runner{killers: map[string][]*scenario{}, seen: map[string]func() ([]string, error){}}
 	found, err := filepath.Glob(filepath.Join(root, testFiles))
 	if err != nil || len(found) == 0 {
 		return nil, fmt.Errorf("there are no %s", filepath.Join(root, testFiles))
@@ -42,31 +65,42 @@ func newRunner(promtool, root, dir string) (*runner, error) {
 		if err != nil {
 			return nil, err
 		}
-		path, err := filepath.Rel(root, file)
-		if err != nil {
-			return nil, err
+		var f struct {
+			EvaluationInterval model.Duration `yaml:"evaluation_interval"`
+			GroupEvalOrder     []string       `yaml:"group_eval_order"`
+			Tests              []*scenario
 		}
-		r.files = append(r.files, testFile{path: path, text: string(text)})
+		if err := yaml.Unmarshal(text, &f); err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		for _, s := range f.Tests {
+			s.file, s.evaluation, s.order = filepath.Base(file), time.Duration(max(f.EvaluationInterval, model.Duration(time.Minute))), f.GroupEvalOrder
+			if f.EvaluationInterval != 0 {
+				s.evaluation = time.Duration(f.EvaluationInterval)
+			}
+			r.scenarios = append(r.scenarios, s)
+		}
 	}
+	slices.SortStableFunc(r.scenarios, func(a, b *scenario) int { return int(a.cost() - b.cost()) })
 	return r, nil
 }
 
-// baseline runs the tests against the rules as they are, written as the mutants are: they must succeed, else a mutant that is killed would
-// mean nothing. It learns how long they take.
-func (r *runner) baseline(rules []byte) error {
-	dir := filepath.Join(r.dir, "baseline")
-	if err := errors.Join(r.prepare(dir), write(filepath.Join(dir, rulesFile), rules)); err != nil {
-		return err
+// checks are the tests by their time, of alerts before expressions.
+func (s *scenario) checks() []check {
+	all := slices.Concat(s.Alerts, s.Exprs)
+	slices.SortStableFunc(all, func(a, b check) int {
+		return int(a.EvalTime/model.Duration(time.Second) - b.EvalTime/model.Duration(time.Second))
+	})
+	return all
+}
+
+// cost is about proportional to how long it takes.
+func (s *scenario) cost() int64 {
+	var last model.Duration
+	for _, c := range s.checks() {
+		last = max(last, c.EvalTime)
 	}
-	for i := range r.files {
-		start := time.Now()
-		if out, err := r.run(dir, r.files[i].path); err != nil {
-			return fmt.Errorf("%s: %w\n%s", r.files[i].path, err, out)
-		}
-		r.files[i].took = time.Since(start)
-	}
-	slices.SortFunc(r.files, func(a, b testFile) int { return cmp.Compare(a.took, b.took) })
-	return nil
+	return int64(time.Duration(last)/s.evaluation) * int64(10+len(s.InputSeries))
 }
 
 // test runs the tests against each mutant, as many at a time as there are processors.
@@ -76,12 +110,9 @@ func (r *runner) test(mutants []*mutant) error {
 	var workers sync.WaitGroup
 	for i := range errs {
 		workers.Go(func() {
-			own := filepath.Join(r.dir, fmt.Sprint(i))
-			errs[i] = r.prepare(own)
-			before := map[string]string{}
 			for m := range queue {
 				if errs[i] == nil {
-					m.killed, errs[i] = r.kills(own, before, m)
+					m.killed, errs[i] = r.kills(m)
 				}
 			}
 		})
@@ -91,87 +122,235 @@ func (r *runner) test(mutants []*mutant) error {
 	}
 	close(queue)
 	workers.Wait()
-	return errors.Join(errs...)
-}
-
-// prepare makes a directory in which the tests find the rules as they do in the repository.
-func (r *runner) prepare(dir string) error {
-	for _, f := range r.files {
-		if err := write(filepath.Join(dir, f.path), []byte(f.text)); err != nil {
+	for _, err := range errs {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// kills returns whether a test notices. A part of the rules fails some tests: a mutant is killed if it fails them in another way than the
-// same rules without the change. before has how these fail.
-func (r *runner) kills(dir string, before map[string]string, m *mutant) (bool, error) {
-	for _, f := range r.affected(m) {
-		key := m.rule + " " + f.path
-		if _, ok := before[key]; !ok {
-			out, err := r.runWith(dir, m.unchanged, f.path)
-			if err != nil {
-				return false, err
-			}
-			before[key] = out
-		}
-		out, err := r.runWith(dir, m.content, f.path)
+// kills returns whether a test notices.
+func (r *runner) kills(m *mutant) (bool, error) {
+	for _, s := range r.affected(m) {
+		want, err := r.unchanged(m, s)
 		if err != nil {
-			return false, fmt.Errorf("%s: %w", m.id(), err)
+			return false, fmt.Errorf("%s of %s: %w", s.Name, s.file, err)
 		}
-		if out != before[key] {
+		if got, err := s.see(m.content, m.touched, want); err != nil || !slices.Equal(got, want) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			others := slices.DeleteFunc(slices.Clone(r.killers[m.rule]), func(path string) bool { return path == f.path })
-			r.killers[m.rule] = append([]string{f.path}, others...)
+			others := slices.DeleteFunc(slices.Clone(r.killers[m.rule]), func(other *scenario) bool { return other == s })
+			r.killers[m.rule] = append([]*scenario{s}, others...)
 			return true, nil
 		}
 	}
 	return false, nil
 }
 
-// affected are the files that name the rule or one that depends on it. What killed mutants of the rule comes first: it is the most likely to
-// kill this one.
-func (r *runner) affected(m *mutant) []testFile {
+// unchanged returns what the tests see if nothing is changed. An error of a rule is one.
+func (r *runner) unchanged(m *mutant, s *scenario) ([]string, error) {
+	key := m.rule + "\n" + s.file + "\n" + s.Name
+	r.mu.Lock()
+	seen, ok := r.seen[key]
+	if !ok {
+		seen = sync.OnceValues(func() ([]string, error) { return s.see(m.unchanged, m.touched, nil) })
+		r.seen[key] = seen
+	}
+	r.mu.Unlock()
+	return seen()
+}
+
+// affected are the scenarios that look at what a mutant touches. What killed mutants of the rule comes first: it is the most likely to kill
+// this one.
+func (r *runner) affected(m *mutant) []*scenario {
 	r.mu.Lock()
 	killers := r.killers[m.rule]
 	r.mu.Unlock()
-	files := slices.DeleteFunc(slices.Clone(r.files), func(f testFile) bool {
-		return !slices.ContainsFunc(slices.Concat(m.touched, []string{"ALERTS{alertstate"}), func(name string) bool { return strings.Contains(f.text, name) })
+	others := slices.DeleteFunc(slices.Clone(r.scenarios), func(s *scenario) bool {
+		return slices.Contains(killers, s) || !slices.ContainsFunc(s.checks(), func(c check) bool { return c.looksAt(m.touched) })
 	})
-	rank := func(f testFile) int {
-		if i := slices.Index(killers, f.path); i >= 0 {
-			return i
+	return slices.Concat(killers, others)
+}
+
+// looksAt returns whether a test looks at one of these rules, perhaps among all alerts.
+func (c check) looksAt(names []string) bool {
+	if c.Alertname != "" {
+		return slices.Contains(names, c.Alertname)
+	}
+	return strings.Contains(c.Expr, "ALERTS") && !strings.Contains(c.Expr, "alertname=\"") ||
+		slices.ContainsFunc(names, func(name string) bool { return strings.Contains(c.Expr, name) })
+}
+
+// see evaluates rules, and returns what the tests look at that concern the names. It ends early if that is not what is wanted.
+func (s *scenario) see(groups *rulefmt.RuleGroups, names, want []string) ([]string, error) {
+	checks := slices.DeleteFunc(s.checks(), func(c check) bool { return !c.looksAt(names) })
+	p, err := s.start(groups)
+	if err != nil {
+		return nil, err
+	}
+	defer p.stop()
+	var seen []string
+	for t := s.epoch(); len(seen) < len(checks); t = t.Add(s.evaluation) {
+		if err := p.evaluate(t); err != nil {
+			return nil, err
 		}
-		return len(killers)
+		for len(seen) < len(checks) {
+			c := checks[len(seen)]
+			at := s.epoch().Add(time.Duration(c.EvalTime))
+			if !at.Before(t.Add(s.evaluation)) {
+				break
+			}
+			text, err := p.look(c, at)
+			if err != nil {
+				return nil, err
+			}
+			seen = append(seen, text)
+			if i := len(seen) - 1; i < len(want) && text != want[i] {
+				return seen, nil
+			}
+		}
 	}
-	slices.SortStableFunc(files, func(a, b testFile) int { return cmp.Compare(rank(a), rank(b)) })
-	return files
+	return seen, nil
 }
 
-// runWith runs one file of tests with these rules, and returns what promtool prints.
-func (r *runner) runWith(dir string, rules []byte, file string) (string, error) {
-	if err := write(filepath.Join(dir, rulesFile), rules); err != nil {
-		return "", err
+func (s *scenario) epoch() time.Time {
+	if s.Start.IsZero() {
+		return time.Unix(0, 0).UTC()
 	}
-	out, err := r.run(dir, file)
-	if exit := new(exec.ExitError); errors.As(err, &exit) && exit.ExitCode() == 1 {
-		err = nil // tests fail
-	}
-	return string(out), err
+	return s.Start
 }
 
-// run runs one file of tests. With less garbage collection than is usual, it takes two thirds of the time.
-func (r *runner) run(dir, file string) ([]byte, error) {
-	c := exec.Command(r.promtool, "test", "rules", file)
-	c.Dir, c.Env = dir, append(os.Environ(), "GOGC=400")
-	return c.CombinedOutput()
+// server is what a Prometheus has of storage and rules.
+type server struct {
+	dir    string
+	db     *tsdb.DB
+	query  rules.QueryFunc
+	groups []*rules.Group
+	input  []input
 }
 
-func write(file string, content []byte) error {
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+// input is a series and its samples that are not stored yet.
+type input struct {
+	labels labels.Labels
+	next   time.Time
+	step   time.Duration
+	values []parser.SequenceValue
+}
+
+func (s *scenario) start(groups *rulefmt.RuleGroups) (*server, error) {
+	p := &server{}
+	for _, one := range s.InputSeries {
+		l, values, err := promQL.ParseSeriesDesc(one.Series + " " + one.Values)
+		if err != nil {
+			return nil, err
+		}
+		step := time.Duration(s.Interval)
+		if step == 0 {
+			step = s.evaluation
+		}
+		p.input = append(p.input, input{l, s.epoch(), step, values})
+	}
+	var err error
+	if p.dir, err = os.MkdirTemp("", "mutate-"); err != nil {
+		return nil, err
+	}
+	options := tsdb.DefaultOptions()
+	options.RetentionDuration, options.WALSegmentSize = 0, -1 // no WAL
+	if p.db, err = tsdb.Open(p.dir, nil, nil, options, tsdb.NewDBStats()); err != nil {
+		return nil, err
+	}
+	p.db.DisableCompactions()
+	engine := promql.NewEngine(promql.EngineOpts{MaxSamples: math.MaxInt, Timeout: time.Minute, Parser: promQL})
+	p.query = rules.EngineQueryFunc(engine, p.db)
+	loaded, errs := rules.NewManager(&rules.ManagerOptions{
+		QueryFunc: p.query, NotifyFunc: func(context.Context, string, ...*rules.Alert) {},
+		Appendable: p.db, Queryable: p.db, Logger: slog.New(slog.DiscardHandler), Parser: promQL, GroupLoader: loader{groups},
+	}).LoadGroups(time.Minute, labels.EmptyLabels(), "", nil, false, rulesFile)
+	if len(errs) > 0 {
+		p.stop()
+		return nil, errs[0]
+	}
+	for _, g := range groups.Groups { // in their order, as no test depends on it
+		p.groups = append(p.groups, loaded[rules.GroupKey(rulesFile, g.Name)])
+	}
+	for _, g := range p.groups {
+		for _, r := range g.AlertingRules() {
+			r.SetRestored(true)
+		}
+	}
+	return p, nil
+}
+
+func (p *server) stop() {
+	_ = p.db.Close()
+	_ = os.RemoveAll(p.dir)
+}
+
+// loader has rules that are in no file.
+type loader struct{ groups *rulefmt.RuleGroups }
+
+func (l loader) Load(string, bool, model.ValidationScheme) (*rulefmt.RuleGroups, []error) {
+	return l.groups, nil
+}
+
+func (loader) Parse(query string) (parser.Expr, error) { return promQL.ParseExpr(query) }
+
+func (p *server) evaluate(t time.Time) error {
+	if err := p.store(t); err != nil {
 		return err
 	}
-	return os.WriteFile(file, content, 0o600)
+	for _, g := range p.groups {
+		g.Eval(context.Background(), t)
+		for _, r := range g.Rules() {
+			if r.LastError() != nil {
+				return fmt.Errorf("%s: %w", r.Name(), r.LastError())
+			}
+		}
+	}
+	return nil
+}
+
+// store stores the samples until a time.
+func (p *server) store(until time.Time) error {
+	a := p.db.Appender(context.Background())
+	for i := range p.input {
+		for in := &p.input[i]; len(in.values) > 0 && !in.next.After(until); in.next, in.values = in.next.Add(in.step), in.values[1:] {
+			if in.values[0].Omitted {
+				continue
+			}
+			if _, err := a.Append(0, in.labels, in.next.UnixMilli(), in.values[0].Value); err != nil {
+				return err
+			}
+		}
+	}
+	return a.Commit()
+}
+
+// look returns the alerts that fire, or the result of an expression.
+func (p *server) look(c check, at time.Time) (string, error) {
+	var lines []string
+	if c.Alertname == "" {
+		if err := p.store(at); err != nil {
+			return "", err
+		}
+		found, err := p.query(context.Background(), c.Expr, at)
+		if err != nil {
+			return "", err
+		}
+		for _, sample := range found {
+			lines = append(lines, fmt.Sprint(sample.Metric, sample.F))
+		}
+	}
+	for _, g := range p.groups {
+		for _, r := range g.AlertingRules() {
+			for _, a := range r.ActiveAlerts() {
+				if r.Name() == c.Alertname && a.State == rules.StateFiring {
+					lines = append(lines, fmt.Sprint(a.Labels, a.Annotations))
+				}
+			}
+		}
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n"), nil
 }
