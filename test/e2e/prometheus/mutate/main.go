@@ -13,21 +13,28 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
 
 func main() {
 	root := flag.String("root", "../../..", "root of the repository")
+	rule := flag.String("rule", "", "only the rules that match this regular `expression`")
 	flag.Parse()
-	if err := run(*root); err != nil {
+	if err := run(*root, *rule); err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
 		os.Exit(1)
 	}
 }
 
-func run(root string) error {
+func run(root, rule string) error {
 	start := time.Now()
+	isWanted, err := regexp.Compile(rule)
+	if err != nil {
+		return err
+	}
 	groups, err := readRules(filepath.Join(root, rulesFile))
 	if err != nil {
 		return err
@@ -36,6 +43,7 @@ func run(root string) error {
 	if err != nil {
 		return err
 	}
+	mutants = slices.DeleteFunc(mutants, func(m *mutant) bool { return !isWanted.MatchString(m.rule) })
 	r, err := newRunner(root)
 	if err != nil {
 		return err
@@ -45,7 +53,10 @@ func run(root string) error {
 	}
 	fmt.Print(table(mutants))
 	fmt.Printf("in %s\n", time.Since(start).Round(time.Second))
-	return errors.Join(checkSurvivors(mutants), checkDocument(filepath.Join(root, document), table(mutants)))
+	if rule != "" {
+		return checkSurvivors(mutants, isWanted)
+	}
+	return errors.Join(checkSurvivors(mutants, isWanted), checkDocument(filepath.Join(root, document), table(mutants)))
 }
 
 // table is the result in Markdown.
@@ -83,12 +94,14 @@ func tallies(mutants []*mutant) []*tally {
 	return all
 }
 
-// checkSurvivors tells which survived, and compares them with those that may.
-func checkSurvivors(mutants []*mutant) error {
+// checkSurvivors prints which survived, and compares them with those that may.
+func checkSurvivors(mutants []*mutant, isWanted *regexp.Regexp) error {
 	var errs []error
 	left := map[string]bool{}
 	for id := range survivors {
-		left[id] = true
+		if rule, _, _ := strings.Cut(id, ": "); isWanted.MatchString(rule) {
+			left[id] = true
+		}
 	}
 	for _, m := range mutants {
 		if m.killed {
@@ -106,7 +119,7 @@ func checkSurvivors(mutants []*mutant) error {
 	return errors.Join(errs...)
 }
 
-// checkDocument sees to it that the document has this table.
+// checkDocument returns an error if the document does not have this table.
 func checkDocument(file, table string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
