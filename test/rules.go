@@ -26,7 +26,7 @@ func rules() error {
 		runTool(promtool, []string{"test", "rules"}, "test/rules/*.yml"),
 		run("-C", module, "vet", "-tags", tags, "./..."),
 		run("-C", module, "test", "-tags", tags, "-count=1", "./..."),
-		run("-C", module, "run", "-tags", tags, "./mutate", "-promtool", promtool),
+		run("-C", module, "run", "-tags", tags, "./mutate"),
 	)
 }
 

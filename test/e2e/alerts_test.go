@@ -121,8 +121,8 @@ func TestManyProjectsAreOneNotification(t *testing.T) {
 	a := startAlertmanager(t, 5*time.Second) // 500 alerts take their time
 	failing := func(project string, since time.Time) alert {
 		return alert{labelled("CloudQuotaReadFailing warning service=dcs project=" + project), map[string]string{
-			"summary":     "dcs of project " + project + " can't be read: timeout",
-			"description": "It was never read. The log tells what came back.",
+			"summary":     "Fetching dcs of project " + project + " fails: timeout",
+			"description": "No fetch has succeeded yet. See the exporter's log for the response.",
 			"runbook_url": "https://runbooks.example.com/CloudQuotaReadFailing.html",
 		}, since, time.Now().Add(time.Hour)}
 	}
@@ -253,6 +253,7 @@ var silencing = []struct{ alert, by string }{
 	{"CloudQuotaNearlyExhausted warning project=prod service=dcs resource_type=instance", ""},
 	{"CloudQuotaExhaustionForecast warning project=prod service=dcs resource_type=instance", ""},
 	{"CloudQuotaNearlyExhausted warning project=dev service=ces resource_type=alarm", ""},
+	{"CloudQuotaNearlyExhausted warning project=staging service=ces resource_type=alarm", ""},
 
 	{"CloudQuotaReadFailing warning project=prod service=ces", ""},
 	{"CloudQuotaStale warning project=prod service=ces", "CloudQuotaReadFailing"},

@@ -1,10 +1,10 @@
-// Command mutate tells how much the tests of the alerts notice. It changes each threshold, operator, clause, label matcher, label, window,
+// Command mutate measures how much the tests of the alerts notice. It changes each threshold, operator, clause, label matcher, label, window,
 // for, keep_firing_for and severity of the rules once, runs the tests against each of these mutants, and fails if they let one pass that is
-// not in the list of those that may.
+// not in the list of those that may. The tests must succeed: promtool checks that.
 //
-//	go -C test/e2e/prometheus run -tags remove_all_sd ./mutate -promtool promtool
+//	go -C test/e2e/prometheus run -tags remove_all_sd ./mutate
 //
-// It stands in the module of Prometheus, whose parser it needs.
+// It is in the module of Prometheus, because it uses its parser, engine and storage.
 package main
 
 import (
@@ -13,25 +13,25 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
-
-	"go.yaml.in/yaml/v3"
 )
 
 func main() {
-	promtool := flag.String("promtool", "promtool", "promtool `binary`")
 	root := flag.String("root", "../../..", "root of the repository")
+	rule := flag.String("rule", "", "only the rules that match this regular `expression`")
 	flag.Parse()
-	if err := run(*promtool, *root); err != nil {
+	if err := run(*root, *rule); err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
 		os.Exit(1)
 	}
 }
 
-func run(promtool, root string) error {
+func run(root, rule string) error {
 	start := time.Now()
-	tool, err := filepath.Abs(promtool)
+	isWanted, err := regexp.Compile(rule)
 	if err != nil {
 		return err
 	}
@@ -43,20 +43,9 @@ func run(promtool, root string) error {
 	if err != nil {
 		return err
 	}
-	unchanged, err := yaml.Marshal(groups)
+	mutants = slices.DeleteFunc(mutants, func(m *mutant) bool { return !isWanted.MatchString(m.rule) })
+	r, err := newRunner(root)
 	if err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp("", "mutate-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	r, err := newRunner(tool, root, dir)
-	if err != nil {
-		return err
-	}
-	if err := r.baseline(unchanged); err != nil {
 		return err
 	}
 	if err := r.test(mutants); err != nil {
@@ -64,7 +53,10 @@ func run(promtool, root string) error {
 	}
 	fmt.Print(table(mutants))
 	fmt.Printf("in %s\n", time.Since(start).Round(time.Second))
-	return errors.Join(checkSurvivors(mutants), checkDocument(filepath.Join(root, document), table(mutants)))
+	if rule != "" {
+		return checkSurvivors(mutants, isWanted)
+	}
+	return errors.Join(checkSurvivors(mutants, isWanted), checkDocument(filepath.Join(root, document), table(mutants)))
 }
 
 // table is the result in Markdown.
@@ -102,12 +94,14 @@ func tallies(mutants []*mutant) []*tally {
 	return all
 }
 
-// checkSurvivors tells which survived, and compares them with those that may.
-func checkSurvivors(mutants []*mutant) error {
+// checkSurvivors prints which survived, and compares them with those that may.
+func checkSurvivors(mutants []*mutant, isWanted *regexp.Regexp) error {
 	var errs []error
 	left := map[string]bool{}
 	for id := range survivors {
-		left[id] = true
+		if rule, _, _ := strings.Cut(id, ": "); isWanted.MatchString(rule) {
+			left[id] = true
+		}
 	}
 	for _, m := range mutants {
 		if m.killed {
@@ -125,7 +119,7 @@ func checkSurvivors(mutants []*mutant) error {
 	return errors.Join(errs...)
 }
 
-// checkDocument sees to it that the document has this table.
+// checkDocument returns an error if the document does not have this table.
 func checkDocument(file, table string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {

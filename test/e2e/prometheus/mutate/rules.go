@@ -12,7 +12,6 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql/parser"
-	"go.yaml.in/yaml/v3"
 )
 
 // Where things are in the repository.
@@ -24,13 +23,14 @@ const (
 
 var promQL = parser.NewParser(parser.Options{})
 
-// mutant is the rules with one change.
+// mutant is a rule with one change, those that depend on it, and those that all of these use: the tests notice nothing of others.
 type mutant struct {
-	rule    string
-	change  string   // what is changed, unique in the rule
-	content []byte   // the whole file
-	touched []string // the rule, and those that depend on it
-	killed  bool
+	rule      string
+	change    string // what is changed, unique in the rule
+	content   *rulefmt.RuleGroups
+	unchanged *rulefmt.RuleGroups
+	touched   []string // the rule, and those that depend on it
+	killed    bool
 }
 
 func (m *mutant) id() string { return m.rule + ": " + m.change }
@@ -50,34 +50,61 @@ func mutantsOf(groups *rulefmt.RuleGroups) ([]*mutant, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", nameOf(*rule), err)
 			}
-			original := *rule
+			original, touched := *rule, dependents(groups, nameOf(*rule))
+			needed := used(groups, touched)
+			unchanged := only(groups, needed)
 			seen := map[string]int{}
 			for _, c := range changes {
 				*rule = c.rule
-				content, err := yaml.Marshal(groups)
+				content := only(groups, needed)
 				*rule = original
-				if err != nil {
-					return nil, err
-				}
 				if seen[c.what]++; seen[c.what] > 1 {
 					c.what = fmt.Sprintf("%s (%d)", c.what, seen[c.what])
 				}
-				all = append(all, &mutant{rule: nameOf(original), change: c.what, content: content, touched: touched(groups, nameOf(original))})
+				all = append(all, &mutant{rule: nameOf(original), change: c.what, content: content, unchanged: unchanged, touched: touched})
 			}
 		}
 	}
 	return all, nil
 }
 
+// only returns the groups with these rules.
+func only(groups *rulefmt.RuleGroups, names []string) *rulefmt.RuleGroups {
+	kept := &rulefmt.RuleGroups{}
+	for _, g := range groups.Groups {
+		g.Rules = slices.DeleteFunc(slices.Clone(g.Rules), func(r rulefmt.Rule) bool { return !slices.Contains(names, nameOf(r)) })
+		if len(g.Rules) > 0 {
+			kept.Groups = append(kept.Groups, g)
+		}
+	}
+	return kept
+}
+
 func nameOf(r rulefmt.Rule) string { return r.Record + r.Alert } // one of them is empty
 
-// touched returns a rule and those that use what it records, in their annotations too, and so on.
-func touched(groups *rulefmt.RuleGroups, name string) []string {
-	names := []string{name}
+// dependents returns a rule and those that use what it records, in their annotations too, and so on.
+func dependents(groups *rulefmt.RuleGroups, name string) []string {
+	return closure(groups, []string{name}, func(r rulefmt.Rule, of string) bool { return uses(r, of) })
+}
+
+// used returns rules and those of which they use what is recorded, and so on.
+func used(groups *rulefmt.RuleGroups, names []string) []string {
+	byName := map[string]rulefmt.Rule{}
+	for _, g := range groups.Groups {
+		for _, r := range g.Rules {
+			byName[nameOf(r)] = r
+		}
+	}
+	return closure(groups, names, func(r rulefmt.Rule, by string) bool { return r.Record != "" && uses(byName[by], r.Record) })
+}
+
+// closure adds the rules that belong to one of the names, until there are none.
+func closure(groups *rulefmt.RuleGroups, names []string, belongs func(r rulefmt.Rule, name string) bool) []string {
+	names = slices.Clone(names)
 	for i := 0; i < len(names); i++ {
 		for _, g := range groups.Groups {
 			for _, r := range g.Rules {
-				if name := nameOf(r); !slices.Contains(names, name) && uses(r, names[i]) {
+				if name := nameOf(r); !slices.Contains(names, name) && belongs(r, names[i]) {
 					names = append(names, name)
 				}
 			}

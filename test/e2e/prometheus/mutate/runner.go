@@ -5,34 +5,28 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"time"
+
+	"github.com/prometheus/common/model"
+	"go.yaml.in/yaml/v3"
 )
 
-// runner runs tests of rules by promtool.
+// runner evaluates rules for the tests as promtool does, and notes what these look at. Whether that is what they want is promtool's business:
+// a mutant is killed if they see something else.
 type runner struct {
-	promtool string
-	dir      string     // of its own
-	files    []testFile // from the fastest to the slowest
+	scenarios []*scenario // from the fastest to the slowest
 
-	mu     sync.Mutex
-	killer map[string]string // by rule, the file that killed its last mutant
+	mu      sync.Mutex
+	killers map[string][]*scenario              // by rule, those that killed a mutant of it, the last one first
+	seen    map[string]func() ([]string, error) // what the tests see without a change, by rule and scenario
 }
 
-type testFile struct {
-	path string // in the repository
-	text string
-	took time.Duration
-}
-
-// newRunner reads the tests of a repository.
-func newRunner(promtool, root, dir string) (*runner, error) {
-	r := &runner{promtool: promtool, dir: dir, killer: map[string]string{}}
+func newRunner(root string) (*runner, error) {
+	r := &runner{killers: map[string][]*scenario{}, seen: map[string]func() ([]string, error){}}
 	found, err := filepath.Glob(filepath.Join(root, testFiles))
 	if err != nil || len(found) == 0 {
 		return nil, fmt.Errorf("there are no %s", filepath.Join(root, testFiles))
@@ -42,31 +36,20 @@ func newRunner(promtool, root, dir string) (*runner, error) {
 		if err != nil {
 			return nil, err
 		}
-		path, err := filepath.Rel(root, file)
-		if err != nil {
-			return nil, err
+		var f struct {
+			EvaluationInterval model.Duration `yaml:"evaluation_interval"`
+			Tests              []*scenario
 		}
-		r.files = append(r.files, testFile{path: path, text: string(text)})
+		if err := yaml.Unmarshal(text, &f); err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		for _, s := range f.Tests {
+			s.file, s.evaluation = filepath.Base(file), cmp.Or(time.Duration(f.EvaluationInterval), time.Minute)
+			r.scenarios = append(r.scenarios, s)
+		}
 	}
+	slices.SortStableFunc(r.scenarios, func(a, b *scenario) int { return int(a.cost() - b.cost()) })
 	return r, nil
-}
-
-// baseline runs the tests against the rules as they are, written as the mutants are: they must succeed, else a mutant that is killed would
-// mean nothing. It learns how long they take.
-func (r *runner) baseline(rules []byte) error {
-	dir := filepath.Join(r.dir, "baseline")
-	if err := errors.Join(r.prepare(dir), write(filepath.Join(dir, rulesFile), rules)); err != nil {
-		return err
-	}
-	for i := range r.files {
-		start := time.Now()
-		if out, err := r.run(filepath.Join(dir, r.files[i].path)); err != nil {
-			return fmt.Errorf("%s: %w\n%s", r.files[i].path, err, out)
-		}
-		r.files[i].took = time.Since(start)
-	}
-	slices.SortFunc(r.files, func(a, b testFile) int { return cmp.Compare(a.took, b.took) })
-	return nil
 }
 
 // test runs the tests against each mutant, as many at a time as there are processors.
@@ -76,11 +59,9 @@ func (r *runner) test(mutants []*mutant) error {
 	var workers sync.WaitGroup
 	for i := range errs {
 		workers.Go(func() {
-			own := filepath.Join(r.dir, fmt.Sprint(i))
-			errs[i] = r.prepare(own)
 			for m := range queue {
 				if errs[i] == nil {
-					m.killed, errs[i] = r.kills(own, m)
+					m.killed, errs[i] = r.kills(m)
 				}
 			}
 		})
@@ -93,64 +74,45 @@ func (r *runner) test(mutants []*mutant) error {
 	return errors.Join(errs...)
 }
 
-// prepare makes a directory in which the tests find the rules as they do in the repository.
-func (r *runner) prepare(dir string) error {
-	for _, f := range r.files {
-		if err := write(filepath.Join(dir, f.path), []byte(f.text)); err != nil {
-			return err
+// kills returns whether a test notices.
+func (r *runner) kills(m *mutant) (bool, error) {
+	for _, s := range r.affected(m) {
+		want, err := r.unchanged(m, s)
+		if err != nil {
+			return false, fmt.Errorf("%s of %s: %w", s.Name, s.file, err)
 		}
-	}
-	return nil
-}
-
-// kills tells whether a test fails.
-func (r *runner) kills(dir string, m *mutant) (bool, error) {
-	if err := write(filepath.Join(dir, rulesFile), m.content); err != nil {
-		return false, err
-	}
-	for _, f := range r.affected(m) {
-		_, err := r.run(filepath.Join(dir, f.path))
-		if exit := new(exec.ExitError); errors.As(err, &exit) && exit.ExitCode() == 1 {
+		if got, err := s.see(m.content, m.touched, want); err != nil || !slices.Equal(got, want) { // an error is that of a rule
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			r.killer[m.rule] = f.path
+			others := slices.DeleteFunc(slices.Clone(r.killers[m.rule]), func(other *scenario) bool { return other == s })
+			r.killers[m.rule] = append([]*scenario{s}, others...)
 			return true, nil
-		}
-		if err != nil {
-			return false, fmt.Errorf("%s: %w", m.id(), err)
 		}
 	}
 	return false, nil
 }
 
-// affected are the files that name the rule or one that depends on it. What killed the last mutant of the rule comes first: it is the most
-// likely to kill this one.
-func (r *runner) affected(m *mutant) []testFile {
+// unchanged returns what the tests see if nothing is changed. An error of a rule is one.
+func (r *runner) unchanged(m *mutant, s *scenario) ([]string, error) {
+	key := m.rule + "\n" + s.file + "\n" + s.Name
 	r.mu.Lock()
-	killer := r.killer[m.rule]
+	seen, ok := r.seen[key]
+	if !ok {
+		seen = sync.OnceValues(func() ([]string, error) { return s.see(m.unchanged, m.touched, nil) })
+		r.seen[key] = seen
+	}
 	r.mu.Unlock()
-	var first, others []testFile
-	for _, f := range r.files {
-		switch {
-		case f.path == killer:
-			first = append(first, f)
-		case slices.ContainsFunc(m.touched, func(name string) bool { return strings.Contains(f.text, name) }):
-			others = append(others, f)
-		}
-	}
-	return append(first, others...)
+	return seen()
 }
 
-// run runs one file of tests. With less garbage collection than is usual, it takes two thirds of the time.
-func (r *runner) run(file string) ([]byte, error) {
-	c := exec.Command(r.promtool, "test", "rules", file)
-	c.Env = append(os.Environ(), "GOGC=400")
-	return c.CombinedOutput()
-}
-
-func write(file string, content []byte) error {
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return err
-	}
-	return os.WriteFile(file, content, 0o600)
+// affected are the scenarios that look at what a mutant touches. What killed mutants of the rule comes first: it is the most likely to kill
+// this one.
+func (r *runner) affected(m *mutant) []*scenario {
+	r.mu.Lock()
+	killers := r.killers[m.rule]
+	r.mu.Unlock()
+	others := slices.DeleteFunc(slices.Clone(r.scenarios), func(s *scenario) bool {
+		return slices.Contains(killers, s) || !slices.ContainsFunc(s.checks(), func(c check) bool { return c.looksAt(m.touched) })
+	})
+	return slices.Concat(killers, others)
 }
