@@ -61,17 +61,22 @@ func (a *alertmanager) alerted(t *testing.T, exporter string, minute time.Durati
 	return p
 }
 
-// rulesWithMinutesOf returns a file with the shipped rules, in which only durations are changed: a minute of them takes as long as stated.
+// rulesWithMinutesOf returns a file with the shipped rules, in which only durations are changed: a minute takes as long as given. Ranges of minutes are
+// three seconds at least, which are three scrapes.
 func rulesWithMinutesOf(t *testing.T, minute time.Duration) string {
 	t.Helper()
-	durations := regexp.MustCompile(`(?m)^(\s+(?:interval|for|keep_firing_for): )(\w+)$`)
-	rules := durations.ReplaceAllStringFunc(readFile(t, shippedRules), func(line string) string {
-		m := durations.FindStringSubmatch(line)
+	durations := regexp.MustCompile(`(?m)(^\s+(?:interval|for|keep_firing_for): |\[)(\d+[mh])(?:$|\])`)
+	rules := durations.ReplaceAllStringFunc(readFile(t, shippedRules), func(text string) string {
+		m := durations.FindStringSubmatch(text)
 		d, err := time.ParseDuration(m[2])
 		if err != nil {
 			t.Fatal(err)
 		}
-		return fmt.Sprintf("%s%dms", m[1], int64(d.Minutes()*float64(minute.Milliseconds())))
+		d = time.Duration(d.Minutes() * float64(minute))
+		if m[1] == "[" {
+			return fmt.Sprintf("[%dms]", max(d, 3*time.Second).Milliseconds())
+		}
+		return fmt.Sprintf("%s%dms", m[1], d.Milliseconds())
 	})
 	return save(t, filepath.Join(t.TempDir(), "rules.yml"), rules)
 }

@@ -137,11 +137,11 @@ services:
 	p.is(t, "count(cloud_quota_up == 1)", " 32")
 	p.is(t, fmt.Sprintf(`{service="dds",project=%q}`, dev), "")
 
-	const due = `ALERTS{alertname="CloudQuotaExhausted",alertstate="firing",project="ap-southeast-3",resource_type="publicIp",service="vpc",severity="critical"} 1
-ALERTS{alertname="CloudQuotaCritical",alertstate="firing",project="ap-southeast-3",resource_type="cores",service="ecs",severity="critical"} 1
+	const due = `ALERTS{alertname="CloudQuotaCritical",alertstate="firing",project="ap-southeast-3",resource_type="cores",service="ecs",severity="critical"} 1
+ALERTS{alertname="CloudQuotaCritical",alertstate="firing",project="ap-southeast-3",resource_type="publicIp",service="vpc",severity="critical"} 1
+ALERTS{alertname="CloudQuotaExhausted",alertstate="firing",project="ap-southeast-3",resource_type="publicIp",service="vpc",severity="critical"} 1
 ALERTS{alertname="CloudQuotaNearlyExhausted",alertstate="firing",project="ap-southeast-3",resource_type="cores",service="ecs",severity="warning"} 1
 ALERTS{alertname="CloudQuotaNearlyExhausted",alertstate="firing",project="ap-southeast-3",resource_type="jobs",service="my_api",severity="warning"} 1
-ALERTS{alertname="CloudQuotaCritical",alertstate="firing",project="ap-southeast-3",resource_type="publicIp",service="vpc",severity="critical"} 1
 ALERTS{alertname="CloudQuotaNearlyExhausted",alertstate="firing",project="ap-southeast-3",resource_type="publicIp",service="vpc",severity="warning"} 1`
 	p.becomes(t, "ALERTS", due)
 	p.becomes(t, "min(count_over_time(up[5m])) > bool 15", " 1") // longer than any rule waits
