@@ -66,6 +66,28 @@ func TestComposeFile(t *testing.T) {
 	}
 }
 
+// TestComposeCommands looks whether the profiles and services exist that the document names.
+func TestComposeCommands(t *testing.T) {
+	t.Parallel()
+	commands := regexp.MustCompile(`docker compose (?:-f (\S+) )?(?:--profile (\w+) )?(?:up|down|exec (\w+)|run --rm (\w+))\b`).
+		FindAllStringSubmatch(readFile(t, "../../docs/getting-started.md"), -1)
+	for _, c := range commands {
+		if c[1] != "" && c[1] != "deploy/compose/compose.yml" {
+			t.Errorf("%s: there is no such file", c[0])
+		}
+		project := load(t)
+		if c[2] != "" {
+			project = load(t, c[2])
+		}
+		if service := c[3] + c[4]; service != "" && !slices.Contains(project.ServiceNames(), service) || !slices.ContainsFunc(project.ServiceNames(), func(s string) bool { return project.Services[s].Build != nil }) {
+			t.Errorf("%s: there are the services %q", c[0], project.ServiceNames())
+		}
+	}
+	if len(commands) < 6 {
+		t.Errorf("%d commands", len(commands))
+	}
+}
+
 // containerFiles makes the files of a service below a directory, and returns its command with them in place of its own.
 func containerFiles(t *testing.T, s types.ServiceConfig, dir string) []string {
 	t.Helper()

@@ -56,6 +56,37 @@ func TestKeyFiles(t *testing.T) {
 	}
 }
 
+// TestComposeSecrets makes the secrets of deploy/compose by the commands of docs/getting-started.md. The container can read them as Compose mounts them.
+func TestComposeSecrets(t *testing.T) {
+	document, err := os.ReadFile("../../docs/getting-started.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := regexp.MustCompile("(?s)```\n(cd deploy/compose\n.*?)docker compose [^`]*```").FindSubmatch(document)
+	if commands == nil {
+		t.Fatal("docs/getting-started.md has no commands for deploy/compose")
+	}
+	dir := t.TempDir()
+	if err := os.CopyFS(filepath.Join(dir, "deploy/compose"), os.DirFS("../../deploy/compose")); err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command("sh", "-ec", strings.ReplaceAll(string(commands[1]), "sudo ", ""))
+	c.Dir, c.Env = dir, append(os.Environ(), "HUAWEICLOUD_SDK_AK="+democloud.AccessKey, "HUAWEICLOUD_SDK_SK="+democloud.SecretKey)
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	dir = filepath.Join(dir, "deploy/compose")
+	args := append([]string{}, confined...)
+	for _, name := range []string{"access_key", "secret_key"} {
+		args = append(args, "--volume="+filepath.Join(dir, "secrets", name)+":/run/secrets/"+name+":ro")
+	}
+	args = append(args, "--volume="+filepath.Join(dir, "account")+":/etc/cloud_quota_exporter:ro", built)
+	out, err := command("podman", append(args, "--config.file=/etc/cloud_quota_exporter/config.yml", "check-config")...)
+	if err != nil || !strings.Contains(out, "account main") || strings.Contains(out, "chmod") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // TestHealthcheck runs the health check of the image against a container.
 func TestHealthcheck(t *testing.T) {
 	if err := build("../..", "docker-format", "--format=docker"); err != nil { // the OCI format has no health checks
