@@ -1,11 +1,25 @@
 # Shortcuts for those who have make; each is one command of Go.
-.PHONY: build demo test lint fuzz bench release
+.PHONY: build demo image test lint fuzz bench release
+
+# Of the image. The tag is the commit, because nodes do not pull a tag again that they have: for changes that are not committed, set TAG.
+BUILDER ?= docker
+VERSION ?= $(or $(shell git describe --tags --always 2>/dev/null),devel)
+REVISION ?= $(or $(shell git rev-parse HEAD 2>/dev/null),unknown)
+IMAGE := $(if $(REGISTRY),$(REGISTRY)/)cloud_quota_exporter
+TAG ?= $(if $(REGISTRY),$(VERSION),latest)
 
 build: ## the program, stripped
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o cloud_quota_exporter .
 
 demo: ## the exporter against a simulated cloud
 	go run . demo
+
+image: ## the container image; with REGISTRY=registry.example.com/team it is pushed there, and deploy/k8s uses it
+	$(BUILDER) build $(BUILD_FLAGS) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t $(IMAGE):$(TAG) .
+	$(if $(REGISTRY),$(BUILDER) push $(PUSH_FLAGS) $(IMAGE):$(TAG))
+	@printf '%s\n' '# The image of all exporters. "make image" writes this file.' 'apiVersion: kustomize.config.k8s.io/v1alpha1' \
+		'kind: Component' 'images:' '  - name: cloud_quota_exporter' '    newName: $(IMAGE)' '    newTag: "$(TAG)"' > deploy/k8s/image/kustomization.yaml
+	@echo 'deploy/k8s uses $(IMAGE):$(TAG). With Helm: --set image.repository=$(IMAGE) --set-string image.tag=$(TAG)'
 
 test: ## go vet and all tests; go run ./test all runs every check
 	go run ./test

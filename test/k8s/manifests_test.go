@@ -24,7 +24,9 @@ import (
 
 // TestKustomizations builds each, and looks at every exporter in it.
 func TestKustomizations(t *testing.T) {
-	for name, exporters := range map[string]int{"base": 1, "overlays/keys": 1, "overlays/pod-identity": 1, "overlays/shards": 2} {
+	for name, exporters := range map[string]int{
+		"base": 1, "base/exporter": 1, "overlays/keys": 1, "overlays/no-operator": 1, "overlays/pod-identity": 1, "overlays/shards": 2,
+	} {
 		t.Run(name, func(t *testing.T) {
 			objects := build(t, root+"deploy/k8s/"+name)
 			if n := len(all[apps.Deployment](objects)); n != exporters {
@@ -112,10 +114,13 @@ const exporterLabels = "service|project|account|region|project_id|resource_type|
 func (c *complaints) monitoring(objects []object) {
 	at := map[string]bool{}
 	for _, s := range all[core.Service](objects) {
-		at[fmt.Sprintf("%s:%d", s.Name, s.Spec.Ports[0].Port)] = true
+		at[fmt.Sprintf("%s.%s.svc:%d", s.Name, s.Namespace, s.Spec.Ports[0].Port)] = true // Prometheus may run in another namespace
 		for _, m := range all[monitoring.ServiceMonitor](objects) {
 			if e := m.Spec.Endpoints[0]; !selects(m.Spec.Selector.MatchLabels, s.Labels) || e.Port != s.Spec.Ports[0].Name {
 				c.add("monitor %s does not find service %s", m.Name, s.Name)
+			}
+			if collect := m.Spec.Endpoints[0].Params["collect[]"]; len(all[monitoringalpha.ScrapeConfig](objects)) > 0 && !slices.Equal(collect, []string{"exporter"}) {
+				c.add("monitor %s scrapes %q: nothing scrapes collect[]=exporter alone", m.Name, collect)
 			}
 			if r := m.Spec.Endpoints[0].RelabelConfigs; len(r) != 1 || r[0].Action != "labeldrop" || r[0].Regex != exporterLabels {
 				c.add("monitor %s: relabelings %+v: the target's labels stay", m.Name, r)
@@ -123,12 +128,17 @@ func (c *complaints) monitoring(objects []object) {
 		}
 	}
 	for _, scrape := range all[monitoringalpha.ScrapeConfig](objects) {
-		for _, static := range scrape.Spec.StaticConfigs {
-			for _, target := range static.Targets {
-				if !at[string(target)] {
+		shards := int64(0)
+		for _, r := range scrape.Spec.RelabelConfigs {
+			shards = max(shards, r.Modulus)
+			for i := int64(0); r.TargetLabel == "__address__" && i < shards; i++ {
+				if target := strings.ReplaceAll(*r.Replacement, "$1", fmt.Sprint(i)); !at[target] {
 					c.add("scrape configuration %s: there is no service %s", scrape.Name, target)
 				}
 			}
+		}
+		if shards != int64(len(at)) || len(scrape.Spec.HTTPSDConfigs) < 2 {
+			c.add("scrape configuration %s: %d shards of %d services, %d lists of projects", scrape.Name, shards, len(at), len(scrape.Spec.HTTPSDConfigs))
 		}
 		for _, sd := range scrape.Spec.HTTPSDConfigs {
 			if host := strings.TrimSuffix(strings.TrimPrefix(string(sd.URL), "http://"), "/sd"); !at[host] {
@@ -337,8 +347,11 @@ func TestMistakesAreCaught(t *testing.T) {
 		{"base", "terminationGracePeriodSeconds: 30", "terminationGracePeriodSeconds: 5", "shorter than a shutdown takes"},
 		{"base", "endpoints:\n  - interval: 30s\n    port: http", "endpoints:\n  - interval: 30s\n    port: metrics", "does not find service cloud-quota-exporter"},
 		{"base", "regex: service", "regex: pod", "the target's labels stay"},
-		{"overlays/shards", "- cloud-quota-exporter-1:10133", "- cloud-quota-exporter-2:10133", "there is no service cloud-quota-exporter-2:10133"},
-		{"overlays/shards", "http://cloud-quota-exporter-0:10133/sd", "http://cloud-quota-exporter:10133/sd", "nothing answers http://cloud-quota-exporter:10133/sd"},
+		{"overlays/shards", "modulus: 2", "modulus: 3", "there is no service cloud-quota-exporter-2.monitoring.svc:10133"},
+		{"overlays/shards", "replacement: cloud-quota-exporter-$1.monitoring.svc", "replacement: cloud-quota-exporter-$1", "there is no service cloud-quota-exporter-0:10133"},
+		{"overlays/shards", "http://cloud-quota-exporter-0.", "http://cloud-quota-exporter.", "nothing answers http://cloud-quota-exporter.monitoring.svc:10133/sd"},
+		{"overlays/shards", "  - refreshInterval: 1m\n    url: http://cloud-quota-exporter-1.monitoring.svc:10133/sd\n", "", "2 services, 1 lists of projects"},
+		{"overlays/shards", "collect[]:\n      - exporter", "collect[]:\n      - dcs", "nothing scrapes collect[]=exporter alone"},
 	} {
 		t.Run(m.wrong, func(t *testing.T) {
 			if !strings.Contains(built[m.in], m.right) {
