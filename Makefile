@@ -3,8 +3,10 @@
 
 # Of the image. The tag is the commit, because nodes do not pull a tag again that they have: for changes that are not committed, set TAG.
 BUILDER ?= docker
+VERSION ?= $(or $(shell git describe --tags --always 2>/dev/null),devel)
+REVISION ?= $(or $(shell git rev-parse HEAD 2>/dev/null),unknown)
 IMAGE := $(if $(REGISTRY),$(REGISTRY)/)cloud_quota_exporter
-TAG ?= $(if $(REGISTRY),$(or $(shell git describe --tags --always),latest),latest)
+TAG ?= $(if $(REGISTRY),$(VERSION),latest)
 
 build: ## the program, stripped
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o cloud_quota_exporter .
@@ -13,7 +15,7 @@ demo: ## the exporter against a simulated cloud
 	go run . demo
 
 image: ## the container image; with REGISTRY=registry.example.com/team it is pushed there, and deploy/k8s uses it
-	$(BUILDER) build $(BUILD_FLAGS) --build-arg VERSION="$$(git describe --tags --always)" --build-arg REVISION="$$(git rev-parse HEAD)" -t $(IMAGE):$(TAG) .
+	$(BUILDER) build $(BUILD_FLAGS) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t $(IMAGE):$(TAG) .
 	$(if $(REGISTRY),$(BUILDER) push $(PUSH_FLAGS) $(IMAGE):$(TAG))
 	@printf '%s\n' '# The image of all exporters. "make image" writes this file.' 'apiVersion: kustomize.config.k8s.io/v1alpha1' \
 		'kind: Component' 'images:' '  - name: cloud_quota_exporter' '    newName: $(IMAGE)' '    newTag: "$(TAG)"' > deploy/k8s/image/kustomization.yaml

@@ -17,9 +17,9 @@ const (
 )
 
 // due are the alerts that newCloud gives rise to, whichever way it is scraped.
-const due = `ALERTS{alertname="CloudQuotaExhausted",alertstate="pending",project="ap-southeast-1_dev",resource_type="instance",service="dcs",severity="critical"} 1
+const due = `ALERTS{alertname="CloudQuotaCritical",alertstate="pending",project="ap-southeast-1_dev",resource_type="instance",service="dcs",severity="critical"} 1
+ALERTS{alertname="CloudQuotaExhausted",alertstate="pending",project="ap-southeast-1_dev",resource_type="instance",service="dcs",severity="critical"} 1
 ALERTS{alertname="CloudQuotaNearlyExhausted",alertstate="pending",project="ap-southeast-1_dev",resource_type="alarm",service="ces",severity="warning"} 1
-ALERTS{alertname="CloudQuotaCritical",alertstate="pending",project="ap-southeast-1_dev",resource_type="instance",service="dcs",severity="critical"} 1
 ALERTS{alertname="CloudQuotaNearlyExhausted",alertstate="pending",project="ap-southeast-1_dev",resource_type="instance",service="dcs",severity="warning"} 1`
 
 func TestShippedStaticConfiguration(t *testing.T) {

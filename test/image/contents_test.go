@@ -91,24 +91,7 @@ func TestConfiguration(t *testing.T) {
 
 // TestReproducible builds a copy of what the Dockerfile needs, of another time and at another place, with something secret beside it.
 func TestReproducible(t *testing.T) {
-	dir := t.TempDir()
-	for _, name := range []string{"collector", "docs", "internal", "providers"} {
-		if err := os.CopyFS(filepath.Join(dir, name), os.DirFS(filepath.Join("../..", name))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, name := range []string{"go.mod", "go.sum", "main.go", "LICENSE", "Dockerfile", ".dockerignore"} {
-		data, err := os.ReadFile(filepath.Join("../..", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.WriteFile(filepath.Join(dir, "config.yml"), []byte("secret"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	dir := source(t)
 	if err := build(dir, "again"); err != nil {
 		t.Fatal(err)
 	}
@@ -128,6 +111,30 @@ func TestReproducible(t *testing.T) {
 	if want := []string{"LICENSE", "collector", "docs", "go.mod", "go.sum", "internal", "main.go", "providers"}; !slices.Equal(sources, want) {
 		t.Errorf("the builder gets %q, want %q", sources, want)
 	}
+}
+
+// source returns a copy of what the Dockerfile needs, with something secret beside it.
+func source(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"collector", "deploy/k8s/image", "docs", "internal", "providers"} {
+		if err := os.CopyFS(filepath.Join(dir, name), os.DirFS(filepath.Join("../..", name))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"go.mod", "go.sum", "main.go", "LICENSE", "Dockerfile", ".dockerignore", "Makefile"} {
+		data, err := os.ReadFile(filepath.Join("../..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "config.yml"), []byte("secret"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 func TestOtherArchitecture(t *testing.T) {

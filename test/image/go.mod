@@ -2,7 +2,10 @@ module cloud_quota_exporter/test/image
 
 go 1.26.0
 
-require cloud_quota_exporter v0.0.0
+require (
+	cloud_quota_exporter v0.0.0
+	github.com/google/go-containerregistry v0.22.1
+)
 
 require (
 	golang.org/x/net v0.59.0 // indirect

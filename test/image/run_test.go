@@ -102,20 +102,29 @@ func makeBase(dir string, authority []byte) error {
 
 // build runs the Dockerfile of a directory.
 func build(dir, tag string, more ...string) error {
-	args := []string{
-		"bud", "--pull-never", "--isolation=chroot", "--network=host", "--tag=" + tag, "--timestamp=1769817600",
-		"--build-arg=BUILDPLATFORM=linux/" + runtime.GOARCH,
-		"--build-arg=VERSION=" + version, "--build-arg=REVISION=" + revision, "--build-arg=BUILD_DATE=" + buildDate,
+	flags, err := buildFlags()
+	if err != nil {
+		return err
+	}
+	args := append([]string{"bud", "--tag=" + tag, "--build-arg=VERSION=" + version, "--build-arg=REVISION=" + revision}, flags...)
+	_, err = command("buildah", append(append(args, more...), dir)...)
+	return err
+}
+
+// buildFlags are those of each build: without a registry, with the machine's Go and what it has of modules, and at a fixed time.
+func buildFlags() ([]string, error) {
+	flags := []string{
+		"--pull-never", "--isolation=chroot", "--network=host", "--timestamp=1769817600",
+		"--build-arg=BUILDPLATFORM=linux/" + runtime.GOARCH, "--build-arg=BUILD_DATE=" + buildDate,
 	}
 	for variable, at := range map[string]string{"GOROOT": "/usr/local/go", "GOMODCACHE": "/go/pkg/mod", "GOCACHE": "/go/cache"} {
 		host, err := exec.Command("go", "env", variable).Output()
 		if err != nil {
-			return err
+			return nil, err
 		}
-		args = append(args, "--volume="+strings.TrimSpace(string(host))+":"+at)
+		flags = append(flags, "--volume="+strings.TrimSpace(string(host))+":"+at)
 	}
-	_, err := command("buildah", append(append(args, more...), dir)...)
-	return err
+	return flags, nil
 }
 
 // command runs buildah or podman on the images of the tests, and returns what it prints.

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -91,19 +92,35 @@ func (s source) build(platform, work, materials string) ([]file, error) {
 	return []file{archive, {name: base + ".cdx.json", data: bill}}, nil
 }
 
+// shipped are the files of an archive besides the program. Those below deploy keep their paths, so that the commands of the documents work in a clone and
+// in an archive.
+var shipped = []string{
+	"LICENSE", "config.example.yml", "deploy/alertmanager/*", "deploy/grafana/dashboards/*", "deploy/grafana/provisioning/*/*", "deploy/prometheus/*",
+}
+
 // archive packs the program with what its user needs besides.
 func (s source) archive(base, system, binary string) (file, error) {
-	paths := []string{binary, "LICENSE", "config.example.yml"}
+	patterns := shipped
 	if system == "linux" {
-		paths = append(paths, "deploy/systemd/"+name+".service", "deploy/systemd/keys.conf")
+		patterns = append(slices.Clip(patterns), "deploy/systemd/*")
 	}
-	var files []file
-	for _, path := range paths {
-		data, err := os.ReadFile(path) //nolint:gosec // the paths stand above
-		if err != nil {
-			return file{}, err
+	program, err := os.ReadFile(binary) //nolint:gosec // built above
+	if err != nil {
+		return file{}, err
+	}
+	files := []file{{name: base + "/" + filepath.Base(binary), data: program, executable: true}}
+	for _, pattern := range patterns {
+		paths, err := filepath.Glob(pattern)
+		if err != nil || len(paths) == 0 {
+			return file{}, fmt.Errorf("there are no %s", pattern)
 		}
-		files = append(files, file{name: base + "/" + filepath.Base(path), data: data, executable: path == binary})
+		for _, path := range paths {
+			data, err := os.ReadFile(path) //nolint:gosec // the patterns are above
+			if err != nil {
+				return file{}, err
+			}
+			files = append(files, file{name: base + "/" + filepath.ToSlash(path), data: data})
+		}
 	}
 	if system == "windows" {
 		data, err := zipOf(files, s.time)

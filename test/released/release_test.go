@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -24,6 +25,14 @@ const (
 	commitTime = "2026-01-31T10:20:30Z"
 	prefix     = "cloud_quota_exporter-9.8.7."
 )
+
+// shipped are the files of every archive besides the program.
+var shipped = []string{
+	"LICENSE", "config.example.yml", "deploy/alertmanager/alertmanager.yml", "deploy/alertmanager/cloud_quota.tmpl", "deploy/grafana/dashboards/exporter.json",
+	"deploy/grafana/dashboards/quotas.json", "deploy/grafana/provisioning/dashboards/cloud_quota.yml",
+	"deploy/grafana/provisioning/datasources/prometheus.yml", "deploy/prometheus/rules.yml", "deploy/prometheus/scrape-projects.yml",
+	"deploy/prometheus/scrape-secure.yml", "deploy/prometheus/scrape-static.yml",
+}
 
 // host is the platform of this machine, of which the binary can be run.
 var host = runtime.GOOS + "/" + runtime.GOARCH
@@ -111,13 +120,18 @@ func checkTar(t *testing.T, data []byte, base, revision string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, filepath.Base(header.Name)), content, os.FileMode(header.Mode)); err != nil {
+		path := filepath.Join(dir, strings.TrimPrefix(header.Name, base+"/"))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, content, os.FileMode(header.Mode)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want := []string{"cloud_quota_exporter", "LICENSE", "config.example.yml"}
+	want := append([]string{"cloud_quota_exporter"}, shipped...)
 	if runtime.GOOS == "linux" {
-		want = append(want, "cloud_quota_exporter.service", "keys.conf")
+		want = append(want, "deploy/systemd/cloud_quota_exporter.service", "deploy/systemd/keys.conf")
+		checkInstallation(t, dir)
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("files %q in %s, want %q", names, base, want)
@@ -129,6 +143,36 @@ func checkTar(t *testing.T, data []byte, base, revision string) {
 	for _, part := range []string{"version 9.8.7 ", "revision: " + revision + ")", commitTime} {
 		if !strings.Contains(string(out), part) {
 			t.Errorf("--version says\n%s\nwant %q", out, part)
+		}
+	}
+}
+
+// checkInstallation runs the commands of the documents that install files, in an unpacked archive and below a directory.
+func checkInstallation(t *testing.T, dir string) {
+	t.Helper()
+	at := t.TempDir()
+	for _, name := range []string{"access_key", "secret_key"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("KEY"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, document := range []string{"installation.md", "dashboards.md"} {
+		commands := regexp.MustCompile(`(?m)^(?:sudo )?(install -D .*)$`).FindAllStringSubmatch(string(read(t, "../../docs", document)), -1)
+		for _, command := range commands {
+			c := exec.Command("sh", "-c", regexp.MustCompile(` (/(usr|etc|var)/)`).ReplaceAllString(command[1], " "+at+"$1"))
+			c.Dir = dir
+			if out, err := c.CombinedOutput(); err != nil {
+				t.Errorf("%s: %s: %v\n%s", document, command[1], err, out)
+			}
+		}
+	}
+	for name, mode := range map[string]os.FileMode{
+		"usr/local/bin/cloud_quota_exporter": 0o755, "etc/cloud_quota_exporter/config.yml": 0o644, "etc/cloud_quota_exporter/secret_key": 0o600,
+		"etc/systemd/system/cloud_quota_exporter.service": 0o644, "etc/systemd/system/cloud_quota_exporter.service.d/keys.conf": 0o644,
+		"var/lib/grafana/dashboards/cloud_quota/quotas.json": 0o644,
+	} {
+		if info, err := os.Stat(filepath.Join(at, name)); err != nil || info.Mode() != mode {
+			t.Errorf("%s: %v %v", name, info, err)
 		}
 	}
 }
@@ -146,7 +190,11 @@ func checkZip(t *testing.T, data []byte, base string) {
 			t.Errorf("%s is of %s, want %s", f.Name, at, commitTime)
 		}
 	}
-	if want := []string{base + "/cloud_quota_exporter.exe", base + "/LICENSE", base + "/config.example.yml"}; !slices.Equal(names, want) {
+	want := []string{base + "/cloud_quota_exporter.exe"}
+	for _, name := range shipped {
+		want = append(want, base+"/"+name)
+	}
+	if !slices.Equal(names, want) {
 		t.Errorf("files %q, want %q", names, want)
 	}
 }

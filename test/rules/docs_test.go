@@ -131,3 +131,57 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 		t.Errorf("only %v are known", slices.Sorted(maps.Keys(known)))
 	}
 }
+
+// TestScrapesOfProjectsAreComplete looks at each scrape configuration that is shipped or documented: projects that are targets need a scrape of the
+// exporters themselves, without which CloudQuotaExporterDown or CloudQuotaBlind fires, or alerts on accounts never fire.
+func TestScrapesOfProjectsAreComplete(t *testing.T) {
+	var texts []string
+	for _, pattern := range []string{"README.md", "docs/*.md", "docs/runbooks/*.md", "deploy/prometheus/scrape-*.yml"} {
+		files, err := filepath.Glob(root + pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if text := read(t, file); filepath.Ext(file) == ".yml" {
+				texts = append(texts, text)
+			} else {
+				for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(text, -1) {
+					texts = append(texts, block[1])
+				}
+			}
+		}
+	}
+	checked := 0
+	for _, text := range texts {
+		if !strings.Contains(text, "/sd\"") {
+			continue
+		}
+		var file struct {
+			Jobs []struct {
+				Params map[string][]string
+				Lists  []struct{ URL string }       `yaml:"http_sd_configs"`
+				Static []struct{ Targets []string } `yaml:"static_configs"`
+			} `yaml:"scrape_configs"`
+		}
+		if err := yaml.Unmarshal([]byte(text), &file); err != nil {
+			t.Fatalf("%v in\n%s", err, text)
+		}
+		var exporters, scraped []string
+		for _, job := range file.Jobs {
+			for _, list := range job.Lists {
+				exporters = append(exporters, strings.TrimSuffix(strings.TrimPrefix(list.URL, "http://"), "/sd"))
+			}
+			for _, static := range job.Static {
+				if slices.Equal(job.Params["collect[]"], []string{"exporter"}) {
+					scraped = append(scraped, static.Targets...)
+				}
+			}
+		}
+		if checked++; len(exporters) == 0 || !slices.Equal(scraped, exporters) {
+			t.Errorf("projects of %q, own metrics of %q in\n%s", exporters, scraped, text)
+		}
+	}
+	if checked < 3 {
+		t.Errorf("%d configurations, want those of docs/scaling.md and scrape-projects.yml", checked)
+	}
+}
