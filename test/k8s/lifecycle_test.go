@@ -82,7 +82,6 @@ func (c *cluster) testMistakes(t *testing.T) {
 	for _, m := range []struct{ right, wrong, says string }{
 		{"readOnlyRootFilesystem", "readOnlyRootFs", "readOnlyRootFs"},
 		{"allowPrivilegeEscalation: false", "allowPrivilegeEscalation: true", "would violate PodSecurity"},
-		{"apiVersion: networking.k8s.io/v1", "apiVersion: networking.k8s.io/v1beta1", "no matches for kind"},
 		{"scrapeTimeout: 25s", "scrapeTimeout: 25 seconds", "spec.endpoints[0].scrapeTimeout"},
 		{"port: 10133", "port: 101330", "spec.ports[0].port"},
 	} {
