@@ -63,10 +63,10 @@ users: [{name: admin, user: {token: token}}]
 	return c
 }
 
-// await runs kubectl until it succeeds.
+// await runs kubectl until it succeeds. It waits far longer than is ever needed, for slow machines.
 func (c *cluster) await(t *testing.T, args ...string) {
 	t.Helper()
-	deadline, tick := time.After(time.Minute), time.NewTicker(100*time.Millisecond)
+	deadline, tick := time.After(5*time.Minute), time.NewTicker(100*time.Millisecond)
 	defer tick.Stop()
 	for {
 		_, err := c.try(c.kubectlPath, "", args...)
