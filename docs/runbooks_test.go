@@ -55,6 +55,9 @@ func checkLinks(t *testing.T, files fs.FS, address string) {
 	link := regexp.MustCompile(`[^\s"]*/runbooks(?:/(\w+)\.md)?\b`)
 	found := map[string]int{} // by kind of file
 	err = fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
+		if name == "deploy/helm" { // it has a value for the address, and test/k8s tests that
+			return fs.SkipDir
+		}
 		if err != nil || d.IsDir() || name == "deploy/k8s/runbooks.yaml" {
 			return err
 		}

@@ -50,8 +50,8 @@ var others = []step{
 	{"container image", onDebian("the container image", "test/image", "buildah podman runc busybox", "buildah podman runc busybox-static")},
 	{"systemd unit", onDebian("the systemd unit", "test/systemd", "systemd-nspawn systemctl systemd-analyze", "systemd systemd-container")},
 	{"dashboards", dashboards},
-	{"manifests for Kubernetes", func() error { return module("test/k8s") }},
-	{"end to end", func() error { return module("test/e2e", "-timeout=40m") }}, // it builds a Prometheus and an Alertmanager
+	{"manifests and chart for Kubernetes", func() error { return module("test/k8s", "-timeout=40m") }}, // it builds a kube-apiserver and helm
+	{"end to end", func() error { return module("test/e2e", "-timeout=40m") }},                         // it builds a Prometheus and an Alertmanager
 	{"benchmarks, in small", func() error {
 		return run("test", "-run=^$", "-bench=.", "-benchtime=1x", "-short", ".", "./providers", "./test/bench")
 	}},

@@ -205,34 +205,40 @@ func TestTwoInOneNamespace(t *testing.T) {
 		"two bases":   "nameSuffix: -lab\nresources: [../cloud_quota_exporter/deploy/k8s/base]\n",
 		"the example": strings.ReplaceAll(example(t, "nameSuffix"), "cloud_quota_exporter/", "../cloud_quota_exporter/"),
 	} {
-		objects := overlay(t, "namespace: quotas\nresources: [cloud_quota_exporter/deploy/k8s/base, lab]\n", map[string]string{"lab/kustomization.yaml": second})
-		pods := map[string]map[string]string{} // labels by Deployment
+		selectOnlyTheirs(t, name, overlay(t, "namespace: quotas\nresources: [cloud_quota_exporter/deploy/k8s/base, lab]\n", map[string]string{"lab/kustomization.yaml": second}))
+	}
+	selectOnlyTheirs(t, "two releases", append(release(t, "quota"), release(t, "lab")...))
+}
+
+// selectOnlyTheirs looks whether the objects of two exporters select the pods of the other.
+func selectOnlyTheirs(t *testing.T, name string, objects []object) {
+	t.Helper()
+	pods := map[string]map[string]string{} // labels by Deployment
+	for _, d := range all[apps.Deployment](objects) {
+		pods[d.Name] = d.Spec.Template.Labels
+	}
+	if len(pods) != 2 {
+		t.Fatalf("%s: %d exporters", name, len(pods))
+	}
+	for other, labels := range pods {
 		for _, d := range all[apps.Deployment](objects) {
-			pods[d.Name] = d.Spec.Template.Labels
+			if selects(d.Spec.Selector.MatchLabels, labels) != (d.Name == other) {
+				t.Errorf("%s: Deployment %s and the pods of %s", name, d.Name, other)
+			}
 		}
-		if len(pods) != 2 {
-			t.Fatalf("%s: %d exporters", name, len(pods))
-		}
-		for other, labels := range pods {
-			for _, d := range all[apps.Deployment](objects) {
-				if selects(d.Spec.Selector.MatchLabels, labels) != (d.Name == other) {
-					t.Errorf("%s: Deployment %s and the pods of %s", name, d.Name, other)
+		for _, s := range all[core.Service](objects) {
+			if selects(s.Spec.Selector, labels) != (s.Name == other) {
+				t.Errorf("%s: Service %s and the pods of %s", name, s.Name, other)
+			}
+			for _, m := range all[monitoring.ServiceMonitor](objects) {
+				if selects(m.Spec.Selector.MatchLabels, s.Labels) != (s.Name == m.Name) {
+					t.Errorf("%s: ServiceMonitor %s and Service %s", name, m.Name, s.Name)
 				}
 			}
-			for _, s := range all[core.Service](objects) {
-				if selects(s.Spec.Selector, labels) != (s.Name == other) {
-					t.Errorf("%s: Service %s and the pods of %s", name, s.Name, other)
-				}
-				for _, m := range all[monitoring.ServiceMonitor](objects) {
-					if selects(m.Spec.Selector.MatchLabels, s.Labels) != (s.Name == m.Name) {
-						t.Errorf("%s: ServiceMonitor %s and Service %s", name, m.Name, s.Name)
-					}
-				}
-			}
-			for _, p := range all[networking.NetworkPolicy](objects) {
-				if selects(p.Spec.PodSelector.MatchLabels, labels) != (p.Name == other) {
-					t.Errorf("%s: NetworkPolicy %s and the pods of %s", name, p.Name, other)
-				}
+		}
+		for _, p := range all[networking.NetworkPolicy](objects) {
+			if selects(p.Spec.PodSelector.MatchLabels, labels) != (p.Name == other) {
+				t.Errorf("%s: NetworkPolicy %s and the pods of %s", name, p.Name, other)
 			}
 		}
 	}
@@ -342,7 +348,13 @@ func arguments(t *testing.T, d *apps.Deployment, objects []object) []string {
 
 // TestProbesWithAPassword runs the program and the probes of docs/kubernetes.md with basic auth.
 func TestProbesWithAPassword(t *testing.T) {
-	objects := overlay(t, on("base", example(t, "healthcheck")), nil)
+	withAPassword(t, overlay(t, on("base", example(t, "healthcheck")), nil))
+	withAPassword(t, release(t, "cloud-quota-exporter", "--values="+chart+"/ci/basic-auth-values.yaml"))
+}
+
+// withAPassword runs the program and the probes of a Deployment with basic auth.
+func withAPassword(t *testing.T, objects []object) {
+	t.Helper()
 	web := filepath.Join(t.TempDir(), "web.yml")
 	write(t, web, "basic_auth_users: {prometheus: $2a$04$Ba3/oA.WZDKD5BqPJtdUuummoh.pXYvfilCVFk8JRdvgEtwBfaY5O}\n")
 	for _, d := range all[apps.Deployment](objects) {

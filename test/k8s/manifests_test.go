@@ -15,6 +15,7 @@ import (
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
+	policy "k8s.io/api/policy/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
@@ -122,7 +123,7 @@ func (c *complaints) monitoring(objects []object) {
 			if collect := m.Spec.Endpoints[0].Params["collect[]"]; len(all[monitoringalpha.ScrapeConfig](objects)) > 0 && !slices.Equal(collect, []string{"exporter"}) {
 				c.add("monitor %s scrapes %q: nothing scrapes collect[]=exporter alone", m.Name, collect)
 			}
-			if r := m.Spec.Endpoints[0].RelabelConfigs; len(r) != 1 || r[0].Action != "labeldrop" || r[0].Regex != exporterLabels {
+			if r := m.Spec.Endpoints[0].RelabelConfigs; len(r) == 0 || r[0].Action != "labeldrop" || r[0].Regex != exporterLabels {
 				c.add("monitor %s: relabelings %+v: the target's labels stay", m.Name, r)
 			}
 		}
@@ -197,6 +198,8 @@ func typed(kind string) (any, error) {
 	switch kind {
 	case "apps/v1 Deployment":
 		return new(apps.Deployment), nil
+	case "policy/v1 PodDisruptionBudget":
+		return new(policy.PodDisruptionBudget), nil
 	case "v1 Service":
 		return new(core.Service), nil
 	case "v1 ServiceAccount":
