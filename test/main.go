@@ -1,7 +1,8 @@
 // Command test runs the checks of the project from a clean clone: go run ./test
 //
 // Without an argument it runs go vet and all tests, with the race detector if there is a C compiler. It needs nothing but Go. go run ./test all
-// runs every check, as continuous integration does. The tests of the status page need Chromium and npm, and those of the dashboards npm. If
+// runs every check, as continuous integration does. go run ./test mutation changes the rules for Prometheus in hundreds of ways and checks that
+// their tests notice: run it after changes of either. The tests of the status page need Chromium and npm, and those of the dashboards npm. If
 // these are missing, it says so and runs the rest. If the variable CI is set, that is an error.
 package main
 
@@ -62,8 +63,10 @@ func main() {
 	switch {
 	case len(os.Args) == 2 && os.Args[1] == "all":
 		steps = append(steps, others...)
+	case len(os.Args) == 2 && os.Args[1] == "mutation":
+		steps = []step{{"mutation of the rules", mutation}}
 	case len(os.Args) > 1:
-		fmt.Fprintln(os.Stderr, "test: want no argument for vet and all tests, or all for every check")
+		fmt.Fprintln(os.Stderr, "test: want no argument for vet and all tests, all for every check, or mutation for what takes too long for that")
 		os.Exit(2)
 	}
 	for _, step := range steps {

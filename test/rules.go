@@ -8,26 +8,35 @@ import (
 	"path/filepath"
 )
 
-// rules checks what there is for Prometheus by its own tool: that it loads, that the tests of the alerts succeed, and that they notice
-// when something is changed. promtool is built for it: some minutes the first time.
+// The module of Prometheus, and the tags with which test/e2e builds it.
+const (
+	prometheusModule = "test/e2e/prometheus"
+	prometheusTags   = "remove_all_sd"
+)
+
+// rules checks what is for Prometheus with its own tool: that it loads, that the tests of the alerts succeed, and that an evaluation does not
+// cost too much. promtool is built for it, which takes some minutes the first time.
 func rules() error {
 	dir, err := os.MkdirTemp("", "cloud_quota_exporter-rules-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	const module, tags = "test/e2e/prometheus", "remove_all_sd" // as test/e2e builds it
-	if err := run("-C", module, "build", "-tags", tags, "-o", dir, "github.com/prometheus/prometheus/cmd/promtool"); err != nil {
+	if err := run("-C", prometheusModule, "build", "-tags", prometheusTags, "-o", dir, "github.com/prometheus/prometheus/cmd/promtool"); err != nil {
 		return err
 	}
 	promtool := filepath.Join(dir, "promtool")
 	return errors.Join(
 		runTool(promtool, []string{"check", "config", "--lint=all", "--lint-fatal"}, "deploy/prometheus/scrape-*.yml"), // and the rules that they load
 		runTool(promtool, []string{"test", "rules"}, "test/rules/*.yml"),
-		run("-C", module, "vet", "-tags", tags, "./..."),
-		run("-C", module, "test", "-tags", tags, "-count=1", "./..."),
-		run("-C", module, "run", "-tags", tags, "./mutate"),
+		run("-C", prometheusModule, "vet", "-tags", prometheusTags, "./..."),
+		run("-C", prometheusModule, "test", "-tags", prometheusTags, "-count=1", "-short", "-bench=.", "-benchtime=3x", "./..."),
 	)
+}
+
+// mutation checks that the tests of the alerts notice if something in the rules changes.
+func mutation() error {
+	return run("-C", prometheusModule, "run", "-tags", prometheusTags, "./mutate")
 }
 
 // runTool runs a program with files, of which there must be some, and shows what it prints.

@@ -94,7 +94,7 @@ func tallies(mutants []*mutant) []*tally {
 	return all
 }
 
-// checkSurvivors prints which survived, and compares them with those that may.
+// checkSurvivors compares those that survived with those that may.
 func checkSurvivors(mutants []*mutant, isWanted *regexp.Regexp) error {
 	var errs []error
 	left := map[string]bool{}
@@ -107,7 +107,6 @@ func checkSurvivors(mutants []*mutant, isWanted *regexp.Regexp) error {
 		if m.killed {
 			continue
 		}
-		fmt.Printf("survives: %s: %s\n", m.id(), survivors[m.id()])
 		if survivors[m.id()] == "" {
 			errs = append(errs, fmt.Errorf("no test notices %q: add one or, if there is nothing to notice, its reason to survivors.go", m.id()))
 		}

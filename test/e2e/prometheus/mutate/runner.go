@@ -60,8 +60,11 @@ func (r *runner) test(mutants []*mutant) error {
 	for i := range errs {
 		workers.Go(func() {
 			for m := range queue {
-				if errs[i] == nil {
-					m.killed, errs[i] = r.kills(m)
+				if errs[i] != nil {
+					continue
+				}
+				if m.killed, errs[i] = r.kills(m); !m.killed {
+					fmt.Printf("survives: %s: %s\n", m.id(), survivors[m.id()])
 				}
 			}
 		})

@@ -62,7 +62,7 @@ func (c check) looksAt(names []string) bool {
 	if c.Alertname != "" {
 		return slices.Contains(names, c.Alertname)
 	}
-	return strings.Contains(c.Expr, "ALERTS") && !strings.Contains(c.Expr, "alertname=\"") ||
+	return strings.Contains(c.Expr, "ALERTS") && !strings.Contains(c.Expr, "alertname=\"") || strings.Contains(c.Expr, "__name__") ||
 		slices.ContainsFunc(names, func(name string) bool { return strings.Contains(c.Expr, name) })
 }
 
