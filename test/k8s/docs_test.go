@@ -278,6 +278,28 @@ func TestWithoutTheOperator(t *testing.T) {
 	}
 }
 
+// TestKeysOnAnyOverlay adds the access keys to an overlay without them, as docs/kubernetes.md shows.
+func TestKeysOnAnyOverlay(t *testing.T) {
+	config, err := os.ReadFile(root + "deploy/k8s/overlays/keys/config.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"no-operator", "shards"} {
+		text := strings.Replace(example(t, "overlays/no-operator"), "overlays/no-operator", "overlays/"+name, 1)
+		objects := overlay(t, text, map[string]string{"config.yml": string(config)})
+		for _, complaint := range examine(t, objects) {
+			t.Errorf("%s: %s", name, complaint)
+		}
+		for _, d := range all[apps.Deployment](objects) {
+			if !slices.ContainsFunc(d.Spec.Template.Spec.Volumes, func(v core.Volume) bool {
+				return v.Secret != nil && v.Secret.SecretName == "cloud-quota-exporter-keys"
+			}) {
+				t.Errorf("%s: %s does not have the Secret", name, d.Name)
+			}
+		}
+	}
+}
+
 // TestKindOfCredentialsIsSet in each overlay that has an account of its own: the default chain would ask the agency of the node first.
 func TestKindOfCredentialsIsSet(t *testing.T) {
 	for name, kind := range map[string]string{"keys": "static", "pod-identity": "pod_identity", "shards": "pod_identity"} {

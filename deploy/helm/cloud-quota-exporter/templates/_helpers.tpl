@@ -38,8 +38,9 @@ annotations:
 {{- end }}
 {{- end }}
 
+{{- /* As in charts of prometheus-community, the registry of a parent chart takes precedence. */}}
 {{- define "cloud-quota-exporter.image" -}}
-{{ .Values.image.repository }}
+{{- with (.Values.global).imageRegistry | default .Values.image.registry }}{{ . }}/{{ end }}{{ .Values.image.repository }}
 {{- with .Values.image.digest }}@{{ . }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
 {{- end }}
 
@@ -85,6 +86,18 @@ env:
 {{- end }}
 {{- if .Values.web.existingSecret }}
 - --web.config.file=/etc/cloud_quota_exporter_web/web.yml
+{{- end }}
+{{- end }}
+
+{{- /* Flags of the user. Those that values set, and that probes and scrapes depend on, would be set twice or differ. */}}
+{{- define "cloud-quota-exporter.extraArgs" -}}
+{{- range .Values.extraArgs }}
+{{- $value := get (dict "--config.file" "config" "--log.format" "log.format" "--log.level" "log.level" "--web.config.file" "web.existingSecret"
+  "--web.external-url" "web.externalURL" "--web.route-prefix" "web.routePrefix" "--web.listen-address" "service.port") (splitList "=" . | first) }}
+{{- with $value }}
+{{- printf "extraArgs: set the value %s, not this flag, because other objects depend on it" . | fail }}
+{{- end }}
+- {{ . | quote }}
 {{- end }}
 {{- end }}
 
