@@ -16,7 +16,7 @@ var survivors = map[string]string{
 	"target:cloud_quota_page:info: [1d] -> [2d]":                                                              "it is recorded again every two minutes: this bridges times without Prometheus",
 	"target:cloud_quota_page:up: max -> min":                                                                  "a target has one up",
 	"target:cloud_quota_page:up: [35m] -> [1h10m] (2)":                                                        "targets that are scraped rarely have few samples in either",
-	"quota:cloud_quota_monitored:info: without unless last_over_time(quota:cloud_quota_monitored:info[119m])": "it is only recorded more often",
+	"quota:cloud_quota_monitored:info: without unless last_over_time(quota:cloud_quota_monitored:info[1h59m])": "it is only recorded more often",
 	"quota:cloud_quota_monitored:info: [1h59m] -> [59m30s]":                                                   "it is only recorded more often",
 	"target:cloud_quota_page:up: [5m] -> [10m]":                                                               "between scrapes of some minutes and of less, any bound will do",
 	"target:cloud_quota_page:up: [5m] -> [2m30s]":                                                             "between scrapes of some minutes and of less, any bound will do",
