@@ -14,8 +14,8 @@ const (
 	prometheusTags   = "remove_all_sd"
 )
 
-// rules checks what is for Prometheus with its own tool: that it loads, that the tests of the alerts succeed, and that an evaluation does not
-// cost too much. promtool is built for it, which takes some minutes the first time.
+// rules checks what is for Prometheus with its own tool: that it loads, and that the tests of the alerts succeed. It also prints what an evaluation
+// costs. promtool is built for it, which takes some minutes the first time.
 func rules() error {
 	dir, err := os.MkdirTemp("", "cloud_quota_exporter-rules-")
 	if err != nil {

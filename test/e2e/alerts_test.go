@@ -296,7 +296,7 @@ func TestInhibitionsOfKubePrometheus(t *testing.T) {
 	startAlertmanager(t, time.Second, `\ninhibit_rules:\n`, kubePrometheus).silences(t, "info")
 }
 
-// silences posts the alerts but for those of a severity, and waits for what silences what.
+// silences posts all alerts except those of one severity, and waits until each is inhibited by the alerts that are expected to.
 func (a *alertmanager) silences(t *testing.T, without string) {
 	t.Helper()
 	var fired []alert

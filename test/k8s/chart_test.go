@@ -67,7 +67,7 @@ func TestChart(t *testing.T) {
 }
 
 // TestChartIsTheBase compares the chart with the base, and each example with the overlay of its name or the example of docs/kubernetes.md. It
-// yields the same objects, but for what ofChart and ofKustomize leave out.
+// yields the same objects, except for the differences that ofChart and ofKustomize remove.
 func TestChartIsTheBase(t *testing.T) {
 	pairs := map[string][]object{
 		chart + "/values.yaml":               build(t, root+"deploy/k8s/base"),

@@ -108,7 +108,7 @@ func (c *complaints) network(d *apps.Deployment, objects []object) {
 	}
 }
 
-// exporterLabels are the labels that the exporter uses, of which CloudQuotaLabelsRenamed tells if targets have them.
+// exporterLabels are the labels that the exporter uses. CloudQuotaLabelsRenamed fires if targets have them.
 const exporterLabels = "service|project|account|region|project_id|resource_type|unit|severity|reason|code|version|revision|goversion"
 
 // monitoring looks whether Prometheus finds the services.

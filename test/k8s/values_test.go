@@ -298,7 +298,7 @@ func find(value any, path []string) any {
 	return value
 }
 
-// contains tells whether a value is there: of a map all entries, of a list all elements, in any order and among others.
+// contains reports whether a value contains another: all entries of a map, or all elements of a list in any order.
 func contains(got, want any) bool {
 	switch w := want.(type) {
 	case map[string]any:
