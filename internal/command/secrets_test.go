@@ -49,13 +49,22 @@ var leakyKinds = map[string]string{
 	"assume_agency":     "static: {access_key: " + leakyAccessKey + ", secret_key_file: DIR/sk, security_token: " + leakyToken + "}, assume_agency: {domain_name: other, agency_name: quotas}",
 }
 
-// leakyModes are which requests are echoed, by their paths: all that issue keys, those that do so in the second place, and all others.
-var leakyModes = map[string]func(path string) bool{
-	"keys": issues,
-	"second step": func(path string) bool {
-		return strings.HasSuffix(path, "/securitytokens") || strings.HasSuffix(path, "/securitykey")
-	},
-	"services": func(path string) bool { return !issues(path) },
+// leakyModes are which requests are echoed: all that issue keys, those that do so in the second place, and all others. The others have no style of
+// refused, or it alone, since nothing more is sent with a key that was refused once.
+var leakyModes = map[string]struct {
+	echoes func(path string) bool
+	styles []style
+}{
+	"keys":        {issues, slices.Concat(styles, refused)},
+	"second step": {issuesSecond, slices.Concat(styles, refused)},
+	"services":    {isOther, styles},
+	"refused":     {isOther, refused},
+}
+
+func isOther(path string) bool { return !issues(path) }
+
+func issuesSecond(path string) bool {
+	return strings.HasSuffix(path, "/securitytokens") || strings.HasSuffix(path, "/securitykey")
 }
 
 func issues(path string) bool {
@@ -69,12 +78,12 @@ var leakySteps = map[string]int{"instance_metadata": 2, "pod_identity": 1, "oidc
 // says: log, pages, what commands print, errors.
 func TestNoSecretShows(t *testing.T) {
 	for kind, credentials := range leakyKinds {
-		for mode, echoes := range leakyModes {
-			if steps := map[string]int{"keys": 1, "second step": 2}[mode]; leakySteps[kind] < steps {
+		for name, mode := range leakyModes {
+			if steps := map[string]int{"keys": 1, "second step": 2}[name]; leakySteps[kind] < steps {
 				continue
 			}
-			t.Run(kind+" "+mode, func(t *testing.T) {
-				cloud := &echoing{cloud: leakyCloud(), echoes: echoes, asked: map[string]int{}, issued: map[string]bool{}}
+			t.Run(kind+" "+name, func(t *testing.T) {
+				cloud := &echoing{cloud: leakyCloud(), echoes: mode.echoes, styles: mode.styles, asked: map[string]int{}, issued: map[string]bool{}}
 				server := httptest.NewServer(cloud)
 				defer server.Close()
 				dir := leakyMachine(t, server.URL)
@@ -98,8 +107,8 @@ func TestNoSecretShows(t *testing.T) {
 				if signature := regexp.MustCompile(`Signature(=|%3D)[0-9a-f]+`).FindString(said); signature != "" {
 					t.Errorf("a signature shows: %s", signature)
 				}
-				for i := range styles { // there was something to hide, in each style of which something shows
-					if !strings.Contains(said, fmt.Sprint("echo-", i)) && (mode == "services" || i == 0) {
+				for i := range mode.styles { // there was something to hide, in each style of which something shows
+					if !strings.Contains(said, fmt.Sprint("echo-", i)) && (name == "services" || i == 0) {
 						t.Errorf("nothing of style %d shows in\n%.3000s", i, said)
 					}
 				}
@@ -202,6 +211,7 @@ func leakyMachine(t *testing.T, url string) (dir string) {
 type echoing struct {
 	cloud  *cloudtest.Cloud
 	echoes func(path string) bool
+	styles []style
 
 	mu     sync.Mutex
 	asked  map[string]int  // requests that were echoed, by kind
@@ -218,10 +228,10 @@ func (e *echoing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if e.echoes(r.URL.Path) {
 		n := e.count(r)
-		style := styles[n%len(styles)]
-		echo := fmt.Sprintf("echo-%d", n%len(styles))
+		style := e.styles[n%len(e.styles)]
+		echo := fmt.Sprintf("echo-%d", n%len(e.styles))
 		for i := range bearers { // each comes first in turn, since only the beginning is shown
-			name := bearers[(n/len(styles)+i)%len(bearers)]
+			name := bearers[(n/len(e.styles)+i)%len(bearers)]
 			if value := r.Header.Get(name); value != "" {
 				echo += "\n" + name + ": " + style.spell(value)
 			}
@@ -249,7 +259,7 @@ func (e *echoing) count(r *http.Request) int {
 	n := e.asked[kind]
 	e.asked[kind]++
 	if m := regexp.MustCompile(`/0{30}(\d\d)/`).FindStringSubmatch(r.URL.Path); m != nil {
-		return int(m[1][0]-'0')*10 + int(m[1][1]-'0') + n*len(styles)
+		return int(m[1][0]-'0')*10 + int(m[1][1]-'0') + n*len(e.styles)
 	}
 	return n
 }
@@ -309,7 +319,6 @@ var styles = []style{
 	}},
 	{html.EscapeString, func(w http.ResponseWriter, echo string) { reply(w, 500, "<pre>"+echo+"</pre>") }},
 	{asItIs, func(w http.ResponseWriter, echo string) { reply(w, 400, `{"sent":`+quote(echo)+`}`) }},
-	{url.QueryEscape, func(w http.ResponseWriter, echo string) { reply(w, 401, echo) }},
 	{asItIs, func(w http.ResponseWriter, echo string) { reply(w, 200, echo) }},
 	{asItIs, func(w http.ResponseWriter, echo string) { reply(w, 200, whatever(echo)) }},
 	{asItIs, func(w http.ResponseWriter, echo string) {
@@ -326,6 +335,8 @@ var styles = []style{
 	}},
 	{inBase64, func(w http.ResponseWriter, echo string) { reply(w, 400, echo) }},
 }
+
+var refused = []style{{url.QueryEscape, func(w http.ResponseWriter, echo string) { reply(w, 401, echo) }}}
 
 // inBase64 spells a secret that is alone; a signature has others beside it.
 func inBase64(text string) string {
