@@ -37,7 +37,7 @@ func smallPipe(t *testing.T) (read, write *os.File) {
 	return read, write
 }
 
-// unread is the program while it serves, and nobody reads what it logs.
+// unread is the running program with a log that is not read.
 type unread struct {
 	*process
 
@@ -129,8 +129,9 @@ func (u unread) scrape(t *testing.T) {
 	}
 }
 
-// TestUnreadLog: scrapes and reloads are as fast as ever while nobody reads it. When somebody does, it is whole, and says once how much of it is
-// missing. When whoever read it has gone, which ends most programs at their next line, the program goes on, and SIGTERM ends it in order.
+// TestUnreadLog: scrapes and reloads are not slowed down while the log is not read. When it is read again, its lines are whole, and
+// one line reports how many are missing. When the reader has exited, which ends most programs at their next line, the program
+// continues, and SIGTERM stops it cleanly.
 func TestUnreadLog(t *testing.T) {
 	u := serveUnread(t, "--log.format=json")
 	before := u.dropped(t)
@@ -187,7 +188,7 @@ func TestUnreadLog(t *testing.T) {
 	}
 }
 
-// TestErrorNeedsNoReader: what can't begin ends, though stderr is full.
+// TestErrorNeedsNoReader: a failed start exits even if stderr is full.
 func TestErrorNeedsNoReader(t *testing.T) {
 	t.Parallel() // it waits
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

@@ -27,8 +27,8 @@ import (
 )
 
 const (
-	maxUnwritten = 1 << 20     // bytes of log lines that wait for stderr to take them
-	flushTimeout = time.Second // for stderr to take them at the end
+	maxUnwritten = 1 << 20     // bytes of log lines waiting for stderr
+	flushTimeout = time.Second // for writing the waiting log lines on exit
 )
 
 func main() {
@@ -38,12 +38,12 @@ func main() {
 	checkUsage(app)
 	app.Version(version.Print("cloud_quota_exporter"))
 	configNamed := false
-	configFile := app.Flag("config.file", "Configuration file; without one, a single account from the environment is served.").IsSetByUser(&configNamed).String()
-	logLevel := app.Flag("log.level", "Least severe messages that are logged.").Default("info").Enum("debug", "info", "warn", "error")
-	logFormat := app.Flag("log.format", "Format of the log, which goes to stderr.").Default("logfmt").Enum("logfmt", "json")
+	configFile := app.Flag("config.file", "Path to the configuration file. If not set, one account is configured from the environment.").IsSetByUser(&configNamed).String()
+	logLevel := app.Flag("log.level", "Only log messages with the given severity or above.").Default("info").Enum("debug", "info", "warn", "error")
+	logFormat := app.Flag("log.format", "Format of log messages, which go to stderr.").Default("logfmt").Enum("logfmt", "json")
 	serving := servingFlags(app)
-	serve := app.Command("serve", "Serve the quotas of the configured accounts. The default command.").Default()
-	demo := app.Command("demo", "Serve the quotas of a simulated cloud; no account is needed.")
+	serve := app.Command("serve", "Expose the quotas of the configured accounts (default command).").Default()
+	demo := app.Command("demo", "Expose the quotas of a simulated cloud. No account needed.")
 	health := app.Command("healthcheck", "Request /-/healthy from the exporter that runs with the same --web flags. Exits with 1 if it is not healthy or does not respond within 5 seconds.")
 	verify, check := checkCommand(app)
 	catalogue, services := servicesCommand(app)
@@ -53,7 +53,7 @@ func main() {
 	if err == nil && configNamed {
 		err = checkConfigFile(*configFile, selected == demo.FullCommand())
 	}
-	queue := logqueue.New(os.Stderr, maxUnwritten, func(out io.Writer, dropped uint64) { // no command waits for whoever reads its log
+	queue := logqueue.New(os.Stderr, maxUnwritten, func(out io.Writer, dropped uint64) { // no command waits for the reader of its log
 		_ = level.Warn(newLogs(out, "warn", *logFormat).Program).Log("msg", "Dropped log lines because stderr was not read", "lines", dropped)
 	})
 	if err != nil {
@@ -64,15 +64,15 @@ func main() {
 	command.RedirectStandardLog(logs)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)   // a second signal ends the process at once
-	stderr := io.Writer(os.Stderr) // of what a person waits for
+	stderr := io.Writer(os.Stderr) // progress and results of one-shot commands; not queued
 	switch selected {
 	case serve.FullCommand():
 		stderr = queue
-		signal.Ignore(syscall.SIGPIPE) // whoever read the log has gone: lines are dropped
+		signal.Ignore(syscall.SIGPIPE) // the reader of the log is gone: lines are dropped
 		err = command.Serve(ctx, logs, *serving, *configFile, hangups())
 	case demo.FullCommand():
 		stderr = queue
-		signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP) // there is nothing to load, and nothing to end for
+		signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP) // no configuration to reload, and hanging up does not stop it
 		err = command.Demo(ctx, logs, *serving, os.Stdout)
 	case health.FullCommand():
 		err = command.Healthcheck(ctx, *serving)
@@ -88,7 +88,7 @@ func main() {
 	end(stderr, queue, err)
 }
 
-// checkUsage has the program end with an error if --help or --version can't be written.
+// checkUsage exits with an error if --help or --version cannot be written.
 func checkUsage(app *kingpin.Application) {
 	out := &command.Output{Writer: os.Stdout}
 	app.UsageWriter(out)
@@ -101,26 +101,27 @@ func checkUsage(app *kingpin.Application) {
 	})
 }
 
-// servingFlags adds the flags of serve and demo; after parsing, what it returns has them.
+// servingFlags adds the flags of serve and demo. The result is filled in by parsing.
 func servingFlags(app *kingpin.Application) *command.Serving {
 	serving := new(command.Serving)
-	number(app.Flag("timeout-offset", "Seconds by which a scrape is answered before Prometheus gives up.").Default("0.5"), &serving.TimeoutOffset)
+	number(app.Flag("timeout-offset", "Offset to subtract from the Prometheus scrape timeout, in seconds.").Default("0.5"), &serving.TimeoutOffset)
 	serving.Web = kingpinflag.AddFlags(app, ":10133")
-	app.Flag("web.external-url", "URL under which the exporter is reached from outside, for example behind a reverse proxy. If it has a path, all pages are served below that path.").PlaceHolder("<URL>").StringVar(&serving.ExternalURL)
-	app.Flag("web.route-prefix", "Prefix of the paths of all pages. Defaults to the path of --web.external-url.").PlaceHolder("<path>").StringVar(&serving.RoutePrefix)
-	app.Flag("web.telemetry-path", "Path of the metrics, below the route prefix.").Default("/metrics").StringVar(&serving.TelemetryPath)
-	app.Flag("web.enable-lifecycle", "Let POST /-/reload load the configuration anew.").BoolVar(&serving.EnableLifecycle)
+	app.Flag("web.external-url", "URL under which the exporter is externally reachable, for example behind a reverse proxy. If it has a path, all pages are served below it.").PlaceHolder("<URL>").StringVar(&serving.ExternalURL)
+	app.Flag("web.route-prefix", "Prefix for the paths of all pages. Defaults to the path of --web.external-url.").PlaceHolder("<path>").StringVar(&serving.RoutePrefix)
+	app.Flag("web.telemetry-path", "Path under which to expose metrics, relative to the route prefix.").Default("/metrics").StringVar(&serving.TelemetryPath)
+	app.Flag("web.enable-lifecycle", "Enable configuration reload via POST /-/reload.").BoolVar(&serving.EnableLifecycle)
 	return serving
 }
 
-// hangups returns the signals that have the configuration loaded again.
+// hangups returns the signals that trigger a reload.
 func hangups() <-chan os.Signal {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	return hangup
 }
 
-// stamp fills in what a build without -ldflags leaves empty. The library itself finds the commit that Go notes in a program, but not its date.
+// stamp fills in the version and build date if the build did not set them by -ldflags. The version package finds the commit itself,
+// but not its date.
 func stamp() {
 	if version.Version == "" {
 		version.Version = "devel"
@@ -136,7 +137,7 @@ func stamp() {
 	}
 }
 
-// end ends the program, and says why if it can't go on. Nobody needs to read that, or the rest of the log, for it to end.
+// end prints the error, if any, and exits. It does not wait for a reader of stderr longer than flushTimeout.
 func end(stderr io.Writer, queue *logqueue.Queue, err error) {
 	code := 0
 	if err != nil {
@@ -150,33 +151,33 @@ func end(stderr io.Writer, queue *logqueue.Queue, err error) {
 	os.Exit(code)
 }
 
-// usageError is what is wrong with the command line.
+// usageError describes an error in the command line.
 func usageError(err error) error {
 	const help = "--help shows commands and flags"
-	if word, found := strings.CutPrefix(err.Error(), "unexpected "); found { // what is no command, to the library
-		return fmt.Errorf("there is no command or argument %q; %s", word, help)
+	if word, found := strings.CutPrefix(err.Error(), "unexpected "); found { // how kingpin reports an unknown command
+		return fmt.Errorf("unknown command or argument %q; %s", word, help)
 	}
-	if _, isFile := errors.AsType[*fs.PathError](err); isFile { // that can't be written, or read: @name stands for the arguments in a file
+	if _, isFile := errors.AsType[*fs.PathError](err); isFile { // a file of arguments (@name) or an output file
 		return err
 	}
 	return fmt.Errorf("%s; %s", printable.Text(err.Error()), help)
 }
 
-// checkConfigFile refuses a --config.file that nothing can be read from, or would be.
+// checkConfigFile rejects values of --config.file that cannot be a file, and the flag itself for demo.
 func checkConfigFile(name string, demo bool) error {
 	switch {
 	case demo:
-		return errors.New("demo takes no --config.file, as its cloud is simulated; serve takes one")
+		return errors.New("demo does not support --config.file because its cloud is simulated; run serve instead")
 	case name == "":
-		return errors.New("--config.file is empty; name a file, or leave the flag out to serve one account from the environment")
-	case strings.Contains(name, "\n"): // it would begin a new line of an error
-		return errors.New("--config.file has a line break; name a file without")
+		return errors.New("--config.file is empty; set the path of a file, or omit the flag to configure one account from the environment")
+	case strings.Contains(name, "\n"): // would start a new line in error messages
+		return errors.New("--config.file contains a line break; rename the file")
 	default:
 		return nil
 	}
 }
 
-// flagValue is the value of a flag. Its error names the flag, which that of the library does not.
+// flagValue is the value of a flag. Its error names the flag, unlike kingpin's.
 type flagValue[T any] struct {
 	value *T
 	wants string // the error
@@ -196,16 +197,16 @@ func (f flagValue[T]) Set(text string) error {
 // String shows the value.
 func (f flagValue[T]) String() string { return fmt.Sprint(*f.value) }
 
-// number has a flag take a number.
+// number sets a flag's type to number.
 func number(flag *kingpin.FlagClause, value *float64) {
-	wants := "--" + flag.Model().Name + " wants a number, such as 0.5"
+	wants := "--" + flag.Model().Name + " must be a number such as 0.5"
 	flag.SetValue(flagValue[float64]{value, wants, func(text string) (float64, error) { return strconv.ParseFloat(text, 64) }})
 }
 
-// timeout adds the flag --timeout to a command that asks the cloud once.
+// timeout adds the flag --timeout to a one-shot command.
 func timeout(c *kingpin.CmdClause, value *time.Duration) {
-	const wants = "--timeout wants a duration above 0 with its unit, such as 30s or 5m"
-	c.Flag("timeout", "Maximum duration of the command. After it, and on Ctrl-C, the command prints what is known.").
+	const wants = "--timeout must be a duration above 0 with a unit, such as 30s or 5m"
+	c.Flag("timeout", "Maximum duration of the command. When it is reached, or on Ctrl-C, the command prints the results so far.").
 		Default("5m").SetValue(flagValue[time.Duration]{value, wants, func(text string) (time.Duration, error) {
 		value, err := time.ParseDuration(text)
 		if err == nil && value <= 0 {
@@ -215,7 +216,7 @@ func timeout(c *kingpin.CmdClause, value *time.Duration) {
 	}})
 }
 
-// checkCommand adds the command check-config; after parsing, what it returns has its flags.
+// checkCommand adds the command check-config. The result is filled in by parsing.
 func checkCommand(app *kingpin.Application) (*kingpin.CmdClause, *command.Check) {
 	verify := app.Command("check-config", "Validate the configuration and show the result. Exits with 1 if there is a problem.")
 	check := new(command.Check)
@@ -227,34 +228,34 @@ func checkCommand(app *kingpin.Application) (*kingpin.CmdClause, *command.Check)
 	return verify, check
 }
 
-// servicesCommand adds the command services; after parsing, what it returns has its flags.
+// servicesCommand adds the command services. The result is filled in by parsing.
 func servicesCommand(app *kingpin.Application) (*kingpin.CmdClause, *command.Services) {
-	catalogue := app.Command("services", "Show the built-in services: what is requested, the IAM actions, and where the API is described. With --config.file, also your own APIs and what is enabled.")
+	catalogue := app.Command("services", "Show the built-in services: API requests, IAM actions, and documentation status. With --config.file, also show your own APIs and which services are enabled.")
 	services := new(command.Services)
 	catalogue.Flag("output", "Output format.").Default("table").EnumVar(&services.Output, "table", "json")
 	return catalogue, services
 }
 
-// policyCommand adds the command policy; after parsing, what it returns has its flags.
+// policyCommand adds the command policy. The result is filled in by parsing.
 func policyCommand(app *kingpin.Application) (*kingpin.CmdClause, *command.Policy) {
-	least := app.Command("policy", "Print the IAM custom policies that the enabled services need: one for project-level and one for account-level services, as JSON. What they do not cover goes to stderr. Exits with 1 if there is no policy although services need one.")
+	least := app.Command("policy", "Print the IAM custom policies that the enabled services need: one for project-level and one for account-level services, as JSON. Permissions that they do not cover are listed on stderr. Exits with 1 if services need permissions but no action is documented.")
 	policy := new(command.Policy)
 	least.Flag("type", "Authorization model: role (role/policy authorization, version 1.1) or identity (identity policies, version 5.0).").Default("role").EnumVar(&policy.Type, "role", "identity")
-	least.Flag("level", "Only the policy for services of this level: project or account.").EnumVar(&policy.Level, "project", "account")
+	least.Flag("level", "Print only the policy for services of this level: project or account.").EnumVar(&policy.Level, "project", "account")
 	return least, policy
 }
 
-// queryCommand adds the command query; after parsing, what it returns has its flags.
+// queryCommand adds the command query. The result is filled in by parsing.
 func queryCommand(app *kingpin.Application) (*kingpin.CmdClause, *command.Query) {
 	ask := app.Command("query", "Fetch all quotas now and print them. Exits with 1 if a fetch failed or did not finish, or 2 if a quota is at or above --fail-above.")
 	query := new(command.Query)
 	known, usual := command.ServiceNames()
-	ask.Flag("service", "Only this service, which must be enabled. Repeatable. Enabled by default: "+strings.Join(usual, ", ")+"; the command services shows all.").HintOptions(known...).StringsVar(&query.Services)
-	ask.Flag("project", "Only this project. Repeatable.").StringsVar(&query.Projects)
-	ask.Flag("sort", "Order: by project, or by how near the limit.").Default("project").EnumVar(&query.Sort, "project", "usage")
-	ask.Flag("output", "Form of the answer.").Default("table").EnumVar(&query.Output, "table", "json")
+	ask.Flag("service", "Only fetch this service, which must be enabled. Repeatable. Enabled by default: "+strings.Join(usual, ", ")+". To list all services, run: cloud_quota_exporter services.").HintOptions(known...).StringsVar(&query.Services)
+	ask.Flag("project", "Only fetch this project. Repeatable.").StringsVar(&query.Projects)
+	ask.Flag("sort", "Sort by project, or by usage (highest used/limit first).").Default("project").EnumVar(&query.Sort, "project", "usage")
+	ask.Flag("output", "Output format.").Default("table").EnumVar(&query.Output, "table", "json")
 	timeout(ask, &query.Timeout)
-	number(ask.Flag("fail-above", "Ratio of used to limit from which on a quota makes the exit code 2, such as 0.9."), &query.FailAbove)
+	number(ask.Flag("fail-above", "Used/limit ratio at or above which a quota causes exit code 2, for example 0.9. Muted quotas are ignored."), &query.FailAbove)
 	return ask, query
 }
 

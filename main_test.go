@@ -80,31 +80,31 @@ func TestMistakesEndWithOneClearLine(t *testing.T) {
 		says []string // one for each line
 	}{
 		{"nothing configured", nil, nil, []string{"cloud_quota_exporter: environment: HW_REGION_NAME: missing"}},
-		{"no such file", nil, []string{"--config.file=missing.yml"}, []string{"missing.yml: no such file or directory; name a readable file with --config.file"}},
+		{"no such file", nil, []string{"--config.file=missing.yml"}, []string{"missing.yml: no such file or directory; set --config.file to a readable file"}},
 		{"bad file", nil, []string{"--config.file=" + bad}, []string{
 			bad + ":2: accounts[0].project: unknown key; known here: name, ", "accounts[0].projects: missing", bad + ":3: services.cst: unknown key; known here: cse, ",
 		}},
-		{"unreadable file", nil, []string{"--config.file=" + filepath.Dir(bad)}, []string{"it is a directory, not a regular file; name a readable file with --config.file"}},
+		{"unreadable file", nil, []string{"--config.file=" + filepath.Dir(bad)}, []string{"it is a directory, not a regular file; set --config.file to a readable file"}},
 		{"file without a name", inRegion, []string{"--config.file", ""}, []string{"--config.file is empty"}},
-		{"file with a line break", inRegion, []string{"--config.file", "a\nb"}, []string{"--config.file has a line break"}},
-		{"demo with a file", nil, []string{"demo", "--config.file=/nope", "--web.listen-address=" + taken.Addr().String()}, []string{"demo takes no --config.file, as its cloud is simulated; serve takes one; --help shows"}},
+		{"file with a line break", inRegion, []string{"--config.file", "a\nb"}, []string{"--config.file contains a line break"}},
+		{"demo with a file", nil, []string{"demo", "--config.file=/nope", "--web.listen-address=" + taken.Addr().String()}, []string{"demo does not support --config.file because its cloud is simulated; run serve instead; --help shows"}},
 		{"bad proxy", append(inRegion, badProxy...), []string{"--web.listen-address=" + taken.Addr().String()}, []string{"HTTPS_PROXY is not a valid proxy URL", "http_proxy is not a valid proxy URL"}},
 		{"check with a bad proxy", append(inRegion, badProxy...), []string{"check-config"}, []string{"HTTPS_PROXY is not a valid proxy URL", "http_proxy is not a valid proxy URL"}},
 		{"query by a bad proxy", append(inRegion, badProxy...), []string{"query"}, []string{"HTTPS_PROXY is not a valid proxy URL", "http_proxy is not a valid proxy URL"}},
 		{"demo needs no proxy", badProxy, []string{"demo", "--web.listen-address=" + taken.Addr().String()}, []string{"address already in use"}},
-		{"no such flag", nil, []string{"--colour"}, []string{"unknown long flag '--colour'; --help shows"}},
+		{"no such flag", nil, []string{"--color"}, []string{"unknown long flag '--color'; --help shows"}},
 		{"flag with a line break", nil, []string{"--a\nb\u202e"}, []string{`unknown long flag '--a\nb\u202e'; --help shows`}},
-		{"no such command", nil, []string{"sevre"}, []string{`there is no command or argument "sevre"; --help shows`}},
-		{"no such argument", nil, []string{"query", "prod"}, []string{`there is no command or argument "prod"; --help shows`}},
-		{"no number", nil, []string{"--timeout-offset=half"}, []string{"--timeout-offset wants a number, such as 0.5"}},
-		{"no ratio", nil, []string{"query", "--fail-above=most"}, []string{"--fail-above wants a number, such as 0.5"}},
-		{"no ratio either", nil, []string{"query", "--fail-above=90"}, []string{"--fail-above is out of range; want a ratio of used to limit such as 0.9"}},
+		{"no such command", nil, []string{"sevre"}, []string{`unknown command or argument "sevre"; --help shows`}},
+		{"no such argument", nil, []string{"query", "prod"}, []string{`unknown command or argument "prod"; --help shows`}},
+		{"no number", nil, []string{"--timeout-offset=half"}, []string{"--timeout-offset must be a number such as 0.5"}},
+		{"no ratio", nil, []string{"query", "--fail-above=most"}, []string{"--fail-above must be a number such as 0.5"}},
+		{"no ratio either", nil, []string{"query", "--fail-above=90"}, []string{"--fail-above is out of range; set a ratio of used to limit such as 0.9"}},
 		{"any ratio", nil, []string{"query", "--fail-above=NaN"}, []string{"--fail-above is out of range"}},
-		{"no duration", nil, []string{"query", "--timeout=soon"}, []string{"--timeout wants a duration above 0 with its unit, such as 30s or 5m; --help shows"}},
-		{"duration without a unit", nil, []string{"check-config", "--timeout=5"}, []string{"--timeout wants a duration above 0 with its unit"}},
-		{"no time", nil, []string{"query", "--timeout=0s"}, []string{"--timeout wants a duration above 0 with its unit"}},
-		{"endless time", nil, []string{"query", "--timeout=9999999h"}, []string{"--timeout wants a duration above 0 with its unit"}},
-		{"a part without --online", inRegion, []string{"check-config", "--service=cts"}, []string{"--service and --project choose what is requested from the cloud; add --online"}},
+		{"no duration", nil, []string{"query", "--timeout=soon"}, []string{"--timeout must be a duration above 0 with a unit, such as 30s or 5m; --help shows"}},
+		{"duration without a unit", nil, []string{"check-config", "--timeout=5"}, []string{"--timeout must be a duration above 0 with a unit"}},
+		{"no time", nil, []string{"query", "--timeout=0s"}, []string{"--timeout must be a duration above 0 with a unit"}},
+		{"endless time", nil, []string{"query", "--timeout=9999999h"}, []string{"--timeout must be a duration above 0 with a unit"}},
+		{"a part without --online", inRegion, []string{"check-config", "--service=cts"}, []string{"--service and --project have no effect without --online; add --online"}},
 		{"bad path", inRegion, []string{"--web.telemetry-path=metrics"}, []string{`--web.telemetry-path="metrics" can't be served`}},
 		{"path of dots", inRegion, []string{"--web.telemetry-path=/.."}, []string{`--web.telemetry-path="/.." can't be served`}},
 		{"path with a dot", inRegion, []string{"--web.telemetry-path=/metrics/./x"}, []string{`--web.telemetry-path="/metrics/./x" can't be served`}},
@@ -118,10 +118,10 @@ func TestMistakesEndWithOneClearLine(t *testing.T) {
 		}},
 		{"no such address", inRegion, []string{"--web.listen-address=127.0.0.1:99999"}, []string{"cloud_quota_exporter: listen tcp: address 99999: invalid port"}},
 		{"no web file", inRegion, []string{"--web.listen-address=127.0.0.1:0", "--web.config.file=missing.yml"}, []string{
-			"--web.config.file=missing.yml can't be used: open missing.yml: no such file",
+			"--web.config.file=missing.yml: open missing.yml: no such file",
 		}},
 		{"bad web file", inRegion, []string{"--web.listen-address=127.0.0.1:0", "--web.config.file=" + web}, []string{
-			"--web.config.file=" + web + " can't be used: yaml: unmarshal errors:", "line 1: cannot unmarshal !!str ... into map",
+			"--web.config.file=" + web + ": yaml: unmarshal errors:", "line 1: cannot unmarshal !!str ... into map",
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -187,7 +187,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"query", config}, 0, ""},
 		{[]string{"query", config, "--sort=usage", "--output=json", "--service=ces", "--service=dcs", "--fail-above=0.11"}, 0, ""},
 		{[]string{"query", config, "--fail-above=0.1"}, 2, "cloud_quota_exporter: 6 of 18 quotas are at or above 0.1\n"},
-		{[]string{"query", config, "--project=x"}, 1, `cloud_quota_exporter: --project="x" is not known`},
+		{[]string{"query", config, "--project=x"}, 1, `cloud_quota_exporter: unknown --project="x"`},
 		{[]string{"check-config", config}, 0, ""},
 		{[]string{"check-config", config, "--online"}, 0, ""},
 		{[]string{"check-config", config, "--online", "--service=ces", "--service=dcs", "--project=ap-southeast-3_p0001"}, 0, ""},
@@ -208,7 +208,7 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-// TestWhatIsNoFileEndsWithOneLine: at once, whoever would read it, and whatever else it would read.
+// TestWhatIsNoFileEndsWithOneLine: at once, for every option with a file and every kind of file.
 func TestWhatIsNoFileEndsWithOneLine(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
@@ -233,12 +233,12 @@ func TestWhatIsNoFileEndsWithOneLine(t *testing.T) {
 		{"", "--config.file=" + in("device"), "read the configuration: " + in("device") + ": " + noDevice},
 		{"", "--config.file=" + in("large"), "read the configuration: " + in("large") + ": larger than 1048576 bytes; "},
 		{"", "--config.file=/proc/sys/kernel/ostype", "/proc/sys/kernel/ostype:1: is a single value; "},
-		{"", "--web.config.file=" + in("link"), "--web.config.file=" + in("link") + " can't be used: " + noPipe},
-		{"", "--web.config.file=/dev/zero", "--web.config.file=/dev/zero can't be used: " + noDevice},
-		{"", "--web.config.file=" + in("large"), "can't be used: larger than 1048576 bytes; "},
-		{"", "--web.config.file=" + certificate, "can't be used: cert_file " + in("pipe") + ": " + noPipe},
-		{"", "--web.config.file=" + key, "can't be used: key_file " + in("device") + ": " + noDevice},
-		{"", "--web.config.file=" + client, "can't be used: client_ca_file " + in("large") + ": larger than 1048576 bytes; "},
+		{"", "--web.config.file=" + in("link"), "--web.config.file=" + in("link") + ": " + noPipe},
+		{"", "--web.config.file=/dev/zero", "--web.config.file=/dev/zero: " + noDevice},
+		{"", "--web.config.file=" + in("large"), ": larger than 1048576 bytes; "},
+		{"", "--web.config.file=" + certificate, ": cert_file " + in("pipe") + ": " + noPipe},
+		{"", "--web.config.file=" + key, ": key_file " + in("device") + ": " + noDevice},
+		{"", "--web.config.file=" + client, ": client_ca_file " + in("large") + ": larger than 1048576 bytes; "},
 		{"SSL_CERT_FILE=" + in("pipe"), "--web.telemetry-path=/metrics", "SSL_CERT_FILE=" + in("pipe") + ": " + noPipe},
 	} {
 		start := time.Now()

@@ -36,7 +36,7 @@ type process struct {
 func startServing(t testing.TB, program string, args ...string) *process {
 	t.Helper()
 	p := startProcess(t, nil, program, args...)
-	p.waitFor(t, "serving")
+	p.waitFor(t, "Exporter started")
 	p.url = "http://" + regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(p.lines())
 	return p
 }
@@ -155,13 +155,13 @@ func TestDemo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	const want = "demo has no configuration that could be loaded; serve has\n"
+	const want = "demo has no configuration to reload; run serve instead\n"
 	if body, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusForbidden || string(body) != want {
 		t.Errorf("%s %s, %v", resp.Status, body, err)
 	}
 	p.terminate(t)
 	<-p.ended
-	if code := p.ProcessState.ExitCode(); code != 0 || !strings.Contains(p.lines(), "stopping, scrapes under way are finished") {
+	if code := p.ProcessState.ExitCode(); code != 0 || !strings.Contains(p.lines(), "Stopping after running scrapes have finished") {
 		t.Errorf("exit code %d, log\n%s", code, p.lines())
 	}
 	for line := range strings.SplitSeq(p.lines(), "\n") {
@@ -191,7 +191,7 @@ func stopDuringScrape(t *testing.T) (p *process, proceed chan<- struct{}, page <
 	}()
 	<-asked
 	p.terminate(t)
-	p.waitFor(t, "stopping, scrapes under way are finished")
+	p.waitFor(t, "Stopping after running scrapes have finished")
 	return p, answer, pages
 }
 
@@ -232,7 +232,7 @@ func TestSIGTERMEndsAStartThatHangs(t *testing.T) {
 	}
 }
 
-// nobody returns an address on which nobody listens.
+// nobody returns an address without a listener.
 func nobody(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -250,7 +250,7 @@ func TestStartsWhileTheCloudIsDown(t *testing.T) {
     endpoints: {default: URL, iam: URL}
     projects: [{region: ap-southeast-1, name: b}]
 `, "URL", `"http://`+nobody(t)+`"`)))
-	p.waitFor(t, `from="password: user u of d, password in the configuration" msg="credentials can't be had" err="password: POST http`)
+	p.waitFor(t, `from="password: user u of d, password in the configuration" msg="Failed to get credentials" err="password: POST http`)
 	for path, want := range map[string]string{
 		"/-/ready": "is ready",
 		"/metrics": `cloud_quota_last_failure_reason{project="b",reason="credentials",service="dcs"} 1`,
@@ -276,13 +276,13 @@ func TestProxyPasswordDoesNotShow(t *testing.T) {
 	for _, scheme := range []string{"http", "https", "socks5", "socks5h"} {
 		proxy := scheme + "://me:pass-word@" + nobody(t)
 		code, stdout, stderr := run(t, []string{"HTTPS_PROXY=" + proxy}, "query", "--service=cts", "--config.file="+config)
-		if said := stdout + stderr; code != 1 || !strings.Contains(said, "the proxy if HTTPS_PROXY is set") || strings.Contains(said, "word@") {
+		if said := stdout + stderr; code != 1 || !strings.Contains(said, "HTTPS_PROXY and endpoints.cts if they are set") || strings.Contains(said, "word@") {
 			t.Errorf("%s: exit code %d\n%s", proxy, code, said)
 		}
 	}
 }
 
-// TestEchoingProxyShowsNoSecret: what a proxy repeats in an error is hidden from who reads what commands print.
+// TestEchoingProxyShowsNoSecret: secrets that a proxy echoes in an error are hidden in the output of commands.
 func TestEchoingProxyShowsNoSecret(t *testing.T) {
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
@@ -331,7 +331,7 @@ func TestSignalsEndCommandsWithWhatIsKnown(t *testing.T) {
 		<-hangs
 		_ = query.Signal(signal)
 		code, stdout, stderr := end()
-		if code != 1 || stderr != "cloud_quota_exporter: interrupted after 1 of 2 reads\n" || !json.Valid([]byte(stdout)) ||
+		if code != 1 || stderr != "cloud_quota_exporter: interrupted after 1 of 2 fetches\n" || !json.Valid([]byte(stdout)) ||
 			!strings.Contains(stdout, `"resource_type": "ram"`) || !strings.Contains(stdout, `"reason": "unfinished"`) {
 			t.Errorf("%s: exit code %d\n%s%s", signal, code, stdout, stderr)
 		}
@@ -340,14 +340,14 @@ func TestSignalsEndCommandsWithWhatIsKnown(t *testing.T) {
 		<-hangs
 		_ = check.Signal(signal)
 		code, stdout, stderr = end()
-		says := regexp.MustCompile(`^cloud_quota_exporter: interrupted after \d+ of 15 reads\n$`)
+		says := regexp.MustCompile(`^cloud_quota_exporter: interrupted after \d+ of 15 fetches\n$`)
 		if code != 1 || !says.MatchString(stderr) || !strings.Contains(stdout, "\nunfinished: ") {
 			t.Errorf("%s: exit code %d\n%s%s", signal, code, stdout, stderr)
 		}
 	}
 }
 
-// TestSecondSignalEndsAQueryAtOnce: the first one has it print more than anybody reads.
+// TestSecondSignalEndsAQueryAtOnce: the first signal makes it print more than the reader takes.
 func TestSecondSignalEndsAQueryAtOnce(t *testing.T) {
 	config, _, hangs := hangingConfig(t, 1000, 0)
 	p := newProcess(t, program, "query", config, "--output=json", "--service=dcs")
@@ -363,7 +363,7 @@ func TestSecondSignalEndsAQueryAtOnce(t *testing.T) {
 func TestTimeoutEndsACommand(t *testing.T) {
 	t.Parallel() // it waits
 	config, _, _ := hangingConfig(t, 1, 0)
-	says := regexp.MustCompile(`cloud_quota_exporter: timed out after 600ms: \d of 5 reads finished\n$`)
+	says := regexp.MustCompile(`cloud_quota_exporter: timed out after 600ms: \d of 5 fetches finished\n$`)
 	for _, args := range [][]string{{"query"}, {"check-config", "--online"}} {
 		start := time.Now()
 		code, stdout, stderr := run(t, nil, append(args, config, "--timeout=600ms")...)

@@ -1,4 +1,4 @@
-// Package collector turns readings into metrics. It holds every name and HELP of the quota metrics.
+// Package collector turns readings into metrics. It defines the names and HELP texts of all quota metrics.
 package collector
 
 import (
@@ -9,13 +9,13 @@ import (
 	"cloud_quota_exporter/internal/fleet"
 )
 
-// Collector is the prometheus.Collector of some families. What it shows is read when it is collected.
+// Collector is a prometheus.Collector of some families. It reads when it is collected.
 type Collector struct {
 	families []definition
 	collect  func(emitter)
 }
 
-// New returns the Collector of one scrape, which shows what read returns: readings sorted by project.
+// New returns the Collector of one scrape. read returns readings sorted by project.
 func New(read func() []*fleet.Reading) *Collector {
 	return &Collector{definitions[:accountUp], func(emit emitter) {
 		for _, of := range projects(read()) {
@@ -24,7 +24,7 @@ func New(read func() []*fleet.Reading) *Collector {
 	}}
 }
 
-// NewAccounts returns a Collector of the accounts' own state, which read returns.
+// NewAccounts returns a Collector of the state of the accounts that read returns.
 func NewAccounts(read func() []fleet.Account) *Collector {
 	return &Collector{definitions[accountUp:], func(emit emitter) {
 		for _, a := range read() {
@@ -33,29 +33,29 @@ func NewAccounts(read func() []fleet.Account) *Collector {
 	}}
 }
 
-// Describe sends every metric that there may be.
+// Describe implements prometheus.Collector.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range c.families {
 		ch <- d.desc
 	}
 }
 
-// emitter takes a metric of a family; labels are the values, in the order of the definition.
+// emitter takes a metric of a family, with label values in the order of the definition.
 type emitter func(f family, value float64, labels ...string)
 
-// Collect reads, and sends the metrics.
+// Collect implements prometheus.Collector.
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	c.collect(func(f family, value float64, labels ...string) {
 		d := definitions[f]
 		m, err := prometheus.NewConstMetric(d.desc, d.kind, value, labels...)
-		if err != nil { // this one is lost, not the page; the error of the registry names it
+		if err != nil { // only this metric is lost; the registry's error names it
 			m = prometheus.NewInvalidMetric(d.desc, err)
 		}
 		ch <- m
 	})
 }
 
-// projects returns the readings of each project.
+// projects groups readings by project.
 func projects(readings []*fleet.Reading) (all [][]*fleet.Reading) {
 	for len(readings) > 0 {
 		n := slices.IndexFunc(readings, func(r *fleet.Reading) bool { return r.Project.Label != readings[0].Project.Label })
@@ -67,7 +67,7 @@ func projects(readings []*fleet.Reading) (all [][]*fleet.Reading) {
 	return all
 }
 
-// project names every metric of a project's readings.
+// project emits every metric of a project's readings.
 func project(of []*fleet.Reading, emit emitter) {
 	p := of[0].Project
 	emit(projectInfo, 1, p.Label, p.ID, p.Region, p.Account)
@@ -76,7 +76,7 @@ func project(of []*fleet.Reading, emit emitter) {
 	}
 }
 
-// metrics names every metric of a reading.
+// metrics emits every metric of a reading.
 func metrics(r *fleet.Reading, emit emitter) {
 	s := r.State
 	if !r.NotOffered {
@@ -85,7 +85,7 @@ func metrics(r *fleet.Reading, emit emitter) {
 		emit(failed, float64(s.Failures), r.Service, r.Project.Label)
 	}
 	switch {
-	case r.NotOffered: // neither up nor down: there is nothing to read
+	case r.NotOffered: // neither up nor down: nothing can be fetched
 	case s.Err != nil:
 		emit(up, 0, r.Service, r.Project.Label)
 		emit(failureReason, 1, r.Service, r.Project.Label, r.Reason())
@@ -114,7 +114,7 @@ func metrics(r *fleet.Reading, emit emitter) {
 	}
 }
 
-// account names every metric of an account.
+// account emits every metric of an account.
 func account(a fleet.Account, emit emitter) {
 	if a.Asked {
 		value := 0.0

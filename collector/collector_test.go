@@ -23,9 +23,9 @@ type state = refresh.State[providers.Result]
 
 var warning = map[string]float64{"warning": 0.8}
 
-// readings are one of each kind: good ones, one without a limit, one that fails but has numbers, one whose numbers are too old, one
-// that never succeeded, one that was never asked, one of a service that is not offered, and one for which IAM has returned the id of the project.
-// Nothing in use is known, and shows; what is not known is absent. Some have no cache.
+// readings has one reading of each kind: successful, without a limit, failing with values, with values that are too old, never
+// successful, never fetched, not offered, and with a project ID looked up in IAM. Usage 0 is shown, unknown values are absent. Some
+// have no cache.
 func readings() []*fleet.Reading {
 	prod := fleet.Project{Label: "prod", ID: "0250cb8a", Region: "ap-southeast-3", Account: "main"}
 	lost := fleet.Project{Label: "lost", Region: "nowhere-1", Account: "main"}
@@ -95,14 +95,15 @@ func TestReadsWhenCollected(t *testing.T) {
 	c := collector.New(func() []*fleet.Reading { read++; return nil })
 	prometheus.NewRegistry().MustRegister(c)
 	if read != 0 {
-		t.Error("registering read the sources already")
+		t.Error("reading started at registration")
 	}
 	if got := testutil.CollectAndCount(c); got != 0 || read != 1 {
-		t.Errorf("%d metrics of nothing after %d reads", got, read)
+		t.Errorf("%d metrics of no readings, read %d times", got, read)
 	}
 }
 
-// TestOneBadMetricLeavesTheOthers: providers let no such type through, but if one did, it would be told and cost one metric.
+// TestOneBadMetricLeavesTheOthers: providers reject such a type, but if one got through, the error would be reported and only its
+// metrics lost.
 func TestOneBadMetricLeavesTheOthers(t *testing.T) {
 	bad := readings()
 	bad[5].Quotas[0].ResourceType = "no UTF-8: \xff"
@@ -110,13 +111,13 @@ func TestOneBadMetricLeavesTheOthers(t *testing.T) {
 	registry.MustRegister(collector.New(func() []*fleet.Reading { return bad }))
 	families, err := registry.Gather()
 	if err == nil || !strings.Contains(err.Error(), "is not valid UTF-8") {
-		t.Errorf("got %v, want the bad label told", err)
+		t.Errorf("got %v, want an error about the label", err)
 	}
 	metrics := 0
 	for _, f := range families {
 		metrics += len(f.GetMetric())
 	}
 	if all := testutil.CollectAndCount(collector.New(readings)); metrics != all-7 {
-		t.Errorf("%d metrics, want all %d but the 7 of the bad quota", metrics, all)
+		t.Errorf("%d metrics, want %d minus 7 of the bad quota", metrics, all)
 	}
 }

@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,81 +33,83 @@ const (
 	familyCount
 )
 
-// definition is what Prometheus knows of a family.
+// definition describes a family.
 type definition struct {
 	name, help string
 	labels     []string
+	service    int // where the label is among those sorted by name; -1 if there is none
 	kind       prometheus.ValueType
 	desc       *prometheus.Desc
 }
 
-// definitions are the quota metrics. Their names, labels and meanings are a promise to dashboards and alerts.
+// definitions are the quota metrics. Their names, labels, and meanings are stable.
 var definitions = [familyCount]definition{
 	used: define("used",
 		"Amount of the quota in use, in the unit of the API (see cloud_quota_info). Cached: see cloud_quota_last_success_timestamp_seconds.",
 		"service", "project", "resource_type"),
 	limit: define("limit",
-		"The quota, in the unit of the API; +Inf where the service says that there is no limit. Cached. Never sum limits: take the maximum of used/limit.",
+		"Quota limit, in the unit of the API. +Inf if the service reports no limit. Cached. Never sum limits: use the maximum of used/limit.",
 		"service", "project", "resource_type"),
 	remaining: define("remaining",
-		"Limit less amount in use (may be negative), or what the API reports where it reports only what remains. Cached.",
+		"Limit minus amount in use (can be negative), or the remaining amount if the API reports nothing else. Cached.",
 		"service", "project", "resource_type"),
 	limitMin: define("limit_min",
-		"Lowest quota that can be requested, where the service reports it. Cached.",
+		"Lowest quota that can be requested. Absent if the service does not report it. Cached.",
 		"service", "project", "resource_type"),
 	limitMax: define("limit_max",
-		"Highest quota that can be requested, where the service reports it. Cached.",
+		"Highest quota that can be requested. Absent if the service does not report it. Cached.",
 		"service", "project", "resource_type"),
 	info: define("info",
-		"Always 1; the unit of a quota's numbers, empty for a count. Cached.",
+		"Unit of the quota's values, empty for a count. Always 1. Cached.",
 		"service", "project", "resource_type", "unit"),
 	threshold: define("threshold_ratio",
-		"Ratio of used to limit at which an alert of the severity is due; on every quota that is not muted by the configuration.",
+		"Ratio of used to limit at which an alert of this severity should fire. Absent for quotas muted in the configuration.",
 		"service", "project", "resource_type", "severity"),
 	projectInfo: define("project_info",
-		"Always 1; what a project label stands for. The project_id is empty while it is not known, and for an account with account-level services, which has no region either.",
+		"Project ID, region, and account for a project label. Always 1. The project_id is empty until IAM has returned it. Both project_id and region are empty for an account with account-level services.",
 		"project", "project_id", "region", "account"),
 	up: define("up",
-		"1 if the last finished fetch of the quotas succeeded, 0 if it failed; absent before the first.",
+		"1 if the last completed fetch of the quotas succeeded, 0 if it failed. Absent before the first.",
 		"service", "project"),
 	lastSuccess: define("last_success_timestamp_seconds",
-		"When the quotas were read from the API, in seconds since 1970; absent before the first success.",
+		"Unix timestamp of the last successful fetch of the quotas. Absent before the first.",
 		"service", "project"),
 	cacheTTL: define("cache_ttl_seconds",
-		"Cache TTL of the quotas: a scrape fetches them if they are older. 0 if every scrape does.",
+		"Cache TTL of the quotas. A scrape fetches them if they are older. 0 if every scrape fetches them.",
 		"service", "project"),
 	failureReason: define("last_failure_reason",
-		"Always 1; why the last finished fetch failed. Only while it did.",
+		"Reason why the last completed fetch failed. Always 1. Absent if it succeeded.",
 		"service", "project", "reason"),
 	skipped: define("resources_skipped",
-		"Resources of the last readable answer that were left out since they could not be read; the log tells why.",
+		"Resources in the last valid response that were skipped because they could not be parsed. See the log for the reasons.",
 		"service", "project"),
 	fetches: define("fetches_total",
-		"Fetches of the quotas that finished, those that failed among them.",
+		"Completed fetches of the quotas, including failed ones.",
 		"service", "project"),
 	failed: define("fetch_failures_total",
-		"Fetches of the quotas that failed.",
+		"Failed fetches of the quotas.",
 		"service", "project"),
 	accountUp: define("account_up",
-		"1 if the last discovery of the account's projects and the last look for its keys succeeded; absent before the first.",
+		"1 if the account's last project discovery and last credential lookup succeeded, otherwise 0. Absent before the first.",
 		"account"),
 	accountProjects: define("account_projects",
-		"Projects of the account that are served, stated and discovered ones.",
+		"Monitored projects of the account, both configured and discovered.",
 		"account"),
 	accountSkipped: define("account_projects_skipped",
-		"Discovered projects of the account that are left out: the label is taken, the entry in IAM's list cannot be read, or max_projects is reached.",
+		"Discovered projects of the account that are skipped because of a duplicate label, an invalid entry in IAM's list, or max_projects.",
 		"account"),
 	credentialsExpiry: define("exporter_credentials_expiry_timestamp_seconds",
-		"When the keys or the first of the tokens in use expires, in seconds since 1970; absent for permanent keys. They are fetched anew before.",
+		"Unix timestamp of the earliest expiry of the credentials in use, which are renewed before then. Absent for permanent keys.",
 		"account"),
 }
 
-// define makes a family: a counter if its name says so, else a gauge.
+// define makes a family: a counter if its name ends in _total, otherwise a gauge.
 func define(name, help string, labels ...string) definition {
 	name = "cloud_quota_" + name
 	kind := prometheus.GaugeValue
 	if strings.HasSuffix(name, "_total") {
 		kind = prometheus.CounterValue
 	}
-	return definition{name, help, labels, kind, prometheus.NewDesc(name, help, labels, nil)}
+	service := slices.Index(slices.Sorted(slices.Values(labels)), "service")
+	return definition{name, help, labels, service, kind, prometheus.NewDesc(name, help, labels, nil)}
 }

@@ -6,8 +6,11 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
+	"runtime"
+	"slices"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -38,8 +41,8 @@ func encode(t *testing.T, families []*dto.MetricFamily, format expfmt.Format) []
 	return page.Bytes()
 }
 
-// comparePages asserts that a page is byte for byte what the registry writes of the plain Collector, in every format.
-func comparePages(t *testing.T, page *collector.Page, readings []*fleet.Reading) {
+// comparePages asserts that families equal the registry's output for the plain Collector, byte for byte, in every format.
+func comparePages(t *testing.T, got []*dto.MetricFamily, readings []*fleet.Reading) {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(collector.New(func() []*fleet.Reading { return readings }))
@@ -47,7 +50,6 @@ func comparePages(t *testing.T, page *collector.Page, readings []*fleet.Reading)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := page.Families(readings)
 	for _, format := range formats {
 		if got, want := encode(t, got, format), encode(t, want, format); !bytes.Equal(got, want) {
 			t.Fatalf("%s: the page is\n%s\nwant\n%s", format, got, want)
@@ -57,21 +59,28 @@ func comparePages(t *testing.T, page *collector.Page, readings []*fleet.Reading)
 
 func TestPageIsThatOfTheRegistry(t *testing.T) {
 	page := new(collector.Page)
-	comparePages(t, page, readings())
-	comparePages(t, page, nil)
+	comparePages(t, page.Families(readings()), readings())
+	comparePages(t, page.Families(nil), nil)
+	comparePages(t, page.Part(nil, nil), nil)
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, seed))
 	var all []*fleet.Reading
 	for range 25 {
 		all = change(random, all)
-		comparePages(t, page, all)
+		for range 3 {
+			some := part(random, all)
+			comparePages(t, page.Part(some, labels(all)), some)
+		}
+		if random.IntN(2) == 0 {
+			comparePages(t, page.Families(all), all)
+		}
 		if t.Failed() {
 			t.Fatalf("with seed %d", seed)
 		}
 	}
 }
 
-// change replaces some readings by others, and adds and removes projects. What it returns is sorted as the fleet sorts it.
+// change replaces some readings, and adds and removes projects. The result is sorted like that of the fleet.
 func change(random *rand.Rand, before []*fleet.Reading) []*fleet.Reading {
 	known := map[string]*fleet.Reading{}
 	for _, r := range before {
@@ -93,6 +102,24 @@ func change(random *rand.Rand, before []*fleet.Reading) []*fleet.Reading {
 		}
 	}
 	return after
+}
+
+// part returns the readings of some services, and of some projects.
+func part(random *rand.Rand, all []*fleet.Reading) []*fleet.Reading {
+	left := map[string]bool{}
+	for _, name := range []string{"cts", "ces", "taurusdb", "dcs", "dbss", "p1", "p2", "p3"} {
+		left[name] = random.IntN(3) == 0
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(r *fleet.Reading) bool { return left[r.Service] || left[r.Project.Label] })
+}
+
+// labels returns the labels of the projects.
+func labels(all []*fleet.Reading) []string {
+	var labels []string
+	for _, r := range all {
+		labels = append(labels, r.Project.Label)
+	}
+	return slices.Compact(labels)
 }
 
 func randomReading(random *rand.Rand, project fleet.Project, service string) *fleet.Reading {
@@ -138,28 +165,68 @@ func TestPagesAtTheSameTime(t *testing.T) {
 	}
 }
 
-// TestUnchangedProjectsAreNotMadeAnew holds the promise that makes a warm scrape cheap: a new reading costs its own project, and no other.
-func TestUnchangedProjectsAreNotMadeAnew(t *testing.T) {
-	page := new(collector.Page)
+// many returns readings of a number of projects.
+func many(projects int) []*fleet.Reading {
 	var all []*fleet.Reading
-	for i := range 100 {
+	for i := range projects {
 		for _, r := range readings()[4:] {
-			r.Project.Label = fmt.Sprintf("p%03d", i)
+			r.Project.Label = fmt.Sprintf("p%05d", i)
 			all = append(all, r)
 		}
 	}
+	return all
+}
+
+// TestUnchangedProjectsAreNotMadeAnew: a new reading only costs rendering its own project, which keeps warm scrapes cheap.
+func TestUnchangedProjectsAreNotMadeAnew(t *testing.T) {
+	page, all := new(collector.Page), many(100)
 	page.Families(all)
 	few := testing.AllocsPerRun(10, func() { page.Families(all) })
-	other := readings()[4:]
-	for _, r := range other {
-		r.Project.Label = "p042"
-	}
 	one := testing.AllocsPerRun(10, func() {
-		changed := *other[0]
-		all[42*len(other)] = &changed
+		changed := *all[42*4]
+		all[42*4] = &changed
 		page.Families(all)
 	})
-	if few > 0 || one > 600 { // of a hundred projects with 50 metrics each
-		t.Errorf("%.0f allocations where nothing changed, %.0f where one project did", few, one)
+	if few > 0 || one > 600 { // for 100 projects with 50 metrics each
+		t.Errorf("%.0f allocations without a change, %.0f with one changed project", few, one)
 	}
+}
+
+// TestPartIsOfTheSameMetrics: a page of some services or projects shares the metrics of the whole page, before and after it. The whole
+// page reuses metrics that the part rendered. Nothing of removed projects stays in memory.
+func TestPartIsOfTheSameMetrics(t *testing.T) {
+	page, all := new(collector.Page), many(10)
+	some := slices.DeleteFunc(slices.Clone(all), func(r *fleet.Reading) bool { return r.Service == "dcs" || r.Project.Label == "p00003" })
+	shared := func(what string) {
+		t.Helper()
+		known := map[*dto.Metric]bool{}
+		for _, family := range page.Families(all) {
+			for _, m := range family.GetMetric() {
+				known[m] = true
+			}
+		}
+		for _, family := range page.Part(some, labels(all)) {
+			for _, m := range family.GetMetric() {
+				if !known[m] {
+					t.Fatalf("%s: %s has another metric %v", what, family.GetName(), m)
+				}
+			}
+		}
+	}
+	shared("at first")
+	changed := *some[0]
+	all[0], some[0] = &changed, &changed
+	before := page.Part(some, labels(all))
+	shared("after a change")
+	if page.Families(all)[0].GetMetric()[0] != before[0].GetMetric()[0] {
+		t.Error("the whole page renders a metric of the part again")
+	}
+	gone := weak.Make(all[len(all)-1])
+	again := changed
+	all = append([]*fleet.Reading{&again}, all[1:4]...)
+	page.Part(all, labels(all))
+	if runtime.GC(); gone.Value() != nil {
+		t.Error("a removed project stays in memory")
+	}
+	runtime.KeepAlive(page)
 }

@@ -13,31 +13,31 @@ import (
 //go:embed catalogue.yml
 var catalogue []byte
 
-// All returns the services of the catalogue in its order, in which they are shown.
+// All returns the services of the catalogue, in the order in which they are shown.
 func All() []Service { return all() }
 
 var all = sync.OnceValue(func() []Service {
 	services, err := ReadCatalogue(catalogue)
 	if err != nil {
-		panic(err) // it is part of the program
+		panic(err) // the catalogue is part of the program
 	}
 	return services
 })
 
 var serviceName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
 
-// IsServiceName returns whether text has the form of a service's name, which is the value of a label and a key of the configuration.
+// IsServiceName reports whether text is a valid service name, which is a label value and a key of the configuration.
 func IsServiceName(text string) bool { return serviceName.MatchString(text) }
 
-// ReadCatalogue reads the text of a catalogue: a mapping from names of services to their entries. The header of catalogue.yml explains the
-// keys.
+// ReadCatalogue reads the text of a catalogue: a mapping from names of services to their entries. The header of catalogue.yml
+// explains the keys.
 func ReadCatalogue(text []byte) ([]Service, error) {
 	found := strictyaml.NewProblems("catalogue.yml")
 	var services []Service
 	entries, _ := strictyaml.Parse(text, found).Entries(IsServiceName)
 	for _, e := range entries {
 		if !IsServiceName(e.Key) {
-			e.Fail("a key that is no name of a service; want lower case, digits and _")
+			e.Fail("a key that is not a valid service name; expected lower-case letters, digits, and _")
 			continue
 		}
 		services = append(services, readEntry(e))
@@ -45,7 +45,7 @@ func ReadCatalogue(text []byte) ([]Service, error) {
 	return services, found.Err()
 }
 
-// ownAPI is the evidence of an API that the configuration describes.
+// ownAPI is the evidence of an API that the configuration defines.
 const ownAPI = "configuration"
 
 var evidenceForm = regexp.MustCompile(`^(document|openapi|sdk|terraform|outdated)$`)
@@ -56,8 +56,8 @@ func readEntry(e strictyaml.Entry) Service {
 	if !ok {
 		return s
 	}
-	s.Product, _ = f.Need("product", "want the full name of the service").Text()
-	s.Title, _ = f.Need("title", "want the title of the page that describes the API").Text()
+	s.Product, _ = f.Need("product", "expected the full name of the service").Text()
+	s.Title, _ = f.Need("title", "expected the title of the page that describes the API").Text()
 	s.Evidence, _ = f.Get("evidence").Matching(evidenceForm, "document, openapi, sdk, terraform or outdated")
 	s.Evidence = cmp.Or(s.Evidence, "document")
 	s.Inferred, _ = f.Get("inferred").Text()
@@ -78,12 +78,12 @@ func readEntry(e strictyaml.Entry) Service {
 		}
 		s.Options[o.Key], _ = o.Flag()
 	}
-	s.API = ReadAPI(f.Need("api", "want the description of the API"), e.Key)
+	s.API = ReadAPI(f.Need("api", "expected the description of the API"), e.Key)
 	s.API.Host.builtIn = true
 	return s
 }
 
-// Own returns the service that an API of the configuration is, which n describes.
+// Own returns the service for an API of the configuration. n is its description.
 func Own(name string, n strictyaml.Node) Service {
 	return Service{Name: name, API: ReadAPI(n, ""), Enabled: true, Product: "an API of your own", Evidence: ownAPI}
 }

@@ -9,24 +9,25 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 )
 
-// optionActions are the actions that options of services need, by service and option.
+// optionActions are the actions that options require, by service and option.
 var optionActions = map[string]map[string]Action{"dbss": {"list_instances": {dbssListAction, dbssListAction}}}
 
-// fetches are the services with code beside their entry in the catalogue.
+// fetches are the services with code in addition to their entry in the catalogue.
 var fetches = map[string]fetch{"dbss": fetchDBSS}
 
 const (
-	// Partner clouds know only this path of the quota API.
+	// Partner clouds only have this path of the quota API.
 	dbssPartnerPath = "/v1/{project_id}/dbss/audit/quota"
 
 	dbssListAction = "dbss:auditInstance:list"
 
-	dbssPageSize = 1000 // the largest that is documented
-	dbssMaxPages = 50   // of a list without a total; if there are more, something else is wrong
+	dbssPageSize = 1000 // the documented maximum
+	dbssMaxPages = 50   // of a list without a total; more indicate another error
 )
 
-// fetchDBSS reads what remains and, with the option list_instances, the number of audit instances (GET /v2/{project_id}/audit/instances,
-// "Query the audit instance list"). That number is used, and with what remains the limit of audit_instance.
+// fetchDBSS fetches the remaining amounts and, with the option list_instances, the number of audit instances (GET
+// /v2/{project_id}/audit/instances, "Query the audit instance list"). That is the usage of audit_instance, and with the remaining
+// amount it gives the limit.
 func fetchDBSS(ctx context.Context, c *huaweicloud.Client, s Service, options map[string]bool) (Result, error) {
 	answer, err := dbssQuota(ctx, c, s.API)
 	if err != nil {
@@ -39,7 +40,7 @@ func fetchDBSS(ctx context.Context, c *huaweicloud.Client, s Service, options ma
 	}
 	used, skipped, err := dbssInstances(ctx, c)
 	if reason := huaweicloud.Reason(err); reason == huaweicloud.ReasonForbidden || reason == huaweicloud.ReasonNotFound {
-		result.Incomplete = fmt.Errorf("used and limit of audit_instance are not known: %w", err)
+		result.Incomplete = fmt.Errorf("used and limit of audit_instance are unknown: %w", err)
 		return result, nil
 	}
 	if err != nil {
@@ -54,7 +55,7 @@ func fetchDBSS(ctx context.Context, c *huaweicloud.Client, s Service, options ma
 	return result, nil
 }
 
-// dbssQuota asks the quota API, on a partner cloud by its other path.
+// dbssQuota requests the quota API, with another path on partner clouds.
 func dbssQuota(ctx context.Context, c *huaweicloud.Client, a *API) (*huaweicloud.Answer, error) {
 	answer, err := a.get(ctx, c)
 	if err == nil || c.QuotaPath != "" || huaweicloud.Reason(err) != huaweicloud.ReasonNotFound {
@@ -69,8 +70,8 @@ func dbssQuota(ctx context.Context, c *huaweicloud.Client, a *API) (*huaweicloud
 
 var errNoInstance = errors.New("an element of the list of audit instances is not an instance")
 
-// dbssInstances counts the audit instances. The list is called "instances" or, in older documents, "servers". If the answer has no total, elements that
-// are no instance are skipped.
+// dbssInstances counts the audit instances. The list is called "instances" or, in older documents, "servers". If the response has no
+// total, invalid elements are skipped.
 func dbssInstances(ctx context.Context, c *huaweicloud.Client) (used float64, skipped int, err error) {
 	list := *c
 	list.Action = dbssListAction
@@ -94,21 +95,21 @@ func dbssInstances(ctx context.Context, c *huaweicloud.Client) (used float64, sk
 		case err != nil:
 			return 0, 0, answer.Malformed("total " + err.Error())
 		case total != nil && *total < 0:
-			return 0, 0, answer.Malformed(fmt.Sprintf("total is %g, want 0 or more", *total))
+			return 0, 0, answer.Malformed(fmt.Sprintf("total is %g, expected 0 or more", *total))
 		case total != nil && *total < float64(count):
 			return 0, 0, answer.Malformed(fmt.Sprintf("total is %g, but %d audit instances are listed", *total, count))
 		case total != nil:
 			return *total, 0, nil
 		case !instances.isList() && !servers.isList():
-			return 0, 0, answer.Malformed("there is no list of audit instances in it")
+			return 0, 0, answer.Malformed("it has no list of audit instances")
 		case onPage < dbssPageSize:
 			return float64(count - skipped), skipped, nil
 		}
 	}
-	return 0, 0, answer.Malformed(fmt.Sprintf("the list of audit instances goes on after %d", count))
+	return 0, 0, answer.Malformed(fmt.Sprintf("the list of audit instances has more than %d elements", count))
 }
 
-// countInstances returns how many elements lists have, and how many of them are no instance.
+// countInstances returns the number of elements in lists, and how many of them are not instances.
 func countInstances(lists ...value) (all, bad int) {
 	for _, list := range lists {
 		if !list.isList() {

@@ -49,18 +49,18 @@ skipped: an element of the list of audit instances is not an instance`, "",
 		"no instances among a total": {replies{instances: `{"instances":[{},5],"total":2}`}, with(2), ""},
 		"no total, two pages":        {replies{instances: page(1000, ""), offset(1000): page(1, "")}, with(1001), ""},
 
-		"the list is forbidden":  {replies{instances: `403 {"error_msg":"no"}`}, remaining + "\nincomplete: used and limit of audit_instance are not known: GET ", "grant the IAM action dbss:auditInstance:list"},
-		"there is no list":       {replies{instances: `404 {"error_msg":"no"}`}, remaining + "\nincomplete: used and limit of audit_instance are not known: GET ", ""},
+		"the list is forbidden":  {replies{instances: `403 {"error_msg":"no"}`}, remaining + "\nincomplete: used and limit of audit_instance are unknown: GET ", "grant the IAM action dbss:auditInstance:list"},
+		"there is no list":       {replies{instances: `404 {"error_msg":"no"}`}, remaining + "\nincomplete: used and limit of audit_instance are unknown: GET ", ""},
 		"the list fails":         {replies{instances: `500 {"error_msg":"no"}`}, "server_error", ""},
 		"the list wants a key":   {replies{instances: `401 {"error_msg":"no"}`}, "unauthorized", ""},
 		"the list is throttled":  {replies{instances: `429 {"error_msg":"no"}`}, "throttled", ""},
-		"no list in it":          {replies{instances: `{}`}, "malformed", "there is no list of audit instances in it"},
+		"no list in it":          {replies{instances: `{}`}, "malformed", "it has no list of audit instances"},
 		"no JSON":                {replies{instances: `<html>`}, "malformed", ""},
 		"less than are listed":   {replies{instances: page(1, `,"total":0`)}, "malformed", "total is 0, but 1 audit instances are listed"},
 		"a total of words":       {replies{instances: page(0, `,"total":"x"`)}, "malformed", `total is "\"x\""`},
 		"a negative total":       {replies{instances: page(0, `,"total":-1`)}, "malformed", "total is -1"},
 		"an object for the list": {replies{instances: `{"instances":{"id":"single"}}`}, "malformed", ""},
-		"a list without end":     {endless, "malformed", "goes on after 50000"},
+		"a list without end":     {endless, "malformed", "has more than 50000 elements"},
 
 		"a partner cloud": {replies{paths["dbss"]: `404 {"error_code":"APIGW.0101"}`, partnerQuota: document(t, "dbss"), instances: "404 {}"}, remaining, ""},
 		"neither path": { // the error is that of the documented one
@@ -71,8 +71,8 @@ skipped: an element of the list of audit instances is not an instance`, "",
 		"some":              {replies{paths["dbss"]: `{"cpu":796}`}, `cpu "" used - limit - remaining 796 range -..-`, ""},
 		"null and a string": {replies{paths["dbss"]: `{"audit_quota":null,"ram":"5"}`}, `ram "MB" used - limit - remaining 5 range -..-`, ""},
 		"mistakes": {replies{paths["dbss"]: `{"audit_quota":"x","cpu":0,"ram":-1}`}, `cpu "" used - limit - remaining 0 range -..-
-skipped: audit_quota is "\"x\"", want a number
-skipped: ram is -1, and the document gives negative numbers no meaning`, ""},
+skipped: audit_quota is "\"x\"", expected a number
+skipped: ram is -1, but negative values are not documented`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			all := replies{paths["dbss"]: document(t, "dbss")}

@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	maxResources  = 200 // quotas of one answer; the rest is left out, so that no answer can flood Prometheus
+	maxResources  = 200 // quotas of one response; the rest is skipped, so that no response can flood Prometheus
 	maxTypeLength = 256 // bytes
-	maxUnitLength = 32  // characters, by CES's document
+	maxUnitLength = 32  // characters, according to CES's documentation
 )
 
-// Decode makes quotas of an answer. Resources that can't be read are left out and counted. An answer without any quota is a
-// *huaweicloud.MalformedError, which shows the fields that were tried and how the answer begins.
+// Decode decodes the quotas in a response. Invalid resources are skipped and counted. The error for a response without any quota is
+// a *huaweicloud.MalformedError, which shows the fields that were tried and the start of the response.
 func (a *API) Decode(answer *huaweicloud.Answer) (Result, error) {
 	whole, err := parse(answer.Body)
 	if err != nil {
@@ -43,24 +43,24 @@ func (a *API) Decode(answer *huaweicloud.Answer) (Result, error) {
 		d.row("", list)
 	}
 	if len(d.Quotas) == 0 {
-		return Result{}, answer.Malformed(fmt.Sprintf("there are no quotas in it: %s (tried %s)", d.nothing(list), d.tried()))
+		return Result{}, answer.Malformed(fmt.Sprintf("no quotas in it: %s (tried %s)", d.nothing(list), d.tried()))
 	}
 	return d.Result, nil
 }
 
-// decoding is one answer while it is read.
+// decoding is the state of decoding one response.
 type decoding struct {
 	*API
 	Result
 
 	several value  // the list or map whose resources are numbered; nil if there is one object
-	number  int    // of the resource that is being read
-	members object // of the resource that is being read
+	number  int    // of the current resource
+	members object // of the current resource
 	omitted int    // by Skip
 	seen    map[string]bool
 }
 
-// find returns the list, the map or the object, or nil.
+// find returns the list, map, or object, or nil.
 func (d *decoding) find(whole value) value {
 	for _, path := range d.List {
 		found := whole
@@ -74,7 +74,7 @@ func (d *decoding) find(whole value) value {
 	return nil
 }
 
-// nothing says why an answer has no quotas.
+// nothing explains why a response has no quotas.
 func (d *decoding) nothing(list value) string {
 	kind := "object"
 	if list.isList() {
@@ -82,21 +82,21 @@ func (d *decoding) nothing(list value) string {
 	}
 	switch {
 	case list == nil:
-		return "there is neither a list nor an object"
+		return "neither a list nor an object found"
 	case d.Skipped.Count > 0:
 		return d.Skipped.Reasons[0].Error()
 	case d.omitted > 0:
-		return fmt.Sprintf("skip leaves all %d resources out", d.omitted)
+		return fmt.Sprintf("skip matches all %d resources", d.omitted)
 	case list.len() == 0:
 		return "the " + kind + " is empty"
 	case len(d.Pairs) > 0:
-		return "no number is reported"
+		return "no value is reported"
 	default:
-		return "no resource is in the " + kind
+		return " no resource in the " + kind
 	}
 }
 
-// tried says where quotas were looked for, in the words of the description.
+// tried lists where quotas were searched, with the keys of the description.
 func (d *decoding) tried() string {
 	var lists []string
 	for _, path := range d.List {
@@ -111,14 +111,14 @@ func (d *decoding) tried() string {
 		fields = append(fields, p.names()...)
 	}
 	tried += ", fields " + strings.Join(append(fields, d.names()...), ", ")
-	const most = 1000 // bytes; a description may have any number of fields
+	const most = 1000 // bytes; a description can have any number of fields
 	if len(tried) > most {
 		tried = strings.ToValidUTF8(tried[:most], "") + "..."
 	}
 	return tried
 }
 
-// member reads one member of a map. One that is no resource describes the map, such as EVS's id.
+// member decodes one member of a map. Members that are not objects describe the map, such as EVS's id.
 func (d *decoding) member(key string, from value) {
 	switch {
 	case from.isObject() && key != "":
@@ -131,7 +131,7 @@ func (d *decoding) member(key string, from value) {
 	}
 }
 
-// row reads one element of the list, which is one resource unless the API has pairs.
+// row decodes one element of the list, which is one resource unless the API has pairs.
 func (d *decoding) row(key string, from value) {
 	d.number++
 	d.members = from.object(d.members)
@@ -145,7 +145,7 @@ func (d *decoding) row(key string, from value) {
 	}
 }
 
-// pairs reads the resources of one object. It need not have all of them.
+// pairs decodes the resources of one object, which need not have all of them.
 func (d *decoding) pairs() {
 	before := len(d.Quotas) + d.Skipped.Count + d.omitted
 	for i := range d.Pairs {
@@ -162,12 +162,12 @@ func (d *decoding) pairs() {
 }
 
 var (
-	errNoResource = errors.New("it is no resource")
-	errNothing    = errors.New("no number is reported")
-	errFull       = fmt.Errorf("more than %d resources in one answer", maxResources)
+	errNoResource = errors.New("it is not a resource")
+	errNothing    = errors.New("no value is reported")
+	errFull       = fmt.Errorf("more than %d resources in one response", maxResources)
 )
 
-// add reads one resource, or counts it as left out. unit is what the answer or the pair says.
+// add decodes one resource, or counts it as skipped. unit is that of the response or the pair.
 func (d *decoding) add(name string, fields Fields, unit string) {
 	name = trimType(name)
 	if renamed, ok := d.Rename[name]; ok {
@@ -186,7 +186,7 @@ func (d *decoding) add(name string, fields Fields, unit string) {
 	case err == errNothing: //nolint:errorlint // never wrapped
 		return // the object has no such fields
 	case err == nil && d.seen[name]:
-		err = fmt.Errorf("type %q is there twice", name)
+		err = fmt.Errorf("duplicate type %q", name)
 	case err == nil && len(d.Quotas) == maxResources:
 		err = errFull
 	}
@@ -195,17 +195,17 @@ func (d *decoding) add(name string, fields Fields, unit string) {
 		return
 	}
 	if d.seen == nil {
-		d.seen, d.Quotas = map[string]bool{}, make([]Quota, 0, 4) // nearly all have no more
+		d.seen, d.Quotas = map[string]bool{}, make([]Quota, 0, 4) // nearly all responses have at most four
 	}
 	quota.Unit = d.unit(name, unit)
 	d.seen[name] = true
 	d.Quotas = append(d.Quotas, quota)
 }
 
-// trimType removes what follows a type by mistake: TaurusDB's example has "instance,".
+// trimType removes trailing characters that some responses have: TaurusDB's example has "instance,".
 func trimType(name string) string { return strings.TrimRight(name, ", ") }
 
-// leaveOut counts a resource that can't be read. If there are several, the reason says which one it is.
+// leaveOut counts an invalid resource. If there are several resources, the reason has its number.
 func (d *decoding) leaveOut(why error) {
 	if d.several != nil && d.Skipped.Count < huaweicloud.MaxReasons {
 		why = fmt.Errorf("resource %d of %d: %w", d.number, d.several.len(), why)
@@ -217,7 +217,7 @@ func (d *decoding) quota(name string, fields Fields) (Quota, error) {
 	used, errUsed := d.amount(fields.Used, nil)
 	limit, errLimit := d.amount(fields.Limit, d.NoLimit)
 	if limit != nil && math.IsInf(*limit, 1) {
-		fields.Remaining = "" // it has no limit either, whatever is written there
+		fields.Remaining = "" // it has no limit either, whatever the response has
 	}
 	remaining, errRemaining := d.amount(fields.Remaining, nil)
 	err := errors.Join(errUsed, errLimit, errRemaining)
@@ -226,7 +226,7 @@ func (d *decoding) quota(name string, fields Fields) (Quota, error) {
 	case len(d.Pairs) > 0 && nothing:
 		return Quota{}, errNothing
 	case len(d.Pairs) > 0 && err != nil:
-		return Quota{}, err // it names the field, which says more than the type
+		return Quota{}, err // it names the field, which is clearer than the type
 	case nothing:
 		err = errors.New(noneReported(fields.names()))
 	}
@@ -234,14 +234,14 @@ func (d *decoding) quota(name string, fields Fields) (Quota, error) {
 		return Quota{}, fmt.Errorf("type %q: %w", name, err)
 	}
 	q := Quota{ResourceType: name, Used: used, Limit: limit, Remaining: remaining}
-	if len(d.Pairs) == 0 { // a bad range costs the range, not the resource
+	if len(d.Pairs) == 0 { // an invalid range only invalidates the range, not the resource
 		q.Min, _ = d.amount(d.Min, nil)
 		q.Max, _ = d.amount(d.Max, nil)
 	}
 	return q, nil
 }
 
-// noneReported says that there is no number in any of these fields.
+// noneReported reports that none of these fields has a value.
 func noneReported(fields []string) string {
 	switch len(fields) {
 	case 1:
@@ -261,14 +261,14 @@ func (d *decoding) checkType(name string) error {
 		return fmt.Errorf("it has no type (%.200s)", d.Type)
 	case len(name) > maxTypeLength:
 		return fmt.Errorf("its type is longer than %d bytes", maxTypeLength)
-	case strings.ContainsRune(name, utf8.RuneError): // also found if bytes are no UTF-8
-		return fmt.Errorf("its type %q is no valid UTF-8", name)
+	case strings.ContainsRune(name, utf8.RuneError): // also found if bytes are not UTF-8
+		return fmt.Errorf("its type %q is not valid UTF-8", name)
 	default:
 		return nil
 	}
 }
 
-// amount reads a field of the resource as an amount. noLimit is the number that means "no limit"; nil if none does.
+// amount decodes a field of the resource as an amount. noLimit is the value that means "no limit"; nil: none.
 func (d *decoding) amount(field string, noLimit *float64) (*float64, error) {
 	if field == "" {
 		return nil, nil
@@ -285,13 +285,13 @@ func (d *decoding) amount(field string, noLimit *float64) (*float64, error) {
 	case d.Unknown != nil && *n == *d.Unknown:
 		return nil, nil
 	case *n < 0:
-		return nil, fmt.Errorf("%s is %g, and the document gives negative numbers no meaning", field, *n)
+		return nil, fmt.Errorf("%s is %g, but negative values are not documented", field, *n)
 	default:
 		return n, nil
 	}
 }
 
-// unit returns the unit that is reported or, if it is no unit, that of Units. DCS reports {} and null, DWS the text "null".
+// unit returns the reported unit or, if that is not valid, the one in Units. DCS reports {} and null, DWS the text "null".
 func (d *decoding) unit(name, reported string) string {
 	usable := reported != "null" && utf8.RuneCountInString(reported) <= maxUnitLength && !strings.ContainsRune(reported, utf8.RuneError)
 	if reported != "" && usable {
@@ -305,13 +305,13 @@ func (d *decoding) unit(name, reported string) string {
 	return ""
 }
 
-// template is a text with names of fields in braces, cut into pieces: {type}_{mode}.
+// template is a text with names of fields in braces, such as {type}_{mode}, split into pieces.
 type template []piece
 
-// piece is a text and the field behind it, if any.
+// piece is a text and the field after it, if any.
 type piece struct{ text, field string }
 
-// keyField is what stands for the key of a map, and for the type of a pair.
+// keyField is the placeholder for the key of a map, and for the type of a pair.
 const keyField = "key"
 
 var placeholder = regexp.MustCompile(`\{([A-Za-z0-9_.-]+)\}`)
@@ -333,10 +333,10 @@ func (t template) usesKey() bool {
 	return slices.ContainsFunc(t, func(p piece) bool { return p.field == keyField })
 }
 
-// fill returns the text with the fields of a resource: strings and, behind the first one, numbers. A field that is missing or null is left
-// out with the text before it. Without the first field, or with a field of another kind, the whole text is empty.
+// fill returns the text with the fields of a resource: strings and, after the first one, numbers. A missing or null field is omitted
+// together with the text before it. If the first field is missing or of another type, the whole text is empty.
 func (t template) fill(key string, resource object) string {
-	if len(t) == 1 && t[0].text == "" && t[0].field != keyField { // {type}, as in nearly all
+	if len(t) == 1 && t[0].text == "" && t[0].field != keyField { // {type}, the usual case
 		return resource.at(t[0].field).text()
 	}
 	var filled strings.Builder

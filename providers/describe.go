@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// What commands and documents show of a description.
+// What commands and documentation show of a description.
 
-// Role returns the role, or the policy of the system, that covers the service whatever its action is.
+// Role returns the role or system policy that covers the service, regardless of its action.
 func (s Service) Role() string {
-	if s.Name == "iam" && !s.IsOwn() { // which the role does not cover
+	if s.Name == "iam" && !s.IsOwn() { // not covered by the role
 		return "policy IAM ReadOnlyAccess"
 	}
 	return "role Tenant Guest"
 }
 
-// Level returns whose quotas they are: project or account.
+// Level returns who the quotas belong to: project or account.
 func (a *API) Level() string {
 	if a.Account {
 		return "account"
@@ -24,7 +24,7 @@ func (a *API) Level() string {
 	return "project"
 }
 
-// ResourceTypes returns the types of all quotas, as far as the description alone says; nil if the answer names them.
+// ResourceTypes returns the types of all quotas if they are known from the description; nil if the response has them.
 func (a *API) ResourceTypes() []string {
 	templates := []string{a.Type}
 	if len(a.Pairs) > 0 {
@@ -53,16 +53,16 @@ func (a *API) ResourceTypes() []string {
 	return types
 }
 
-// Regions returns the host of each region that has its own, and that of all others under "default".
+// Regions returns the host of each region that has a separate one, and that of all others as "default".
 func (h Host) Regions() map[string]string { return maps.Clone(h.regions) }
 
-// Names returns all hosts, that of most regions first.
+// Names returns all hosts, starting with that of most regions.
 func (h Host) Names() []string {
 	names := slices.Sorted(maps.Values(h.regions))
 	return slices.Compact(append([]string{h.regions[anyRegion]}, slices.DeleteFunc(names, func(name string) bool { return name == h.regions[anyRegion] })...))
 }
 
-// Names returns what is documented: the name in identity policies and the other one, with (role) behind it, if they differ.
+// Names returns the documented names: that for identity policies, and the other one with the suffix (role) if it differs.
 func (a Action) Names() []string {
 	var names []string
 	if a.Identity != "" {
@@ -74,8 +74,8 @@ func (a Action) Names() []string {
 	return names
 }
 
-// Advice returns the action to grant, both names if they differ, and for which authorization a name is if it is not for both; empty if none is
-// documented.
+// Advice returns the action to grant: both names if they differ, and the type of authorization if the name is only known for one;
+// empty if none is documented.
 func (a Action) Advice() string {
 	switch a = a.grantable(); {
 	case a.Identity == a.Role:

@@ -18,8 +18,8 @@ import (
 	"cloud_quota_exporter/providers/providerstest"
 )
 
-// FuzzQuotas: whatever a service answers, what is exported is a number, under a name of its own that Prometheus takes, and what isn't
-// exported is told, without a secret.
+// FuzzQuotas: for any response, exported values are numbers with unique names that Prometheus accepts, and everything else is
+// reported without secrets.
 func FuzzQuotas(f *testing.F) {
 	const list = `{"instances":[{"id":"a","status":"ACTIVE"}],"total":1}`
 	for i, service := range providerstest.Five() {
@@ -88,7 +88,7 @@ func wantHarmless(t *testing.T, text string) {
 	}
 }
 
-// FuzzResourceBesideAnother: a good resource is never lost, whatever stands before or behind it.
+// FuzzResourceBesideAnother: a valid resource is never lost, regardless of what comes before or after it.
 func FuzzResourceBesideAnother(f *testing.F) {
 	for _, bad := range []string{`{}`, `null`, `5`, `[]`, `"x"`, `{"type":5}`, `{"type":"a","used":{}}`, `{"type":"a","used":"x"},{"type":"b"}`, `{"Type":"good "}`} {
 		for i := range 4 {

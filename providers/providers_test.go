@@ -24,7 +24,7 @@ const (
 	domain  = "0d6e4079e36703ebd37c00722f5891d2" // of an account-level service
 )
 
-// echoed is a secret that a server may echo; in replies and in what is fuzzed, its beginning stands for it.
+// echoed is a secret that a server may echo; in responses and in fuzzed text, its start represents it.
 const (
 	echoed    = "SECRETKEY-of-forty-characters-0123456789"
 	beginning = "SECRETKEY"
@@ -46,7 +46,7 @@ type replies map[string]reply
 func (all replies) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer, known := all[r.URL.RequestURI()]
 	if !known {
-		return nil, fmt.Errorf("%s was asked for, want one of %v", r.URL, slices.Sorted(maps.Keys(all)))
+		return nil, fmt.Errorf("%s was requested, want one of %v", r.URL, slices.Sorted(maps.Keys(all)))
 	}
 	status := http.StatusOK
 	if n, _ := fmt.Sscanf(string(answer), "%3d ", &status); n == 1 && len(answer) > 3 && answer[3] == ' ' {
@@ -154,18 +154,18 @@ func common(service, resources string) reply {
 
 func TestUnreadableAnswers(t *testing.T) {
 	for _, tc := range []struct{ name, body, says string }{
-		{"HTML", "<html><body>Welcome</body></html>", "it begins with: <html><body>Welcome</body></html>"},
+		{"HTML", "<html><body>Welcome</body></html>", "begins with: <html><body>Welcome</body></html>"},
 		{"empty", "", "it is empty"},
-		{"null", "null", "it begins with: null"},
-		{"an array", `[{"type":"a","used":1,"quota":2}]`, `it begins with: [{"type":"a"`},
-		{"a string", `"OK"`, `it begins with: "OK"`},
-		{"cut off", `{"quotas":{"resources":[{"type":"alarm","us`, `it begins with: {"quotas":{"resources":[{"type":"alarm","us`},
-		{"another shape", `{"quotas":[],"resources":{},"audit_quota":{}}`, "there are no quotas in it"},
-		{"no resources", `{"quotas":{"resources":[]},"resources":[]}`, "there are no quotas in it"},
-		{"nothing readable", `{"quotas":{"resources":[{}]},"resources":[{}]}`, "there are no quotas in it"},
+		{"null", "null", "begins with: null"},
+		{"an array", `[{"type":"a","used":1,"quota":2}]`, `begins with: [{"type":"a"`},
+		{"a string", `"OK"`, `begins with: "OK"`},
+		{"cut off", `{"quotas":{"resources":[{"type":"alarm","us`, `begins with: {"quotas":{"resources":[{"type":"alarm","us`},
+		{"another shape", `{"quotas":[],"resources":{},"audit_quota":{}}`, "no quotas in it"},
+		{"no resources", `{"quotas":{"resources":[]},"resources":[]}`, "no quotas in it"},
+		{"nothing readable", `{"quotas":{"resources":[{}]},"resources":[{}]}`, "no quotas in it"},
 		{"deep", strings.Repeat(`[`, 20_000), "exceeded max depth"},
-		{"2 MiB", strings.Repeat(" ", 2<<20), "longer than 1048576 bytes; it begins with: (nothing that could be shown)"},
-		{"an error with status 200", `{"error_code":"APIGW.0301","error_msg":"no"}`, `it begins with: {"error_code":"APIGW.0301","error_msg":"no"}`},
+		{"2 MiB", strings.Repeat(" ", 2<<20), "longer than 1048576 bytes (begins with: nothing printable"},
+		{"an error with status 200", `{"error_code":"APIGW.0301","error_msg":"no"}`, `begins with: {"error_code":"APIGW.0301","error_msg":"no"}`},
 	} {
 		for service, path := range paths {
 			result, err := ask(t, service, replies{path: reply(tc.body)})
@@ -197,9 +197,9 @@ func TestOwnAPIs(t *testing.T) {
 		return own.Quotas(t.Context(), client("my_api", replies{"/quotas": body}), nil)
 	}
 	_, err := quotas(`{"quotas": [{"quotaKey": "a", "quota_limit": 5}]}`)
-	const want = `GET https://host/quotas: the answer can't be read: there are no quotas in it: resource 1 of 1: it has no type ({quota_key}) ` +
-		`(tried list rows or quotas, type {quota_key}, fields used, quota_limit); it begins with: {"quotas": [{"quotaKey": "a", "quota_limit": 5}]}; ` +
-		`compare services.my_api.api with the answer, and check that no proxy or wrong endpoint has answered`
+	const want = `GET https://host/quotas: cannot parse the response: no quotas in it: resource 1 of 1: it has no type ({quota_key}) ` +
+		`(tried list rows or quotas, type {quota_key}, fields used, quota_limit) (begins with: {"quotas": [{"quotaKey": "a", "quota_limit": 5}]}); ` +
+		`compare services.my_api.api with the response, and check endpoints and the proxy (something other than the API may have responded)`
 	if err == nil || err.Error() != want || huaweicloud.Reason(err) != huaweicloud.ReasonMalformed {
 		t.Errorf("got %v\nwant %s", err, want)
 	}

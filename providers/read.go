@@ -16,8 +16,8 @@ import (
 
 const defaultType = "{type}"
 
-// ReadAPI reads the description of an API and fills in the defaults. It reports what is wrong to n, without a value of the file. host is the
-// default host; empty if the description must state one.
+// ReadAPI reads the description of an API and fills in the defaults. It reports errors to n without quoting values of the file. host
+// is the default host; empty if the description must set one.
 func ReadAPI(n strictyaml.Node, host string) *API {
 	a := &API{
 		List: []string{"quotas.resources"}, Type: defaultType, Fields: Fields{Used: "used", Limit: "quota"}, Unit: "unit", Min: "min", Max: "max",
@@ -30,7 +30,7 @@ func ReadAPI(n strictyaml.Node, host string) *API {
 		return a
 	}
 	a.Account = readLevel(f.Get("level"))
-	a.Path = readPath(f.Need("path", "state the path of the API, such as /v1/{project_id}/quotas"), a.Account)
+	a.Path = readPath(f.Need("path", "set the path of the API, such as /v1/{project_id}/quotas"), a.Account)
 	a.Host = readHost(f.Get("host"), host)
 	a.Action = readAction(f.Get("action"))
 	a.readList(f.Get("list"))
@@ -40,33 +40,34 @@ func ReadAPI(n strictyaml.Node, host string) *API {
 	a.Skip = readSkip(f.Get("skip"))
 	a.Rename = readRename(f.Get("rename"))
 	a.Units = readUnits(f.Get("units"))
-	text, _ := json.Marshal(a) // which holds nothing that can't be marshalled
+	text, _ := json.Marshal(a) // has nothing that cannot be encoded
 	a.text = string(text)
 	return a
 }
 
-// readLevel returns whether the quotas belong to the account.
+// readLevel reports whether the quotas belong to the account.
 func readLevel(n strictyaml.Node) bool {
 	level, _ := n.Matching(regexp.MustCompile(`^(project|account)$`), "project or account")
 	return level == "account"
 }
 
-// urlForm is the form of a path and a query as they are sent, and signed: what else stands in them is percent-encoded.
+// urlForm matches a path and a query as they are sent and signed, with all other characters percent-encoded.
 var urlForm = regexp.MustCompile(`^([A-Za-z0-9._~!$&'()*+,;=:@/?\[\]-]|%[0-9A-Fa-f]{2})*$`)
 
-// PathProblem says what is wrong with the path and the query of a URL without placeholders, and what would be right; empty if nothing is.
+// PathProblem returns what is wrong with the path and the query of a URL without placeholders, and what is expected; empty if
+// nothing is wrong.
 func PathProblem(path string) string {
 	if !urlForm.MatchString(path) {
-		return "has a character that URLs do not have in a path or a query; want it percent-encoded: a blank as %20, # as %23, % as %25"
+		return "has a character that is not allowed in URLs; percent-encode it: a blank as %20, # as %23, % as %25"
 	}
 	path, query, _ := strings.Cut(path, "?")
 	if _, err := url.ParseQuery(query); err != nil {
-		return "has ; in the query; want & between parameters, or %3B"
+		return "has a semicolon in the query; use & between parameters, or %3B"
 	}
-	plain, _ := url.PathUnescape(path) // urlForm has checked it
+	plain, _ := url.PathUnescape(path) // already checked by urlForm
 	segments := strings.Split(plain, "/")
 	if slices.Contains(segments, ".") || slices.Contains(segments, "..") || strings.Contains(path, "//") {
-		return "has //, . or .. in the path, which servers may resolve before they check the signature; want the path without them"
+		return "has //, . or .. in the path, which servers may resolve before they check the signature; remove them"
 	}
 	return ""
 }
@@ -80,20 +81,20 @@ func readPath(n strictyaml.Node, account bool) string {
 	problem := PathProblem(bare)
 	switch {
 	case strings.HasPrefix(path, "//") || !strings.HasPrefix(path, "/"):
-		n.Fail("does not begin with one slash; want a path such as /v1/{project_id}/quotas, and the host under host")
+		n.Fail("does not start with one slash; expected a path such as /v1/{project_id}/quotas, with the host in host")
 	case strings.ContainsAny(bare, "{}"):
 		n.Fail("a path with an unknown placeholder; only {project_id} and {domain_id} are replaced")
 	case problem != "":
 		n.Fail("%s", problem)
 	case !account && strings.Contains(path, "{domain_id}"):
-		n.Fail("a path with {domain_id}; that needs level: account")
+		n.Fail("a path with {domain_id}; set level: account")
 	case account && strings.Contains(path, "{project_id}"):
-		n.Fail("a path with {project_id}; that needs level: project")
+		n.Fail("a path with {project_id}; set level: project")
 	}
 	return path
 }
 
-const maxHostLength = 253 // of DNS
+const maxHostLength = 253 // limit of DNS
 
 const hostWant = "the first label of the host, such as gaussdb-mysql, or a whole host such as dns.{cloud} or db.example.com:8443"
 
@@ -103,14 +104,14 @@ func readHost(n strictyaml.Node, usual string) Host {
 	h := Host{regions: map[string]string{anyRegion: usual}}
 	switch {
 	case !n.Stated() && usual == "":
-		n.Fail("missing: want %s", hostWant)
+		n.Fail("missing; expected %s", hostWant)
 	case !n.Stated():
 	case !n.IsMapping():
 		h.regions[anyRegion] = readHostName(n)
 	default:
 		h.regions = ByRegion(n, readHostName)
 		if _, ok := h.regions[anyRegion]; !ok {
-			n.Fail("has no default; state the host of the other regions, e.g. default: gaussdb")
+			n.Fail("has no default; set the host of the other regions, for example default: gaussdb")
 		}
 	}
 	return h
@@ -125,26 +126,26 @@ func readHostName(n strictyaml.Node) string {
 	switch {
 	case !ok || n.Unquoted():
 	case strings.Contains(host, "://"):
-		n.Fail("a URL; want the host alone: requests use https unless endpoints has another URL")
+		n.Fail("a URL; expected only the host (requests use https unless endpoints has another URL)")
 	case strings.Contains(host, "@"):
-		n.Fail("a host with a user; want the host alone, since requests carry the credentials of the account")
+		n.Fail("a host with a user; expected only the host (requests carry the credentials of the account)")
 	case strings.ContainsAny(host, "/?#"):
-		n.Fail("a host with a path; want the host alone, and the path under path")
+		n.Fail("a host with a path; expected only the host, with the path in path")
 	case strings.ContainsFunc(host, func(r rune) bool { return r > unicode.MaxASCII }):
-		n.Fail("not ASCII; want the host in Punycode, which starts with xn--")
+		n.Fail("not ASCII; expected the host in Punycode, which starts with xn--")
 	case !hostForm.MatchString(plain) || len(plain) > maxHostLength:
-		n.Fail("not of the right form; want %s", hostWant)
+		n.Fail("invalid format; expected %s", hostWant)
 	case strings.Contains(host, inRegion) && !strings.Contains(host, "."):
-		n.Fail("a label with {region}, which is replaced in whole hosts alone; want one such as my-api-{region}.example.com")
+		n.Fail("a label with {region}, which is only replaced in whole hosts; expected a host such as my-api-{region}.example.com")
 	case host != strings.ToLower(host):
-		n.Fail("has capital letters; want the host in lower case")
+		n.Fail("has upper-case letters; expected the host in lower case")
 	case port != "" && (err != nil || number == 0):
-		n.Fail("has a port out of range; want one from 1 to 65535")
+		n.Fail("has a port out of range; expected 1 to 65535")
 	}
 	return host
 }
 
-// ByRegion reads a mapping of regions, or default, to what read returns of each value.
+// ByRegion reads a mapping of regions, or default, to what read returns for each value.
 func ByRegion(n strictyaml.Node, read func(strictyaml.Node) string) map[string]string {
 	entries, _ := n.Entries(IsRegion)
 	values := map[string]string{}
@@ -152,7 +153,7 @@ func ByRegion(n strictyaml.Node, read func(strictyaml.Node) string) map[string]s
 		if IsRegion(e.Key) {
 			values[e.Key] = read(e.Node)
 		} else {
-			e.Fail("a key that is no region (not shown: it may be a secret); want the name of a region such as ap-southeast-3, or default")
+			e.Fail("a key that is not a region (not shown because it may be a secret); expected the name of a region such as ap-southeast-3, or default")
 			values[e.Key] = ""
 		}
 	}
@@ -171,24 +172,24 @@ func readAction(n strictyaml.Node) Action {
 	f, _ := n.Fields("identity", "role")
 	var a Action
 	if n.HasNoEntries() {
-		n.Fail("names no action; want {identity: ...}, {role: ...} or both")
+		n.Fail("has no action; expected {identity: ...}, {role: ...}, or both")
 	}
 	a.Identity, _ = f.Get("identity").Matching(actionForm, actionWant)
 	a.Role, _ = f.Get("role").Matching(actionForm, actionWant)
 	return a
 }
 
-// fieldForm is the form of a path to a field. It has no signs of JSONPath and the like, which would never match.
+// fieldForm matches a path to a field. It excludes the characters of JSONPath and similar languages, which would never match.
 var fieldForm = regexp.MustCompile(`^[^][.*${}\s\pC]+(\.[^][.*${}\s\pC]+)*$`)
 
-// take puts the path that is stated at n, if any, into field; it may be empty.
+// take sets field to the path at n, if any; the path may be empty.
 func take(field *string, n strictyaml.Node) {
 	if n.Unquoted() {
 		return
 	}
 	text, ok := n.OptionalText()
 	if ok && text != "" && !fieldForm.MatchString(text) {
-		n.Fail("not of the right form; want the name of a field, with dots if it is deeper, such as quota or quota.number")
+		n.Fail("invalid format; expected the name of a field, with dots if it is nested, such as quota or quota.number")
 	}
 	if ok {
 		*field = text
@@ -202,7 +203,7 @@ func (a *API) readList(n strictyaml.Node) {
 	}
 	items := n.List()
 	if len(items) == 0 {
-		n.Fail("names no path; want one such as quotas.resources, or \"\" for the top level")
+		n.Fail("is empty; expected a path such as quotas.resources, or \"\" for the top level")
 	}
 	a.List = make([]string, len(items))
 	for i, item := range items {
@@ -223,7 +224,7 @@ func (a *API) readNumbers(f strictyaml.Fields) {
 		take(field.into, n)
 		keys, names = append(keys, field.key), append(names, *field.into)
 		if n.Stated() && pairs.Stated() {
-			n.Fail("has no effect beside pairs; state it in the pairs, or remove it")
+			n.Fail("has no effect with pairs; set it in the pairs, or remove it")
 		}
 	}
 	checkDistinct(f, keys, names)
@@ -231,11 +232,11 @@ func (a *API) readNumbers(f strictyaml.Fields) {
 		a.Fields, a.Unit, a.Min, a.Max = Fields{}, "", "", ""
 		a.readPairs(pairs)
 	} else if len(a.names()) == 0 {
-		f.Fail("used, limit and remaining are all empty; name at least one field")
+		f.Fail("used, limit, and remaining are all empty; set at least one field")
 	}
 }
 
-// checkDistinct reports keys that name the same field. One of two is stated, since the defaults differ.
+// checkDistinct reports keys with the same field. At least one of the two is configured, because the defaults differ.
 func checkDistinct(f strictyaml.Fields, keys, names []string) {
 	for i, name := range names {
 		first := slices.Index(names, name)
@@ -246,7 +247,7 @@ func checkDistinct(f strictyaml.Fields, keys, names []string) {
 		if !at.Stated() {
 			at, other = f.Get(keys[first]), keys[i]
 		}
-		at.Fail("names the same field as %s; want another one", other)
+		at.Fail("has the same field as %s; set another field", other)
 	}
 }
 
@@ -254,7 +255,7 @@ func (a *API) readPairs(n strictyaml.Node) {
 	types := map[string]strictyaml.Node{}
 	items := n.List()
 	if n.IsEmpty() {
-		n.Fail("has no pair; want some such as {type: instances, used: instancesUsed, limit: maxInstances}")
+		n.Fail("is empty; expected pairs such as {type: instances, used: instancesUsed, limit: maxInstances}")
 	}
 	for _, item := range items {
 		f, ok := item.Fields("type", "used", "limit", "remaining", "unit")
@@ -266,25 +267,25 @@ func (a *API) readPairs(n strictyaml.Node) {
 		take(&p.Limit, f.Get("limit"))
 		take(&p.Remaining, f.Get("remaining"))
 		p.Unit, _ = f.Get("unit").Matching(unitForm, unitWant)
-		t := f.Need("type", "state the resource type of the pair")
+		t := f.Need("type", "set the resource type of the pair")
 		if p.Type, ok = readTypeName(t); ok {
 			if first, taken := types[p.Type]; taken {
-				t.Fail("the same type as %s in line %d; give each pair a type of its own", first.Path(), first.Line())
+				t.Fail("the same type as %s in line %d; set a unique type for each pair", first.Path(), first.Line())
 			}
 			types[p.Type] = t
 		}
 		if len(p.names()) == 0 {
-			item.Fail("names none of used, limit and remaining; want at least one")
+			item.Fail("has none of used, limit, and remaining; set at least one of them")
 		}
 		checkDistinct(f, []string{"used", "limit", "remaining"}, []string{p.Used, p.Limit, p.Remaining})
 		a.Pairs = append(a.Pairs, p)
 	}
 }
 
-// typeForm is the form of a type with names of fields in braces.
+// typeForm matches a type with names of fields in braces.
 var typeForm = regexp.MustCompile(`^([^\pC{}]{0,128}\{[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\})+[^\pC{}]{0,128}$`)
 
-// readType follows the pairs, which decide what it may be.
+// readType reads the type. It comes after the pairs, which determine the valid types.
 func (a *API) readType(n strictyaml.Node) {
 	if n.Stated() {
 		a.Type, _ = n.Text()
@@ -297,9 +298,9 @@ func (a *API) readType(n strictyaml.Node) {
 	switch {
 	case !n.Stated() || a.Type == "" || !ok:
 	case !isConstant && !typeForm.MatchString(a.Type):
-		n.Fail("not of the right form; want names of fields in braces, such as {type} or {type}_{mode}, or a constant")
+		n.Fail("invalid format; expected names of fields in braces, such as {type} or {type}_{mode}, or a constant")
 	case len(a.Pairs) > 0 && !a.name.usesKey():
-		n.Fail("has no effect beside pairs without {key}, which is the type of the pair; add {key}, or remove type")
+		n.Fail("has no effect with pairs, because it does not contain {key}, the type of the pair; add {key}, or remove type")
 	}
 }
 
@@ -309,7 +310,7 @@ func readTypeName(n strictyaml.Node) (string, bool) {
 	if n.Unquoted() {
 		return "", false
 	}
-	return n.Matching(typeNameForm, "a resource type of 1 to 128 characters, without braces and without a comma at its end")
+	return n.Matching(typeNameForm, "a resource type of 1 to 128 characters, without braces and without a trailing comma")
 }
 
 func readNumber(n strictyaml.Node) *float64 {
@@ -319,11 +320,11 @@ func readNumber(n strictyaml.Node) *float64 {
 	return nil
 }
 
-// entriesOf returns the entries of a mapping in which a key may be anything, and so may be a secret: it is not shown.
+// entriesOf returns the entries of a mapping with arbitrary keys. A key may be a secret, so it is not shown.
 func entriesOf(n strictyaml.Node) []strictyaml.Entry {
 	entries, _ := n.Entries(func(string) bool { return false })
 	if n.HasNoEntries() {
-		n.Fail("is empty: give it a value or remove the key")
+		n.Fail("is empty; set a value or remove the key")
 	}
 	return entries
 }
@@ -332,7 +333,7 @@ func readRename(n strictyaml.Node) map[string]string {
 	rename := map[string]string{}
 	for _, e := range entriesOf(n) {
 		if trimType(e.Key) == "" {
-			e.Fail("renames a type without a name; want the name of a type")
+			e.Fail("renames a type without a name; expected the name of a type")
 		}
 		rename[trimType(e.Key)], _ = readTypeName(e.Node)
 	}
@@ -361,7 +362,7 @@ func readSkip(n strictyaml.Node) *regexp.Regexp {
 	}
 	skip := compile(n, text)
 	if skip != nil && skip.MatchString("any_type") && skip.MatchString("7.-") {
-		n.Fail("matches every type, so that nothing is left; want a pattern of the types to leave out")
+		n.Fail("matches every type, so that no quota is left; expected a pattern of the types to skip")
 	}
 	return skip
 }
@@ -373,7 +374,7 @@ func compile(n strictyaml.Node, pattern string) *regexp.Regexp {
 		err = errors.New("it is empty")
 	}
 	if err != nil {
-		n.Fail("not a regular expression (%v); want one that matches the whole type, such as .*_per_.*", err)
+		n.Fail("not a regular expression (%v); expected one that matches the whole type, such as .*_per_.*", err)
 	}
 	return re
 }

@@ -14,7 +14,7 @@ func TestVariants(t *testing.T) {
 		{"the table's plural", "dcs", `{"type":"instances","used":3,"quota":10}`, `instance "" used 3 limit 10 remaining - range -..-`},
 		{
 			"the plural beside the singular", "dcs", `{"type":"instances","used":3,"quota":10},{"type":"instance","used":4,"quota":10}`,
-			"instance \"\" used 3 limit 10 remaining - range -..-\nskipped: resource 2 of 2: type \"instance\" is there twice",
+			"instance \"\" used 3 limit 10 remaining - range -..-\nskipped: resource 2 of 2: duplicate type \"instance\"",
 		},
 		{"a key twice, of which the last counts", "ces", `{"type":"alarm","used":"x","used":3,"quota":10}`, `alarm "" used 3 limit 10 remaining - range -..-`},
 		{"unit null", "dcs", `{"type":"instance","used":3,"quota":10,"unit":null}`, `instance "" used 3 limit 10 remaining - range -..-`},
@@ -45,24 +45,24 @@ func TestBadResourceIsLeftOut(t *testing.T) {
 		{"no type", `{"used":1,"quota":2}`, "it has no type"},
 		{"an empty type", `{"type":"","used":1,"quota":2}`, "it has no type"},
 		{"a type that is no string", `{"type":7,"used":1,"quota":2}`, "it has no type"},
-		{"a type that is no UTF-8", `{"type":"a` + "\xff" + `","used":1,"quota":2}`, "is no valid UTF-8"},
-		{"half a surrogate", `{"type":"a\ud800","used":1,"quota":2}`, "is no valid UTF-8"},
+		{"a type that is no UTF-8", `{"type":"a` + "\xff" + `","used":1,"quota":2}`, "is not valid UTF-8"},
+		{"half a surrogate", `{"type":"a\ud800","used":1,"quota":2}`, "is not valid UTF-8"},
 		{"a type without end", `{"type":"` + strings.Repeat("x", 257) + `","used":1,"quota":2}`, "longer than 256 bytes"},
 		{"null", `null`, "it has no type"},
-		{"words", `{"type":"bad","used":"many","quota":2}`, `type "bad": used is "\"many\"", want a number`},
-		{"an empty string", `{"type":"bad","used":"","quota":2}`, "want a number"},
-		{"NaN", `{"type":"bad","used":1,"quota":"NaN"}`, "want a number"},
-		{"infinity", `{"type":"bad","used":1,"quota":"Infinity"}`, "want a number"},
-		{"hexadecimal", `{"type":"bad","used":1,"quota":"0x10"}`, "want a number"},
-		{"an underscore", `{"type":"bad","used":1,"quota":"1_0"}`, "want a number"},
-		{"too large", `{"type":"bad","used":1,"quota":1e400}`, "want a number"},
-		{"beyond any sum", `{"type":"bad","used":1,"quota":1e301}`, "quota is 1e+301, want a number that can be added to another"},
-		{"true", `{"type":"bad","used":true,"quota":2}`, "want a number"},
-		{"an object", `{"type":"bad","used":{},"quota":2}`, "want a number"},
-		{"negative use", `{"type":"bad","used":-1,"quota":2}`, "used is -1, and the document gives negative numbers no meaning"},
-		{"negative limit", `{"type":"bad","used":1,"quota":-2}`, "quota is -2, and the document"},
+		{"words", `{"type":"bad","used":"many","quota":2}`, `type "bad": used is "\"many\"", expected a number`},
+		{"an empty string", `{"type":"bad","used":"","quota":2}`, "expected a number"},
+		{"NaN", `{"type":"bad","used":1,"quota":"NaN"}`, "expected a number"},
+		{"infinity", `{"type":"bad","used":1,"quota":"Infinity"}`, "expected a number"},
+		{"hexadecimal", `{"type":"bad","used":1,"quota":"0x10"}`, "expected a number"},
+		{"an underscore", `{"type":"bad","used":1,"quota":"1_0"}`, "expected a number"},
+		{"too large", `{"type":"bad","used":1,"quota":1e400}`, "expected a number"},
+		{"beyond any sum", `{"type":"bad","used":1,"quota":1e301}`, "quota is 1e+301, expected a number that can be summed"},
+		{"true", `{"type":"bad","used":true,"quota":2}`, "expected a number"},
+		{"an object", `{"type":"bad","used":{},"quota":2}`, "expected a number"},
+		{"negative use", `{"type":"bad","used":-1,"quota":2}`, "used is -1, but negative values are not documented"},
+		{"negative limit", `{"type":"bad","used":1,"quota":-2}`, "quota is -2, but negative values"},
 		{"nothing reported", `{"type":"bad"}`, "neither used nor quota is reported"},
-		{"the same type twice", good, `type "good" is there twice`},
+		{"the same type twice", good, `type "good"`},
 	} {
 		for _, service := range []string{"cts", "ces", "taurusdb", "dcs"} {
 			for _, list := range []string{tc.bad + "," + good, good + "," + tc.bad} {
@@ -79,7 +79,7 @@ func TestBadResourceIsLeftOut(t *testing.T) {
 	}
 }
 
-// TestTooManyResources: the first 200 are read, and a few reasons are told for the others.
+// TestTooManyResources: the first 200 are used, and a few reasons are reported for the others.
 func TestTooManyResources(t *testing.T) {
 	var list []string
 	for i := range 10_000 {

@@ -1,6 +1,6 @@
-// Package providers reads the quotas of Huawei Cloud's services. A service is data: one entry in catalogue.yml describes its quota API, and
-// one decoder reads the answers of all. DBSS has code beside its entry, for what its answer does not report. Providers keep no state, do
-// not log and do not cache.
+// Package providers fetches the quotas of Huawei Cloud services. A service is data: an entry in catalogue.yml describes its quota
+// API, and one decoder handles all responses. DBSS also has code, for what its response does not report. Providers are stateless:
+// they neither log nor cache.
 package providers
 
 import (
@@ -12,43 +12,44 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 )
 
-// Service is one service whose quotas are read.
+// Service is a service with quotas.
 type Service struct {
-	Name     string // the service label, e.g. "cts"
-	Product  string // its full name, e.g. "Cloud Trace Service"
-	Title    string // of the page of the API reference that describes the API, or the name of the operation
-	Evidence string // where the API is described: document, openapi, sdk, terraform or outdated; configuration for an API of the user's own
-	Inferred string // why a sentinel holds although no document of Huawei says so; empty if one does, or there is none
-	Notes    string // what else a user should know
-	Overlap  string // other services whose quotas are about the same resources
-	SDK      string // its name in Huawei's SDKs; empty if that is Name
+	Name     string // the service label, for example "cts"
+	Product  string // the full name, for example "Cloud Trace Service"
+	Title    string // of the API's page in the API reference, or the name of the operation
+	Evidence string // kind of documentation: document, openapi, sdk, terraform, or outdated; configuration for the user's own APIs
+	Inferred string // why a sentinel is used although it is not documented; empty if it is documented, or there is none
+	Notes    string // further remarks for users
+	Overlap  string // other services whose quotas are for the same resources
+	SDK      string // name in Huawei Cloud's SDKs, if it is not Name
 	API      *API
 
-	Enabled  bool            // unless it is configured
-	CacheTTL time.Duration   // how long its numbers are fresh unless configured; 0: as for the other services
-	Muted    []string        // resource types that have no alert thresholds unless configured
-	Options  map[string]bool // its own settings beside those of all services, with their defaults
+	Enabled  bool            // default
+	CacheTTL time.Duration   // default; 0: that of all services
+	Muted    []string        // resource types without alert thresholds by default
+	Options  map[string]bool // settings of only this service, with their defaults
 
-	NeedsProject bool // its account-level API refuses requests without X-Project-Id, whatever the keys are
+	NeedsProject bool // its account-level API rejects requests without X-Project-Id, with any credentials
 
-	OptionActions map[string]Action // what an option needs beside the action of the API
+	OptionActions map[string]Action // required by options in addition to the action of the API
 
-	fetch fetch // nil: the API is asked once
+	fetch fetch // nil: one request
 }
 
-// IsOwn returns whether the configuration describes the API, and not the catalogue.
+// IsOwn reports whether the API is defined by the configuration instead of the catalogue.
 func (s Service) IsOwn() bool { return s.Evidence == ownAPI }
 
-// IsVerified returns whether a document of Huawei or the user describes the API. Otherwise nobody knows whether the answers are as described.
+// IsVerified reports whether Huawei's documentation or the user describes the API. Otherwise, responses may differ from the
+// description.
 func (s Service) IsVerified() bool {
 	return s.Evidence == "document" || s.Evidence == "openapi" || s.IsOwn()
 }
 
-// fetch asks a service whose answer needs more than its description.
+// fetch fetches the quotas of a service that takes more than one described response.
 type fetch func(ctx context.Context, c *huaweicloud.Client, s Service, options map[string]bool) (Result, error)
 
-// Quotas asks the service about the client's project. Options are those of the service; one that is missing is false. The errors are those
-// of huaweicloud.Client.Get; an answer with nothing readable in it is a *huaweicloud.MalformedError.
+// Quotas fetches the quotas of the client's project. options are those of the service; a missing one is false. The errors are those
+// of huaweicloud.Client.Get; a response without valid quotas is a *huaweicloud.MalformedError.
 func (s Service) Quotas(ctx context.Context, c *huaweicloud.Client, options map[string]bool) (Result, error) {
 	asked := *c
 	asked.Action = s.API.Action.Advice()
@@ -66,7 +67,7 @@ func (s Service) Quotas(ctx context.Context, c *huaweicloud.Client, options map[
 	result, err := fetch(ctx, &asked, s, options)
 	var malformed *huaweicloud.MalformedError
 	if s.IsOwn() && errors.As(err, &malformed) {
-		malformed.Advice = "compare services." + s.Name + ".api with the answer, and check that no proxy or wrong endpoint has answered"
+		malformed.Advice = "compare services." + s.Name + ".api with the response, and check endpoints and the proxy (something other than the API may have responded)"
 	}
 	if err != nil {
 		return Result{}, err
@@ -75,7 +76,7 @@ func (s Service) Quotas(ctx context.Context, c *huaweicloud.Client, options map[
 	return result, nil
 }
 
-// fetchOnce asks the API once.
+// fetchOnce fetches the quotas with one request.
 func fetchOnce(ctx context.Context, c *huaweicloud.Client, s Service, _ map[string]bool) (Result, error) {
 	answer, err := s.API.get(ctx, c)
 	if err != nil {
@@ -84,24 +85,24 @@ func fetchOnce(ctx context.Context, c *huaweicloud.Client, s Service, _ map[stri
 	return s.API.Decode(answer)
 }
 
-// Quota is one quota of a service. A nil number was not reported; it is never replaced by zero.
+// Quota is one quota of a service. A value that was not reported is nil, never zero.
 type Quota struct {
-	ResourceType string   // the API's own word, e.g. "data_tracker"
-	Unit         string   // of the numbers, e.g. "GB"; empty for a count
+	ResourceType string   // as reported by the API, for example "data_tracker"
+	Unit         string   // of the values, for example "GB"; empty for a count
 	Used         *float64 // amount in use
-	Limit        *float64 // the quota; +Inf if the service says that there is no limit
-	Remaining    *float64 // amount left, only if the service reports it
-	Min, Max     *float64 // the range in which the limit can be requested
+	Limit        *float64 // the quota; +Inf if the service reports that there is no limit
+	Remaining    *float64 // only if the service reports it
+	Min, Max     *float64 // range in which the limit can be requested
 }
 
-// Result is one answer: the quotas that could be read, and why others could not.
+// Result is one decoded response: the valid quotas, and why others are missing.
 type Result struct {
-	Owner string // id of the project or, of an account-level service, of the account
+	Owner string // ID of the project or, for an account-level service, of the account
 
 	Quotas     []Quota
-	Skipped    Skipped // resources that were left out
-	Incomplete error   // why a quota lacks numbers that the service could report; nil if none does
+	Skipped    Skipped // resources that were skipped
+	Incomplete error   // why a quota lacks values that the service can report; nil if none does
 }
 
-// Skipped are resources that were left out because they could not be read.
+// Skipped counts resources that were skipped because they are invalid.
 type Skipped = huaweicloud.Skipped

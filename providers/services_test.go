@@ -39,8 +39,8 @@ func TestCatalogueMistakes(t *testing.T) {
 	_, err := providers.ReadCatalogue([]byte("a: {product: A, title: T, api: {path: /a, lst: x}}\nb: {title: T, enabled: 1}\nC: {}\nd: {product: D, title: T, api: {path: /a, level: region}}\n" +
 		"e: {product: E, title: T, cache_ttl: 7h, api: {path: /a}}\n"))
 	for _, want := range []string{
-		"catalogue.yml:1: a.api.lst: unknown key", "catalogue.yml:2: b.product: missing", "catalogue.yml:2: b.enabled: neither true nor false", "catalogue.yml:2: b.api: missing",
-		"catalogue.yml:3: a key that is no name of a service", "catalogue.yml:4: d.api.level: not of the right form",
+		"catalogue.yml:1: a.api.lst: unknown key", "catalogue.yml:2: b.product: missing", "catalogue.yml:2: b.enabled: not a boolean", "catalogue.yml:2: b.api: missing",
+		"catalogue.yml:3: a key that is not a valid service name", "catalogue.yml:4: d.api.level: invalid format",
 		"catalogue.yml:5: e.cache_ttl: out of range",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// value is the text of one JSON value, without blanks around it; nil if there is none. parse has checked the whole answer, so that nothing
-// here checks it again.
+// value is the text of one JSON value, without surrounding blanks; nil if there is none. parse has validated the whole response, so
+// that its methods need no checks.
 type value []byte
 
-// parse returns the value of a whole answer. The error is that of encoding/json.
+// parse returns the value of a whole response. The error is that of encoding/json.
 func parse(body []byte) (value, error) {
 	if !json.Valid(body) {
-		return nil, json.Unmarshal(body, new(any)) // it says what is wrong
+		return nil, json.Unmarshal(body, new(any)) // returns the error
 	}
 	return bytes.TrimSpace(body), nil
 }
@@ -27,8 +27,8 @@ func (v value) isString() bool { return len(v) > 0 && v[0] == '"' }
 func (v value) isNumber() bool { return len(v) > 0 && (v[0] == '-' || '0' <= v[0] && v[0] <= '9') }
 func (v value) isNull() bool   { return len(v) == 0 || v[0] == 'n' }
 
-// each yields the elements of a list, without keys, or the members of an object with their keys, which are JSON strings. It is for lists
-// and objects alone.
+// each yields the elements of a list, without keys, or the members of an object with their keys, which are JSON strings. v must be a
+// list or an object.
 func (v value) each(yield func(key, member value) bool) {
 	object, rest := v.isObject(), skipPunctuation(v[1:])
 	for len(rest) > 1 {
@@ -43,7 +43,7 @@ func (v value) each(yield func(key, member value) bool) {
 	}
 }
 
-// len returns the number of elements or members of a list or an object.
+// len returns the number of elements of a list or members of an object.
 func (v value) len() int {
 	n := 0
 	for range v.each {
@@ -73,7 +73,7 @@ func cut(v value) (first, rest value) {
 				continue
 			}
 			for i+1 < len(v) && !isPunctuation(v[i+1]) && v[i+1] != '}' && v[i+1] != ']' {
-				i++ // to the end of a number, true, false or null
+				i++ // to the end of a number, true, false, or null
 			}
 		}
 		if depth == 0 {
@@ -92,13 +92,13 @@ func skipPunctuation(v value) value {
 	return v
 }
 
-// object is a JSON object, cut into its members once, since several fields of a resource are looked up. Names are unescaped here: to do so
-// for each look-up would take seconds for a hostile answer of 1 MiB.
+// object is a JSON object, split into members once because several fields are looked up. Names are unescaped here: unescaping them
+// in each lookup would take seconds for a malicious response of 1 MiB.
 type object []member
 
-type member struct{ name, value value } // the name without quotes
+type member struct{ name, value value } // name is without quotes
 
-// object returns the members of an object, in the memory of another object that is no longer needed. Another value has none.
+// object returns the members of an object, reusing the memory of another object that is no longer needed. Other values have none.
 func (v value) object(reuse object) object {
 	o := reuse[:0]
 	if !v.isObject() {
@@ -114,8 +114,8 @@ func (v value) object(reuse object) object {
 	return o
 }
 
-// at returns the value at a dotted path; nil if there is none. If a name is there twice, the last one counts, as in encoding/json. On the way,
-// a list of one object counts as the object: tables of some documents have a list where their examples have an object.
+// at returns the value at a dotted path; nil if there is none. The last one of duplicate names is used, as in encoding/json. A list
+// of one object on the path counts as the object: tables of some documents have a list where their examples have an object.
 func (o object) at(path string) value {
 	name, rest, deeper := strings.Cut(path, ".")
 	for _, m := range slices.Backward(o) {
@@ -129,7 +129,7 @@ func (o object) at(path string) value {
 	return nil
 }
 
-// only returns the element of a list of one, and any other value as it is.
+// only returns the element of a list of one, and any other value unchanged.
 func (v value) only() value {
 	if !v.isList() {
 		return v
@@ -144,8 +144,8 @@ func (v value) only() value {
 	return first
 }
 
-// text returns the text of a JSON string; empty if the value is something else. Nearly all texts have no backslash, and need no
-// json.Unmarshal, which would take longer than all the rest.
+// text returns the text of a JSON string; empty for other values. Nearly all texts have no backslash, and do not need
+// json.Unmarshal, which would take most of the time.
 func (v value) text() string {
 	if !v.isString() {
 		return ""
@@ -154,14 +154,15 @@ func (v value) text() string {
 		return string(text)
 	}
 	var text string
-	_ = json.Unmarshal(v, &text) // parse has checked it
+	_ = json.Unmarshal(v, &text) // validated by parse
 	return text
 }
 
-// maxAmount is far beyond any amount. The sum of larger ones could be +Inf, which means that there is no limit.
+// maxAmount is far beyond any amount. The sum of larger ones could be +Inf, which means unlimited.
 const maxAmount = 1e300
 
-// number reads a number as these services write it: 4, "4" and, in TaurusDB's own example, "4,". A missing value and null are not reported.
+// number parses a number as these services write it: 4, "4" and, in TaurusDB's example, "4,". Missing values and null count as not
+// reported.
 func (v value) number() (*float64, error) {
 	if v.isNull() {
 		return nil, nil
@@ -172,16 +173,16 @@ func (v value) number() (*float64, error) {
 	}
 	n, err := strconv.ParseFloat(digits, 64)
 	if err != nil || strings.ContainsFunc(digits, notInJSONNumber) {
-		return nil, fmt.Errorf("is %.40q, want a number", string(v))
+		return nil, fmt.Errorf("is %.40q, expected a number", string(v))
 	}
 	if n == 0 {
-		n = 0 // and not -0
+		n = 0 // not -0
 	}
 	if n > maxAmount {
-		return nil, fmt.Errorf("is %g, want a number that can be added to another", n)
+		return nil, fmt.Errorf("is %g, expected a number that can be summed", n)
 	}
 	return &n, nil
 }
 
-// notInJSONNumber finds what ParseFloat accepts and JSON does not: Inf, NaN, hexadecimals, underscores.
+// notInJSONNumber finds characters that ParseFloat accepts but JSON does not: Inf, NaN, hexadecimal digits, underscores.
 func notInJSONNumber(r rune) bool { return !strings.ContainsRune("+-.0123456789eE", r) }

@@ -17,10 +17,8 @@ func dashboards() error {
 		return nil
 	}
 	for _, args := range [][]string{{"ci", "--ignore-scripts", "--no-audit", "--no-fund"}, {"test"}} {
-		c := exec.Command("npm", args...) //nolint:gosec,noctx // as in run
-		c.Dir, c.Stdout, c.Stderr = "test/dashboards", os.Stdout, os.Stderr
-		if err := c.Run(); err != nil {
-			return fmt.Errorf("npm %s: %w", args[0], err)
+		if err := npm("test/dashboards", args...); err != nil {
+			return err
 		}
 	}
 	return nil

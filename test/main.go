@@ -2,8 +2,8 @@
 //
 // Without an argument it runs go vet and all tests, with the race detector if there is a C compiler. It needs nothing but Go. go run ./test all
 // runs every check, as continuous integration does. go run ./test mutation changes the rules for Prometheus in hundreds of ways and checks that
-// their tests notice: run it after changes of either. The tests of the status page need Chromium and npm, and those of the dashboards npm. If
-// these are missing, it says so and runs the rest. If the variable CI is set, that is an error.
+// their tests notice: run it after changes of either. The tests of the status page need Chromium and npm, those of the dashboards npm, and those
+// of the documentation npm and a C compiler. If these are missing, it says so and runs the rest. If the variable CI is set, that is an error.
 package main
 
 import (
@@ -42,6 +42,7 @@ var others = []step{
 		return run("tool", "-modfile=test/lint/go.mod", "golangci-lint", "run", "--allow-parallel-runners", "./...")
 	}},
 	{"coverage", coverage},
+	{"documentation", prose},
 	{"fuzzing, a little", func() error { return run("run", "./test/fuzz", "2s") }},
 	{"speed of the status page", func() error { return run("test", "-run=^$", "-bench=StatusPage", "-benchtime=5x", "./internal/web") }},
 	{"network", func() error { return module("test/network") }},

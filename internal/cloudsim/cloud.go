@@ -1,10 +1,10 @@
-// Package cloudsim is a simulated Huawei Cloud: an http.Handler that answers IAM's list of projects and the quota APIs that it is given,
-// with the errors of the real cloud's gateway. The demo command shows it. Package cloudtest adds what tests need: signatures that are
-// verified, tokens, temporary keys, faults, TLS and counters.
+// Package cloudsim is a simulated Huawei Cloud: an http.Handler for IAM's list of projects and the quota APIs that it is given, with
+// the errors of the real cloud's gateway. The demo command uses it. Package cloudtest adds what tests need: verification of
+// signatures, tokens, temporary keys, faults, TLS, and counters.
 //
 // It has no list of services: hosts, paths and bodies are data. Only the second API of DBSS is code.
 //
-// It shares no code with the client that it answers, so that a mistake in one of them does not hide the same mistake in the other.
+// It shares no code with the client, so that a mistake in one of them does not hide the same mistake in the other.
 package cloudsim
 
 import (
@@ -30,17 +30,17 @@ type Account struct {
 type Project struct {
 	ID, Name string // the name is a region's ("ap-southeast-3"), or a sub-project's ("ap-southeast-3_dev")
 	Region   string // default: Name up to the first "_"
-	Disabled bool   // IAM shows it; the services answer as usual
-	// Quotas are the stated quotas by label of the service. The other services answer with their examples. The cloud does not copy the
-	// map: replace it instead of changing it.
+	Disabled bool   // IAM lists it as disabled; the services respond as usual
+	// Quotas are the configured quotas by label of the service. The other services respond with their examples. The cloud does not copy
+	// the map: replace it instead of changing it.
 	Quotas         map[string][]Quota
 	AuditInstances int // how many audit instances DBSS lists
 }
 
-// Quota is one resource of an answer. Limit less Used remains.
+// Quota is one resource in a response. Remaining is Limit minus Used.
 type Quota struct {
 	Type, Unit  string
-	Used, Limit int64 // a Limit of -1 is sent as it is, and as what remains
+	Used, Limit int64 // a Limit of -1 is sent unchanged, also as remaining
 	Min, Max    int64 // not sent if both are 0
 	// Move, if it is not nil, returns the usage at a time since New.
 	Move func(elapsed time.Duration) int64
@@ -48,10 +48,10 @@ type Quota struct {
 
 // Cloud is the simulated cloud. It is safe for concurrent use. Intercept and Authenticate may be set before it serves.
 type Cloud struct {
-	// Intercept is called before the gateway checks a request, and returns the answer. next returns the usual answer. By default,
+	// Intercept is called before the gateway checks a request, and returns the response. next returns the usual response. By default,
 	// Intercept only calls next.
 	Intercept func(q Call, next func(Call) Answer) Answer
-	// Authenticate returns the name of the account that sent a request, or the answer if the gateway refuses it. By default, the first
+	// Authenticate returns the name of the account that sent a request, or the response if the gateway rejects it. By default, the first
 	// account sent it.
 	Authenticate func(q Call) (account string, refusal *Answer)
 

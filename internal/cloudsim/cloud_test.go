@@ -282,7 +282,7 @@ func TestPipe(t *testing.T) {
 	defer cancel()
 	for range 2 { // before and after the deadline
 		if _, err := pipe.Dial(ctx, "tcp", "a:1"); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("nobody accepts: error %v, want the deadline", err)
+			t.Errorf("without Accept: error %v, want the deadline", err)
 		}
 	}
 	go func() { _, _ = pipe.Dial(t.Context(), "tcp", "a:1") }()

@@ -31,7 +31,7 @@ type Call struct {
 	caller    string // name of the account
 }
 
-// Answer is what the cloud sends back.
+// Answer is a response of the cloud.
 type Answer struct {
 	Status int
 	Header http.Header
@@ -40,7 +40,7 @@ type Answer struct {
 	Send func(w http.ResponseWriter, a Answer)
 }
 
-// ServeHTTP answers like the cloud's gateway and the services behind it.
+// ServeHTTP responds like the cloud's gateway and the services behind it.
 func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := c.route(r)
 	q.ID = c.requestID()
@@ -98,8 +98,8 @@ func (c *Cloud) answer(q Call) Answer {
 	return q.api.own(c, q)
 }
 
-// refusal returns the answer to a caller who asks for another account, or does not state what the API needs; nil if all is right. A token says
-// which account it is of, a signature does not.
+// refusal returns the response to a caller that requests another account, or omits what the API requires; nil if the request is
+// valid. A token belongs to an account, a signature does not name one.
 func (c *Cloud) refusal(q Call, caller string) *Answer {
 	own, query, header := ID(caller), q.URL.Query().Get("domain_id"), q.Header.Get("X-Domain-Id")
 	project := c.project(q.Header.Get("X-Project-Id"))
@@ -117,7 +117,7 @@ func (c *Cloud) refusal(q Call, caller string) *Answer {
 	return &a
 }
 
-// denied returns the answer to a caller without permission.
+// denied returns the response to a caller without permission.
 func (q Call) denied() Answer {
 	if q.api.Action == "" {
 		return q.ServiceError(http.StatusForbidden, "Authorization failed.")

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// showQuotas answers a quota API.
+// showQuotas implements a quota API.
 func (c *Cloud) showQuotas(q Call) Answer {
 	all := q.project.Quotas
 	if q.Account {
@@ -22,7 +22,7 @@ func (c *Cloud) showQuotas(q Call) Answer {
 	return Answer{Status: http.StatusOK, Body: q.api.Shape.encode(quotas, time.Since(c.started))}
 }
 
-// Shape is how quotas are written. Names of fields may have dots.
+// Shape is the format of quotas. Names of fields may have dots.
 type Shape struct {
 	List  string // path to the list, the map or the object; empty: top level
 	Type  string // the type with fields in braces: "{type}", "{type}_{mode}"; "{key}" is the key in a map; without fields, there is one object
@@ -39,7 +39,7 @@ const keyField = "key"
 // check returns why quotas can't be written in this shape.
 func (s Shape) check(quotas []Quota) error {
 	if s.isConstant() && len(quotas) != 1 {
-		return fmt.Errorf("there are %d quotas, want one of the type %q", len(quotas), s.Type)
+		return fmt.Errorf("there are %d quotas, expected one of the type %q", len(quotas), s.Type)
 	}
 	for _, q := range quotas {
 		if _, fits := s.fields(q.Type); len(s.Pairs) > 0 && s.pair(q.Type) < 0 || len(s.Pairs) == 0 && !fits {
@@ -79,7 +79,7 @@ func (s Shape) pair(resourceType string) int {
 	return slices.IndexFunc(s.Pairs, func(p Pair) bool { return p.Type == resourceType })
 }
 
-// Encode writes an answer. It panics if the quotas can't be written in this shape.
+// Encode encodes a response. It panics if the quotas do not fit this shape.
 func (s Shape) Encode(quotas []Quota) []byte {
 	if err := s.check(quotas); err != nil {
 		panic(fmt.Sprintf("cloudsim: %v", err))
@@ -87,7 +87,7 @@ func (s Shape) Encode(quotas []Quota) []byte {
 	return s.encode(quotas, 0)
 }
 
-// encode writes an answer. check must have accepted the quotas.
+// encode encodes a response. check must have accepted the quotas.
 func (s Shape) encode(quotas []Quota, elapsed time.Duration) []byte {
 	object, rows := map[string]any{}, []any{}
 	for _, q := range quotas {

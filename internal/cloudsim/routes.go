@@ -13,22 +13,22 @@ import (
 type API struct {
 	Service string                     // its label, as in Project.Quotas and Call
 	Method  string                     // default: GET
-	Path    string                     // without query; {project_id} stands for the ID of the project, {domain_id} for that of the account
+	Path    string                     // without query; {project_id} is the ID of the project, {domain_id} that of the account
 	Host    func(region string) string // first label of its host name in a region; empty: not at the host names of the cloud
 	Action  string                     // IAM action that callers need; empty if none is documented
 
-	Example []byte // answer of a quota API about a project without stated quotas of the service
-	Shape   Shape  // how a quota API writes stated quotas
+	Example []byte // response of a quota API for a project without configured quotas of the service
+	Shape   Shape  // format of configured quotas
 
 	Account      bool                   // the quotas are those of an account
 	At           func(host string) bool // whether an account-level API is at a host name of the cloud; nil: at those that begin with Host
 	NeedsProject bool                   // an account-level API refuses requests whose X-Project-Id is not that of a project of the account
 	NeedsDomain  bool                   // an account-level API refuses requests whose query does not have the account's domain_id
 
-	// Answer, if it is not nil, answers every request. The gateway does not authenticate the caller.
+	// Answer, if it is not nil, handles every request. The gateway does not authenticate the caller.
 	Answer func(q Call) Answer
 
-	own      func(c *Cloud, q Call) Answer // answers if Answer does not
+	own      func(c *Cloud, q Call) Answer // used if Answer is nil
 	quotas   bool                          // it is a quota API
 	byHeader bool                          // X-Project-Id names the project, because the path does not
 }
@@ -55,7 +55,7 @@ func (c *Cloud) Publish(apis ...API) {
 	}
 }
 
-// checkQuotas returns why the APIs can't show quotas of a project or an account, by label of the service.
+// checkQuotas returns why the APIs cannot show the quotas of a project or an account, by label of the service.
 func (c *Cloud) checkQuotas(all map[string][]Quota, ofAccount bool) error {
 	for service, quotas := range all {
 		i := slices.IndexFunc(c.apis, func(a *API) bool { return a.Service == service && a.quotas && a.Account == ofAccount })

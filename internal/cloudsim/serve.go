@@ -71,7 +71,7 @@ func (p *Pipe) Close() error {
 	return nil
 }
 
-// Addr returns an address that stands for all addresses.
+// Addr returns an address for all connections.
 func (*Pipe) Addr() net.Addr { return PipeAddr("pipe") }
 
 // PipeAddr is an address in a Pipe.

@@ -22,17 +22,17 @@ import (
 type Check struct {
 	Once
 
-	Online   bool     // ask the cloud, too
-	Services []string // that are asked; empty: all
-	Projects []string // that are asked; empty: all
+	Online   bool     // also fetch from the cloud
+	Services []string // to fetch; all if empty
+	Projects []string // to fetch; all if empty
 }
 
-// Run prints the accounts, projects, services and rules of a configuration. Online, it also fetches every service of every project once, or those
-// that are wanted, and prints what works and how to fix the rest. If ctx ends or the time is over, it prints what is known. The error is that of an invalid
-// configuration, or an *ExitError with code 1 if something failed or was not finished.
+// Run prints the accounts, projects, services, and rules of a configuration. Online, it also fetches the selected services and
+// projects once, and prints the results and how to fix failures. If ctx ends or the command times out, it prints the results so far.
+// It returns the error of an invalid configuration, or an *ExitError with code 1 if something failed or did not finish.
 func (check Check) Run(ctx context.Context, t Terminal, configFile string) error {
 	if !check.Online && check.partly() {
-		return errors.New("--service and --project choose what is requested from the cloud; add --online")
+		return errors.New("--service and --project have no effect without --online; add --online")
 	}
 	return check.run(ctx, t, configFile, func(ctx context.Context, t Terminal, c *config.Config) error {
 		offline := newFleet(c, fleet.Options{Dial: check.Dial, Once: true})
@@ -40,8 +40,8 @@ func (check Check) Run(ctx context.Context, t Terminal, configFile string) error
 		if err := offline.CheckServices("--service", check.Services); err != nil {
 			return err
 		}
-		_, _ = fmt.Fprintf(t.Out, "%s can be served. Accounts: %d, projects: %d, services: %s.\n",
-			cmp.Or(printable.Text(configFile), "environment"), len(c.Accounts), countProjects(offline), fleet.SomeOf(services))
+		_, _ = fmt.Fprintf(t.Out, "%s is valid. Accounts: %d, projects: %d, services: %s.\n",
+			cmp.Or(printable.Text(configFile), "The environment"), len(c.Accounts), countProjects(offline), fleet.SomeOf(services))
 		failed := 0
 		for _, d := range offline.Describe(ctx) {
 			failed += check.writeAccount(t, d)
@@ -49,7 +49,7 @@ func (check Check) Run(ctx context.Context, t Terminal, configFile string) error
 		writeDecisions(ctx, t, c)
 		check.writeServices(t, c)
 		writeRules(t, c)
-		if !check.Online || check.partly() { // otherwise the reads show it in the end
+		if !check.Online || check.partly() { // otherwise the result of the fetches shows it at the end
 			writeIdleOffline(t, c, services, offline.Projects())
 		}
 		cut := ended(ctx)
@@ -61,20 +61,20 @@ func (check Check) Run(ctx context.Context, t Terminal, configFile string) error
 		case failed > 0:
 			return &ExitError{exitFailed, fmt.Sprintf("problems: %d", failed)}
 		}
-		_, _ = fmt.Fprintln(t.Out, "\nNothing was asked of the cloud; --online does.")
+		_, _ = fmt.Fprintln(t.Out, "\nNo requests were sent to the cloud. To test the APIs as well, add --online.")
 		return nil
 	})
 }
 
-// partly returns whether only a part is asked.
+// partly reports whether only some services or projects are selected.
 func (check Check) partly() bool { return len(check.Services)+len(check.Projects) > 0 }
 
-// wants returns whether a service is asked.
+// wants reports whether a service is selected.
 func (check Check) wants(service string) bool {
 	return len(check.Services) == 0 || slices.Contains(check.Services, service)
 }
 
-// writeAccount shows an account and returns how many problems it has.
+// writeAccount shows an account and returns its number of problems.
 func (check Check) writeAccount(t Terminal, d fleet.Description) int {
 	_, _ = fmt.Fprintf(t.Out, "\naccount %s\n  credentials  %s\n", d.Account, printable.Text(d.Credentials))
 	failed := 0
@@ -110,7 +110,7 @@ func (check Check) writeAccount(t Terminal, d fleet.Description) int {
 	return failed
 }
 
-// describeDiscovery returns a line that says which projects are looked for.
+// describeDiscovery describes in one line which projects are discovered.
 func describeDiscovery(d *config.Discovery) string {
 	parts := []string{"every " + config.Short(d.RefreshInterval)}
 	if len(d.Regions) > 0 {
@@ -126,12 +126,12 @@ func describeDiscovery(d *config.Discovery) string {
 		parts = append(parts, "no subprojects")
 	}
 	if d.NamePrefix != "" {
-		parts = append(parts, fmt.Sprintf("labels begin with %q", d.NamePrefix))
+		parts = append(parts, fmt.Sprintf("name_prefix %q", d.NamePrefix))
 	}
 	return strings.Join(parts, "; ")
 }
 
-// writeSources shows each project once, and each service once, or once for all regions in which its URL is formed alike.
+// writeSources shows each project once, and each service once, or once for all regions whose URLs have the same form.
 func writeSources(t Terminal, sources []fleet.Endpoint) {
 	var projects, endpoints table
 	projects.add("  PROJECT", "ID", "REGION", "")
@@ -140,13 +140,13 @@ func writeSources(t Terminal, sources []fleet.Endpoint) {
 	urls := map[string]map[string]string{} // by service and region
 	shown := ""
 	for _, e := range sources {
-		if e.Project.Label != shown { // they are sorted
+		if e.Project.Label != shown { // sources are sorted by project
 			shown = e.Project.Label
 			id := cmp.Or(e.Project.ID, "(looked up in IAM)")
 			if e.Project.IsAccount {
 				id = "(the account itself)"
 			}
-			projects.add("  "+e.Project.Label, id, cmp.Or(e.Region, "(not known)"), "")
+			projects.add("  "+e.Project.Label, id, cmp.Or(e.Region, "(unknown)"), "")
 		}
 		if urls[e.Service] == nil {
 			urls[e.Service] = map[string]string{}
@@ -167,7 +167,7 @@ func writeSources(t Terminal, sources []fleet.Endpoint) {
 	endpoints.write(t.Out)
 }
 
-// endpointForm is the URL of a service in some regions, with {region} in place of the name if there are several.
+// endpointForm is the URL of a service in some regions, with {region} as a placeholder if there are several.
 type endpointForm struct{ in, url string }
 
 func endpointForms(byRegion map[string]string, regions []string) []endpointForm {
@@ -187,7 +187,7 @@ func endpointForms(byRegion map[string]string, regions []string) []endpointForm 
 	for _, form := range forms {
 		switch names := in[form]; {
 		case len(names) == 1:
-			shown = append(shown, endpointForm{cmp.Or(names[0], "(not known)"), byRegion[names[0]]})
+			shown = append(shown, endpointForm{cmp.Or(names[0], "(unknown)"), byRegion[names[0]]})
 		case len(names) == len(regions):
 			shown = append(shown, endpointForm{fmt.Sprintf("all %d", len(names)), form})
 		default:
@@ -197,7 +197,7 @@ func endpointForms(byRegion map[string]string, regions []string) []endpointForm 
 	return shown
 }
 
-// writeDecisions shows each variable that chooses what is read, and what it decides.
+// writeDecisions shows each environment variable that affects the configuration, and its effect.
 func writeDecisions(ctx context.Context, t Terminal, c *config.Config) {
 	decisions := c.Decisions
 	if decisions == nil {
@@ -214,7 +214,7 @@ func writeDecisions(ctx context.Context, t Terminal, c *config.Config) {
 	out.write(t.Out)
 }
 
-// writeServices shows the settings of services and which IAM actions they need.
+// writeServices shows the settings of services and the IAM actions that they need.
 func (check Check) writeServices(t Terminal, c *config.Config) {
 	var out table
 	out.add("SERVICE", "CACHE_TTL", "TIMEOUT", "MAX_STALE", "IN_FLIGHT", "IAM_ACTION", "REMARKS")
@@ -232,7 +232,7 @@ func (check Check) writeServices(t Terminal, c *config.Config) {
 		}
 		row := []string{known.Name, config.Short(s.CacheTTL), config.Short(s.Timeout), config.Short(s.MaxStale), strconv.Itoa(s.MaxInFlight)}
 		actions := needs(known, s.Options)
-		if t.Width == 0 { // a line for each service, for grep
+		if t.Width == 0 { // one line per service, for grep
 			actions = []string{strings.Join(actions, ", ")}
 		}
 		out.add(append(row, actions[0], strings.Join(remarks, ", "))...)
@@ -243,7 +243,7 @@ func (check Check) writeServices(t Terminal, c *config.Config) {
 	out.write(t.Out)
 }
 
-// list shows names and their values, as they are configured.
+// list formats names and values as in the configuration file.
 func list[V any](format string, all map[string]V) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(all)) {
@@ -252,7 +252,7 @@ func list[V any](format string, all map[string]V) string {
 	return strings.Join(parts, ", ")
 }
 
-// writeRules shows limits and thresholds in the order in which they count.
+// writeRules shows limits and thresholds in order of precedence.
 func writeRules(t Terminal, c *config.Config) {
 	var out table
 	out.add("RULE", "SERVICE", "PROJECT", "RESOURCE", "")
@@ -268,7 +268,7 @@ func writeRules(t Terminal, c *config.Config) {
 	out.write(t.Out)
 }
 
-// expression is a regular expression as it is configured, without its anchors.
+// expression returns a regular expression as configured, without its anchors.
 func expression(r *regexp.Regexp) string {
 	if r == nil {
 		return "any"
@@ -276,7 +276,7 @@ func expression(r *regexp.Regexp) string {
 	return strings.TrimSuffix(strings.TrimPrefix(r.String(), "^(?:"), ")$")
 }
 
-// online asks every service of every project that is wanted once.
+// online fetches every selected service of every selected project once.
 func (check Check) online(ctx context.Context, t Terminal, c *config.Config) error {
 	o, err := check.read(ctx, t, c, fleet.Filter{Services: check.Services, Projects: check.Projects})
 	if err != nil {
@@ -301,7 +301,7 @@ func (check Check) online(ctx context.Context, t Terminal, c *config.Config) err
 			succeeded++
 		}
 	}
-	text := fmt.Sprintf("All %d reads succeeded.", succeeded)
+	text := fmt.Sprintf("All %d fetches succeeded.", succeeded)
 	if notOffered > 0 {
 		text += fmt.Sprintf(" Not offered by the region (404 APIGW.0101, 403 APIGW.0801, or no such host): %d.", notOffered)
 	}
@@ -314,8 +314,8 @@ func (check Check) online(ctx context.Context, t Terminal, c *config.Config) err
 
 const matrixWidth = 160 // if the width of the terminal is unknown
 
-// writeMatrix shows each project and what became of its services: the number of quotas, or the reason of the failure. Services that do not fit
-// beside each other follow below. Those that no project is offered are only named.
+// writeMatrix shows the result for each project and service: the number of quotas, or the reason of the failure. Services that do
+// not fit in the width follow below. Services that are not offered to any project are only listed.
 func (o *outcome) writeMatrix(t Terminal) {
 	var missing []string // in all projects
 	for _, m := range report.Matrices(o.readings) {
@@ -326,7 +326,7 @@ func (o *outcome) writeMatrix(t Terminal) {
 	}
 }
 
-// writeLevel shows the projects, or the accounts, and returns which services it leaves out, as none of them is offered these.
+// writeLevel shows the projects or the accounts, and returns the services that it omits because none of them is offered these.
 func (o *outcome) writeLevel(t Terminal, m report.Matrix) []string {
 	var all table
 	all.add(append([]string{"PROJECT", "ID"}, uppercase(m.Services)...)...)
@@ -375,7 +375,7 @@ func uppercase(names []string) []string {
 	return all
 }
 
-// cell is what became of a source.
+// cell returns the result for a source.
 func (o *outcome) cell(r *fleet.Reading) string {
 	failure := o.failures[r]
 	switch {

@@ -15,9 +15,9 @@ import (
 	"cloud_quota_exporter/internal/web"
 )
 
-// demoConfig asks often, so that a person sees the numbers move. The ids of two projects are looked up, as with a real account. The hosts
-// are those of the regions; TLS would need a file with the certificate, and a container may have no place for one. Services that are enabled
-// by services.defaults need not be in every region.
+// demoConfig has a short cache_ttl so that values visibly change. Two project IDs are looked up, as for a real account. The
+// endpoints are the regions' hosts, without TLS because that would need a certificate file. Services enabled by services.defaults
+// need not be offered in every region.
 const demoConfig = `accounts:
   - name: demo
     credentials:
@@ -31,8 +31,8 @@ services:
   defaults: {enabled: true, cache_ttl: 10s}
 `
 
-// Demo runs the exporter against a simulated cloud, by the way that a real one is asked: signed requests to the hosts of the regions. Only
-// the connections end in this process. hints is where it says what to look at.
+// Demo runs the exporter against a simulated cloud. Requests are signed and sent to the regions' hosts as usual, but connections end
+// in this process. It prints what to try to hints.
 func Demo(ctx context.Context, logs Logs, s Serving, hints io.Writer) error {
 	cloud := democloud.Demo()
 	pipe := cloudsim.NewPipe()
@@ -43,7 +43,7 @@ func Demo(ctx context.Context, logs Logs, s Serving, hints io.Writer) error {
 	if err != nil {
 		return err
 	}
-	// A proxy leads out of this process, where the simulated cloud is not.
+	// A proxy could not reach the simulated cloud, which is in this process.
 	if err := os.Setenv("NO_PROXY", "*"); err != nil {
 		return fmt.Errorf("turn off the proxy: %w", err)
 	}
@@ -54,9 +54,9 @@ func Demo(ctx context.Context, logs Logs, s Serving, hints io.Writer) error {
 	hinted, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	err = e.serve(hinted, func(a net.Addr) {
-		go func() { // whoever reads them, or doesn't
+		go func() { // hints may never be read
 			if err := s.demoHints(hints, a); err != nil && !errors.Is(err, syscall.EPIPE) {
-				end(fmt.Errorf("print what to look at: %w", err))
+				end(fmt.Errorf("print the introduction: %w", err))
 			}
 		}()
 	})
@@ -71,24 +71,24 @@ func (s Serving) demoHints(w io.Writer, a net.Addr) error {
 	if tcp, ok := a.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
 		at = fmt.Sprintf("http://localhost:%d", tcp.Port)
 	}
-	if routes, err := web.NewRoutes(s.ExternalURL, s.RoutePrefix); err == nil { // which was checked
+	if routes, err := web.NewRoutes(s.ExternalURL, s.RoutePrefix); err == nil { // already checked
 		at += routes.Prefix
 	}
-	_, err := fmt.Fprintf(w, `A simulated Huawei Cloud with three projects; no account is needed. Open:
+	_, err := fmt.Fprintf(w, `Simulating a Huawei Cloud account with three projects. Open:
 
   %[1]s%[2]s                               all metrics
   %[1]s%[2]s?collect[]=dcs&project[]=prod  one service of one project (curl needs -g)
-  %[1]s/                                      all quotas, the nearest to its limit first
+  %[1]s/                                      status page: all quotas, highest utilization first
 
-What to look for:
+What to try:
 
-  prod      is close to its limits, such as that on vCPUs of ECS: cloud_quota_used / cloud_quota_limit
-  dev       has no limit on TaurusDB instances: cloud_quota_limit is +Inf
-  staging   has a DBSS that fails one minute in three: cloud_quota_up, cloud_quota_last_failure_reason
-            has no FunctionGraph, like dev: there is no cloud_quota_up, and nothing fails
+  prod      is close to its limits, for example of ECS vCPUs: cloud_quota_used / cloud_quota_limit
+  dev       has unlimited TaurusDB instances: cloud_quota_limit is +Inf
+  staging   has a DBSS API that fails for one minute in three: cloud_quota_up, cloud_quota_last_failure_reason
+            does not offer FunctionGraph (neither does dev): no cloud_quota_up, and no failure
 
-Ctrl-C ends it.
+Press Ctrl-C to stop.
 
 `, at, s.TelemetryPath)
-	return err //nolint:wrapcheck // Demo says what was written
+	return err //nolint:wrapcheck // wrapped by Demo
 }

@@ -133,6 +133,14 @@ func TestSecurityIsShown(t *testing.T) {
 	}
 }
 
+// TestReadmeIsShort: it shows the way, and the other documents explain.
+func TestReadmeIsShort(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if lines := strings.Count(string(readme), "\n"); err != nil || lines > 150 {
+		t.Errorf("%v: README.md has %d lines, want 150 at most", err, lines)
+	}
+}
+
 // TestPolicyIsDocumented: docs/credentials.md has what policy prints without a configuration.
 func TestPolicyIsDocumented(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())

@@ -57,7 +57,7 @@ func TestEnvironmentChoosesWhatIsRead(t *testing.T) {
 	}
 }
 
-// TestProfileThatChanges: once the profile names another project, its keys are not used for the one before.
+// TestProfileThatChanges: once the profile names another project, its keys are not used for the previous one.
 func TestProfileThatChanges(t *testing.T) {
 	env, projects := environmentOf(t)
 	setenv(t, env)
@@ -79,7 +79,7 @@ func TestProfileThatChanges(t *testing.T) {
 	up(projects[0].ID)
 	replace(keys + projects[1].ID + "\n")
 	contains(t, r.get(t, "/metrics"), `cloud_quota_last_failure_reason{project="ap-southeast-3",reason="credentials",service="cts"} 1`)
-	r.log.waitFor(t, "project_id has changed since the configuration was read; reload the configuration")
+	r.log.waitFor(t, "project_id has changed since the configuration was loaded; reload the configuration")
 	resp, err := r.client.Post(r.url+"/-/reload", "", nil)
 	if err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ import (
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
-// target is what a fault befalls: something that the exporter asks, in a configuration of which other parts must not notice.
+// target is the part that a fault affects: a service or credentials in a configuration whose other parts must not be affected.
 type target struct {
 	name, column string
 	yaml         string          // CA and DIR stand for files
@@ -50,7 +50,7 @@ var allServices = []string{"cts", "ces", "taurusdb", "dcs", "dbss"}
 // remains.
 var shapes = []string{"cts", "taurusdb", "dbss"}
 
-var oneOfEachKind = []string{"connection refused", "no answer at all", "401", "503", "invalid JSON", "a negative number", "10,000 resources"}
+var oneOfEachKind = []string{"connection refused", "no response", "401", "503", "invalid JSON", "a negative number", "10,000 resources"}
 
 // The configurations: the project prod, of which something fails, and one in another region, which must not notice. What can't fail is
 // asked without TLS, which takes most of the time.
@@ -117,7 +117,7 @@ func (f wrong) refusesKey() bool { return f.keys || f.fault.Status == http.Statu
 
 func (f wrong) befallsConnections() bool { return f.fault.Dial != nil || f.fault.Certificate != "" }
 
-// befalls tells whether the fault means something to the target.
+// befalls reports whether the fault applies to the target.
 func (f wrong) befalls(to target) bool {
 	if to.few && !slices.Contains(oneOfEachKind, f.name) {
 		return false
@@ -134,7 +134,7 @@ func (f wrong) befalls(to target) bool {
 	return f.fault.Certificate == "" || !to.plain
 }
 
-// inject makes the fault befall the target.
+// inject injects the fault for the target.
 func (f wrong) inject(c *cloudtest.Cloud, to target) (heal func()) {
 	if f.keys {
 		c.SetKeys("main", "AK", "SECRETOTHER", "")
@@ -238,21 +238,21 @@ func halfReadable() []wrong {
 	long := strings.Repeat("x", 10_000)
 	strings10k := beside("a type of 10,000 characters", "longer than 256 bytes",
 		extra{`{"type":"` + long + `","used":1,"quota":2}`, `"` + long + `":1`, `{"id":"x","name":"` + long + `"}`})
-	noUTF8 := beside("a type that is no UTF-8", "is no valid UTF-8",
+	noUTF8 := beside("a type that is not UTF-8", "is not valid UTF-8",
 		extra{`{"type":"a` + "\xff" + `","used":1,"quota":2}`, `"a` + "\xff" + `":1`, `{"id":"x","name":"M` + "\xff" + `S"}`})
-	twice := beside("a resource twice", "is there twice", extra{})
+	twice := beside("a duplicate resource", "duplicate type", extra{})
 	twice.body = func(asked string) string { return usual(asked, examples[asked][0]) }
 	many := beside("10,000 resources", "more than 200 resources", extra{})
 	many.new = 200
 	many.body = func(asked string) string { return usual(asked, numbered("t", asked, 10_000-len(examples[asked]))...) }
-	asStrings := beside("numbers as strings", "is of the wrong type|cannot unmarshal", extra{})
+	asStrings := beside("numbers as strings", "has the wrong type|cannot unmarshal", extra{})
 	bare := regexp.MustCompile(`:(-?[0-9]+|true)`)
 	asStrings.body = func(asked string) string { return bare.ReplaceAllString(usual(asked), `:"$1"`) }
 	return []wrong{
 		asStrings,
-		number("a negative number", "-1", "used is -1|cpu is -1|cannot unmarshal|is of the wrong type"),
-		number("1e400", "1e400", "want a number|cannot unmarshal|is of the wrong type"),
-		number("NaN in a string", `"NaN"`, "want a number|cannot unmarshal|is of the wrong type"),
+		number("a negative number", "-1", "used is -1|cpu is -1|cannot unmarshal|has the wrong type"),
+		number("1e400", "1e400", "expected a number|cannot unmarshal|has the wrong type"),
+		number("NaN in a string", `"NaN"`, "expected a number|cannot unmarshal|has the wrong type"),
 		twice,
 		beside("a resource without a type", "it has no type", extra{`{"used":1,"quota":2}`, `"disk":1`, `{"name":"MOS"}`}),
 		noUTF8, strings10k, many,
@@ -308,13 +308,13 @@ func connections() []wrong {
 			name: "no such host", fault: cloudtest.Fault{Dial: &net.DNSError{Err: "no such host", Name: "host", IsNotFound: true}},
 			says: "no such host",
 		},
-		{name: "connection reset before the answer", fault: cloudtest.Fault{Reset: true}, says: "EOF"},
-		{name: "connection reset in the middle of the body", fault: cloudtest.Fault{CutBody: true}, says: "broke off: unexpected EOF"},
+		{name: "connection reset before the response", fault: cloudtest.Fault{Reset: true}, says: "EOF"},
+		{name: "connection reset in the middle of the body", fault: cloudtest.Fault{CutBody: true}, says: "incomplete: unexpected EOF"},
 		{name: "certificate of another host", fault: cloudtest.Fault{Certificate: cloudtest.OfAnotherHost}, says: "certificate is valid for another-host"},
 		{name: "expired certificate", fault: cloudtest.Fault{Certificate: cloudtest.Expired}, says: "certificate has expired"},
-		{name: "no answer at all", fault: cloudtest.Fault{Hang: true}, says: tooLong},
-		{name: "connections that died while they were idle", fault: cloudtest.Fault{Dead: true}},
-		{name: "a body by one byte a second", fault: cloudtest.Fault{Drip: time.Second}, says: tooLong},
+		{name: "no response", fault: cloudtest.Fault{Hang: true}, says: tooLong},
+		{name: "idle connections that were dropped", fault: cloudtest.Fault{Dead: true}},
+		{name: "a body at one byte per second", fault: cloudtest.Fault{Drip: time.Second}, says: tooLong},
 	}
 }
 
@@ -372,18 +372,18 @@ func unreadable() []wrong {
 	return []wrong{
 		{name: "an empty 200", says: "it is empty", body: is("")},
 		{name: "invalid JSON", says: "invalid character", body: is("{oops}")},
-		{name: "JSON of another shape", says: "there are no quotas in it|there is no list", body: is(`{"data":[1,"2",{}],"ok":true}`)},
-		{name: "JSON that is cut off", says: "unexpected end of JSON", body: func(asked string) string {
+		{name: "JSON of another shape", says: "no quotas in it|it has no list", body: is(`{"data":[1,"2",{}],"ok":true}`)},
+		{name: "truncated JSON", says: "unexpected end of JSON", body: func(asked string) string {
 			whole := usual(asked)
 			return whole[:len(whole)/2]
 		}},
 		{name: "9 MiB", says: tooLong, body: is(large)},
 		{name: "nested 20,000 deep", says: "exceeded max depth", body: is(strings.Repeat("[", 20_000))},
 		encoded("gzip that unpacks to 16 MiB", "gzip", bomb, tooLong),
-		encoded("gzip within gzip, which nobody asked for", "gzip, gzip", zipped(bomb), "invalid character"),
-		encoded("plain text that says to be gzip", "gzip", usual("cts"), "gzip: invalid header"),
-		encoded("gzip that is damaged", "gzip", whole[:len(whole)-8]+"checksum", "gzip: invalid checksum"),
-		{name: "NaN for a number", says: "invalid character 'N'", body: func(asked string) string {
+		encoded("unsolicited gzip within gzip", "gzip, gzip", zipped(bomb), "invalid character"),
+		encoded("plain text declared as gzip", "gzip", usual("cts"), "gzip: invalid header"),
+		encoded("damaged gzip", "gzip", whole[:len(whole)-8]+"checksum", "gzip: invalid checksum"),
+		{name: "NaN as a number", says: "invalid character 'N'", body: func(asked string) string {
 			return strings.Replace(usual(asked), "{", `{"x":NaN,`, 1)
 		}},
 	}

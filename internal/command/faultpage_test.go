@@ -28,7 +28,7 @@ type exporterOf struct {
 	log     *output
 }
 
-// newExporterOf returns what serves a configuration, in which CA and DIR stand for files.
+// newExporterOf returns an exporter of a configuration, in which CA and DIR are replaced by files.
 func newExporterOf(t *testing.T, cloud *cloudtest.Cloud, yaml, dir string) *exporterOf {
 	t.Helper()
 	pipe, plain := cloudsim.NewPipe(), cloudsim.NewPipe()
@@ -99,7 +99,7 @@ func (p scraped) value(series string) string {
 	return value
 }
 
-// differences tells in what two pages differ, of the series that matter.
+// differences returns how two pages differ in the series that match.
 func differences(before, after scraped, matters func(series string) bool) []string {
 	var all []string
 	for series := range before.series {
@@ -116,7 +116,7 @@ func differences(before, after scraped, matters func(series string) bool) []stri
 	return all
 }
 
-// isNumber tells whether a series is of the numbers of a quota.
+// isNumber reports whether a series is a value of a quota.
 func isNumber(series string) bool { return strings.Contains(series, `resource_type="`) }
 
 // label returns the value of a label.

@@ -41,7 +41,7 @@ func TestFaults(t *testing.T) {
 // faultTable has a row for each fault: the outcome of most targets of a column, and the targets with another outcome.
 func faultTable(all []target, outcomes []map[string]string) string {
 	var b strings.Builder
-	b.WriteString("\n| what goes wrong | services | IAM | credentials |\n|---|---|---|---|\n")
+	b.WriteString("\n| Fault | Services | IAM | Credentials |\n|---|---|---|---|\n")
 	tried := 0
 	for _, f := range faults {
 		fmt.Fprintf(&b, "| %s |", f.name)
@@ -74,7 +74,7 @@ func faultTable(all []target, outcomes []map[string]string) string {
 	return b.String()
 }
 
-// tryAll lets every fault befall a target, and returns the outcomes.
+// tryAll tries every fault on a target, and returns the outcomes.
 func tryAll(t *testing.T, to target, dir string) map[string]string {
 	outcomes := map[string]string{}
 	x := newTrial(t, to, dir)
@@ -108,7 +108,7 @@ func tryAll(t *testing.T, to target, dir string) map[string]string {
 	return outcomes
 }
 
-// trial is an exporter that faults befall.
+// trial is an exporter for trying faults.
 type trial struct {
 	*exporterOf
 	target
@@ -123,7 +123,7 @@ func newTrial(t *testing.T, to target, dir string) *trial {
 	return &trial{exporterOf: newExporterOf(t, cloud, to.yaml, dir), target: to, cloud: cloud}
 }
 
-// isHit tells whether a series is of what the fault befalls.
+// isHit reports whether a series belongs to what the fault affects.
 func (x *trial) isHit(series string) bool {
 	if x.account != "" && strings.HasPrefix(series, `cloud_quota_account_`) && strings.Contains(series, `account="`+x.account+`"`) {
 		return true
@@ -144,7 +144,7 @@ func (x *trial) isPaused(series string) bool {
 		strings.HasPrefix(series, "cloud_quota_last_success_timestamp_seconds{") && strings.Contains(series, `service="`+x.services[0]+`"`)
 }
 
-// try lets the fault befall the target, and mends it. It returns what was seen.
+// try injects the fault and heals it. It returns the outcome.
 func (x *trial) try(t *testing.T) (outcome string) {
 	<-time.After(x.later + freshFor + time.Second)
 	if x.fault.befallsConnections() {
@@ -183,7 +183,7 @@ func (x *trial) try(t *testing.T) (outcome string) {
 		return strings.HasPrefix(series, "cloud_quota_fetch_failures_total{") && (x.isHit(series) || x.isPaused(series))
 	}
 	if changed := differences(x.good, good, func(series string) bool { return !isFailures(series) }); len(changed) > 0 {
-		t.Errorf("when it was mended:\n%s", strings.Join(changed, "\n"))
+		t.Errorf("after recovery:\n%s", strings.Join(changed, "\n"))
 	}
 	x.good = good
 	return outcome
@@ -197,7 +197,7 @@ func (x *trial) wantOthers(t *testing.T, p scraped) {
 	}
 }
 
-var loggedFailure = regexp.MustCompile(`level=warn account=(\w+)(?: project=\S+ service=(\w+))? msg="(?:quotas|projects) can't be (?:read|discovered)" reason=(\w+)`)
+var loggedFailure = regexp.MustCompile(`level=warn account=(\w+)(?: project=\S+ service=(\w+))? msg="Failed to (?:fetch quotas|discover projects)" reason=(\w+)`)
 
 var lastFailure = regexp.MustCompile(`^cloud_quota_last_failure_reason{project="prod",reason="(\w+)",service="(\w+)"}$`)
 
@@ -218,7 +218,7 @@ func (x *trial) outcomeOf(p scraped) string {
 		case up == "1" && skipped == "0":
 			outcome = isRead
 		case up == "1":
-			outcome = fmt.Sprintf("read, %s left out", skipped)
+			outcome = fmt.Sprintf("read, %s skipped", skipped)
 		case up == "0":
 			outcome = "down without a reason"
 			for series := range p.series {
@@ -271,13 +271,13 @@ func (x *trial) wantLogged(t *testing.T, outcome, logged string) {
 	switch {
 	case outcome == isRead && x.fault.gone[x.name] == nil:
 	case x.services == nil:
-		want = []string{"level=warn account=main msg=\"projects can't be discovered\" reason=" + outcome}
+		want = []string{"level=warn account=main msg=\"Failed to discover projects\" reason=" + outcome}
 	default:
-		message := `msg="quotas can't be read" reason=` + outcome
+		message := `msg="Failed to fetch quotas" reason=` + outcome
 		if outcome == isRead {
-			message = `msg="quotas are incomplete"`
+			message = `msg="Quotas are incomplete"`
 		} else if n, isLeftOut := strings.CutPrefix(outcome, "read, "); isLeftOut {
-			message = `msg="resources are left out" count=` + strings.TrimSuffix(n, " left out")
+			message = `msg="Skipped resources" count=` + strings.TrimSuffix(n, " skipped")
 		}
 		for _, service := range x.services {
 			want = append(want, "level=warn account=main project=prod service="+service+" "+message)
@@ -288,7 +288,7 @@ func (x *trial) wantLogged(t *testing.T, outcome, logged string) {
 	}
 	cause := x.fault.says
 	if x.column == "credentials" && (x.fault.body != nil || x.fault.fault.Status/100 == 2) {
-		cause = "the answer|no token|token of the metadata service|gzip|flate" // of which nothing may be shown
+		cause = "the response|no token|token of the metadata service|gzip|flate" // of which nothing may be shown
 	}
 	lines := slices.Collect(strings.Lines(logged))
 	if x.fault.refusesKey() { // the other project of the account may be asked before or after
@@ -299,7 +299,7 @@ func (x *trial) wantLogged(t *testing.T, outcome, logged string) {
 	}
 	if outcome == isRead {
 		isList := func(line string) bool {
-			return strings.Contains(line, `level=info account=main msg="projects are discovered"`)
+			return strings.Contains(line, `level=info account=main msg="Discovered projects"`)
 		}
 		lines = slices.DeleteFunc(lines, isList) // there are more or fewer than before
 	}
@@ -311,7 +311,7 @@ func (x *trial) wantLogged(t *testing.T, outcome, logged string) {
 		lines = slices.Delete(lines, i, i+1)
 	}
 	if len(lines) > 0 {
-		t.Errorf("logged besides:\n%s", strings.Join(lines, ""))
+		t.Errorf("also logged:\n%s", strings.Join(lines, ""))
 	}
 }
 

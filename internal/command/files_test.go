@@ -25,10 +25,10 @@ func opening() int {
 	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "\nos.OpenFile(")
 }
 
-// TestKeysAtHandWaitForNoFile: whether others may read the file in which they stand is looked at without them.
+// TestKeysAtHandWaitForNoFile: keys in memory are used without waiting for the permission check of their file.
 func TestKeysAtHandWaitForNoFile(t *testing.T) {
 	r := serving(t, "", "services: {defaults: {cache_ttl: 0, timeout: 3s}, ces: {cache_ttl: 0}}") // the token stands in the configuration
-	r.log.waitFor(t, `msg="credentials are there"`)
+	r.log.waitFor(t, `msg="Credentials loaded"`)
 	var readers sync.WaitGroup
 	for i := range 4 { // more of a directory are not looked at
 		name := filepath.Join(filepath.Dir(r.file), strconv.Itoa(i))
@@ -53,7 +53,7 @@ func TestKeysAtHandWaitForNoFile(t *testing.T) {
 	}
 }
 
-// TestCheckConfigOfFilesThatHang: what hangs is told, for every account, within the time of one.
+// TestCheckConfigOfFilesThatHang: hanging files are reported for every account, within the time of one.
 func TestCheckConfigOfFilesThatHang(t *testing.T) {
 	_, endpoints := simulated(t)
 	key, ca := write(t, "sk", secretKey), write(t, "ca.pem", "")
@@ -99,8 +99,8 @@ func TestStopWhileTheConfigurationHangs(t *testing.T) {
 	}
 }
 
-// TestWebFileThatHangs: the toolkit reads it with every request. What it would wait for good for is refused, without a thread each, and when
-// the file can be read, requests are answered.
+// TestWebFileThatHangs: the toolkit reads the file for every request. A file that would block it is rejected, without a thread per
+// request. Once the file can be read, requests are served.
 func TestWebFileThatHangs(t *testing.T) {
 	certificate, key := keyPair(t)
 	file := write(t, "web.yml", "tls_server_config: {cert_file: "+certificate+", key_file: "+key+"}\n")
@@ -143,6 +143,6 @@ func TestWebFileThatHangs(t *testing.T) {
 	if answers() {
 		t.Error("answered while the file is a pipe")
 	}
-	r.log.waitFor(t, "Refused a connection because --web.config.file can't be used")
+	r.log.waitFor(t, "Rejected a connection because --web.config.file cannot be read")
 	contains(t, r.log.String(), `err="no response from the file system`, `err="cert_file `+certificate+": no response", `err="key_file `+key+": no response", "it is a named pipe")
 }

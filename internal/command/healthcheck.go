@@ -19,10 +19,10 @@ import (
 	"cloud_quota_exporter/internal/web"
 )
 
-const healthTimeout = 5 * time.Second // for the exporter to answer
+const healthTimeout = 5 * time.Second // for the response
 
-// Healthcheck asks an exporter that was started with the same --web flags for /-/healthy, at the first address on which it listens. An answer 401
-// counts as healthy: the exporter is alive and asks for a password.
+// Healthcheck requests /-/healthy from an exporter that was started with the same --web flags, at its first listen address. A 401
+// counts as healthy: the exporter is alive and requires a password.
 func Healthcheck(ctx context.Context, s Serving) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, healthTimeout, fmt.Errorf("no response within %s", healthTimeout))
 	defer cancel()
@@ -30,7 +30,7 @@ func Healthcheck(ctx context.Context, s Serving) error {
 	if err != nil {
 		return err
 	}
-	resp, err := client.Do((&http.Request{URL: page}).WithContext(ctx)) // not parsed: a port can be the name of a service
+	resp, err := client.Do((&http.Request{URL: page}).WithContext(ctx)) // url.Parse would reject a port that is a service name
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -44,7 +44,7 @@ func Healthcheck(ctx context.Context, s Serving) error {
 	return nil
 }
 
-// healthRequest returns what to ask, and the client that reaches it.
+// healthRequest returns the client and the URL to request.
 func (s Serving) healthRequest(ctx context.Context) (*http.Client, *url.URL, error) {
 	routes, err := web.NewRoutes(s.ExternalURL, s.RoutePrefix)
 	if err != nil {
@@ -66,7 +66,7 @@ func (s Serving) healthRequest(ctx context.Context) (*http.Client, *url.URL, err
 		return nil, nil, err
 	}
 	hosts := []string{host}
-	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() { // it listens on all addresses
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() { // the exporter listens on all addresses
 		hosts = []string{"127.0.0.1", "::1"}
 	}
 	client := &http.Client{
@@ -82,14 +82,14 @@ func (s Serving) healthRequest(ctx context.Context) (*http.Client, *url.URL, err
 				}
 				return nil, all
 			},
-			TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // the certificate is for the names that clients use, and nothing secret is sent
+			TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // the certificate is for the names that other clients use, and no secret is sent
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return client, &url.URL{Scheme: scheme, Host: net.JoinHostPort(hosts[0], port), Path: routes.Prefix + "/-/healthy"}, nil
 }
 
-// scheme returns that of the pages, by --web.config.file.
+// scheme returns http or https, depending on --web.config.file.
 func (s Serving) scheme(ctx context.Context) (string, error) {
 	name := *s.Web.WebConfigFile
 	if name == "" {
@@ -101,7 +101,7 @@ func (s Serving) scheme(ctx context.Context) (string, error) {
 		err = yaml.Unmarshal(text, &c)
 	}
 	if err != nil {
-		return "", fmt.Errorf("--web.config.file=%s can't be used: %s", name, quoted.ReplaceAllString(err.Error(), "..."))
+		return "", fmt.Errorf("failed to load --web.config.file=%s: %s", name, quoted.ReplaceAllString(err.Error(), "..."))
 	}
 	if c.TLSConfig.IsEnabled() {
 		return "https", nil

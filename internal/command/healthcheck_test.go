@@ -105,12 +105,12 @@ func TestHealthcheckAnswers(t *testing.T) {
 // TestHealthcheckRefuses what it can't ask, and says so.
 func TestHealthcheckRefuses(t *testing.T) {
 	for want, err := range map[string]error{
-		"does not support --web.listen-address=vsock://:10133":  health(t, "vsock://:10133", ""),
-		"does not support --web.systemd-socket":                 health(t, ":10133", "", func(s *command.Serving) { *s.Web.WebSystemdSocket = true }),
-		"--web.listen-address: ":                                health(t, "10133", ""),
-		"--web.route-prefix has a path":                         health(t, ":10133", "", func(s *command.Serving) { s.RoutePrefix = "/{a}" }),
-		"/dev/zero can't be used: it is a device":               health(t, ":10133", "/dev/zero"),
-		"/missing.yml can't be used: no such file or directory": health(t, ":10133", "/missing.yml"),
+		"does not support --web.listen-address=vsock://:10133": health(t, "vsock://:10133", ""),
+		"does not support --web.systemd-socket":                health(t, ":10133", "", func(s *command.Serving) { *s.Web.WebSystemdSocket = true }),
+		"--web.listen-address: ":                               health(t, "10133", ""),
+		"--web.route-prefix has a path":                        health(t, ":10133", "", func(s *command.Serving) { s.RoutePrefix = "/{a}" }),
+		"/dev/zero: it is a device":                            health(t, ":10133", "/dev/zero"),
+		"/missing.yml: no such file or directory":              health(t, ":10133", "/missing.yml"),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)

@@ -11,7 +11,8 @@ import (
 	"cloud_quota_exporter/internal/printable"
 )
 
-// writeIdle names sections of services, rules and filters of discovery that have no effect. whyIdle returns why a rule has none behind earlier ones; empty if it may have one.
+// writeIdle lists sections of services, rules, and discovery filters that have no effect. whyIdle explains why a rule has none after
+// the earlier ones; empty if it may have one.
 func writeIdle(t Terminal, c *config.Config, filters map[string][]string, whyIdle func(earlier []config.Match, rule config.Match) string) {
 	write := func(what, why string) {
 		_, _ = fmt.Fprintf(t.Out, "%s %s: %s\n", t.paint(yellow, "no effect:"), what, why)
@@ -24,7 +25,7 @@ func writeIdle(t Terminal, c *config.Config, filters map[string][]string, whyIdl
 		limits = append(limits, l.Match)
 	}
 	for _, rule := range c.Thresholds {
-		if rule.At != "" { // others are built in, behind those of the file
+		if rule.At != "" { // others are built-in defaults, after those of the file
 			thresholds = append(thresholds, rule.Match)
 		}
 	}
@@ -42,7 +43,7 @@ func writeIdle(t Terminal, c *config.Config, filters map[string][]string, whyIdl
 	}
 }
 
-// writeIdleOffline names rules and filters of which it is known without the cloud that they match nothing.
+// writeIdleOffline lists rules and filters that cannot match anything, as far as that is known without the cloud.
 func writeIdleOffline(t Terminal, c *config.Config, services, projects []string) {
 	filters, allKnown := map[string][]string{}, true
 	for _, a := range c.Accounts {
@@ -50,14 +51,14 @@ func writeIdleOffline(t Terminal, c *config.Config, services, projects []string)
 			continue
 		}
 		allKnown = false
-		if !a.Discovery.Subprojects && len(a.Discovery.Regions) > 0 { // then there are no other names
+		if !a.Discovery.Subprojects && len(a.Discovery.Regions) > 0 { // otherwise other names are possible
 			filters[a.Name] = a.Discovery.Idle(a.Discovery.Regions)
 		}
 	}
 	writeIdle(t, c, filters, func(_ []config.Match, rule config.Match) string { return whyNever(rule, services, projects, allKnown) })
 }
 
-// whyNever returns why a rule matches nothing, whatever the quotas are; empty if it may match something.
+// whyNever explains why a rule cannot match any quota; empty if it may.
 func whyNever(m config.Match, services, projects []string, allKnown bool) string {
 	fits := func(r *regexp.Regexp, names []string) bool {
 		return r == nil || slices.ContainsFunc(names, r.MatchString)
@@ -72,8 +73,8 @@ func whyNever(m config.Match, services, projects []string, allKnown bool) string
 	}
 }
 
-// writeIdle names rules that match none of the quotas that were read, and those of which earlier rules take all quotas. A rule that may be about
-// something that could not be read is left out.
+// writeIdle lists rules that match none of the fetched quotas, and those whose quotas are all matched by earlier rules. It omits a
+// rule that may match something that was not fetched.
 func (o *outcome) writeIdle(t Terminal, c *config.Config) {
 	complete := !slices.ContainsFunc(o.accounts, func(a fleet.Account) bool { return a.DiscoveryErr != nil })
 	var projects []string
@@ -93,7 +94,8 @@ func (o *outcome) writeIdle(t Terminal, c *config.Config) {
 	})
 }
 
-// count returns whether a rule matches a quota, whether it is the first rule that matches one, and whether it may match what was not read.
+// count returns whether a rule matches a quota, whether it is the first rule to match one, and whether it may match something that
+// was not fetched.
 func (o *outcome) count(earlier []config.Match, rule config.Match) (matches, first, unsure bool) {
 	for _, r := range o.readings {
 		fits := func(m config.Match, resourceType string) bool {
@@ -112,18 +114,18 @@ func (o *outcome) count(earlier []config.Match, rule config.Match) (matches, fir
 	return matches, first, unsure
 }
 
-// writeLeftOut shows which discovered projects are left out.
+// writeLeftOut shows which discovered projects are skipped.
 func (o *outcome) writeLeftOut(t Terminal) {
 	for _, a := range o.accounts {
 		say := func(n int, why string) {
 			if n > 0 {
-				_, _ = fmt.Fprintf(t.Out, "%s %d projects of account %s: %s\n", t.paint(yellow, "left out:"), n, a.Name, why)
+				_, _ = fmt.Fprintf(t.Out, "%s %d projects of account %s: %s\n", t.paint(yellow, "skipped: "), n, a.Name, why)
 			}
 		}
-		say(len(a.Skipped), "another project has the label; set name_prefix")
+		say(len(a.Skipped), "another project has the same label; set name_prefix")
 		say(a.Beyond, "more than discovery.max_projects")
 		if n := a.Unreadable.Count; n > 0 {
-			say(n, "IAM's entry can't be read: "+printable.Text(a.Unreadable.Reasons[0].Error()))
+			say(n, "invalid entry in IAM's list: "+printable.Text(a.Unreadable.Reasons[0].Error()))
 		}
 	}
 }

@@ -36,7 +36,8 @@ func idle(text string) string {
 	return strings.Join(lines, "")
 }
 
-// TestRulesWithoutEffect: check-config names limits and overrides that match nothing, and settings of a service that nobody has enabled, as far as it is known without the cloud and with it.
+// TestRulesWithoutEffect: check-config lists limits and overrides that match nothing, and settings of disabled services, both
+// offline and online.
 func TestRulesWithoutEffect(t *testing.T) {
 	inBubble(t, cloudtest.Scale(3), idleRules, func(t *testing.T, n *network) {
 		const off = "services.ecs (line 9): the service is disabled; set enabled to true\n"
@@ -102,7 +103,7 @@ func TestLeftOut(t *testing.T) {
 	discovers(t, projects, func(t *testing.T, n *network, configure func(string)) {
 		configure("    projects: [{id: d, region: eu-de, name: eu-de_c}]\n    discovery: {max_projects: 2}\n")
 		online, _ := n.check(t.Context(), 0)
-		contains(t, online, "left out: 1 projects of account main: IAM's entry can't be read: ", `eu-de_d\u3164\u202e`,
-			"left out: 1 projects of account main: more than discovery.max_projects")
+		contains(t, online, "skipped:  1 projects of account main: invalid entry in IAM's list: ", `eu-de_d\u3164\u202e`,
+			"skipped:  1 projects of account main: more than discovery.max_projects")
 	})
 }

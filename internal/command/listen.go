@@ -28,26 +28,26 @@ import (
 
 const (
 	requestTimeout = 10 * time.Second // for a client to send its request
-	idleTimeout    = 5 * time.Minute  // more than any scrape interval in use, so that Prometheus keeps its connection
-	stopTimeout    = 15 * time.Second // for scrapes under way to finish after a signal
+	idleTimeout    = 5 * time.Minute  // more than any common scrape interval, so that Prometheus keeps its connection
+	stopTimeout    = 15 * time.Second // for running scrapes to finish after a signal
 
-	maxHeader = 512 << 10 // bytes of a request; a thousand project[] of 128 bytes, each of which is escaped, take 400,000
+	maxHeader = 512 << 10 // bytes of a request; a thousand escaped project[] parameters of 128 bytes take 400,000
 )
 
-// newServer makes a server that no client can keep busy by being slow or long-winded. How long an answer takes is bounded by web, as it
-// depends on the request.
+// newServer makes a server that slow or verbose clients cannot keep busy. The time for a response depends on the request and is
+// limited by web.
 func newServer(handler http.Handler, logger log.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: requestTimeout,
-		ReadTimeout:       requestTimeout, // with its body, of which no page has a use
+		ReadTimeout:       requestTimeout, // includes the body, which no page uses
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          stdlog.New(lineLog{logger, strings.Clone}, "", 0),
 	}
 }
 
-// lineLog logs what a library writes, a line at a time. net/http writes what it can report to nobody else.
+// lineLog logs each line that a library writes. net/http reports some errors only this way.
 type lineLog struct {
 	log.Logger
 
@@ -60,14 +60,14 @@ func (l lineLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// RedirectStandardLog has the lines that libraries write to the standard log written like all others, so that they don't wait for stderr either.
-// net/http quotes there what a server sent unasked, which might be an echo of secrets.
+// RedirectStandardLog sends the lines that libraries write to the standard log to logs, so that they do not block on stderr and are
+// cleaned: net/http quotes unsolicited data of a server there, which might echo secrets.
 func RedirectStandardLog(logs Logs) {
 	stdlog.SetFlags(0)
 	stdlog.SetOutput(lineLog{logs.Program, secret.HideQuoted})
 }
 
-// serve answers requests until ctx ends, and then finishes those under way. listening is called with each address on which it listens.
+// serve serves until ctx ends, then finishes running requests. It calls listening with each listen address.
 func (e *exporter) serve(ctx context.Context, listening func(net.Addr)) error {
 	handler, err := e.handler(ctx)
 	if err != nil {
@@ -75,15 +75,15 @@ func (e *exporter) serve(ctx context.Context, listening func(net.Addr)) error {
 	}
 	webConfig := *e.Web.WebConfigFile
 	err = checkWebConfig(ctx, webConfig)
-	if ctx.Err() != nil { // a signal, which ends the program in order
-		_ = level.Info(e.logs.Program).Log("msg", "Stopping before the exporter listens")
+	if ctx.Err() != nil { // a signal is a clean stop
+		_ = level.Info(e.logs.Program).Log("msg", "Stopping before the exporter was listening")
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	begin := sync.OnceFunc(func() { // not before there is a port: what can't begin ends with one line
-		_ = level.Info(e.logs.Program).Log("msg", "serving", "version", version.Info(),
+	begin := sync.OnceFunc(func() { // only once it listens: a failed start logs one line
+		_ = level.Info(e.logs.Program).Log("msg", "Exporter started", "version", version.Info(),
 			"projects", countProjects(e.fleet), "services", fmt.Sprint(e.fleet.Services()))
 		go e.fleet.CheckCredentials(ctx)
 	})
@@ -96,7 +96,7 @@ func (e *exporter) serve(ctx context.Context, listening func(net.Addr)) error {
 	server.ConnContext = e.guardConnection
 	ended := make(chan error, 1)
 	go func() {
-		// The bare logger's own level decides what is logged.
+		// The bare logger filters by level.
 		ended <- toolkit.ListenAndServe(server, e.Web, slog.New(sloggokit.NewGoKitHandler(e.logs.Bare, slog.LevelDebug)))
 	}()
 	select {
@@ -104,7 +104,7 @@ func (e *exporter) serve(ctx context.Context, listening func(net.Addr)) error {
 		return err
 	case <-ctx.Done():
 	}
-	_ = level.Info(e.logs.Program).Log("msg", "stopping, scrapes under way are finished")
+	_ = level.Info(e.logs.Program).Log("msg", "Stopping after running scrapes have finished")
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	if err := server.Shutdown(stop); err != nil {
@@ -114,16 +114,16 @@ func (e *exporter) serve(ctx context.Context, listening func(net.Addr)) error {
 }
 
 const (
-	maxWebFile        = 1 << 20                // bytes of --web.config.file and of each file that it names
-	webFileTimeout    = 10 * time.Second       // for all of them to be read at the start
-	connectionTimeout = 250 * time.Millisecond // and for a connection, which others stand behind
+	maxWebFile        = 1 << 20                // bytes of --web.config.file and of each file in it
+	webFileTimeout    = 10 * time.Second       // for reading all of them at startup
+	connectionTimeout = 250 * time.Millisecond // for reading them for a connection, which delays others
 )
 
-// quoted is how the library of the web configuration quotes what it can't use, which may be a password.
+// quoted matches the values that the toolkit quotes in its errors. One may be a password.
 var quoted = regexp.MustCompile("`[^`]*`")
 
-// checkWebConfig returns why --web.config.file can't be used. The toolkit would read a pipe for good, and a device into all of the memory, so
-// its files are looked at before.
+// checkWebConfig returns why --web.config.file is invalid. It reads the files first with limits, because the toolkit would block on
+// a pipe and exhaust memory on a device.
 func checkWebConfig(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, webFileTimeout)
 	defer cancel()
@@ -132,25 +132,25 @@ func checkWebConfig(ctx context.Context, name string) error {
 		err = toolkit.Validate(name)
 	}
 	if err != nil {
-		return fmt.Errorf("--web.config.file=%s can't be used: %s; its format is that of the Prometheus exporter toolkit",
+		return fmt.Errorf("failed to load --web.config.file=%s: %s; use the web configuration format of the Prometheus exporter toolkit",
 			name, quoted.ReplaceAllString(err.Error(), "..."))
 	}
 	return nil
 }
 
-// guardConnection closes a new connection if the toolkit's files can't be read: it reads them with every request, and each of these would
-// take a thread for good.
+// guardConnection closes a new connection if the toolkit's files cannot be read. The toolkit reads them for every request, and each
+// read that hangs blocks a thread permanently.
 func (e *exporter) guardConnection(ctx context.Context, c net.Conn) context.Context {
 	look, cancel := context.WithTimeout(ctx, connectionTimeout)
 	defer cancel()
 	if err := checkWebFiles(look, *e.Web.WebConfigFile); err != nil {
-		_ = level.Error(e.logs.Program).Log("msg", "Refused a connection because --web.config.file can't be used", "err", err)
+		_ = level.Error(e.logs.Program).Log("msg", "Rejected a connection because --web.config.file cannot be read", "err", err)
 		_ = c.Close()
 	}
 	return ctx
 }
 
-// checkWebFiles reads what the toolkit is going to read. What it can say itself is no error here.
+// checkWebFiles reads the files that the toolkit reads. Errors that the toolkit reports itself are ignored.
 func checkWebFiles(ctx context.Context, name string) error {
 	if name == "" {
 		return nil
@@ -162,7 +162,7 @@ func checkWebFiles(ctx context.Context, name string) error {
 	var c struct {
 		TLS map[string]any `yaml:"tls_server_config"`
 	}
-	_ = yaml.Unmarshal(text, &c) // what is wrong with it, the toolkit says
+	_ = yaml.Unmarshal(text, &c) // the toolkit reports its errors
 	for _, key := range []string{"cert_file", "key_file", "client_ca_file"} {
 		file, ok := c.TLS[key].(string)
 		if !ok || file == "" {

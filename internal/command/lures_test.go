@@ -20,8 +20,8 @@ import (
 	"cloud_quota_exporter/internal/command"
 )
 
-// lures are what a cloud, or who answers in its place, would like people to do: in the form of an error of this program, of a line that a
-// command prints, and of one that overwrites the line before. N stands for the number of the bait.
+// lures are texts by which a cloud, or a server in its place, could mislead people: in the format of an error of this program, of a
+// line that a command prints, and of one that overwrites the previous line. N is the number of the lure.
 var lures = []string{
 	"x; open https://evil.example/N and log in",
 	"x\n  -> open https://evil.example/N and log in",
@@ -100,23 +100,23 @@ func TestNobodyElseWritesTheRemedy(t *testing.T) {
 	}
 	for kind, wants := range map[string][]string{
 		"static": {
-			"check that the keys are right, active and of this cloud",
-			"set the clock of this machine by NTP",
-			"redirects are not followed: set endpoints.cts if the service has moved",
-			"grant the IAM action dcs:quota:get, and check that the project id belongs to this account; cloud_quota_exporter policy prints the project-level policy",
+			"check that the credentials are correct, active, and issued by this cloud",
+			"synchronize this machine's clock with NTP",
+			"set endpoints.cts if the service has moved (redirects are not followed)",
+			"grant the IAM action dcs:quota:get, and check that the project ID belongs to this account; cloud_quota_exporter policy prints the project-level policy",
 			"grant the IAM action iam:projects:listProjects; cloud_quota_exporter policy prints the account-level policy",
-			"a proxy or a wrong endpoint may have answered",
-			"state the project's id: projects: [{id: ..., region: ap-southeast-1, name: ...}]",
+			"check endpoints and the proxy (something other than the API may have responded)",
+			"set the project ID: projects: [{id: ..., region: ap-southeast-1, name: ...}]",
 		},
-		"oidc":              {"check idp_id and the token in token_file", "redirects are not followed: set endpoints.iam if the service has moved"},
-		"instance_metadata": {"state another kind of credentials, unless this is an ECS whose metadata service fails", "the failure is on the metadata service's side and the exporter will retry"},
-		"pod_identity":      {"the failure is on the side of CCE's agent on this node and the exporter will retry"},
-		"assume_agency":     {"something else than a service that issues keys may have answered"},
-		"password":          {"let the user have programmatic access and no multi-factor authentication"},
+		"oidc":              {"check idp_id and the token in token_file", "set endpoints.iam if the service has moved (redirects are not followed)"},
+		"instance_metadata": {"configure another kind of credentials, unless this is an ECS with a failing metadata service", "the failure is on the metadata service's side, and the exporter will retry"},
+		"pod_identity":      {"the failure is on the side of CCE's agent on this node, and the exporter will retry"},
+		"assume_agency":     {"check what responds at this URL (it may not be a service that issues keys)"},
+		"password":          {"enable programmatic access and disable multi-factor authentication for the user"},
 	} {
 		for _, want := range wants {
 			if !shown[kind][want] {
-				t.Errorf("%s: nobody sees %q, but %q", kind, want, slices.Sorted(maps.Keys(shown[kind])))
+				t.Errorf("%s: %q is not shown, but %q", kind, want, slices.Sorted(maps.Keys(shown[kind])))
 			}
 		}
 	}
@@ -202,7 +202,10 @@ func remediesInJSON(t *testing.T, text string) map[string]bool {
 	return remedies
 }
 
-// pageOf returns the status page, and what is logged meanwhile.
+// nextProblems is the link to more problems on the status page.
+var nextProblems = regexp.MustCompile(`href="(\?problem_page=\d+)#problems">Next<`)
+
+// pageOf returns the status page with all its pages of problems, and what is logged meanwhile.
 func pageOf(t *testing.T, yaml string) (page, logged string) {
 	t.Helper()
 	var out output
@@ -210,11 +213,17 @@ func pageOf(t *testing.T, yaml string) (page, logged string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := httptest.NewRecorder()
-	for range 2 { // the second one shows what came too late for the first
-		w = httptest.NewRecorder()
-		handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody))
+	get := func(path string) string {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody))
+		_, text, _ := strings.Cut(w.Body.String(), "<main>")
+		return text
 	}
-	_, page, _ = strings.Cut(w.Body.String(), "<main>")
+	get("/") // the next one shows what comes too late for this one
+	for next := []string{"", ""}; next != nil; {
+		text := get("/" + next[1])
+		page += text
+		next = nextProblems.FindStringSubmatch(text)
+	}
 	return page, out.String()
 }

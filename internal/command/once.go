@@ -22,7 +22,7 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// newFleet makes the fleet of a configuration. If o has no Dial, the network leads to the cloud.
+// newFleet makes the fleet of a configuration. If o has no Dial, it connects to the network.
 func newFleet(c *config.Config, o fleet.Options) *fleet.Fleet {
 	o.UserAgent = "cloud_quota_exporter/" + version.Version
 	o.Getenv = os.Getenv
@@ -34,7 +34,7 @@ func newFleet(c *config.Config, o fleet.Options) *fleet.Fleet {
 	return f
 }
 
-// countProjects returns how many projects are read.
+// countProjects returns the number of projects.
 func countProjects(f *fleet.Fleet) (n int) {
 	for _, a := range f.Accounts() {
 		n += a.Projects
@@ -53,17 +53,17 @@ func ServiceNames() (known, enabled []string) {
 	return known, enabled
 }
 
-// Once is how the commands that read everything once do so.
+// Once has what the one-shot commands share.
 type Once struct {
-	Timeout time.Duration    // of the whole command, which prints what is known then
+	Timeout time.Duration    // of the whole command, which then prints the results so far
 	Dial    huaweicloud.Dial // nil: the network
 }
 
-// run does something with a configuration. The context that it is given ends with the command's time. What can't be printed is an error, whatever
-// else there is: a script must not take half an answer for the whole.
+// run calls do with the configuration and a context that ends at the timeout. Failure to print is an error, so that a script does
+// not take partial output for complete output.
 func (o Once) run(ctx context.Context, t Terminal, configFile string, do func(context.Context, Terminal, *config.Config) error) error {
 	why := fmt.Errorf("timed out after %s", o.Timeout)
-	ctx, cancel := context.WithTimeoutCause(ctx, o.Timeout, &cutShort{why, why.Error() + ": %d of %d reads finished", "raise --timeout"})
+	ctx, cancel := context.WithTimeoutCause(ctx, o.Timeout, &cutShort{why, why.Error() + ": %d of %d fetches finished", "increase --timeout"})
 	defer cancel()
 	c, err := loadConfig(ctx, configFile)
 	if cut := ended(ctx); err != nil && cut != nil {
@@ -81,7 +81,7 @@ func (o Once) run(ctx context.Context, t Terminal, configFile string, do func(co
 	return err
 }
 
-// read reads what filter wants, each source once, with a line of progress. When ctx ends, it returns what is known.
+// read fetches what filter selects, each source once, and shows progress. When ctx ends, it returns the results so far.
 func (o Once) read(ctx context.Context, t Terminal, c *config.Config, filter fleet.Filter) (*outcome, error) {
 	var done atomic.Int64
 	f := newFleet(c, fleet.Options{Dial: o.Dial, Progress: func() { done.Add(1) }, Once: true})
@@ -93,9 +93,9 @@ func (o Once) read(ctx context.Context, t Terminal, c *config.Config, filter fle
 	}
 	if err := fleet.CheckNames("--project", filter.Projects, f.Projects()); err != nil && ctx.Err() == nil {
 		all := err
-		for _, a := range f.Accounts() { // they may be unknown for that
+		for _, a := range f.Accounts() { // names may be unknown because discovery failed
 			if a.DiscoveryErr != nil {
-				all = errors.Join(all, fmt.Errorf("the projects of account %s can't be discovered: %w", a.Name, a.DiscoveryErr))
+				all = errors.Join(all, fmt.Errorf("failed to discover the projects of account %s: %w", a.Name, a.DiscoveryErr))
 			}
 		}
 		return nil, all
@@ -106,25 +106,25 @@ func (o Once) read(ctx context.Context, t Terminal, c *config.Config, filter fle
 	return newOutcome(f, readings, ended(ctx)), nil
 }
 
-// outcome is what a command knows at its end.
+// outcome is the result of a command.
 type outcome struct {
 	services []string
 	accounts []fleet.Account
 	readings []*fleet.Reading
-	failures map[*fleet.Reading]error // why a reading shows no numbers of now
-	all      int                      // readings, and discoveries that failed
+	failures map[*fleet.Reading]error // why a reading has no current values
+	all      int                      // readings, and failed discoveries
 	failed   int                      // of all
-	unread   int                      // of those that failed: they were not read to the end
+	unread   int                      // of failed: not finished
 	finished int                      // of all
 
-	throttled  map[*fleet.Reading]bool // that setAsideThrottled has set aside
-	notChecked int                     // how many of all it has
+	throttled  map[*fleet.Reading]bool // set by setAsideThrottled
+	notChecked int                     // number of throttled fetches
 
-	idle map[string][]string // filters of discovery that have no effect, by account
-	cut  *cutShort           // why there was no time for all; nil if there was
+	idle map[string][]string // discovery filters without effect, by account
+	cut  *cutShort           // why the command ended early; nil if it did not
 }
 
-// newOutcome makes it of readings. How far a fetch has come that is under way is noted once, so that all that is printed agrees.
+// newOutcome evaluates readings. The progress of unfinished fetches is taken once, so that all output agrees.
 func newOutcome(f *fleet.Fleet, readings []*fleet.Reading, cut *cutShort) *outcome {
 	o := &outcome{services: f.Services(), accounts: f.Accounts(), readings: readings, failures: map[*fleet.Reading]error{}, all: len(readings), idle: f.IdleFilters()}
 	advise := func(e *fleet.UnreadError) error {
@@ -160,7 +160,7 @@ func newOutcome(f *fleet.Fleet, readings []*fleet.Reading, cut *cutShort) *outco
 
 const notChecked = "not checked"
 
-// setAsideThrottled has reads that the cloud throttles count as not checked, and no longer as failed: a 429 says nothing about the configuration.
+// setAsideThrottled counts throttled fetches as not checked instead of failed: a 429 shows no error in the configuration.
 func (o *outcome) setAsideThrottled() {
 	o.throttled = map[*fleet.Reading]bool{}
 	isThrottled := func(err error) bool {
@@ -185,7 +185,8 @@ func (o *outcome) setAsideThrottled() {
 	}
 }
 
-// verdict is an *ExitError that says how many reads failed, discoveries among them, or were not finished, or that none was checked; nil if all is well.
+// verdict returns an *ExitError with the numbers of failed and unfinished fetches (including discoveries), or if none was checked;
+// otherwise nil.
 func (o *outcome) verdict() error {
 	switch {
 	case o.notChecked == o.all && o.all > 0:
@@ -194,7 +195,7 @@ func (o *outcome) verdict() error {
 		return nil
 	}
 	failed := o.failed - o.unread
-	text := fmt.Sprintf("%d of %d reads failed", failed, o.all)
+	text := fmt.Sprintf("%d of %d fetches failed", failed, o.all)
 	switch {
 	case o.cut != nil:
 		text = fmt.Sprintf(o.cut.far, o.finished, o.all)
@@ -202,7 +203,7 @@ func (o *outcome) verdict() error {
 			text += fmt.Sprintf(", %d of them failed", failed)
 		}
 	case o.unread > 0:
-		text += fmt.Sprintf(", %d were not asked", o.unread)
+		text += fmt.Sprintf(", %d were not started", o.unread)
 	}
 	if o.notChecked > 0 {
 		text += fmt.Sprintf(", %d were not checked because of a 429", o.notChecked)
@@ -210,29 +211,29 @@ func (o *outcome) verdict() error {
 	return &ExitError{exitFailed, text}
 }
 
-// ExitError is how a command ends that did its work and found something: with an exit code of its own.
+// ExitError is the result of a command that ran and found a problem, with its exit code.
 type ExitError struct {
 	Code int
 	Text string
 }
 
-// Error says what was found.
+// Error returns the text.
 func (e *ExitError) Error() string { return e.Text }
 
 // The exit codes of query and check-config.
 const (
-	exitFailed = 1 // something could not be read, or is wrong
+	exitFailed = 1 // a fetch failed, or something is invalid
 	exitAbove  = 2 // a quota is at or above --fail-above
 )
 
-// cutShort is why a command ended before its work was done.
+// cutShort is the reason why a command ended early.
 type cutShort struct {
-	error         // what ended the command
-	far    string // how far the command came: a format for the reads that were finished, and for all
-	remedy string // what to do to have the rest, too
+	error         // the cause
+	far    string // format for the numbers of finished and of all fetches
+	remedy string // how to get the rest
 }
 
-var errInterrupted = &cutShort{errors.New("interrupted"), "interrupted after %d of %d reads", "run the command again"}
+var errInterrupted = &cutShort{errors.New("interrupted"), "interrupted after %d of %d fetches", "run the command again"}
 
 // ended returns why the context of run has ended; nil if it has not.
 func ended(ctx context.Context) *cutShort {
@@ -245,9 +246,10 @@ func ended(ctx context.Context) *cutShort {
 	return errInterrupted
 }
 
-// writeProblems prints what is wrong with readings, why, and what to do. Reads that did not finish come last: a problem before them may explain why.
+// writeProblems prints the problems of readings, their causes, and remedies. Unfinished fetches come last because an earlier problem
+// may explain them.
 func (o *outcome) writeProblems(t Terminal) {
-	order := []string{fleet.Unfinished, fleet.NotAsked} // behind all others, which are at -1
+	order := []string{fleet.Unfinished, fleet.NotAsked} // after all others, which are at -1
 	problems := report.Problems(o.accounts, o.readings, func(r *fleet.Reading) error { return o.failures[r] })
 	slices.SortStableFunc(problems, func(a, b *report.Problem) int {
 		return cmp.Compare(slices.Index(order, a.Reason), slices.Index(order, b.Reason))
@@ -258,7 +260,7 @@ func (o *outcome) writeProblems(t Terminal) {
 		if o.throttled[cause.Reading] {
 			heading = t.paint(yellow, notChecked+":")
 		}
-		_, _ = fmt.Fprintf(t.Out, "\n%s %s\n  %s\n", heading, printable.Text(p.Where()), printable.Lines(cause.What, "  "))
+		_, _ = fmt.Fprintf(t.Out, "\n%s %s\n  %s\n", heading, printable.Text(p.Where()), printable.Lines(cause.What(), "  "))
 		if p.Remedy != "" {
 			_, _ = fmt.Fprintf(t.Out, "  %s\n", t.paint(yellow, "-> "+printable.Text(p.Remedy)))
 		}
@@ -266,12 +268,12 @@ func (o *outcome) writeProblems(t Terminal) {
 }
 
 const (
-	progressFrom  = 20 // reads
+	progressFrom  = 20 // fetches
 	progressEvery = 100 * time.Millisecond
 )
 
-// showProgress shows on stderr a line that counts reads, if there are enough of them to wait for. total returns how many there will be; it grows
-// when projects are discovered. The line is gone when end returns.
+// showProgress shows the number of finished fetches on stderr if there are many. total returns the number of all fetches, which
+// grows when projects are discovered. end removes the line.
 func (t Terminal) showProgress(done *atomic.Int64, total func() int) (end func()) {
 	if !t.Live {
 		return func() {}
@@ -287,7 +289,7 @@ func (t Terminal) showProgress(done *atomic.Int64, total func() int) (end func()
 			case <-ctx.Done():
 			}
 			if total := total(); total >= progressFrom {
-				_, _ = fmt.Fprintf(t.Err, "\r%d of %d read", done.Load(), total)
+				_, _ = fmt.Fprintf(t.Err, "\r%d of %d fetched", done.Load(), total)
 				wipe = "\r\x1b[K"
 			}
 			if ctx.Err() != nil {

@@ -61,7 +61,7 @@ func (n *network) check(ctx context.Context, timeout time.Duration) (text string
 	return text, time.Since(start)
 }
 
-// interrupted is a context that somebody ends after a time.
+// interrupted returns a context that is canceled after a time.
 func interrupted(t *testing.T, after time.Duration) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -127,15 +127,15 @@ func TestServiceThatHangs(t *testing.T) {
 		}
 		late, notAsked := a.reasons("dcs")["timeout"], a.reasons("dcs")["not asked"]
 		if took > 2500*time.Millisecond || late > 9 || late+notAsked != 80 || len(a.Failures) != 80 { // one of them may have begun before the others, to prove the key
-			t.Errorf("after %s, %d timed out and %d were not asked; want 8 timeouts", took, late, notAsked)
+			t.Errorf("after %s, %d timed out and %d were not started; want 8 timeouts", took, late, notAsked)
 		}
 		for _, f := range a.Failures {
 			if !strings.HasPrefix(f.Project, "ap-southeast-1_") ||
-				f.Reason == "not asked" && f.Error != "not asked because max_in_flight fetches in a row timed out; check the network, or raise services.dcs.timeout" {
+				f.Reason == "not asked" && f.Error != "not started because max_in_flight fetches in a row timed out; check the network, or increase services.dcs.timeout" {
 				t.Fatalf("%s: %s", f.Project, f.Error)
 			}
 		}
-		if got := ending(text); got != fmt.Sprintf("cloud_quota_exporter: %d of 800 reads failed, %d were not asked\n--- exit code 1\n", late, notAsked) {
+		if got := ending(text); got != fmt.Sprintf("cloud_quota_exporter: %d of 800 fetches failed, %d were not started\n--- exit code 1\n", late, notAsked) {
 			t.Errorf("it ends with\n%s", got)
 		}
 	})
@@ -153,7 +153,7 @@ func TestTimeoutOfACommand(t *testing.T) {
 				t.Errorf("%s: %d and %v; want four times 8 in each region after the key was proven, and 8 under way", service, n, got)
 			}
 		}
-		want := fmt.Sprintf("--- stderr\ncloud_quota_exporter: timed out after 5s: %d of 320 reads finished\n--- exit code 1\n", a.read("cts")+a.read("dcs"))
+		want := fmt.Sprintf("--- stderr\ncloud_quota_exporter: timed out after 5s: %d of 320 fetches finished\n--- exit code 1\n", a.read("cts")+a.read("dcs"))
 		if !strings.HasSuffix(text, want) || took != 5*time.Second {
 			t.Errorf("after %s, it ends with\n%s", took, ending(text))
 		}
@@ -170,7 +170,7 @@ var (
 
 // anonymous is a text without what differs from run to run: which project has the slot.
 func anonymous(text string) string {
-	text = regexp.MustCompile(`request id [0-9a-f]+`).ReplaceAllString(text, "request id ID")
+	text = regexp.MustCompile(`request ID [0-9a-f]+`).ReplaceAllString(text, "request ID ID")
 	text = nameOrID.ReplaceAllStringFunc(text, func(found string) string { return "X" + strings.Repeat(" ", len(found)-1) })
 	text = rows.ReplaceAllStringFunc(text, func(block string) string {
 		return strings.Join(slices.Sorted(strings.Lines(block)), "")
@@ -202,7 +202,7 @@ func TestInterrupted(t *testing.T) {
 			t.Errorf("check-config took %s", took)
 		}
 		text, _ = n.check(t.Context(), 2*time.Second)
-		if got, want := ending(text), "cloud_quota_exporter: timed out after 2s: 20 of 25 reads finished, 2 of them failed\n--- exit code 1\n"; got != want {
+		if got, want := ending(text), "cloud_quota_exporter: timed out after 2s: 20 of 25 fetches finished, 2 of them failed\n--- exit code 1\n"; got != want {
 			t.Errorf("it ends with\n%s\nwant\n%s", got, want)
 		}
 		both := []string{"dcs", "ces"}
@@ -262,11 +262,11 @@ func TestProgressOfAnInterruptedCommand(t *testing.T) {
 		var stdout, stderr bytes.Buffer
 		err := command.Query{Once: n.once(0), Services: []string{"cts"}}.Run(interrupted(t, 2*time.Second), command.Terminal{Out: &stdout, Err: &stderr, Live: true}, n.config)
 		<-time.After(time.Minute)
-		want := regexp.MustCompile(`^(\r0 of 40 read)+(\r[12] of 40 read)+(\r1[78] of 40 read)+\r\x1b\[K\nunfinished: cts in `) // one or two prove the key
+		want := regexp.MustCompile(`^(\r0 of 40 fetched)+(\r[12] of 40 fetched)+(\r1[78] of 40 fetched)+\r\x1b\[K\nunfinished: cts in `) // one or two prove the key
 		if got := stderr.String(); !want.MatchString(got) || strings.Count(got, "\r") > 25 {
 			t.Errorf("progress %q", got)
 		}
-		if err == nil || !regexp.MustCompile(`^interrupted after 1[78] of 40 reads$`).MatchString(err.Error()) {
+		if err == nil || !regexp.MustCompile(`^interrupted after 1[78] of 40 fetches$`).MatchString(err.Error()) {
 			t.Errorf("got %v", err)
 		}
 	})

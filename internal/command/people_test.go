@@ -52,10 +52,10 @@ func golden(t *testing.T, name, got string) {
 	for pattern, replacement := range map[string]string{
 		`127\.0\.0\.1:\d+`:                      "127.0.0.1:PORT",
 		`(127\.0\.0\.1:\w+)/\S+: 401`:           "$1/PATH: 401", // of whichever request proves the key
-		`request id [0-9a-f-]+`:                 "request id ID",
+		`request ID [0-9a-f-]+`:                 "request ID ID",
 		`"read_at": "[^"]+"`:                    `"read_at": "TIME"`,
 		`(signature|server) time:\w+`:           "$1 time:TIME",
-		`no answer after [0-9.]+m?s`:            "no answer after TIME",
+		`no response after [0-9.]+m?s`:          "no response after TIME",
 		regexp.QuoteMeta(os.TempDir()) + `\S*/`: "DIR/",
 	} {
 		got = regexp.MustCompile(pattern).ReplaceAllString(got, replacement)
@@ -175,8 +175,8 @@ func TestQueryOnATerminal(t *testing.T) {
 	}
 	p.cloud.SetQuota(p.cloud.Projects()[4].ID, "taurusdb", "instance", 9, -1)
 	var stdout, stderr bytes.Buffer
-	err := command.Query{Once: command.Once{Timeout: time.Hour}}.Run(t.Context(), command.Terminal{Out: &stdout, Err: &stderr, Width: 120, Colour: true, Live: true}, config)
-	if progress := regexp.MustCompile(`^(\r\d+ of 25 read)+\r\x1b\[K$`); !progress.MatchString(stderr.String()) || !strings.Contains(stderr.String(), "\r25 of 25 read") {
+	err := command.Query{Once: command.Once{Timeout: time.Hour}}.Run(t.Context(), command.Terminal{Out: &stdout, Err: &stderr, Width: 120, Color: true, Live: true}, config)
+	if progress := regexp.MustCompile(`^(\r\d+ of 25 fetched)+\r\x1b\[K$`); !progress.MatchString(stderr.String()) || !strings.Contains(stderr.String(), "\r25 of 25 fetched") {
 		t.Errorf("progress %q", stderr.String())
 	}
 	stderr.Reset()
@@ -242,7 +242,7 @@ func TestCheckConfigOnlineWrongEndpoint(t *testing.T) {
 	golden(t, "query-endpoint", query(t, file, command.Query{}))
 }
 
-// nobody returns where nobody listens.
+// nobody returns an address without a listener.
 func nobody(t *testing.T) (url string) {
 	t.Helper()
 	server := httptest.NewServer(nil)
@@ -318,9 +318,9 @@ func TestServeTellsThatNothingIsDiscovered(t *testing.T) {
 	for range 2 {
 		r.get(t, "/metrics")
 	}
-	const says = `account=default msg="no project is discovered" err="none of the projects that IAM lists (1) is read; check that `
+	const says = `account=default msg="Discovered no projects" err="discovery selects none of the 1 projects that IAM lists; check that `
 	if n := strings.Count(r.log.String(), says); n != 1 {
 		t.Errorf("it is in the log %d times:\n%s", n, r.log)
 	}
-	contains(t, r.get(t, "/"), "no projects", "none of the projects that IAM lists (1) is read")
+	contains(t, r.get(t, "/"), "no projects", "discovery selects none of the 1 projects that IAM lists")
 }

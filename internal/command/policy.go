@@ -13,13 +13,13 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// Policy has the flags of policy.
+// Policy holds the flags of policy.
 type Policy struct {
-	Type  string // "identity", or else role
+	Type  string // "project" or "account"; both if empty
 	Level string // "project" or "account", or else both
 }
 
-// authorization is one of the two ways in which IAM authorizes.
+// authorization is one of IAM's two authorization models.
 type authorization struct {
 	flag, name, version string
 	action              func(providers.Action) string
@@ -30,7 +30,7 @@ var (
 	byIdentity = authorization{"identity", "identity policies", "5.0", func(a providers.Action) string { return a.Identity }}
 )
 
-// policyJSON is a custom policy as Huawei writes it. A policy without resources is about all.
+// policyJSON is a custom policy in Huawei Cloud's format. Without resources, it applies to all.
 type policyJSON struct {
 	Version   string
 	Statement []statementJSON
@@ -41,15 +41,15 @@ type statementJSON struct {
 	Action []string
 }
 
-// privileges are what the exporter has to be granted.
+// privileges are the permissions that the exporter needs.
 type privileges struct {
 	actions map[string][]string // by level
-	missing map[string][]string // a line for each action that is not documented, by level
+	missing map[string][]string // by level; one line for each undocumented action
 }
 
-// Run prints the custom policies that the enabled services need, one for each level, since a policy can't have both. Which is which, and what
-// they lack, goes to stderr. The error is an *ExitError with code 1 if no action is known of services that need some. It asks nothing of the
-// cloud.
+// Run prints the custom policies that the enabled services need, one per level because IAM does not allow both in one policy. Notes
+// on them and on missing actions go to stderr. It returns an *ExitError with code 1 if services need actions but none is known. It
+// sends no requests.
 func (p Policy) Run(ctx context.Context, t Terminal, configFile string) error {
 	c, err := p.load(ctx, configFile)
 	if err != nil {
@@ -102,7 +102,7 @@ func (Policy) load(ctx context.Context, file string) (*config.Config, error) {
 	return config.Load(ctx, file, providers.All(), anywhere)
 }
 
-// anywhere is os.Getenv for commands that request nothing: if the environment has no region, any does.
+// anywhere is os.Getenv for commands that send no requests: if no region is set, any region works.
 func anywhere(name string) string {
 	value := os.Getenv(name)
 	if name == "HW_REGION_NAME" && value+os.Getenv("HUAWEICLOUD_SDK_REGION")+os.Getenv("OS_REGION_NAME") == "" {
@@ -111,7 +111,7 @@ func anywhere(name string) string {
 	return value
 }
 
-// privilegesOf returns what the enabled services, their options and the look-up of projects need.
+// privilegesOf returns the permissions for the enabled services, their options, and the lookup of projects.
 func privilegesOf(c *config.Config, kind, other authorization) privileges {
 	need := privileges{map[string][]string{}, map[string][]string{}}
 	add := func(s providers.Service, option string, a providers.Action) {
@@ -144,7 +144,7 @@ func privilegesOf(c *config.Config, kind, other authorization) privileges {
 	return need
 }
 
-// missing says that no action is known, and what covers a service or its option instead.
+// missing explains that no action is known, and what to grant instead for a service or its option.
 func missing(s providers.Service, option string, other, kind authorization, a providers.Action) string {
 	line := s.Name
 	if option != "" {
@@ -166,12 +166,12 @@ func missing(s providers.Service, option string, other, kind authorization, a pr
 	return line + " the " + s.Role()
 }
 
-// agencies says to whom the policies belong if an account assumes an agency, and what that takes.
+// agencies explains which agency the policies are for if an account assumes one, and what assuming it requires.
 func agencies(c *config.Config) []string {
 	var lines []string
 	for _, a := range c.Accounts {
 		if agency := a.Credentials.AssumeAgency; agency != nil {
-			lines = append(lines, fmt.Sprintf("account %s: grant this to the agency %s; the keys that assume it need the role Agent Operator, or a custom policy (version 1.1) with iam:agencies:assume",
+			lines = append(lines, fmt.Sprintf("account %s: grant this to the agency %s; the credentials that assume it need the role Agent Operator, or a custom policy (version 1.1) with iam:agencies:assume",
 				a.Name, agency.AgencyName))
 		}
 	}

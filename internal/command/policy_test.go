@@ -137,7 +137,7 @@ func TestPolicyOfConfigurations(t *testing.T) {
 		},
 		"an agency": {
 			id: id, agency: ", assume_agency: {domain_name: other, agency_name: quota-reader}", services: none + "  cts: {enabled: true}\n", want: [][]string{{"cts:quota:get"}},
-			says: []string{"\naccount-level services: no policy, because no action is needed\naccount shop: grant this to the agency quota-reader; the keys that assume it need the role Agent Operator"},
+			says: []string{"\naccount-level services: no policy, because no action is needed\naccount shop: grant this to the agency quota-reader; the credentials that assume it need the role Agent Operator"},
 		},
 		"an option": {
 			id: id, services: none + "  dbss: {enabled: true}\n", want: [][]string{{"dbss:auditInstance:list"}},

@@ -20,26 +20,26 @@ type processMetrics struct {
 	reloadSuccess prometheus.Gauge
 }
 
-// newProcessMetrics makes the metrics; dropped counts lines of the log.
+// newProcessMetrics makes the metrics. dropped returns the number of dropped log lines.
 func newProcessMetrics(dropped func() uint64) *processMetrics {
 	p := &processMetrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloud_quota_exporter_api_requests_total",
-			Help: `HTTP requests sent to the cloud, IAM's with service="iam", by status code; code="error" where there was no answer.`,
+			Help: `HTTP requests sent to the cloud by service ("iam" for IAM) and status code ("error" if there was no response).`,
 		}, []string{"service", "code"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "cloud_quota_exporter_api_request_duration_seconds",
-			Help:    "Duration of the HTTP requests sent to the cloud, to the end of the answer.",
+			Help:    "Duration of HTTP requests sent to the cloud, until the end of the response.",
 			Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"service"}),
 		reloaded: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "cloud_quota_exporter_config_last_reload_successful",
-			Help: "1 if the last attempt to load the configuration succeeded, 0 if it failed and the one before is in force.",
+			Help: "1 if the last configuration load succeeded, 0 if it failed and the previous configuration is still active.",
 		}),
 		reloadSuccess: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "cloud_quota_exporter_config_last_reload_success_timestamp_seconds",
-			Help: "When a configuration was loaded last, in seconds since 1970.",
+			Help: "Unix timestamp of the last successful configuration load.",
 		}),
 	}
 	p.registry.MustRegister(
@@ -50,7 +50,7 @@ func newProcessMetrics(dropped func() uint64) *processMetrics {
 		}, func() float64 { return float64(dropped()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "cloud_quota_exporter_abandoned_fetches",
-			Help: "Fetches that outlived their timeout and have not returned. At most 1 for each service and project; at 100, fetches fail at once.",
+			Help: "Fetches that have exceeded their timeout but not returned. At most 1 per service and project. At 100, new fetches fail immediately.",
 		}, func() float64 { return float64(fleet.AbandonedFetches()) }),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -59,13 +59,13 @@ func newProcessMetrics(dropped func() uint64) *processMetrics {
 	return p
 }
 
-// requested counts one request to the cloud. It is the fleet's Events.
+// requested counts a request to the cloud. It implements the fleet's Events.
 func (p *processMetrics) requested(service, code string, took time.Duration) {
 	p.requests.WithLabelValues(service, code).Inc()
 	p.duration.WithLabelValues(service).Observe(took.Seconds())
 }
 
-// loaded notes how an attempt to load a configuration ended.
+// loaded records the result of loading a configuration.
 func (p *processMetrics) loaded(succeeded bool) {
 	if !succeeded {
 		p.reloaded.Set(0)

@@ -18,33 +18,33 @@ import (
 	"cloud_quota_exporter/internal/report"
 )
 
-// Query has the flags of query.
+// Query holds the flags of query.
 type Query struct {
 	Once
 
-	Services  []string // empty: all
-	Projects  []string // empty: all
-	Sort      string   // "usage": by how near the limit; else by project
-	Output    string   // "json", or else a table
-	FailAbove float64  // the used/limit ratio from which on a quota makes the exit code 2; 0: none does
+	Services  []string // all if empty
+	Projects  []string // all if empty
+	Sort      string   // "usage": by utilization; otherwise by project
+	Output    string   // "json"; otherwise a table
+	FailAbove float64  // used/limit ratio at or above which a quota causes exit code 2; 0: disabled
 }
 
-const maxFailAbove = 10 // beyond it, somebody means percent
+const maxFailAbove = 10 // a greater value is probably a percentage
 
-// row is one quota and the reading that it is of.
+// row is one quota and its reading.
 type row struct {
 	*fleet.Reading
 	fleet.Quota
 
-	near float64 // the used/limit ratio, and less than any if there is none
+	near float64 // the used/limit ratio; lower than any ratio if unknown
 }
 
-// Run reads all quotas now and shows them, or what is known of them when ctx ends or the time is over. The error is an *ExitError with code 2
-// if a quota is at or above FailAbove, otherwise with code 1 if a read failed or was not finished. Quotas without a threshold are muted and
-// don't count.
+// Run fetches all quotas and prints them, or the results so far when ctx ends or the command times out. It returns an *ExitError
+// with code 2 if a quota is at or above FailAbove, otherwise with code 1 if a fetch failed or did not finish. Muted quotas (those
+// without a threshold) are ignored.
 func (q Query) Run(ctx context.Context, t Terminal, configFile string) error {
 	if !(q.FailAbove >= 0 && q.FailAbove <= maxFailAbove) {
-		return fmt.Errorf("--fail-above is out of range; want a ratio of used to limit such as 0.9, at most %d", maxFailAbove)
+		return fmt.Errorf("--fail-above is out of range; set a ratio of used to limit such as 0.9, at most %d", maxFailAbove)
 	}
 	return q.run(ctx, t, configFile, func(ctx context.Context, t Terminal, c *config.Config) error {
 		o, err := q.read(ctx, t, c, fleet.Filter{Services: q.Services, Projects: q.Projects})
@@ -54,7 +54,7 @@ func (q Query) Run(ctx context.Context, t Terminal, configFile string) error {
 		rows := q.rows(o.readings)
 		if q.Output != "json" {
 			writeTable(t, rows)
-			o.writeProblems(Terminal{Out: t.Err, Colour: t.Colour && t.Live}) // what the table lacks
+			o.writeProblems(Terminal{Out: t.Err, Color: t.Color && t.Live}) // what the table does not show
 		} else if err := o.writeJSON(t.Out, rows); err != nil {
 			return err
 		}
@@ -74,7 +74,7 @@ func (q Query) rows(readings []*fleet.Reading) []row {
 		}
 	}
 	if q.Sort == "usage" {
-		slices.SortStableFunc(rows, func(a, b row) int { // what is muted after what is as near the limit
+		slices.SortStableFunc(rows, func(a, b row) int { // muted quotas last among equal ratios
 			return cmp.Or(cmp.Compare(b.near, a.near), min(len(b.Thresholds), 1)-min(len(a.Thresholds), 1))
 		})
 	}
@@ -119,12 +119,12 @@ func writeTable(t Terminal, rows []row) {
 	}
 }
 
-// colours are those of the levels.
-var colours = map[report.Level]string{report.Critical: red, report.Warning: yellow, report.OK: green, report.Muted: faint}
+// colors are the colors of the levels.
+var colors = map[report.Level]string{report.Critical: red, report.Warning: yellow, report.OK: green, report.Muted: faint}
 
 const percentWidth = len("100.0 %")
 
-// bar draws the ratio in so many columns, in the colour of the thresholds that it has reached. Beyond 1 it is full.
+// bar draws the ratio with so many columns, in the color of its level. It is full from 1 on.
 func (r row) bar(t Terminal, width int) string {
 	ratio, known := r.Ratio()
 	severity, level := report.Severity(r.Quota)
@@ -134,9 +134,9 @@ func (r row) bar(t Terminal, width int) string {
 	case !known:
 		return ""
 	case isInfinite(&ratio):
-		return t.paint(colours[level], report.LimitOfZero)
+		return t.paint(colors[level], report.LimitOfZero)
 	case !r.Measured():
-		return t.paint(colours[level], cmp.Or(severity, report.Exhausted)+", limit not reported")
+		return t.paint(colors[level], cmp.Or(severity, report.Exhausted)+", limit not reported")
 	}
 	full, empty := "█", "░"
 	if t.Width == 0 {
@@ -144,10 +144,10 @@ func (r row) bar(t Terminal, width int) string {
 	}
 	n := int(min(max(ratio, 0), 1)*float64(width) + 0.5)
 	bar := strings.Repeat(full, n) + strings.Repeat(empty, width-n)
-	return t.paint(colours[level], fmt.Sprintf("%s %*s", bar, percentWidth, printable.Percent(ratio)))
+	return t.paint(colors[level], fmt.Sprintf("%s %*s", bar, percentWidth, printable.Percent(ratio)))
 }
 
-// number writes an amount as a person does; "-" for what was not reported.
+// number formats an amount for people; "-" if it was not reported.
 func number(n *float64) string {
 	switch {
 	case n == nil:
@@ -161,14 +161,14 @@ func number(n *float64) string {
 
 func isInfinite(n *float64) bool { return n != nil && math.IsInf(*n, 0) }
 
-// answer is what query prints with --output json. Its keys are a promise to scripts.
+// answer is the output of query with --output json. Its keys are stable.
 type answer struct {
 	Quotas   []quotaJSON   `json:"quotas"`
 	Failures []failureJSON `json:"failures"`
 }
 
-// quotaJSON is a quota. A number that is not known is null; so is the limit if there is none, and unlimited is true then. The ratio
-// is null if the limit is 0.
+// quotaJSON is a quota. Unknown numbers are null. Without a limit, limit is null and unlimited is true. The ratio is null if the
+// limit is 0.
 type quotaJSON struct {
 	Account      string             `json:"account"`
 	Project      string             `json:"project"`
@@ -188,9 +188,9 @@ type quotaJSON struct {
 	ReadAt       time.Time          `json:"read_at"`
 }
 
-// failureJSON is a read that failed; that of an account's projects has the service "iam" and no project. The reason is that of the metric
-// cloud_quota_last_failure_reason, fleet.NoProjects, or one of fleet.NotAsked and fleet.Unfinished if the command ended before the read did. Error
-// is the whole text; the remedy, which the text ends with, is empty if there is none. Nobody has to look for it in a text that quotes the cloud.
+// failureJSON is a failed fetch. For the discovery of an account's projects, the service is "iam" and the project is empty. Reason
+// is that of cloud_quota_last_failure_reason, or fleet.NoProjects, or fleet.NotAsked or fleet.Unfinished if the command ended first.
+// Error is the full text, which ends with the remedy; Remedy repeats it so that scripts need not parse it.
 type failureJSON struct {
 	Account string `json:"account"`
 	Project string `json:"project"`

@@ -53,10 +53,10 @@ func TestReload(t *testing.T) {
 	}
 
 	rewrite(t, r.file, func(text string) string { return text + "service: {}\n" })
-	contains(t, r.post(t, "/-/reload"), "500\nthe configuration before stays in force:\n", "config.yml:8: service: unknown key; known here: accounts, services, limits, thresholds")
+	contains(t, r.post(t, "/-/reload"), "500\nthe previous configuration stays in use:\n", "config.yml:8: service: unknown key; known here: accounts, services, limits, thresholds")
 	contains(t, r.get(t, "/metrics"), "\ncloud_quota_exporter_config_last_reload_successful 0\n",
 		`cloud_quota_used{project="renamed",resource_type="ram",service="dcs"} 22`)
-	contains(t, r.log.String(), `level=error`, `msg="the configuration can't be loaded, the one before stays in force"`)
+	contains(t, r.log.String(), `level=error`, `msg="Failed to load configuration; keeping the previous one"`)
 
 	rewrite(t, r.file, func(text string) string {
 		return strings.Replace(text, "service: {}\n", "services: {cts: {enabled: false}}\n", 1)
@@ -150,7 +150,7 @@ func TestReloadOfAFileThatHangs(t *testing.T) {
 	contains(t, r.get(t, "/metrics"), `cloud_quota_up{project="prod",service="cts"} 1`)
 	start := time.Now()
 	for range 3 {
-		contains(t, <-answers, "500\nthe configuration before stays in force:\n", "context deadline exceeded")
+		contains(t, <-answers, "500\nthe previous configuration stays in use:\n", "context deadline exceeded")
 	}
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("they took %s", took)
@@ -184,9 +184,9 @@ func TestOpenFilesAreLogged(t *testing.T) {
 	}
 	filestest.Chmod(t, key, 0o644)
 	r := serve(t, "", configuration(t, endpoints, key, "services: {defaults: {cache_ttl: 0}, ces: {cache_ttl: 0}}"), nil)
-	const warning = ` msg="secrets of the account can be read by others" account=main err="`
+	const warning = ` msg="Secrets of the account can be read by all local users" account=main err="`
 	open := func(mode string) string {
-		return warning + key + " is open to every user of this machine (mode " + mode + "); chmod o= " + key
+		return warning + key + " is accessible to all local users (mode " + mode + "); run chmod o= " + key
 	}
 	r.log.waitFor(t, open("0644"))
 	for range 2 {
@@ -202,7 +202,7 @@ func TestOpenFilesAreLogged(t *testing.T) {
 	r.log.waitFor(t, open("0646"))
 	filestest.Chmod(t, key, 0o600)
 	contains(t, r.post(t, "/-/reload"), "200\n")
-	r.log.waitFor(t, `msg="credentials are there"`, 4)
+	r.log.waitFor(t, `msg="Credentials loaded"`, 4)
 	if got := strings.Count(r.log.String(), warning); got != 3 {
 		t.Errorf("logged %d times, want 3: the file was closed at the last reload:\n%s", got, r.log)
 	}
@@ -227,7 +227,7 @@ func TestCheckConfigTellsOpenFiles(t *testing.T) {
 			t.Errorf("mode %o:\n%s", mode, got)
 		}
 		if want {
-			contains(t, got, "  not secret:  "+file+" is open to every user of this machine (mode 0644); chmod o= "+file+"\n")
+			contains(t, got, "  not secret:  "+file+" is accessible to all local users (mode 0644); run chmod o= "+file+"\n")
 		}
 	}
 	keysElsewhere := strings.Replace(string(text), "security_token: "+token, "", 1)

@@ -37,7 +37,7 @@ const (
 
 var leakyWords = []string{"accessWORD01", "secretWORD02", "tokenWORD03", "passwordWORD04", "tokenWORD05", "podWORD06"}
 
-// leakyKinds are all kinds of credentials; URL stands for the cloud, DIR for a directory with files.
+// leakyKinds are all kinds of credentials; URL is replaced by the cloud, DIR by a directory with files.
 var leakyKinds = map[string]string{
 	"static":            "static: {access_key: " + leakyAccessKey + ", secret_key_file: DIR/sk, security_token: " + leakyToken + "}",
 	"environment":       "environment: {}",
@@ -122,7 +122,7 @@ func TestNoSecretShows(t *testing.T) {
 func everything(t *testing.T, file string) string {
 	t.Helper()
 	r := serve(t, "", file, nil)
-	r.log.waitFor(t, "credentials")
+	r.log.waitFor(t, "redentials")
 	said := ""
 	for range 2 { // the second one shows what came too late for the first
 		for _, path := range []string{"/metrics", "/", "/sd", "/probe?target=p00", "/metrics?collect[]=x", "/metrics?project[]=x", "/-/ready"} {
@@ -150,7 +150,7 @@ func everything(t *testing.T, file string) string {
 		t.Fatal(err)
 	}
 	reloaded := r.post(t, "/-/reload")
-	contains(t, reloaded, "500\n", "the configuration before stays in force")
+	contains(t, reloaded, "500\n", "the previous configuration stays in use")
 	if err := r.stop(); err != nil {
 		t.Error(err)
 	}
@@ -310,7 +310,7 @@ type style struct {
 
 func asItIs(text string) string { return text }
 
-// inJSON spells a text as it stands between quotes.
+// inJSON encodes a text as in JSON, without the quotes.
 func inJSON(text string) string { return strings.TrimSuffix(strings.TrimPrefix(quote(text), `"`), `"`) }
 
 var styles = []style{

@@ -1,4 +1,4 @@
-// Package command wires the parts of the program into its commands, one file a command.
+// Package command implements the commands of the program, one per file.
 package command
 
 import (
@@ -23,13 +23,14 @@ import (
 
 const maxOffset = 3600 // seconds of --timeout-offset
 
-// Logs are the program's logger, and the bare one that it is made of: the toolkit brings time and caller of its own. They must not block.
+// Logs holds the program's logger, and the bare logger beneath it for the toolkit, which adds time and caller itself. They must not
+// block.
 type Logs struct {
 	Program, Bare log.Logger
-	Dropped       func() uint64 // lines that were not written
+	Dropped       func() uint64 // lines that were dropped
 }
 
-// Serving has the flags of serve and demo.
+// Serving holds the flags of serve and demo.
 type Serving struct {
 	Web             *toolkit.FlagConfig
 	ExternalURL     string
@@ -39,13 +40,13 @@ type Serving struct {
 	EnableLifecycle bool    // POST /-/reload
 }
 
-// Serve runs the exporter with the configuration of a file, or without a file with one account from the environment, until ctx ends.
-// hangup has it load the configuration again. An error means that it could not begin, or could not end in order.
+// Serve runs the exporter until ctx ends, with a configuration file or, without one, with an account from the environment. It
+// reloads the configuration on hangup. It returns an error if it could not start or did not stop cleanly.
 func Serve(ctx context.Context, logs Logs, s Serving, configFile string, hangup <-chan os.Signal) error {
 	c, err := loadConfig(ctx, configFile)
 	if ctx.Err() != nil {
-		_ = level.Info(logs.Program).Log("msg", "Stopping before the configuration is loaded")
-		return nil //nolint:nilerr // a signal ends the program in order, whatever was under way
+		_ = level.Info(logs.Program).Log("msg", "Stopping before the configuration was loaded")
+		return nil //nolint:nilerr // a signal is a clean stop
 	}
 	if err != nil {
 		return err
@@ -85,14 +86,14 @@ type exporter struct {
 	logs    Logs
 	fleet   *fleet.Fleet
 	process *processMetrics
-	load    func(context.Context) error // reads the configuration again; nil: there is none to read
-	loading chan struct{}               // holds an item while somebody loads
+	load    func(context.Context) error // reads the configuration again; nil if there is none
+	loading chan struct{}               // holds an item while a load is in progress
 }
 
-// newExporter makes an exporter of a configuration; dial leads to the cloud, nil being the network.
+// newExporter makes an exporter of a configuration. dial connects to the cloud; nil: the network.
 func (s Serving) newExporter(logs Logs, c *config.Config, dial huaweicloud.Dial) (*exporter, error) {
 	if !(s.TimeoutOffset >= 0 && s.TimeoutOffset < maxOffset) {
-		return nil, fmt.Errorf("--timeout-offset is out of range; want seconds from 0 to less than %d", maxOffset)
+		return nil, fmt.Errorf("--timeout-offset is out of range; set a number of seconds from 0 to less than %d", maxOffset)
 	}
 	e := &exporter{Serving: s, logs: logs, process: newProcessMetrics(logs.Dropped), loading: make(chan struct{}, 1)}
 	e.fleet = newFleet(c, fleet.Options{Dial: dial, Logger: logs.Program, Requests: e.process.requested})
@@ -100,7 +101,7 @@ func (s Serving) newExporter(logs Logs, c *config.Config, dial huaweicloud.Dial)
 	return e, nil
 }
 
-// handler returns the pages. A reload ends with ctx.
+// handler returns the handler of all pages. A reload ends with ctx.
 func (e *exporter) handler(ctx context.Context) (http.Handler, error) {
 	routes, err := web.NewRoutes(e.ExternalURL, e.RoutePrefix)
 	if err != nil {
@@ -112,18 +113,18 @@ func (e *exporter) handler(ctx context.Context) (http.Handler, error) {
 	}
 	switch {
 	case e.load == nil:
-		options.NoReload = "demo has no configuration that could be loaded; serve has"
+		options.NoReload = "demo has no configuration to reload; run serve instead"
 	case e.EnableLifecycle:
 		options.Reload = func() error { return e.reload(ctx) }
 	}
 	return web.NewHandler(options)
 }
 
-// reloadTimeout is for the file to be read, and for the reload before to end. A test shortens it.
+// reloadTimeout limits reading the file, including the wait for a previous reload. Tests shorten it.
 var reloadTimeout = 10 * time.Second
 
-// reload puts the configuration in force as it is now, one caller at a time, so that the one that was read last is in force in the end. A
-// bad one leaves everything as it was.
+// reload loads the configuration and activates it. Reloads are serialized, so that the configuration that was read last is active in
+// the end. If it is invalid, the previous one stays active.
 func (e *exporter) reload(ctx context.Context) error {
 	inTime, cancel := context.WithTimeout(ctx, reloadTimeout)
 	defer cancel()
@@ -133,14 +134,14 @@ func (e *exporter) reload(ctx context.Context) error {
 		defer func() { <-e.loading }()
 		err = e.load(inTime)
 	case <-inTime.Done():
-		err = fmt.Errorf("another reload has not ended: %w; reload again", inTime.Err())
+		err = fmt.Errorf("another reload is still running: %w; try again later", inTime.Err())
 	}
 	e.process.loaded(err == nil)
 	if err != nil {
-		_ = level.Error(e.logs.Program).Log("msg", "the configuration can't be loaded, the one before stays in force", "err", err)
+		_ = level.Error(e.logs.Program).Log("msg", "Failed to load configuration; keeping the previous one", "err", err)
 		return err
 	}
-	_ = level.Info(e.logs.Program).Log("msg", "the configuration is loaded", "projects", countProjects(e.fleet))
+	_ = level.Info(e.logs.Program).Log("msg", "Configuration loaded", "projects", countProjects(e.fleet))
 	go e.fleet.CheckCredentials(ctx)
 	return nil
 }
@@ -150,7 +151,7 @@ func (e *exporter) reloadOn(ctx context.Context, hangup <-chan os.Signal) {
 	for {
 		select {
 		case <-hangup:
-			_ = e.reload(ctx) // logged and counted already
+			_ = e.reload(ctx) // already logged and counted
 		case <-ctx.Done():
 			return
 		}

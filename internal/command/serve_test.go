@@ -63,7 +63,7 @@ func configuration(t *testing.T, endpoints, secretKeyFile, services string) stri
 
 func TestServe(t *testing.T) {
 	r := serving(t, "", "")
-	r.log.waitFor(t, `msg="credentials are there"`) // before anybody scrapes
+	r.log.waitFor(t, `msg="Credentials loaded"`) // before anybody scrapes
 	contains(t, r.log.String(), `account=main from="static: access_key in the configuration, secret_key_file `)
 	if n := len(r.cloud.Requests()); n != 0 {
 		t.Errorf("%d requests for permanent keys", n)
@@ -92,7 +92,7 @@ func TestServe(t *testing.T) {
 	if err := r.stop(); err != nil {
 		t.Errorf("it ended with %v", err)
 	}
-	contains(t, r.log.String(), "msg=serving", `services="[cts ces taurusdb dcs dbss]"`, `msg="stopping, scrapes under way are finished"`)
+	contains(t, r.log.String(), `msg="Exporter started"`, `services="[cts ces taurusdb dcs dbss]"`, `msg="Stopping after running scrapes have finished"`)
 }
 
 func TestServeFromEnvironment(t *testing.T) {
@@ -115,7 +115,7 @@ func TestExampleConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := serve(t, "", "../../config.example.yml", nil)
-	r.log.waitFor(t, "msg=serving")
+	r.log.waitFor(t, `msg="Exporter started"`)
 	// Every key is there, the ones that are commented out too.
 	for _, key := range []string{
 		"accounts", "name", "credentials", "static", "environment", "access_key", "access_key_file", "secret_key", "secret_key_file",
@@ -176,8 +176,8 @@ func TestDemo(t *testing.T) {
 	if n := len(regexp.MustCompile(`(?m)^cloud_quota_up{.*} 1$`).FindAllString(page, -1)); n != offered || strings.Count(page, "\ncloud_quota_up{") != n {
 		t.Errorf("%d sources are read, want %d; page\n%s", n, offered, page)
 	}
-	hints.waitFor(t, "Ctrl-C ends it.")
-	contains(t, hints.String(), "Open:\n\n  "+r.url+"/quotas/metrics ", "Ctrl-C ends it.")
+	hints.waitFor(t, "Press Ctrl-C to stop.")
+	contains(t, hints.String(), "Open:\n\n  "+r.url+"/quotas/metrics ", "Press Ctrl-C to stop.")
 	if err := r.stop(); err != nil {
 		t.Errorf("it ended with %v", err)
 	}

@@ -16,12 +16,13 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// Services has the flags of services.
+// Services holds the flags of services.
 type Services struct {
-	Output string // "json", or else a table
+	Output string // "json"; otherwise a table
 }
 
-// Run shows the catalogue. With a configuration it also shows the APIs of the user's own, and what is enabled. It asks nothing of the cloud.
+// Run shows the catalogue of services. With a configuration, it also shows the user's own APIs and which services are enabled. It
+// sends no requests.
 func (s Services) Run(ctx context.Context, t Terminal, configFile string) error {
 	list := serviceList{known: providers.All()}
 	if configFile != "" {
@@ -46,20 +47,20 @@ func (s Services) Run(ctx context.Context, t Terminal, configFile string) error 
 	return nil
 }
 
-// serviceList is what is shown.
+// serviceList is the list to show.
 type serviceList struct {
 	known    []providers.Service
 	settings map[string]config.Service // nil without a configuration
 }
 
 const servicesLegend = `
-DEFAULT: whether it is enabled if the configuration does not set that. To enable one: services: {ecs: {enabled: true}}
+DEFAULT: enabled unless the configuration says otherwise. To enable a service: services: {ecs: {enabled: true}}
 (role): name in role/policy authorization, if it differs from the name in identity policies or is the only known one
-none: a document says that no action is needed
-unverified: no current page of the API reference and no OpenAPI definition describes the API; responses may differ
+none: documented as needing no action
+unverified: not described by a current page of the API reference or an OpenAPI definition; responses may differ
 `
 
-// write shows a line for each service, or several if the terminal is too narrow for that.
+// write shows one line per service, or several if the terminal is too narrow.
 func (l serviceList) write(t Terminal) {
 	var wide, narrow table
 	head := l.row("SERVICE", "LEVEL", "DEFAULT", "ENABLED")
@@ -97,7 +98,7 @@ func (l serviceList) write(t Terminal) {
 	_, _ = fmt.Fprint(t.Out, servicesLegend)
 }
 
-// row returns the first cells of a row. The last one is of the configuration.
+// row returns the first cells of a row. The last one, ENABLED, needs a configuration.
 func (l serviceList) row(cells ...string) []string {
 	if l.settings == nil {
 		return cells[:len(cells)-1]
@@ -119,7 +120,7 @@ func yes(is bool) string {
 	return "no"
 }
 
-// evidence says where the API of a service is described.
+// evidence names the kind of document that describes the API of a service.
 func evidence(s providers.Service) string {
 	if s.IsVerified() {
 		return s.Evidence
@@ -127,7 +128,7 @@ func evidence(s providers.Service) string {
 	return "unverified: " + s.Evidence
 }
 
-// needs returns the IAM actions that a service needs with options, as far as they are documented.
+// needs returns the IAM actions that a service needs with the given options, as far as they are documented.
 func needs(s providers.Service, options map[string]bool) []string {
 	names := s.API.Action.Names()
 	switch {
@@ -144,12 +145,12 @@ func needs(s providers.Service, options map[string]bool) []string {
 	return names
 }
 
-// catalogueJSON is what services prints with --output json. Its keys are a promise to scripts.
+// catalogueJSON is the output of services with --output json. Its keys are stable.
 type catalogueJSON struct {
 	Services []serviceJSON `json:"services"`
 }
 
-// serviceJSON is a service. What is not known or not set is null in place of a number, list or truth value, and empty in place of a text.
+// serviceJSON is a service. An unknown or unset number, list, or boolean is null; an unknown or unset text is empty.
 type serviceJSON struct {
 	Name          string                `json:"name"`
 	Product       string                `json:"product"`
@@ -161,19 +162,19 @@ type serviceJSON struct {
 	Path          string                `json:"path"`
 	Host          map[string]string     `json:"host"` // by region, and "default"
 	Actions       actionJSON            `json:"actions"`
-	OptionActions map[string]actionJSON `json:"option_actions"` // that options need beside
+	OptionActions map[string]actionJSON `json:"option_actions"` // actions that options need in addition
 	Evidence      string                `json:"evidence"`
 	Verified      bool                  `json:"verified"`
-	ResourceTypes []string              `json:"resource_types"` // null if the API's answer names them
+	ResourceTypes []string              `json:"resource_types"` // null if the API names them
 	Units         []unitJSON            `json:"units"`          // that the API does not report
 	NoLimit       *float64              `json:"no_limit"`
 	Unknown       *float64              `json:"unknown"`
 	Inferred      string                `json:"inferred"`
-	Skip          string                `json:"skip"` // pattern of types that are left out
+	Skip          string                `json:"skip"` // pattern of types that are skipped
 	Notes         string                `json:"notes"`
 	Overlap       string                `json:"overlap"`
 	Muted         []string              `json:"muted"`
-	CacheTTL      string                `json:"cache_ttl"` // default of the service; empty if it is that of services.defaults
+	CacheTTL      string                `json:"cache_ttl"` // default of the service; empty if that of services.defaults applies
 	Options       map[string]bool       `json:"options"`   // with their defaults
 }
 
@@ -182,7 +183,7 @@ type actionJSON struct {
 	Role     string `json:"role"`
 }
 
-// unitJSON is the unit of the types that a pattern matches.
+// unitJSON is the unit of the types that match a pattern.
 type unitJSON struct {
 	Types string `json:"types"`
 	Unit  string `json:"unit"`
@@ -230,13 +231,13 @@ func newServiceJSON(s providers.Service) serviceJSON {
 	return j
 }
 
-// encode writes JSON for people and scripts.
+// encode writes indented JSON.
 func encode(w io.Writer, answer any) error {
 	e := json.NewEncoder(printable.Writer{Writer: w})
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	if err := e.Encode(answer); err != nil {
-		return fmt.Errorf("write the answer: %w", err)
+		return fmt.Errorf("write the result: %w", err)
 	}
 	return nil
 }

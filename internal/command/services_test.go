@@ -131,7 +131,7 @@ func TestOwnAndCatalogueServices(t *testing.T) {
 	for _, tc := range []struct{ config, service, says string }{
 		{off, "ecs", "--service=\"ecs\" is disabled; set services.ecs.enabled to true in the configuration\n"},
 		{on, "dcs", "--service=\"dcs\" is disabled; set services.dcs.enabled to true in the configuration\n"},
-		{off, "my_trackers", `--service="my_trackers" is not known; known are: cts, ces, taurusdb, dcs, dbss; the command services lists all`},
+		{off, "my_trackers", `unknown --service="my_trackers"; known: cts, ces, taurusdb, dcs, dbss; to list all services, run: cloud_quota_exporter services`},
 	} {
 		named := []string{"cts", tc.service}
 		contains(t, query(t, tc.config, command.Query{Services: named}), "--- stderr\ncloud_quota_exporter: "+tc.says)
@@ -143,7 +143,7 @@ func TestOwnAndCatalogueServices(t *testing.T) {
 		}
 	}
 	t.Setenv("HW_REGION_NAME", "ap-southeast-1")
-	contains(t, query(t, "", command.Query{Services: []string{"ecs"}}), "--service=\"ecs\" is disabled; write services: {ecs: {enabled: true}} into a file, and name it with --config.file")
+	contains(t, query(t, "", command.Query{Services: []string{"ecs"}}), "--service=\"ecs\" is disabled; add services: {ecs: {enabled: true}} to a file, and pass it with --config.file")
 }
 
 // TestCheckConfigOfAPart asks no more than is wanted.
@@ -159,9 +159,9 @@ func TestCheckConfigOfAPart(t *testing.T) {
 		t.Errorf("requests %v", got)
 	}
 	part.Projects = []string{"prod"}
-	contains(t, run(part), `cloud_quota_exporter: --project="prod" is not known; known are: `, "exit code 1")
+	contains(t, run(part), `cloud_quota_exporter: unknown --project="prod"; known: `, "exit code 1")
 	part.Online = false
-	contains(t, run(part), "--- stderr\ncloud_quota_exporter: --service and --project choose what is requested from the cloud; add --online\n--- exit code 1")
+	contains(t, run(part), "--- stderr\ncloud_quota_exporter: --service and --project have no effect without --online; add --online\n--- exit code 1")
 }
 
 // TestCheckConfigOfAllServices fits on a terminal, names what each needs, and which action a 403 is about.
@@ -175,7 +175,7 @@ func TestCheckConfigOfAllServices(t *testing.T) {
 		_ = command.Check{Once: n.once(0), Online: true}.Run(t.Context(), terminal, n.config)
 		text := stdout.String()
 		for line := range strings.SplitSeq(text, "\n") {
-			if n := printable.Width(line); n > 120 && !strings.HasPrefix(line, "  GET ") && !strings.HasPrefix(line, "  -> ") && !strings.Contains(line, " in ap-") && !strings.Contains(line, "can be served") {
+			if n := printable.Width(line); n > 120 && !strings.HasPrefix(line, "  GET ") && !strings.HasPrefix(line, "  -> ") && !strings.Contains(line, " in ap-") && !strings.Contains(line, "is valid. ") {
 				t.Errorf("%d columns: %s", n, line)
 			}
 		}
@@ -197,7 +197,7 @@ func TestCheckConfigOfAllServices(t *testing.T) {
 		contains(t, text, ", services: cts, ces, taurusdb, dcs, dbss, ecs, evs, vpc, elb, rds and ",
 			"grant the IAM action dws:service:listQuotas (with identity policies), and check",
 			"grant the IAM action rds:instance:listQuotas (rds:instance:list with role/policy authorization), and check",
-			"grant the IAM action evs:quotas:get (with role/policy authorization), and check that the project id belongs to this account; cloud_quota_exporter policy prints the project-level policy\n", "grant the role Tenant Guest (no IAM action is documented), and check")
+			"grant the IAM action evs:quotas:get (with role/policy authorization), and check that the project ID belongs to this account; cloud_quota_exporter policy prints the project-level policy\n", "grant the role Tenant Guest (no IAM action is documented), and check")
 	})
 }
 
@@ -227,11 +227,11 @@ func TestThrottledIsNotChecked(t *testing.T) {
 		faults     []cloudtest.Fault
 		says       string
 	}{
-		{"one service", "", []cloudtest.Fault{tooMany("dcs")}, "\nAll 8 reads succeeded. Not checked because the cloud throttles the account (429): 2; run the command again later.\n--- stderr\n--- exit code 0\n"},
+		{"one service", "", []cloudtest.Fault{tooMany("dcs")}, "\nAll 8 fetches succeeded. Not checked because the cloud throttles the account (429): 2; run the command again later.\n--- stderr\n--- exit code 0\n"},
 		{"all", "", []cloudtest.Fault{tooMany("")}, "--- stderr\ncloud_quota_exporter: nothing was checked: the cloud throttles the account (429); run the command again later\n--- exit code 1\n"},
-		{"discovery", "    discovery: {}\n", []cloudtest.Fault{tooMany("iam")}, "\nAll 10 reads succeeded. Not checked because the cloud throttles the account (429): 1; run the command again later.\n--- stderr\n--- exit code 0\n"},
-		{"IDs", "      - {region: eu-de}\n", []cloudtest.Fault{tooMany("iam")}, "\nAll 10 reads succeeded. Not checked because the cloud throttles the account (429): 5; run the command again later.\n--- stderr\n--- exit code 0\n"},
-		{"with a failure", "", []cloudtest.Fault{tooMany("dcs"), forbidden}, "cloud_quota_exporter: 2 of 10 reads failed, 2 were not checked because of a 429\n--- exit code 1\n"},
+		{"discovery", "    discovery: {}\n", []cloudtest.Fault{tooMany("iam")}, "\nAll 10 fetches succeeded. Not checked because the cloud throttles the account (429): 1; run the command again later.\n--- stderr\n--- exit code 0\n"},
+		{"IDs", "      - {region: eu-de}\n", []cloudtest.Fault{tooMany("iam")}, "\nAll 10 fetches succeeded. Not checked because the cloud throttles the account (429): 5; run the command again later.\n--- stderr\n--- exit code 0\n"},
+		{"with a failure", "", []cloudtest.Fault{tooMany("dcs"), forbidden}, "cloud_quota_exporter: 2 of 10 fetches failed, 2 were not checked because of a 429\n--- exit code 1\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			inBubble(t, cloudtest.Scale(2), tc.more, func(t *testing.T, n *network) {
@@ -276,7 +276,7 @@ func TestMatrixOfWhatIsNotOffered(t *testing.T) {
 			missing = append(missing, s.Name)
 		}
 		text, _ := n.check(t.Context(), 0)
-		contains(t, text, "CTS     CES     TAURUSDB  DCS     DBSS\n", "\nnot offered to any project: "+strings.Join(missing, ", ")+"\n", fmt.Sprintf("\nAll %d reads succeeded. ", 10+accountLevel))
+		contains(t, text, "CTS     CES     TAURUSDB  DCS     DBSS\n", "\nnot offered to any project: "+strings.Join(missing, ", ")+"\n", fmt.Sprintf("\nAll %d fetches succeeded. ", 10+accountLevel))
 	})
 }
 

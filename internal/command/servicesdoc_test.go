@@ -21,7 +21,7 @@ import (
 func TestServicesAreDocumented(t *testing.T) {
 	var table, sections strings.Builder
 	more := 0
-	table.WriteString("\n| service | product | level | enabled by default | IAM action | evidence |\n|---|---|---|---|---|---|\n")
+	table.WriteString("\n| Service | Product | Level | Enabled by default | IAM action | Evidence |\n|---|---|---|---|---|---|\n")
 	sections.WriteString("\n")
 	for _, s := range providers.All() {
 		enabled := "yes"
@@ -97,7 +97,7 @@ func factsOf(t *testing.T, s providers.Service) []fact {
 	types, units := documentedTypes(t, s)
 	skip, ttl := "", ""
 	if s.API.Skip != nil {
-		skip = "types that match " + code(unanchored(s.API.Skip.String()))
+		skip = "Types that match " + code(unanchored(s.API.Skip.String()))
 	}
 	if s.CacheTTL > 0 {
 		ttl = code(config.Short(s.CacheTTL))
@@ -108,7 +108,7 @@ func factsOf(t *testing.T, s providers.Service) []fact {
 	}
 	needs := ""
 	if s.API.Account {
-		needs = "the [account ID](#account-level-services)"
+		needs = "The [account ID](#account-level-services)"
 	}
 	return []fact{
 		{"API", fmt.Sprintf("%s, *%s* (%s)", code("GET "+s.API.Path), s.Title, documentedEvidence(s))},
@@ -119,7 +119,7 @@ func factsOf(t *testing.T, s providers.Service) []fact {
 		{"Units", units},
 		{"No limit", sentinel(s.API.NoLimit, s.Inferred)},
 		{"Not reported", sentinel(s.API.Unknown, s.Inferred)},
-		{"Left out", skip},
+		{"Skipped types", skip},
 		{"Muted types", code(s.Muted...)},
 		{"Default of `cache_ttl`", ttl},
 		{"Options", strings.Join(options, ", ")},
@@ -220,5 +220,5 @@ func documentedTypes(t *testing.T, s providers.Service) (types, units string) {
 	for _, unit := range slices.Sorted(maps.Keys(byUnit)) {
 		parts = append(parts, fmt.Sprintf("%s for %s", code(unit), strings.Join(byUnit[unit], ", ")))
 	}
-	return cmp.Or(types, "as the API reports them"), strings.Join(parts, "; ")
+	return cmp.Or(types, "As the API reports them"), strings.Join(parts, "; ")
 }

@@ -80,7 +80,7 @@ func sip(c net.Conn, headers string) {
 	}
 }
 
-// TestSlowClients: each kind is sent away in its time, and keeps nobody else waiting meanwhile.
+// TestSlowClients: each kind is disconnected in time, and delays no other client.
 func TestSlowClients(t *testing.T) {
 	const crowd = 200
 	for name, tc := range map[string]struct {
@@ -128,8 +128,8 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
-// TestLongAndLargeRequests: who waits for the cloud longer than a request may take to arrive is answered all the same. What is too large is
-// refused before anybody looks at it.
+// TestLongAndLargeRequests: a request that waits for the cloud longer than the limit for receiving requests still gets its response.
+// Requests that are too large are rejected early.
 func TestLongAndLargeRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network, _ := site(t)

@@ -12,35 +12,36 @@ import (
 	"cloud_quota_exporter/internal/printable"
 )
 
-// Terminal is where a command for people writes. Into a pipe or a file it writes plainly.
+// Terminal is the output of a command for people. Pipes and files get plain text.
 type Terminal struct {
 	Out, Err io.Writer
-	Width    int  // columns of Out; 0: unknown, and nothing is fitted to it
-	Colour   bool // of Out
-	Live     bool // whether Err shows a line that is overwritten
+	Width    int  // columns of Out; 0: unknown, lines are not fitted
+	Color    bool // whether Out shows colors
+	Live     bool // whether Err can show a line that is overwritten
 }
 
-// NewTerminal looks at what stdout and stderr are. NO_COLOR turns colour off. TERM=dumb is a terminal that knows no escape sequence. Without
-// TERM, it is not known what the terminal can do.
+// NewTerminal returns the terminal of stdout and stderr. NO_COLOR disables color. TERM=dumb means no escape sequences, and so does
+// an unset TERM.
 func NewTerminal(stdout, stderr *os.File) Terminal {
 	name := os.Getenv("TERM")
-	dumb := name == "dumb" || name == "" && runtime.GOOS != "windows" // which has no such variable
+	dumb := name == "dumb" || name == "" && runtime.GOOS != "windows" // Windows has no TERM
 	t := Terminal{Out: stdout, Err: stderr, Live: !dumb && term.IsTerminal(int(stderr.Fd()))}
 	if width, _, err := term.GetSize(int(stdout.Fd())); err == nil {
 		t.Width = width
-		t.Colour = !dumb && os.Getenv("NO_COLOR") == ""
+		t.Color = !dumb && os.Getenv("NO_COLOR") == ""
 	}
 	return t
 }
 
-// Output writes until an error, keeps the error and drops the rest. The caller checks Err at its end; the library of the flags would panic.
+// Output writes until the first error, keeps the error, and drops the rest. The caller checks Err at the end, because kingpin would
+// panic on an error.
 type Output struct {
 	io.Writer
 
 	Err error
 }
 
-// Write returns no error.
+// Write never returns an error.
 func (o *Output) Write(b []byte) (int, error) {
 	if o.Err == nil {
 		_, o.Err = o.Writer.Write(b)
@@ -48,7 +49,7 @@ func (o *Output) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// The colours of a terminal, by how urgent a thing is.
+// Colors of the terminal, by severity.
 const (
 	green  = "32"
 	yellow = "33"
@@ -56,18 +57,18 @@ const (
 	faint  = "2"
 )
 
-// paint colours text if the terminal shows colours.
-func (t Terminal) paint(colour, text string) string {
-	if !t.Colour {
+// paint colors text if the terminal shows colors.
+func (t Terminal) paint(color, text string) string {
+	if !t.Color {
 		return text
 	}
-	return "\x1b[" + colour + "m" + text + "\x1b[0m"
+	return "\x1b[" + color + "m" + text + "\x1b[0m"
 }
 
-// table are rows of cells, the first row being the head. The last column is as long as it comes, so that it may hold colours.
+// table is a list of rows of cells, the first row being the head. The last column is not padded and may contain colors.
 type table [][]string
 
-// add takes a row. What the cloud names stays in its cell.
+// add adds a row. Text from the cloud is escaped.
 func (t *table) add(cells ...string) {
 	for i, cell := range cells {
 		cells[i] = printable.Text(cell)
@@ -75,7 +76,7 @@ func (t *table) add(cells ...string) {
 	*t = append(*t, cells)
 }
 
-// width returns how many columns of a terminal a column of the table takes.
+// width returns the width of a column on a terminal.
 func (t table) width(column int) int {
 	widest := 0
 	for _, row := range t {
@@ -84,12 +85,12 @@ func (t table) width(column int) int {
 	return widest
 }
 
-// blanks fill what a cell leaves of so many columns of a terminal.
+// blanks returns the padding of a cell to a number of columns on a terminal.
 func blanks(columns int, cell string) string {
 	return strings.Repeat(" ", columns-printable.Width(cell))
 }
 
-// alignRight aligns a column of numbers.
+// alignRight aligns a column to the right.
 func (t table) alignRight(column int) {
 	width := t.width(column)
 	for _, row := range t {
@@ -97,7 +98,7 @@ func (t table) alignRight(column int) {
 	}
 }
 
-// lines returns a line for each row. All but the last cells are padded.
+// lines returns one line per row. All cells but the last are padded.
 func (t table) lines() []string {
 	lines := make([]string, len(t))
 	for column := range t[0] {
@@ -112,7 +113,7 @@ func (t table) lines() []string {
 	return lines
 }
 
-// write shows the rows below an empty line.
+// write prints an empty line and the rows.
 func (t table) write(w io.Writer) {
 	_, _ = fmt.Fprintln(w)
 	for _, line := range t.lines() {

@@ -10,8 +10,8 @@ import (
 	"cloud_quota_exporter/internal/command"
 )
 
-// TestColours: only a terminal that knows them gets escape sequences.
-func TestColours(t *testing.T) {
+// TestColors: only a terminal that knows them gets escape sequences.
+func TestColors(t *testing.T) {
 	file, err := os.Create(t.TempDir() + "/file")
 	if err != nil {
 		t.Fatal(err)
@@ -21,7 +21,7 @@ func TestColours(t *testing.T) {
 	for _, tc := range []struct {
 		out           *os.File
 		term, noColor string
-		colour, live  bool
+		color, live   bool
 	}{
 		{terminal, "xterm-256color", "", true, true},
 		{terminal, "xterm-256color", "1", false, true},
@@ -31,8 +31,8 @@ func TestColours(t *testing.T) {
 	} {
 		t.Setenv("TERM", tc.term)
 		t.Setenv("NO_COLOR", tc.noColor)
-		if got := command.NewTerminal(tc.out, tc.out); got.Colour != tc.colour || got.Live != tc.live {
-			t.Errorf("%s, TERM=%s, NO_COLOR=%s: colour %t, live %t", tc.out.Name(), tc.term, tc.noColor, got.Colour, got.Live)
+		if got := command.NewTerminal(tc.out, tc.out); got.Color != tc.color || got.Live != tc.live {
+			t.Errorf("%s, TERM=%s, NO_COLOR=%s: color %t, live %t", tc.out.Name(), tc.term, tc.noColor, got.Color, got.Live)
 		}
 	}
 }

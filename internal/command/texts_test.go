@@ -80,7 +80,7 @@ func TestTextsFromElsewhere(t *testing.T) {
 	checked := check(t, config, true)
 	contains(t, checked, `x\x1b\u202e`, `re\u202ever\u00a0se`, "forbidden: ces in "+`re\u202ever\u00a0se`)
 	unknown := query(t, config, command.Query{Projects: []string{"no\u202esuch"}})
-	contains(t, unknown, `--project="no\u202esuch" is not known`, `re\u202ever\u00a0se`)
+	contains(t, unknown, `unknown --project="no\u202esuch"`, `re\u202ever\u00a0se`)
 	answer := query(t, config, command.Query{Services: []string{"cts"}, Output: "json"})
 	for _, text := range []string{table, checked, unknown, answer} {
 		if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && (!unicode.IsPrint(r) || r == '\u3164') }); i >= 0 {

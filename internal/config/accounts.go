@@ -12,14 +12,14 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// DefaultInFlightPerHost is how many requests of an account to a host may be in flight if max_in_flight_per_host is not stated.
+// DefaultInFlightPerHost is the default of max_in_flight_per_host.
 const DefaultInFlightPerHost = 64
 
 const (
 	regionWant    = "the name of a region such as ap-southeast-3"
 	projectIDWant = "the project_id, 1 to 64 letters and digits"
 	domainIDWant  = "the domain_id, 1 to 64 letters and digits"
-	cloudWant     = "a bare DNS domain such as myhuaweicloud.com, without scheme, port and path"
+	cloudWant     = "a bare DNS domain such as myhuaweicloud.com, without scheme, port, or path"
 
 	labelWant = "at most 128 bytes of UTF-8 without control characters"
 )
@@ -31,16 +31,17 @@ var (
 	domainID    = projectID
 )
 
-// accountReader reads the accounts one after the other and remembers what must be unique among them.
+// accountReader reads the accounts in order and checks that names are unique.
 type accountReader struct {
 	services []providers.Service        // the known ones
 	accounts bool                       // an account-level service is enabled
-	several  bool                       // there is more than one account
+	several  bool                       // there are several accounts
 	names    map[string]strictyaml.Node // of accounts
 	labels   map[string]strictyaml.Node // of projects
 }
 
-// readAccounts reads the accounts. accountLevel is whether a service is enabled whose quotas are shown under the name of the account.
+// readAccounts reads the accounts. accountLevel is set if an account-level service is enabled: its quotas have the name of the
+// account as their project label.
 func readAccounts(n strictyaml.Node, services []providers.Service, accountLevel bool) []Account {
 	items := n.List()
 	r := accountReader{services, accountLevel, len(items) > 1, make(map[string]strictyaml.Node), make(map[string]strictyaml.Node)}
@@ -54,11 +55,11 @@ func readAccounts(n strictyaml.Node, services []providers.Service, accountLevel 
 	return accounts
 }
 
-// checkLabels reports projects whose label is that of an account.
+// checkLabels reports projects whose label is the name of an account.
 func (r *accountReader) checkLabels() {
 	for _, name := range slices.Sorted(maps.Keys(r.names)) {
 		if label, taken := r.labels[name]; taken {
-			label.Fail("the same label as that of the account in line %d, whose account-level quotas are shown under its name; give the project another name", r.names[name].Line())
+			label.Fail("the same as the name of the account in line %d, which is the label of its account-level quotas; give the project another name", r.names[name].Line())
 		}
 	}
 }
@@ -91,14 +92,14 @@ func (r *accountReader) account(n strictyaml.Node) Account {
 		a.Discovery = readDiscovery(d, a.Name, r.several)
 	}
 	if e := a.Endpoints[iam]; a.Discovery != nil && len(a.Discovery.Regions) == 0 && f.Get("projects").IsEmpty() && strings.Contains(e[anyName], inRegion) {
-		f.Get("discovery").Fail("names no region for the {region} of endpoints.iam; state regions, or a default without {region} there")
+		f.Get("discovery").Fail("no region for the {region} in endpoints.iam; set regions, or set a default without {region} in endpoints.iam")
 	}
 	switch p := f.Get("projects"); {
 	case !p.IsEmpty():
 		a.Projects = r.projects(p)
 	case r.accounts && p.Stated(): // projects: []
 	case a.Discovery == nil:
-		p.Fail("missing: list the projects of the account, e.g. projects: [{region: ap-southeast-1}], let discovery: {} find them, or state projects: [] if only account-level services are enabled")
+		p.Fail("missing; list the projects of the account, for example projects: [{region: ap-southeast-1}], set discovery: {} to find them, or set projects: [] if only account-level services are enabled")
 	}
 	return a
 }
@@ -106,17 +107,17 @@ func (r *accountReader) account(n strictyaml.Node) Account {
 func (r *accountReader) name(n strictyaml.Node) string {
 	if !n.Stated() {
 		if r.several {
-			n.Fail("missing: with several accounts each needs a name of its own, e.g. name: main")
+			n.Fail("missing; set a unique name for each account, for example name: main")
 		}
 		r.names["default"] = n
 		return "default"
 	}
-	name, ok := n.Matching(accountName, "1 to 63 letters, digits, dots, dashes and underscores, beginning with a letter or a digit")
+	name, ok := n.Matching(accountName, "1 to 63 letters, digits, dots, dashes, and underscores, starting with a letter or a digit")
 	if !ok {
 		return ""
 	}
 	if first, taken := r.names[name]; taken {
-		n.Fail("the same as %s in line %d; give each account a name of its own", first.Path(), first.Line())
+		n.Fail("the same as %s in line %d; set a unique name for each account", first.Path(), first.Line())
 	} else {
 		r.names[name] = n
 	}
@@ -135,12 +136,12 @@ func (r *accountReader) projects(n strictyaml.Node) []Project {
 		projects = append(projects, p)
 		if first, taken := places[place{p.ID, p.Region}]; taken {
 			item.Fail("the same project as %s in line %d; remove one of them", first.Path(), first.Line())
-			continue // its label may be the same for the same reason
+			continue // its label may be the same for that reason
 		}
 		places[place{p.ID, p.Region}] = item
 		if first, taken := r.labels[p.Name]; taken {
-			label.Fail("the same label as %s in line %d; give each project a name of its own (the default is the region), "+
-				"e.g. name: prod", first.Path(), first.Line())
+			label.Fail("the same label as %s in line %d; set a unique name for each project (the default is the region), "+
+				"for example name: prod", first.Path(), first.Line())
 			continue
 		}
 		r.labels[p.Name] = label
@@ -148,7 +149,7 @@ func (r *accountReader) projects(n strictyaml.Node) []Project {
 	return projects
 }
 
-// readProject reads one project; label is where its name is or should be.
+// readProject reads one project. label is the node of its name, or of where that should be.
 func readProject(n strictyaml.Node) (p Project, label strictyaml.Node, ok bool) {
 	f, ok := n.Fields("id", "region", "name")
 	if !ok {
@@ -165,7 +166,7 @@ func readProject(n strictyaml.Node) (p Project, label strictyaml.Node, ok bool) 
 		p.Name, hasName = label.Text()
 		hasName = hasName && checkLabel(label, p.Name)
 	case id.Stated():
-		label.Fail("missing: a project with an id needs a name, e.g. name: prod")
+		label.Fail("missing; set a name for a project with an id, for example name: prod")
 		hasName = false
 	default:
 		p.Name = p.Region
@@ -175,37 +176,37 @@ func readProject(n strictyaml.Node) (p Project, label strictyaml.Node, ok bool) 
 
 func readRegion(n strictyaml.Node) (string, bool) {
 	if !n.Stated() {
-		n.Fail("missing: want %s", regionWant)
+		n.Fail("missing; expected %s", regionWant)
 		return "", false
 	}
 	region, ok := n.Text()
 	if ok && !providers.IsRegion(region) {
-		n.Fail("not of the right form; want %s", regionWant)
+		n.Fail("invalid format; expected %s", regionWant)
 		return "", false
 	}
 	return region, ok
 }
 
-// checkLabel returns whether text, which n states, can be in a label. If not, it reports that.
+// checkLabel reports whether text, the value of n, is a valid label, and adds a problem if not.
 func checkLabel(n strictyaml.Node, text string) bool {
 	if !IsLabel(text) {
-		n.Fail("not of the right form; want %s", labelWant)
+		n.Fail("invalid format; expected %s", labelWant)
 		return false
 	}
 	shows := func(r rune) bool {
 		return unicode.IsPrint(r) && r != ' ' && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 	}
 	if text != "" && !strings.ContainsFunc(text, shows) {
-		n.Fail("has no character that shows; want a name that can be read")
+		n.Fail("has only invisible characters; expected a readable name")
 		return false
 	}
 	return true
 }
 
-// IsLabel returns whether text can be in a label. What the configuration may not say, the cloud may not say either.
+// IsLabel reports whether text is a valid label. It applies to names from the configuration and from the cloud.
 func IsLabel(text string) bool {
 	return len(text) <= 128 && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
-// IsProjectID returns whether text has the form of a project_id.
+// IsProjectID reports whether text has the format of a project_id.
 func IsProjectID(text string) bool { return projectID.MatchString(text) }

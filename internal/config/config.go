@@ -1,8 +1,8 @@
-// Package config reads the configuration file and reports everything that is wrong with it at once.
+// Package config reads the configuration file and reports all its errors at once.
 //
-// The text becomes a tree of YAML nodes (package strictyaml); every reader takes one node, checks it and returns the resolved value, so that a rule stands
-// next to the value it is about and knows its line. Nothing of the file but closed harmless forms is ever quoted in an error, since a
-// secret may stand anywhere by mistake. Files that the configuration names are not read here, except the profile if no file has accounts.
+// The text becomes a tree of YAML nodes (package strictyaml). Each reader takes one node, checks it, and returns the resolved value,
+// so that each rule is next to its value and knows the line. Errors never quote values of the file, because any of them may be a
+// secret by mistake. Files named in the configuration are not read here, except the profile if there are no accounts.
 package config
 
 import (
@@ -19,81 +19,82 @@ import (
 )
 
 const (
-	maxFile     = 1 << 20          // bytes; ten thousand configured projects take about as many
-	readTimeout = 10 * time.Second // for the file system to respond
+	maxFile     = 1 << 20          // bytes; about ten thousand configured projects
+	readTimeout = 10 * time.Second // for the file system
 )
 
-// Errors are all problems of a configuration, ordered by line. They hold no value of the file.
+// Errors are all problems of a configuration, ordered by line. They contain no value of the file.
 type Errors = strictyaml.Errors
 
-// Short returns a duration as users write it: 5m, not 5m0s.
+// Short formats a duration as users write it: 5m, not 5m0s.
 func Short(d time.Duration) string { return strictyaml.Short(d) }
 
-// Config is a whole configuration: valid, with the defaults applied and every known service present.
+// Config is a valid configuration, with the defaults applied and with every known service.
 type Config struct {
-	File       string // that it was loaded from; "": none
+	File       string // the file that it was loaded from; "": none
 	Accounts   []Account
-	Known      []providers.Service // the built-in services and those of the file, in the order in which they are shown
-	Services   map[string]Service  // the settings of all of them, by name
-	Idle       []string            // where the file has sections of services that are off for want of enabled
-	Limits     []Limit             // in their order: the first that fits a quota counts
-	Thresholds []Threshold         // in their order, too; the last fits every quota
-	Decisions  []Decision          // of the variables that the account comes from; nil if a file has accounts
+	Known      []providers.Service // built-in services and those of the file, in the order in which they are shown
+	Services   map[string]Service  // settings of all services, by name
+	Idle       []string            // sections of services without effect because the service is disabled
+	Limits     []Limit             // in order of precedence: the first match is used
+	Thresholds []Threshold         // in order of precedence; the last one matches every quota
+	Decisions  []Decision          // of the variables that define the account; nil if a file has accounts
 }
 
-// Account is a set of credentials and the projects that are read with it.
+// Account is a set of credentials and the projects that are fetched with it.
 type Account struct {
-	Name        string // unique; "default" if a single account states none
+	Name        string // unique; "default" for a single account without a name
 	Credentials Credentials
-	Cloud       string // the domain behind <service host>.<region>; "" is the one that belongs to the region
-	DomainID    string // of the account itself; "": not stated
+	Cloud       string // the domain after <service host>.<region>; "": that of the region
+	DomainID    string // of the account itself; "": not configured
 	Endpoints   Endpoints
-	CAFile      string     // of certificates to trust; "" is the system's own
-	Projects    []Project  // as stated; at least one, unless there is a Discovery or only account-level services are wanted
+	CAFile      string     // certificates to trust; "": those of the system
+	Projects    []Project  // configured projects; at least one, unless there is a Discovery or only account-level services are enabled
 	Discovery   *Discovery // nil: none
 
-	MaxInFlightPerHost int // requests at a time to one host, over all services; default 64
+	MaxInFlightPerHost int // concurrent requests to one host, over all services; default 64
 
-	// ProfileSays is what the keys of the profile said that count beside ak and sk, when this was read; nil: none counts.
+	// ProfileSays has the values that the profile defined in addition to ak and sk when the configuration was loaded; nil if none is
+	// used.
 	ProfileSays map[string]string
 }
 
 // Project is one project of an account, in one region.
 type Project struct {
-	ID     string // the project_id; "" is to be looked up in IAM by the name of the region
+	ID     string // the project_id; "": looked up in IAM by the name of the region
 	Region string
-	Name   string // the project label, unique in the configuration; the region where none is stated
+	Name   string // the project label, unique in the configuration; default: the region
 
-	IAMName string // by which IAM is asked for the id instead of the region; "": by the region
+	IAMName string // name for the ID lookup in IAM; "": the region
 }
 
-// Service is what holds for one quota service in every account.
+// Service holds the settings of one quota service for all accounts.
 type Service struct {
-	Enabled     bool            // default: the service's own
-	CacheTTL    time.Duration   // how long numbers are fresh; 0 asks on every scrape; default 5m, or the service's own
+	Enabled     bool            // default: that of the service
+	CacheTTL    time.Duration   // how long values are cached; 0: fetched on every scrape; default 5m, or that of the service
 	Timeout     time.Duration   // of one fetch; default 8s
-	MaxStale    time.Duration   // numbers older than this are dropped; at least CacheTTL; default 6h
-	MaxInFlight int             // fetches at a time in each account; default 8
-	Options     map[string]bool // the service's own settings, every one of them
+	MaxStale    time.Duration   // maximum age of values; at least CacheTTL; default 6h
+	MaxInFlight int             // concurrent fetches per account; default 8
+	Options     map[string]bool // all settings that are specific to the service
 
-	ByDefaults bool // it is enabled because services.defaults enables all; regions need not have it
+	ByDefaults bool // enabled only by services.defaults; regions need not offer it
 }
 
-// blank is a text of nothing but comments. As a file that is being written it must not replace a configuration.
+// blank matches a text of only comments and white space. A file that is being written must not replace a configuration.
 var blank = regexp.MustCompile(`^(\s*(#[^\n]*)?(\n|$))*$`)
 
-// Load reads the file at path: a regular file of at most 1 MiB, to which links may lead. It waits 10 seconds at most, or until ctx ends. The
-// environment is asked for the account if the file has none.
+// Load reads the file at path: a regular file of at most 1 MiB, or a link to one. It waits for at most 10 seconds, or until ctx
+// ends. If the file has no accounts, the account comes from the environment.
 func Load(ctx context.Context, path string, known []providers.Service, getenv func(string) string) (*Config, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	text, err := files.Read(ctx, path, maxFile)
 	if err != nil {
-		return nil, fmt.Errorf("read the configuration: %s: %w; name a readable file with --config.file, "+
-			"or leave the flag out to serve one account from the environment", path, err)
+		return nil, fmt.Errorf("read the configuration: %s: %w; set --config.file to a readable file, "+
+			"or omit it to configure one account from the environment", path, err)
 	}
 	if blank.Match(text) {
-		return nil, Errors{path + ": it is empty; state at least accounts or services, or leave out --config.file to serve one account from the environment"}
+		return nil, Errors{path + ": the file is empty; set at least accounts or services, or omit --config.file to configure one account from the environment"}
 	}
 	config, err := parse(ctx, path, text, known, getenv)
 	if err != nil {
@@ -103,8 +104,8 @@ func Load(ctx context.Context, path string, known []providers.Service, getenv fu
 	return config, nil
 }
 
-// Parse reads the text of a configuration file; name stands for the file in errors, which are of type Errors. The environment is
-// asked for the account if the text has none.
+// Parse parses the text of a configuration file. name is the file in errors, which are of type Errors. If the text has no accounts,
+// the account comes from the environment.
 func Parse(name string, text []byte, known []providers.Service, getenv func(string) string) (*Config, error) {
 	return parse(context.Background(), name, text, known, getenv)
 }
@@ -113,7 +114,7 @@ func parse(ctx context.Context, name string, text []byte, known []providers.Serv
 	found := strictyaml.NewProblems(name)
 	file, readable := strictyaml.Parse(text, found).Fields("accounts", "services", "limits", "thresholds")
 	if err := found.Err(); err != nil && !readable {
-		return nil, err // what is missing in a text that can't be read would only distract
+		return nil, err // further problems of an invalid text would only distract
 	}
 	config := new(Config)
 	config.readServices(file.Get("services"), known)
@@ -134,8 +135,8 @@ func parse(ctx context.Context, name string, text []byte, known []providers.Serv
 	return config, nil
 }
 
-// FromEnvironment is the configuration without a file: one account with one project, and every service with its defaults. Its error is of
-// type Errors. It waits 5 seconds at most for the profile, or until ctx ends.
+// FromEnvironment returns the configuration without a file: one account with one project, and the defaults of every service. Its
+// error is of type Errors. It waits for the profile for at most 5 seconds, or until ctx ends.
 func FromEnvironment(ctx context.Context, known []providers.Service, getenv func(string) string) (*Config, error) {
 	return parse(ctx, "environment", nil, known, getenv)
 }

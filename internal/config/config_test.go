@@ -248,14 +248,14 @@ func TestLoad(t *testing.T) {
 			t.Errorf("got %v, want %s", err, text)
 		}
 	}
-	refused(t.Context(), "missing.yml", "read the configuration: missing.yml: no such file or directory; name a readable file with --config.file, "+
-		"or leave the flag out to serve one account from the environment", fs.ErrNotExist)
+	refused(t.Context(), "missing.yml", "read the configuration: missing.yml: no such file or directory; set --config.file to a readable file, "+
+		"or omit it to configure one account from the environment", fs.ErrNotExist)
 	for _, text := range []string{"", "\n", "# comment\n\n  # another", "services: {}\n", "# comment\nservices: {}"} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if !strings.Contains(text, "services") {
-			refused(t.Context(), file, file+": it is empty; state at least accounts or services, or leave out --config.file to serve one account from the environment", nil)
+			refused(t.Context(), file, file+": the file is empty; set at least accounts or services, or omit --config.file to configure one account from the environment", nil)
 		} else if _, err := config.Load(t.Context(), file, known, os.Getenv); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
@@ -263,7 +263,7 @@ func TestLoad(t *testing.T) {
 	hanging := filestest.Hang(t, file)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	refused(ctx, file, "read the configuration: "+file+": no response from the file system: context deadline exceeded; name a readable file", context.DeadlineExceeded)
+	refused(ctx, file, "read the configuration: "+file+": no response from the file system: context deadline exceeded; set --config.file to a readable file", context.DeadlineExceeded)
 	hanging.Release()
 	if _, err := config.Load(t.Context(), file, known, os.Getenv); err != nil {
 		t.Errorf("released: %v", err)

@@ -11,73 +11,73 @@ import (
 	"cloud_quota_exporter/internal/secret"
 )
 
-// Credentials say where keys come from: exactly one kind is set, or none for the default chain.
+// Credentials define the source of keys: exactly one kind is set, or none for the default chain.
 type Credentials struct {
 	Static           *Static
-	Environment      *struct{} // the keys are in the environment variables of the process
+	Environment      *struct{} // keys in the process's environment variables
 	Profile          *Profile
 	InstanceMetadata *InstanceMetadata
-	PodIdentity      *struct{} // that CCE gives a pod
+	PodIdentity      *struct{} // the pod identity of CCE
 	OIDC             *OIDC
 	Password         *Password
 
-	AssumeAgency *AssumeAgency // on top of the kind; nil: none
+	AssumeAgency *AssumeAgency // in addition to the kind; nil: none
 }
 
-// Secret is a secret in the configuration itself, or in a file that is read whenever it is needed: one of the two is set, or none.
+// Secret is a secret in the configuration, or in a file that is read whenever it is needed. At most one of the two is set.
 type Secret struct {
 	Text     secret.Text
 	File     string
-	Variable string // that the text is from; "": from the configuration
+	Variable string // environment variable with the text; "": from the configuration
 }
 
-// Static are permanent keys, or temporary ones with a security token.
+// Static holds permanent keys, or temporary ones with a security token.
 type Static struct{ AccessKey, SecretKey, SecurityToken Secret }
 
-// Profile is a section of the file in which Huawei's SDKs keep keys.
+// Profile is a section of the credentials file of Huawei Cloud's SDKs.
 type Profile struct {
 	File    string // "": HUAWEICLOUD_SDK_CREDENTIALS_FILE, or ~/.huaweicloud/credentials
 	Section string // "": basic
 }
 
-// InstanceMetadata stands for the agency of the ECS on which the program runs.
+// InstanceMetadata is the agency of the ECS on which the program runs.
 type InstanceMetadata struct {
 	Endpoint string // scheme and host of the metadata service; "": http://169.254.169.254
 }
 
-// OIDC is an identity provider of IAM whose id token stands in a file.
+// OIDC is an identity provider of IAM with an ID token in a file.
 type OIDC struct {
 	IDPID     string
 	TokenFile string
 }
 
-// Password is that of a user.
+// Password is the password of a user.
 type Password struct {
 	DomainName string // name of the account
 	UserName   string
 	Password   Secret
 }
 
-// AssumeAgency is an agency whose keys are asked for with those of the kind. Either the name or the id of its account is set.
+// AssumeAgency is an agency to assume with the credentials of the kind. Either the name or the ID of its account is set.
 type AssumeAgency struct {
-	DomainName string // name of the account that has the agency
-	DomainID   string // id of that account
+	DomainName string // name of the agency's account
+	DomainID   string // ID of that account
 	AgencyName string
-	Duration   time.Duration // of the keys; default 1h
+	Duration   time.Duration // lifetime of the keys; default 1h
 }
 
-// NeedIAM returns whether keys or tokens come from IAM.
+// NeedIAM reports whether keys or tokens come from IAM.
 func (c Credentials) NeedIAM() bool {
 	return c.OIDC != nil || c.Password != nil || c.AssumeAgency != nil
 }
 
-// HoldSecrets returns whether secrets are in the configuration itself.
+// HoldSecrets reports whether there are secrets in the configuration itself.
 func (c Credentials) HoldSecrets() bool {
 	return c.Static != nil && (!c.Static.SecretKey.Text.IsEmpty() || !c.Static.SecurityToken.Text.IsEmpty()) ||
 		c.Password != nil && !c.Password.Password.Text.IsEmpty() && c.Password.Password.Variable == ""
 }
 
-// credentialKinds are the keys of credentials of which exactly one is stated.
+// credentialKinds are the keys of credentials, of which exactly one can be set.
 var credentialKinds = []string{"static", "environment", "profile", "instance_metadata", "pod_identity", "oidc", "password"}
 
 func readCredentials(n strictyaml.Node) Credentials {
@@ -97,7 +97,7 @@ func readCredentials(n strictyaml.Node) Credentials {
 		c.AssumeAgency = readAgency(agency)
 	}
 	if stated > 1 || stated == 0 && !agency.Stated() {
-		n.Fail("states %d kinds; want exactly one of %s, or none at all for the default chain", stated, strings.Join(credentialKinds, ", "))
+		n.Fail("%d kinds configured; expected exactly one of %s, or none for the default chain", stated, strings.Join(credentialKinds, ", "))
 	}
 	readKind(f, "static", &c.Static, func(f strictyaml.Fields) Static {
 		return Static{textOrFile(f, "access_key", true), textOrFile(f, "secret_key", true), textOrFile(f, "security_token", false)}
@@ -115,7 +115,7 @@ func readCredentials(n strictyaml.Node) Credentials {
 	return c
 }
 
-// readKind reads a kind with its keys, if it is stated.
+// readKind reads a kind with its keys, if it is set.
 func readKind[T any](f strictyaml.Fields, kind string, to **T, read func(strictyaml.Fields) T, keys ...string) {
 	n := f.Get(kind)
 	if !n.Stated() {
@@ -153,14 +153,14 @@ func readOIDC(f strictyaml.Fields) OIDC {
 	if n := f.Get("idp_id"); n.Stated() {
 		o.IDPID, _ = n.Matching(headerWord, idpWant)
 	} else {
-		n.Fail("missing: want %s", idpWant)
+		n.Fail("missing; expected %s", idpWant)
 	}
-	o.TokenFile = required(f, "token_file", "the file with the id token")
+	o.TokenFile = required(f, "token_file", "the file with the ID token")
 	return o
 }
 
 const (
-	defaultAgencyDuration = time.Hour // IAM's own, 15 minutes, would have keys fetched four times as often
+	defaultAgencyDuration = time.Hour // IAM's default of 15 minutes would renew keys four times as often
 	leastAgencyDuration   = 15 * time.Minute
 	mostAgencyDuration    = 24 * time.Hour
 )
@@ -174,7 +174,7 @@ func readAgency(n strictyaml.Node) *AssumeAgency {
 	name, id := f.Get("domain_name"), f.Get("domain_id")
 	switch {
 	case name.Stated() && id.Stated():
-		id.Fail("stands beside domain_name in line %d; keep one of the two", name.Line())
+		id.Fail("conflicts with domain_name in line %d; remove one of them", name.Line())
 	case id.Stated():
 		a.DomainID, _ = id.Matching(domainID, domainIDWant)
 	default:
@@ -187,15 +187,15 @@ func readAgency(n strictyaml.Node) *AssumeAgency {
 	return a
 }
 
-// required reads a text that must be stated; want describes it to the user.
+// required reads a mandatory text; want describes it to the user.
 func required(f strictyaml.Fields, key, want string) string {
 	if n := f.Get(key); !n.Stated() {
-		n.Fail("missing: want %s", want)
+		n.Fail("missing; expected %s", want)
 	}
 	return optional(f, key)
 }
 
-// optional reads a text that may be stated.
+// optional reads an optional text.
 func optional(f strictyaml.Fields, key string) string {
 	n := f.Get(key)
 	if !n.Stated() {
@@ -203,7 +203,7 @@ func optional(f strictyaml.Fields, key string) string {
 	}
 	text, ok := n.Text()
 	if ok && strings.ContainsFunc(text, unicode.IsControl) {
-		n.Fail("has a control character, such as a line break; want a name in one line")
+		n.Fail("has a control character, such as a line break; expected a name in one line")
 	}
 	return text
 }
@@ -213,9 +213,9 @@ func textOrFile(f strictyaml.Fields, key string, required bool) Secret {
 	inline, file := f.Get(key), f.Get(key+"_file")
 	switch {
 	case inline.Stated() && file.Stated():
-		file.Fail("stands beside %s in line %d; keep one of the two", key, inline.Line())
+		file.Fail("conflicts with %s in line %d; remove one of them", key, inline.Line())
 	case required && !inline.Stated() && !file.Stated():
-		inline.Fail("missing: want %s or %s_file", key, key)
+		inline.Fail("missing; expected %s or %s_file", key, key)
 	}
 	s := Secret{File: optional(f, key+"_file")}
 	if inline.Stated() {

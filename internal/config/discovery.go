@@ -9,25 +9,25 @@ import (
 	"cloud_quota_exporter/internal/config/strictyaml"
 )
 
-// Discovery says which of the projects that the credentials may see are read.
+// Discovery selects projects of those that the credentials can access.
 type Discovery struct {
 	Regions         []string       // empty: all
-	Include         *regexp.Regexp // of the project's name in IAM, the whole of it; nil: all
+	Include         *regexp.Regexp // of the project's whole name in IAM; nil: all
 	Exclude         *regexp.Regexp // nil: none
-	Subprojects     bool           // also those that are not a region's own; default true
-	NamePrefix      string         // of the label, in front of the project's name in IAM; default "", with several accounts "<account>/"
+	Subprojects     bool           // also projects other than the regions' default projects; default true
+	NamePrefix      string         // prefix of the label, before the project's name in IAM; default "", or "<account>/" with several accounts
 	RefreshInterval time.Duration  // default 15m
-	MaxProjects     int            // that are read at most; default 5000
+	MaxProjects     int            // maximum number of projects; default 5000
 }
 
-// Wants returns whether a project is read.
+// Wants reports whether a project is selected.
 func (d *Discovery) Wants(name, region string) bool {
 	return (len(d.Regions) == 0 || slices.Contains(d.Regions, region)) && (d.Subprojects || name == region) &&
 		(d.Include == nil || d.Include.MatchString(name)) && (d.Exclude == nil || !d.Exclude.MatchString(name))
 }
 
-// Idle returns the filters that have no effect on projects with these names in IAM: regions that no project is in, and an include or exclude that matches
-// none of the projects that the filters before it let through.
+// Idle returns the filters without effect on projects with these names in IAM: regions without projects, and an include or exclude
+// that matches none of the projects that pass the previous filters.
 func (d *Discovery) Idle(names []string) []string {
 	var idle []string
 	for _, region := range d.Regions {
@@ -50,7 +50,7 @@ func (d *Discovery) Idle(names []string) []string {
 	return idle
 }
 
-// regionOf returns the region that a project's name in IAM begins with.
+// regionOf returns the region at the start of a project's name in IAM.
 func regionOf(name string) string {
 	region, _, _ := strings.Cut(name, "_")
 	return region
@@ -73,7 +73,7 @@ func readDiscovery(n strictyaml.Node, account string, several bool) *Discovery {
 	if interval, ok := f.Get("refresh_interval").Duration(time.Minute, 24*time.Hour); ok {
 		d.RefreshInterval = interval
 	}
-	if most, ok := f.Get("max_projects").Number(1, 40_000); ok { // no longer list is read
+	if most, ok := f.Get("max_projects").Number(1, 40_000); ok { // no longer list is fetched
 		d.MaxProjects = most
 	}
 	return d
@@ -87,7 +87,7 @@ func readRegions(n strictyaml.Node) []string {
 		}
 	}
 	if n.Stated() && n.IsEmpty() {
-		n.Fail("names no region; name some, or remove the key for all")
+		n.Fail("is empty; list regions, or remove the key for all regions")
 	}
 	return regions
 }

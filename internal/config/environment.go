@@ -15,15 +15,15 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// KeyVariables are the names of variables with an access key, a secret key and a security token: those of Huawei's SDKs, of its Terraform
-// provider, and of OpenStack's tools, in the order in which they are tried.
+// KeyVariables are the names of variables with an access key, a secret key, and a security token: those of Huawei Cloud's SDKs, of
+// its Terraform provider, and of OpenStack's tools, in order of precedence.
 var KeyVariables = [...][3]string{
 	{"HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN"},
 	{"HW_ACCESS_KEY", "HW_SECRET_KEY", "HW_SECURITY_TOKEN"},
 	{"OS_ACCESS_KEY", "OS_SECRET_KEY", "OS_SECURITY_TOKEN"},
 }
 
-// The other variables of the same tools, by what they choose. All that are set must say the same.
+// The other variables of the same tools, by purpose. All that are set must agree.
 var (
 	regionNames      = []string{"HW_REGION_NAME", "HUAWEICLOUD_SDK_REGION", "OS_REGION_NAME"}
 	projectIDNames   = []string{"HUAWEICLOUD_SDK_PROJECT_ID", "HW_PROJECT_ID", "OS_PROJECT_ID", "OS_TENANT_ID"}
@@ -43,12 +43,12 @@ var (
 	durationNames    = []string{"HW_ASSUME_ROLE_DURATION"}
 )
 
-// endpointPrefix begins the names of Huawei's SDKs for the endpoint of a service in a region.
+// endpointPrefix is the prefix of the SDKs' variables for the endpoint of a service in a region.
 const endpointPrefix = "HUAWEICLOUD_SDK_REGION_"
 
-// refusedVariables choose what is read in those tools in ways that are not supported, with what to do instead.
+// refusedVariables have effects in those tools that are not supported here, with the replacement.
 var refusedVariables = map[string]string{
-	"HUAWEICLOUD_SDK_REGIONS_FILE": "set " + endpointPrefix + "<SERVICE>_<REGION>, or state endpoints in a configuration file",
+	"HUAWEICLOUD_SDK_REGIONS_FILE": "set " + endpointPrefix + "<SERVICE>_<REGION>, or set endpoints in a configuration file",
 	"HW_ASSUME_ROLE_IDP_ID":        useOIDC,
 	"HW_ASSUME_ROLE_ID_TOKEN":      useOIDC,
 	"HW_ASSUME_ROLE_ID_TOKEN_FILE": useOIDC,
@@ -62,39 +62,39 @@ var refusedVariables = map[string]string{
 }
 
 const (
-	useOIDC     = "set HUAWEICLOUD_SDK_IDP_ID and HUAWEICLOUD_SDK_ID_TOKEN_FILE, or state oidc in a configuration file"
-	useKeys     = "set keys such as HW_ACCESS_KEY and HW_SECRET_KEY, or name a configuration file with credentials"
+	useOIDC     = "set HUAWEICLOUD_SDK_IDP_ID and HUAWEICLOUD_SDK_ID_TOKEN_FILE, or set oidc in a configuration file"
+	useKeys     = "set keys such as HW_ACCESS_KEY and HW_SECRET_KEY, or use a configuration file with credentials"
 	useUserName = "set HW_USER_NAME, HW_USER_PASSWORD and HW_DOMAIN_NAME"
 )
 
-// onlyWithoutKeys are those of refusedVariables that the tools pass over if keys are set.
+// onlyWithoutKeys are those of refusedVariables that the tools ignore if keys are set.
 var onlyWithoutKeys = []string{"HW_SHARED_CONFIG_FILE", "HW_PROFILE", "HW_USER_ID", "OS_USER_ID"}
 
-// unusedVariables are those of the same tools that decide nothing, with the reason.
+// unusedVariables are variables of the same tools without effect, with the reason.
 var unusedVariables = map[string]string{
-	"HW_ENTERPRISE_PROJECT_ID": "the quotas of the whole project are read",
+	"HW_ENTERPRISE_PROJECT_ID": "the quotas of the whole project are fetched",
 	"HW_INSECURE":              alwaysVerified,
 	"OS_INSECURE":              alwaysVerified,
-	"OS_CACERT":                "ca_file in a configuration file states what to trust",
+	"OS_CACERT":                "set ca_file in a configuration file instead",
 }
 
 const alwaysVerified = "certificates are always verified"
 
-// Decision says what a variable, or a key of a profile, decides.
+// Decision is the effect of a variable, or of a key of a profile.
 type Decision struct{ Name, What string }
 
-// environment reads the account that is served if no file has accounts.
+// environment reads the account that is used if no file has accounts.
 type environment struct {
 	getenv    func(string) string
 	found     *strictyaml.Problems
 	keys      []string          // names of the variables of the first keys that are set
 	profile   map[string]string // values of the profile, if the keys may come from it
-	says      map[string]string // those of them that no variable overrules; nil if the keys can't come from it
+	says      map[string]string // those that no variable overrides; nil if the keys cannot come from it
 	decisions []Decision
 }
 
-// environmentAccount returns the account that is served if no file has accounts: what Huawei's own tools read from variables and from the
-// profile chooses its keys, region, project and endpoints. accountLevel is as in readAccounts.
+// environmentAccount returns the account that is used if no file has accounts: variables and the profile of Huawei Cloud's tools
+// define its keys, region, project, and endpoints. accountLevel is that of readAccounts.
 func environmentAccount(ctx context.Context, getenv func(string) string, known []providers.Service, accountLevel bool, found *strictyaml.Problems) (Account, []Decision) {
 	e := &environment{getenv: func(name string) string { return secret.Trim(getenv(name)) }, found: found}
 	e.keys = e.setKeys()
@@ -108,15 +108,15 @@ func environmentAccount(ctx context.Context, getenv func(string) string, known [
 	region := e.region()
 	a.Projects = []Project{e.project(region)}
 	if accountLevel && a.Projects[0].Name == a.Name {
-		e.found.Add(0, e.nameOf(slices.Concat(projectNameNames, regionNames)), "the same label as that of the account, whose account-level quotas are shown under the "+
-			"name default; unset it and set HW_PROJECT_ID, or name a file with accounts by --config.file")
+		e.found.Add(0, e.nameOf(slices.Concat(projectNameNames, regionNames)), "the same as the name of the account, which is the label of its account-level quotas, "+
+			"default; unset it and set HW_PROJECT_ID, or set --config.file to a file with accounts")
 	}
 	a.DomainID = e.matching("domain_id of the account", "domain_id", domainID.MatchString, domainIDWant, domainIDNames...)
 	a.Cloud = e.matching("cloud", "", cloudDomain.MatchString, cloudWant, cloudNames...)
 	a.Endpoints = e.endpoints(region, known)
 	a.Credentials = e.credentials()
 	if a.Credentials.OIDC == nil {
-		maps.DeleteFunc(e.says, func(key, _ string) bool { return key == "idp_id" || key == "id_token_file" }) // which the credentials refuse
+		maps.DeleteFunc(e.says, func(key, _ string) bool { return key == "idp_id" || key == "id_token_file" }) // the credentials reject them
 		a.ProfileSays = e.says
 	}
 	hasKeys := len(e.keys) > 0 || a.Credentials.OIDC != nil
@@ -124,7 +124,7 @@ func environmentAccount(ctx context.Context, getenv func(string) string, known [
 		switch {
 		case e.getenv(name) == "":
 		case hasKeys && slices.Contains(onlyWithoutKeys, name):
-			e.decide(name, "nothing: keys or an ID token count")
+			e.decide(name, "nothing: keys or an ID token take precedence")
 		default:
 			e.found.Add(0, name, "not supported; unset it, and "+refusedVariables[name])
 		}
@@ -135,11 +135,12 @@ func environmentAccount(ctx context.Context, getenv func(string) string, known [
 	return a, e.decisions
 }
 
-// readProfile returns the values of the profile. One that is named must be readable: what it chooses would be passed over.
+// readProfile returns the values of the profile. An explicitly named profile must be readable, because its settings would be ignored
+// otherwise.
 func (e *environment) readProfile(ctx context.Context) map[string]string {
 	values, err := Profile{}.Read(ctx, e.getenv)
 	if err != nil && e.getenv(profileVariable) != "" {
-		e.found.Add(0, profileVariable, "the profile can't be read: "+err.Error()+"; want an INI file that the exporter may read, with a section [basic]")
+		e.found.Add(0, profileVariable, "failed to read the profile: "+err.Error()+"; expected a readable INI file with a section [basic]")
 	}
 	return values
 }
@@ -156,7 +157,7 @@ func (e *environment) setKeys() []string {
 
 func (e *environment) isSet(names []string) bool { return e.nameOf(names) != "" }
 
-// nameOf returns the first of the variables that is set; empty if none is.
+// nameOf returns the first variable that is set; empty if none is.
 func (e *environment) nameOf(names []string) string {
 	if i := slices.IndexFunc(names, func(name string) bool { return e.getenv(name) != "" }); i >= 0 {
 		return names[i]
@@ -164,13 +165,13 @@ func (e *environment) nameOf(names []string) string {
 	return ""
 }
 
-// decide notes what a variable decides.
+// decide records the effect of a variable.
 func (e *environment) decide(name, what string) {
 	e.decisions = append(e.decisions, Decision{name, what})
 }
 
-// value returns the value of the first of the variables that is set, else that of a key of the profile, and its name. plain brings values
-// that mean the same into one form; nil leaves them.
+// value returns the name and the value of the first variable that is set, otherwise those of a key of the profile. plain normalizes
+// equivalent values; nil: unchanged.
 func (e *environment) value(what, inProfile string, plain func(string) string, names ...string) (name, value string) {
 	for _, n := range names {
 		v := e.getenv(n)
@@ -179,7 +180,7 @@ func (e *environment) value(what, inProfile string, plain func(string) string, n
 			return n, ""
 		}
 		if plain != nil {
-			v = cmp.Or(plain(v), v) // what has no form of its own is not passed over
+			v = cmp.Or(plain(v), v) // a value without a normal form is not ignored
 		}
 		switch {
 		case v == "":
@@ -187,7 +188,7 @@ func (e *environment) value(what, inProfile string, plain func(string) string, n
 			name, value = n, v
 			e.decide(n, what)
 		case v != value:
-			e.found.Add(0, name, "sets a different "+what+" than "+n+"; unset one of the two")
+			e.found.Add(0, name, "sets a different "+what+" than "+n+"; unset one of them")
 		default:
 			e.decide(n, what)
 		}
@@ -206,39 +207,39 @@ func (e *environment) value(what, inProfile string, plain func(string) string, n
 	return name, value
 }
 
-// matching is value for a text of a form.
+// matching is value for a text with a format.
 func (e *environment) matching(what, inProfile string, fits func(string) bool, want string, names ...string) string {
 	name, value := e.value(what, inProfile, nil, names...)
 	if value != "" && !fits(value) {
-		e.found.Add(0, name, "not of the right form; want "+want)
+		e.found.Add(0, name, "invalid format; expected "+want)
 	}
 	return value
 }
 
-// text is value for a name of IAM.
+// text is value for a name in IAM.
 func (e *environment) text(what string, names ...string) string {
 	return e.matching(what, "", IsLabel, labelWant, names...)
 }
 
 func (e *environment) region() string {
 	if !e.isSet(regionNames) {
-		e.found.Add(0, regionNames[0], "missing: where no file states accounts, the region comes from HW_REGION_NAME, HUAWEICLOUD_SDK_REGION or "+
-			"OS_REGION_NAME; set one of them, or name a file with accounts by --config.file")
+		e.found.Add(0, regionNames[0], "missing, and no accounts are configured; set HW_REGION_NAME, HUAWEICLOUD_SDK_REGION, or "+
+			"OS_REGION_NAME, or set --config.file to a file with accounts")
 	}
 	return e.matching("region", "", providers.IsRegion, regionWant, regionNames...)
 }
 
-// project returns the project by its id, else by its name in IAM, else the one that bears the region's name. Variables count before the
-// profile.
+// project returns the project by its ID, otherwise by its name in IAM, otherwise the region's default project. Variables take
+// precedence over the profile.
 func (e *environment) project(region string) Project {
 	inProfile := "project_id"
 	if e.isSet(projectNameNames) {
 		inProfile = ""
 	}
-	id := e.matching("project id", inProfile, IsProjectID, projectIDWant, projectIDNames...)
+	id := e.matching("project ID", inProfile, IsProjectID, projectIDWant, projectIDNames...)
 	what := "project name"
 	if id != "" {
-		what = "label of the project only, since its id is set"
+		what = "label of the project only, because its ID is set"
 	}
 	name := e.text(what, projectNameNames...)
 	p := Project{ID: id, Region: region, Name: cmp.Or(name, region)}
@@ -265,7 +266,7 @@ func (e *environment) endpoints(region string, known []providers.Service) Endpoi
 	add(iam, "", "iam_endpoint", iamURL, append(slices.Clone(iamNames), endpointPrefix+"IAM"+suffix)...)
 	add(sts, "", "", firstURL, append(slices.Clone(stsNames), endpointPrefix+"STS"+suffix)...)
 	for _, s := range known {
-		if s.Name == iam || s.Name == sts { // which have those endpoints
+		if s.Name == iam || s.Name == sts { // their endpoints are above
 			continue
 		}
 		add(s.Name, idOf(s), "", firstURL, endpointPrefix+strings.ToUpper(cmp.Or(s.SDK, s.Name))+suffix)
@@ -276,7 +277,7 @@ func (e *environment) endpoints(region string, known []providers.Service) Endpoi
 	return endpoints
 }
 
-// firstURL returns the first of a list of URLs; Huawei's SDKs use the others if it fails. Without a scheme they use https.
+// firstURL returns the first of a list of URLs; Huawei Cloud's SDKs use the others if it fails. The default scheme is https.
 func firstURL(text string) string {
 	first, _, _ := strings.Cut(text, ",")
 	first = strings.TrimRight(strings.TrimSpace(first), "/")
@@ -286,13 +287,13 @@ func firstURL(text string) string {
 	return "https://" + first
 }
 
-// iamURL is firstURL without the version of the API, with which Terraform's provider is configured.
+// iamURL is firstURL without the API version that Terraform's provider requires.
 func iamURL(text string) string {
 	return strings.TrimRight(strings.TrimSuffix(firstURL(text), "/v3"), "/")
 }
 
-// credentials returns the kind that the variables or the profile state, none for the default chain, and the agency on top of it. As in
-// Huawei's SDKs, an identity provider counts before keys, and keys count before a password.
+// credentials returns the kind that variables or the profile define, none for the default chain, and the agency. As in Huawei
+// Cloud's SDKs, an identity provider takes precedence over keys, and keys over a password.
 func (e *environment) credentials() Credentials {
 	c := Credentials{AssumeAgency: e.agency()}
 	if e.profile["idp_id"] == "" || e.profile["id_token_file"] == "" {
@@ -300,11 +301,11 @@ func (e *environment) credentials() Credentials {
 		delete(e.profile, "id_token_file")
 	}
 	idp := e.matching("identity provider", "idp_id", headerWord.MatchString, idpWant, idpNames...)
-	_, file := e.value("file with the id token", "id_token_file", nil, tokenFileNames...)
+	_, file := e.value("file with the ID token", "id_token_file", nil, tokenFileNames...)
 	switch {
 	case idp != "" && file != "":
 		c.OIDC = &OIDC{IDPID: idp, TokenFile: file}
-		e.passOver(slices.Concat(userNames, passwordNames, domainNameNames, e.keys), "the identity provider counts")
+		e.passOver(slices.Concat(userNames, passwordNames, domainNameNames, e.keys), "the identity provider takes precedence")
 	case e.isSet(slices.Concat(idpNames, tokenFileNames)):
 		e.needAll(idpNames, tokenFileNames)
 	case len(e.keys) > 0:
@@ -313,12 +314,12 @@ func (e *environment) credentials() Credentials {
 	case e.isSet(slices.Concat(userNames, passwordNames)):
 		c.Password = e.password()
 	default:
-		e.passOver(domainNameNames, "there is no user")
+		e.passOver(domainNameNames, "no user is set")
 	}
 	return c
 }
 
-// keyDecisions notes which keys count.
+// keyDecisions records which keys are used.
 func (e *environment) keyDecisions(what string) {
 	e.noteSet(e.keys, what)
 	for _, names := range KeyVariables {
@@ -326,10 +327,10 @@ func (e *environment) keyDecisions(what string) {
 	}
 }
 
-// passOver notes which of the variables are set and decide nothing.
+// passOver records the variables that are set but have no effect.
 func (e *environment) passOver(names []string, why string) { e.noteSet(names, "nothing: "+why) }
 
-// noteSet notes what those of the variables decide that are set.
+// noteSet records the effect of the variables that are set.
 func (e *environment) noteSet(names []string, what string) {
 	for _, name := range names {
 		if e.getenv(name) != "" {
@@ -338,7 +339,7 @@ func (e *environment) noteSet(names []string, what string) {
 	}
 }
 
-// needAll reports what is not set of variables that need each other, of which one is set.
+// needAll reports the missing ones of variables that must be set together, if one is set.
 func (e *environment) needAll(settings ...[]string) (complete bool) {
 	missing := slices.IndexFunc(settings, func(names []string) bool { return !e.isSet(names) })
 	if missing < 0 {
@@ -346,7 +347,7 @@ func (e *environment) needAll(settings ...[]string) (complete bool) {
 	}
 	all := slices.Concat(settings...)
 	set := slices.IndexFunc(all, func(name string) bool { return e.getenv(name) != "" })
-	e.found.Add(0, all[set], "is set, but "+settings[missing][0]+" is not; set both or none")
+	e.found.Add(0, all[set], "is set, but "+settings[missing][0]+" is not; set both or neither")
 	return false
 }
 
@@ -362,7 +363,7 @@ func (e *environment) password() *Password {
 	}
 }
 
-// agency returns the agency; nil if none is named.
+// agency returns the agency; nil if none is set.
 func (e *environment) agency() *AssumeAgency {
 	all := slices.Concat(agencyNames, agencyOfNames, agencyOfIDNames, durationNames)
 	if !e.isSet(all) {
@@ -371,14 +372,14 @@ func (e *environment) agency() *AssumeAgency {
 	a := &AssumeAgency{
 		AgencyName: e.text("agency", agencyNames...),
 		DomainName: e.text("account of the agency", agencyOfNames...),
-		DomainID:   e.matching("domain id of the agency's account", "", domainID.MatchString, domainIDWant, agencyOfIDNames...),
+		DomainID:   e.matching("domain ID of the agency's account", "", domainID.MatchString, domainIDWant, agencyOfIDNames...),
 		Duration:   defaultAgencyDuration,
 	}
 	switch hasName, hasID := e.isSet(agencyOfNames), e.isSet(agencyOfIDNames); {
 	case !e.isSet(agencyNames):
 		e.needAll(all, agencyNames)
 	case hasName && hasID:
-		e.found.Add(0, agencyOfIDNames[0], "stands beside "+agencyOfNames[0]+"; unset one of the two")
+		e.found.Add(0, agencyOfIDNames[0], "conflicts with "+agencyOfNames[0]+"; unset one of them")
 	case !hasName && !hasID:
 		e.found.Add(0, agencyNames[0], "is set, but neither "+agencyOfNames[0]+" nor "+agencyOfIDNames[0]+" is; set one of them")
 	}
@@ -386,7 +387,7 @@ func (e *environment) agency() *AssumeAgency {
 		least, most := int(leastAgencyDuration.Seconds()), int(mostAgencyDuration.Seconds())
 		seconds, err := strconv.Atoi(text)
 		if err != nil || seconds < least || seconds > most {
-			e.found.Add(0, name, fmt.Sprintf("not a number of seconds, or out of range; want %d to %d", least, most))
+			e.found.Add(0, name, fmt.Sprintf("not a number of seconds, or out of range; expected %d to %d", least, most))
 		}
 		a.Duration = time.Duration(seconds) * time.Second
 	}

@@ -98,17 +98,17 @@ func TestFromEnvironment(t *testing.T) {
 		}
 	}
 	alone, err := config.FromEnvironment(t.Context(), known, environ("HW_REGION_NAME", region, "HW_DOMAIN_NAME", "d"))
-	if err != nil || !slices.Contains(alone.Decisions, config.Decision{Name: "HW_DOMAIN_NAME", What: "nothing: there is no user"}) {
+	if err != nil || !slices.Contains(alone.Decisions, config.Decision{Name: "HW_DOMAIN_NAME", What: "nothing: no user is set"}) {
 		t.Errorf("a variable that decides nothing is missing in %+v, %v", alone, err)
 	}
 }
 
 func TestBadEnvironment(t *testing.T) {
-	const missing = "HW_REGION_NAME: missing: where no file states accounts, the region comes from HW_REGION_NAME, HUAWEICLOUD_SDK_REGION or " +
-		"OS_REGION_NAME; set one of them, or name a file with accounts by --config.file"
-	const badRegion = "HUAWEICLOUD_SDK_REGION: not of the right form; want the name of a region such as ap-southeast-3"
-	const badID = "HUAWEICLOUD_SDK_PROJECT_ID: not of the right form; want the project_id, 1 to 64 letters and digits"
-	const notOfForm = ": not of the right form; want "
+	const missing = "HW_REGION_NAME: missing, and no accounts are configured; set HW_REGION_NAME, HUAWEICLOUD_SDK_REGION, or " +
+		"OS_REGION_NAME, or set --config.file to a file with accounts"
+	const badRegion = "HUAWEICLOUD_SDK_REGION: invalid format; expected the name of a region such as ap-southeast-3"
+	const badID = "HUAWEICLOUD_SDK_PROJECT_ID: invalid format; expected the project_id, 1 to 64 letters and digits"
+	const notOfForm = ": invalid format; expected "
 	in := func(pairs ...string) func(string) string { return environ(append(pairs, "HW_REGION_NAME", "eu-de")...) }
 	tests := map[string]struct {
 		getenv func(string) string
@@ -118,59 +118,59 @@ func TestBadEnvironment(t *testing.T) {
 		"region":      {environ("HUAWEICLOUD_SDK_REGION", "AKIAxSECRETx"), []string{badRegion}},
 		"long":        {environ("HUAWEICLOUD_SDK_REGION", strings.Repeat("a", 41)), []string{badRegion}},
 		"id":          {environ("HW_REGION_NAME", "eu-de", "HUAWEICLOUD_SDK_PROJECT_ID", "AKIAxSECRETx/"), []string{badID}},
-		"two regions": {in("OS_REGION_NAME", "eu-nl"), []string{"HW_REGION_NAME: sets a different region than OS_REGION_NAME; unset one of the two"}},
+		"two regions": {in("OS_REGION_NAME", "eu-nl"), []string{"HW_REGION_NAME: sets a different region than OS_REGION_NAME; unset one of them"}},
 		"two ids": {
 			in("HUAWEICLOUD_SDK_PROJECT_ID", "1", "HW_PROJECT_ID", "1", "OS_PROJECT_ID", "2"),
-			[]string{"HUAWEICLOUD_SDK_PROJECT_ID: sets a different project id than OS_PROJECT_ID; unset one of the two"},
+			[]string{"HUAWEICLOUD_SDK_PROJECT_ID: sets a different project ID than OS_PROJECT_ID; unset one of them"},
 		},
 		"two agencies": {
 			in("HW_ASSUME_ROLE_AGENCY_NAME", "a", "OS_AGENCY_NAME", "b", "OS_AGENCY_DOMAIN_NAME", "d"),
-			[]string{"HW_ASSUME_ROLE_AGENCY_NAME: sets a different agency than OS_AGENCY_NAME; unset one of the two"},
+			[]string{"HW_ASSUME_ROLE_AGENCY_NAME: sets a different agency than OS_AGENCY_NAME; unset one of them"},
 		},
 		"two endpoints": {
 			in("HW_AUTH_URL", "https://a.test/v3", "HUAWEICLOUD_SDK_IAM_ENDPOINT", "https://b.test"),
-			[]string{"HUAWEICLOUD_SDK_IAM_ENDPOINT: sets a different endpoint of iam than HW_AUTH_URL; unset one of the two"},
+			[]string{"HUAWEICLOUD_SDK_IAM_ENDPOINT: sets a different endpoint of iam than HW_AUTH_URL; unset one of them"},
 		},
 		"ids":    {in("HW_PROJECT_ID", "a b", "OS_DOMAIN_ID", "/"), []string{"HW_PROJECT_ID" + notOfForm + "the project_id, 1 to 64 letters and digits", "OS_DOMAIN_ID" + notOfForm + "the domain_id, 1 to 64 letters and digits"}},
-		"cloud":  {in("HW_CLOUD", "https://SECRET"), []string{"HW_CLOUD" + notOfForm + "a bare DNS domain such as myhuaweicloud.com, without scheme, port and path"}},
+		"cloud":  {in("HW_CLOUD", "https://SECRET"), []string{"HW_CLOUD" + notOfForm + "a bare DNS domain such as myhuaweicloud.com, without scheme, port, or path"}},
 		"names":  {in("HW_PROJECT_NAME", strings.Repeat("SECRET", 30)), []string{"HW_PROJECT_NAME" + notOfForm + "at most 128 bytes of UTF-8 without control characters"}},
 		"quotes": {in("HW_PROJECT_ID", `"SECRET"`, "OS_PROJECT_NAME", "eu-de_\u200bSECRET"), []string{"HW_PROJECT_ID: has quotes around it; remove the quotes", "OS_PROJECT_NAME: contains an invisible character (U+200B); remove it, or type the text again"}},
-		"iam":    {in("OS_AUTH_URL", "https://SECRET@iam.test/v3"), []string{"OS_AUTH_URL: a URL with a user in it; remove what stands before the @"}},
-		"scheme": {in("HUAWEICLOUD_SDK_REGION_CTS_EU_DE", "ftp://SECRET"), []string{"HUAWEICLOUD_SDK_REGION_CTS_EU_DE: not a URL of https or http; want an absolute one such as https://cts.{region}.example.com"}},
+		"iam":    {in("OS_AUTH_URL", "https://SECRET@iam.test/v3"), []string{"OS_AUTH_URL: a URL with a user; remove the part before the @"}},
+		"scheme": {in("HUAWEICLOUD_SDK_REGION_CTS_EU_DE", "ftp://SECRET"), []string{"HUAWEICLOUD_SDK_REGION_CTS_EU_DE: not an https or http URL; expected an absolute URL such as https://cts.{region}.example.com"}},
 		"no first endpoint": {
 			in("HUAWEICLOUD_SDK_REGION_CTS_EU_DE", ",https://b.test", "HW_AUTH_URL", "/v3"),
 			[]string{
-				"HW_AUTH_URL: a URL without a host; want an absolute one such as https://cts.{region}.example.com",
-				"HUAWEICLOUD_SDK_REGION_CTS_EU_DE: not a URL; want an absolute one such as https://cts.{region}.example.com",
+				"HW_AUTH_URL: a URL without a host; expected an absolute URL such as https://cts.{region}.example.com",
+				"HUAWEICLOUD_SDK_REGION_CTS_EU_DE: not a URL; expected an absolute URL such as https://cts.{region}.example.com",
 			},
 		},
 		"agency": {in("HW_ASSUME_ROLE_AGENCY_NAME", "SECRET"), []string{"HW_ASSUME_ROLE_AGENCY_NAME: is set, but neither HW_ASSUME_ROLE_DOMAIN_NAME nor HW_ASSUME_ROLE_DOMAIN_ID is; set one of them"}},
 		"agency of two": {
 			in("HW_ASSUME_ROLE_AGENCY_NAME", "a", "HW_ASSUME_ROLE_DOMAIN_NAME", "d", "HW_ASSUME_ROLE_DOMAIN_ID", "1"),
-			[]string{"HW_ASSUME_ROLE_DOMAIN_ID: stands beside HW_ASSUME_ROLE_DOMAIN_NAME; unset one of the two"},
+			[]string{"HW_ASSUME_ROLE_DOMAIN_ID: conflicts with HW_ASSUME_ROLE_DOMAIN_NAME; unset one of them"},
 		},
-		"no agency":       {in("HW_ASSUME_ROLE_DOMAIN_ID", "1"), []string{"HW_ASSUME_ROLE_DOMAIN_ID: is set, but HW_ASSUME_ROLE_AGENCY_NAME is not; set both or none"}},
-		"only a duration": {in("HW_ASSUME_ROLE_DURATION", "3600"), []string{"HW_ASSUME_ROLE_DURATION: is set, but HW_ASSUME_ROLE_AGENCY_NAME is not; set both or none"}},
+		"no agency":       {in("HW_ASSUME_ROLE_DOMAIN_ID", "1"), []string{"HW_ASSUME_ROLE_DOMAIN_ID: is set, but HW_ASSUME_ROLE_AGENCY_NAME is not; set both or neither"}},
+		"only a duration": {in("HW_ASSUME_ROLE_DURATION", "3600"), []string{"HW_ASSUME_ROLE_DURATION: is set, but HW_ASSUME_ROLE_AGENCY_NAME is not; set both or neither"}},
 		"duration": {
 			in("HW_ASSUME_ROLE_AGENCY_NAME", "a", "HW_ASSUME_ROLE_DOMAIN_NAME", "d", "HW_ASSUME_ROLE_DURATION", "1h"),
-			[]string{"HW_ASSUME_ROLE_DURATION: not a number of seconds, or out of range; want 900 to 86400"},
+			[]string{"HW_ASSUME_ROLE_DURATION: not a number of seconds, or out of range; expected 900 to 86400"},
 		},
-		"half an identity provider": {in("HUAWEICLOUD_SDK_ID_TOKEN_FILE", "/t"), []string{"HUAWEICLOUD_SDK_ID_TOKEN_FILE: is set, but HUAWEICLOUD_SDK_IDP_ID is not; set both or none"}},
-		"half a login":              {in("HW_USER_NAME", "u", "OS_PASSWORD", "SECRET"), []string{"OS_PASSWORD: is set, but HW_DOMAIN_NAME is not; set both or none"}},
+		"half an identity provider": {in("HUAWEICLOUD_SDK_ID_TOKEN_FILE", "/t"), []string{"HUAWEICLOUD_SDK_ID_TOKEN_FILE: is set, but HUAWEICLOUD_SDK_IDP_ID is not; set both or neither"}},
+		"half a login":              {in("HW_USER_NAME", "u", "OS_PASSWORD", "SECRET"), []string{"OS_PASSWORD: is set, but HW_DOMAIN_NAME is not; set both or neither"}},
 		"not supported": {in("HUAWEICLOUD_SDK_REGIONS_FILE", "/f", "HW_ASSUME_ROLE_IDP_ID", "i", "OS_AUTH_TOKEN", "SECRET", "HW_PROFILE", "p"), []string{
-			"HUAWEICLOUD_SDK_REGIONS_FILE: not supported; unset it, and set HUAWEICLOUD_SDK_REGION_<SERVICE>_<REGION>, or state endpoints in a configuration file",
-			"HW_ASSUME_ROLE_IDP_ID: not supported; unset it, and set HUAWEICLOUD_SDK_IDP_ID and HUAWEICLOUD_SDK_ID_TOKEN_FILE, or state oidc in a configuration file",
-			"HW_PROFILE: not supported; unset it, and set keys such as HW_ACCESS_KEY and HW_SECRET_KEY, or name a configuration file with credentials",
-			"OS_AUTH_TOKEN: not supported; unset it, and set keys such as HW_ACCESS_KEY and HW_SECRET_KEY, or name a configuration file with credentials",
+			"HUAWEICLOUD_SDK_REGIONS_FILE: not supported; unset it, and set HUAWEICLOUD_SDK_REGION_<SERVICE>_<REGION>, or set endpoints in a configuration file",
+			"HW_ASSUME_ROLE_IDP_ID: not supported; unset it, and set HUAWEICLOUD_SDK_IDP_ID and HUAWEICLOUD_SDK_ID_TOKEN_FILE, or set oidc in a configuration file",
+			"HW_PROFILE: not supported; unset it, and set keys such as HW_ACCESS_KEY and HW_SECRET_KEY, or use a configuration file with credentials",
+			"OS_AUTH_TOKEN: not supported; unset it, and set keys such as HW_ACCESS_KEY and HW_SECRET_KEY, or use a configuration file with credentials",
 		}},
 		"no profile": {in("HUAWEICLOUD_SDK_CREDENTIALS_FILE", "/SECRET/missing"), []string{
-			"HUAWEICLOUD_SDK_CREDENTIALS_FILE: the profile can't be read: no such file or directory; want an INI file that the exporter may read, with a section [basic]",
+			"HUAWEICLOUD_SDK_CREDENTIALS_FILE: failed to read the profile: no such file or directory; expected a readable INI file with a section [basic]",
 		}},
 		"profile in quotes": {in("HUAWEICLOUD_SDK_CREDENTIALS_FILE", `"/SECRET/missing"`), []string{"HUAWEICLOUD_SDK_CREDENTIALS_FILE: has quotes around it; remove the quotes"}},
 		"together":          {environ("HUAWEICLOUD_SDK_PROJECT_ID", "AKIAxSECRETx/"), []string{missing, badID}},
 	}
 	// What is missing beside a text that can't be read would only distract.
-	if _, err := config.Parse("c.yml", []byte("[]"), known, environ()); err == nil || err.Error() != "c.yml:1: is a list; want a mapping of keys to values" {
+	if _, err := config.Parse("c.yml", []byte("[]"), known, environ()); err == nil || err.Error() != "c.yml:1: is a list; expected a mapping of keys to values" {
 		t.Errorf("got %v", err)
 	}
 	for name, test := range tests {
@@ -196,8 +196,8 @@ func TestBadEnvironment(t *testing.T) {
 func TestProjectNamedAsTheAccount(t *testing.T) {
 	getenv := environ("HW_REGION_NAME", "eu-de", "HW_PROJECT_ID", "1", "OS_PROJECT_NAME", "default")
 	for yaml, want := range map[string]string{
-		"services: {eps: {enabled: true}}": "c.yml: OS_PROJECT_NAME: the same label as that of the account, whose account-level quotas are shown under the name default; " +
-			"unset it and set HW_PROJECT_ID, or name a file with accounts by --config.file",
+		"services: {eps: {enabled: true}}": "c.yml: OS_PROJECT_NAME: the same as the name of the account, which is the label of its account-level quotas, default; " +
+			"unset it and set HW_PROJECT_ID, or set --config.file to a file with accounts",
 		"services: {ecs: {enabled: true}}": "<nil>",
 	} {
 		if _, err := config.Parse("c.yml", []byte(yaml), providers.All(), getenv); fmt.Sprint(err) != want {

@@ -223,7 +223,7 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 func keysAt(t *testing.T, text string) []string {
 	t.Helper()
 	_, err := config.Parse("c.yml", []byte(text), known, inRegion)
-	m := regexp.MustCompile(`\.zz: unknown key; known here: ([a-z_, ]*?)(, and names of your own that have api)?\n`).FindStringSubmatch(err.Error() + "\n")
+	m := regexp.MustCompile(`\.zz: unknown key; known here: ([a-z_, ]*?)(, and your own services with api)?\n`).FindStringSubmatch(err.Error() + "\n")
 	if m == nil {
 		t.Fatalf("%s: %v", text, err)
 	}

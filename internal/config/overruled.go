@@ -9,8 +9,8 @@ import (
 	"cloud_quota_exporter/internal/secret"
 )
 
-// Overruled returns what the variables of the process and the profiles decide, for a file with accounts: keys where the file leaves them
-// to the environment, and nothing where it states something else. environ is as of os.Environ.
+// Overruled returns the effects of the process's variables and of the profiles for a file with accounts: they provide keys if the
+// file does not define them, and otherwise have no effect. environ is like os.Environ.
 func (c *Config) Overruled(ctx context.Context, environ []string) []Decision {
 	values := map[string]string{}
 	for _, pair := range environ {
@@ -19,9 +19,9 @@ func (c *Config) Overruled(ctx context.Context, environ []string) []Decision {
 	}
 	e := &environment{getenv: func(name string) string { return values[name] }}
 	e.keys = e.setKeys()
-	const why = "the configuration file decides"
+	const why = "overridden by the configuration file"
 	if slices.ContainsFunc(c.Accounts, Account.usesVariables) && len(e.keys) > 0 {
-		e.keyDecisions("keys, if the file leaves them to the environment")
+		e.keyDecisions("keys, if the file does not define them")
 	} else {
 		for _, names := range KeyVariables {
 			e.passOver(names[:], why)
@@ -39,7 +39,8 @@ func (c *Config) Overruled(ctx context.Context, environ []string) []Decision {
 	return e.decisions
 }
 
-// profileDecisions notes which values of the profiles in use the file overrules, and whether the variable that names a profile is used.
+// profileDecisions records which values of the profiles in use the file overrides, and whether the variable that names a profile is
+// used.
 func (e *environment) profileDecisions(ctx context.Context, accounts []Account, stated map[string]bool, why string) {
 	read := map[Profile]bool{}
 	for _, a := range accounts {
@@ -63,12 +64,12 @@ func (e *environment) profileDecisions(ctx context.Context, accounts []Account, 
 	}
 }
 
-// usesVariables returns whether the keys of the account may come from variables.
+// usesVariables reports whether the keys of the account may come from variables.
 func (a Account) usesVariables() bool {
 	return a.Credentials.kindIsOpen() || a.Credentials.Environment != nil
 }
 
-// profile returns the profile from which the keys of the account come, if they do.
+// profile returns the profile that provides the keys of the account, if any.
 func (a Account) profile(keysInVariables bool) (Profile, bool) {
 	if p := a.Credentials.Profile; p != nil {
 		return *p, true
@@ -76,13 +77,13 @@ func (a Account) profile(keysInVariables bool) (Profile, bool) {
 	return Profile{}, a.Credentials.kindIsOpen() && !keysInVariables
 }
 
-// kindIsOpen returns whether no kind is stated, so that the default chain finds one.
+// kindIsOpen reports whether no kind is set, so that the default chain is used.
 func (c Credentials) kindIsOpen() bool {
 	c.AssumeAgency = nil
 	return c == Credentials{}
 }
 
-// plainValue brings endpoints that mean the same into one form.
+// plainValue normalizes equivalent endpoints.
 func plainValue(text string) string {
 	if strings.Contains(text, "://") {
 		return iamURL(text)
@@ -90,7 +91,7 @@ func plainValue(text string) string {
 	return text
 }
 
-// stated returns what the accounts say of what variables and profiles may choose.
+// stated returns which settings of variables and profiles the accounts define.
 func (c *Config) stated() map[string]bool {
 	all := map[string]bool{}
 	add := func(texts ...string) {

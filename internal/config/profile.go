@@ -17,16 +17,16 @@ import (
 	"cloud_quota_exporter/internal/secret"
 )
 
-// The variable that names the file of the profile.
+// profileVariable is the variable with the path of the profile's file.
 const profileVariable = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
 
-// The errors of Profile.Read about what is in the file. They quote nothing of it, since it holds secrets.
+// The errors of Profile.Read about the contents of the file. They quote nothing of it, because it contains secrets.
 var (
-	ErrNoINI     = errors.New("no INI file")
+	ErrNoINI     = errors.New("not an INI file")
 	ErrNoSection = errors.New("no such section")
 )
 
-// At returns the path of the file and the section that are meant, and whether the file was named: the default file may be missing.
+// At returns the path of the file and the section, and whether the path was configured: the default file may be missing.
 func (p Profile) At(getenv func(string) string) (path, section string, named bool) {
 	path = cmp.Or(p.File, getenv(profileVariable))
 	named = path != ""
@@ -39,7 +39,7 @@ func (p Profile) At(getenv func(string) string) (path, section string, named boo
 	return path, cmp.Or(p.Section, "basic"), named
 }
 
-// homeDir returns the home directory: by HOME, but on Windows by what Huawei's SDKs use there.
+// homeDir returns the home directory: HOME, or on Windows the variables that Huawei Cloud's SDKs use there.
 func homeDir(getenv func(string) string) string {
 	if runtime.GOOS != "windows" {
 		return getenv("HOME")
@@ -48,11 +48,11 @@ func homeDir(getenv func(string) string) string {
 	return home
 }
 
-// profileOptions keep all characters of a value: by default, the library ends a value at a semicolon or a hash, and continues on the next
-// line after a backslash.
+// profileOptions keep all characters of a value: by default, the library ends a value at a semicolon or a hash, and continues it on
+// the next line after a backslash.
 var profileOptions = ini.LoadOptions{IgnoreInlineComment: true, IgnoreContinuation: true, PreserveSurroundedQuote: true}
 
-// parseProfile returns the values in a section of the file in which Huawei's SDKs keep keys.
+// parseProfile returns the values in a section of the credentials file of Huawei Cloud's SDKs.
 func parseProfile(contents []byte, section string) (map[string]string, error) {
 	parsed, err := ini.LoadSources(profileOptions, contents)
 	if err != nil { // it may quote a secret
@@ -69,7 +69,7 @@ func parseProfile(contents []byte, section string) (map[string]string, error) {
 	return values, nil
 }
 
-// profileValue reads a value as Huawei's SDKs do: without a comment that follows a blank or stands in its place, and without quotes around the rest.
+// profileValue parses a value as Huawei Cloud's SDKs do: without a comment after a blank, and without quotes around the rest.
 func profileValue(text string) string {
 	blank := true
 	for i, r := range text {
@@ -93,7 +93,7 @@ const (
 	maxProfile     = 64 << 10 // bytes
 )
 
-// Read returns the values of the profile. Its error names no file and quotes nothing.
+// Read returns the values of the profile. Its error contains neither the name nor the contents of the file.
 func (p Profile) Read(ctx context.Context, getenv func(string) string) (map[string]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, profileTimeout)
 	defer cancel()

@@ -9,36 +9,36 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// Match says which quotas a rule is about: anchored regular expressions, nil for any.
+// Match selects the quotas of a rule by anchored regular expressions, nil for any.
 type Match struct {
 	Service, Project, ResourceType *regexp.Regexp
 
-	At string // where the file has the rule; empty if it is built in
+	At string // location of the rule in the file; empty if it is built in
 }
 
-// Fits returns whether the rule is about a quota.
+// Fits reports whether the rule matches a quota.
 func (m Match) Fits(service, project, resourceType string) bool {
 	fits := func(r *regexp.Regexp, text string) bool { return r == nil || r.MatchString(text) }
 	return fits(m.Service, service) && fits(m.Project, project) && fits(m.ResourceType, resourceType)
 }
 
-// Limit states a limit that the API does not report, or overrules one. The first that fits a quota counts.
+// Limit sets or replaces a limit. The first match is used.
 type Limit struct {
 	Match
 
 	Limit float64 // in the unit of the API; at least 0
 }
 
-// Threshold states the used/limit ratios at which alerts are due, by severity; none mutes the quota. The first that fits counts.
+// Threshold sets the used/limit ratios at which alerts should fire, by severity; none mutes the quota. The first match is used.
 type Threshold struct {
 	Match
 
 	Ratios map[string]float64 // above 0 and up to 1
 }
 
-// muted are the rules that enabled services state of themselves. They come after the user's own.
+// muted returns the rules of enabled services for muted types. They come after the user's rules.
 func (c *Config) muted(known []providers.Service) []Threshold {
-	// In the form of strictyaml.Pattern, of which check-config shows the inside.
+	// In the format of strictyaml.Pattern: check-config shows it without the anchors.
 	only := func(text string) *regexp.Regexp { return regexp.MustCompile("^(?:" + regexp.QuoteMeta(text) + ")$") }
 	var rules []Threshold
 	for _, s := range known {
@@ -60,7 +60,7 @@ func readLimits(n strictyaml.Node, services []string) []Limit {
 			continue
 		}
 		match := readMatch(item, f, services)
-		limit, _ := f.Need("limit", "state the limit, in the unit of the API, e.g. limit: 600").
+		limit, _ := f.Need("limit", "set the limit, in the unit of the API, for example limit: 600").
 			Decimal(0, maxLimit, "a number from 0 to 1e15, in the unit of the API")
 		limits = append(limits, Limit{match, limit})
 	}
@@ -69,8 +69,7 @@ func readLimits(n strictyaml.Node, services []string) []Limit {
 
 const maxLimit = 1e15 // beyond it, floating point numbers skip integers
 
-// readThresholds returns the rules in the order in which they count: the user's own, those that mute quotas unless configured, and the
-// defaults.
+// readThresholds returns the rules in order of precedence: the user's, those of services for muted types, and the defaults.
 func readThresholds(n strictyaml.Node, services []string, muted []Threshold) []Threshold {
 	f, _ := n.Fields("defaults", "overrides")
 	defaults := Threshold{Ratios: map[string]float64{"warning": 0.8, "critical": 0.95}}
@@ -81,7 +80,7 @@ func readThresholds(n strictyaml.Node, services []string, muted []Threshold) []T
 	for _, item := range f.Get("overrides").List() {
 		if o, ok := item.Fields("service", "project", "resource_type", "ratios"); ok {
 			match := readMatch(item, o, services)
-			ratios := o.Need("ratios", "state the ratios by severity, e.g. ratios: {warning: 0.7}, or ratios: {} for no alert")
+			ratios := o.Need("ratios", "set the ratios by severity, for example ratios: {warning: 0.7}, or ratios: {} for no alert")
 			rules = append(rules, Threshold{match, readRatios(ratios)})
 		}
 	}
@@ -95,7 +94,7 @@ func readRatios(n strictyaml.Node) map[string]float64 {
 	ratios := map[string]float64{}
 	for _, e := range entries {
 		if !severityForm.MatchString(e.Key) {
-			e.Fail("a severity of the wrong form (not shown: it may be a secret); want lower case, digits and _, such as warning")
+			e.Fail("an invalid severity (not shown because it may be a secret); expected lower-case letters, digits, and _, such as warning")
 			continue
 		}
 		ratios[e.Key], _ = e.Decimal(leastRatio, 1, "a ratio of used to limit, above 0 and up to 1, such as 0.8")
@@ -105,7 +104,7 @@ func readRatios(n strictyaml.Node) map[string]float64 {
 
 const leastRatio = 1e-9
 
-// readMatch reads the three expressions that say which quotas the rule at a node is about.
+// readMatch reads the three expressions of the rule at a node.
 func readMatch(at strictyaml.Node, f strictyaml.Fields, services []string) Match {
 	m := Match{
 		Service: readExpression(f.Get("service")), Project: readExpression(f.Get("project")), ResourceType: readExpression(f.Get("resource_type")),
@@ -114,7 +113,7 @@ func readMatch(at strictyaml.Node, f strictyaml.Fields, services []string) Match
 	if m.Service != nil && !slices.ContainsFunc(services, m.Service.MatchString) {
 		n := f.Get("service")
 		text, _ := n.Text()
-		n.Fail("fits none of the services: %s", strictyaml.NamesNear(services, text))
+		n.Fail("matches none of the services: %s", strictyaml.NamesNear(services, text))
 	}
 	return m
 }
@@ -126,7 +125,7 @@ func readExpression(n strictyaml.Node) *regexp.Regexp {
 	}
 	r, err := strictyaml.Pattern(text)
 	if err != nil {
-		n.Fail("not a regular expression; want one that fits the whole text, such as prod.*")
+		n.Fail("not a regular expression; expected one that matches the whole text, such as prod.*")
 	}
 	return r
 }

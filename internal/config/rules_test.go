@@ -10,7 +10,7 @@ import (
 	"cloud_quota_exporter/internal/config"
 )
 
-// ruled tells what the rules of a text say about some quotas.
+// ruled returns the result of the rules of a text for some quotas.
 func ruled(t *testing.T, text string) string {
 	t.Helper()
 	c, err := config.Parse("c.yml", []byte(text), known, inRegion)

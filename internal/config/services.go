@@ -11,8 +11,8 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// settings are what services.defaults and each service can state, and where the two stand that are compared; there is no place for a
-// built-in default.
+// settings are the settings that services.defaults and each service can set, and the nodes of the two that are compared; a built-in
+// default has no node.
 type settings struct {
 	Service
 
@@ -21,7 +21,7 @@ type settings struct {
 
 var settingKeys = []string{"cache_ttl", "timeout", "max_stale", "max_in_flight"}
 
-// take replaces the settings that are stated.
+// take replaces the settings that are set.
 func (s *settings) take(f strictyaml.Fields) {
 	if n := f.Get("cache_ttl"); n.Stated() {
 		s.cacheTTL = n
@@ -33,7 +33,7 @@ func (s *settings) take(f strictyaml.Fields) {
 	if n := f.Get("max_stale"); n.Stated() {
 		var ok bool
 		s.maxStale = n
-		if s.MaxStale, ok = n.Duration(math.MinInt64, math.MaxInt64); !ok { // checkStale knows better bounds
+		if s.MaxStale, ok = n.Duration(math.MinInt64, math.MaxInt64); !ok { // checkStale checks the bounds
 			s.MaxStale = math.MaxInt64 // one report is enough
 		}
 	}
@@ -42,7 +42,7 @@ func (s *settings) take(f strictyaml.Fields) {
 	}
 }
 
-// readServices reads the settings of the known services, and the services that the file adds.
+// readServices reads the settings of the known services, and adds the services that the file defines.
 func (c *Config) readServices(n strictyaml.Node, known []providers.Service) {
 	defaults := settings{Service: Service{CacheTTL: 5 * time.Minute, Timeout: 8 * time.Second, MaxStale: 6 * time.Hour, MaxInFlight: 8}}
 	sections, own := splitServices(n, known)
@@ -78,15 +78,15 @@ func (c *Config) readServices(n strictyaml.Node, known []providers.Service) {
 	}
 }
 
-// ReadsAccounts returns whether a service is enabled whose quotas belong to the account.
+// ReadsAccounts reports whether an account-level service is enabled.
 func (c *Config) ReadsAccounts() bool {
 	return slices.ContainsFunc(c.Known, func(s providers.Service) bool { return s.API.Account && c.Services[s.Name].Enabled })
 }
 
-// reserved are names that mean something else in services, in endpoints or in collect[].
+// reserved are names with another meaning in services, in endpoints, or in collect[].
 var reserved = []string{"default", "defaults", "exporter", "iam"}
 
-// splitServices returns the sections by name, and the services whose APIs the file describes.
+// splitServices returns the sections by name, and the services that the file defines.
 func splitServices(n strictyaml.Node, known []providers.Service) (sections map[string]strictyaml.Node, own []providers.Service) {
 	builtIn := slices.Sorted(slices.Values(namesOf(known)))
 	entries, _ := n.Entries(func(key string) bool { return slices.Contains(builtIn, key) || strictyaml.IsPlain(key) })
@@ -96,17 +96,17 @@ func splitServices(n strictyaml.Node, known []providers.Service) (sections map[s
 		switch {
 		case slices.Contains(builtIn, e.Key):
 			if api.Stated() {
-				api.Fail("%[1]s is a built-in service; name your own API differently, e.g. my_%[1]s, or remove api", e.Key)
+				api.Fail("%[1]s is a built-in service; choose another name for your API, for example my_%[1]s, or remove api", e.Key)
 			}
 			sections[e.Key] = e.Node
 		case api.Stated() && slices.Contains(reserved, e.Key):
-			e.Fail("a reserved name; name your API differently, e.g. my_%s", e.Key)
+			e.Fail("a reserved name; choose another name for your API, for example my_%s", e.Key)
 		case e.Key == "defaults":
 			sections[e.Key] = e.Node
 		case !api.Stated():
-			e.FailUnknown(append([]string{"defaults"}, builtIn...), ", and names of your own that have api")
+			e.FailUnknown(append([]string{"defaults"}, builtIn...), ", and your own services with api")
 		case !providers.IsServiceName(e.Key):
-			e.Fail("not the name of a service (not shown: it may be a secret); want 1 to 63 lower-case letters, digits and _, first a letter")
+			e.Fail("not the name of a service (not shown because it may be a secret); expected 1 to 63 lower-case letters, digits, and _, starting with a letter")
 		default:
 			e = e.Show()
 			sections[e.Key] = e.Node
@@ -124,12 +124,12 @@ func namesOf(known []providers.Service) []string {
 	return names
 }
 
-// read reads the section of one service on top of the defaults. Its options have defaults of their own.
+// read reads the section of one service, based on the defaults. Its options have separate defaults.
 func (s *settings) read(options map[string]bool, n strictyaml.Node) {
 	s.Options = maps.Clone(options)
 	names := slices.Sorted(maps.Keys(options))
 	keys := slices.Concat([]string{"enabled"}, settingKeys, names)
-	if n.Peek("api").Stated() { // splitServices has read it
+	if n.Peek("api").Stated() { // already read by splitServices
 		keys = append(keys, "api")
 	}
 	f, _ := n.Fields(keys...)
@@ -145,8 +145,8 @@ func (s *settings) read(options map[string]bool, n strictyaml.Node) {
 	}
 }
 
-// checkStale checks that numbers are not dropped while they are fresh. It reports at the service if that states one of the two, else at the
-// defaults, there once for all services.
+// checkStale checks that values are not dropped while they are fresh. It reports a problem of the service, or of the defaults once
+// for all services.
 func (s *settings) checkStale(name string, defaults settings, reported map[strictyaml.Node]bool) {
 	if s.MaxStale >= s.CacheTTL {
 		return
@@ -162,8 +162,8 @@ func (s *settings) checkStale(name string, defaults settings, reported map[stric
 	}
 	reported[at] = true
 	if atStale {
-		at.Fail("shorter than the cache_ttl of %s, %s; want at least as long, or a shorter cache_ttl", name, Short(s.CacheTTL))
+		at.Fail("shorter than the cache_ttl of %s, %s; increase it, or shorten cache_ttl", name, Short(s.CacheTTL))
 	} else {
-		at.Fail("longer than the max_stale of %s, %s; want at most as long, or a longer max_stale", name, Short(s.MaxStale))
+		at.Fail("longer than the max_stale of %s, %s; shorten it, or increase max_stale", name, Short(s.MaxStale))
 	}
 }

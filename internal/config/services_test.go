@@ -136,7 +136,7 @@ func TestOwnAPIs(t *testing.T) {
 
 func scalar(text string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Value: text} }
 
-// TestOwnNames: names of one's own stand wherever names of services do.
+// TestOwnNames: names of own services are valid wherever names of services are.
 func TestOwnNames(t *testing.T) {
 	c, err := config.Parse("c.yml", []byte(`
 accounts:
@@ -176,10 +176,10 @@ limits: [{service: kmss, limit: 5}, {service: esc, limit: 5}]
 	}
 	lines := strings.Split(err.Error(), "\n")
 	for i, want := range []string{
-		"accounts[0].endpoints.sfs_turbo: unknown key; known here: sfsturbo, ", "accounts[0].endpoints: an unknown key (not shown: it may be a secret); known here: antiddos, as, ",
-		"services.function_graph: unknown key; known here: functiongraph, ", "services: an unknown key (not shown: it may be a secret); known here: defaults, antiddos, ",
-		"limits[0].service: fits none of the services: kms, ",
-		"limits[1].service: fits none of the services: dsc, ",
+		"accounts[0].endpoints.sfs_turbo: unknown key; known here: sfsturbo, ", "accounts[0].endpoints: an unknown key (not shown because it may be a secret); known here: antiddos, as, ",
+		"services.function_graph: unknown key; known here: functiongraph, ", "services: an unknown key (not shown because it may be a secret); known here: defaults, antiddos, ",
+		"limits[0].service: matches none of the services: kms, ",
+		"limits[1].service: matches none of the services: dsc, ",
 	} {
 		if len(lines) != 6 || !strings.Contains(lines[i], want) || strings.Count(lines[i], ", ") > 12 || !strings.Contains(lines[i], " more") {
 			t.Errorf("got %s\nwant %s", lines[min(i, len(lines)-1)], want)

@@ -1,8 +1,8 @@
-// Package credentials gets the keys and tokens of an account. Each source of them is a huaweicloud.Authorizer.
+// Package credentials gets the keys and tokens of an account. Each source is a huaweicloud.Authorizer.
 //
-// Keys in the configuration, in files or in a profile are read whenever they are needed, so that they rotate without a restart. Temporary keys and
-// tokens are fetched when they are needed: once for all requests that wait, again some time before they expire, and again after a 401. If a fetch
-// fails, the keys or the token from before are used until they expire.
+// Keys in the configuration, in files, or in a profile are read whenever they are needed, so that they can be rotated without a
+// restart. Temporary keys and tokens are fetched when they are needed: once for all waiting requests, again before they expire, and
+// again after a 401. If a fetch fails, the previous keys or token are used until they expire.
 package credentials
 
 import (
@@ -19,38 +19,38 @@ import (
 	"cloud_quota_exporter/internal/secret"
 )
 
-// Source is where the keys or tokens of an account come from.
+// Source is a source of the keys or tokens of an account.
 type Source interface {
 	huaweicloud.Authorizer
-	// Check returns what is wrong with the files and variables on this machine. It sends no request, and waits 5 seconds at most.
+	// Check returns the error of the files and variables on this machine. It sends no request, and waits for at most 5 seconds.
 	Check(ctx context.Context) error
-	// Status reads no file: what depends on one is as the last Check or Grant found it.
+	// Status does not read files: it has the results of the last Check or Grant.
 	Status() Status
 }
 
-// Status is what is known of a source.
+// Status is the state of a source.
 type Status struct {
-	From    string    // where the keys come from
+	From    string    // origin of the keys
 	Files   []string  // names of the files with its secrets
-	Err     error     // of the last attempt to get keys; keys from before may still be in use
-	Expires time.Time // the first of the keys and tokens in use; zero if none expires
+	Err     error     // of the last attempt to get keys; previous keys may still be in use
+	Expires time.Time // earliest expiry of the keys and tokens in use; zero if none expires
 
-	DomainID string // of the account, if a token of it says so
+	DomainID string // of the account, if a token has it
 }
 
-// Deps are what sources of credentials need.
+// Deps are the dependencies of sources.
 type Deps struct {
-	// IAM returns a client for IAM in a region, or at its global endpoint if the region is empty. The source sets who authorizes its requests.
+	// IAM returns a client for IAM in a region, or at its global endpoint if the region is empty. The source sets the Authorizer.
 	IAM    func(region string) *huaweicloud.Client
-	Region string // in which IAM is asked what concerns the whole account; empty is its global endpoint
+	Region string // IAM region for requests about the whole account; empty: the global endpoint
 	Dial   huaweicloud.Dial
 	Getenv func(string) string
 	Logins *Logins
 
-	ProfileSays map[string]string // what the default profile must still say beside its keys; nil: anything
+	ProfileSays map[string]string // values that the default profile must still have in addition to its keys; nil: any
 }
 
-// New returns the source that is configured: a kind of credentials or the default chain, and the agency on top of it.
+// New returns the configured source: a kind of credentials or the default chain, with the agency if one is configured.
 func New(c config.Credentials, d Deps) Source {
 	getenv := d.Getenv
 	d.Getenv = func(name string) string { return secret.Trim(getenv(name)) }
@@ -87,8 +87,8 @@ func newAbsent(what, remedy string) error {
 
 func (e *absentError) Unwrap() error { return e.error }
 
-// chain uses the first of several sources that this machine has. It selects it when keys are needed first, and keeps it. A source that is there and
-// wrong, such as an access key without its secret key, is an error; the next one is not tried.
+// chain selects the first of several sources that this machine has, when keys are first needed, and keeps it. A source that exists
+// but is invalid, such as an access key without its secret key, is an error; the next one is not tried.
 type chain struct {
 	sources []Source
 	cell    refresh.Cell[Source]
@@ -116,13 +116,14 @@ func (c *chain) choose(ctx context.Context) (Source, error) {
 		return err
 	})
 	if found == nil {
-		return nil, huaweicloud.Advise(errors.New("no source of the default chain fits ("+strings.Join(why, "), (")+")"),
-			"state credentials in the configuration, or set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK")
+		return nil, huaweicloud.Advise(errors.New("no credentials found in the default chain ("+strings.Join(why, "), (")+")"),
+			"configure credentials, or set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK")
 	}
 	return found, err
 }
 
-// find returns the first source for which try does not return an absentError, with the error, and why the sources before are absent.
+// find returns the first source for which try does not return an absentError, with its error, and why the previous sources are
+// absent.
 func (c *chain) find(try func(Source) error) (found Source, why []string, err error) {
 	for _, s := range c.sources {
 		err = try(s)
@@ -139,7 +140,8 @@ func (c *chain) find(try func(Source) error) (found Source, why []string, err er
 	return found, why, err
 }
 
-// Check returns the error of the first source that is not absent. If all are, it returns nil, since the metadata service may have keys.
+// Check returns the error of the first source that is not absent. If all are, it returns nil, because the metadata service may have
+// keys.
 func (c *chain) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, fileTimeout)
 	defer cancel()
@@ -150,7 +152,7 @@ func (c *chain) Check(ctx context.Context) error {
 	return err
 }
 
-// Status is that of the selected source. Before, it has the first one that is not absent.
+// Status is that of the selected source or, before the selection, of the first one that is not absent.
 func (c *chain) Status() Status {
 	s := c.cell.Peek()
 	if s.Value != nil {
@@ -179,7 +181,7 @@ func (c *chain) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.Gra
 	case selected.Err != nil:
 		return nil, selected.Err
 	default:
-		return nil, errors.Join(errors.New("the default chain of credentials has not found any in time"), ctx.Err())
+		return nil, errors.Join(errors.New("timed out while looking for credentials in the default chain"), ctx.Err())
 	}
 }
 

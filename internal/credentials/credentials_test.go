@@ -74,7 +74,7 @@ func reveal(t *testing.T, a huaweicloud.Authorizer) (string, error) {
 	grant, err := a.Grant(t.Context(), huaweicloud.Scope{})
 	if err != nil {
 		if grant != nil {
-			t.Errorf("a grant beside the error %v", err)
+			t.Errorf("a grant with the error %v", err)
 		}
 		return "", err
 	}
@@ -147,7 +147,7 @@ func TestStatus(t *testing.T) {
 		{none, "static: {access_key: a, secret_key_file: " + missing + "}", "static: access_key in the configuration, secret_key_file " + missing, missing, "no such file"},
 		{none, "static: {access_key: a, secret_key: s, security_token_file: " + profile + "}", "static: access_key in the configuration, secret_key in the configuration, security_token_file " + profile, profile, "more than a key"},
 		{none, "static: {access_key: a, secret_key: s}", "static: access_key in the configuration, secret_key in the configuration", "", ""},
-		{none, "environment: {}", "environment", "", "no keys are set"},
+		{none, "environment: {}", "environment", "", "no keys set"},
 		{keys, "environment: {}", "environment: HW_ACCESS_KEY, HW_SECRET_KEY", "", ""},
 		{inProfile, "profile: {}", "profile: " + profile + ", section basic", profile, ""},
 		{none, "instance_metadata: {}", "instance_metadata: http://169.254.169.254", "", ""},
@@ -156,8 +156,8 @@ func TestStatus(t *testing.T) {
 		{none, oidc(missing), "oidc: identity provider idp, token_file " + missing, missing, "no such file"},
 		{none, passwordFile(missing), "password: user reader of main, password_file " + missing, missing, "no such file"},
 		{none, reader("password: p"), "password: user reader of main, password in the configuration", "", ""},
-		{none, passwordFile(missing) + quotas, "assume_agency: quotas of main, by password: user reader of main, password_file " + missing, missing, "no such file"},
-		{keys, "environment: {}, assume_agency: {domain_id: 5, agency_name: quotas}", "assume_agency: quotas of domain_id 5, by environment: HW_ACCESS_KEY, HW_SECRET_KEY", "", ""},
+		{none, passwordFile(missing) + quotas, "assume_agency: quotas of main, with password: user reader of main, password_file " + missing, missing, "no such file"},
+		{keys, "environment: {}, assume_agency: {domain_id: 5, agency_name: quotas}", "assume_agency: quotas of domain_id 5, with environment: HW_ACCESS_KEY, HW_SECRET_KEY", "", ""},
 		{keys, "", "default chain: environment: HW_ACCESS_KEY, HW_SECRET_KEY", "", ""},
 		{none, "", "default chain: instance_metadata: http://169.254.169.254", "", ""},
 		{machine("", "HW_ACCESS_KEY", "A"), "", "default chain: environment", "", "HW_SECRET_KEY is not"},
@@ -187,12 +187,12 @@ func TestStaticKeys(t *testing.T) {
 	write(dir+"/empty", " \n")
 	for _, tc := range []struct{ yaml, want, says string }{
 		{"access_key: ak, secret_key: sk", "ak sk ", ""},
-		{"access_key_file: /1, secret_key_file: /2, security_token_file: /3", "", "access_key_file /1: |secret_key_file /2: |security_token_file /3: |no such file|want a file that the exporter may read"},
-		{"access_key_file: DIR/table, secret_key: sk", "", "table holds more than a key: want one word"},
+		{"access_key_file: /1, secret_key_file: /2, security_token_file: /3", "", "access_key_file /1: |secret_key_file /2: |security_token_file /3: |no such file|make the file readable for the exporter"},
+		{"access_key_file: DIR/table, secret_key: sk", "", "table has more than a key: expected one word"},
 		{"access_key: ak, secret_key_file: DIR", "", "it is a directory, not a regular"},
 		{"access_key: ak, secret_key_file: DIR/large", "", "larger than 65536 bytes"},
-		{"access_key: ak, secret_key_file: DIR/empty", "", "empty is empty; write the key into it"},
-		{`access_key: ak, secret_key: "PRIVATE\nPRIVATE"`, "", "secret_key holds more than a key"},
+		{"access_key: ak, secret_key_file: DIR/empty", "", "empty is empty; write only the key to it"},
+		{`access_key: ak, secret_key: "PRIVATE\nPRIVATE"`, "", "secret_key has more than a key"},
 	} {
 		s := source(t, machine(""), "static: {"+strings.ReplaceAll(tc.yaml, "DIR", dir)+"}")
 		wantKeys(t, tc.yaml, s, tc.want, parts(tc.says)...)
@@ -258,7 +258,7 @@ func TestEnvironment(t *testing.T) {
 		{env: "OS_ACCESS_KEY x OS_SECRET_KEY y OS_SECURITY_TOKEN z HW_ACCESS_KEY a HW_SECRET_KEY b", want: "a b "},
 		{env: "HW_ACCESS_KEY a", says: "HW_ACCESS_KEY is set, but HW_SECRET_KEY is not"},
 		{env: "OS_SECRET_KEY PRIVATE", says: "OS_SECRET_KEY is set, but OS_ACCESS_KEY is not"},
-		{env: "HW_ACCESS_KEY ak HW_SECRET_KEY PRIVATE\tPRIVATE", says: "environment: HW_SECRET_KEY holds more"},
+		{env: "HW_ACCESS_KEY ak HW_SECRET_KEY PRIVATE\tPRIVATE", says: "environment: HW_SECRET_KEY has more"},
 		{says: "set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK"},
 	} {
 		wantKeys(t, tc.env, source(t, machine("", strings.Split(tc.env+" ", " ")...), "environment: {}"), tc.want, parts(tc.says)...)
@@ -284,16 +284,16 @@ func TestProfile(t *testing.T) {
 	}
 	for contents, says := range map[string]string{
 		"[basic]\nak = AK\n":                             "section [basic]: sk is missing",
-		"[basic]\nidp_id = idp\nid_token_file = PRIVATE": "ak is missing; want ak and sk, or state oidc",
+		"[basic]\nidp_id = idp\nid_token_file = PRIVATE": "ak is missing; add ak and sk, or configure oidc",
 		"[global]\nak = AK\nsk = PRIVATE\n":              "has no section [basic]",
-		"[basic\nak = PRIVATE\n":                         "is no INI file; want sections such as [basic] with ak and sk",
-		"[basic]\nak = AK\nsk = PRIVATE PRIVATE\n":       "sk holds more than a key",
+		"[basic\nak = PRIVATE\n":                         "is not an INI file; use sections such as [basic] with ak and sk",
+		"[basic]\nak = AK\nsk = PRIVATE PRIVATE\n":       "sk has more than a key",
 	} {
 		write(other, contents)
 		wantKeys(t, contents, source(t, machine(""), "profile: {file: "+other+"}"), "", says, "profile: "+other)
 	}
 	wantKeys(t, "no file", source(t, machine(""), "profile: {file: "+other+"2}"), "",
-		"no such file or directory; want a file that the exporter may read, or another kind of credentials")
+		"no such file or directory; make the file readable for the exporter, or configure another kind of credentials")
 }
 
 func within(t *testing.T, d time.Duration) context.Context {

@@ -20,7 +20,7 @@ import (
 
 const placeholder = "<hidden>" // of a secret
 
-// issued is a secret in an answer; in what is fuzzed, its beginning stands for it.
+// issued is a secret in a response; in fuzzed text, its start represents it.
 const (
 	issued    = "SECRETKEY-of-forty-characters-0123456789"
 	beginning = "SECRETKEY"
@@ -114,7 +114,7 @@ func FuzzToken(f *testing.F) {
 	})
 }
 
-// FuzzProfile: whatever stands in a profile, it gives keys that can be used, or an error that quotes nothing.
+// FuzzProfile: any profile gives valid keys, or an error that quotes nothing.
 func FuzzProfile(f *testing.F) {
 	for _, contents := range []string{
 		"[basic]\nak = A\nsk = SECRETKEY\nsecurity_token = T\n", "[basic]\nak = A\nsk = SECRETKEY SECRETKEY", "[basic\nsk = SECRETKEY", "ak = \"\"\"\nSECRETKEY",

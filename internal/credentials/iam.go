@@ -14,7 +14,7 @@ import (
 	"cloud_quota_exporter/internal/secret"
 )
 
-// token authorizes requests by a header; without a name of one, it hides a secret that the request contains. It is its own Authorizer.
+// token authorizes requests by a header. Without a header name, it only hides a secret in the request. It is its own Authorizer.
 type token struct {
 	header string
 	text   secret.Text
@@ -39,8 +39,8 @@ func (t *token) Hide(text string) string { return secret.Hide(text, t.text) }
 // object is a JSON object.
 type object = map[string]any
 
-// securityTokens gets temporary keys: POST /v3.0/OS-CREDENTIAL/securitytokens, "Obtaining a Temporary Access Key and Security Token Through a Token" and
-// "... Through an Agency" of the IAM API Reference.
+// securityTokens gets temporary keys: POST /v3.0/OS-CREDENTIAL/securitytokens, "Obtaining a Temporary Access Key and Security Token
+// Through a Token" and "... Through an Agency" of the IAM API Reference.
 func securityTokens(ctx context.Context, iam *huaweicloud.Client, identity object) (*lease, error) {
 	answer, err := iam.Issue(ctx, http.MethodPost, "/v3.0/OS-CREDENTIAL/securitytokens", nil, object{"auth": object{"identity": identity}})
 	if err != nil {
@@ -50,18 +50,18 @@ func securityTokens(ctx context.Context, iam *huaweicloud.Client, identity objec
 }
 
 // answeredByOther is the remedy if a response has no token.
-const answeredByOther = "a proxy or a wrong endpoint may have answered"
+const answeredByOther = "check endpoints.iam and the proxy (something other than IAM may have responded)"
 
 // subjectToken returns the token in a response of IAM.
 func subjectToken(answer *huaweicloud.Answer) (secret.Text, error) {
 	text := answer.Header.Get("X-Subject-Token")
 	if text == "" || checkKey("", text) != nil {
-		return secret.Text{}, huaweicloud.Advise(errors.New("there is no token in the header X-Subject-Token of the answer"), answeredByOther)
+		return secret.Text{}, huaweicloud.Advise(errors.New("the response has no token in the header X-Subject-Token"), answeredByOther)
 	}
 	return secret.New(text), nil
 }
 
-// newOIDC gets temporary keys for the id token of an identity provider, which is in a file that is read each time.
+// newOIDC gets temporary keys for the ID token of an identity provider, which is in a file that is read each time.
 //
 // Source: POST /v3.0/OS-AUTH/id-token/tokens, "Obtaining a Token with an OpenID Connect ID Token" of the IAM API Reference, and securityTokens.
 func newOIDC(d Deps, c config.OIDC) *temporary {
@@ -89,9 +89,9 @@ func oidcKeys(ctx context.Context, d Deps, provider string, idToken secret.Text)
 	c := d.IAM(d.Region)
 	c.Auth = &token{text: idToken}
 	c.Advice = map[string]string{
-		huaweicloud.ReasonUnauthorized: "check that the token in token_file is of the provider, meant for this cloud and not expired",
+		huaweicloud.ReasonUnauthorized: "check that the token in token_file was issued by the provider for this cloud and has not expired",
 		huaweicloud.ReasonForbidden:    forbiddenToProvider,
-		huaweicloud.ReasonNotFound:     "check idp_id: IAM knows no such identity provider",
+		huaweicloud.ReasonNotFound:     "check idp_id (IAM has no such identity provider)",
 		huaweicloud.ReasonClientError:  "check idp_id and the token in token_file",
 	}
 	answer, err := c.Issue(ctx, http.MethodPost, "/v3.0/OS-AUTH/id-token/tokens", http.Header{"X-Idp-Id": {provider}},
@@ -116,7 +116,7 @@ func oidcKeys(ctx context.Context, d Deps, provider string, idToken secret.Text)
 	return keys, nil
 }
 
-// agency gets temporary keys of an agency. The request is authorized by another source, on whose files it depends.
+// agency gets temporary keys of an agency. Another source authorizes the request, so it depends on that source's files.
 type agency struct {
 	*temporary
 
@@ -141,9 +141,9 @@ func newAgency(c config.Credentials, d Deps, a config.AssumeAgency) *agency {
 		c := d.IAM(d.Region)
 		c.Auth = base
 		c.Advice = map[string]string{
-			huaweicloud.ReasonForbidden:   "grant the role Agent Operator to whose keys these are, and let the agency trust their account",
+			huaweicloud.ReasonForbidden:   "grant the role Agent Operator to the user of these credentials, and check that the agency trusts the user's account",
 			huaweicloud.ReasonNotFound:    "check " + key + " and agency_name",
-			huaweicloud.ReasonClientError: "check " + key + ", agency_name and duration",
+			huaweicloud.ReasonClientError: "check " + key + ", agency_name, and duration",
 		}
 		keys, err := securityTokens(ctx, c, object{
 			"methods":     []string{"assume_role"},
@@ -166,7 +166,7 @@ func (a *agency) Check(ctx context.Context) error { return a.base.Check(ctx) }
 
 func (a *agency) Status() Status {
 	status, base := a.temporary.Status(), a.base.Status()
-	status.From += ", by " + base.From
+	status.From += ", with " + base.From
 	status.Files = base.Files
 	return status
 }

@@ -350,8 +350,8 @@ func TestDefaultChain(t *testing.T) {
 		{"pod_identity: HC_CONTAINER_CREDENTIALS_FULL_URI", []func(*world){pod}, nil},
 		{unmet, []func(*world){half, metadata}, []string{"environment: HW_ACCESS_KEY is set, but HW_SECRET_KEY is not"}},
 		{unmet, nil, []string{
-			"no source of the default chain fits (environment: no keys are set), (profile: ", "/.huaweicloud/credentials: no such file or directory), (instance_metadata: ",
-			"Please configure Cloud Service Agency first (request id ", "), (pod_identity: HC_CONTAINER_CREDENTIALS_FULL_URI is not set); state credentials",
+			"no credentials found in the default chain (environment: no keys set), (profile: ", "/.huaweicloud/credentials: no such file or directory), (instance_metadata: ",
+			"Please configure Cloud Service Agency first (request ID ", "), (pod_identity: HC_CONTAINER_CREDENTIALS_FULL_URI is not set); configure credentials",
 		}},
 	} {
 		dir := t.TempDir()

@@ -103,7 +103,7 @@ func TestThrottledLoginStopsTheOthers(t *testing.T) {
 		})
 		w.readFor(t, s, 5*time.Minute)
 		if got := w.Requests()["POST "+tokenPath]; got > 1+8 {
-			t.Errorf("%d logins within what IAM asked to wait", got)
+			t.Errorf("%d logins within the pause that IAM requested", got)
 		}
 	})
 }
@@ -194,18 +194,18 @@ func TestCorrectedEndpointIsTriedAtOnce(t *testing.T) {
 	}
 }
 
-// TestLateRefusalCounts: IAM refuses the password after nobody waits for the login any more.
+// TestLateRefusalCounts: IAM rejects the password after all requests have stopped waiting for the login.
 func TestLateRefusalCounts(t *testing.T) {
 	withPassword(t, func(t *testing.T, w *world, s credentials.Source) {
 		w.write("password", "wrong")
 		w.Inject(cloudtest.Fault{Path: tokenPath, Latency: 12 * time.Second})
 		w.wantRead(t, s, "at first", noKeys)
-		wantText(t, s.Status().Err, " has no answer yet: context deadline exceeded; check the network, and endpoints.iam if it is set")
+		wantText(t, s.Status().Err, " has no response yet: context deadline exceeded; check the network, and endpoints.iam if it is set")
 		w.readFor(t, s, 14*time.Minute)
 		if got := w.Requests()["POST "+tokenPath]; got != 1 {
 			t.Errorf("%d logins in 14 minutes, want 1", got)
 		}
 		w.wantRefusals(t, "in 14 minutes", 1)
-		wantText(t, s.Status().Err, "password: not tried again yet: POST http://iam.ap-southeast-3.myhuaweicloud.com/v3/auth/tokens?nocatalog=true: 401 Unauthorized")
+		wantText(t, s.Status().Err, "password: not retried yet: POST http://iam.ap-southeast-3.myhuaweicloud.com/v3/auth/tokens?nocatalog=true: 401 Unauthorized")
 	})
 }

@@ -18,22 +18,22 @@ import (
 )
 
 const (
-	// passwordPause is how long a refused password is not tried again: IAM locks a user out after some failures in a row, three to ten.
+	// passwordPause is how long a rejected password is not tried again. IAM locks out a user after three to ten failures in a row.
 	passwordPause = 15 * time.Minute
-	// loginTimeout is longer than any request waits for a login, since a refusal counts however late it comes.
+	// loginTimeout is longer than any request waits for a login, because a rejection counts even if it is late.
 	loginTimeout = 30 * time.Second
-	// maxRefusals is the number of refused logins of a user within passwordPause after which passwords known before them are not tried.
+	// maxRefusals is the number of rejected logins of a user within passwordPause after which previously known passwords are not tried.
 	maxRefusals = 2
-	// proofLife is how long a login proves that the password is right: several failures at once would lock the user out.
+	// proofLife is how long a login proves that the password is correct: several concurrent failures would lock out the user.
 	proofLife = time.Minute
-	// yieldTime is how long a login that is refused more often than others lets these go first, to prove the password.
+	// yieldTime is how long a login that is rejected more often than others lets these go first, to prove the password.
 	yieldTime = 100 * time.Millisecond
-	// forgetPassword is how long a password that is not used any more is kept; a token is valid for a day.
+	// forgetPassword is how long an unused password is kept; a token is valid for a day.
 	forgetPassword = 2 * 24 * time.Hour
 )
 
-// Logins knows which passwords IAM refuses, and how many keys and tokens are asked for. One Logins serves the whole process and all its configurations.
-// One login of a user with an unproven password is in flight at a time.
+// Logins records which passwords IAM rejects, and limits requests for keys and tokens. One Logins is used by the whole process and
+// all its configurations. A user has at most one login with an unproven password in flight.
 type Logins struct {
 	mu        sync.Mutex
 	passwords map[[sha256.Size]byte]*attempts
@@ -41,30 +41,30 @@ type Logins struct {
 	gates     map[gateID]weak.Pointer[refresh.Gate]
 }
 
-// NewLogins returns a Logins that knows no password.
+// NewLogins returns an empty Logins.
 func NewLogins() *Logins {
 	return &Logins{passwords: map[[sha256.Size]byte]*attempts{}, users: map[userID]*user{}, gates: map[gateID]weak.Pointer[refresh.Gate]{}}
 }
 
-// user is what the logins of a user with all passwords have in common.
+// user is the shared state of a user's logins with all passwords.
 type user struct {
 	slot     chan struct{}   // for one login with an unproven password
 	refusals []*refusedError // within passwordPause
 }
 
-// attempts are the logins with one password.
+// attempts is the state of the logins with one password.
 type attempts struct {
 	user   *user
-	since  time.Time // the password is known
-	used   time.Time // last
-	proven time.Time // last
+	since  time.Time // when the password was first seen
+	used   time.Time // last use
+	proven time.Time // last successful login
 
-	// refused are the scopes that were refused last, and whether that was while the password was right: some IAMs answer with a 401 if the user has no
-	// role on the account or the project.
+	// refused are the scopes that were last rejected, and whether the password was proven then: some IAMs respond with a 401 if the user
+	// has no role on the account or the project.
 	refused map[huaweicloud.Scope]bool
 }
 
-// refusedError is the error of a login that IAM has refused because of the password.
+// refusedError is the error of a login that IAM has rejected because of the password.
 type refusedError struct {
 	error
 	at       time.Time
@@ -76,8 +76,8 @@ func (e *refusedError) Unwrap() error { return e.error }
 // checkNetwork is the remedy if IAM does not respond.
 const checkNetwork = "check the network, and endpoints.iam if it is set"
 
-// login calls send, which logs in for a scope, unless the password is known to be wrong. With an unproven password, it waits for another login of the
-// user. send goes on after ctx has ended, and a refusal counts.
+// login calls send, which logs in for a scope, unless the password is known to be wrong. With an unproven password, it waits for
+// another login of the user. send continues after ctx has ended, and a rejection counts.
 func (l *Logins) login(
 	ctx context.Context, u userID, s huaweicloud.Scope, password secret.Text, send func(context.Context) (*lease, error),
 ) (*lease, error) {
@@ -91,7 +91,7 @@ func (l *Logins) login(
 		case a.user.slot <- struct{}{}:
 			free = sync.OnceFunc(func() { <-a.user.slot })
 		case <-ctx.Done():
-			return nil, huaweicloud.Advise(fmt.Errorf("another login of this user has no answer yet: %w", ctx.Err()), checkNetwork)
+			return nil, huaweicloud.Advise(fmt.Errorf("another login of this user has no response yet: %w", ctx.Err()), checkNetwork)
 		}
 		if l.isProven(a) { // by the login that this one waited for
 			free()
@@ -112,12 +112,12 @@ func (l *Logins) login(
 		OnDone:  func(_, _ *refresh.State[*lease]) { free() },
 	})
 	if done.Fetches == 0 {
-		return nil, huaweicloud.Advise(fmt.Errorf("the login has no answer yet: %w", ctx.Err()), checkNetwork)
+		return nil, huaweicloud.Advise(fmt.Errorf("the login has no response yet: %w", ctx.Err()), checkNetwork)
 	}
 	return done.Value, done.Err
 }
 
-// attempts returns the logins with a password, and drops passwords that are not used any more.
+// attempts returns the logins with a password, and removes passwords that are no longer used.
 func (l *Logins) attempts(u userID, password secret.Text) *attempts {
 	id := sha256.Sum256(fmt.Appendf(nil, "%q %q", u, password.Reveal()))
 	now := time.Now()
@@ -136,14 +136,14 @@ func (l *Logins) attempts(u userID, password secret.Text) *attempts {
 	return a
 }
 
-// isProven returns whether the last login with a password was a short time ago, and succeeded.
+// isProven reports whether the last login with a password was recent and successful.
 func (l *Logins) isProven(a *attempts) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return time.Since(a.proven) < proofLife && len(a.refusals()) == 0
 }
 
-// yields returns whether other scopes prove a password better: this one is more likely to be refused for want of a role.
+// yields reports whether other scopes prove a password better: this one is more likely to be rejected because of a missing role.
 func (l *Logins) yields(a *attempts, s huaweicloud.Scope) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -151,7 +151,7 @@ func (l *Logins) yields(a *attempts, s huaweicloud.Scope) bool {
 	return wasRefused || s.ProjectID == ""
 }
 
-// refusals returns those of the password since it was proven last; the lock of the Logins is held.
+// refusals returns the rejections of the password since it was last proven. The caller holds the lock of the Logins.
 func (a *attempts) refusals() (since []*refusedError) {
 	for _, r := range a.user.refusals {
 		if r.password == a && r.at.After(a.proven) {
@@ -161,15 +161,15 @@ func (a *attempts) refusals() (since []*refusedError) {
 	return since
 }
 
-// locked returns why a login is not sent now, or nil. Refusals of other passwords count if they came after this one was known, so that a corrected one
-// is tried at once. One that came soon after the password was proven may be of the scope alone.
+// locked returns why a login is not sent now, or nil. Rejections of other passwords count if they are later than the first use of
+// this one, so that a corrected password is tried at once. A rejection soon after a proof may only be about its scope.
 func (l *Logins) locked(a *attempts) error {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a.user.refusals = slices.DeleteFunc(a.user.refusals, func(r *refusedError) bool { return now.Sub(r.at) >= passwordPause })
 	if own := a.refusals(); len(own) >= maxRefusals || len(own) > 0 && own[0].at.Sub(a.proven) >= proofLife {
-		return fmt.Errorf("not tried again yet: %w", own[0])
+		return fmt.Errorf("not retried yet: %w", own[0])
 	}
 	var since []*refusedError
 	for _, r := range a.user.refusals {
@@ -180,11 +180,11 @@ func (l *Logins) locked(a *attempts) error {
 	if len(since) < maxRefusals {
 		return nil
 	}
-	return fmt.Errorf("not tried again yet: %w", &refusedError{error: since[len(since)-1].error, at: since[0].at})
+	return fmt.Errorf("not retried yet: %w", &refusedError{error: since[len(since)-1].error, at: since[0].at})
 }
 
-// record records how a login for a scope ended, and returns err, which is a refusedError if IAM refused it. If the scope was refused while the password
-// was right, that says nothing about the password.
+// record records the result of a login for a scope, and returns err, as a refusedError if IAM rejected it. A rejection while the
+// password is proven is only about the scope.
 func (l *Logins) record(a *attempts, s huaweicloud.Scope, err error) error {
 	now := time.Now()
 	l.mu.Lock()
@@ -203,7 +203,7 @@ func (l *Logins) record(a *attempts, s huaweicloud.Scope, err error) error {
 	wasRight := a.refused[s]
 	a.refused[s] = wasRight || now.Sub(a.proven) < proofLife
 	if a.refused[s] {
-		err = huaweicloud.Advise(err, "give the user a role on the "+level(s)+": the password is right, as others of its logins show")
+		err = huaweicloud.Advise(err, "grant the user a role on the "+level(s)+": the password is correct, because other logins succeed")
 	}
 	refused := &refusedError{err, now, a}
 	if !wasRight {
@@ -212,17 +212,17 @@ func (l *Logins) record(a *attempts, s huaweicloud.Scope, err error) error {
 	return refused
 }
 
-const inFlight = 8 // requests for keys and tokens at a host of IAM
+const inFlight = 8 // concurrent requests for keys and tokens to a host of IAM
 
-// gateID is whom keys and tokens are asked for at a host of IAM. An agency has other slots than the keys that it is assumed with, since it holds one
-// while it waits for them.
+// gateID identifies the gate of one requester at a host of IAM. An agency has other slots than the keys that it is assumed with,
+// because it holds one while it waits for them.
 type gateID struct {
 	host     string
 	isAgency bool
-	who      string // asks; IAM throttles all that it asks for
+	who      string // the requester; IAM throttles all its requests
 }
 
-// gate returns the gate for requests of somebody. It is kept as long as something uses it.
+// gate returns the gate of a requester. It is kept as long as it is used.
 func (l *Logins) gate(id gateID) *refresh.Gate {
 	l.mu.Lock()
 	defer l.mu.Unlock()

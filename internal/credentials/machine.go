@@ -20,8 +20,8 @@ import (
 
 const localTimeout = 3 * time.Second // for one request
 
-// newLocal returns a client for a service of this machine: the metadata service or pod identity. They are asked without a proxy, and no redirects are
-// followed.
+// newLocal returns a client for a service of this machine: the metadata service or pod identity. It uses no proxy, and does not
+// follow redirects.
 func newLocal(dial huaweicloud.Dial, url string) huaweicloud.Client {
 	inTime := func(ctx context.Context, network, address string) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, localTimeout) // the end of the request does not end dialing
@@ -39,8 +39,8 @@ func newLocal(dial huaweicloud.Dial, url string) huaweicloud.Client {
 	}
 }
 
-// newInstanceMetadata gets temporary keys from the metadata service of the ECS on which the program runs: those of the agency that is assigned to the
-// ECS.
+// newInstanceMetadata gets temporary keys from the metadata service of the ECS on which the program runs: those of the agency
+// assigned to the ECS.
 //
 // Source: "Obtaining Metadata" of the ECS User Guide: PUT /meta-data/latest/api/token for a session token if the service has version 2, and
 // GET /openstack/latest/securitykey.
@@ -72,7 +72,7 @@ func metadataKeys(ctx context.Context, service huaweicloud.Client) (*lease, erro
 	return readKeys(answer)
 }
 
-// metadataSession gets a session token, which is empty if the service only has version 1. Each fetch uses another one.
+// metadataSession gets a session token for one fetch; it is empty if the service only has version 1.
 func metadataSession(ctx context.Context, service huaweicloud.Client) (secret.Text, error) {
 	service.Auth = &token{}
 	answer, err := service.Issue(ctx, http.MethodPut, "/meta-data/latest/api/token", http.Header{"X-Metadata-Token-Ttl-Seconds": {"21600"}}, nil)
@@ -90,42 +90,42 @@ func metadataSession(ctx context.Context, service huaweicloud.Client) (secret.Te
 	return secret.New(session), checkKey("the token of the metadata service", session)
 }
 
-// metadataRemedy returns what to do about an error of the metadata service. Any failure is an absentError: other clouds have a service at the same
-// address, which may respond with anything.
+// metadataRemedy returns the remedy for an error of the metadata service. Any failure is an absentError, because other clouds have a
+// service at the same address, which may respond with anything.
 //
-// The service has no code for an ECS without an agency, only words. They select one of the remedies, and nothing else depends on them.
+// The service has no error code for an ECS without an agency, only a text, which only selects a remedy.
 func metadataRemedy(err error, hadKeys bool) string {
 	api, isAPI := errors.AsType[*huaweicloud.APIError](err)
 	_, isTransport := errors.AsType[*huaweicloud.TransportError](err)
 	switch {
 	case isAPI && !hadKeys && strings.Contains(api.Message, "Please configure Cloud Service Agency first"):
-		return "assign an agency to the ECS that may read quotas"
+		return "assign an agency with permission to read quotas to the ECS"
 	case isAPI && (api.Status >= http.StatusInternalServerError || api.Status == http.StatusTooManyRequests):
-		return "the failure is on the metadata service's side and the exporter will retry"
+		return "the failure is on the metadata service's side, and the exporter will retry"
 	case hadKeys && (isAPI || isTransport):
-		return "the metadata service returned keys before: check what has changed at this ECS, the exporter will retry"
+		return "check what has changed on this ECS (the metadata service returned keys before, and the exporter will retry)"
 	case isAPI || isTransport:
-		return "state another kind of credentials, unless this is an ECS whose metadata service fails"
+		return "configure another kind of credentials, unless this is an ECS with a failing metadata service"
 	default:
-		return cmp.Or(huaweicloud.Remedy(err), "something other than the metadata service might have responded")
+		return cmp.Or(huaweicloud.Remedy(err), "check what responds at this address (it may not be the metadata service)")
 	}
 }
 
-// The variables that CCE sets in a pod that has an identity.
+// The variables that CCE sets in a pod with a pod identity.
 const (
 	podURI       = "HC_CONTAINER_CREDENTIALS_FULL_URI"
 	podTokenFile = "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE" //nolint:gosec // the name of a variable, not a token
 )
 
-// newPodIdentity gets temporary keys from the agent of CCE's pod identity: POST to the URL in the environment of the pod, authorized by the contents of a
-// file that is read each time. Source: Huawei's SDK for Go, core/auth/provider.
+// newPodIdentity gets temporary keys from the agent of CCE's pod identity: POST to the URL in the pod's environment, authorized by
+// the contents of a file that is read each time. Source: Huawei's SDK for Go, core/auth/provider.
 func newPodIdentity(d Deps) *temporary {
 	service, file := newLocal(d.Dial, d.Getenv(podURI)), d.Getenv(podTokenFile)
 	authorization := files.Keep(func(ctx context.Context) (secret.Text, error) {
 		for _, name := range []string{podURI, podTokenFile} {
 			if d.Getenv(name) == "" {
 				return secret.Text{}, newAbsent("pod_identity: "+name+" is not set",
-					"let the pod's service account have an identity in CCE, or state another kind of credentials")
+					"associate the pod's service account with an identity in CCE, or configure another kind of credentials")
 			}
 		}
 		return readKey(ctx, "pod_identity: "+podTokenFile+" "+file, file)
@@ -146,7 +146,7 @@ func podKeys(ctx context.Context, service huaweicloud.Client, authorization secr
 	if err != nil {
 		remedy := "check the identity of the pod's service account in CCE"
 		if api, ok := errors.AsType[*huaweicloud.APIError](err); !ok || api.Status >= http.StatusInternalServerError || api.Status == http.StatusTooManyRequests {
-			remedy = "the failure is on the side of CCE's agent on this node and the exporter will retry"
+			remedy = "the failure is on the side of CCE's agent on this node, and the exporter will retry"
 		}
 		return nil, huaweicloud.Advise(err, remedy)
 	}

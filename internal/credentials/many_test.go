@@ -80,7 +80,7 @@ func TestThrottledAgencies(t *testing.T) {
 			<-time.After(15 * time.Second)
 		}
 		if n := w.Requests()["POST "+keysPath]; n > 8 {
-			t.Errorf("%d requests within what IAM asked to wait, want 8 at most", n)
+			t.Errorf("%d requests within the pause that IAM requested, want 8 at most", n)
 		}
 		for _, s := range all {
 			if s.Status().Err == nil {

@@ -16,14 +16,14 @@ import (
 	"cloud_quota_exporter/internal/secret"
 )
 
-const tokenRefusedPause = time.Hour // between two fetches of the token of a project because of a 401
+const tokenRefusedPause = time.Hour // between two fetches of a project's token because of a 401
 
-// password gets tokens for the password of a user: one for each project, and one of the account for requests to IAM and to account-level APIs, which is issued in Deps.Region. The
-// first token that is needed proves that the password is right, so that a wrong one is tried once, and not once for each project. A user needs no role
-// on the account if no request needs the token of the account.
+// password gets tokens for the password of a user: one for each project, and one for the account, for requests to IAM and to
+// account-level APIs, which is issued in Deps.Region. The first login proves the password, so that a wrong one is tried once, not
+// once per project. The user only needs a role on the account if a request needs the account's token.
 //
-// Source: POST /v3/auth/tokens, "Obtaining a User Token Through Password Authentication" of the IAM API Reference. The token of a project is issued in
-// its region, since another region may refuse it.
+// Source: POST /v3/auth/tokens, "Obtaining a User Token Through Password Authentication" of the IAM API Reference. The token of a
+// project is issued in its region, because other regions may reject it.
 type password struct {
 	Deps
 	user    config.Password
@@ -35,7 +35,7 @@ type password struct {
 }
 
 func newPassword(d Deps, user config.Password) *password {
-	text := files.Keep(func(ctx context.Context) (secret.Text, error) { // which may contain blanks since no header contains it
+	text := files.Keep(func(ctx context.Context) (secret.Text, error) { // may contain blanks, because it is not sent in a header
 		return configured(ctx, cmp.Or(user.Password.Variable, "password"), "password", user.Password, checkSpoilt)
 	})
 	p := &password{Deps: d, user: user, text: text, tokens: map[huaweicloud.Scope]*temporary{}}
@@ -59,7 +59,7 @@ func (p *password) newToken(status Status, s huaweicloud.Scope) *temporary {
 	return t
 }
 
-// userID is who logs in: a user of a cloud, which all its regions share.
+// userID identifies a user of a cloud, in all its regions.
 type userID struct{ iam, domain, name string }
 
 func (p *password) id() userID { return userID{p.IAM("").BaseURL, p.user.DomainName, p.user.UserName} }
@@ -67,8 +67,8 @@ func (p *password) id() userID { return userID{p.IAM("").BaseURL, p.user.DomainN
 // Check reads the password.
 func (p *password) Check(ctx context.Context) error { return p.account.Check(ctx) }
 
-// Status has the error of the token of the account or, if those of all projects could not be had, their last one: that of one project is about the
-// project alone. It has the first expiry of the valid tokens; if none is valid, it is the last one.
+// Status has the error of the account's token or, if those of all projects failed, their last one: the error of a single project is
+// only about the project. It has the earliest expiry of the valid tokens; if none is valid, the latest one.
 func (p *password) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -105,7 +105,7 @@ func (p *password) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.
 		}
 		t = p.token(s)
 	}
-	if !t.cell.Peek().Value.isValid() { // it may wait for its turn, and refusals meanwhile count
+	if !t.cell.Peek().Value.isValid() { // it may wait for its turn, and rejections meanwhile count
 		if text, err := p.text(ctx); err == nil {
 			p.Logins.attempts(p.id(), text)
 		}
@@ -113,17 +113,17 @@ func (p *password) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.
 	return t.Grant(ctx, s)
 }
 
-// Reject causes a fetch of the token.
+// Reject causes the token to be fetched again.
 func (p *password) Reject(g huaweicloud.Grant) {
 	p.account.Reject(g)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, t := range p.tokens {
-		t.Reject(g) // which does nothing for the token of another project
+		t.Reject(g) // has no effect on the token of another project
 	}
 }
 
-// token returns the token of a project, and drops those that have expired, since their projects are gone.
+// token returns the token of a project, and removes expired ones, because their projects no longer exist.
 func (p *password) token(s huaweicloud.Scope) *temporary {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -141,7 +141,7 @@ func (p *password) token(s huaweicloud.Scope) *temporary {
 	return t
 }
 
-// loginBackoff is until a refused password is tried again.
+// loginBackoff returns the pause before a rejected password is tried again.
 func loginBackoff(streak int, err error) time.Duration {
 	if refused, ok := errors.AsType[*refusedError](err); ok {
 		return time.Until(refused.at.Add(passwordPause))
@@ -158,9 +158,9 @@ func (p *password) send(ctx context.Context, s huaweicloud.Scope, text secret.Te
 	c := p.IAM(s.Region)
 	c.Auth = &token{text: text}
 	c.Advice = map[string]string{
-		huaweicloud.ReasonUnauthorized: fmt.Sprintf("check domain_name, user_name and password, and that the user has a role on the %s; this one is tried again after %s, since IAM locks users out", level(s), passwordPause),
-		huaweicloud.ReasonForbidden:    "let the user have programmatic access and no multi-factor authentication",
-		huaweicloud.ReasonClientError:  "check domain_name and user_name, and that the project is the account's",
+		huaweicloud.ReasonUnauthorized: fmt.Sprintf("check domain_name, user_name, and password, and that the user has a role on the %s; this password is retried after %s, because IAM locks users out", level(s), passwordPause),
+		huaweicloud.ReasonForbidden:    "enable programmatic access and disable multi-factor authentication for the user",
+		huaweicloud.ReasonClientError:  "check domain_name and user_name, and that the project belongs to the account",
 	}
 	user := object{"name": p.user.UserName, "password": text.Reveal(), "domain": object{"name": p.user.DomainName}}
 	answer, err := c.Issue(ctx, http.MethodPost, "/v3/auth/tokens?nocatalog=true", nil, object{"auth": object{
@@ -177,15 +177,15 @@ func (p *password) send(ctx context.Context, s huaweicloud.Scope, text secret.Te
 	return token, nil
 }
 
-// level is what the token for a scope is of, as a remedy names it.
+// level names in a remedy what the token for a scope is for.
 func level(s huaweicloud.Scope) string {
 	if s.ProjectID == "" {
-		return "account (projects with an id need none)"
+		return "account (not needed for projects with an id)"
 	}
 	return "project"
 }
 
-// readToken reads a token from the header, and its expiry from the body of a response of IAM.
+// readToken returns the token in the header, and its expiry in the body, of a response of IAM.
 func readToken(answer *huaweicloud.Answer) (*lease, error) {
 	subject, err := subjectToken(answer)
 	if err != nil {
@@ -194,7 +194,7 @@ func readToken(answer *huaweicloud.Answer) (*lease, error) {
 	body := readTokenBody(answer)
 	expires, isTime := readTime(body.Token.ExpiresAt)
 	if !isTime {
-		return nil, huaweicloud.Advise(errors.New("the answer doesn't tell when the token expires"), answeredByOther)
+		return nil, huaweicloud.Advise(errors.New("the response has no expiry of the token"), answeredByOther)
 	}
 	l, err := newLease(&token{"X-Auth-Token", subject}, expires)
 	if err != nil {
@@ -204,7 +204,7 @@ func readToken(answer *huaweicloud.Answer) (*lease, error) {
 	return l, nil
 }
 
-// tokenBody is what the body of a response with a token says of it.
+// tokenBody is the body of a response with a token.
 type tokenBody struct {
 	Token struct {
 		ExpiresAt string      `json:"expires_at"`
@@ -222,14 +222,14 @@ type tokenDomain struct {
 	ID string `json:"id"`
 }
 
-// readTokenBody reads what it can; what is missing is empty.
+// readTokenBody parses what it can; missing parts are empty.
 func readTokenBody(answer *huaweicloud.Answer) tokenBody {
 	var body tokenBody
 	_ = json.Unmarshal(answer.Body, &body)
 	return body
 }
 
-// domainID returns the id of the account: that of the scope or, since users belong to the account, that of the user.
+// domainID returns the account ID: that of the scope or, because users belong to the account, that of the user.
 func (b tokenBody) domainID() string {
 	return cmp.Or(b.Token.Domain.ID, b.Token.Project.Domain.ID, b.Token.User.Domain.ID)
 }

@@ -18,7 +18,7 @@ import (
 	"cloud_quota_exporter/internal/secret"
 )
 
-// permanent is a source of keys on this machine: in the configuration, in variables or in files.
+// permanent is a source of keys on this machine: in the configuration, in variables, or in files.
 type permanent struct {
 	status Status
 	read   func(context.Context) (*huaweicloud.Keys, error)
@@ -37,7 +37,7 @@ func (p *permanent) Grant(ctx context.Context, _ huaweicloud.Scope) (huaweicloud
 	return keys, nil
 }
 
-// Reject does nothing, since Grant always reads the keys.
+// Reject does nothing, because Grant always reads the keys.
 func (p *permanent) Reject(huaweicloud.Grant) {}
 
 func (p *permanent) Check(ctx context.Context) error {
@@ -64,7 +64,7 @@ func newStatic(s config.Static) *permanent {
 		}
 	}
 	return &permanent{
-		status: Status{From: "static: " + strings.Join(from, ", "), Files: slices.Clip(names)}, // a caller may append its own
+		status: Status{From: "static: " + strings.Join(from, ", "), Files: slices.Clip(names)}, // a caller may append other names
 		read: files.Keep(func(ctx context.Context) (*huaweicloud.Keys, error) {
 			ctx, cancel := context.WithTimeout(ctx, fileTimeout)
 			defer cancel()
@@ -83,7 +83,7 @@ func readStatic(ctx context.Context, s config.Static) (*huaweicloud.Keys, error)
 	return &huaweicloud.Keys{AccessKey: ak, SecretKey: sk, SecurityToken: token}, nil
 }
 
-// newEnvironment uses the keys in the variables of the environment.
+// newEnvironment uses the keys in environment variables.
 func newEnvironment(getenv func(string) string) *permanent {
 	names, err := findVariables(getenv)
 	if err != nil {
@@ -108,12 +108,12 @@ func findVariables(getenv func(string) string) ([3]string, error) {
 			return names, fmt.Errorf("environment: %s is set, but %s is not", names[1], names[0])
 		}
 	}
-	return [3]string{}, newAbsent("environment: no keys are set",
+	return [3]string{}, newAbsent("environment: no keys set",
 		"set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK (or HW_ACCESS_KEY and HW_SECRET_KEY, or OS_ACCESS_KEY and OS_SECRET_KEY), "+
-			"or state credentials in the configuration")
+			"or configure credentials")
 }
 
-// namedKeys returns the keys that have these names in a place.
+// namedKeys returns the keys with these names; where is the prefix of its errors.
 func namedKeys(where string, names [3]string, value func(string) string) (*huaweicloud.Keys, error) {
 	for _, name := range names {
 		if err := checkKey(where+name, value(name)); err != nil {
@@ -125,8 +125,8 @@ func namedKeys(where string, names [3]string, value func(string) string) (*huawe
 	}, nil
 }
 
-// newProfile uses the keys in a section of the file of Huawei's SDKs: ak, sk and, for temporary keys, security_token. says is
-// what it said when the configuration was read: other values would choose something else than what is read.
+// newProfile uses the keys in a section of the credentials file of Huawei Cloud's SDKs: ak, sk and, for temporary keys,
+// security_token. says are its other values when the configuration was loaded; it is an error if they have changed.
 func newProfile(getenv func(string) string, p config.Profile, says map[string]string) *permanent {
 	path, section, _ := p.At(getenv)
 	return &permanent{
@@ -140,7 +140,7 @@ func newProfile(getenv func(string) string, p config.Profile, says map[string]st
 				if values[name] == says[name] {
 					continue
 				}
-				err := huaweicloud.Advise(errors.New(where+name+" has changed since the configuration was read"), "reload the configuration")
+				err := huaweicloud.Advise(errors.New(where+name+" has changed since the configuration was loaded"), "reload the configuration")
 				if values[name] == "" { // the profile may be half-written
 					return nil, err
 				}
@@ -151,16 +151,17 @@ func newProfile(getenv func(string) string, p config.Profile, says map[string]st
 	}
 }
 
-// readProfile reads a section with keys; where is what an error about one of them begins with. The default file is absent if it can't be read for any reason.
+// readProfile reads a section with keys; where is the prefix of errors about it. The default file counts as absent if it cannot be
+// read for any reason.
 func readProfile(ctx context.Context, getenv func(string) string, p config.Profile) (values map[string]string, where string, err error) {
 	path, section, named := p.At(getenv)
 	file := "profile: " + path
 	where = file + ", section [" + section + "]: "
 	values, err = p.Read(ctx, getenv)
-	const remedy = "want a file that the exporter may read, or another kind of credentials"
+	const remedy = "make the file readable for the exporter, or configure another kind of credentials"
 	switch {
 	case errors.Is(err, config.ErrNoINI):
-		return nil, "", huaweicloud.Advise(fmt.Errorf("%s is no INI file", file), fmt.Sprintf("want sections such as [%s] with ak and sk", section))
+		return nil, "", huaweicloud.Advise(fmt.Errorf("%s is not an INI file", file), fmt.Sprintf("use sections such as [%s] with ak and sk", section))
 	case errors.Is(err, config.ErrNoSection):
 		return nil, "", huaweicloud.Advise(fmt.Errorf("%s has no section [%s]", file, section), "select another section with profile: {section: ...}")
 	case err != nil && named:
@@ -170,17 +171,17 @@ func readProfile(ctx context.Context, getenv func(string) string, p config.Profi
 	}
 	for _, name := range []string{"ak", "sk"} {
 		if values[name] == "" {
-			return nil, "", huaweicloud.Advise(errors.New(where+name+" is missing"), "want ak and sk, or state oidc where the section names an identity provider")
+			return nil, "", huaweicloud.Advise(errors.New(where+name+" is missing"), "add ak and sk, or configure oidc if the section has an identity provider")
 		}
 	}
-	if values["idp_id"] != "" && values["id_token_file"] != "" { // Huawei's SDKs prefer it to the keys, which may be another user's
-		return nil, "", huaweicloud.Advise(errors.New(where+"it names an identity provider"),
-			"state credentials: {oidc: {idp_id: ..., token_file: ...}}, or remove idp_id and id_token_file to use ak and sk")
+	if values["idp_id"] != "" && values["id_token_file"] != "" { // Huawei Cloud's SDKs prefer it to the keys, which may be those of another user
+		return nil, "", huaweicloud.Advise(errors.New(where+"it has an identity provider"),
+			"set credentials: {oidc: {idp_id: ..., token_file: ...}}, or remove idp_id and id_token_file to use ak and sk")
 	}
 	return values, where, nil
 }
 
-// describe returns where a secret comes from; name is its name in the configuration.
+// describe returns the origin of a secret; name is its name in the configuration.
 func describe(name string, s config.Secret) string {
 	if s.File != "" {
 		return name + "_file " + s.File
@@ -188,7 +189,7 @@ func describe(name string, s config.Secret) string {
 	return name + " in " + cmp.Or(s.Variable, "the configuration")
 }
 
-// fileNames returns the files of a source that may have one.
+// fileNames returns the files of a source with an optional file.
 func fileNames(file string) []string {
 	if file == "" {
 		return nil
@@ -196,8 +197,8 @@ func fileNames(file string) []string {
 	return []string{file}
 }
 
-// configured returns a secret of the configuration, or of the file that it names, without white space at its ends. name is its name there, and check
-// returns what is wrong with it. One that is set must not be white space alone.
+// configured returns a secret of the configuration, or of the file that it names, without surrounding white space. name is its name
+// in errors, and check validates it. A secret that is set must not be blank.
 func configured(ctx context.Context, name, kind string, s config.Secret, check func(name, text string) error) (secret.Text, error) {
 	text := secret.Trim(s.Text.Reveal())
 	if s.File != "" {
@@ -213,7 +214,7 @@ func configured(ctx context.Context, name, kind string, s config.Secret, check f
 	return secret.New(text), check(name, text)
 }
 
-// readKey reads a file with a key or token; name is what an error calls it.
+// readKey reads a file with a key or token; name is its name in errors.
 func readKey(ctx context.Context, name, file string) (secret.Text, error) {
 	text, err := readSecret(ctx, name, file, "key")
 	if err != nil {
@@ -222,21 +223,21 @@ func readKey(ctx context.Context, name, file string) (secret.Text, error) {
 	return secret.New(text), checkKey(name, text)
 }
 
-// readSecret reads a file with one secret, and returns it without white space at its ends.
+// readSecret reads a file with one secret, and returns it without surrounding white space.
 func readSecret(ctx context.Context, name, file, kind string) (string, error) {
 	contents, err := readFile(ctx, file)
 	if err != nil {
-		return "", huaweicloud.Advise(fmt.Errorf("%s: %w", name, err), "want a file that the exporter may read, with the "+kind+" alone in it")
+		return "", huaweicloud.Advise(fmt.Errorf("%s: %w", name, err), "make the file readable for the exporter, with only the "+kind+" in it")
 	}
 	text := secret.Trim(string(contents))
 	if text == "" {
-		return "", huaweicloud.Advise(fmt.Errorf("%s is empty", name), "write the "+kind+" into it, and nothing else")
+		return "", huaweicloud.Advise(fmt.Errorf("%s is empty", name), "write only the "+kind+" to it")
 	}
 	return text, nil
 }
 
 const (
-	fileTimeout = 5 * time.Second // for the files of a source; less than the timeout of a service, so that the error of the file is the one that is shown
+	fileTimeout = 5 * time.Second // for the files of a source; less than the timeout of a service, so that the error of the file is shown
 	maxKeyFile  = 64 << 10        // more than any key or token has
 )
 
@@ -246,27 +247,27 @@ func readFile(ctx context.Context, file string) ([]byte, error) {
 	return files.Read(ctx, file, maxKeyFile)
 }
 
-// checkKey returns an error if the key is spoilt, or if no header can carry it. It quotes nothing.
+// checkKey returns an error if the key was altered, or cannot be sent in a header. It quotes nothing.
 func checkKey(name, key string) error {
 	if err := checkSpoilt(name, key); err != nil {
 		return err
 	}
 	if secret.HasQuote(key) {
-		return huaweicloud.Advise(fmt.Errorf("%s begins or ends with quotes", name), "remove the quotes")
+		return huaweicloud.Advise(fmt.Errorf("%s starts or ends with quotes", name), "remove the quotes")
 	}
 	for _, r := range key {
 		switch {
-		case r > unicode.MaxASCII && unicode.IsSpace(r): // it keeps words apart elsewhere, and looks like a blank or like nothing
+		case r > unicode.MaxASCII && unicode.IsSpace(r): // it would separate words, and looks like a blank or is invisible
 			what, remedy := secret.Invisible(r)
 			return &wholeError{huaweicloud.Advise(fmt.Errorf("%s %s", name, what), remedy)}
 		case r <= ' ' || r > '~':
-			return fmt.Errorf("%s holds more than a key: want one word of ASCII letters, digits and signs", name)
+			return fmt.Errorf("%s has more than a key: expected one word of ASCII letters, digits, and symbols", name)
 		}
 	}
 	return nil
 }
 
-// checkSpoilt returns an error if a key or password is not what it seems. It quotes nothing.
+// checkSpoilt returns an error if a key or password was altered. It quotes nothing.
 func checkSpoilt(name, text string) error {
 	if what, remedy := secret.Spoilt(text); what != "" {
 		return &wholeError{huaweicloud.Advise(fmt.Errorf("%s %s", name, what), remedy)}
@@ -274,7 +275,7 @@ func checkSpoilt(name, text string) error {
 	return nil
 }
 
-// wholeError is the error of a file that is not being replaced: nothing that it held before is used.
+// wholeError is the error of a file that is not being replaced: previous contents are not used.
 type wholeError struct{ error }
 
 func (e *wholeError) Unwrap() error { return e.error }

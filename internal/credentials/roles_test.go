@@ -60,12 +60,12 @@ func TestUserWithoutARole(t *testing.T) {
 		}
 		<-time.After(time.Second)
 		_, err := s.Grant(t.Context(), huaweicloud.Scope{})
-		wantText(t, err, "; give the user a role on the account (projects with an id need none): the password is right")
+		wantText(t, err, "; grant the user a role on the account (not needed for projects with an id): the password is correct")
 		<-time.After(time.Second)
 		w.wantRead(t, s, "after a refusal for want of a role", allRead)
 		for end := time.Now().Add(26 * time.Hour); time.Now().Before(end); {
 			_, err := s.Grant(t.Context(), huaweicloud.Scope{})
-			wantText(t, err, "; give the user a role on the account (projects with an id need none): the password is right")
+			wantText(t, err, "; grant the user a role on the account (not needed for projects with an id): the password is correct")
 			w.wantRead(t, s, "later", allRead)
 			<-time.After(10 * time.Minute)
 		}

@@ -68,11 +68,11 @@ func TestSpoiltKeys(t *testing.T) {
 		if !strings.HasPrefix(place.name, "password") { // which may begin or end with one, or contain blanks
 			wantKeys(t, "no-break space", place.with("PRI\u00a0VATE"), "", place.name+" contains an invisible character (U+00A0); remove it, or type the text again")
 			for _, key := range []string{`"PRIVATE`, "PRIVATE'", `\"PRIVATE\"`} {
-				wantKeys(t, key, place.with(key), "", place.name+" begins or ends with quotes; remove the quotes")
+				wantKeys(t, key, place.with(key), "", place.name+" starts or ends with quotes; remove the quotes")
 			}
 		}
 		if strings.HasPrefix(place.name, "environment") {
-			wantKeys(t, "blank", inVariable("HW_ACCESS_KEY", "HW_SECRET_KEY")(" \n"), "", "no keys are set")
+			wantKeys(t, "blank", inVariable("HW_ACCESS_KEY", "HW_SECRET_KEY")(" \n"), "", "no keys set")
 		} else {
 			wantKeys(t, "blank", place.with(" \ufeff\n"), "", place.name+" is empty")
 		}
@@ -128,8 +128,8 @@ func TestProfileValues(t *testing.T) {
 		}
 	}
 	for value, says := range map[string]string{
-		`"'PRIVATE'"`: "sk has quotes around it", `"PRIVATE ; note"`: "sk begins or ends with quotes; remove the quotes", "; note": "sk is missing", "PRI\u200bVATE": "sk contains an invisible character (U+200B)", "PRIVATE PRIVATE": "sk holds more than a key",
-		"PRIVATE\nidp_id = idp\nid_token_file = /t": "it names an identity provider; state credentials: {oidc: ",
+		`"'PRIVATE'"`: "sk has quotes around it", `"PRIVATE ; note"`: "sk starts or ends with quotes; remove the quotes", "; note": "sk is missing", "PRI\u200bVATE": "sk contains an invisible character (U+200B)", "PRIVATE PRIVATE": "sk has more than a key",
+		"PRIVATE\nidp_id = idp\nid_token_file = /t": "it has an identity provider; set credentials: {oidc: ",
 	} {
 		write(file, "[basic]\nak = AK\nsk = "+value+"\n")
 		wantKeys(t, value, source(t, machine(""), "profile: {file: "+file+"}"), "", "profile: "+file+", section [basic]: ", says)

@@ -18,26 +18,26 @@ import (
 
 const (
 	maxBackoff   = 5 * time.Minute  // after failures
-	refusedPause = time.Minute      // between two fetches because of a 401: a service that refuses good keys must not cause one for each request
+	refusedPause = time.Minute      // between two fetches because of a 401: a service that rejects good keys must not cause one for each request
 	fetchTimeout = 7 * time.Second  // for keys or a token from IAM, with all requests; less than the timeout of a service, so that its error is shown
-	maxAhead     = 10 * time.Minute // how long before they expire keys are fetched again; a quarter of their life if that is less
+	maxAhead     = 10 * time.Minute // how long before expiry keys are renewed; a quarter of their lifetime if that is less
 	jitter       = 0.5              // share of it by which accounts differ
 )
 
-// temporary is a source of keys that expire. One fetch is in flight at a time, however many requests wait. After a failure, the keys from before are
-// used until they expire.
+// temporary is a source of keys that expire. One fetch is in flight at a time for any number of waiting requests. After a failure,
+// the previous keys are used until they expire.
 type temporary struct {
 	status       Status // From and Files
 	policy       refresh.Policy[*lease]
 	cell         refresh.Cell[*lease]
 	refusedPause time.Duration
-	proof        func(context.Context) (secret.Text, error) // what proves who fetches
+	proof        func(context.Context) (secret.Text, error) // proves the identity of the requester
 
 	mu        sync.Mutex
 	used      secret.Text       // proof of the last fetch
 	refused   huaweicloud.Grant // the last one with a 401
 	refusedAt time.Time
-	late      error // that a request has waited in vain, or was not sent; nil once there are keys
+	late      error // a request has waited in vain, or was not sent; nil once there are keys
 }
 
 func newTemporary(
@@ -69,7 +69,7 @@ func newTemporary(
 	return t
 }
 
-// passes has the fetches pass a gate, which is shut if IAM throttles them.
+// passes limits the fetches by a gate, which is shut if IAM throttles them.
 func (t *temporary) passes(g *refresh.Gate) {
 	t.policy.Gate = g
 	t.policy.IsThrottled = func(err error) bool { return huaweicloud.Reason(err) == huaweicloud.ReasonThrottled }
@@ -79,12 +79,12 @@ func backoff(streak int, err error) time.Duration {
 	return huaweicloud.Backoff(streak, err, maxBackoff)
 }
 
-// Grant returns keys. It waits for a fetch only if there are none to use meanwhile.
+// Grant returns keys. It only waits for a fetch if there are no valid keys.
 func (t *temporary) Grant(ctx context.Context, _ huaweicloud.Scope) (huaweicloud.Grant, error) {
 	t.retryIfProofChanged(ctx)
 	s, _ := t.cell.Ask(ctx, &t.policy)
 	if s.Value != nil && !s.Value.isValid() {
-		t.cell.Expire(s) // after a suspension, the wall clock is ahead of the one by which a fetch is due
+		t.cell.Expire(s) // after a suspension, the wall clock is ahead of the clock that fetches are scheduled by
 	}
 	if !s.Value.isValid() || t.isRefused(s.Value) {
 		s = t.cell.Await(ctx, &t.policy)
@@ -96,12 +96,12 @@ func (t *temporary) Grant(ctx context.Context, _ huaweicloud.Scope) (huaweicloud
 	case s.Err != nil:
 		return nil, s.Err
 	case ctx.Err() != nil:
-		err := huaweicloud.Advise(fmt.Errorf("keys or a token were not had in time (%w)", ctx.Err()), checkNetwork)
+		err := huaweicloud.Advise(fmt.Errorf("no keys or token received in time (%w)", ctx.Err()), checkNetwork)
 		t.setLate(err)
 		return nil, err
 	default: // the gate was shut, or the fetch waits for a proof of the key that signs it
-		err := huaweicloud.Advise(errors.New("keys or a token were not asked for, since IAM throttles the account or other requests with the same key fail"),
-			"it is asked again after the pause")
+		err := huaweicloud.Advise(errors.New("keys or a token were not requested because IAM is throttling the account or other requests with the same key fail"),
+			"the exporter retries after the pause")
 		t.setLate(err)
 		return nil, err
 	}
@@ -149,12 +149,12 @@ func (t *temporary) Status() Status {
 	return status
 }
 
-// retryIfProofChanged ends the pause after a failed fetch if there is another proof than it used.
+// retryIfProofChanged ends the pause after a failed fetch if the proof has changed since.
 func (t *temporary) retryIfProofChanged(ctx context.Context) {
 	if t.cell.Peek().Err == nil {
 		return
 	}
-	proof, err := t.proof(ctx) // without the lock, since a file may hang
+	proof, err := t.proof(ctx) // without the lock, because a file may hang
 	t.mu.Lock()
 	changed := proof.Reveal() != t.used.Reveal()
 	t.mu.Unlock()
@@ -168,18 +168,18 @@ type lease struct {
 	huaweicloud.Grant
 
 	issued, expires time.Time
-	ahead           time.Duration // how long before it expires the next one is fetched
-	domainID        string        // of the account, as the token says; empty if there is no token
+	ahead           time.Duration // how long before its expiry the next one is fetched
+	domainID        string        // of the account, according to the token; empty if there is no token
 }
 
-// newLease returns a lease of what was issued just now. Accounts that got theirs together do not all renew them together.
+// newLease returns a lease of a new grant. Leases are renewed at random times, so that accounts do not renew theirs together.
 func newLease(g huaweicloud.Grant, expires time.Time) (*lease, error) {
 	l := &lease{Grant: g, issued: time.Now(), expires: expires}
 	l.ahead = min(l.life()/4, maxAhead)
 	l.ahead -= time.Duration(rand.Float64() * jitter * float64(l.ahead)) //nolint:gosec // nothing secret
 	if !l.isValid() {
-		return nil, huaweicloud.Advise(fmt.Errorf("what was issued just now has expired at %s", expires.UTC().Format(time.RFC3339)),
-			"set the clock of this machine by NTP; if it is right, check why the service issues expired ones")
+		return nil, huaweicloud.Advise(fmt.Errorf("new keys or token have already expired at %s", expires.UTC().Format(time.RFC3339)),
+			"synchronize this machine's clock with NTP, or if it is correct, check why the service issues expired keys")
 	}
 	return l, nil
 }
@@ -191,15 +191,15 @@ func (l *lease) life() time.Duration { return l.expires.Sub(l.issued) }
 
 func (l *lease) isValid() bool { return l != nil && time.Now().Before(l.expires) }
 
-// readKeys reads keys as the metadata service, pod identity, IAM and STS write them: an object "credential" or "credentials" with access, accessKeyId
-// or access_key_id, and so on. The errors quote nothing.
+// readKeys parses the keys in responses of the metadata service, pod identity, IAM, and STS: an object "credential" or "credentials"
+// with access, accessKeyId, or access_key_id, and so on. Its errors quote nothing.
 func readKeys(answer *huaweicloud.Answer) (*lease, error) {
 	unusable := func(what string) error {
-		return huaweicloud.Advise(errors.New(answer.Request+": "+what), "something else than a service that issues keys may have answered")
+		return huaweicloud.Advise(errors.New(answer.Request+": "+what), "check what responds at this URL (it may not be a service that issues keys)")
 	}
 	var body map[string]any
 	if err := json.Unmarshal(answer.Body, &body); err != nil {
-		return nil, unusable("the answer is no JSON object")
+		return nil, unusable("the response is not a JSON object")
 	}
 	fields := plainNames(body)
 	for _, wrapper := range []string{"credential", "credentials"} {
@@ -215,18 +215,18 @@ func readKeys(answer *huaweicloud.Answer) (*lease, error) {
 		for _, field := range part[1:] {
 			text, _ := fields[field].(string)
 			if number, isNumber := fields[field].(float64); isNumber && name == "expiry" {
-				text = fmt.Sprint(number) // which is no time, but there is one
+				text = fmt.Sprint(number) // not a time, but not missing either
 			}
 			parts[name] = cmp.Or(parts[name], text)
 		}
 		if parts[name] == "" || name != "expiry" && checkKey(name, parts[name]) != nil {
-			return nil, unusable("the answer has no " + name + " that could be used")
+			return nil, unusable("the response has no valid " + name + "")
 		}
 	}
 	expires, isTime := readTime(parts["expiry"])
 	if !isTime {
-		return nil, huaweicloud.Advise(errors.New(answer.Request+": the expiry in the answer is no time of RFC 3339"),
-			"the service writes times in a format that is not supported: state another kind of credentials")
+		return nil, huaweicloud.Advise(errors.New(answer.Request+": the expiry in the response is not an RFC 3339 time"),
+			"configure another kind of credentials (the time format of this service is not supported)")
 	}
 	l, err := newLease(&huaweicloud.Keys{
 		AccessKey: secret.New(parts["access key"]), SecretKey: secret.New(parts["secret key"]), SecurityToken: secret.New(parts["security token"]),
@@ -237,8 +237,8 @@ func readKeys(answer *huaweicloud.Answer) (*lease, error) {
 	return l, nil
 }
 
-// readTime reads a time of RFC 3339 or, as some services write it, with a zone without a colon, in UTC without a zone, with blanks in place of the T and
-// before the zone, or in small letters.
+// readTime parses an RFC 3339 time or, as some services write it, one with a zone without a colon, in UTC without a zone, with
+// blanks instead of the T and before the zone, or in lower case.
 func readTime(text string) (t time.Time, isTime bool) {
 	text = strings.ReplaceAll(strings.Replace(strings.ToUpper(strings.TrimSpace(text)), " ", "T", 1), " ", "")
 	for _, zone := range []string{"Z07:00", "Z0700", "Z07", "UTC", ""} {
@@ -249,7 +249,7 @@ func readTime(text string) (t time.Time, isTime bool) {
 	return time.Time{}, false
 }
 
-// plainNames returns the fields by their names in lower case and without underscores, which all spellings share.
+// plainNames returns the fields by their names in lower case and without underscores, which is the same for all spellings.
 func plainNames(fields map[string]any) map[string]any {
 	plain := map[string]any{}
 	for name, value := range fields {

@@ -108,17 +108,17 @@ func TestSpellingsOfTimes(t *testing.T) {
 
 func TestAnswersWithoutKeys(t *testing.T) {
 	for body, want := range map[string]string{
-		"":                                    "the answer is no JSON object",
-		"<html>PRIVATE</html>":                "the answer is no JSON object",
-		"[]":                                  "the answer is no JSON object",
-		`{"credential":null}`:                 "the answer has no access key",
-		`{"credential":{"access":"PRIVATE"}}`: "no secret key that could be used",
-		`{"credential":{"access":"PRIVATE","secret":"a b","securitytoken":"T","expires_at":"` + expires + `"}}`:                 "no secret key that could be used",
-		`{"credential":{"access":"PRIVATE","secret":"PRIVATE","expires_at":"` + expires + `"}}`:                                 "no security token",
-		`{"credential":{"access":"PRIVATE","secret":"PRIVATE","securitytoken":"PRIVATE"}}`:                                      "no expiry",
-		`{"credential":{"access":"PRIVATE","secret":"PRIVATE","securitytoken":"PRIVATE","expires_at":"soon"}}`:                  "no time of RFC 3339",
-		`{"credential":{"access":"PRIVATE","secret":"PRIVATE","securitytoken":"PRIVATE","expires_at":1894000000}}`:              "no time of RFC 3339",
-		`{"credential":{"access":"PRIVATE","secret":"PRIVATE","securitytoken":"T","expires_at":"2020-01-08T03:50:07.574000Z"}}`: "has expired at 2020-01-08T03:50:07Z",
+		"":                                    "the response is not a JSON object",
+		"<html>PRIVATE</html>":                "the response is not a JSON object",
+		"[]":                                  "the response is not a JSON object",
+		`{"credential":null}`:                 "the response has no valid access key",
+		`{"credential":{"access":"PRIVATE"}}`: "no valid secret key",
+		`{"credential":{"access":"PRIVATE","secret":"a b","securitytoken":"T","expires_at":"` + expires + `"}}`:                 "no valid secret key",
+		`{"credential":{"access":"PRIVATE","secret":"PRIVATE","expires_at":"` + expires + `"}}`:                                 "no valid security token",
+		`{"credential":{"access":"PRIVATE","secret":"PRIVATE","securitytoken":"PRIVATE"}}`:                                      "no valid expiry",
+		`{"credential":{"access":"PRIVATE","secret":"PRIVATE","securitytoken":"PRIVATE","expires_at":"soon"}}`:                  "not an RFC 3339 time",
+		`{"credential":{"access":"PRIVATE","secret":"PRIVATE","securitytoken":"PRIVATE","expires_at":1894000000}}`:              "not an RFC 3339 time",
+		`{"credential":{"access":"PRIVATE","secret":"PRIVATE","securitytoken":"T","expires_at":"2020-01-08T03:50:07.574000Z"}}`: "have already expired at 2020-01-08T03:50:07Z",
 	} {
 		wantKeys(t, body, metadata(t, answers{securityKey: says(body)}), "", want, "/openstack/latest/securitykey: ")
 	}
@@ -137,14 +137,14 @@ func TestMetadataErrors(t *testing.T) {
 		answers answers
 		says    []string
 	}{
-		"no agency":         {answers{session: says("PRIVATE"), securityKey: refuses(401, "Please configure Cloud Service Agency first")}, []string{"401 Unauthorized: Please configure", "; assign an agency to the ECS"}},
-		"an echo":           {answers{session: says("PRIVATE"), securityKey: refuses(403, "who is PRIVATE?")}, []string{"403 Forbidden: who is <hidden>?; state another kind of credentials, unless this is an ECS"}},
+		"no agency":         {answers{session: says("PRIVATE"), securityKey: refuses(401, "Please configure Cloud Service Agency first")}, []string{"401 Unauthorized: Please configure", "; assign an agency with permission to read quotas"}},
+		"an echo":           {answers{session: says("PRIVATE"), securityKey: refuses(403, "who is PRIVATE?")}, []string{"403 Forbidden: who is <hidden>?; configure another kind of credentials, unless this is an ECS"}},
 		"no session":        {answers{session: refuses(500, "down")}, []string{"PUT http://", "500 Internal Server Error: down"}},
 		"an empty session":  {answers{session: says("\n")}, []string{"the token of the metadata service is empty"}},
 		"a redirect":        {answers{securityKey: redirects}, []string{"302 Found"}},
-		"a broken answer":   {answers{securityKey: breaks}, []string{"but its body broke off: unexpected EOF"}},
-		"an endless answer": {answers{securityKey: endless}, []string{"it is not shown"}},
-		"nothing there":     {nil, []string{"404 Not Found", "; state another kind of credentials, unless this is an ECS"}},
+		"a broken answer":   {answers{securityKey: breaks}, []string{"but the body is incomplete: unexpected EOF"}},
+		"an endless answer": {answers{securityKey: endless}, []string{"not shown because it may contain keys"}},
+		"nothing there":     {nil, []string{"404 Not Found", "; configure another kind of credentials, unless this is an ECS"}},
 	} {
 		wantKeys(t, name, metadata(t, tc.answers), "", append(tc.says, "instance_metadata: ")...)
 	}
@@ -152,19 +152,19 @@ func TestMetadataErrors(t *testing.T) {
 
 // TestMetadataRemedies: an agency is only advised if there never were keys and the service says that there is none.
 func TestMetadataRemedies(t *testing.T) {
-	const noAgency, changed, broken = "assign an agency to the ECS that may read quotas", "check what has changed at this ECS", "metadata service's side and the exporter will retry"
+	const noAgency, changed, broken = "assign an agency with permission to read quotas to the ECS", "check what has changed on this ECS", "metadata service's side, and the exporter will retry"
 	old := strings.ReplaceAll(good, expires, "1999-01-08T03:50:07.574000Z") // time in a bubble begins in 2000
 	for name, tc := range map[string]struct {
 		fault        cloudtest.Fault
 		first, later string // the remedy if there never were keys, and if there were some before
 	}{
 		"no agency":     {cloudtest.Fault{Status: 401, Body: []byte("Please configure Cloud Service Agency first")}, noAgency, changed},
-		"a 401":         {cloudtest.Fault{Status: 401}, "state another kind of credentials", changed},
-		"a 404":         {cloudtest.Fault{Status: 404}, "state another kind of credentials", changed},
+		"a 401":         {cloudtest.Fault{Status: 401}, "configure another kind of credentials", changed},
+		"a 404":         {cloudtest.Fault{Status: 404}, "configure another kind of credentials", changed},
 		"a 503":         {cloudtest.Fault{Status: 503}, broken, broken},
-		"expired keys":  {cloudtest.Fault{Status: 200, Body: []byte(old)}, "set the clock of this machine by NTP", "set the clock of this machine by NTP"},
-		"another time":  {cloudtest.Fault{Status: 200, Body: []byte(strings.ReplaceAll(good, expires, "tomorrow"))}, "in a format that is not supported", "in a format that is not supported"},
-		"no connection": {cloudtest.Fault{Reset: true}, "state another kind of credentials", changed},
+		"expired keys":  {cloudtest.Fault{Status: 200, Body: []byte(old)}, "synchronize this machine's clock with NTP", "synchronize this machine's clock with NTP"},
+		"another time":  {cloudtest.Fault{Status: 200, Body: []byte(strings.ReplaceAll(good, expires, "tomorrow"))}, "configure another kind of credentials (the time format", "configure another kind of credentials (the time format"},
+		"no connection": {cloudtest.Fault{Reset: true}, "configure another kind of credentials", changed},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, "")
@@ -216,13 +216,13 @@ func TestMetadataThatNeverAnswers(t *testing.T) {
 		if took := time.Since(before); took != 3*time.Second {
 			t.Errorf("took %s", took)
 		}
-		wantText(t, err, "instance_metadata: PUT http://169.254.169.254/meta-data/latest/api/token: no answer after 3s: ")
+		wantText(t, err, "instance_metadata: PUT http://169.254.169.254/meta-data/latest/api/token: no response after 3s: ")
 		late := source(t, m, "instance_metadata: {}")
 		_, err = late.Grant(within(t, time.Second), huaweicloud.Scope{})
-		wantText(t, err, "keys or a token were not had in time (context deadline exceeded); check the network")
-		wantText(t, late.Status().Err, "keys or a token were not had in time")
+		wantText(t, err, "no keys or token received in time (context deadline exceeded); check the network")
+		wantText(t, late.Status().Err, "no keys or token received in time")
 		_, err = source(t, m, "").Grant(within(t, time.Second), huaweicloud.Scope{})
-		wantText(t, err, "the default chain of credentials has not found any in time")
+		wantText(t, err, "timed out while looking for credentials in the default chain")
 		<-time.After(time.Minute)
 	})
 }
@@ -237,11 +237,11 @@ func TestPodIdentity(t *testing.T) {
 		fmt.Fprint(w, good)
 	}, "POST /keys/busy": refuses(http.StatusServiceUnavailable, "busy")}) + "/keys"
 	for _, tc := range []struct{ url, file, token, want, says string }{
-		{says: "pod_identity: HC_CONTAINER_CREDENTIALS_FULL_URI is not set; let the pod's service account have an identity in CCE"},
+		{says: "pod_identity: HC_CONTAINER_CREDENTIALS_FULL_URI is not set; associate the pod's service account with an identity in CCE"},
 		{url: url, says: "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE is not set"},
 		{url: url, file: tokenFile, says: "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE " + tokenFile + " is empty"},
 		{url: url, file: tokenFile, token: "PRIVATE", says: "401 Unauthorized: <hidden>{}; check the identity of the pod's service account"},
-		{url: url + "/busy", file: tokenFile, token: "pod-token", says: "503 Service Unavailable: busy; the failure is on the side of CCE's agent on this node and the exporter will retry"},
+		{url: url + "/busy", file: tokenFile, token: "pod-token", says: "503 Service Unavailable: busy; the failure is on the side of CCE's agent on this node, and the exporter will retry"},
 		{url: url, file: tokenFile, token: "pod-token\n", want: "A S T"},
 	} {
 		write(tokenFile, tc.token)
@@ -259,20 +259,20 @@ func TestIAMErrors(t *testing.T) {
 		answers answers
 		says    []string
 	}{
-		"a wrong password":      {login, answers{tokens: echoes}, []string{"password: POST http://", "401 Unauthorized", "<hidden>", "; check domain_name, user_name and password"}},
-		"a user without access": {login, answers{tokens: refuses(403, "no")}, []string{"; let the user have programmatic access"}},
-		"no token":              {login, answers{tokens: says("{}")}, []string{"password: POST http://", "/v3/auth/tokens: there is no token in the header X-Subject-Token"}},
-		"no expiry":             {login, answers{tokens: issues("PRIVATE", "{}")}, []string{"password: POST http://", "/v3/auth/tokens: the answer doesn't tell when the token expires"}},
-		"an expired token":      {login, answers{tokens: issues("PRIVATE", `{"token":{"expires_at":"2020-01-09T15:20:17.574000Z"}}`)}, []string{"; set the clock"}},
+		"a wrong password":      {login, answers{tokens: echoes}, []string{"password: POST http://", "401 Unauthorized", "<hidden>", "; check domain_name, user_name, and password"}},
+		"a user without access": {login, answers{tokens: refuses(403, "no")}, []string{"; enable programmatic access"}},
+		"no token":              {login, answers{tokens: says("{}")}, []string{"password: POST http://", "/v3/auth/tokens: the response has no token in the header X-Subject-Token"}},
+		"no valid expiry":       {login, answers{tokens: issues("PRIVATE", "{}")}, []string{"password: POST http://", "/v3/auth/tokens: the response has no expiry of the token"}},
+		"an expired token":      {login, answers{tokens: issues("PRIVATE", `{"token":{"expires_at":"2020-01-09T15:20:17.574000Z"}}`)}, []string{"; synchronize this machine's clock"}},
 		"a wrong id token":      {provider, answers{exchange: echoes}, []string{"oidc: POST http://", "<hidden>", "; check that the token in token_file"}},
 		"an unknown provider":   {provider, nil, []string{"404 Not Found", "; check idp_id"}},
-		"no subject token":      {provider, answers{exchange: says("{}")}, []string{"oidc: there is no token in the header"}},
+		"no subject token":      {provider, answers{exchange: says("{}")}, []string{"oidc: the response has no token in the header"}},
 		"keys refused":          {provider, answers{exchange: issues("PRIVATE", "{}"), issueKeys: echoes}, []string{"oidc: POST http://", "<hidden>"}},
-		"keys unreadable":       {provider, answers{exchange: issues("PRIVATE", "{}"), issueKeys: issues("", "PRIVATE")}, []string{"oidc: ", "no JSON object"}},
-		"keys too long":         {provider, answers{exchange: issues("PRIVATE", "{}"), issueKeys: issues("", strings.Repeat("PRIVATE", 200_000))}, []string{"it is not shown, as keys may stand in it"}},
+		"keys unreadable":       {provider, answers{exchange: issues("PRIVATE", "{}"), issueKeys: issues("", "PRIVATE")}, []string{"oidc: ", "not a JSON object"}},
+		"keys too long":         {provider, answers{exchange: issues("PRIVATE", "{}"), issueKeys: issues("", strings.Repeat("PRIVATE", 200_000))}, []string{"not shown because it may contain keys"}},
 		"an agency's distrust":  {assume, answers{issueKeys: refuses(403, "no")}, []string{"assume_agency: quotas of main: POST http://", "403 Forbidden", "; grant the role Agent Operator"}},
 		"an unknown agency":     {assume, nil, []string{"404 Not Found", "; check domain_name and agency_name"}},
-		"an agency's keys":      {assume, answers{issueKeys: issues("", `{"credential":{}}`)}, []string{"assume_agency: quotas of main: POST http://", "/v3.0/OS-CREDENTIAL/securitytokens: the answer has no access key"}},
+		"an agency's keys":      {assume, answers{issueKeys: issues("", `{"credential":{}}`)}, []string{"assume_agency: quotas of main: POST http://", "/v3.0/OS-CREDENTIAL/securitytokens: the response has no valid access key"}},
 	} {
 		wantKeys(t, name, source(t, machine(serve(t, tc.answers)), tc.yaml), "", tc.says...)
 	}

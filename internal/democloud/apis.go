@@ -1,5 +1,4 @@
-// Package democloud is the simulated cloud with the services of the catalogue: what the demo command shows, and what tests and benchmarks
-// read.
+// Package democloud is the simulated cloud with the services of the catalogue, for the demo command, tests, and benchmarks.
 package democloud
 
 import (
@@ -10,7 +9,7 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// APIsOf returns the quota APIs of services, with their example answers. The others answer with one that is made.
+// APIsOf returns the quota APIs of services, with their example responses. Services without one get a generated response.
 func APIsOf(services []providers.Service, example func(service string) []byte) []cloudsim.API {
 	var apis []cloudsim.API
 	for _, s := range services {
@@ -30,11 +29,11 @@ func APIsOf(services []providers.Service, example func(service string) []byte) [
 	return apis
 }
 
-// hostsOf returns whether an account-level service is at a host name: at those that its entry has for the sites of Huawei and for the region of the
-// host. DNS is at regional hosts too.
+// hostsOf returns a function that reports whether an account-level service is at a host: at the hosts of its entry for Huawei
+// Cloud's sites and for the region of the host. DNS is at regional hosts too.
 func hostsOf(s providers.Service) func(host string) bool {
 	sites := map[string]bool{s.API.Host.BaseURL("eu-west-101", ""): true}
-	for region := range s.API.Host.Regions() { // and "default"
+	for region := range s.API.Host.Regions() { // includes "default"
 		sites[s.API.Host.BaseURL(region, "")] = true
 	}
 	return func(host string) bool {
@@ -45,11 +44,11 @@ func hostsOf(s providers.Service) func(host string) bool {
 	}
 }
 
-// NoExample is for APIsOf if no service has an example answer.
+// NoExample is for APIsOf if no service has an example response.
 func NoExample(string) []byte { return nil }
 
-// Made returns an answer that is made from the description of an API, with two resources if there can be several. The last one has no
-// limit if a number means that, and the first one has a unit and a range.
+// Made returns a response generated from the description of an API, with two resources if it can have several. The last one has no
+// limit if the API has a value for that, and the first one has a unit and a range.
 func Made(a *providers.API) []byte {
 	quotas := []cloudsim.Quota{{Used: 4, Limit: 10, Unit: "GB", Min: 1, Max: 100}, {Limit: 20}}
 	switch {

@@ -9,13 +9,13 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// The keys of the account that Demo and Scale have. They open nothing but a simulated cloud.
+// The keys of the account of Demo and Scale. They are only valid for a simulated cloud.
 const (
 	AccessKey = "DEMOACCESSKEY0000001"
 	SecretKey = "for-demonstration-only"
 )
 
-// Services returns the services that the cloud of Demo has. None has a cache_ttl, so that services.defaults decides how often they are asked.
+// Services returns the services of Demo's cloud, without their cache_ttl, so that services.defaults applies.
 func Services() []providers.Service {
 	services := slices.DeleteFunc(slices.Clone(providers.All()), func(s providers.Service) bool {
 		return !slices.ContainsFunc(demoTable(), func(r row) bool { return r.service == s.Name })
@@ -26,14 +26,15 @@ func Services() []providers.Service {
 	return services
 }
 
-// Demo returns a cloud to look at: the account "demo" with three projects in two regions, whose numbers move. demo.txt has them.
+// Demo returns a cloud for demonstration: the account "demo" with three projects in two regions, whose values change. demo.txt has
+// them.
 //
 //   - ap-southeast-3, the production project, is close to its limits: DCS memory between 93 % and 99 % of 800 GB, vCPUs of ECS around 96.5 % of
 //     1,600, alarm rules around 95 % of 1,000, TaurusDB instances climbing from 60 % to 90 % of 50 and falling back.
-//   - ap-southeast-1 has room, and no FunctionGraph. Its DBSS fails with 503 in the last minute of every three since Demo.
-//   - ap-southeast-1_dev, a sub-project of it, has no limit on TaurusDB instances (-1), and everything else small and lively.
+//   - ap-southeast-1 has low usage, and does not offer FunctionGraph. Its DBSS fails with 503 in the last minute of every three since Demo.
+//   - ap-southeast-1_dev, a subproject of it, has unlimited TaurusDB instances (-1), and small, changing values otherwise.
 //
-// The system tracker is 1 of 1 in all of them, as it is in every real project.
+// The system tracker is 1 of 1 in all of them, as in every real project.
 func Demo() *cloudsim.Cloud {
 	projects := []cloudsim.Project{
 		{ID: "0250cb8a80c24c0b9f20f557cb159aad", Name: "ap-southeast-3", Region: "ap-southeast-3"},

@@ -109,7 +109,7 @@ func TestDemo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.NewOf(t, democloud.Services(), cloudtest.Demo(), strings.ReplaceAll(demoConfig, "DEV", cloudsim.ID("ap-southeast-1_dev")))
 		if n := len(w.Services()); n < 15 {
-			t.Errorf("%d services, want a dozen beside the five", n)
+			t.Errorf("%d services, want a dozen in addition to the five", n)
 		}
 		seen, start := map[string]map[float64]bool{}, time.Now()
 		for range 12 {

@@ -18,7 +18,7 @@ var demoText string
 
 var demoTable = sync.OnceValue(func() []row { return readTable(demoText) })
 
-// row is a resource of a service in each project; nil if there is none.
+// row is a resource of a service in each project; nil if it has none.
 type row struct {
 	service  string
 	projects []*cloudsim.Quota
@@ -26,7 +26,7 @@ type row struct {
 
 const none = "-"
 
-// readTable reads the rows of demo.txt. It panics if one is malformed.
+// readTable parses the rows of demo.txt. It panics if one is malformed.
 func readTable(text string) []row {
 	var rows []row
 	for line := range strings.Lines(text) {
@@ -52,10 +52,10 @@ func readQuota(cell, resourceType, unit string) *cloudsim.Quota {
 	}
 	parts := quotaForm.FindStringSubmatch(cell)
 	if parts == nil {
-		panic(fmt.Sprintf("demo.txt: %s: %q is no quota", resourceType, cell))
+		panic(fmt.Sprintf("demo.txt: %s: %q is not a quota", resourceType, cell))
 	}
 	number := func(i int) int64 {
-		n, _ := strconv.ParseInt(parts[i], 10, 64) // 0 if it is not there
+		n, _ := strconv.ParseInt(parts[i], 10, 64) // 0 if it is missing
 		return n
 	}
 	q := &cloudsim.Quota{Type: resourceType, Unit: unit, Used: number(1), Limit: number(5), Max: number(6)}
@@ -72,14 +72,14 @@ func readQuota(cell, resourceType, unit string) *cloudsim.Quota {
 	return q
 }
 
-// wave swings around a middle, once in a period.
+// wave swings around a middle with a period.
 func wave(middle, swing float64, period time.Duration) func(time.Duration) int64 {
 	return func(elapsed time.Duration) int64 {
 		return int64(math.Round(middle + swing*math.Sin(2*math.Pi*elapsed.Seconds()/period.Seconds())))
 	}
 }
 
-// climb rises evenly and, after a period, begins again.
+// climb rises evenly and restarts after a period.
 func climb(from, to float64, period time.Duration) func(time.Duration) int64 {
 	return func(elapsed time.Duration) int64 {
 		return int64(math.Round(from + (to-from)*(elapsed%period).Seconds()/period.Seconds()))

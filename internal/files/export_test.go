@@ -14,7 +14,7 @@ func (r Readers) Ask(ctx context.Context, name string, work func() ([]byte, erro
 	return string(contents), err
 }
 
-// IsIdle tells whether nothing is kept of what was asked.
+// IsIdle reports whether no state of previous reads is kept.
 func (r Readers) IsIdle() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,9 +1,9 @@
-// Package files reads the files that the user names. They might be anything, and anywhere: a pipe that nobody writes to, a device that never
-// ends, or a regular file of a file system that has stopped responding.
+// Package files reads files named by the user. A file may be anything: a pipe without a writer, an endless device, or a regular file
+// on a file system that has stopped responding.
 //
-// No reader waits longer than its context, whatever a file does. A system call that hangs keeps its thread, so a file is read by one goroutine
-// at a time, however many ask for it, and few files are read at a time: at most 4 of a directory and 32 in the process. Files elsewhere are
-// still read while one directory hangs.
+// No reader waits longer than its context. Because a system call that hangs blocks its thread, a file is read by one goroutine at a
+// time for any number of callers, and few files are read at a time: at most 4 of a directory and 32 in the process. If one directory
+// hangs, files elsewhere can still be read.
 package files
 
 import (
@@ -22,13 +22,13 @@ const (
 	othersReadOrWrite = 0o006
 	othersEnter       = 0o001
 
-	whoMayReadIt = -1 // in place of a number of bytes: another question
+	whoMayReadIt = -1 // instead of a number of bytes: another question
 )
 
-// NoResponseError is a file system that did not respond before the context ended.
+// NoResponseError means that a file system did not respond before the context ended.
 type NoResponseError struct{ Err error }
 
-// Error says how the wait ended.
+// Error returns why the wait ended.
 func (e *NoResponseError) Error() string {
 	return fmt.Sprintf("no response from the file system: %v", e.Err)
 }
@@ -36,9 +36,9 @@ func (e *NoResponseError) Error() string {
 // Unwrap returns the error of the context.
 func (e *NoResponseError) Unwrap() error { return e.Err }
 
-// Read returns the contents of a regular file of at most so many bytes. Symbolic links are followed. If ctx ends first, the error is a
-// *NoResponseError. Errors do not name the file: the caller does. The contents are shared by all who asked at the same time, so they must
-// not be changed.
+// Read returns the contents of a regular file of at most so many bytes. It follows symbolic links. If ctx ends first, the error is a
+// *NoResponseError. Errors do not contain the name of the file. The contents are shared by concurrent callers and must not be
+// changed.
 func Read(ctx context.Context, name string, most int64) ([]byte, error) {
 	contents, err := process.ask(ctx, question{name, most}, func() ([]byte, error) { return read(name, most) })
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
@@ -47,13 +47,13 @@ func Read(ctx context.Context, name string, most int64) ([]byte, error) {
 	return contents, err
 }
 
-// read looks before it opens the file, because opening alone might wait for good, and again at what it has opened. The size is only a hint:
-// the files of /proc have none.
+// read checks the file before it opens it, because opening alone might block forever, and again after that. The size is only a hint:
+// files in /proc have none.
 func read(name string, most int64) ([]byte, error) {
 	if err := check(most)(os.Stat(name)); err != nil {
 		return nil, err
 	}
-	file, err := os.Open(name) //nolint:gosec // the user names it
+	file, err := os.Open(name) //nolint:gosec // the user configured it
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func read(name string, most int64) ([]byte, error) {
 	return contents, err
 }
 
-// check refuses anything other than a regular file of at most so many bytes.
+// check rejects anything other than a regular file of at most so many bytes.
 func check(most int64) func(os.FileInfo, error) error {
 	return func(info os.FileInfo, err error) error {
 		switch {
@@ -86,7 +86,7 @@ func check(most int64) func(os.FileInfo, error) error {
 
 func tooLarge(most int64) error { return fmt.Errorf("larger than %d bytes", most) }
 
-// kind names what is not a regular file.
+// kind names a kind of file that is not regular.
 func kind(mode os.FileMode) string {
 	switch {
 	case mode.IsDir():
@@ -100,28 +100,28 @@ func kind(mode os.FileMode) string {
 	}
 }
 
-// CheckSecret returns why a file is no place for a secret: every user of this machine may read or change it. A group may, as some services are
-// run that way. What can't be looked at, or not before ctx ends, is left to the reader of the file.
+// CheckSecret returns an error if every local user can read or change a file. Access of a group is allowed, because some services
+// are run that way. Files that cannot be checked before ctx ends are left to the reader of the file.
 //
-// Volumes of Kubernetes are left out, although their files have the mode 0644 by default: only the containers of the pod see them.
+// Volumes of Kubernetes are exempt, although their files have the mode 0644 by default: only the containers of the pod have access.
 func CheckSecret(ctx context.Context, name string) error {
-	if runtime.GOOS == "windows" { // has no such modes
+	if runtime.GOOS == "windows" { // it has no such modes
 		return nil
 	}
 	mode, err := process.ask(ctx, question{name, whoMayReadIt}, func() ([]byte, error) { return openTo(name), nil })
 	if err != nil || mode == nil {
 		return nil //nolint:nilerr // see above
 	}
-	return fmt.Errorf("%s is open to every user of this machine (mode %s); chmod o= %s", name, mode, name)
+	return fmt.Errorf("%s is accessible to all local users (mode %s); run chmod o= %s", name, mode, name)
 }
 
-// openTo returns the mode of a file that is open to everybody, in digits; nil if it isn't.
+// openTo returns the octal mode of a file that is accessible to everyone; nil if it is not.
 func openTo(name string) []byte {
 	path, err := filepath.EvalSymlinks(name)
 	if err == nil {
 		path, err = filepath.Abs(path)
 	}
-	if err != nil || strings.Contains(path, "/..") { // Kubernetes links the names in a volume to directories such as ..2026_01_31_12_00_00.123
+	if err != nil || strings.Contains(path, "/..") { // in volumes of Kubernetes, files are links into directories such as ..2026_01_31_12_00_00.123
 		return nil
 	}
 	mode := permissions(path)
@@ -129,7 +129,7 @@ func openTo(name string) []byte {
 		return nil
 	}
 	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
-		if permissions(dir)&othersEnter == 0 { // nothing below can be reached
+		if permissions(dir)&othersEnter == 0 { // nothing below is accessible
 			return nil
 		}
 		if dir == filepath.Dir(dir) {
@@ -138,7 +138,7 @@ func openTo(name string) []byte {
 	}
 }
 
-// permissions are none if the file can't be looked at.
+// permissions are none if the file cannot be checked.
 func permissions(name string) os.FileMode {
 	info, err := os.Stat(name)
 	if err != nil {

@@ -184,7 +184,7 @@ func TestCheckSecret(t *testing.T) {
 		}
 	}
 	filestest.Chmod(t, file, 0o644)
-	if err := files.CheckSecret(t.Context(), file); err == nil || err.Error() != file+" is open to every user of this machine (mode 0644); chmod o= "+file {
+	if err := files.CheckSecret(t.Context(), file); err == nil || err.Error() != file+" is accessible to all local users (mode 0644); run chmod o= "+file {
 		t.Errorf("got %v", err)
 	}
 	filestest.Chmod(t, dir, 0o750)
@@ -196,7 +196,7 @@ func TestCheckSecret(t *testing.T) {
 	}
 	t.Chdir(dir)
 	filestest.Chmod(t, dir, 0o755)
-	if err := files.CheckSecret(t.Context(), "key"); err == nil || !strings.HasPrefix(err.Error(), "key is open") {
+	if err := files.CheckSecret(t.Context(), "key"); err == nil || !strings.HasPrefix(err.Error(), "key is accessible") {
 		t.Errorf("a relative name: %v", err)
 	}
 }

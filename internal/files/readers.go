@@ -6,7 +6,8 @@ import (
 	"sync"
 )
 
-// A file system that hangs takes so many threads at most. A mount usually hangs as a whole, so more readers of a directory would only hang too.
+// Limits of the threads that a file system that hangs can block. A mount usually hangs as a whole, so more readers of a directory
+// would only hang too.
 const (
 	perDirectory = 4
 	perProcess   = 32
@@ -15,13 +16,13 @@ const (
 // process are the readers of this process.
 var process = newReaders()
 
-// question is what is asked of a file. Those who ask the same share the answer.
+// question identifies a read. Concurrent callers with the same question share the answer.
 type question struct {
 	name string
-	most int64 // bytes, or a negative number: another question than for the contents
+	most int64 // bytes, or a negative number for another question than the contents
 }
 
-// answer is a question under way.
+// answer is a read in progress.
 type answer struct {
 	question
 	done chan struct{} // closed when contents and err are set
@@ -29,17 +30,17 @@ type answer struct {
 	contents []byte
 	err      error
 
-	// The lock of the readers guards these.
+	// Guarded by the lock of the readers.
 	waiting int
 	begun   bool
 }
 
-// readers are the goroutines that touch files.
+// readers are the goroutines that access files.
 type readers struct {
 	mu      sync.Mutex
-	left    *sync.Cond // signals that one has left a file
+	left    *sync.Cond // signals that one is done
 	answers map[question]*answer
-	running int            // that touch a file
+	running int            // accessing a file
 	inside  map[string]int // of these, by directory
 }
 
@@ -49,11 +50,11 @@ func newReaders() *readers {
 	return r
 }
 
-// ask returns what work returns, which is called by one goroutine at a time for a question. It waits no longer than ctx. An answer that
-// nobody waits for any more goes on if it has begun, and whoever asks next joins it.
+// ask returns what work returns, which is called by one goroutine at a time for a question. It does not wait longer than ctx. A read
+// that has started continues even if no one waits for it any more, and the next caller joins it.
 //
-// An answer that had begun before the question might be older than what the file is now. So whoever joined one asks once more when it has
-// arrived; the second one is new enough in any case.
+// A read that started before the question might return outdated contents. So a caller that joined one asks again when it has ended;
+// the second one is new enough in any case.
 func (r *readers) ask(ctx context.Context, q question, work func() ([]byte, error)) ([]byte, error) {
 	for second := false; ; second = true {
 		a, early := r.join(q, work)
@@ -71,7 +72,7 @@ func (r *readers) ask(ctx context.Context, q question, work func() ([]byte, erro
 	}
 }
 
-// join returns the answer that is under way, and whether it has begun already, or a new one.
+// join returns the read in progress, and whether it has already started, or a new one.
 func (r *readers) join(q question, work func() ([]byte, error)) (a *answer, early bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -85,7 +86,7 @@ func (r *readers) join(q question, work func() ([]byte, error)) (a *answer, earl
 	return a, a.begun
 }
 
-// find does the work when its turn comes, and hands the outcome to those who wait. If nobody does any more, there is no work to do.
+// find does the work when its turn comes, and hands the result to the waiting callers. If there are none left, it does nothing.
 func (r *readers) find(a *answer, work func() ([]byte, error)) {
 	defer close(a.done)
 	directory := filepath.Dir(a.name)

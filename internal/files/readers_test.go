@@ -13,7 +13,7 @@ import (
 	"cloud_quota_exporter/internal/files"
 )
 
-// disk is a file system that responds while it is told to.
+// disk is a file system that can be made to hang.
 type disk struct {
 	hangs   chan struct{} // closed when it responds again
 	reading atomic.Int64
@@ -41,7 +41,8 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// TestHangingFileIsReadOnce: who asks gets an error in time, one goroutine goes on, and whoever asks next gets what the file holds by then.
+// TestHangingFileIsReadOnce: all callers get an error in time, only one goroutine continues, and the next caller gets the current
+// contents.
 func TestHangingFileIsReadOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, d := files.NewReaders(), newDisk()

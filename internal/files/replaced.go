@@ -12,13 +12,14 @@ import (
 )
 
 const (
-	keepFor   = 30 * time.Second // a value whose file can't be read
+	keepFor   = 30 * time.Second // for a value whose file cannot be read
 	maxReads  = 3                // of files that are being replaced
-	whichFile = -2               // in place of a number of bytes: another question
+	whichFile = -2               // instead of a number of bytes: another question
 )
 
-// Keep returns read, but while it fails, the value before is returned for up to 30 seconds: a file may be empty or missing for a moment while it is
-// replaced. An error with a method IsWhole that returns true is of a file that was not caught in the middle, and returned at once.
+// Keep returns read, but while that fails, it returns the previous value for up to 30 seconds: a file may be empty or missing
+// briefly while it is replaced. An error with a method IsWhole that returns true shows that the file is complete, and is returned at
+// once.
 func Keep[T any](read func(context.Context) (T, error)) func(context.Context) (T, error) {
 	var mu sync.Mutex
 	var good T
@@ -43,8 +44,8 @@ func Keep[T any](read func(context.Context) (T, error)) func(context.Context) (T
 	}
 }
 
-// Together returns what read returns, which reads several files that belong together. It is called again if one of them was replaced meanwhile, in place
-// or, as Kubernetes does, together with the directory that it is linked to.
+// Together returns what read returns, which reads several files that belong together. It is repeated if one of them was replaced
+// meanwhile, in place or, as in Kubernetes, with the directory that it is linked to.
 func Together[T any](ctx context.Context, names []string, read func(context.Context) (T, error)) (T, error) {
 	if len(names) < 2 {
 		return read(ctx)
@@ -60,7 +61,7 @@ func Together[T any](ctx context.Context, names []string, read func(context.Cont
 	}
 }
 
-// versions are different if a file was replaced or written.
+// versions differ if a file was replaced or written.
 func versions(ctx context.Context, names []string) (all []string) {
 	for _, name := range names {
 		version, err := process.ask(ctx, question{name, whichFile}, func() ([]byte, error) {

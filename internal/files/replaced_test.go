@@ -10,8 +10,8 @@ import (
 	"cloud_quota_exporter/internal/files"
 )
 
-// TestTogether: two files that are replaced while they are read are read again, whether Kubernetes swaps the directory or somebody writes them one after
-// the other.
+// TestTogether: two files that are replaced while they are read are read again, whether Kubernetes swaps the directory or the files
+// are written one after the other.
 func TestTogether(t *testing.T) {
 	kubelet, plain := t.TempDir(), t.TempDir()
 	for _, version := range []string{"..1", "..2"} {

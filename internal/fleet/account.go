@@ -27,12 +27,12 @@ import (
 const (
 	iamInFlight = 8
 
-	keyWait         = 500 * time.Millisecond // of a scrape for other keys after some were refused
-	describeTimeout = 10 * time.Second       // for all files of all accounts to be read
-	exposedTimeout  = time.Minute            // for the permissions of an account's files to be read
+	keyWait         = 500 * time.Millisecond // wait of a scrape for other keys after some were rejected
+	describeTimeout = 10 * time.Second       // for reading all files of all accounts
+	exposedTimeout  = time.Minute            // for reading the permissions of an account's files
 )
 
-// account is an account as one configuration has it.
+// account is an account of one configuration.
 type account struct {
 	config.Account
 	config  *config.Config
@@ -40,11 +40,12 @@ type account struct {
 	keys    *keys
 	http    *http.Client
 	hosts   *huaweicloud.Hosts
-	apis    map[string]unique.Handle[string] // what is asked of each service, whatever the region
-	changed bool                             // its connection differs from that of the configuration before
+	apis    map[string]unique.Handle[string] // identity of each service's API, regardless of the region
+	changed bool                             // the connection differs from that in the previous configuration
 }
 
-// newAccount makes an account of its configuration. before is the account that it replaces, which hands on the keys; nil if it is new.
+// newAccount makes an account of its configuration. It takes over the keys of the account that it replaces, if before
+// is not nil.
 func (f *Fleet) newAccount(configured config.Account, c *config.Config, before *account) *account {
 	a := &account{
 		Account: configured,
@@ -79,22 +80,22 @@ func (f *Fleet) newAccount(configured config.Account, c *config.Config, before *
 	return a
 }
 
-// connectionDiffers returns whether an account has other keys, hosts or trust than another one.
+// connectionDiffers reports whether the accounts have different credentials, endpoints, or certificate authorities.
 func (a *account) connectionDiffers(other *account) bool {
 	return a.Cloud != other.Cloud || !maps.Equal(a.ProfileSays, other.ProfileSays) || a.CAFile != other.CAFile || a.Credentials.NeedIAM() && a.iamRegion() != other.iamRegion() ||
 		!reflect.DeepEqual(a.Endpoints, other.Endpoints) || !reflect.DeepEqual(a.Credentials, other.Credentials)
 }
 
-// seesTheSame returns whether an account asks the same IAM by the same credentials as another one.
+// seesTheSame reports whether the accounts use the same IAM with the same credentials.
 func (a *account) seesTheSame(other *account) bool {
 	return a.Cloud == other.Cloud && reflect.DeepEqual(a.Endpoints["iam"], other.Endpoints["iam"]) &&
 		reflect.DeepEqual(a.Credentials, other.Credentials)
 }
 
-// origin counts how often the permanent keys of the same credentials became others, such as those in a file.
+// origin counts changes of the permanent keys of the same credentials, for example in a file.
 type origin struct{ changes atomic.Uint64 }
 
-// identity is to whom IAM said something: what it says to other keys, and what another IAM says, is not the same.
+// identity identifies the credentials and the IAM of a response. A response is not valid for another identity.
 type identity struct {
 	*origin
 
@@ -103,7 +104,7 @@ type identity struct {
 
 func (a *account) identity() identity { return identity{a.keys.origin, a.keys.origin.changes.Load()} }
 
-// serves returns how long serves what IAM said: not at all if it was said to others.
+// serves returns how long a response of IAM is valid: not at all for another identity.
 func (a *account) serves(asked identity, ttl time.Duration) time.Duration {
 	if asked != a.identity() {
 		return 0
@@ -111,7 +112,7 @@ func (a *account) serves(asked identity, ttl time.Duration) time.Duration {
 	return ttl
 }
 
-// iamRegion returns the region in which IAM is asked what concerns the whole account; empty is its global endpoint.
+// iamRegion returns the IAM region for requests about the whole account; empty: the global endpoint.
 func (a *account) iamRegion() string {
 	switch {
 	case a.Discovery != nil && len(a.Discovery.Regions) > 0:
@@ -123,14 +124,15 @@ func (a *account) iamRegion() string {
 	}
 }
 
-// iam returns the client for IAM in a region; an empty region is its global endpoint.
+// iam returns the client for IAM in a region; empty: the global endpoint.
 func (a *account) iam(region string) *huaweicloud.Client {
 	c := a.client("iam", region, huaweicloud.BaseURL("iam", region, a.Cloud), a.Endpoints.For("iam", "iam", region))
 	c.IsIAM, c.API = true, iamItself
 	return c
 }
 
-// iamItself stands for IAM where keys, projects and ids of accounts come from. The service "iam" has the quotas of IAM; its pauses are its own.
+// iamItself names the IAM that returns keys, projects, and account IDs. The service "iam" is the quotas of IAM, with separate
+// pauses.
 const iamItself = "IAM"
 
 // sts returns the client for STS in a region.
@@ -140,8 +142,8 @@ func (a *account) sts(region string) *huaweicloud.Client {
 	return c
 }
 
-// client returns the client for one API: that of a service, "iam" or "sts". usual is the URL of its host, configured is the endpoint that replaces
-// it; empty if there is none.
+// client returns the client for one API: a service, "iam", or "sts". usual is the URL of its host; configured is the endpoint that
+// replaces it, or empty.
 func (a *account) client(service, region, usual, configured string) *huaweicloud.Client {
 	c := &huaweicloud.Client{
 		HTTP:      a.http,
@@ -159,29 +161,29 @@ func (a *account) client(service, region, usual, configured string) *huaweicloud
 	if configured != "" {
 		c.BaseURL, c.QuotaPath = splitEndpoint(configured)
 	} else if namesOtherRegion(usual, region) {
-		c.Doubt = "the host may be of another site, which does not know the key"
+		c.Doubt = "the host might belong to another Huawei Cloud site, where the key is not valid"
 	}
 	return c
 }
 
-// namesOtherRegion returns whether a host is in another region, as some hosts of account-level APIs are. Which site that region belongs to is not known.
+// namesOtherRegion reports whether a host is in another region, as for some account-level APIs. The site of that region is unknown.
 func namesOtherRegion(url, region string) bool {
 	labels := strings.SplitN(strings.TrimPrefix(url, "https://"), ".", 3)
 	return len(labels) == 3 && labels[1] != region && strings.Contains(labels[1], "-") && providers.IsRegion(labels[1])
 }
 
-// splitEndpoint returns the base of an endpoint. If the endpoint is a whole URL, which has {project_id} or {domain_id} in it, its path and query
-// replace those of the API.
+// splitEndpoint returns the base URL of an endpoint. If the endpoint is a whole URL with {project_id} or {domain_id}, its path and
+// query replace those of the API.
 func splitEndpoint(endpoint string) (base, quotaPath string) {
 	if !strings.Contains(endpoint, "{project_id}") && !strings.Contains(endpoint, "{domain_id}") {
 		return strings.TrimRight(endpoint, "/"), ""
 	}
 	scheme, rest, _ := strings.Cut(endpoint, "://")
-	end := strings.IndexAny(rest, "/?") // there is one: the placeholder is behind it
+	end := strings.IndexAny(rest, "/?") // always found: the placeholder comes after it
 	return scheme + "://" + rest[:end], "/" + strings.TrimPrefix(rest[end:], "/")
 }
 
-// api returns what distinguishes the API of a service from others that had the same name before a reload.
+// api distinguishes the API of a service from others that had the same name before a reload.
 func (a *account) api(service string) string {
 	if api, ok := a.apis[service]; ok {
 		return service + " " + api.Value()
@@ -189,13 +191,13 @@ func (a *account) api(service string) string {
 	return service
 }
 
-// pauseID is whom a pause concerns: a service that throttles the account does so in all regions.
+// pauseID identifies a pause. A service that throttles the account does so in all regions.
 type pauseID struct {
 	account, service string
 	api              unique.Handle[string]
 }
 
-// scope is what keys or a token are needed for in any case: a user with a password may have no role on the account.
+// scope is the scope that keys or a token are needed for in any case: a user with a password may have no role on the account.
 func (a *account) scope() huaweicloud.Scope {
 	for _, p := range a.Projects {
 		if p.ID != "" {
@@ -205,7 +207,7 @@ func (a *account) scope() huaweicloud.Scope {
 	return huaweicloud.Scope{Region: a.iamRegion()}
 }
 
-// gateID is whose slots a Gate holds. They are by region, so that one that hangs leaves the slots of the others alone.
+// gateID identifies the slots of a Gate. They are per region, so that a region that hangs does not block the others.
 type gateID struct {
 	pauseID
 
@@ -213,14 +215,14 @@ type gateID struct {
 	slots  int
 }
 
-// gate returns the slots of a service in a region, with the pause of that service in the account. The caller holds f.building.
+// gate returns the slots of a service in a region, with the pause of the service in the account. The caller holds f.building.
 func (f *Fleet) gate(a *account, service, region string, slots int) *refresh.Gate {
 	id := pauseID{a.Name, service, a.apis[service]}
 	pause := f.stores.pauses.get(id, func() *refresh.Pause { return new(refresh.Pause) })
 	return f.stores.gates.get(gateID{id, region, slots}, func() *refresh.Gate { return refresh.NewGate(slots, pause) })
 }
 
-// keys are the credentials of an account. They log when they begin to fail, and when that has ended.
+// keys are the credentials of an account. They log when they start to fail and when they recover.
 type keys struct {
 	credentials.Source
 
@@ -228,29 +230,29 @@ type keys struct {
 	origin *origin
 
 	used    atomic.Bool
-	refused atomic.Bool // something could not be read for want of good keys or certificate authorities
+	refused atomic.Bool // a fetch failed because of the keys or certificate authorities
 
 	mu        sync.Mutex
 	inUse     string    // huaweicloud.KeyID
 	failing   bool      // the last Grant failed
-	changedAt time.Time // when other keys than before were granted, or keys after there were none
+	changedAt time.Time // when different keys were granted, or the first ones
 }
 
-// Grant returns what authorizes requests of a scope now.
+// Grant returns the current authorization for requests of a scope.
 func (k *keys) Grant(ctx context.Context, s huaweicloud.Scope) (huaweicloud.Grant, error) {
 	grant, err := k.Source.Grant(ctx, s)
 	k.used.Store(true)
 	status := k.Status()
 	switch failed := k.note(grant, status.Err != nil); {
 	case status.Err != nil && !failed:
-		_ = level.Warn(k.log).Log("from", status.From, "msg", "credentials can't be had", "err", status.Err)
+		_ = level.Warn(k.log).Log("from", status.From, "msg", "Failed to get credentials", "err", status.Err)
 	case status.Err == nil && failed:
-		_ = level.Info(k.log).Log("from", status.From, "msg", "credentials can be had again")
+		_ = level.Info(k.log).Log("from", status.From, "msg", "Credentials recovered")
 	}
 	return grant, err
 }
 
-// note notes which keys a grant signs with, or that none were granted, and returns whether the Grant before failed.
+// note records the keys of a grant, or that there were none, and returns whether the previous Grant failed.
 func (k *keys) note(grant huaweicloud.Grant, fails bool) (failed bool) {
 	id := huaweicloud.KeyID(grant)
 	k.mu.Lock()
@@ -276,29 +278,30 @@ func (k *keys) keyInUse() string {
 	return k.inUse
 }
 
-// changedSince returns whether other keys were granted then or later.
+// changedSince reports whether different keys were granted at t or later.
 func (k *keys) changedSince(t time.Time) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return !k.changedAt.Before(t)
 }
 
-// noteFailure notes a failed fetch that other files may help.
+// noteFailure records a failed fetch that changed files may fix.
 func (k *keys) noteFailure(err error) {
 	if needsKeys(err) || needsAuthorities(err) {
 		k.refused.Store(true)
 	}
 }
 
-// needsKeys returns whether other keys may help.
+// needsKeys reports whether other keys may fix an error.
 func needsKeys(err error) bool {
 	return slices.Contains([]string{huaweicloud.ReasonUnauthorized, huaweicloud.ReasonCredentials}, huaweicloud.Reason(err))
 }
 
-// needsAuthorities returns whether another ca_file may help.
+// needsAuthorities reports whether another ca_file may fix an error.
 func needsAuthorities(err error) bool { return huaweicloud.Reason(err) == huaweicloud.ReasonTLS }
 
-// exposed returns which files with secrets are readable by everybody. Files that can't be looked at before ctx ends are left out.
+// exposed returns an error for each file with secrets that every local user can read. Files that cannot be checked before ctx ends
+// are omitted.
 func (a *account) exposed(ctx context.Context) []error {
 	names := a.keys.Status().Files
 	if a.Credentials.HoldSecrets() && a.config.File != "" { // the demo has no file
@@ -313,8 +316,8 @@ func (a *account) exposed(ctx context.Context) []error {
 	return all
 }
 
-// retryChangedKeys ends the pauses of what failed for want of good keys or certificate authorities, once the account has others: after a file is
-// corrected, the next scrape is good.
+// retryChangedKeys ends the pauses of fetches that failed because of keys or certificate authorities once these have changed, so
+// that the first scrape after a file is corrected succeeds.
 func (f *Fleet) retryChangedKeys(ctx context.Context) {
 	v := f.now.Load()
 	refused := map[*keys]*time.Time{} // with the time since when the certificate authorities are trusted
@@ -329,7 +332,7 @@ func (f *Fleet) retryChangedKeys(ctx context.Context) {
 			ctx, cancel := context.WithTimeout(ctx, keyWait)
 			defer cancel()
 			*loaded = huaweicloud.CALoaded(ctx, a.http)
-			_, _ = a.keys.Grant(ctx, a.scope()) // notes whether they have changed
+			_, _ = a.keys.Grant(ctx, a.scope()) // records whether they have changed
 		})
 	}
 	if len(refused) == 0 {
@@ -353,8 +356,8 @@ func (f *Fleet) retryChangedKeys(ctx context.Context) {
 	}
 }
 
-// retryWith ends the pause of a cell if the keys have changed since its last fetch began, or the certificate authorities since it ended. If they have
-// not, they are checked again.
+// retryWith ends the pause of a cell if the keys have changed since its last fetch started, or the certificate authorities since it
+// ended. Otherwise they are checked again later.
 func retryWith[T any](k *keys, loaded time.Time, c *refresh.Cell[T]) {
 	s := c.Peek()
 	switch {
@@ -365,44 +368,44 @@ func retryWith[T any](k *keys, loaded time.Time, c *refresh.Cell[T]) {
 	}
 }
 
-// CheckCredentials asks for the keys of every account, side by side, and logs where they come from and which files with secrets are readable
-// by everybody. It is for the start and for reloads: otherwise the first failing scrape would be the first sign.
+// CheckCredentials gets the keys of every account concurrently, and logs their origin and which files with secrets every local user
+// can read. It runs at startup and after reloads, so that problems are logged before the first scrape.
 func (f *Fleet) CheckCredentials(ctx context.Context) {
 	var checking sync.WaitGroup
 	for _, a := range f.now.Load().accounts {
 		checking.Go(func() {
 			if _, err := a.keys.Grant(ctx, a.scope()); err == nil {
-				_ = level.Info(f.log.logger).Log("msg", "credentials are there", "account", a.Name, "from", a.keys.Status().From)
+				_ = level.Info(f.log.logger).Log("msg", "Credentials loaded", "account", a.Name, "from", a.keys.Status().From)
 			}
 			ctx, cancel := context.WithTimeout(ctx, exposedTimeout)
 			defer cancel()
 			for _, err := range a.exposed(ctx) {
-				_ = level.Warn(f.log.logger).Log("msg", "secrets of the account can be read by others", "account", a.Name, "err", err)
+				_ = level.Warn(f.log.logger).Log("msg", "Secrets of the account can be read by all local users", "account", a.Name, "err", err)
 			}
 		})
 	}
 	checking.Wait()
 }
 
-// Account is what is known of an account.
+// Account is the state of an account.
 type Account struct {
 	Name     string
-	Asked    bool     // whether keys were needed yet, and a discovery has ended if there is one
-	Up       bool     // the last Grant succeeded, and the last discovery if there is one
-	Projects int      // that are read
-	Skipped  []string // labels of the discovered projects that are left out because another one has them
+	Asked    bool     // keys were requested, and the first discovery, if any, has ended
+	Up       bool     // the last Grant and the last discovery, if any, succeeded
+	Projects int      // monitored projects
+	Skipped  []string // labels of discovered projects that are skipped because they are duplicates
 
-	Unreadable huaweicloud.Skipped // projects that IAM lists, and that can't be read
-	Beyond     int                 // projects that are left out because of max_projects
+	Unreadable huaweicloud.Skipped // projects with invalid entries in IAM's list
+	Beyond     int                 // projects that are skipped because of max_projects
 
-	KeysExpire time.Time // when the first of the keys and tokens in use expires; zero if none does
+	KeysExpire time.Time // earliest expiry of the keys and tokens in use; zero if none expires
 
-	DiscoveryErr error        // of the last finished discovery
-	Undiscovered *UnreadError // how far the first discovery has come, if what is read was made without it; nil otherwise
-	Empty        error        // that the last discovery succeeded, and no project is read; nil otherwise
+	DiscoveryErr error        // of the last completed discovery
+	Undiscovered *UnreadError // progress of the first discovery if the readings were made without it; otherwise nil
+	Empty        error        // set if the last discovery succeeded but left no project; otherwise nil
 }
 
-// Accounts returns the state of the accounts, in their order.
+// Accounts returns the state of the accounts, in the order of the configuration.
 func (f *Fleet) Accounts() []Account {
 	var all []Account
 	for _, a := range f.now.Load().accounts {
@@ -426,30 +429,30 @@ func (f *Fleet) Accounts() []Account {
 	return all
 }
 
-// Description is what a configuration comes to for one account, before anything is asked of the cloud.
+// Description is the resolved configuration of one account, before any request to the cloud.
 type Description struct {
 	Account        string
 	Credentials    string  // where the keys come from
-	CredentialsErr error   // what is wrong with them on this machine
-	Exposed        []error // which files with secrets are readable by everybody
-	DomainID       string  // of the account; empty if it is not stated
+	CredentialsErr error   // the error of the credentials on this machine
+	Exposed        []error // an error for each file with secrets that every local user can read
+	DomainID       string  // of the account; empty if not configured
 	CAFile         string
-	CAFileErr      error             // why it can't be used
+	CAFileErr      error             // why it is invalid
 	Discovery      *config.Discovery // nil: none
 	InFlight       int               // max_in_flight_per_host
-	Sources        []Endpoint        // of the projects that are known
+	Sources        []Endpoint        // of the known projects
 }
 
-// Endpoint is where a source is asked.
+// Endpoint is the URL of a source.
 type Endpoint struct {
 	Service string
 	Project Project
-	Region  string // empty if it is that of a project that is not known yet
-	URL     string // scheme and host, and the path if it is configured
+	Region  string // empty if it is that of an unknown project
+	URL     string // scheme and host, with the path if that is configured
 }
 
-// Describe returns what is configured, in the order of the accounts. It asks only this machine. The files of all accounts are read side by
-// side, so that a file system that hangs costs its time once.
+// Describe returns the resolved configuration in the order of the accounts. It sends no requests. Files are read concurrently, so
+// that a file system that hangs delays it once.
 func (f *Fleet) Describe(ctx context.Context) []Description {
 	v := f.now.Load()
 	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
@@ -458,7 +461,7 @@ func (f *Fleet) Describe(ctx context.Context) []Description {
 	var reading sync.WaitGroup
 	for i, a := range v.accounts {
 		reading.Go(func() {
-			wrong := a.keys.Check(ctx) // first: what the others say depends on it
+			wrong := a.keys.Check(ctx) // first, because the other results depend on it
 			all[i] = Description{
 				Account: a.Name, Credentials: a.keys.Status().From, CredentialsErr: wrong, Exposed: a.exposed(ctx),
 				DomainID: a.DomainID, CAFile: a.CAFile, Discovery: a.Discovery, InFlight: a.MaxInFlightPerHost,

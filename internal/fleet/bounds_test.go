@@ -56,7 +56,7 @@ func TestBadProjectsAreLeftOut(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := fleettest.New(t, organisation(), mainAccount+`    discovery: {exclude: "(.*_sandbox|sa-.*)", name_prefix: "p/"}`+"\n")
+				w := fleettest.New(t, organization(), mainAccount+`    discovery: {exclude: "(.*_sandbox|sa-.*)", name_prefix: "p/"}`+"\n")
 				w.Cloud.Inject(cloudtest.Fault{Path: "/v3/projects", Status: http.StatusOK, Body: []byte(`{"projects":[` + tc.bad + "," + good + `]}`)})
 				readings := w.Scrape(t, time.Minute)
 				a := w.Accounts()[0]
@@ -65,9 +65,9 @@ func TestBadProjectsAreLeftOut(t *testing.T) {
 				}
 				want := ""
 				if tc.skipped > 0 {
-					want = fmt.Sprint("main: projects that IAM lists can't be read and are left out ", tc.skipped)
+					want = fmt.Sprint("main: Skipped projects with invalid entries in IAM's list ", tc.skipped)
 				}
-				if got := loggedOf(w, "that IAM lists"); got != want {
+				if got := loggedOf(w, "invalid entries"); got != want {
 					t.Errorf("logged %q, want %q", got, want)
 				}
 			})
@@ -101,7 +101,7 @@ func TestMaxProjects(t *testing.T) {
 		w.Configure(t, mainAccount+"    discovery: {max_projects: 2}\n"+ctsAlone(""))
 		w.Configure(t, mainAccount+"    discovery: {max_projects: 3}\n"+ctsAlone(""))
 		list("after a reload that had fewer", "eu-de_a eu-de_d eu-de_f", 1)
-		const want = "main: projects beyond discovery.max_projects are left out; raise it, or narrow regions and include "
+		const want = "main: Skipped projects beyond discovery.max_projects; increase it, or restrict discovery.regions and include "
 		if got := loggedOf(w, "max_projects"); got != want+"2\n"+want+"1\n"+want+"2\n"+want+"1" {
 			t.Errorf("logged\n%s", got)
 		}
@@ -112,7 +112,7 @@ func TestMaxProjects(t *testing.T) {
 func TestListWithoutPermission(t *testing.T) {
 	for _, projects := range []string{"projects: [{region: ap-southeast-3}]", "discovery: {include: ap-southeast-3}"} {
 		synctest.Test(t, func(t *testing.T) {
-			w := fleettest.New(t, organisation(), mainAccount+"    "+projects+"\n")
+			w := fleettest.New(t, organization(), mainAccount+"    "+projects+"\n")
 			w.Cloud.Inject(cloudtest.Fault{Path: "/v3/projects", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("iam", 403, "no")})
 			if got := outcomes(w.Scrape(t, time.Minute)); got != all("ap-southeast-3", "ok") || !w.Accounts()[0].Up {
 				t.Errorf("%s: outcomes\n%s", projects, got)
@@ -132,7 +132,7 @@ func TestLogForgetsProjects(t *testing.T) {
 			old, others := strings.Join(lines[:10], ""), strings.Join(lines[10:], "")
 			w := fleettest.New(t, cloud, header+"    projects:\n"+old+ctsAlone(""))
 			w.Scrape(t, time.Minute)
-			failures := func() int { return strings.Count(loggedOf(w, "quotas can't be read"), "\n") + 1 }
+			failures := func() int { return strings.Count(loggedOf(w, "Failed to fetch quotas"), "\n") + 1 }
 			if n := failures(); n != 5 {
 				t.Errorf("%d failures are logged, want 5 of 10", n)
 			}

@@ -207,7 +207,7 @@ func TestEveryEntryAtItsHost(t *testing.T) {
 				at = strings.TrimPrefix(h.BaseURL(region, ""), "https://")
 			}
 			if got, want := hosts[r.Service+" "+region], at; got != want {
-				t.Errorf("%s in %s is asked at %q, want %q", r.Service, region, got, want)
+				t.Errorf("%s in %s is requested at %q, want %q", r.Service, region, got, want)
 			}
 		}
 	})

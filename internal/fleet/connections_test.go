@@ -22,7 +22,7 @@ import (
 	"cloud_quota_exporter/providers/providerstest"
 )
 
-// counted tells when a connection is closed.
+// counted reports when a connection is closed.
 type counted struct {
 	net.Conn
 	closed func()
@@ -175,6 +175,6 @@ services: {taurusdb: {enabled: false}, dbss: {enabled: false}}
 	f.Read(t.Context(), fleet.Filter{})
 	slices.Sort(asked)
 	if got := strings.Join(asked, ", "); got != "/gateway/V1.0/p/quotas by test, /own/p?x=y by test, /v3/p/quotas by test" {
-		t.Errorf("asked for %s", got)
+		t.Errorf("requested %s", got)
 	}
 }

@@ -208,8 +208,8 @@ func TestSourceOfCredentialsIsLogged(t *testing.T) {
 		for _, line := range w.Logged() {
 			logged = append(logged, fmt.Sprint(line["msg"], " from ", line["from"]))
 		}
-		const want = "credentials can't be had from default chain: environment, profile, instance_metadata, pod_identity, " +
-			"credentials can be had again from instance_metadata: http://169.254.169.254, credentials are there from instance_metadata: http://169.254.169.254"
+		const want = "Failed to get credentials from default chain: environment, profile, instance_metadata, pod_identity, " +
+			"Credentials recovered from instance_metadata: http://169.254.169.254, Credentials loaded from instance_metadata: http://169.254.169.254"
 		if got := strings.Join(logged, ", "); got != want {
 			t.Errorf("logged %s", got)
 		}
@@ -217,7 +217,7 @@ func TestSourceOfCredentialsIsLogged(t *testing.T) {
 	})
 }
 
-// TestSecretsInNoFileAreNotExposed: the demo's keys are in a configuration without a file, which nobody can read.
+// TestSecretsInNoFileAreNotExposed: the demo's keys are in a configuration without a file.
 func TestSecretsInNoFileAreNotExposed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), mainAccount+"    projects: [{id: "+prodID+", region: ap-southeast-3, name: prod}]\n")

@@ -20,7 +20,7 @@ type (
 	listState   = refresh.State[discovered]
 )
 
-// discovered is what IAM lists, and to whom.
+// discovered is IAM's list of projects, and the identity that it was returned to.
 type discovered struct {
 	huaweicloud.ProjectList
 
@@ -32,7 +32,7 @@ func (f *Fleet) listCell(a *account) *projectList {
 	return f.stores.lists.get(a.Name, func() *projectList { return new(projectList) })
 }
 
-// listPolicy returns how the list of an account that discovers its projects is fetched. The caller holds f.building.
+// listPolicy returns the policy for fetching the projects of an account with discovery. The caller holds f.building.
 func (f *Fleet) listPolicy(a *account) *refresh.Policy[discovered] {
 	iam := a.iam(a.iamRegion())
 	iam.Action = huaweicloud.ListProjectsAction
@@ -56,15 +56,15 @@ func (f *Fleet) listPolicy(a *account) *refresh.Policy[discovered] {
 	}
 }
 
-// isUsable returns whether a project that IAM lists belongs to a region and is enabled. Projects that can't be read, or that the configuration could not
-// state either, are left out, with an error unless they are not wanted.
+// isUsable reports whether a listed project belongs to a region and is enabled. Projects that are invalid, or could not be
+// configured either, are not usable; the result is an error if discovery selects them.
 func (a *account) isUsable(p huaweicloud.Project, err error) (bool, error) {
 	switch {
 	case err != nil:
 	case !config.IsLabel(a.Discovery.NamePrefix+p.Name) || strings.ContainsRune(p.Name, utf8.RuneError):
-		err = fmt.Errorf("project with the id %.64q: its name, with name_prefix, is longer than 128 bytes, is not UTF-8 or has control characters", p.ID)
+		err = fmt.Errorf("project with ID %.64q: its name with name_prefix is longer than 128 bytes, is not UTF-8, or contains control characters", p.ID)
 	case !config.IsProjectID(p.ID):
-		err = fmt.Errorf("project %q: its id is not of the form of a project_id", p.Name)
+		err = fmt.Errorf("project %q: its ID is not a valid project_id", p.Name)
 	}
 	usable := err == nil && p.Serves()
 	if wanted := p.Serves() && a.Discovery.Wants(p.Name, p.Region()); p.Name != "" && !wanted {
@@ -73,9 +73,9 @@ func (a *account) isUsable(p huaweicloud.Project, err error) (bool, error) {
 	return usable, err
 }
 
-// wanted returns the projects of a list that are to be read, without those that are configured.
+// wanted returns the projects of a list that discovery selects, without those that are configured.
 func (a *account) wanted(list discovered) []config.Project {
-	type project struct{ region, id string } // the id is empty for the one that has the region's name
+	type project struct{ region, id string } // the id is empty for the region's default project
 	configured := make(map[project]bool, len(a.Projects))
 	for _, p := range a.Projects {
 		configured[project{p.Region, p.ID}] = true
@@ -96,7 +96,7 @@ func compareProjects(x, y config.Project) int {
 	return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(x.ID, y.ID))
 }
 
-// bound returns at most max_projects of the projects that are wanted, those that were found before first.
+// bound limits projects to max_projects, with those that were found before first.
 func (a *account) bound(wanted, before []config.Project) (found []config.Project, beyond int) {
 	beyond = len(wanted) - a.Discovery.MaxProjects
 	if beyond <= 0 {
@@ -117,31 +117,32 @@ func (a *account) bound(wanted, before []config.Project) (found []config.Project
 	return found, beyond
 }
 
-// empty returns an error if a list leaves the account without a project: IAM leaves out what the keys may not see, so that all seems well.
+// empty returns an error if a list leaves the account without a project. IAM omits projects that the keys may not see, so that this
+// would look like success.
 func (a *account) empty(list *listState, wanted []config.Project) error {
 	succeeded := list.Err == nil && !list.ReadAt.IsZero()
 	if !succeeded || len(a.Projects)+len(wanted) > 0 {
 		return nil
 	}
-	text := fmt.Sprintf("none of the projects that IAM lists (%d) is read", list.Value.Seen)
+	text := fmt.Sprintf("discovery selects none of the %d projects that IAM lists", list.Value.Seen)
 	if bad := list.Value.Skipped; bad.Count > 0 {
-		text += fmt.Sprintf(", %d of them can't be read: %v", bad.Count, bad.Reasons[0])
+		text += fmt.Sprintf(", %d of them are invalid: %v", bad.Count, bad.Reasons[0])
 	}
-	return huaweicloud.Advise(errors.New(text), "check that the keys may see projects, and regions, include and exclude of discovery")
+	return huaweicloud.Advise(errors.New(text), "check that the credentials can list the projects, and check discovery.regions, include, and exclude")
 }
 
-// Discover asks for the lists of projects that are due. It waits for a list that was never read, until ctx ends, and not for one that is
-// only old.
+// Discover fetches the lists of projects that are due. It waits until ctx ends for a list that was never fetched, but not for one
+// that is only old.
 func (f *Fleet) Discover(ctx context.Context) {
 	f.retryChangedKeys(ctx)
 	wait(ctx, f.askLists(ctx))
 }
 
-// Ask begins to ask IAM for what is due, and waits for nothing.
+// Ask starts to fetch from IAM what is due, and does not wait.
 func (f *Fleet) Ask(ctx context.Context) { f.askLists(ctx) }
 
-// askLists begins to fetch the lists that are due, and ids that are not known any more since the keys or IAM are others. It returns the lists to wait
-// for, which are those that name no project yet.
+// askLists starts to fetch the lists that are due, and IDs that are invalid because the keys or IAM have changed. It returns the
+// lists to wait for: those that contain no project yet.
 func (f *Fleet) askLists(ctx context.Context) []<-chan struct{} {
 	v := f.now.Load()
 	for _, p := range v.lookups {
@@ -155,20 +156,20 @@ func (f *Fleet) askLists(ctx context.Context) []<-chan struct{} {
 			continue
 		}
 		_, fetch := a.listCell.Ask(ctx, a.listPolicy)
-		if !a.isKnown(a.list) && fetch != nil { // a list that has just come is not in force yet
+		if !a.isKnown(a.list) && fetch != nil { // a list that has just arrived is not active yet
 			fetches = append(fetches, fetch)
 		}
 	}
 	return fetches
 }
 
-// isKnown returns whether a list says which projects the account has: with the keys and the IAM that it has now.
+// isKnown reports whether a list has the projects of the account, for its current keys and IAM.
 func (a *account) isKnown(list *listState) bool {
 	return !list.ReadAt.IsZero() && list.Value.asked == a.identity()
 }
 
-// IdleFilters returns, by account, the filters of discovery that have no effect on the projects that IAM lists. An account whose list is not known has
-// none.
+// IdleFilters returns, by account, the discovery filters that have no effect on the projects that IAM lists. Accounts whose list is
+// unknown are omitted.
 func (f *Fleet) IdleFilters() map[string][]string {
 	idle := map[string][]string{}
 	for _, a := range f.now.Load().accounts {
@@ -184,7 +185,7 @@ func (f *Fleet) IdleFilters() map[string][]string {
 	return idle
 }
 
-// adoptLists puts lists in force that have changed.
+// adoptLists activates lists that have changed.
 func (f *Fleet) adoptLists() {
 	outdated := func(a accountView) bool { return a.Discovery != nil && a.list != a.listCell.Peek() }
 	if !slices.ContainsFunc(f.now.Load().accounts, outdated) {
@@ -193,12 +194,12 @@ func (f *Fleet) adoptLists() {
 	f.log.skippedProjects(f.putListsInForce())
 }
 
-// putListsInForce makes the view of the lists as they are now, and returns it with the one before.
+// putListsInForce makes a view of the current lists, and returns it with the previous one.
 func (f *Fleet) putListsInForce() (before, now *view) {
 	f.building.Lock()
 	defer f.building.Unlock()
 	before = f.now.Load()
-	next := *before // with the sources as they were, and so their readings
+	next := *before // keeps the sources and so their readings
 	next.accounts = slices.Clone(before.accounts)
 	now = &next
 	var accounts []*account
@@ -222,22 +223,23 @@ func (f *Fleet) putListsInForce() (before, now *view) {
 	return before, now
 }
 
-// replace puts a view in force. The caller holds f.building.
+// replace activates a view. The caller holds f.building.
 func (f *Fleet) replace(now *view) {
 	f.now.Store(now)
 	f.log.forget(now)
 }
 
-// holder is the discovered project that has a label, and keeps it while it is there.
+// holder is the discovered project that holds a label while it exists.
 type holder struct{ account, projectID string }
 
-// addDiscovered adds the discovered projects. A configured label is taken, and that of an account with account-level services. A project that had a label before keeps it, so that a series does
-// not become another project's. Else the first one gets it.
+// addDiscovered adds the discovered projects. Labels of configured projects and of accounts with account-level services are taken.
+// Otherwise the previous holder of a label keeps it, so that a series does not switch to another project; without one, the first
+// project gets it.
 func (f *Fleet) addDiscovered(v *view) {
 	before, holders := f.stores.holders, map[string]holder{}
 	for _, a := range v.accounts {
 		if a.domain != nil {
-			holders[a.Name] = holder{} // which is no discovered project
+			holders[a.Name] = holder{} // not a discovered project
 		}
 		for _, p := range a.Projects {
 			holders[p.Name] = holder{}

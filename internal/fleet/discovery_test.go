@@ -17,8 +17,8 @@ import (
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
-// organisation is a cloud with two accounts, of which the first has projects of every kind.
-func organisation() *cloudtest.Cloud {
+// organization is a cloud with two accounts, of which the first has projects of every kind.
+func organization() *cloudtest.Cloud {
 	return cloudtest.New(
 		cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
 			{ID: prodID, Name: "ap-southeast-3"},
@@ -53,9 +53,9 @@ func account(t *testing.T, w *fleettest.World, name string) string {
 
 func TestDiscovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, organisation(), discoverAll)
+		w := fleettest.New(t, organization(), discoverAll)
 		if complete(w) || len(w.Projects()) != 0 || account(t, w, "main") != "asked false up true projects 0 skipped 0" {
-			t.Errorf("before anybody asked: complete %t, projects %v, %s", complete(w), w.Projects(), account(t, w, "main"))
+			t.Errorf("before the first request: complete %t, projects %v, %s", complete(w), w.Projects(), account(t, w, "main"))
 		}
 		if got := outcomes(w.Scrape(t, time.Minute)); got != all("ap-southeast-3", "ok")+"\n"+all("ap-southeast-3_dev", "ok") {
 			t.Errorf("outcomes\n%s", got)
@@ -79,7 +79,7 @@ func TestDiscovery(t *testing.T) {
 
 func TestStatedAndDiscoveredTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, organisation(), mainAccount+`    projects: [{id: `+prodID+`, region: ap-southeast-3, name: prod}]
+		w := fleettest.New(t, organization(), mainAccount+`    projects: [{id: `+prodID+`, region: ap-southeast-3, name: prod}]
     discovery: {name_prefix: "", exclude: ".*_sandbox"}
 `+otherAccount+`    projects: [{region: ap-southeast-1, name: ap-southeast-3_dev}]
     discovery: {}
@@ -103,12 +103,12 @@ services: {dcs: {cache_ttl: 0}}
 		w.Configure(t, discoverAll)
 		var logged []string
 		for _, line := range w.Logged() {
-			if text := fmt.Sprint(line["msg"]); strings.Contains(text, "left out") {
+			if text := fmt.Sprint(line["msg"]); strings.Contains(text, "kipped") {
 				logged = append(logged, fmt.Sprint(line["account"], " ", text, " ", line["projects"]))
 			}
 		}
-		const want = "main projects are left out since others have their labels; name_prefix distinguishes them ap-southeast-3_dev\n" +
-			"main no projects are left out any more <nil>"
+		const want = "main Skipped projects with duplicate labels; set name_prefix to make them unique ap-southeast-3_dev\n" +
+			"main Projects are no longer skipped <nil>"
 		if got := strings.Join(logged, "\n"); got != want {
 			t.Errorf("logged\n%s\nwant\n%s", got, want)
 		}
@@ -117,7 +117,7 @@ services: {dcs: {cache_ttl: 0}}
 
 func TestFailedDiscoveryKeepsTheLastList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, organisation(), discoverAll)
+		w := fleettest.New(t, organization(), discoverAll)
 		heal := w.Cloud.Inject(cloudtest.Fault{Service: "iam", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("iam", 403, "no")})
 		if got := w.Scrape(t, time.Minute); len(got) != 0 || complete(w) {
 			t.Errorf("%d readings, complete %t", len(got), complete(w))
@@ -175,7 +175,7 @@ func TestLongListIsRead(t *testing.T) {
 // are known, and wait for no list.
 func TestHangingDiscoveryLeavesTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, organisation(), discoverAll+otherAccount+`    projects: [{id: 0ther, region: ap-southeast-3, name: other}]
+		w := fleettest.New(t, organization(), discoverAll+otherAccount+`    projects: [{id: 0ther, region: ap-southeast-3, name: other}]
 services: {defaults: {cache_ttl: 0}}
 `)
 		w.Cloud.Inject(cloudtest.Fault{Service: "iam", Hang: true})
@@ -185,7 +185,7 @@ services: {defaults: {cache_ttl: 0}}
 			t.Errorf("of one project, after %s\n%s", time.Since(start), got)
 		}
 		if n := w.Cloud.Requests()["GET /v3/projects"]; n != 1 {
-			t.Errorf("%d lists are asked for, want the one that nobody waits for", n)
+			t.Errorf("%d lists are requested, want the one that no read waits for", n)
 		}
 		start = time.Now()
 		if got := outcomes(w.Scrape(t, 5*time.Second)); got != all("other", "ok") || time.Since(start) != 5*time.Second {
@@ -194,10 +194,10 @@ services: {defaults: {cache_ttl: 0}}
 	})
 }
 
-// TestCompleteAsOfTheSources: a list takes effect when it lands, whoever looks then. A reload keeps what was discovered.
+// TestCompleteAsOfTheSources: a list takes effect when it arrives, regardless of reads. A reload keeps discovered projects.
 func TestCompleteAsOfTheSources(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, organisation(), discoverAll)
+		w := fleettest.New(t, organization(), discoverAll)
 		w.Cloud.Inject(cloudtest.Fault{Service: "iam", Latency: 2 * time.Second})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -222,7 +222,7 @@ func TestCompleteAsOfTheSources(t *testing.T) {
 // TestUnchangedListKeepsReadings: only a list with other projects makes other sources.
 func TestUnchangedListKeepsReadings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, organisation(), discoverAll+"services: {defaults: {cache_ttl: 1h}, ces: {cache_ttl: 1h}}")
+		w := fleettest.New(t, organization(), discoverAll+"services: {defaults: {cache_ttl: 1h}, ces: {cache_ttl: 1h}}")
 		before := w.Scrape(t, time.Minute)
 		pass(20 * time.Minute)
 		after := settled(t, w)
@@ -242,7 +242,7 @@ func TestUnchangedListKeepsReadings(t *testing.T) {
 // TestHolderKeepsItsLabel: a series must not become another project's when an account comes back.
 func TestHolderKeepsItsLabel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, organisation(), strings.Replace(discoverAll, "{exclude", `{name_prefix: "", exclude`, 1)+otherAccount+`    discovery: {name_prefix: ""}
+		w := fleettest.New(t, organization(), strings.Replace(discoverAll, "{exclude", `{name_prefix: "", exclude`, 1)+otherAccount+`    discovery: {name_prefix: ""}
 `)
 		w.Cloud.SetKeys("main", "AK", "changed", "")
 		w.Scrape(t, time.Minute)
@@ -262,7 +262,7 @@ func TestHolderKeepsItsLabel(t *testing.T) {
 // TestReloadMendsDiscovery: with other keys, the list is asked for at once; without a change, nothing is asked for.
 func TestReloadMendsDiscovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, organisation(), strings.Replace(discoverAll, "SK", "wrong", 1))
+		w := fleettest.New(t, organization(), strings.Replace(discoverAll, "SK", "wrong", 1))
 		for range 20 {
 			w.Scrape(t, time.Minute)
 			pass(time.Minute)
@@ -282,7 +282,7 @@ func TestReloadMendsDiscovery(t *testing.T) {
 // TestManyLookAtOnce is for the race detector: lists are looked at and rebuilt while others look.
 func TestManyLookAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, organisation(), strings.Replace(discoverAll, "{exclude", `{refresh_interval: 1m, exclude`, 1))
+		w := fleettest.New(t, organization(), strings.Replace(discoverAll, "{exclude", `{refresh_interval: 1m, exclude`, 1))
 		var scrapes sync.WaitGroup
 		for range 16 {
 			scrapes.Go(func() {

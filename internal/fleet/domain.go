@@ -13,18 +13,18 @@ import (
 	"cloud_quota_exporter/internal/refresh"
 )
 
-const stsTimeout = 3 * time.Second // after idTimeout for IAM, so that an IAM that hangs leaves time for STS
+const stsTimeout = 3 * time.Second // in addition to idTimeout for IAM, so that STS has time left if IAM hangs
 
-// domain is what an account needs beside a project to stand in the place of one. IAM calls accounts domains.
+// domain has what an account needs in addition to a project to act as one. IAM calls accounts domains.
 type domain struct {
 	account *account
 
 	list       *projectList // of the account's projects; nil without discovery
 	listPolicy *refresh.Policy[discovered]
-	member     *project // a configured project of the account, whose id may have to be looked up; nil if there is none
+	member     *project // a configured project of the account, whose ID may have to be looked up; nil if there is none
 }
 
-// newDomain makes the project that stands for an account. region is the one that it had before. The caller holds f.building.
+// newDomain makes the project that represents an account. region is its previous one. The caller holds f.building.
 func (f *Fleet) newDomain(b accountView, region string) *project {
 	a := b.account
 	d := &domain{account: a, list: b.listCell, listPolicy: b.listPolicy}
@@ -48,14 +48,14 @@ func (f *Fleet) newDomain(b accountView, region string) *project {
 	return p
 }
 
-// region returns where account-level services are asked: in the first region of discovery, or in that of the first project. That of a listed project
-// stays the same while IAM lists projects in it, since a source in another region is another one. It is empty if it is not known.
+// region returns the region for account-level services: the first one of discovery, or that of the first project. That of a listed
+// project stays the same while IAM lists projects in it, because another region makes another source. It is empty if unknown.
 func (b accountView) region(before string) string {
 	if region := b.iamRegion(); region != "" || b.Discovery == nil {
 		return region
 	}
 	projects := slices.Clone(b.found)
-	if len(projects) == 0 { // none is wanted
+	if len(projects) == 0 { // none is selected
 		for _, p := range b.list.Value.Projects {
 			projects = append(projects, config.Project{Name: p.Name, Region: p.Region()})
 		}
@@ -67,8 +67,8 @@ func (b accountView) region(before string) string {
 	return projects[0].Region
 }
 
-// findID finds the id of the account: in a token, in the account's projects as IAM lists them, in IAM's list of accounts, or at STS. What IAM responds decides
-// about the error.
+// findID finds the ID of the account: in a token, in the account's projects as IAM lists them, in IAM's list of accounts, or at STS.
+// Its error is that of IAM, if there is one.
 func (d *domain) findID(ctx context.Context, region string) (string, error) {
 	grant, err := d.account.keys.Grant(ctx, huaweicloud.Scope{Region: region})
 	if err != nil {
@@ -81,7 +81,7 @@ func (d *domain) findID(ctx context.Context, region string) (string, error) {
 		return id, nil
 	}
 	iam, sts := d.account.iam(region), d.account.sts(region)
-	if region == "" && (d.account.Endpoints.For("iam", "", "") == "" || strings.Contains(iam.BaseURL, "{region}")) { // its global host is the China site's, whatever the account
+	if region == "" && (d.account.Endpoints.For("iam", "", "") == "" || strings.Contains(iam.BaseURL, "{region}")) { // its global host is that of the China site, whatever the account
 		return "", d.noRegion()
 	}
 	inTime, cancel := context.WithTimeout(ctx, idTimeout)
@@ -102,13 +102,13 @@ func (d *domain) findID(ctx context.Context, region string) (string, error) {
 	}
 	switch huaweicloud.Reason(err) {
 	case huaweicloud.ReasonNotFound, huaweicloud.ReasonForbidden, huaweicloud.ReasonClientError, huaweicloud.ReasonMalformed:
-		return "", &huaweicloud.AccountError{What: "no account id: " + strings.Join(why, "; ")}
+		return "", &huaweicloud.AccountError{What: "no account ID found: " + strings.Join(why, "; ")}
 	default:
-		return "", fmt.Errorf("the id of account %s: %w", d.account.Name, err)
+		return "", fmt.Errorf("look up the ID of account %s: %w", d.account.Name, err)
 	}
 }
 
-// listedID returns the account of the projects that IAM lists, or of the one that it was asked for; empty if they do not say.
+// listedID returns the account ID in the projects that IAM returned; empty if they have none.
 func (d *domain) listedID(ctx context.Context) string {
 	if list := d.awaitList(ctx); list != nil && list.Value.DomainID != "" {
 		return list.Value.DomainID
@@ -119,7 +119,8 @@ func (d *domain) listedID(ctx context.Context) string {
 	return ""
 }
 
-// someProject returns the id of some project of the account, which a few account-level APIs need in a header; empty if none is known.
+// someProject returns the ID of any project of the account, which a few account-level APIs require in a header; empty if none is
+// known.
 func (d *domain) someProject(ctx context.Context) string {
 	if found := d.awaitMember(ctx); found != nil {
 		return found.Value.id
@@ -134,8 +135,8 @@ func (d *domain) someProject(ctx context.Context) string {
 	return slices.MinFunc(list.Value.Projects, func(a, b huaweicloud.Project) int { return cmp.Compare(a.Name, b.Name) }).ID
 }
 
-// awaitMember returns the look-up of the project of the account; nil if it has not found it, or if none is looked up. What it waits takes no time of the
-// fetch: most APIs do not need the project.
+// awaitMember returns the lookup of the account's project; nil if it failed or there is none. The wait does not count toward the
+// timeout of the fetch, because most APIs do not need the project.
 func (d *domain) awaitMember(ctx context.Context) *refresh.State[lookedUp] {
 	if d.member == nil || d.member.lookup == nil {
 		return nil
@@ -149,7 +150,8 @@ func (d *domain) awaitMember(ctx context.Context) *refresh.State[lookedUp] {
 	return found
 }
 
-// awaitList returns the list of the account's projects; nil if it is not known. It waits for the first one, which takes no time of the fetch.
+// awaitList returns the list of the account's projects; nil if unknown. The wait for the first one does not count toward the timeout
+// of the fetch.
 func (d *domain) awaitList(ctx context.Context) *listState {
 	if d.list == nil {
 		return nil
@@ -166,7 +168,7 @@ func (d *domain) awaitList(ctx context.Context) *listState {
 	return list
 }
 
-// checkRegion returns an error if a URL needs a region that is not known.
+// checkRegion returns an error if a URL needs a region that is unknown.
 func (d *domain) checkRegion(url string) error {
 	if strings.Contains(url, "{region}") {
 		return d.noRegion()
@@ -174,14 +176,14 @@ func (d *domain) checkRegion(url string) error {
 	return nil
 }
 
-// noRegion returns why the region of the account is not known.
+// noRegion returns why the region of the account is unknown.
 func (d *domain) noRegion() error {
 	if d.list != nil {
 		if err := d.list.Peek().Err; err != nil {
-			return fmt.Errorf("the region of account %s is that of its first project: %w", d.account.Name, err)
+			return fmt.Errorf("find the region of account %s by its first project: %w", d.account.Name, err)
 		}
 	}
 	return &huaweicloud.AccountError{
-		What: "the region of account " + d.account.Name + " is not known, since it has no project", Advice: "set discovery.regions of the account",
+		What: "the region of account " + d.account.Name + " is unknown because the account has no project", Advice: "set discovery.regions for the account",
 	}
 }

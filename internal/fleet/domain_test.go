@@ -101,7 +101,7 @@ func TestAccountID(t *testing.T) {
 					pass(20 * time.Minute)
 				}
 				if got := asked(w.Cloud); got != tc.asked && !strings.Contains(tc.more, "discovery") || strings.Contains(got, "domains") != strings.Contains(tc.asked, "domains") {
-					t.Errorf("asked %s, want %s", got, tc.asked)
+					t.Errorf("requested %s, want %s", got, tc.asked)
 				}
 			})
 		})
@@ -128,7 +128,7 @@ func TestProjectMissing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		yaml := accountOf("static: {access_key: AK, secret_key: SK}", "    domain_id: "+cloudsim.ID("main")+"\n    projects: []\n")
 		w := fleettest.NewOf(t, providers.All(), cloudtest.ManyProjects(), strings.NewReplacer("iam: {enabled: true}, ", "", "eps: ", "ces: ").Replace(yaml))
-		const want = "; check that some project of the account is configured or discovered, and that the keys are right"
+		const want = "; check that a project of the account is configured or discovered, and that the credentials are correct"
 		if err := find(t, w.Scrape(t, time.Minute), "dns", "main").State.Err; err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say what to do%s", err, want)
 		}
@@ -148,18 +148,18 @@ func TestNoAccountID(t *testing.T) {
 		hide              string
 		reason, says      string
 	}{
-		"no account listed, no STS":           {keys, knownProject, nil, "sts.", "not_found", "IAM lists 0 accounts, not one; GET https://sts.ap-southeast-3."},
+		"no account listed, no STS":           {keys, knownProject, nil, "sts.", "not_found", "IAM lists 0 accounts, expected one; GET https://sts.ap-southeast-3."},
 		"no account listed, STS has none":     {keys, knownProject, []cloudtest.Fault{{Path: sts, Status: http.StatusOK, Body: []byte(`{"account_id":null}`)}}, "", "not_found", "account_id is missing"},
-		"no account listed, STS times out":    {keys, knownProject, []cloudtest.Fault{{Path: sts, Hang: true}}, "", "not_found", "no answer after 3s"},
+		"no account listed, STS times out":    {keys, knownProject, []cloudtest.Fault{{Path: sts, Hang: true}}, "", "not_found", "no response after 3s"},
 		"IAM refuses, and STS":                {keys, knownProject, []cloudtest.Fault{refuse(iamDomains, 403), refuse(sts, 403)}, "", "not_found", "403 Forbidden"},
-		"IAM fails":                           {keys, knownProject, []cloudtest.Fault{refuse(iamDomains, 502)}, "sts.", "server_error", "the id of account main: GET http"},
-		"IAM throttles":                       {keys, knownProject, []cloudtest.Fault{refuse(iamDomains, 429)}, "sts.", "throttled", "the id of account main: GET http"},
+		"IAM fails":                           {keys, knownProject, []cloudtest.Fault{refuse(iamDomains, 502)}, "sts.", "server_error", "look up the ID of account main: GET http"},
+		"IAM throttles":                       {keys, knownProject, []cloudtest.Fault{refuse(iamDomains, 429)}, "sts.", "throttled", "look up the ID of account main: GET http"},
 		"no keys":                             {password, knownProject, nil, "", "credentials", "401 Unauthorized"},
-		"no region":                           {keys, "    projects: []\n", nil, "", "not_found", "the region of account main is not known, since it has no project; set discovery.regions of the account"},
-		"no region for IAM":                   {keys, "    projects: []\n    endpoints: {iam: 'https://iam.{region}.test'}\n", nil, "", "not_found", "the region of account main is not known"},
-		"no region for IAM of another region": {keys, "    projects: []\n    endpoints: {iam: {eu-de: 'https://iam.eu-de.test'}}\n", nil, "", "not_found", "the region of account main is not known"},
-		"no region, as nothing is discovered": {keys, "    discovery: {}\n", []cloudtest.Fault{{Path: "/v3/projects", Status: http.StatusOK, Body: []byte(`{"projects":[]}`)}}, "", "not_found", "the region of account main is not known"},
-		"no region, as discovery fails":       {keys, "    discovery: {}\n", []cloudtest.Fault{refuse("/v3/projects", 503)}, "", "server_error", "the region of account main is that of its first project: "},
+		"no region":                           {keys, "    projects: []\n", nil, "", "not_found", "the region of account main is unknown because the account has no project; set discovery.regions for the account"},
+		"no region for IAM":                   {keys, "    projects: []\n    endpoints: {iam: 'https://iam.{region}.test'}\n", nil, "", "not_found", "the region of account main is unknown"},
+		"no region for IAM of another region": {keys, "    projects: []\n    endpoints: {iam: {eu-de: 'https://iam.eu-de.test'}}\n", nil, "", "not_found", "the region of account main is unknown"},
+		"no region, as nothing is discovered": {keys, "    discovery: {}\n", []cloudtest.Fault{{Path: "/v3/projects", Status: http.StatusOK, Body: []byte(`{"projects":[]}`)}}, "", "not_found", "the region of account main is unknown"},
+		"no region, as discovery fails":       {keys, "    discovery: {}\n", []cloudtest.Fault{refuse("/v3/projects", 503)}, "", "server_error", "find the region of account main by its first project: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -177,7 +177,7 @@ func TestNoAccountID(t *testing.T) {
 					if r.Reason() != tc.reason || !strings.Contains(r.State.Err.Error(), tc.says) {
 						t.Errorf("%s: %s, %v, want %s, %s", r.Service, r.Reason(), r.State.Err, tc.reason, tc.says)
 					}
-					if tc.reason == "not_found" && !strings.Contains(tc.says, "region") && !strings.Contains(r.State.Err.Error(), "; set domain_id of the account") {
+					if tc.reason == "not_found" && !strings.Contains(tc.says, "region") && !strings.Contains(r.State.Err.Error(), "; set domain_id for the account") {
 						t.Errorf("%v does not say what to do", r.State.Err)
 					}
 				}
@@ -208,7 +208,7 @@ func TestAccountWithoutProject(t *testing.T) {
 			if r := find(t, readings, "eps", "main"); r.Reason() != "" {
 				t.Fatalf("eps: %v", r.State.Err)
 			}
-			if r := find(t, readings, "dns", "main"); r.Reason() != "unauthorized" || !strings.Contains(r.State.Err.Error(), "; check that some project of the account is configured or discovered, and that") {
+			if r := find(t, readings, "dns", "main"); r.Reason() != "unauthorized" || !strings.Contains(r.State.Err.Error(), "; check that a project of the account is configured or discovered, and that") {
 				t.Fatalf("dns: %s, %v", r.Reason(), r.State.Err)
 			}
 			pass(30 * time.Second)
@@ -290,14 +290,14 @@ func TestAccountRegion(t *testing.T) {
 		}
 		where := func() string { return w.Describe(t.Context())[0].Sources[0].URL }
 		if got := where(); got != "https://iam.ap-southeast-3.myhuaweicloud.com" {
-			t.Errorf("asked at %s", got)
+			t.Errorf("requested at %s", got)
 		}
 		cloud.AddProject("main", cloudsim.Project{ID: cloudsim.ID("a"), Name: "ap-southeast-1_a"})
 		pass(16 * time.Minute)
 		w.Scrape(t, time.Minute)
 		synctest.Wait()
 		if got := where(); got != "https://iam.ap-southeast-3.myhuaweicloud.com" {
-			t.Errorf("with a project that is listed before: asked at %s", got)
+			t.Errorf("with a project that is listed before: requested at %s", got)
 		}
 		cloud.RemoveProject(prodID)
 		cloud.RemoveProject(devID)
@@ -305,11 +305,11 @@ func TestAccountRegion(t *testing.T) {
 		w.Scrape(t, time.Minute)
 		synctest.Wait()
 		if got := where(); got != "https://iam.ap-southeast-1.myhuaweicloud.com" {
-			t.Errorf("without the projects that it had: asked at %s", got)
+			t.Errorf("without the projects that it had: requested at %s", got)
 		}
 		w.Configure(t, mainAccount+"    discovery: {regions: [ap-southeast-2, ap-southeast-1]}\n"+accountServices)
 		if got := where(); got != "https://iam.ap-southeast-2.myhuaweicloud.com" {
-			t.Errorf("with discovery.regions: asked at %s", got)
+			t.Errorf("with discovery.regions: requested at %s", got)
 		}
 	})
 }
@@ -324,7 +324,7 @@ func TestThrottledIAMQuotas(t *testing.T) {
 		w.Scrape(t, time.Minute)
 		synctest.Wait() // the list is known, and so it is not waited for
 		if got := w.Cloud.Requests()["GET /v3/projects"]; got != 2 {
-			t.Errorf("the list of projects was asked for %d times, want 2", got)
+			t.Errorf("the list of projects was requested %d times, want 2", got)
 		}
 		heal()
 		pass(40 * time.Minute)
@@ -361,14 +361,14 @@ func TestKeyOfAnotherSite(t *testing.T) {
 	})
 }
 
-// TestListThatHasJustCome: account-level services ask for the list of projects themselves. A list that is there and not in force yet is waited for, so that
-// the first scrape has the projects.
+// TestListThatHasJustCome: account-level services request the list of projects themselves. The first scrape waits until an arrived
+// list is active, so that it has the projects.
 func TestListThatHasJustCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.NewOf(t, providers.All(), cloudtest.ManyProjects(), mainAccount+"    discovery: {regions: [ap-southeast-3], include: '.*_p01'}\n"+
 			"services: {defaults: {enabled: false}, cts: {enabled: true}, eps: {enabled: true}}\n")
 		w.OnLog = func(keyvals ...any) {
-			if slices.Contains(keyvals, any("projects are discovered")) { // by the fetch, between its end and that the list is in force
+			if slices.Contains(keyvals, any("Discovered projects")) { // by the fetch, between its end and that the list is in force
 				<-time.After(time.Second)
 			}
 		}

@@ -1,6 +1,6 @@
-// Package fleet knows which sources exist now, and reads them. A source is one service of one project. The fleet lives as long as the
-// program. Each configuration that is loaded replaces its accounts, while what is known of a source stays. Nothing in it runs by itself:
-// reading starts the fetches.
+// Package fleet manages the current sources and reads them. A source is one service of one project. A fleet lives as long as the
+// program. Loading a configuration replaces its accounts but keeps the state of sources. Nothing runs in the background: reading
+// starts the fetches.
 package fleet
 
 import (
@@ -24,19 +24,19 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// Options are what the program gives the fleet, once.
+// Options are the parts that the program provides to the fleet.
 type Options struct {
 	Dial      huaweicloud.Dial
 	UserAgent string
 	Getenv    func(string) string
-	Once      bool // each source is read once, for a command: what is behind fetches that hang is not asked
+	Once      bool // each source is fetched once, for a command: fetches queued behind ones that hang are not started
 
-	Logger   log.Logger         // of what changes; it must not block; nil: nothing is logged
-	Requests huaweicloud.Events // is called for every request to the cloud; nil: nobody
-	Progress func()             // is called after every fetch of a source; nil: nobody
+	Logger   log.Logger         // for changes; must not block; nil: no logging
+	Requests huaweicloud.Events // called for every request to the cloud; may be nil
+	Progress func()             // called after every fetch of a source; may be nil
 }
 
-// Fleet is all that is read. Its methods are safe for concurrent use.
+// Fleet is the set of all sources. Its methods are safe for concurrent use.
 type Fleet struct {
 	options Options
 	log     *changeLog
@@ -44,32 +44,32 @@ type Fleet struct {
 	logins  *credentials.Logins
 	now     atomic.Pointer[view]
 
-	building sync.Mutex // held while the next view is made: reading does not wait for it
+	building sync.Mutex // held while the next view is made; reading does not wait for it
 	stores   stores     // guarded by building
 }
 
-// view is what is read at a time. It is replaced, never changed.
+// view is the set of sources at one time. It is immutable.
 type view struct {
 	accounts []accountView
 	sources  []*source  // by project label, then in the order of the services
 	labels   []string   // of the projects of sources
-	lookups  []*project // whose ids are looked up
+	lookups  []*project // projects whose IDs are looked up
 }
 
-// accountView is an account with the projects that are read.
+// accountView is an account with its current projects.
 type accountView struct {
 	*account
 
-	listCell   *projectList // nil without discovery, as the list and its policy are
+	listCell   *projectList // nil without discovery, like the list and its policy
 	listPolicy *refresh.Policy[discovered]
-	domain     *project         // that stands for the account; nil if no account-level service is enabled
-	list       *listState       // that the sources were made of
-	found      []config.Project // discovered projects that are wanted, those that are skipped among them
-	skipped    []string         // labels of the projects that are left out because others have them
-	beyond     int              // how many projects are left out because of max_projects
+	domain     *project         // represents the account; nil if no account-level service is enabled
+	list       *listState       // the list that the sources were made from
+	found      []config.Project // selected discovered projects, including skipped ones
+	skipped    []string         // labels of the projects that are skipped as duplicates
+	beyond     int              // number of projects that are skipped because of max_projects
 }
 
-// unreadable are projects that IAM lists, and that can't be read.
+// unreadable returns the projects with invalid entries in IAM's list.
 func (a accountView) unreadable() huaweicloud.Skipped {
 	if a.list == nil {
 		return huaweicloud.Skipped{}
@@ -101,7 +101,7 @@ func (s *stores) sweep() {
 // store keeps values by key.
 type store[K comparable, V any] struct{ kept, used map[K]*V }
 
-// get returns the value under a key, and creates it if there is none.
+// get returns the value of a key, and creates it if it does not exist.
 func (s *store[K, V]) get(key K, create func() *V) *V {
 	value := cmp.Or(s.used[key], s.kept[key])
 	if value == nil {
@@ -114,7 +114,7 @@ func (s *store[K, V]) get(key K, create func() *V) *V {
 	return value
 }
 
-// sweep removes the values that were not got since the last sweep.
+// sweep removes the values that were not used since the last sweep.
 func (s *store[K, V]) sweep() { s.kept, s.used = s.used, nil }
 
 // New returns an empty fleet.
@@ -133,8 +133,8 @@ func New(o Options) *Fleet {
 	return f
 }
 
-// Load puts a configuration in force for the next read. Numbers, counters and pauses of the sources that it still has are kept. If the
-// connection of an account changes, its failing sources are asked again without a pause, and what IAM returned is asked for again.
+// Load activates a configuration for the next read. The values, counters, and pauses of sources that it still has are kept. If the
+// connection of an account changes, its failing sources are retried without a pause, and data from IAM is fetched again.
 func (f *Fleet) Load(c *config.Config) {
 	f.building.Lock()
 	before := f.now.Load()
@@ -172,13 +172,13 @@ func (f *Fleet) Load(c *config.Config) {
 	}
 }
 
-// askAgain makes the next question fetch again, whatever became of the last fetch.
+// askAgain makes the next read fetch again, whatever the result of the last fetch.
 func askAgain[T any](c *refresh.Cell[T]) {
 	c.Retry()
 	c.Expire(c.Peek())
 }
 
-// build makes the view of the accounts and of the projects that are known now. The caller holds f.building.
+// build makes the view of the accounts and of the currently known projects. The caller holds f.building.
 func (f *Fleet) build(accounts []*account) *view {
 	v := new(view)
 	before, regions := map[string][]config.Project{}, map[string]string{}
@@ -217,12 +217,12 @@ func (f *Fleet) build(accounts []*account) *view {
 	return v
 }
 
-// Services returns the names of the services that are read, in the order of the list.
+// Services returns the names of the enabled services, in the order of the catalogue.
 func (f *Fleet) Services() []string {
 	return f.now.Load().services(func(providers.Service) bool { return true })
 }
 
-// services returns the names of the enabled services that fit.
+// services returns the names of the enabled services for which fits is true.
 func (v *view) services(fits func(providers.Service) bool) []string {
 	if len(v.accounts) == 0 {
 		return nil
@@ -237,7 +237,7 @@ func (v *view) services(fits func(providers.Service) bool) []string {
 	return names
 }
 
-// CheckServices is CheckNames for services that are read. It says how to enable one that is not. also are other names that are known.
+// CheckServices is CheckNames for enabled services. Its error explains how to enable a disabled one. also are other valid names.
 func (f *Fleet) CheckServices(what string, asked []string, also ...string) error {
 	if v := f.now.Load(); len(v.accounts) > 0 {
 		c := v.accounts[0].config
@@ -245,22 +245,22 @@ func (f *Fleet) CheckServices(what string, asked []string, also ...string) error
 			if s, known := c.Services[name]; known && !s.Enabled {
 				how := "set services." + name + ".enabled to true in the configuration"
 				if c.File == "" {
-					how = "write services: {" + name + ": {enabled: true}} into a file, and name it with --config.file"
+					how = "add services: {" + name + ": {enabled: true}} to a file, and pass it with --config.file"
 				}
 				return fmt.Errorf("%s=%q is disabled; %s", what, name, how)
 			}
 		}
 	}
 	if err := CheckNames(what, asked, append(f.Services(), also...)); err != nil {
-		return fmt.Errorf("%w; the command services lists all", err)
+		return fmt.Errorf("%w; to list all services, run: cloud_quota_exporter services", err)
 	}
 	return nil
 }
 
-// Projects returns the labels of the projects that are read, sorted. The list is shared and must not be changed.
+// Projects returns the sorted labels of the projects. The list is shared and must not be changed.
 func (f *Fleet) Projects() []string { return f.now.Load().labels }
 
-// Known returns the projects that are read, by label, and the accounts that may have more: those that never discovered theirs.
+// Known returns the projects by label, and the accounts that may have more because their first discovery has not succeeded.
 func (f *Fleet) Known() (projects []Project, incomplete []string) {
 	v := f.now.Load()
 	for _, s := range v.sources {
@@ -276,29 +276,29 @@ func (f *Fleet) Known() (projects []Project, incomplete []string) {
 	return projects, incomplete
 }
 
-// Unverified returns the names of the services that are read although no current document of Huawei describes their API.
+// Unverified returns the names of the enabled services whose API is not described by a current document of Huawei.
 func (f *Fleet) Unverified() []string {
 	return f.now.Load().services(func(s providers.Service) bool { return !s.IsVerified() })
 }
 
-// AbandonedFetches returns how many fetches of the process outlived their timeout and have not returned.
+// AbandonedFetches returns the number of fetches of the process that exceeded their timeout and have not returned.
 func AbandonedFetches() int { return refresh.Abandoned() }
 
-// Filter says which sources are wanted; an empty list means all.
+// Filter selects sources; an empty list selects all.
 type Filter struct{ Services, Projects []string }
 
-// Count returns how many sources a filter wants.
+// Count returns the number of sources that a filter selects.
 func (f *Fleet) Count(filter Filter) int { return len(filter.of(f.now.Load().sources)) }
 
-// Read reads the sources that a filter wants, side by side. It returns what is known of each when everything is known that is worth waiting
-// for, or when ctx ends. The readings are sorted by project, then in the order of the services. Projects that are named are known, so that they
-// wait for no list of projects; a command waits, since it shows what became of the lists.
+// Read fetches the sources that a filter selects concurrently. It returns the readings when all fetches worth waiting for have
+// ended, or when ctx ends. The readings are sorted by project, then in the order of the services. If all named projects are known,
+// scrapes do not wait for lists of projects; commands do, because they show the result of discovery.
 func (f *Fleet) Read(ctx context.Context, filter Filter) []*Reading {
 	asked := time.Now()
 	f.retryChangedKeys(ctx)
 	wanted := filter.of(f.now.Load().sources)
-	certain := slices.DeleteFunc(slices.Clone(wanted), (*source).isInDoubt) // the others are asked if IAM still lists them
-	fetches := ask(ctx, certain)                                            // in flight while lists of projects are waited for
+	certain := slices.DeleteFunc(slices.Clone(wanted), (*source).isInDoubt) // the others are fetched if IAM still lists them
+	fetches := ask(ctx, certain)                                            // in flight while waiting for lists of projects
 	if lists := f.askLists(ctx); len(filter.Projects) == 0 || f.options.Once || len(certain) < len(wanted) {
 		wait(ctx, lists)
 	}
@@ -318,8 +318,8 @@ func (f *Fleet) Read(ctx context.Context, filter Filter) []*Reading {
 	return readings
 }
 
-// ask begins the fetches that are due, and returns what to wait for. What was read longest ago is asked for first: if the cloud throttles,
-// the same sources would else always come too late.
+// ask starts the fetches that are due, and returns what to wait for. The oldest values come first: otherwise, if the cloud
+// throttles, the same sources would always be too late.
 func ask(ctx context.Context, sources []*source) (fetches []<-chan struct{}) {
 	askFor := func(s *source) {
 		if _, fetch := s.cell.Ask(ctx, s.policy); fetch != nil {
@@ -344,7 +344,7 @@ func ask(ctx context.Context, sources []*source) (fetches []<-chan struct{}) {
 	return fetches
 }
 
-// unknown returns the sources that are not among those known before, under whichever label.
+// unknown returns the sources that are not in before under any label.
 func unknown(sources, before []*source) []*source {
 	ids := make(map[ID]bool, len(before))
 	for _, s := range before {
@@ -353,7 +353,7 @@ func unknown(sources, before []*source) []*source {
 	return slices.DeleteFunc(slices.Clone(sources), func(s *source) bool { return ids[s.ID] })
 }
 
-const longWait = time.Second // of a scrape, from which on it is logged if it waits for requests that wait for a host
+const longWait = time.Second // if a scrape waits longer for slots of a host, it is logged
 
 // wait returns when all fetches have ended, or ctx has.
 func wait(ctx context.Context, fetches []<-chan struct{}) {
@@ -366,7 +366,7 @@ func wait(ctx context.Context, fetches []<-chan struct{}) {
 	}
 }
 
-// of returns the sources that are wanted. They are sorted by label, so that a project among thousands is found at once.
+// of returns the selected sources. They are sorted by label, so that lookup is fast with thousands of projects.
 func (f Filter) of(sources []*source) []*source {
 	if len(f.Projects) > 0 {
 		var found []*source
@@ -384,8 +384,8 @@ func (f Filter) of(sources []*source) []*source {
 	return slices.DeleteFunc(slices.Clone(sources), func(s *source) bool { return !slices.Contains(f.Services, s.service.Name) })
 }
 
-// CheckNames returns an error for a name that is not known, so that nobody takes an empty answer for good news. what is how names are asked
-// for, such as collect[].
+// CheckNames returns an error for an unknown name, so that an empty result does not look like success. what is the parameter,
+// such as collect[].
 func CheckNames(what string, asked, known []string) error {
 	names := make(map[string]bool, len(known))
 	for _, name := range known {
@@ -393,13 +393,13 @@ func CheckNames(what string, asked, known []string) error {
 	}
 	for _, name := range asked {
 		if !names[name] {
-			return fmt.Errorf("%s=%.200q is not known; known are: %s", what, name, SomeOf(known))
+			return fmt.Errorf("unknown %s=%.200q; known: %s", what, name, SomeOf(known))
 		}
 	}
 	return nil
 }
 
-// SomeOf lists names in an error or in a line of the log: ten at most, and how many more there are.
+// SomeOf lists at most ten names, and the number of the others.
 func SomeOf(names []string) string {
 	const most = 10
 	text := printable.Text(strings.Join(names[:min(len(names), most)], ", "))

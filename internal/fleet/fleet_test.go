@@ -84,7 +84,7 @@ func TestHangingServiceLeavesTheOthers(t *testing.T) {
 		for _, line := range w.Logged() {
 			logged = append(logged, fmt.Sprint(line["service"], ": ", line["msg"], " ", line["reason"]))
 		}
-		if got := strings.Join(logged, ", "); got != "dcs: quotas can't be read timeout, dcs: quotas are read again <nil>" {
+		if got := strings.Join(logged, ", "); got != "dcs: Failed to fetch quotas timeout, dcs: Quotas recovered <nil>" {
 			t.Errorf("logged %s", got)
 		}
 	})
@@ -194,7 +194,7 @@ func TestStatedLimits(t *testing.T) {
 			t.Errorf("got\n%s\nwant\n%s", got, want)
 		}
 		refused := fmt.Sprint(find(t, readings, "dbss", "prod").Refused)
-		if !strings.Contains(refused, `type "ram": the stated limit 1000 is below what remains, 1622016, and is not used; raise or remove it`) {
+		if !strings.Contains(refused, `type "ram": ignored the configured limit 1000 because it is below the remaining amount 1622016; increase or remove it`) {
 			t.Errorf("refused: %s", refused)
 		}
 	})

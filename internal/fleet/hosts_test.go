@@ -47,19 +47,19 @@ func TestMaxInFlightPerHost(t *testing.T) {
 		if want := 200 - strings.Count(outcomes(readings), ": ok") - 3; waiting < want-3 || waiting > want {
 			t.Errorf("%d sources wait for the host, want about %d", waiting, want)
 		}
-		const says = "not sent yet: the account has as many requests in flight to gateway.example.com as it may have, 3; raise max_in_flight_per_host of the account"
+		const says = "request not sent yet: the account has reached its limit of concurrent requests to gateway.example.com, 3; increase max_in_flight_per_host of the account"
 		for _, r := range readings {
 			if why := r.Waits(); why != nil && (!strings.HasPrefix(why.Error(), says) || fleet.Reason(why) != fleet.NotAsked) {
 				t.Errorf("it says %v, reason %s", why, fleet.Reason(why))
 			}
 		}
 		if got := outcomes(w.Scrape(t, 3*time.Minute)); strings.Count(got, ": ok") != 200 {
-			t.Errorf("in the end\n%s", got)
+			t.Errorf("at the end\n%s", got)
 		}
 		if n := cloud.MaxInFlight(); n != 3 {
 			t.Errorf("%d requests at a time, want 3", n)
 		}
-		if got := loggedOf(w, "raise max_in_flight_per_host"); strings.Count(got, "\n") != 0 || !strings.HasPrefix(got, "main: scrapes wait") {
+		if got := loggedOf(w, "increase max_in_flight_per_host"); strings.Count(got, "\n") != 0 || !strings.HasPrefix(got, "main: Scrapes are waiting") {
 			t.Errorf("logged\n%s\nwant it once", got)
 		}
 		w.Configure(t, strings.Replace(yaml, "_host: 3", "_host: 200", 1)+", cts: {cache_ttl: 0}}\n")
@@ -71,7 +71,7 @@ func TestMaxInFlightPerHost(t *testing.T) {
 
 // TestWaitForAHostIsLogged: a scrape that gets everything in time, but only after a long wait for the host, says so, too.
 func TestWaitForAHostIsLogged(t *testing.T) {
-	for slots, want := range map[int]string{1: "main: scrapes wait", 40: ""} {
+	for slots, want := range map[int]string{1: "main: Scrapes are waiting", 40: ""} {
 		synctest.Test(t, func(t *testing.T) {
 			cloud := cloudtest.Scale(4)
 			cloud.Inject(cloudtest.Fault{Latency: 300 * time.Millisecond})
@@ -79,7 +79,7 @@ func TestWaitForAHostIsLogged(t *testing.T) {
 			if got := outcomes(w.Scrape(t, time.Minute)); strings.Count(got, ": ok") != 20 {
 				t.Errorf("%d slots: outcomes\n%s", slots, got)
 			}
-			if got := loggedOf(w, "raise max_in_flight_per_host"); !strings.HasPrefix(got, want) || (got == "") != (want == "") {
+			if got := loggedOf(w, "increase max_in_flight_per_host"); !strings.HasPrefix(got, want) || (got == "") != (want == "") {
 				t.Errorf("%d slots: logged %q, want %q", slots, got, want)
 			}
 		})
@@ -91,7 +91,7 @@ func TestWaitForAHostIsLogged(t *testing.T) {
 func TestOneRequestAtATime(t *testing.T) {
 	for _, projects := range []string{"discovery: {}", "projects: [{region: ap-southeast-3}]"} {
 		synctest.Test(t, func(t *testing.T) {
-			w := fleettest.New(t, organisation(), strings.Replace(mainAccount, "    ca_file: CA\n", gateway(1), 1)+"    "+projects+"\n")
+			w := fleettest.New(t, organization(), strings.Replace(mainAccount, "    ca_file: CA\n", gateway(1), 1)+"    "+projects+"\n")
 			heal := w.Cloud.Inject(cloudtest.Fault{Service: "cts", Hang: true})
 			w.Scrape(t, 2*time.Minute)
 			readings := settled(t, w)

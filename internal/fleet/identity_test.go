@@ -29,7 +29,8 @@ func shown(readings []*fleet.Reading) string {
 	return strings.Join(all, " ")
 }
 
-// TestOtherKeysShowNoOldNumbers: a label stands for another project as soon as the account has the keys of another one, by a reload or in the files.
+// TestOtherKeysShowNoOldNumbers: a label represents another project as soon as the account has different keys, by a reload or in the
+// files.
 func TestOtherKeysShowNoOldNumbers(t *testing.T) {
 	const probed = "ap-southeast-3"
 	for _, projects := range []string{"projects: [{region: ap-southeast-3}]", "discovery: {include: ap-southeast-3}"} {
@@ -44,7 +45,7 @@ func TestOtherKeysShowNoOldNumbers(t *testing.T) {
 						write(dir, "sk", "SK")
 						yaml = strings.Replace(yaml, "access_key: AK, secret_key: SK", "access_key_file: "+dir+"/ak, secret_key_file: "+dir+"/sk", 1)
 					}
-					w := fleettest.New(t, organisation(), yaml)
+					w := fleettest.New(t, organization(), yaml)
 					if got := shown(w.Scrape(t, time.Minute)); got != "ap-southeast-3="+prodID+": 2" {
 						t.Fatalf("at first: %s", got)
 					}
@@ -68,7 +69,7 @@ func TestOtherKeysShowNoOldNumbers(t *testing.T) {
 					w.Ask(t.Context()) // as for collect[]=exporter
 					pass(time.Second)
 					if known, _ := w.Known(); len(known) != 1 || known[0].ID != "0ther" {
-						t.Errorf("when IAM was asked: %+v", known)
+						t.Errorf("after the request to IAM: %+v", known)
 					}
 					w.Read(t.Context(), fleet.Filter{Projects: []string{probed}}) // which waits for nothing that failed
 					pass(time.Second)
@@ -89,7 +90,7 @@ func TestSameProjectKeepsItsNumbers(t *testing.T) {
 	for _, projects := range []string{"projects: [{region: ap-southeast-3}]", "discovery: {regions: [ap-southeast-3], include: ap-southeast-3}"} {
 		synctest.Test(t, func(t *testing.T) {
 			yaml := strings.TrimSuffix(mainAccount, "\n") + "\n    " + projects + "\n"
-			w := fleettest.New(t, organisation(), yaml)
+			w := fleettest.New(t, organization(), yaml)
 			w.Scrape(t, time.Minute)
 			w.Cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusInternalServerError})
 			w.Cloud.Inject(cloudtest.Fault{Service: "iam", Latency: time.Second})
@@ -132,7 +133,7 @@ func TestListTakesEffectWhoeverAsks(t *testing.T) {
 		"exporter": func(t *testing.T, w *fleettest.World) { w.Ask(t.Context()) },
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			w := fleettest.New(t, organisation(), discoverAll)
+			w := fleettest.New(t, organization(), discoverAll)
 			w.Scrape(t, time.Minute)
 			w.Cloud.RemoveProject(prodID)
 			w.Cloud.AddProject("main", cloudsim.Project{ID: "n3w", Name: "ap-southeast-3"})
@@ -150,7 +151,7 @@ func TestListTakesEffectWhoeverAsks(t *testing.T) {
 // TestNamedProjectIsLookedUpAgain: a project that is read by its name is deleted and created again, and only /probe asks.
 func TestNamedProjectIsLookedUpAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, organisation(), discoverAll)
+		w := fleettest.New(t, organization(), discoverAll)
 		yaml := strings.Replace(mainAccount, "ca_file: CA", "ca_file: "+w.CAFile(), 1) + "    projects: [{region: ap-southeast-3, name: dev}]\n"
 		c, err := config.Parse("test.yml", []byte(yaml), providerstest.Five(), os.Getenv)
 		if err != nil {

@@ -18,15 +18,15 @@ import (
 
 const maxProjectsLogged = 5 // of a failure that projects have in common
 
-// changeLog logs what changes: a source begins to fail, fails for another reason, recovers, or leaves out other resources than before. A
-// source that goes on failing is not logged again; its metrics show it.
+// changeLog logs changes: a source starts to fail, fails for another reason, recovers, or skips other resources. A source that keeps
+// failing is not logged again; its metrics show it.
 type changeLog struct {
 	logger log.Logger
 
 	mu      sync.Mutex
-	failing map[failure]map[*sourceCell]bool // the sources that fail alike
+	failing map[failure]map[*sourceCell]bool // the sources with the same failure
 	last    map[*sourceCell]failure          // of those that fail
-	waited  map[busyHost]time.Time           // when it was logged last that scrapes wait for it
+	waited  map[busyHost]time.Time           // when a wait for the host was last logged
 }
 
 func newChangeLog(l log.Logger) *changeLog {
@@ -35,10 +35,10 @@ func newChangeLog(l log.Logger) *changeLog {
 	}
 }
 
-// failure is what failing projects have in common: keys that are revoked are one cause, however many projects they read.
+// failure is what failing projects have in common: revoked keys are one cause for any number of projects.
 type failure struct{ account, service, reason string }
 
-// failureOf returns how a reading fails; the zero failure if it does not.
+// failureOf returns the failure of a reading; zero if there is none.
 func failureOf(r *Reading) failure {
 	switch {
 	case r.NotOffered:
@@ -50,35 +50,35 @@ func failureOf(r *Reading) failure {
 	}
 }
 
-// loggerOf returns the logger for what concerns a source.
+// loggerOf returns the logger for a source.
 func (l *changeLog) loggerOf(r *Reading) log.Logger {
 	return log.With(l.logger, "account", r.Account, "project", r.Project.Label, "service", r.Service)
 }
 
-// fetched logs a fetch of a source; exists returns whether it is still read.
+// fetched logs a fetch of a source; exists reports whether the source still exists.
 func (l *changeLog) fetched(before, after *Reading, exists func() bool) {
 	logger, state := l.loggerOf(after), after.State
-	_ = level.Debug(logger).Log("msg", "quotas were asked for", "took", state.Took, "err", state.Err)
+	_ = level.Debug(logger).Log("msg", "Fetched quotas", "took", state.Took, "err", state.Err)
 	l.failed(before, after, exists)
 	if state.Err != nil {
 		return
 	}
 	switch was, is := before.State.Value.Skipped, state.Value.Skipped; {
 	case is.Count > 0 && is.String() != was.String():
-		_ = level.Warn(logger).Log("msg", "resources are left out", "count", is.Count, "err", is)
+		_ = level.Warn(logger).Log("msg", "Skipped resources", "count", is.Count, "err", is)
 	case is.Count == 0 && was.Count > 0:
-		_ = level.Info(logger).Log("msg", "no resources are left out any more")
+		_ = level.Info(logger).Log("msg", "Resources are no longer skipped")
 	}
 	if was, is := fmt.Sprint(before.Refused), fmt.Sprint(after.Refused); len(after.Refused) > 0 && was != is {
-		_ = level.Warn(logger).Log("msg", "stated limits are not used", "err", is)
+		_ = level.Warn(logger).Log("msg", "Ignored configured limits", "err", is)
 	}
 	if was, is := before.State.Value.Incomplete, state.Value.Incomplete; is != nil && (was == nil || before.Reason() != "") {
-		_ = level.Warn(logger).Log("msg", "quotas are incomplete", "err", is)
+		_ = level.Warn(logger).Log("msg", "Quotas are incomplete", "err", is)
 	}
 }
 
-// failed logs a failure that begins, is another than before, or has ended. If many projects have it in common, some are logged. The first failure of a
-// source is not logged if it may turn out that the service is not offered.
+// failed logs a failure that starts, changes, or ends. If many projects have it in common, only some are logged. The first failure
+// of a source is not logged while the service may turn out to be not offered.
 func (l *changeLog) failed(before, after *Reading, exists func() bool) {
 	logger, now := l.loggerOf(after), failureOf(after)
 	is := now.reason
@@ -89,23 +89,23 @@ func (l *changeLog) failed(before, after *Reading, exists func() bool) {
 	switch {
 	case was == now:
 	case is == "" && failed <= maxProjectsLogged:
-		_ = level.Info(logger).Log("msg", "quotas are read again")
+		_ = level.Info(logger).Log("msg", "Quotas recovered")
 	case is == "":
 	case is == NotOffered && n <= maxProjectsLogged:
-		_ = level.Info(logger).Log("msg", "the region does not offer the service; it is asked again in an hour", "err", after.State.Err)
+		_ = level.Info(logger).Log("msg", "Service not offered in the region; retrying in one hour", "err", after.State.Err)
 	case is == NotOffered && n == maxProjectsLogged+1:
-		_ = level.Info(logger).Log("msg", "the regions of more projects do not offer the service; the status page shows which")
+		_ = level.Info(logger).Log("msg", "Service not offered in the regions of more projects; see the status page")
 	case is == NotOffered:
 	case n <= maxProjectsLogged:
-		_ = level.Warn(logger).Log("msg", "quotas can't be read", "reason", is, "err", after.State.Err)
+		_ = level.Warn(logger).Log("msg", "Failed to fetch quotas", "reason", is, "err", after.State.Err)
 	case n == maxProjectsLogged+1:
-		_ = level.Warn(logger).Log("msg", "quotas of more projects can't be read, for the same reason; the status page and cloud_quota_last_failure_reason tell which",
+		_ = level.Warn(logger).Log("msg", "More projects fail for the same reason; see the status page or cloud_quota_last_failure_reason",
 			"reason", is)
 	}
 }
 
-// change notes how a source fails now, and returns how it failed before. failed and fail are how many sources failed like it then, and fail like it now,
-// itself among them.
+// change records the current failure of a source, and returns the previous one. failed and fail are the numbers of sources with the
+// previous and the current failure, including this one.
 func (l *changeLog) change(source *sourceCell, now failure) (was failure, failed, fail int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -126,9 +126,9 @@ func (l *changeLog) change(source *sourceCell, now failure) (was failure, failed
 	return was, failed, len(l.failing[now])
 }
 
-const waitsEvery = 15 * time.Minute // that scrapes wait for the same host is logged
+const waitsEvery = 15 * time.Minute // interval of logging waits for the same host
 
-// busyHost is a host to which an account has as many requests in flight as it may have.
+// busyHost is a host whose slots are all in use by an account.
 type busyHost struct{ account, host string }
 
 // waits logs for which hosts the fetches of sources wait.
@@ -144,13 +144,13 @@ func (l *changeLog) waits(sources []*source) {
 	}
 	for b, n := range waiting {
 		if l.isNews(b) {
-			_ = level.Warn(l.logger).Log("msg", "scrapes wait for requests that wait for others to the same host; raise max_in_flight_per_host if the host can handle more",
+			_ = level.Warn(l.logger).Log("msg", "Scrapes are waiting for other requests to the same host; increase max_in_flight_per_host if the host can handle more",
 				"account", b.account, "host", b.host, "max_in_flight_per_host", limits[b], "waiting", n)
 		}
 	}
 }
 
-// isNews returns whether it was not logged lately that scrapes wait for a host.
+// isNews reports whether waits for a host were not logged recently.
 func (l *changeLog) isNews(b busyHost) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -163,31 +163,32 @@ func (l *changeLog) isNews(b busyHost) bool {
 	return true
 }
 
-// unverified logs which enabled services no document of Huawei describes, if they are others than before.
+// unverified logs the enabled services whose API is not documented, if they have changed.
 func (l *changeLog) unverified(before, now *view) {
 	isUnverified := func(s providers.Service) bool { return !s.IsVerified() }
 	names := now.services(isUnverified)
 	if len(names) > 0 && !slices.Equal(names, before.services(isUnverified)) {
-		_ = level.Warn(l.logger).Log("msg", "services are enabled whose quota API no current document describes; compare their values with the console",
+		_ = level.Warn(l.logger).Log("msg", "Enabled services without current API documentation; compare their values with the console",
 			"services", strings.Join(names, ", "))
 	}
 }
 
-// discovered logs what changes in the projects of an account. empty is that the discovery succeeded and leaves the account without a project.
+// discovered logs changes in the projects of an account. empty is set if the discovery succeeded but left the account without a
+// project.
 func (l *changeLog) discovered(account string, before, after *listState, empty error) {
 	logger := log.With(l.logger, "account", account)
-	_ = level.Debug(logger).Log("msg", "projects were asked for", "took", after.Took, "err", after.Err)
+	_ = level.Debug(logger).Log("msg", "Fetched projects", "took", after.Took, "err", after.Err)
 	switch {
 	case after.Err != nil && huaweicloud.Reason(after.Err) != huaweicloud.Reason(before.Err):
-		_ = level.Warn(logger).Log("msg", "projects can't be discovered", "reason", huaweicloud.Reason(after.Err), "err", after.Err)
+		_ = level.Warn(logger).Log("msg", "Failed to discover projects", "reason", huaweicloud.Reason(after.Err), "err", after.Err)
 	case empty != nil && (before.Err != nil || after.Value.Seen != before.Value.Seen || before.ReadAt.IsZero()):
-		_ = level.Warn(logger).Log("msg", "no project is discovered", "err", empty)
+		_ = level.Warn(logger).Log("msg", "Discovered no projects", "err", empty)
 	case after.Err == nil && (before.Err != nil || after.Value.Seen != before.Value.Seen):
-		_ = level.Info(logger).Log("msg", "projects are discovered", "seen", after.Value.Seen, "before", before.Value.Seen)
+		_ = level.Info(logger).Log("msg", "Discovered projects", "seen", after.Value.Seen, "before", before.Value.Seen)
 	}
 }
 
-// forget forgets the sources that a view has no longer.
+// forget removes the sources that a view no longer has.
 func (l *changeLog) forget(now *view) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -207,7 +208,7 @@ func (l *changeLog) forget(now *view) {
 	maps.DeleteFunc(l.last, func(source *sourceCell, _ failure) bool { return !there[source] })
 }
 
-// skippedProjects logs which discovered projects are left out, for accounts that leave out others than before.
+// skippedProjects logs the skipped projects of accounts if they have changed.
 func (l *changeLog) skippedProjects(before, now *view) {
 	old := map[string]accountView{}
 	for _, a := range before.accounts {
@@ -216,18 +217,18 @@ func (l *changeLog) skippedProjects(before, now *view) {
 	for _, a := range now.accounts {
 		logger, was := log.With(l.logger, "account", a.Name), old[a.Name]
 		if a.beyond > 0 && a.beyond != was.beyond {
-			_ = level.Warn(logger).Log("msg", "projects beyond discovery.max_projects are left out; raise it, or narrow regions and include",
+			_ = level.Warn(logger).Log("msg", "Skipped projects beyond discovery.max_projects; increase it, or restrict discovery.regions and include",
 				"count", a.beyond, "max_projects", a.Discovery.MaxProjects)
 		}
 		if bad := a.unreadable(); bad.Count > 0 && bad.String() != was.unreadable().String() {
-			_ = level.Warn(logger).Log("msg", "projects that IAM lists can't be read and are left out", "count", bad.Count, "err", bad)
+			_ = level.Warn(logger).Log("msg", "Skipped projects with invalid entries in IAM's list", "count", bad.Count, "err", bad)
 		}
 		switch labels := a.skipped; {
 		case slices.Equal(labels, was.skipped):
 		case len(labels) == 0:
-			_ = level.Info(logger).Log("msg", "no projects are left out any more")
+			_ = level.Info(logger).Log("msg", "Projects are no longer skipped")
 		default:
-			_ = level.Warn(logger).Log("msg", "projects are left out since others have their labels; name_prefix distinguishes them",
+			_ = level.Warn(logger).Log("msg", "Skipped projects with duplicate labels; set name_prefix to make them unique",
 				"count", len(labels), "projects", SomeOf(labels))
 		}
 	}

@@ -37,29 +37,29 @@ func TestChangesAreLogged(t *testing.T) {
 		want          string // "level: message" of each line but those for debugging
 	}{
 		{"succeeds first", reading(nil, whole), reading(nil, whole), ""},
-		{"fails", reading(nil, one), reading(down, one), "warn: quotas can't be read"},
+		{"fails", reading(nil, one), reading(down, one), "warn: Failed to fetch quotas"},
 		{"goes on failing", reading(down, one), reading(down, one), ""},
-		{"fails otherwise", reading(down, one), reading(forbidden, one), "warn: quotas can't be read"},
-		{"recovers", reading(down, one), reading(nil, one), "info: quotas are read again"},
+		{"fails otherwise", reading(down, one), reading(forbidden, one), "warn: Failed to fetch quotas"},
+		{"recovers", reading(down, one), reading(nil, one), "info: Quotas recovered"},
 
-		{"leaves one out", reading(nil, whole), reading(nil, one), "warn: resources are left out"},
+		{"leaves one out", reading(nil, whole), reading(nil, one), "warn: Skipped resources"},
 		{"leaves out the same", reading(nil, one), reading(nil, one), ""},
-		{"leaves out none any more", reading(nil, one), reading(nil, whole), "info: no resources are left out any more"},
-		{"leaves out as many, but others", reading(nil, one), reading(nil, another), "warn: resources are left out"},
-		{"leaves out more, for reasons that are not told", reading(nil, one), reading(nil, leavesOut(2, one.Skipped.Reasons...)), "warn: resources are left out"},
-		{"recovers, and leaves one out", reading(down, whole), reading(nil, one), "info: quotas are read again, warn: resources are left out"},
+		{"leaves out none any more", reading(nil, one), reading(nil, whole), "info: Resources are no longer skipped"},
+		{"leaves out as many, but others", reading(nil, one), reading(nil, another), "warn: Skipped resources"},
+		{"leaves out more, for reasons that are not told", reading(nil, one), reading(nil, leavesOut(2, one.Skipped.Reasons...)), "warn: Skipped resources"},
+		{"recovers, and leaves one out", reading(down, whole), reading(nil, one), "info: Quotas recovered, warn: Skipped resources"},
 
-		{"refuses a limit", reading(nil, whole), reading(nil, whole, low), "warn: stated limits are not used"},
+		{"refuses a limit", reading(nil, whole), reading(nil, whole, low), "warn: Ignored configured limits"},
 		{"refuses it again", reading(nil, whole, low), reading(nil, whole, low), ""},
-		{"refuses another", reading(nil, whole, low), reading(nil, whole, lower), "warn: stated limits are not used"},
+		{"refuses another", reading(nil, whole, low), reading(nil, whole, lower), "warn: Ignored configured limits"},
 		{"refuses none any more", reading(nil, whole, low), reading(nil, whole), ""},
 		{"fails, and would refuse another", reading(down, whole, low), reading(down, whole, lower), ""},
 
-		{"is incomplete", reading(nil, whole), reading(nil, incomplete), "warn: quotas are incomplete"},
+		{"is incomplete", reading(nil, whole), reading(nil, incomplete), "warn: Quotas are incomplete"},
 		{"is incomplete still", reading(nil, incomplete), reading(nil, incomplete), ""},
 		{"is complete again", reading(nil, incomplete), reading(nil, whole), ""},
 		{"fails, and was incomplete", reading(down, incomplete), reading(down, incomplete), ""},
-		{"recovers, incomplete still", reading(down, incomplete), reading(nil, incomplete), "info: quotas are read again, warn: quotas are incomplete"},
+		{"recovers, incomplete still", reading(down, incomplete), reading(nil, incomplete), "info: Quotas recovered, warn: Quotas are incomplete"},
 	} {
 		var b strings.Builder
 		fleet.LogFetches(log.NewLogfmtLogger(&b), [2]*fleet.Reading{tc.before, tc.after})
@@ -95,16 +95,16 @@ func TestLogNamesSomeOfMany(t *testing.T) {
 	}{
 		{http.StatusUnauthorized, map[string]int{
 			`level=warn`: 7,
-			`msg="quotas can't be read" reason=unauthorized`:                      5,
-			`msg="quotas of more projects can't be read`:                          1,
-			`project=p50 service=cts msg="quotas can't be read" reason=forbidden`: 1,
-			`msg="quotas are read again"`:                                         6,
+			`msg="Failed to fetch quotas" reason=unauthorized`:                      5,
+			`msg="More projects fail for the same reason`:                           1,
+			`project=p50 service=cts msg="Failed to fetch quotas" reason=forbidden`: 1,
+			`msg="Quotas recovered"`:                                                6,
 		}},
 		{http.StatusNotFound, map[string]int{
-			`service=cts msg="the region does not offer the service; it is asked again in an hour" err=`: 5,
-			`msg="the regions of more projects do not offer the service; the status page shows which"`:   1,
-			`level=warn`:                  1, // of the one that fails otherwise
-			`msg="quotas are read again"`: 6,
+			`service=cts msg="Service not offered in the region; retrying in one hour" err=`: 5,
+			`msg="Service not offered in the regions of more projects; see the status page"`: 1,
+			`level=warn`:             1, // of the one that fails otherwise
+			`msg="Quotas recovered"`: 6,
 		}},
 	} {
 		var fetches [][2]*fleet.Reading

@@ -14,14 +14,14 @@ import (
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
-// lookedUp names a region alone: IAM tells the id.
+// lookedUp has only a region: IAM returns the project ID.
 const lookedUp = mainAccount + `    projects: [{region: ap-southeast-3}]
 `
 
 func TestUnresolvableProjectKeepsItsSources(t *testing.T) {
 	for says, projects := range map[string][]cloudsim.Project{
-		"IAM knows no project of the name ap-southeast-3":      {{ID: devID, Name: "ap-southeast-3_dev"}},
-		"IAM knows 2 projects (" + prodID + ", " + devID + ")": {{ID: prodID, Name: "ap-southeast-3"}, {ID: devID, Name: "ap-southeast-3"}},
+		"IAM lists no project with the name ap-southeast-3":    {{ID: devID, Name: "ap-southeast-3_dev"}},
+		"IAM lists 2 projects (" + prodID + ", " + devID + ")": {{ID: prodID, Name: "ap-southeast-3"}, {ID: devID, Name: "ap-southeast-3"}},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: projects})
@@ -76,7 +76,7 @@ func TestIAMHasATimeoutOfItsOwn(t *testing.T) {
 			if got, took := outcomes(readings), time.Since(start); got != all("ap-southeast-3", "timeout") || took != want {
 				t.Errorf("after %s, want %s; outcomes\n%s", took, want, got)
 			}
-			if text := readings[0].State.Err.Error(); timeout == "2s" && !strings.Contains(text, "IAM has not answered in time") {
+			if text := readings[0].State.Err.Error(); timeout == "2s" && !strings.Contains(text, "no response from IAM in time") {
 				t.Errorf("the error says %s", text)
 			}
 		})
@@ -176,7 +176,7 @@ func TestLookUpsWaitForNoOtherRegion(t *testing.T) {
 // TestAccountsLookUpTheirOwn: the same region is another project in each account.
 func TestAccountsLookUpTheirOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, organisation(), mainAccount+"    projects: [{region: ap-southeast-3, name: prod}]\n"+
+		w := fleettest.New(t, organization(), mainAccount+"    projects: [{region: ap-southeast-3, name: prod}]\n"+
 			otherAccount+"    projects: [{region: ap-southeast-3, name: dev}]\n")
 		readings := w.Scrape(t, time.Minute)
 		if prod, dev := find(t, readings, "cts", "prod").Project.ID, find(t, readings, "cts", "dev").Project.ID; prod != prodID || dev != "0ther" {

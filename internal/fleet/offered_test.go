@@ -120,7 +120,7 @@ func TestNotOffered(t *testing.T) {
 				scrapeFor(t, w, 59*time.Minute)
 				for _, r := range settled(t, w) {
 					if r.NotOffered && r.State.Fetches != 1 || r.State.Err != nil && !r.NotOffered && r.State.Fetches < 4 {
-						t.Errorf("%s/%s was asked %d times in an hour, not offered is %t", r.Service, r.Project.Label, r.State.Fetches, r.NotOffered)
+						t.Errorf("%s/%s was fetched %d times in an hour, not offered is %t", r.Service, r.Project.Label, r.State.Fetches, r.NotOffered)
 					}
 				}
 			})
@@ -131,7 +131,7 @@ func TestNotOffered(t *testing.T) {
 // TestOfferedLater: what is not offered is asked every hour, and once it was read it is a failure if it is gone.
 func TestOfferedLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := fleettest.New(t, organisation(), discoverAll)
+		w := fleettest.New(t, organization(), discoverAll)
 		fault := cloudtest.Fault{Service: "dbss", Status: http.StatusNotFound, Body: notPublished}
 		heal := w.Cloud.Inject(fault)
 		w.Scrape(t, time.Minute)
@@ -149,7 +149,7 @@ func TestOfferedLater(t *testing.T) {
 		if r := find(t, settled(t, w), "dbss", "ap-southeast-3"); r.NotOffered || r.Reason() != "not_found" {
 			t.Errorf("once it is gone: %+v", r)
 		}
-		if got := loggedOf(w, "the region does not offer the service"); strings.Count(got, "\n") != 1 {
+		if got := loggedOf(w, "Service not offered in the region"); strings.Count(got, "\n") != 1 {
 			t.Errorf("logged\n%s\nwant both projects", got)
 		}
 	})
@@ -169,10 +169,10 @@ func TestNothingOfAProjectIsRead(t *testing.T) {
 		}
 		for _, r := range readings {
 			if r.Project.Label == "ap-southeast-3" && (r.Reason() != "not_found" || r.State.Fetches < 4) {
-				t.Errorf("%s: %q after %d fetches, want it to fail and to be asked again", r.Service, r.Reason(), r.State.Fetches)
+				t.Errorf("%s: %q after %d fetches, want it to fail and to be fetched again", r.Service, r.Reason(), r.State.Fetches)
 			}
 		}
-		if got := loggedOf(w, "quotas can't be read"); strings.Count(got, "\n") < 8 {
+		if got := loggedOf(w, "Failed to fetch quotas"); strings.Count(got, "\n") < 8 {
 			t.Errorf("logged\n%s\nwant each service of the project", got)
 		}
 		heal()

@@ -15,53 +15,53 @@ import (
 
 const (
 	idTimeout    = 8 * time.Second
-	idTTL        = 24 * time.Hour   // the id of a region's project does not change in practice
-	namedTTL     = 15 * time.Minute // that of another project does, if it is deleted and created again
+	idTTL        = 24 * time.Hour   // the ID of a region's default project does not change in practice
+	namedTTL     = 15 * time.Minute // that of another project changes if it is deleted and created again
 	idMaxBackoff = 5 * time.Minute
 )
 
-// Project is what a project label stands for.
+// Project identifies a project, or an account, by its label.
 type Project struct {
 	Label   string
 	ID      string // empty until IAM has returned it
 	Region  string
 	Account string
 
-	IsAccount bool // it stands for the account: it has account-level services, and neither ID nor Region
+	IsAccount bool // it represents an account with account-level services, and has neither ID nor Region
 }
 
-// project is a project whose id is configured, listed by IAM, or looked up there. An account stands in the place of a project for its account-level
-// services; its id is that of the account.
+// project is a project whose ID is configured, listed by IAM, or looked up there. For account-level services, an account takes the
+// place of a project, with the account ID as its ID.
 type project struct {
 	config.Project
 
 	account *account
-	domain  *domain // nil: it is no account
+	domain  *domain // nil if it is not an account
 	sources []*source
-	listed  *identity // to whom IAM listed it; nil if it is configured
+	listed  *identity // the identity to which IAM listed it; nil if it is configured
 	read    *readID
 
-	lookup *refresh.Cell[lookedUp] // nil if the id is configured or listed
+	lookup *refresh.Cell[lookedUp] // nil if the ID is configured or listed
 	policy *refresh.Policy[lookedUp]
 }
 
-// lookupID says which id a Cell holds: that of the project that has the name in IAM, as the account sees it.
+// lookupID identifies the ID in a Cell: that of the project with a name in IAM, as seen by the account.
 type lookupID struct{ account, name string }
 
-// lookedUp is the id from IAM, and whose keys asked for it.
+// lookedUp is the ID from IAM, and the identity that requested it.
 type lookedUp struct {
 	id       string
-	domainID string // of the account that the project belongs to, if IAM says so
+	domainID string // of the project's account, if IAM returned it
 	asked    identity
 }
 
-// projectID says which project a readID belongs to, as ID does for sources. It has no region for an account.
+// projectID identifies the project of a readID, like ID for sources. It has no region for an account.
 type projectID struct{ account, id, region, iamName string }
 
-// readID is the id of a project when some service of it was read last; nil: none ever was.
+// readID is the project ID at the last successful fetch of any service; nil: none succeeded yet.
 type readID = atomic.Pointer[string]
 
-// noteRead notes that a service of the project with an id was read, and returns whether it is the first one.
+// noteRead records a successful fetch with a project ID, and returns whether it is the first.
 func (p *project) noteRead(id string) (isFirst bool) {
 	if before := p.read.Load(); before != nil && *before == id {
 		return false
@@ -70,13 +70,13 @@ func (p *project) noteRead(id string) (isFirst bool) {
 	return true
 }
 
-// isRead returns whether some service of the project was ever read.
+// isRead reports whether any service of the project was ever fetched successfully.
 func (p *project) isRead() bool {
 	id := p.read.Load()
 	return id != nil && *id == p.known()
 }
 
-// decide logs which services turn out not to be offered since the first one was read.
+// decide logs which services are not offered, which is known once the first one was fetched.
 func (p *project) decide() {
 	for _, s := range p.sources {
 		if r := s.newReading(own(s.cell.Peek(), p.known()), false); r.NotOffered {
@@ -104,7 +104,7 @@ func (f *Fleet) newProject(a *account, configured config.Project, listed *identi
 	return p
 }
 
-// lookUp has the id of a project looked up by a name; that of an account has none. The caller holds f.building.
+// lookUp sets up the lookup of a project's ID by a name; that of an account has none. The caller holds f.building.
 func (f *Fleet) lookUp(p *project, name string, timeout, ttl time.Duration, find func(context.Context) (huaweicloud.Project, error)) {
 	a := p.account
 	p.lookup = f.stores.lookups.get(lookupID{a.Name, name}, func() *refresh.Cell[lookedUp] { return new(refresh.Cell[lookedUp]) })
@@ -123,14 +123,15 @@ func (f *Fleet) lookUp(p *project, name string, timeout, ttl time.Duration, find
 	}
 }
 
-// id returns the project's id, which is looked up if it is not configured. An id that was found once serves while IAM is asked again, and while it
-// fails, unless the keys or IAM are others since. The wait for the id of an account takes no time of the fetch.
+// id returns the project's ID, and looks it up if it is not configured. An ID that was found is used while IAM is requested again
+// and while that fails, unless the keys or IAM have changed. The wait for the ID of an account does not count toward the timeout of
+// the fetch.
 func (p *project) id(ctx context.Context) (string, error) {
 	if p.lookup == nil {
 		return p.ID, nil
 	}
 	if p.domain != nil {
-		defer refresh.Suspend(ctx, nil)() // several APIs may be asked for it, and the list of projects
+		defer refresh.Suspend(ctx, nil)() // it may take several requests, and the list of projects
 	}
 	s, _ := p.lookup.Ask(ctx, p.policy)
 	id := p.in(s)
@@ -138,23 +139,23 @@ func (p *project) id(ctx context.Context) (string, error) {
 		s = p.lookup.Await(ctx, p.policy)
 		id = p.in(s)
 	}
-	_, keptOut := p.lookup.Attempt() // nil if the next look-up waits in line already: the pause is over
+	_, keptOut := p.lookup.Attempt() // nil if the next lookup is already waiting in line: the pause is over
 	switch _, isBusy := errors.AsType[*huaweicloud.BusyError](keptOut); {
 	case id != "":
 		return id, nil
 	case s.Err != nil:
 		return "", s.Err
 	case isBusy: // then the source waits as well
-		return "", fmt.Errorf("the id of %s: %w", p.what(), keptOut)
+		return "", fmt.Errorf("look up the ID of %s: %w", p.what(), keptOut)
 	case ctx.Err() != nil:
-		return "", huaweicloud.Advise(fmt.Errorf("the id of %s: IAM has not answered in time: %w", p.what(), ctx.Err()),
-			"check the network, or state the id")
+		return "", huaweicloud.Advise(fmt.Errorf("look up the ID of %s: no response from IAM in time: %w", p.what(), ctx.Err()),
+			"check the network, or configure the ID")
 	default:
-		return "", fmt.Errorf("the id of %s: %w", p.what(), notAsked(cmp.Or(keptOut, refresh.ErrShut)))
+		return "", fmt.Errorf("look up the ID of %s: %w", p.what(), notAsked(cmp.Or(keptOut, refresh.ErrShut)))
 	}
 }
 
-// what is whose id is looked up.
+// what names the project or account whose ID is looked up.
 func (p *project) what() string {
 	if p.domain != nil {
 		return "account " + p.account.Name
@@ -162,7 +163,7 @@ func (p *project) what() string {
 	return "the project of " + p.Region
 }
 
-// in returns the id in a look-up; empty if there is none, or if other keys or another IAM were asked.
+// in returns the ID in a lookup; empty if there is none, or if the keys or IAM have changed.
 func (p *project) in(s *refresh.State[lookedUp]) string {
 	if s.Value.asked != p.account.identity() {
 		return ""
@@ -170,7 +171,7 @@ func (p *project) in(s *refresh.State[lookedUp]) string {
 	return s.Value.id
 }
 
-// known returns the id as far as it is known, without asking for it.
+// known returns the ID if it is known, without a request.
 func (p *project) known() string {
 	switch {
 	case p.lookup != nil:

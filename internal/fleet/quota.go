@@ -10,19 +10,19 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// Quota is a quota with what follows from its numbers and from the configuration.
+// Quota is a quota with the values derived from it and from the configuration.
 type Quota struct {
 	providers.Quota
 
-	// Thresholds are the used/limit ratios at which alerts are due, by severity. None means that the quota is muted.
+	// Thresholds are the used/limit ratios at which alerts should fire, by severity. Empty if the quota is muted.
 	Thresholds map[string]float64
 }
 
-// Measured returns whether used and limit are both known.
+// Measured reports whether used and limit are both known.
 func (q Quota) Measured() bool { return q.Used != nil && q.Limit != nil }
 
-// Ratio returns used/limit: 0 without a limit, +Inf if the limit is 0 and something is used. If one of the two is not known, it is 1 if nothing
-// remains, as in the alert CloudQuotaExhausted. It returns false if the ratio is not known or, as for 0 of 0, means nothing.
+// Ratio returns used/limit: 0 without a limit, +Inf if the limit is 0 and something is used. If used or limit is unknown, it is 1 if
+// nothing remains, as in the alert CloudQuotaExhausted. It returns false if the ratio is unknown or, as for 0 of 0, undefined.
 func (q Quota) Ratio() (float64, bool) {
 	ofNothing := q.Limit != nil && *q.Limit == 0
 	switch {
@@ -35,8 +35,8 @@ func (q Quota) Ratio() (float64, bool) {
 	}
 }
 
-// applyRules makes quotas of what a service reports, by the limits and thresholds that are stated; the first that fits counts. Of used and remaining,
-// one that is not reported follows from the other and the limit. Stated limits that can't be are returned as errors.
+// applyRules makes quotas of what a service reports, by the first matching rules for limits and thresholds. If only one of used and
+// remaining is reported, the other one is derived by the limit. It returns an error for each configured limit that is impossible.
 func applyRules(c *config.Config, service, project string, reported []providers.Quota) (quotas []Quota, refused []error) {
 	quotas = make([]Quota, len(reported))
 	for i, q := range reported {
@@ -48,12 +48,12 @@ func applyRules(c *config.Config, service, project string, reported []providers.
 			stated := c.Limits[l].Limit
 			switch {
 			case q.Used != nil || q.Remaining == nil:
-				q.Limit, q.Remaining = &stated, nil // what remains follows from the new limit
+				q.Limit, q.Remaining = &stated, nil // remaining follows from the new limit
 			case stated >= *q.Remaining:
 				q.Limit, q.Used = &stated, new(printable.Subtract(stated, *q.Remaining))
 			default:
-				refused = append(refused, huaweicloud.Advise(fmt.Errorf("type %q: the stated limit %s is below what remains, %s, and is not used",
-					q.ResourceType, printable.Number(stated), printable.Number(*q.Remaining)), "raise or remove it"))
+				refused = append(refused, huaweicloud.Advise(fmt.Errorf("type %q: ignored the configured limit %s because it is below the remaining amount %s",
+					q.ResourceType, printable.Number(stated), printable.Number(*q.Remaining)), "increase or remove it"))
 			}
 		}
 		if q.Remaining == nil && q.Limit != nil && q.Used != nil {

@@ -35,7 +35,8 @@ func states(readings []*fleet.Reading) map[string]any {
 	return all
 }
 
-// TestServicesComeAndGo by reloads. The others keep their numbers, counters and pauses, and what is gone begins anew when it is back.
+// TestServicesComeAndGo by reloads. The other services keep their values, counters, and pauses. A removed service starts from
+// scratch when it is added again.
 func TestServicesComeAndGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		services := slices.Concat(providerstest.Five(), servicesOf(t, entries))
@@ -44,7 +45,7 @@ func TestServicesComeAndGo(t *testing.T) {
 		w.Cloud.Inject(cloudtest.Fault{Service: "list", Status: http.StatusInternalServerError})
 		scrapeFor(t, w, 2*time.Minute)
 		before, requests := states(settled(t, w)), w.Cloud.ProjectRequests(prodID)
-		failed := func() int { return strings.Count(loggedOf(w, "quotas can't be read")+"\n", "\n") }
+		failed := func() int { return strings.Count(loggedOf(w, "Failed to fetch quotas")+"\n", "\n") }
 		logged := failed()
 
 		w.Configure(t, withServices("cts: {enabled: false}", "map: {enabled: true}"))
@@ -74,7 +75,7 @@ func TestServicesComeAndGo(t *testing.T) {
 			t.Errorf("an API of one's own that is back: %+v", r)
 		}
 		if r := find(t, readings, "dcs", "prod"); before["dcs"] != any(r.State) {
-			t.Errorf("dcs was asked during its pause: %+v", r.State)
+			t.Errorf("dcs was fetched during its pause: %+v", r.State)
 		}
 	})
 }

@@ -17,7 +17,7 @@ const (
 	devID  = "054e292c9880d4992f02c0196d3ea468"
 )
 
-// mainAccount and otherAccount are the accounts of organisation, without projects.
+// mainAccount and otherAccount are the accounts of organization, without projects.
 const (
 	mainAccount = `accounts:
   - name: main

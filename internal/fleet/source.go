@@ -18,44 +18,44 @@ import (
 )
 
 const (
-	notOfferedBackoff = time.Hour // regions get services now and then
+	notOfferedBackoff = time.Hour // regions get new services from time to time
 
-	jitter = 0.1 // share of cache_ttl by which sources and fetches differ, so that not everything expires at once
+	jitter = 0.1 // share of cache_ttl by which sources and fetches differ, so that they do not all expire at once
 )
 
-// ID says what a source is, however the configuration labels it today: what is known of it survives reloads.
+// ID identifies a source independently of its label, so that its state survives reloads.
 type ID struct {
 	Account   string
 	Service   string
-	ProjectID string // empty if the id is looked up; there is one such project in a region
+	ProjectID string // empty if the ID is looked up; a region has one such project
 	Region    string
-	IAMName   string                // by which the id is looked up, if not by the region
-	API       unique.Handle[string] // where it is asked, and how the answer is read
+	IAMName   string                // name for the ID lookup, if not the region
+	API       unique.Handle[string] // the URL and the format of the response
 }
 
-// sourceCell is where what is read of a source is kept, for as long as there is the source.
+// sourceCell keeps the values of a source while the source exists.
 type sourceCell = refresh.Cell[providers.Result]
 
-// Reading is what is known of a source. It is immutable, and stays the same pointer until something that it shows changes.
+// Reading is the state of a source. It is immutable, and the pointer stays the same until something that it shows changes.
 type Reading struct {
 	Account string
 	Service string
 	Project Project
 	State   *refresh.State[providers.Result]
 	Quotas  []Quota // none if the last success is longer ago than max_stale
-	TooOld  bool    // whether numbers were dropped for their age
-	Refused []error // stated limits that can't be
+	TooOld  bool    // values were dropped because of their age
+	Refused []error // configured limits that are impossible
 
-	CacheTTL time.Duration // how long numbers are fresh at most
+	CacheTTL time.Duration // maximum age of values before they are fetched again
 
-	NotOffered bool // the region does not have the service, which is no failure
+	NotOffered bool // the region does not offer the service, which is not a failure
 
-	owner     string // id of the project or account, as far as it is known
-	undecided bool   // it will be NotOffered once some service of the project is read
+	owner     string // ID of the project or account, if known
+	undecided bool   // becomes NotOffered once some service of the project was fetched
 	cell      *sourceCell
 }
 
-// Unread returns how far the first fetch of the source has come; nil if it has ended.
+// Unread returns the progress of the first fetch of the source; nil if it has ended.
 func (r *Reading) Unread() *UnreadError {
 	if r.State.ReadAt.IsZero() && r.State.Err == nil {
 		return newUnread(r.Service, r.cell)
@@ -63,10 +63,10 @@ func (r *Reading) Unread() *UnreadError {
 	return nil
 }
 
-// Reason classifies the failure of the last finished fetch; empty if it did not fail.
+// Reason classifies the failure of the last completed fetch; empty if it succeeded.
 func (r *Reading) Reason() string { return huaweicloud.Reason(r.State.Err) }
 
-// source is one service of one project, as one configuration has it.
+// source is one service of one project in one configuration.
 type source struct {
 	ID
 	account  *account
@@ -74,17 +74,17 @@ type source struct {
 	settings config.Service
 	project  *project
 
-	mayLack bool // nobody stated that the region has the service
+	mayLack bool // the region may not offer the service: it is not explicitly enabled for it
 
 	cell   *sourceCell
 	policy *refresh.Policy[providers.Result]
 
 	mu     sync.Mutex
 	last   *Reading
-	lastOf *refresh.State[providers.Result] // which last shows, as far as it is of this project
+	lastOf *refresh.State[providers.Result] // the state that last shows, as far as it belongs to this project
 }
 
-// newSources makes the enabled services of a project, or of an account. The caller holds f.building.
+// newSources makes the enabled services of a project or account. The caller holds f.building.
 func (f *Fleet) newSources(p *project) []*source {
 	a := p.account
 	var sources []*source
@@ -155,7 +155,7 @@ func (s *source) fetch(ctx context.Context) (providers.Result, error) {
 	} else {
 		c.Scope.DomainID, c.Scope.ProjectID = id, d.someProject(ctx)
 		if c.Scope.ProjectID == "" && s.service.NeedsProject {
-			c.Doubt = "no project is known"
+			c.Doubt = "no project of the account is known"
 		}
 		err = d.checkRegion(c.BaseURL)
 	}
@@ -165,10 +165,10 @@ func (s *source) fetch(ctx context.Context) (providers.Result, error) {
 	return s.service.Quotas(ctx, c, s.settings.Options)
 }
 
-// removedError is why a fetch does not begin: the source was removed while it waited for its turn.
+// removedError means that a source was removed while its fetch waited in line.
 type removedError struct{}
 
-func (removedError) Error() string  { return "no longer read" }
+func (removedError) Error() string  { return "source no longer configured" }
 func (removedError) NotBegun() bool { return true }
 
 // client returns the client for the service in the region.
@@ -177,7 +177,7 @@ func (s *source) client() *huaweicloud.Client {
 	return a.client(s.Service, s.Region, host.BaseURL(s.Region, a.Cloud), a.Endpoints.For(s.Service, host.Label(s.Region), s.Region))
 }
 
-// backoff is none while the project has no id: nothing was asked of the service, and the look-up makes a pause of its own.
+// backoff is zero while the project has no ID: no request was sent to the service, and the lookup has its own pause.
 func (s *source) backoff(streak int, err error) time.Duration {
 	if l := s.project.lookup; l != nil && l.Peek().ReadAt.IsZero() {
 		return 0
@@ -185,8 +185,8 @@ func (s *source) backoff(streak int, err error) time.Duration {
 	return huaweicloud.Backoff(streak, err, s.settings.CacheTTL)
 }
 
-// isNotOffered returns whether a state shows that the region does not have the service. That no service of the project was ever read shows something
-// else, such as a mistyped region.
+// isNotOffered reports whether a state shows that the region does not offer the service. If no service of the project was ever
+// fetched, the cause is something else, such as a mistyped region.
 func (s *source) isNotOffered(state *refresh.State[providers.Result]) bool {
 	return s.seemsNotOffered(state) && s.project.isRead()
 }
@@ -195,13 +195,13 @@ func (s *source) seemsNotOffered(state *refresh.State[providers.Result]) bool {
 	return s.mayLack && state.Err != nil && state.ReadAt.IsZero() && huaweicloud.IsNotOffered(s.Service, state.Err)
 }
 
-// requestChanged returns whether the source is requested in another way than by the configuration before.
+// requestChanged reports whether the request of the source differs from that of the previous configuration.
 func (s *source) requestChanged(before *account) bool {
 	settings := before.config.Services[s.Service]
 	return s.account.changed || settings.Timeout != s.settings.Timeout || !maps.Equal(settings.Options, s.settings.Options)
 }
 
-// seed is a number that is the same for a source whatever else is read.
+// seed is a number that depends only on the source.
 func (s *source) seed() uint64 {
 	h := fnv.New64a()
 	for _, part := range []string{s.Account, s.Service, s.ProjectID, s.Region} {
@@ -210,15 +210,14 @@ func (s *source) seed() uint64 {
 	return h.Sum64()
 }
 
-// share is a number from 0 up to 1, the same for a source from one fetch to the next. If it was always the same, sources that were read together would be
-// read together for ever: scrapes come at intervals, and most of those that expire between two of them expire between two of them again.
+// share returns a number in [0, 1) that depends on the source and the time of the fetch. If it were constant, sources that were
+// fetched together would be fetched together forever, because scrapes come at intervals.
 func share(seed uint64, fetch time.Time) float64 {
 	return float64(rand.NewPCG(seed, uint64(fetch.UnixNano())).Uint64()>>11) / (1 << 53)
 }
 
-// reading shows what is known now to who asked at a time, by the same pointer as last time if nothing has changed since. Numbers that are too
-// old are dropped rather than shown as if they still held. Those that were read since they were asked for never are, however long the others
-// took.
+// reading returns the current state for a read that started at asked, as the same pointer if nothing has changed. Values that are
+// too old are dropped, unless they were fetched since the read started.
 func (s *source) reading(asked time.Time) *Reading {
 	state, id := s.cell.Peek(), s.project.known()
 	shown := own(state, id)
@@ -232,7 +231,8 @@ func (s *source) reading(asked time.Time) *Reading {
 	return s.last
 }
 
-// own returns what of a state is of the project with an id: numbers of another project, or of one that may be another, are not shown.
+// own returns the part of a state that belongs to the project with an ID. Values of another project, or possibly of another one, are
+// not shown.
 func own(state *refresh.State[providers.Result], id string) *refresh.State[providers.Result] {
 	if state.ReadAt.IsZero() || state.Value.Owner == id {
 		return state
@@ -242,8 +242,8 @@ func own(state *refresh.State[providers.Result], id string) *refresh.State[provi
 	return &bare
 }
 
-// isInDoubt returns whether the project is one that IAM listed to other keys, so that it may not be the account's, or an account whose region is that of
-// the first project that IAM has yet to list.
+// isInDoubt reports whether the project was listed by IAM to other keys, so that it may not belong to the account, or whether it is
+// an account whose region is that of its first project, which IAM has yet to list.
 func (s *source) isInDoubt() bool {
 	if d := s.project.domain; d != nil {
 		return s.Region == "" && d.list != nil && d.list.Peek().Fetches == 0
@@ -251,7 +251,7 @@ func (s *source) isInDoubt() bool {
 	return s.project.listed != nil && s.project.known() == ""
 }
 
-// exists returns whether the source, or one that replaces it, is still read.
+// exists reports whether the source, or one that replaces it, still exists.
 func (s *source) exists() bool {
 	filter := Filter{Projects: []string{s.project.Name}}
 	return slices.ContainsFunc(filter.of(s.account.fleet.now.Load().sources), func(other *source) bool { return other.ID == s.ID })
@@ -279,7 +279,7 @@ func (s *source) newReading(state *refresh.State[providers.Result], tooOld bool)
 	return r
 }
 
-// describe returns the project, with its id as far as that is known. An account has no id and no region of a project.
+// describe returns the project, with its ID if known. An account has no project ID and no region.
 func (s *source) describe() Project {
 	if s.project.domain != nil {
 		return Project{Label: s.project.Name, Account: s.Account, IsAccount: true}
@@ -287,8 +287,8 @@ func (s *source) describe() Project {
 	return Project{Label: s.project.Name, ID: s.project.known(), Region: s.Region, Account: s.Account}
 }
 
-// throttledBy recognises that a service throttles the account, which concerns all its projects. That IAM throttles the look-up of a
-// project's id is nothing against the service.
+// throttledBy reports whether a service throttles the account, which affects all its projects. If IAM throttles the lookup of an ID,
+// the service is not throttled.
 func throttledBy(service string) func(error) bool {
 	return func(err error) bool {
 		api, ok := errors.AsType[*huaweicloud.APIError](err)
@@ -296,7 +296,7 @@ func throttledBy(service string) func(error) bool {
 	}
 }
 
-// isThrottledByIAM recognises that IAM throttles requests for projects and ids.
+// isThrottledByIAM reports whether IAM throttles requests for projects and IDs.
 func isThrottledByIAM(err error) bool {
 	api, ok := errors.AsType[*huaweicloud.APIError](err)
 	return ok && api.IsIAM && huaweicloud.Reason(err) == huaweicloud.ReasonThrottled

@@ -16,7 +16,7 @@ import (
 // throttledCloud has two projects of an account and one of another; CES answers 429 with what is given.
 func throttledCloud(t *testing.T, header http.Header, message string) (w *fleettest.World, heal func()) {
 	t.Helper()
-	w = fleettest.New(t, organisation(), mainAccount+`    projects:
+	w = fleettest.New(t, organization(), mainAccount+`    projects:
       - {id: `+prodID+`, region: ap-southeast-3, name: prod}
       - {id: `+devID+`, region: ap-southeast-3, name: dev}
 `+otherAccount+`    projects: [{id: 0ther, region: ap-southeast-3, name: other}]
@@ -164,7 +164,7 @@ func TestNumbersServeForTheirTTLLessALittle(t *testing.T) {
 			t.Errorf("%d requests before nine tenths of the TTL, want 20", n)
 		}
 		if n := requestsAfter(15 * time.Second); n == 20 || n == 40 {
-			t.Errorf("%d requests half-way through the last tenth, want some sources to be asked again and others not yet", n)
+			t.Errorf("%d requests half-way through the last tenth, want some sources to be fetched again and others not yet", n)
 		}
 		if n := requestsAfter(16 * time.Second); n != 40 {
 			t.Errorf("%d requests after the TTL, want 40", n)

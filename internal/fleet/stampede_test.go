@@ -95,10 +95,10 @@ func TestLongestAgoIsAskedFirst(t *testing.T) {
 		w.Read(timeout(t, time.Minute), fleet.Filter{Projects: w.Projects()[20:60]}) // so that the order of all is not that of their labels
 		first := order()
 		if slices.IsSorted(first["ap-southeast-3"]) {
-			t.Errorf("asked in the order of labels, want those first that were never read: %v", first)
+			t.Errorf("fetched in the order of labels, want those first that were never read: %v", first)
 		}
 		if second := order(); !reflect.DeepEqual(first, second) {
-			t.Errorf("asked in the order\n%v\nand then\n%v", first, second)
+			t.Errorf("fetched in the order\n%v\nand then\n%v", first, second)
 		}
 	})
 }

@@ -13,29 +13,29 @@ import (
 )
 
 const (
-	maxSkew       = 15 * time.Minute // the gateway refuses signatures beyond it
-	maxRetryAfter = time.Hour        // a longer pause is a mistake of the server
+	maxSkew       = 15 * time.Minute // the gateway rejects signatures beyond it
+	maxRetryAfter = time.Hour        // a longer pause is a server error
 )
 
 // APIError is a response other than 2xx.
 type APIError struct {
 	Request    string // method and URL
 	Service    string
-	IsIAM      bool // the request was for keys, projects or the id of the account, not for quotas
+	IsIAM      bool // the request was for keys, projects, or the account ID, not for quotas
 	Status     int
-	Code       string        // error code of the service or the gateway, such as "APIGW.0301"; empty if there is none
-	Message    string        // one line; the beginning of the body if it has no known shape
-	RequestID  string        // for Huawei's support; empty if there is none
-	Action     string        // IAM action to grant, of a 403; empty if none is documented
+	Code       string        // error code of the service or the gateway, such as "APIGW.0301"; may be empty
+	Message    string        // one line; the start of the body if its format is unknown
+	RequestID  string        // for Huawei Cloud's support; may be empty
+	Action     string        // IAM action to grant after a 403; empty if none is documented
 	Account    bool          // the request was about an account, not about a project
-	NoProject  bool          // it was about an account, and named no project of it
-	Location   string        // scheme and host that a redirect points to; empty if it is none
-	RetryAfter time.Duration // how long a service asks to wait by a 429 or 503, or a refused key is not used again; 0: not known
-	Skew       time.Duration // of a 401: this machine's clock minus the cloud's, if they differ by more than 15 minutes
-	Advice     string        // what to do, instead of the usual; usually empty
+	NoProject  bool          // the request was about an account and had no project ID
+	Location   string        // scheme and host of a redirect's target; empty if it is not a redirect
+	RetryAfter time.Duration // how long to wait after a 429 or 503, or until a rejected key is used again; 0: unknown
+	Skew       time.Duration // for a 401: this machine's clock minus the cloud's, if they differ by more than 15 minutes
+	Advice     string        // replaces the usual remedy; usually empty
 }
 
-// apiError reads a response other than 2xx.
+// apiError parses a response other than 2xx.
 func (c *Client) apiError(r request, resp *http.Response, body []byte, hide func(string) string) *APIError {
 	show := func(text string) string { return oneLine(hide(text)) }
 	parsed := readError(body)
@@ -83,13 +83,13 @@ func (e *APIError) Error() string {
 		fmt.Fprintf(&b, " (redirect to %s)", e.Location)
 	}
 	if e.Skew < 0 {
-		fmt.Fprintf(&b, " (the clock of this machine is %s behind the cloud's)", -e.Skew.Round(time.Second))
+		fmt.Fprintf(&b, " (this machine's clock is %s behind the cloud's)", -e.Skew.Round(time.Second))
 	}
 	if e.Skew > 0 {
-		fmt.Fprintf(&b, " (the clock of this machine is %s ahead of the cloud's)", e.Skew.Round(time.Second))
+		fmt.Fprintf(&b, " (this machine's clock is %s ahead of the cloud's)", e.Skew.Round(time.Second))
 	}
 	if e.RequestID != "" {
-		fmt.Fprintf(&b, " (request id %s)", e.RequestID)
+		fmt.Fprintf(&b, " (request ID %s)", e.RequestID)
 	}
 	return b.String() + ending(e.Remedy())
 }
@@ -115,64 +115,64 @@ func (e *APIError) reason() string {
 	}
 }
 
-// isOfGateway returns whether the code is one of API Gateway, which writes it in two ways.
+// isOfGateway reports whether the code is one of API Gateway, which has two spellings.
 func (e *APIError) isOfGateway(number string) bool {
 	return e.Code == "APIGW."+number || e.Code == "APIG."+number
 }
 
-// isNotOffered returns whether the gateway does not know the API in this region.
+// isNotOffered reports whether the gateway does not know the API in this region.
 func (e *APIError) isNotOffered() bool {
 	return e.Status == http.StatusNotFound && e.isOfGateway("0101") || e.Status == http.StatusForbidden && e.isOfGateway("0801")
 }
 
-// Remedy depends on the reason and the service, and not on the words of the response.
+// Remedy depends on the reason and the service, not on the text of the response.
 func (e *APIError) Remedy() string {
 	switch reason := e.reason(); {
 	case reason == ReasonClientError && e.Location != "":
-		return fmt.Sprintf("redirects are not followed: set endpoints.%s if the service has moved", e.Service)
+		return fmt.Sprintf("set endpoints.%s if the service has moved (redirects are not followed)", e.Service)
 	case reason == ReasonForbidden && e.isNotOffered():
 		return otherHost(e.Service)
 	case reason == ReasonForbidden && e.isOfGateway("0802"):
-		return "the user has no rights in this region or project: check the region and the project id, and authorize the user for this project in IAM"
+		return "check the region and the project ID, and authorize the user for this project in IAM"
 	case e.Advice != "":
 		return e.Advice
 	case reason == ReasonClockSkew:
-		return "set the clock of this machine by NTP"
+		return "synchronize this machine's clock with NTP"
 	case reason == ReasonUnauthorized && e.NoProject:
-		return "check that some project of the account is configured or discovered, and that the keys are right, active and of this cloud"
+		return "check that a project of the account is configured or discovered, and that the credentials are correct, active, and issued by this cloud"
 	case reason == ReasonUnauthorized:
-		return "check that the keys are right, active and of this cloud"
+		return "check that the credentials are correct, active, and issued by this cloud"
 	case reason == ReasonForbidden:
 		return e.grant()
 	case reason == ReasonNotFound && e.IsIAM:
-		return "check endpoints.iam: there is no such API at this address"
+		return "check endpoints.iam (this API does not exist at this URL)"
 	case reason == ReasonNotFound && e.Account:
-		return fmt.Sprintf("check that the account uses the service, or set the right host by endpoints.%s", e.Service)
+		return fmt.Sprintf("check that the account uses the service, or set the correct host in endpoints.%s", e.Service)
 	case reason == ReasonNotFound:
-		return fmt.Sprintf("check that the region offers the service and that the project exists, or set the right host by endpoints.%s", e.Service)
+		return fmt.Sprintf("check that the region offers the service and that the project exists, or set the correct host in endpoints.%s", e.Service)
 	case reason == ReasonThrottled && e.IsIAM:
-		return "IAM is asked again after a pause"
+		return "the exporter retries IAM after a pause"
 	case reason == ReasonThrottled:
-		return fmt.Sprintf("the service is paused for the account; a longer services.%s.cache_ttl asks less often", e.Service)
+		return fmt.Sprintf("increase services.%s.cache_ttl to send fewer requests (the service is paused for the account)", e.Service)
 	case reason == ReasonServerError || reason == ReasonTimeout:
-		return "the cloud's own trouble, it is asked again"
+		return "the failure is on the cloud's side, and the exporter will retry"
 	case e.IsIAM:
-		return "check the region, and the names in credentials"
+		return "check the region and the names in credentials"
 	case e.Account:
-		return "check domain_id of the account, and that some project of the account is configured or discovered"
+		return "check the domain_id of the account, and that a project of the account is configured or discovered"
 	default:
-		return "check the region and the id of the project"
+		return "check the region and the project ID"
 	}
 }
 
-// grant returns what to grant, and which of the two custom policies has the action.
+// grant returns the permission to grant, and which of the two custom policies has the action.
 func (e *APIError) grant() string {
 	remedy, level := "grant the role Tenant Guest (no IAM action is documented)", "account-level"
 	if e.Action != "" {
 		remedy = "grant the IAM action " + e.Action
 	}
 	if !e.Account && !e.IsIAM {
-		remedy, level = remedy+", and check that the project id belongs to this account", "project-level"
+		remedy, level = remedy+", and check that the project ID belongs to this account", "project-level"
 	}
 	if e.Action != "" {
 		remedy += "; cloud_quota_exporter policy prints the " + level + " policy"
@@ -180,15 +180,16 @@ func (e *APIError) grant() string {
 	return remedy
 }
 
-// errorBody is what the body of an error says.
+// errorBody is the parsed body of an error.
 type errorBody struct {
 	codes     []string
 	message   string
 	requestID string
 }
 
-// readError reads the shapes that the documents show and some that they don't: {"error_code", "error_msg"}, the same inside "error" or "details"; CES's
-// {"http_code", "message": {"code", "details"}}; IAM's {"error": {"code": 401, "message", "title"}}. A body of another shape is the message.
+// readError parses the documented formats and some others: {"error_code", "error_msg"}, also inside "error" or "details"; CES's
+// {"http_code", "message": {"code", "details"}}; IAM's {"error": {"code": 401, "message", "title"}}. A body in another format is the
+// message.
 func readError(body []byte) errorBody {
 	var b errorBody
 	var v any
@@ -222,7 +223,7 @@ func (b *errorBody) read(v any) {
 	}
 }
 
-// code returns the first code that is no number, such as "ces.0014", or else the first one, which repeats the status.
+// code returns the first code that is not a number, such as "ces.0014", otherwise the first one, which repeats the status.
 func (b *errorBody) code() string {
 	for _, code := range b.codes {
 		if _, err := strconv.Atoi(code); err != nil {
@@ -253,7 +254,7 @@ func firstOf(texts ...string) string {
 	return ""
 }
 
-// clockSkew compares this machine's clock with the Date of a response; 0 if they agree well enough for signatures.
+// clockSkew returns this machine's clock minus the Date of a response; 0 if the difference does not invalidate signatures.
 func clockSkew(h http.Header) time.Duration {
 	date, err := http.ParseTime(h.Get("Date"))
 	if err != nil {
@@ -265,11 +266,11 @@ func clockSkew(h http.Header) time.Duration {
 	return 0
 }
 
-// retryAfter reads the header Retry-After, in seconds (some servers write fractions) or as a date; 0 if it has neither.
+// retryAfter parses the header Retry-After, in seconds (some servers send fractions) or as a date; 0 if it has neither.
 func retryAfter(h http.Header) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	if seconds, err := strconv.ParseFloat(value, 64); err == nil || errors.Is(err, strconv.ErrRange) {
-		if !(seconds > 0) { // NaN, too
+		if !(seconds > 0) { // also rejects NaN
 			return 0
 		}
 		return time.Duration(min(seconds, maxRetryAfter.Seconds()) * float64(time.Second))
@@ -283,15 +284,15 @@ func retryAfter(h http.Header) time.Duration {
 // throttleHint matches the limit in a message of the gateway: "policy user over ratelimit,limit:200,time:5 minute".
 var throttleHint = regexp.MustCompile(`time:\s*(\d{1,6})\s*(second|minute|hour|day)`)
 
-// retryHint reads the period of the limit from the message of APIGW.0308; 0 if there is none.
+// retryHint parses the period of the limit in the message of APIGW.0308; 0 if there is none.
 func retryHint(message string) time.Duration {
 	m := throttleHint.FindStringSubmatch(message)
 	if m == nil {
 		return 0
 	}
-	if m[2] == "day" { // any is longer than what counts
+	if m[2] == "day" { // longer than maxRetryAfter in any case
 		return maxRetryAfter
 	}
-	period, _ := time.ParseDuration(m[1] + m[2][:1]) // never fails: it is as short as 5m
+	period, _ := time.ParseDuration(m[1] + m[2][:1]) // never fails: the text is like 5m
 	return period
 }

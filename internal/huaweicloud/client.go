@@ -1,5 +1,5 @@
-// Package huaweicloud sends requests to APIs of Huawei Cloud: it authorizes them, bounds the responses, and returns one typed error for each way in
-// which a request fails. It knows no quota service; package providers does.
+// Package huaweicloud sends requests to Huawei Cloud APIs: it authorizes them, limits the responses, and returns one typed error for
+// each kind of failure. Quota services are defined in package providers.
 package huaweicloud
 
 import (
@@ -25,42 +25,41 @@ import (
 
 const (
 	maxBody      = 1 << 20  // bytes of a 2xx; the largest documented one is under 1 KiB
-	maxErrorBody = 64 << 10 // bytes of another response that are read, and of a malformed one that are searched for text
+	maxErrorBody = 64 << 10 // bytes that are read of other responses, and searched for text in malformed ones
 
-	// staleAfter is how long a connection is idle before it may be dead: a NAT or a load balancer on the way forgets idle connections without
-	// notice.
+	// staleAfter is the idle time after which a connection may be dead: NATs and load balancers drop idle connections silently.
 	staleAfter = 5 * time.Second
-	// maxSilence is how long a connection that was idle may be silent before the request is sent on a new one as well; it is a quarter of the time
-	// left if that is less.
+	// maxSilence is how long a previously idle connection may be silent before the request is also sent on a new one. It is a quarter of
+	// the remaining time if that is less.
 	maxSilence = 2 * time.Second
 )
 
 // Authorizer authorizes the requests of an account. Its methods are safe for concurrent use.
 type Authorizer interface {
-	// Grant returns what authorizes requests of a scope now. An error means that there are no keys and no token.
+	// Grant returns the current authorization for requests of a scope. An error means that there is neither a key nor a token.
 	Grant(ctx context.Context, s Scope) (Grant, error)
-	// Reject reports that the cloud refused g with a 401. It is fetched again unless that has happened already: a hundred refusals at once cause one
-	// fetch.
+	// Reject reports that the cloud rejected g with a 401. It is renewed unless that has happened already, so that a hundred concurrent
+	// rejections cause one renewal.
 	Reject(g Grant)
 }
 
-// Scope is what a request is about.
+// Scope is the target of a request.
 type Scope struct {
-	ProjectID string // empty for requests about no project, such as those to IAM
-	DomainID  string // of the account that a request to an account-level API is about; empty for all others. ProjectID is some project of it then
+	ProjectID string // empty for requests without a project, such as those to IAM
+	DomainID  string // of the account, for requests to account-level APIs; otherwise empty. ProjectID is then any project of it
 	Region    string // of the project
 }
 
 // Grant is one set of keys, or one token.
 type Grant interface {
-	// Authorize adds the proof of who sends it to a request with this body.
+	// Authorize adds the signature or token to a request with this body.
 	Authorize(req *http.Request, body []byte)
-	// Hide returns text with the secrets of the grant replaced: a server may echo what it was sent.
+	// Hide returns text with the secrets of the grant replaced: a server may echo the request.
 	Hide(text string) string
 }
 
-// Events is called for every HTTP request, with the service's label, the status code or "error" if there was no response, and the time from sending
-// to the end of the response.
+// Events is called for every HTTP request with the service's label, the status code or "error" if there was no response, and the
+// time from sending to the end of the response.
 type Events func(service, code string, took time.Duration)
 
 // Client sends requests to one API for one account and one project.
@@ -68,30 +67,30 @@ type Client struct {
 	HTTP   *http.Client
 	Auth   Authorizer
 	Proofs *Proofs // of the process; nil: every request is sent
-	Hosts  *Hosts  // of the account; nil: there may be any number of requests in flight
+	Hosts  *Hosts  // of the account; nil: no limit on concurrent requests
 
-	// Suspend stops the clock of a fetch until resume is called: the wait for others does not count as the service's time. What it waits for may be nil.
-	// It belongs to Proofs and Hosts.
+	// Suspend stops the clock of a fetch until resume is called, so that waiting for other requests does not count. what is what it
+	// waits for, or nil. Proofs and Hosts use it.
 	Suspend func(ctx context.Context, what error) (resume func())
 
 	Service   string // label of the service, "iam" for IAM
-	IsIAM     bool   // it asks for keys, projects or the id of the account, and not for quotas, as the service "iam" does
-	API       string // identity of the API, to which the refusal of a key belongs; empty: the service
-	Doubt     string // why a 401 may say nothing about the key: APIs with the same doubt count as one, and never are the first to prove a key
-	Action    string // IAM action to grant if the API responds with 403; empty if none is documented
-	BaseURL   string // scheme, host and, with a gateway in between, the path in front of the documented ones
-	QuotaPath string // path and query that the configuration sets instead of the documented one; usually empty
+	IsIAM     bool   // requests keys, projects, or the account ID, not quotas like the service "iam"
+	API       string // identity of the API for rejected keys; empty: the service
+	Doubt     string // why a 401 may not be the key's fault. APIs with the same doubt count as one, and are never the first to prove a key
+	Action    string // IAM action to grant after a 403; empty if none is documented
+	BaseURL   string // scheme, host, and, with a gateway in between, the prefix of the documented paths
+	QuotaPath string // path and query that replace the documented ones; usually empty
 	Scope     Scope  // of its requests
 	UserAgent string
 	Events    Events
 
-	Advice map[string]string // what to do about an error, by reason, instead of the usual remedy
+	Advice map[string]string // replaces the usual remedies, by reason
 
 	maxBody int // bytes of a 2xx, if more than usual
 }
 
-// Answer is a 2xx with a body of at most 1 MiB, or 8 MiB of a list of projects. In the body of a Get, the secrets of the request are hidden, so that an
-// echo becomes no label and no part of an error.
+// Answer is a 2xx response with a body of at most 1 MiB, or 8 MiB for a list of projects. In the body of a Get, the secrets of the
+// request are hidden, so that an echo does not get into labels or errors.
 type Answer struct {
 	Request string // method and URL
 	Header  http.Header
@@ -100,37 +99,37 @@ type Answer struct {
 	issuesKeys bool
 }
 
-// request is what is sent.
+// request is a request before authorization.
 type request struct {
 	method, url string
 	header      http.Header
 	body        []byte
-	issuesKeys  bool // the response may hold secrets that are not known yet: no error shows any of a 2xx, or what net/http quotes
+	issuesKeys  bool // the response may contain new secrets: errors show nothing of a 2xx, nor what net/http quotes
 }
 
 func (r request) String() string { return r.method + " " + r.url }
 
-// Malformed returns the error for a response that can't be read: what is wrong with it, and how it begins.
+// Malformed returns the error for a response that cannot be parsed, with the start of the body.
 func (a *Answer) Malformed(what string) error {
 	if a.issuesKeys {
-		return &MalformedError{Request: a.Request, What: "the answer can't be read (it is not shown, as keys may stand in it)"}
+		return &MalformedError{Request: a.Request, What: "cannot parse the response (not shown because it may contain keys)"}
 	}
 	beginning := "it is empty"
 	if len(a.Body) > 0 {
-		beginning = "it begins with: " + cmp.Or(oneLine(string(a.Body[:min(len(a.Body), maxErrorBody)])), "(nothing that could be shown)")
+		beginning = "begins with: " + cmp.Or(oneLine(string(a.Body[:min(len(a.Body), maxErrorBody)])), "nothing printable")
 	}
-	return &MalformedError{Request: a.Request, What: "the answer can't be read: " + what + "; " + beginning}
+	return &MalformedError{Request: a.Request, What: "cannot parse the response: " + what + " (" + beginning + ")"}
 }
 
-// Get sends a GET request and returns the response. In path, {project_id} and {domain_id} stand for those of the client's scope. The errors are
-// *CredentialsError, *TransportError, *APIError and *MalformedError; Reason classifies them.
+// Get sends a GET request and returns the response. {project_id} and {domain_id} in path are replaced by those of the client's
+// scope. The errors are *CredentialsError, *TransportError, *APIError, and *MalformedError; Reason classifies them.
 func (c *Client) Get(ctx context.Context, path string) (*Answer, error) {
 	path = strings.NewReplacer("{project_id}", url.PathEscape(c.Scope.ProjectID), "{domain_id}", url.PathEscape(c.Scope.DomainID)).Replace(path)
 	return c.send(ctx, request{method: http.MethodGet, url: c.BaseURL + path})
 }
 
-// Issue sends a request for keys or a token, and returns the response as it is. body is encoded as JSON; nil is no body. The errors are those of Get,
-// but show nothing of a 2xx.
+// Issue sends a request for keys or a token, and returns the unmodified response. body is encoded as JSON; nil: no body. The errors
+// are those of Get, but show nothing of a 2xx.
 func (c *Client) Issue(ctx context.Context, method, path string, header http.Header, body any) (*Answer, error) {
 	r := request{method: method, url: c.BaseURL + path, header: header, issuesKeys: true}
 	if body != nil {
@@ -145,10 +144,10 @@ func (c *Client) Issue(ctx context.Context, method, path string, header http.Hea
 // errNoOutcome is the outcome of a request that shows nothing about the key.
 var errNoOutcome = errors.New("no outcome")
 
-// send sends a request, and once more if its keys were refused and have been replaced since they were read, as files may be one after the other.
+// send sends a request, and again if its keys were rejected and have been replaced meanwhile.
 func (c *Client) send(ctx context.Context, r request) (*Answer, error) {
 	if _, err := url.Parse(r.url); err != nil {
-		return nil, fmt.Errorf("%s: the URL of the API is wrong, check endpoints: %w", c.Service, err)
+		return nil, fmt.Errorf("%s: invalid URL, check endpoints: %w", c.Service, err)
 	}
 	grant, err := c.Auth.Grant(ctx, c.Scope)
 	if err != nil {
@@ -163,13 +162,13 @@ func (c *Client) send(ctx context.Context, r request) (*Answer, error) {
 	return answer, err
 }
 
-// sendWith sends a request once Proofs lets it pass.
+// sendWith sends a request once Proofs allows it.
 func (c *Client) sendWith(ctx context.Context, r request, grant Grant) (*Answer, error) {
 	req, err := http.NewRequestWithContext(ctx, r.method, r.url, bytes.NewReader(r.body))
-	if err != nil { // send has parsed the URL
+	if err != nil { // send has already parsed the URL
 		return nil, err
 	}
-	leave, err := c.Hosts.enter(ctx, req.URL.Host, c.Suspend) // first: meanwhile the key may be refused
+	leave, err := c.Hosts.enter(ctx, req.URL.Host, c.Suspend) // first, because the key may be rejected meanwhile
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +180,7 @@ func (c *Client) sendWith(ctx context.Context, r request, grant Grant) (*Answer,
 	outcome := errNoOutcome // if the rest panics
 	defer func() { pass.end(outcome) }()
 	if pass != nil && pass.isFirst {
-		c.HTTP.CloseIdleConnections() // one that is dead would cost the request
+		c.HTTP.CloseIdleConnections() // a dead connection would lose the request
 	}
 	answer, err := c.exchange(req, r, grant)
 	outcome = err
@@ -191,19 +190,19 @@ func (c *Client) sendWith(ctx context.Context, r request, grant Grant) (*Answer,
 	return answer, err
 }
 
-// isJSON returns whether a body may be JSON, or is empty.
+// isJSON reports whether a body may be JSON, or is empty.
 func isJSON(body []byte) bool {
 	body = bytes.TrimSpace(body)
 	return len(body) == 0 || body[0] == '{' || body[0] == '['
 }
 
-// exchange authorizes a request, sends it and reads the response.
+// exchange authorizes and sends a request, and reads the response.
 func (c *Client) exchange(req *http.Request, r request, grant Grant) (*Answer, error) {
 	maps.Copy(req.Header, r.header)
-	req.Header.Set("Content-Type", "application/json; charset=UTF-8") // recommended by CES's document
+	req.Header.Set("Content-Type", "application/json; charset=UTF-8") // recommended by CES's documentation
 	req.Header.Set("User-Agent", c.UserAgent)
 	if c.Scope.ProjectID != "" {
-		req.Header.Set("X-Project-Id", c.Scope.ProjectID) // sub-projects are refused without it, and some account-level APIs refuse all
+		req.Header.Set("X-Project-Id", c.Scope.ProjectID) // subprojects are rejected without it, and some account-level APIs reject all
 	}
 	if c.Scope.DomainID != "" {
 		req.Header.Set("X-Domain-Id", c.Scope.DomainID)
@@ -225,7 +224,7 @@ func (c *Client) exchange(req *http.Request, r request, grant Grant) (*Answer, e
 	}
 	switch {
 	case resp.StatusCode < http.StatusOK:
-		what := fmt.Sprintf("%d %s, which is no answer to this request", resp.StatusCode, http.StatusText(resp.StatusCode))
+		what := fmt.Sprintf("unexpected status %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 		return nil, &MalformedError{Request: r.String(), What: what}
 	case resp.StatusCode == http.StatusUnauthorized:
 		c.Auth.Reject(grant)
@@ -243,18 +242,18 @@ func (c *Client) exchange(req *http.Request, r request, grant Grant) (*Answer, e
 	return answer, nil
 }
 
-// hide returns text without the secrets that a request sends: those of the grant, its signature, and those for the proxy. In a body that is JSON, a
-// short password or a user may be any word: there, they are hidden together only.
+// hide returns text without the secrets of the request: those of the grant, its signature, and those of the proxy. In JSON, a short
+// password or user could be any word, so that these are only hidden together.
 func (c *Client) hide(text string, req *http.Request, grant Grant, inJSON bool) string {
 	secrets := c.proxies().secrets
 	if inJSON {
 		secrets = c.proxies().whole
 	}
-	_, signature, _ := strings.Cut(req.Header.Get("Authorization"), "Signature=") // which the grant does not keep
+	_, signature, _ := strings.Cut(req.Header.Get("Authorization"), "Signature=") // not part of the grant
 	return secret.Hide(secret.Hide(grant.Hide(text), secrets...), secret.New(signature))
 }
 
-// proxies returns those that the client may use.
+// proxies returns the proxies that the client may use.
 func (c *Client) proxies() *proxies {
 	if t, ok := c.HTTP.Transport.(*transport); ok {
 		return t.proxies
@@ -262,12 +261,12 @@ func (c *Client) proxies() *proxies {
 	return new(proxies)
 }
 
-// roundTrip returns the response with its body up to the limit, and one byte more if it is longer. The body of a 1xx is not read: after "101 Switching
-// Protocols" it is the connection, which no context ends.
+// roundTrip returns the response with its body up to the limit, and one byte more if it is longer. It does not read the body of a
+// 1xx: after "101 Switching Protocols" that is the connection, which no context ends.
 func (c *Client) roundTrip(req *http.Request) (*http.Response, []byte, error) {
 	a := c.do(req)
 	defer a.end()
-	if wrapped, ok := errors.AsType[*url.Error](a.err); ok { // it repeats the URL
+	if wrapped, ok := errors.AsType[*url.Error](a.err); ok { // url.Error repeats the URL
 		return nil, nil, wrapped.Err
 	}
 	if a.err != nil || a.resp.StatusCode < http.StatusOK {
@@ -278,13 +277,13 @@ func (c *Client) roundTrip(req *http.Request) (*http.Response, []byte, error) {
 		limit = int64(max(maxBody, c.maxBody)) + 1
 	}
 	body, err := io.ReadAll(io.LimitReader(a.resp.Body, limit))
-	if err != nil && isGood { // of an error, the status says enough
-		return nil, nil, fmt.Errorf("%q, but its body broke off: %w", a.resp.Status, err)
+	if err != nil && isGood { // for an error response, the status is enough
+		return nil, nil, fmt.Errorf("%q, but the body is incomplete: %w", a.resp.Status, err)
 	}
 	return a.resp, body, nil
 }
 
-// attempt is a request in flight, and then its response or error. end reports it to Events.
+// attempt is a request in flight, then its response or error. end reports it to Events.
 type attempt struct {
 	resp *http.Response
 	err  error
@@ -296,8 +295,8 @@ type attempt struct {
 	report func(code string)
 }
 
-// do sends a request and waits for the response. A GET that gets no byte on a connection that was idle is sent once more on a new one, and the first
-// response counts.
+// do sends a request and waits for the response. If a GET gets no response on a previously idle connection, it is sent again on a
+// new one, and the first response is used.
 func (c *Client) do(req *http.Request) *attempt {
 	first := c.begin(req)
 	select {
@@ -315,7 +314,8 @@ func (c *Client) do(req *http.Request) *attempt {
 	}
 }
 
-// firstResponse returns a, which is done, or the other attempt if only that one gets a response. It ends the one that it does not return.
+// firstResponse returns a, which is done, or the other attempt if only that one gets a response. It ends the attempt that it does
+// not return.
 func firstResponse(a, other *attempt) *attempt {
 	if a.err != nil {
 		<-other.done
@@ -369,13 +369,13 @@ func (a *attempt) end() {
 		a.report(strconv.Itoa(a.resp.StatusCode))
 		return
 	}
-	if !isA[*CAFileError](a.err) { // then nothing was sent
+	if !isA[*CAFileError](a.err) { // otherwise nothing was sent
 		a.report("error")
 	}
 }
 
-// BaseURL returns the URL of the API of a host in a region: https://<host>.<region>.<cloud>, or https://<host>.<cloud> without a region. If cloud is
-// empty, it is the public one that the region belongs to.
+// BaseURL returns the base URL of a host in a region: https://<host>.<region>.<cloud>, or https://<host>.<cloud> without a region.
+// If cloud is empty, it is the public cloud of the region.
 func BaseURL(host, region, cloud string) string {
 	if region != "" {
 		host += "." + region
@@ -383,7 +383,7 @@ func BaseURL(host, region, cloud string) string {
 	return "https://" + host + "." + Domain(region, cloud)
 }
 
-// Domain returns the domain of a cloud: the stated one or, if it is empty, that of the public cloud that the region belongs to. The European site has
+// Domain returns the domain of a cloud: the configured one or, if empty, that of the region's public cloud. The European site has
 // the regions eu-west-1xx.
 func Domain(region, stated string) string {
 	switch {

@@ -73,7 +73,7 @@ func TestRequestsAreSigned(t *testing.T) {
 	for id, escaped := range map[string]string{"0250cb8a": "/v3/0250cb8a/project-quotas", "a/b?": "/v3/a%2Fb%3F/project-quotas", "": "/v3//project-quotas"} {
 		c, _, events := client(t, func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.EscapedPath() != escaped || r.URL.RawQuery != "type=instance" {
-				t.Errorf("asked for %s", r.URL)
+				t.Errorf("requested %s", r.URL)
 			}
 			for name, want := range map[string]string{
 				"User-Agent": "cloud_quota_exporter/test", "X-Project-Id": id, "X-Security-Token": "a-security-token", "Content-Type": "application/json; charset=UTF-8",
@@ -105,10 +105,10 @@ func TestRequestsAreSigned(t *testing.T) {
 
 func TestMalformedShowsTheBeginningWithoutSecrets(t *testing.T) {
 	for text, want := range map[string]string{
-		"<html>\n\tYou sent a-security-token" + strings.Repeat("\xff", 300): "it is no JSON; it begins with: <html> You sent <hidden>",
-		"\x00":                   "it is no JSON; it begins with: (nothing that could be shown)",
-		"":                       "it is no JSON; it is empty; a proxy",
-		strings.Repeat("x", 201): "it begins with: " + strings.Repeat("x", 200) + "...; a proxy",
+		"<html>\n\tYou sent a-security-token" + strings.Repeat("\xff", 300): "it is no JSON (begins with: <html> You sent <hidden>",
+		"\x00":                   "it is no JSON (begins with: nothing printable",
+		"":                       "it is no JSON (it is empty); check endpoints",
+		strings.Repeat("x", 201): "begins with: " + strings.Repeat("x", 200) + "...); check endpoints",
 	} {
 		c, _, _ := client(t, body(text))
 		answer, err := c.Get(t.Context(), "/")
@@ -132,7 +132,7 @@ func TestTooLongAnswerIsLeftUnread(t *testing.T) {
 	c.HTTP = huaweicloud.NewHTTPClient(n.dial, "", 8)
 	_, err := c.Get(t.Context(), "/")
 	var e *huaweicloud.MalformedError
-	if !errors.As(err, &e) || huaweicloud.Reason(err) != "malformed" || !strings.Contains(err.Error(), "longer than 1048576 bytes; it begins with: yyy") {
+	if !errors.As(err, &e) || huaweicloud.Reason(err) != "malformed" || !strings.Contains(err.Error(), "longer than 1048576 bytes (begins with: yyy") {
 		t.Errorf("8 MiB: %v", err)
 	}
 	for start := time.Now(); n.open.Load() != 0; <-time.After(time.Millisecond) {
@@ -200,19 +200,19 @@ func TestNoAnswer(t *testing.T) {
 
 		notOffered bool
 	}{
-		{name: "hang", handler: hang, reason: "timeout", says: "raise services.cts.timeout"},
+		{name: "hang", handler: hang, reason: "timeout", says: "increase services.cts.timeout"},
 		{name: "reset", handler: abort, reason: "network", says: "check the network"},
-		{name: "reset in the body", handler: with("Content-Length", "100", "half"), reason: "network", says: `"200 OK", but its body broke off`, code: "200"},
-		{name: "no gzip, though it says so", handler: packed("{}, and more"), reason: "malformed", says: "gzip: invalid header; a proxy or a wrong endpoint", code: "200"},
+		{name: "reset in the body", handler: with("Content-Length", "100", "half"), reason: "network", says: `"200 OK", but the body is incomplete`, code: "200"},
+		{name: "no gzip, though it says so", handler: packed("{}, and more"), reason: "malformed", says: "gzip: invalid header; check endpoints and the proxy", code: "200"},
 		{name: "damaged gzip", handler: packed(gzipHeader + "\xff\xff\xff"), reason: "malformed", says: "corrupt input", code: "200"},
 		{name: "gzip of something else", handler: packed(gzipHeader + "\x03\x00\x00\x00\x00\x01\x00\x00\x00\x00"), reason: "malformed", says: "invalid checksum", code: "200"},
 		{name: "headers without end", handler: with("X-Long", strings.Repeat("x", 300<<10), ""), reason: "network", says: "check the network"},
 		{
 			name: "no such host", dial: fails(noSuchHost),
-			reason: "network", says: "may not offer the service, or it has another host there: set endpoints.cts", notOffered: true,
+			reason: "network", says: "set endpoints.cts if the service has another host in this region (the region may not offer it)", notOffered: true,
 		},
-		{name: "no such proxy", dial: failsTo("proxyconnect", noSuchHost), reason: "network", says: "check the network, the proxy if HTTPS_PROXY is set"},
-		{name: "a connection that times out", dial: fails(os.ErrDeadlineExceeded), reason: "timeout", says: "raise services.cts.timeout"},
+		{name: "no such proxy", dial: failsTo("proxyconnect", noSuchHost), reason: "network", says: "check the network, and HTTPS_PROXY and endpoints.cts"},
+		{name: "a connection that times out", dial: fails(os.ErrDeadlineExceeded), reason: "timeout", says: "increase services.cts.timeout"},
 		{name: "name server out of order", dial: fails(&net.DNSError{Err: "server misbehaving", IsTemporary: true}), reason: "network", says: "check the network"},
 		{name: "refused", dial: fails(syscall.ECONNREFUSED), reason: "network", says: "connection refused"},
 		{name: "no route", dial: fails(syscall.EHOSTUNREACH), reason: "network", says: "no route to host"},
@@ -221,7 +221,7 @@ func TestNoAnswer(t *testing.T) {
 		{name: "TLS that makes no sense", dial: says("\x16\x03\x03\x00\x04\xff\x00\x00\x00"), base: "https", reason: "tls", says: "check endpoints"},
 		{name: "an echo that is no HTTP", dial: says("a-security-token\r\n"), reason: "network", says: `malformed HTTP response "<hidden>"`},
 		{name: "an echo in a header", dial: says("HTTP/1.1 200 OK\r\na-new-token for a-secret-key\r\n\r\n"), reason: "network", says: `missing colon: "a-new-token for <hidden>"; check the network`},
-		{name: "an echo in the status", dial: says("HTTP/1.1 200 a-secret-key\r\nContent-Length: 9\r\n\r\nhalf"), reason: "timeout", says: `"200 <hidden>", but its body broke off`, code: "200"},
+		{name: "an echo in the status", dial: says("HTTP/1.1 200 a-secret-key\r\nContent-Length: 9\r\n\r\nhalf"), reason: "timeout", says: `"200 <hidden>", but the body is incomplete`, code: "200"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c, _, events := client(t, tc.handler)
@@ -260,9 +260,9 @@ func TestNoAnswer(t *testing.T) {
 func TestIssueShowsNoAnswer(t *testing.T) {
 	for text, want := range map[string]string{
 		"HTTP/1.1 200 OK\r\na-new-token for a-secret-key\r\n\r\n":       `missing colon: "..."; check the network`,
-		"HTTP/1.1 200 a-new-token\r\nContent-Length: 9\r\n\r\nhalf":     `"...", but its body broke off`,
-		"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\na-new-token":      "it is not shown, as keys may stand in it",
-		"HTTP/1.1 101 a-new-token\r\nUpgrade: x\r\n\r\nand a-new-token": "101 Switching Protocols, which is no answer",
+		"HTTP/1.1 200 a-new-token\r\nContent-Length: 9\r\n\r\nhalf":     `"...", but the body is incomplete`,
+		"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\na-new-token":      "not shown because it may contain keys",
+		"HTTP/1.1 101 a-new-token\r\nUpgrade: x\r\n\r\nand a-new-token": "unexpected status 101 Switching Protocols",
 	} {
 		c := clientOf(says(text))
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
@@ -277,7 +277,7 @@ func TestIssueShowsNoAnswer(t *testing.T) {
 	}
 }
 
-// TestInformationalAnswerIsRefusedUnread: after a 101 the connection stays open, and whoever reads its body waits for good.
+// TestInformationalAnswerIsRefusedUnread: after a 101 the connection stays open, so that reading its body would block forever.
 func TestInformationalAnswerIsRefusedUnread(t *testing.T) {
 	c := clientOf(says("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: anything\r\n\r\n"))
 	_, err := c.Get(t.Context(), "/") // no deadline: it must end by itself

@@ -17,36 +17,36 @@ import (
 	"unicode"
 )
 
-// The reasons for which a fetch fails, as cloud_quota_last_failure_reason shows them. The set is closed.
+// The reasons of failed fetches, as in cloud_quota_last_failure_reason. The set is closed.
 const (
-	ReasonTimeout      = "timeout"      // the service's timeout ended the fetch, or 408
-	ReasonNetwork      = "network"      // no such host, refused, reset, no route
-	ReasonTLS          = "tls"          // certificate, or no TLS at the other end
+	ReasonTimeout      = "timeout"      // timeout of the service, or 408
+	ReasonNetwork      = "network"      // no such host, connection refused or reset, no route
+	ReasonTLS          = "tls"          // invalid certificate, or the server does not use TLS
 	ReasonUnauthorized = "unauthorized" // 401
 	ReasonClockSkew    = "clock_skew"   // 401 while the clocks differ by more than 15 minutes
 	ReasonForbidden    = "forbidden"    // 403
-	ReasonNotFound     = "not_found"    // 404, or no project of the region's name, or no id of the account
-	ReasonThrottled    = "throttled"    // 429, and APIGW.0308 whatever the status
+	ReasonNotFound     = "not_found"    // 404, or no project with the region's name, or no account ID
+	ReasonThrottled    = "throttled"    // 429, and APIGW.0308 with any status
 	ReasonServerError  = "server_error" // 5xx
 	ReasonClientError  = "client_error" // 3xx and other 4xx
-	ReasonMalformed    = "malformed"    // a 2xx that can't be read
+	ReasonMalformed    = "malformed"    // a 2xx that cannot be parsed
 	ReasonCredentials  = "credentials"  // no keys or token
 )
 
-// ErrPaused is the error of a fetch that is not sent because the service has throttled the account.
-var ErrPaused = Advise(errors.New("not asked, since it throttles the account"), "it is asked again after the pause")
+// ErrPaused is the error of a fetch that is not started because the service has throttled the account.
+var ErrPaused = Advise(errors.New("request not sent because the service is throttling the account"), "the exporter retries after the pause")
 
-// ErrHangs is the error of a fetch that is not sent because as many in a row as may be in flight have timed out.
-var ErrHangs = Advise(errors.New("not asked, since as many fetches in a row as there may be at a time timed out"),
-	"check the network and the service, or raise its timeout")
+// ErrHangs is the error of a fetch that is not started because as many fetches in a row as allowed concurrently have timed out.
+var ErrHangs = Advise(errors.New("request not sent because max_in_flight fetches in a row timed out"),
+	"check the network and the service, or increase its timeout")
 
-// Reason classifies the error of a fetch; it is empty for no error. It is the only place that does.
+// Reason classifies the error of a fetch; empty for nil. All reasons come from here.
 func Reason(err error) string {
 	var api *APIError
 	switch {
 	case err == nil:
 		return ""
-	case isA[*CredentialsError](err): // first: it may wrap any of the others
+	case isA[*CredentialsError](err): // first, because it may wrap any of the others
 		return ReasonCredentials
 	case errors.As(err, &api):
 		return api.reason()
@@ -65,26 +65,26 @@ func Reason(err error) string {
 	}
 }
 
-// isA returns whether there is an error of a type in the tree of err.
+// isA reports whether the tree of err has an error of type E.
 func isA[E error](err error) bool {
 	_, ok := errors.AsType[E](err)
 	return ok
 }
 
 func isTLS(err error) bool {
-	alert, ok := errors.AsType[*net.OpError](err) // how crypto/tls reports the other end's alerts, and its own
+	alert, ok := errors.AsType[*net.OpError](err) // how crypto/tls reports alerts of either side
 	return ok && (alert.Op == "remote error" || alert.Op == "local error") ||
 		isA[*tls.CertificateVerificationError](err) || isA[tls.RecordHeaderError](err) || isA[x509.UnknownAuthorityError](err) ||
 		isA[*CAFileError](err) || errors.Is(err, http.ErrSchemeMismatch)
 }
 
-// isBadlyPacked returns whether a body can't be decompressed.
+// isBadlyPacked reports whether a body cannot be decompressed.
 func isBadlyPacked(err error) bool {
 	return isA[flate.CorruptInputError](err) || errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum)
 }
 
-// IsNotOffered returns whether a region without the service would cause the error of a request to it: the gateway does not know the API, or there is no
-// such host. A 404 of the service itself is something else, and so is what IAM responds on the way.
+// IsNotOffered reports whether an error of a request to a service is what a region without the service would cause: the gateway does
+// not know the API, or there is no such host. A 404 of the service itself and errors of IAM are not.
 func IsNotOffered(service string, err error) bool {
 	if isA[*CredentialsError](err) {
 		return false
@@ -96,7 +96,8 @@ func IsNotOffered(service string, err error) bool {
 	return ok && transport.Service == service && !transport.IsIAM && isUnknownHost(err)
 }
 
-// isUnknownHost returns whether the host of the API does not exist, as the resolver or a Squid says. The host of a proxy does not count.
+// isUnknownHost reports whether the API's host does not exist, according to the resolver or a Squid. The host of a proxy does not
+// count.
 func isUnknownHost(err error) bool {
 	if proxy, ok := errors.AsType[*ProxyError](err); ok {
 		return proxy.UnknownHost
@@ -110,9 +111,9 @@ func isUnknownHost(err error) bool {
 
 const minBackoff = 15 * time.Second
 
-// Backoff returns how long nothing is sent after so many failures in a row: 15 s, doubled for each further failure up to longest, or what the cloud asks
-// for if that is longer. A request that was not sent because of a refused key is sent when the key is tried again, and one that had no keys or no
-// certificate authorities soon: nothing was asked, and what gets keys makes pauses of its own.
+// Backoff returns the pause after so many failures in a row: 15 s, doubled with each failure up to longest, or what the cloud
+// requests if that is longer. A request that was held back because of a rejected key is sent when the key is tried again. One
+// without keys or certificate authorities is retried soon, because no request was sent and renewing keys has its own pauses.
 func Backoff(streak int, err error, longest time.Duration) time.Duration {
 	if isA[*CredentialsError](err) || isA[*CAFileError](err) {
 		return 0
@@ -134,11 +135,11 @@ func Backoff(streak int, err error, longest time.Duration) time.Duration {
 	return p
 }
 
-// remedied is an error that says what to do about it. Its text ends with the remedy.
+// remedied is an error with a remedy. Its text ends with the remedy.
 type remedied interface {
 	error
-	// Remedy consists of this program's own words and those of the configuration. Nothing in it came from the network, neither text nor numbers:
-	// people do what it says, and problems with the same remedy are shown as one.
+	// Remedy consists of the program's own text and values of the configuration. Nothing in it comes from the network, because people
+	// follow it, and problems with the same remedy are merged.
 	Remedy() string
 }
 
@@ -147,7 +148,7 @@ type advisedError struct {
 	remedy string
 }
 
-// Advise returns err with a remedy, which replaces the one that it may have.
+// Advise returns err with a remedy, which replaces that of err.
 func Advise(err error, remedy string) error { return &advisedError{err, remedy} }
 
 func (e *advisedError) Error() string  { return What(e.err) + ending(e.remedy) }
@@ -162,11 +163,11 @@ func Remedy(err error) string {
 	return ""
 }
 
-// What returns the text of err without the remedy: what was tried, and what came back. If the text does not end with the remedy, What returns all
-// of it.
+// What returns the text of err without the remedy: what was tried, and the response. If the text does not end with the remedy, What
+// returns all of it.
 func What(err error) string { return strings.TrimSuffix(err.Error(), ending(Remedy(err))) }
 
-// ending is the end of the text of an error with a remedy.
+// ending returns the end of the text of an error with a remedy.
 func ending(remedy string) string {
 	if remedy == "" {
 		return ""
@@ -184,7 +185,7 @@ type TransportError struct {
 }
 
 func (e *TransportError) Error() string {
-	return fmt.Sprintf("%s: no answer after %s: %v", e.Request, e.After.Round(time.Millisecond), e.Err) + ending(e.Remedy())
+	return fmt.Sprintf("%s: no response after %s: %v", e.Request, e.After.Round(time.Millisecond), e.Err) + ending(e.Remedy())
 }
 
 func (e *TransportError) Unwrap() error { return e.Err }
@@ -198,28 +199,28 @@ func (e *TransportError) Remedy() string {
 	case reason == ReasonTimeout && e.IsIAM:
 		return "check the network, and endpoints.iam if it is set"
 	case reason == ReasonTimeout:
-		return fmt.Sprintf("check the network, or raise services.%s.timeout", e.Service)
+		return fmt.Sprintf("check the network, or increase services.%s.timeout", e.Service)
 	case reason == ReasonTLS:
-		return "a cloud with a certificate authority of its own needs ca_file, otherwise check endpoints and proxy"
+		return "set ca_file if the cloud has a private certificate authority, otherwise check endpoints and the proxy"
 	case reason == ReasonMalformed:
 		return answeredByOther
 	case isUnknownHost(e.Err):
 		return otherHost(e.Service)
 	default:
-		return fmt.Sprintf("check the network, the proxy if HTTPS_PROXY is set, and endpoints.%s if it is", e.Service)
+		return fmt.Sprintf("check the network, and HTTPS_PROXY and endpoints.%s if they are set", e.Service)
 	}
 }
 
-// otherHost is the remedy if a region does not seem to have a service.
+// otherHost is the remedy if a region does not seem to offer a service.
 func otherHost(service string) string {
-	return fmt.Sprintf("the region may not offer the service, or it has another host there: set endpoints.%s", service)
+	return fmt.Sprintf("set endpoints.%s if the service has another host in this region (the region may not offer it)", service)
 }
 
-// MalformedError is the error of a 2xx that can't be read, or of a 1xx.
+// MalformedError is the error of a 2xx that cannot be parsed, or of a 1xx.
 type MalformedError struct {
 	Request string // method and URL
 	What    string // what is wrong with the response
-	Advice  string // what to do; empty if nothing is known that is better than the usual
+	Advice  string // what to do; empty: the usual
 }
 
 func (e *MalformedError) Error() string { return e.Request + ": " + e.What + ending(e.Remedy()) }
@@ -227,21 +228,21 @@ func (e *MalformedError) Error() string { return e.Request + ": " + e.What + end
 // Remedy returns the advice.
 func (e *MalformedError) Remedy() string { return cmp.Or(e.Advice, answeredByOther) }
 
-const answeredByOther = "a proxy or a wrong endpoint may have answered"
+const answeredByOther = "check endpoints and the proxy (something other than the API may have responded)"
 
-// CredentialsError is the error of a request without keys and token to authorize it.
+// CredentialsError is the error of a request without keys or a token.
 type CredentialsError struct{ Err error }
 
 func (e *CredentialsError) Error() string { return "no credentials: " + e.Err.Error() }
 func (e *CredentialsError) Unwrap() error { return e.Err }
 
-// ProjectError means that IAM does not know exactly one project of a name.
+// ProjectError means that IAM does not list exactly one project with a name.
 type ProjectError struct {
 	URL  string
-	Name string   // the region's, for its own project
-	IDs  []string // of the projects of that name; none or several
+	Name string   // that of the region for its default project
+	IDs  []string // of the projects with that name; none or several
 
-	Skipped Skipped // projects in the list that can't be read; they may be of that name
+	Skipped Skipped // projects with invalid entries, which may have that name
 }
 
 func (e *ProjectError) Error() string {
@@ -252,9 +253,9 @@ func (e *ProjectError) Error() string {
 	case len(e.IDs) > 0:
 		found = fmt.Sprintf("%d projects (%s)", len(e.IDs), strings.Join(e.IDs, ", "))
 	}
-	text := fmt.Sprintf("GET %s: IAM knows %s of the name %s", e.URL, found, e.Name)
+	text := fmt.Sprintf("GET %s: IAM lists %s with the name %s", e.URL, found, e.Name)
 	if e.Skipped.Count > 0 {
-		text += fmt.Sprintf(" (%d can't be read: %v)", e.Skipped.Count, e.Skipped.Reasons[0])
+		text += fmt.Sprintf(" (%d are invalid: %v)", e.Skipped.Count, e.Skipped.Reasons[0])
 	}
 	return text + ending(e.Remedy())
 }
@@ -265,10 +266,10 @@ func (e *ProjectError) Remedy() string {
 	if !regionName.MatchString(region) {
 		region = "..."
 	}
-	return fmt.Sprintf("state the project's id: projects: [{id: ..., region: %s, name: ...}]", region)
+	return fmt.Sprintf("set the project ID: projects: [{id: ..., region: %s, name: ...}]", region)
 }
 
-// hiddenError has the text of another error without the secrets in it: net/http, for example, quotes a response that is no HTTP.
+// hiddenError is another error with secrets removed from its text. For example, net/http quotes a response that is not HTTP.
 type hiddenError struct {
 	text string
 	err  error
@@ -277,10 +278,10 @@ type hiddenError struct {
 func (e *hiddenError) Error() string { return e.text }
 func (e *hiddenError) Unwrap() error { return e.err }
 
-const maxShown = 200 // characters of a text of a response in an error
+const maxShown = 200 // characters of a response's text in an error
 
-// oneLine returns the beginning of text as one printable line. Secrets are hidden before, since what is left of one that is cut off would not be
-// found.
+// oneLine returns the start of text as one printable line. Secrets must be hidden first, because the rest of a truncated one would
+// not be found.
 func oneLine(text string) string {
 	printable := strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

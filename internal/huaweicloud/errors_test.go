@@ -18,7 +18,7 @@ func TestForbiddenNamesThePolicy(t *testing.T) {
 	c, _, _ := client(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
 	const grant, policy = "grant the IAM action cts:quota:get", "; cloud_quota_exporter policy prints the "
 	for domain, want := range map[string]string{
-		"":                                 grant + ", and check that the project id belongs to this account" + policy + "project-level policy",
+		"":                                 grant + ", and check that the project ID belongs to this account" + policy + "project-level policy",
 		"d78cbac186b744899480f25bd022f468": grant + policy + "account-level policy",
 	} {
 		c.Scope.DomainID = domain
@@ -45,7 +45,7 @@ func TestErrorShapes(t *testing.T) {
 	}{
 		{
 			name: "gateway", status: 401, body: `{"error_msg":"Incorrect IAM authentication information: ak AKIDEXAMPLE not exist","error_code":"APIGW.0301","request_id":"9ac2"}`,
-			code: "APIGW.0301", message: "Incorrect IAM authentication information: ak <hidden> not exist", id: "9ac2", reason: "unauthorized", says: "check that the keys are right",
+			code: "APIGW.0301", message: "Incorrect IAM authentication information: ak <hidden> not exist", id: "9ac2", reason: "unauthorized", says: "check that the credentials are correct",
 		},
 		{
 			name: "CTS and TaurusDB", status: 403, header: map[string]string{"X-Request-Id": "5bd1"}, body: `{"error_code":"CTS.0003","error_msg":"The user has no permission."}`,
@@ -53,7 +53,7 @@ func TestErrorShapes(t *testing.T) {
 		},
 		{
 			name: "DCS", status: 500, body: `{"error_code":"DCS.5000","error_msg":"Internal service error.","error_ext_msg":null}`,
-			code: "DCS.5000", message: "Internal service error.", reason: "server_error", says: "asked again",
+			code: "DCS.5000", message: "Internal service error.", reason: "server_error", says: "the exporter will retry",
 		},
 		{
 			name: "CES", status: 403, body: `{"http_code":"403","message":{"details":"Policy doesn't allow [ces:alarms:get] to be performed","code":"403"}}`,
@@ -84,9 +84,9 @@ func TestErrorShapes(t *testing.T) {
 			code: "PDP5.1", message: "denied", reason: "forbidden",
 		},
 		{name: "a code alone", status: 400, body: `{"error_code":"X.1"}`, code: "X.1", message: `{"error_code":"X.1"}`, reason: "client_error"},
-		{name: "a bare string", status: 408, body: `"The request timed out."`, message: `"The request timed out."`, reason: "timeout", says: "asked again"},
+		{name: "a bare string", status: 408, body: `"The request timed out."`, message: `"The request timed out."`, reason: "timeout", says: "the exporter will retry"},
 		{name: "HTML", status: 502, body: "<html>\n <h1>Bad Gateway</h1>\x00</html>", message: "<html> <h1>Bad Gateway</h1> </html>", reason: "server_error"},
-		{name: "nothing", status: 503, reason: "server_error", says: "503 Service Unavailable; the cloud's own trouble"},
+		{name: "nothing", status: 503, reason: "server_error", says: "503 Service Unavailable; the failure is on the cloud's side"},
 		{name: "as long as is shown", status: 500, body: strings.Repeat("x", 200), message: strings.Repeat("x", 200), reason: "server_error"},
 		{name: "one too long", status: 500, body: strings.Repeat("x", 201), message: strings.Repeat("x", 200) + "...", reason: "server_error"},
 		{name: "no UTF-8", status: 500, body: "a\xff\xff\xffb", message: "a\uFFFDb", reason: "server_error"},
@@ -101,7 +101,7 @@ func TestErrorShapes(t *testing.T) {
 		{name: "not found by the service", status: 404, body: `{"error_code":"CTS.0101","error_msg":"no"}`, code: "CTS.0101", message: "no", reason: "not_found", says: "that the project exists"},
 		{
 			name: "not in the region", status: 403, body: `{"error_code":"APIGW.0801","error_msg":"no"}`,
-			code: "APIGW.0801", message: "no", reason: "forbidden", says: "; the region may not offer the service, or it has another host there: set endpoints.cts", notOffered: true,
+			code: "APIGW.0801", message: "no", reason: "forbidden", says: "; set endpoints.cts", notOffered: true,
 		},
 		{
 			name: "refused by a service whose code ends like the gateway's", status: 403, body: `{"error_code":"CTS.0802","error_msg":"no"}`,
@@ -109,17 +109,17 @@ func TestErrorShapes(t *testing.T) {
 		},
 		{
 			name: "no rights in the region", status: 403, body: `{"error_code":"APIGW.0802","error_msg":"The IAM user is forbidden in the currently selected region"}`,
-			code: "APIGW.0802", message: "The IAM user is forbidden in the currently selected region", reason: "forbidden", says: "; the user has no rights in this region or project: ",
+			code: "APIGW.0802", message: "The IAM user is forbidden in the currently selected region", reason: "forbidden", says: "; check the region and the project ID",
 		},
 		{name: "conflict", status: 409, reason: "client_error"},
 		{name: "throttled", status: 429, body: `{"error_code":"ces.0429","error_msg":"Too many requests."}`, code: "ces.0429", message: "Too many requests.", reason: "throttled", says: "services.cts.cache_ttl"},
 		{name: "throttled by another status", status: 403, body: `{"error_code":"APIGW.0308","error_msg":"slow down"}`, code: "APIGW.0308", message: "slow down", reason: "throttled"},
 		{name: "throttled by the gateway's other code", status: 403, body: `{"error_code":"APIG.0308"}`, code: "APIG.0308", message: `{"error_code":"APIG.0308"}`, reason: "throttled"},
-		{name: "redirect", status: 302, header: map[string]string{"Location": "https://elsewhere.example.com/path?token=x"}, reason: "client_error", says: "302 Found (redirect to https://elsewhere.example.com); redirects are not followed: set endpoints.cts if the service has moved"},
-		{name: "redirect with an echo", status: 302, header: map[string]string{"Location": "https://a-secret-key.example.com/"}, reason: "client_error", says: "302 Found (redirect to https://<hidden>.example.com); redirects are not followed"},
+		{name: "redirect", status: 302, header: map[string]string{"Location": "https://elsewhere.example.com/path?token=x"}, reason: "client_error", says: "302 Found (redirect to https://elsewhere.example.com); set endpoints.cts if the service has moved (redirects are not followed)"},
+		{name: "redirect with an echo", status: 302, header: map[string]string{"Location": "https://a-secret-key.example.com/"}, reason: "client_error", says: "302 Found (redirect to https://<hidden>.example.com); set endpoints.cts if the service has moved"},
 		{name: "redirect to what is no URL", status: 302, header: map[string]string{"Location": "http://[a-secret-key"}, reason: "client_error", says: "302 Found; check the region"},
 		{name: "a Location that is no redirect's", status: 400, header: map[string]string{"Location": "https://elsewhere.example.com"}, reason: "client_error", says: "400 Bad Request; check the region"},
-		{name: "clock", status: 401, header: map[string]string{"Date": time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)}, reason: "clock_skew", says: "s ahead of the cloud's); set the clock of this machine by NTP"},
+		{name: "clock", status: 401, header: map[string]string{"Date": time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)}, reason: "clock_skew", says: "s ahead of the cloud's); synchronize this machine's clock with NTP"},
 		{name: "clock behind", status: 401, header: map[string]string{"Date": time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)}, reason: "clock_skew", says: "behind the cloud's"},
 		{name: "clock right enough", status: 401, header: map[string]string{"Date": time.Now().Add(14 * time.Minute).UTC().Format(http.TimeFormat)}, reason: "unauthorized"},
 		{name: "clock, but refused for something else", status: 403, header: map[string]string{"Date": time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)}, reason: "forbidden"},
@@ -222,7 +222,7 @@ func TestRetryAfterOfOthers(t *testing.T) {
 	}
 }
 
-// lure is what a server would like to tell people to do.
+// lure is a text by which a server could mislead people.
 const lure = "x; open https://evil.example and log in"
 
 // TestRemedyIsOurs has every kind of error quote a server, and be handed on in every way.
@@ -241,17 +241,17 @@ func TestRemedyIsOurs(t *testing.T) {
 		{refused, ": 403 Forbidden", "grant the IAM action dns:a:b; cloud_quota_exporter policy prints the account-level policy"},
 		{
 			api(func(*huaweicloud.APIError) {}),
-			"GET https://u: 400 Bad Request " + lure + ": " + lure + " (request id " + lure + ")", "check the region and the id of the project",
+			"GET https://u: 400 Bad Request " + lure + ": " + lure + " (request ID " + lure + ")", "check the region and the project ID",
 		},
-		{&huaweicloud.APIError{Status: 403, Service: "cts"}, ": 403 Forbidden", "grant the role Tenant Guest (no IAM action is documented), and check that the project id belongs to this account"},
+		{&huaweicloud.APIError{Status: 403, Service: "cts"}, ": 403 Forbidden", "grant the role Tenant Guest (no IAM action is documented), and check that the project ID belongs to this account"},
 		{&huaweicloud.APIError{Status: 403, Service: "iam", IsIAM: true, Action: "iam:a:b"}, ": 403 Forbidden", "grant the IAM action iam:a:b; cloud_quota_exporter policy prints the account-level policy"},
 		{
 			&huaweicloud.APIError{Request: "GET https://u", Service: "cts", Status: 302, Location: newHost},
-			"GET https://u: 302 Found (redirect to " + newHost + ")", "redirects are not followed: set endpoints.cts if the service has moved",
+			"GET https://u: 302 Found (redirect to " + newHost + ")", "set endpoints.cts if the service has moved (redirects are not followed)",
 		},
 		{
 			&huaweicloud.APIError{Request: "GET https://u", Status: 401, Message: lure, Skew: time.Hour},
-			"GET https://u: 401 Unauthorized: " + lure + " (the clock of this machine is 1h0m0s ahead of the cloud's)", "set the clock of this machine by NTP",
+			"GET https://u: 401 Unauthorized: " + lure + " (this machine's clock is 1h0m0s ahead of the cloud's)", "synchronize this machine's clock with NTP",
 		},
 		{
 			api(func(e *huaweicloud.APIError) { e.Code, e.RequestID, e.Advice = "", "", "check idp_id" }),
@@ -259,21 +259,21 @@ func TestRemedyIsOurs(t *testing.T) {
 		},
 		{
 			&huaweicloud.TransportError{Request: "GET https://u", Service: "cts", After: time.Second, Err: errors.New(lure)},
-			"GET https://u: no answer after 1s: " + lure, "check the network, the proxy if HTTPS_PROXY is set, and endpoints.cts if it is",
+			"GET https://u: no response after 1s: " + lure, "check the network, and HTTPS_PROXY and endpoints.cts if they are set",
 		},
 		{
 			&huaweicloud.MalformedError{Request: "GET https://u", What: lure},
-			"GET https://u: " + lure, "a proxy or a wrong endpoint may have answered",
+			"GET https://u: " + lure, "check endpoints and the proxy (something other than the API may have responded)",
 		},
 		{
 			&huaweicloud.ProjectError{URL: "https://u", Name: "eu-de", IDs: []string{lure, "2"}},
-			"GET https://u: IAM knows 2 projects (" + lure + ", 2) of the name eu-de", "state the project's id: projects: [{id: ..., region: eu-de, name: ...}]",
+			"GET https://u: IAM lists 2 projects (" + lure + ", 2) with the name eu-de", "set the project ID: projects: [{id: ..., region: eu-de, name: ...}]",
 		},
-		{&huaweicloud.CAFileError{File: "ca.pem", Err: fs.ErrNotExist}, "ca_file ca.pem: file does not exist", "it must hold certificates in PEM"},
-		{huaweicloud.ErrPaused, "not asked, since it throttles the account", "it is asked again after the pause"},
+		{&huaweicloud.CAFileError{File: "ca.pem", Err: fs.ErrNotExist}, "ca_file ca.pem: file does not exist", "use a file with certificates in PEM format"},
+		{huaweicloud.ErrPaused, "request not sent because the service is throttling the account", "the exporter retries after the pause"},
 		{huaweicloud.Advise(errors.New(lure), "turn it off and on"), lure, "turn it off and on"},
 		{errors.New(lure), lure, ""},
-		{huaweicloud.Advise(fmt.Errorf("late: %w", huaweicloud.ErrPaused), "wait"), "late: not asked, since it throttles the account", "wait"},
+		{huaweicloud.Advise(fmt.Errorf("late: %w", huaweicloud.ErrPaused), "wait"), "late: request not sent because the service is throttling the account", "wait"},
 	} {
 		same := func(text string) string { return text }
 		for way, handOn := range map[string]struct {

@@ -18,7 +18,7 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 )
 
-// echoed is a secret that a server may echo; in what is fuzzed, its beginning stands for it.
+// echoed is a secret that a server may echo; in fuzzed text, its start represents it.
 const (
 	echoed    = "SECRETKEY-of-forty-characters-0123456789"
 	beginning = "SECRETKEY"
@@ -54,7 +54,7 @@ func newAnswer(status int, body string, header ...string) answering {
 	return a
 }
 
-// wantTold asserts that an error can be shown: one line that anybody may read, with a reason of the closed set.
+// wantTold asserts that an error can be shown to anyone: one line without secrets, with a reason of the closed set.
 func wantTold(t *testing.T, err error) {
 	t.Helper()
 	if !reasons[huaweicloud.Reason(err)] {

@@ -7,13 +7,13 @@ import (
 	"sync"
 )
 
-// Hosts bounds the requests in flight to each host. Requests beyond that wait, and get their turn in the order in which they came. Its methods are safe
-// for concurrent use; a nil Hosts bounds nothing.
+// Hosts limits the concurrent requests to each host. Further requests wait in order of arrival. Its methods are safe for concurrent
+// use; a nil Hosts sets no limit.
 type Hosts struct {
 	limit int
 
 	mu    sync.Mutex
-	hosts map[string]*hostSlots // those with requests
+	hosts map[string]*hostSlots // hosts with requests
 }
 
 // hostSlots are the slots of a host.
@@ -22,31 +22,32 @@ type hostSlots struct {
 	users int // in flight or waiting
 }
 
-// NewHosts returns a Hosts that lets so many requests to a host be in flight at a time.
+// NewHosts returns a Hosts that allows limit concurrent requests to each host.
 func NewHosts(limit int) *Hosts { return &Hosts{limit: limit, hosts: map[string]*hostSlots{}} }
 
-// BusyError is why a request waits: as many requests of the account to the host as there may be are in flight.
+// BusyError means that a request waits because all slots of the host are in use by the account.
 type BusyError struct {
 	Host  string
 	Limit int
-	err   error // of the context, if the request was not sent for that
+	err   error // of the context, if it ended first
 }
 
 func (e *BusyError) Error() string {
-	return fmt.Sprintf("not sent yet: the account has as many requests in flight to %s as it may have, %d", e.Host, e.Limit) + ending(e.Remedy())
+	return fmt.Sprintf("request not sent yet: the account has reached its limit of concurrent requests to %s, %d", e.Host, e.Limit) + ending(e.Remedy())
 }
 
 func (e *BusyError) Unwrap() error { return e.err }
 
-// NotBegun returns true: the request waits for its turn again.
+// NotBegun returns true: the request will wait in line again.
 func (e *BusyError) NotBegun() bool { return true }
 
-// Remedy is the same for all.
+// Remedy is always the same.
 func (e *BusyError) Remedy() string {
-	return "raise max_in_flight_per_host of the account if the host can take more requests at a time"
+	return "increase max_in_flight_per_host of the account if the host can handle more concurrent requests"
 }
 
-// enter waits for a slot of a host. The wait does not count as time of the fetch. The error is a *BusyError, if ctx ends before.
+// enter waits for a slot of a host. The wait does not count toward the timeout of the fetch. The error is a *BusyError if ctx ends
+// first.
 func (h *Hosts) enter(ctx context.Context, host string, suspend func(context.Context, error) func()) (leave func(), err error) {
 	if h == nil {
 		return func() {}, nil

@@ -13,22 +13,22 @@ import (
 	"time"
 )
 
-// ListProjectsAction is the IAM action to grant for FindProject and ListProjects.
+// ListProjectsAction is the IAM action that FindProject and ListProjects need.
 const ListProjectsAction = "iam:projects:listProjects"
 
-// maxIDs is how many ids an error shows.
+// maxIDs is the number of IDs in an error.
 const maxIDs = 5
 
-// FindProject returns the project of a name, such as that of a region: GET /v3/projects?name=<name>, "Querying Project Information Based on
-// Specified Criteria" of the IAM API Reference. isID returns whether an id can be used. The error is a *ProjectError if there is no such project or if
-// there are several.
+// FindProject returns the project with a name, such as that of a region: GET /v3/projects?name=<name>, "Querying Project Information
+// Based on Specified Criteria" of the IAM API Reference. isID reports whether an ID is valid. The error is a *ProjectError if there
+// are no or several such projects.
 func FindProject(ctx context.Context, iam *Client, name string, isID func(string) bool) (Project, error) {
 	var found []Project
 	var skipped Skipped
 	query := "name=" + url.QueryEscape(name)
 	err := listProjects(ctx, iam, query, maxProjectPages, func() { found, skipped = nil, Skipped{} }, func(p Project, err error) {
 		if err == nil && !isID(p.ID) {
-			err = errors.New("its id is not of the form of a project_id")
+			err = errors.New("its ID is not a valid project_id")
 		}
 		switch isIt := p.Name == name; {
 		case err != nil && (isIt || p.Name == ""):
@@ -50,16 +50,16 @@ func FindProject(ctx context.Context, iam *Client, name string, isID func(string
 	return found[0], nil
 }
 
-// Project is a project as IAM lists it.
+// Project is a project in IAM's list.
 type Project struct {
 	ID       string    `json:"id"`
-	Name     string    `json:"name"`      // "<region>", or "<region>_<name>" of a sub-project
+	Name     string    `json:"name"`      // "<region>", or "<region>_<name>" of a subproject
 	DomainID looseText `json:"domain_id"` // of the account
 	Enabled  *bool     `json:"enabled"`
 	IsDomain bool      `json:"is_domain"`
 }
 
-// looseText is a text; empty if there is something else, which costs nothing but itself.
+// looseText is a text; empty if the value is not a text, which is ignored.
 type looseText string
 
 // UnmarshalJSON never fails.
@@ -70,7 +70,7 @@ func (t *looseText) UnmarshalJSON(value []byte) error {
 	return nil
 }
 
-// Region returns the name up to the first underscore. For a project that belongs to no region, such as OBS's "MOS", it is not the name of a region.
+// Region returns the name up to the first underscore. For a project without a region, such as OBS's "MOS", it is not a region name.
 func (p Project) Region() string {
 	region, _, _ := strings.Cut(p.Name, "_")
 	return region
@@ -79,39 +79,39 @@ func (p Project) Region() string {
 // regionName matches the names of all regions, but not OBS's project "MOS".
 var regionName = regexp.MustCompile(`^[a-z]+(-[a-z0-9]+)+$`)
 
-// Serves returns whether the project belongs to a region and is enabled.
+// Serves reports whether the project belongs to a region and is enabled.
 func (p Project) Serves() bool {
 	return regionName.MatchString(p.Region()) && !p.IsDomain && (p.Enabled == nil || *p.Enabled)
 }
 
 const (
 	projectsPath    = "/v3/projects"
-	ownProjectsPath = "/v3/auth/projects" // those of the caller, for which IAM needs no permission
+	ownProjectsPath = "/v3/auth/projects" // the caller's own projects, for which IAM requires no permission
 
 	projectsPerPage = 200
-	maxPage         = 8 << 20 // bytes: absurd names are to cost no more than their projects
-	maxProjectPages = 200     // if no more projects are to be read
+	maxPage         = 8 << 20 // bytes; limits the cost of absurdly long names
+	maxProjectPages = 200     // unless more projects are selected
 	maxListed       = 40_000  // projects in all pages of a list
 	maxLink         = 4096    // bytes of the link to the next page
 
-	pageTimeout = 10 * time.Second // for each page; a list of 10,000 projects may take more than half a minute
+	pageTimeout = 10 * time.Second // per page; a list of 10,000 projects may take more than half a minute
 
-	// ListTimeout is for a whole list.
+	// ListTimeout is the timeout of a whole list.
 	ListTimeout = 200 * pageTimeout
 )
 
-// ProjectList is what IAM lists.
+// ProjectList is IAM's list of projects.
 type ProjectList struct {
-	Projects []Project // that are worth keeping
-	Seen     int       // all, those that could not be read among them
-	Skipped  Skipped   // that could not be read, or not be used
-	DomainID string    // of the account; empty if the projects do not say, or name several
+	Projects []Project // that are kept
+	Seen     int       // all, including invalid ones
+	Skipped  Skipped   // invalid or unusable ones
+	DomainID string    // of the account; empty if the projects do not have it, or differ
 }
 
-// ListProjects returns the projects that the account may see: GET /v3/projects, page by page, "Querying Project Information Based on Specified Criteria"
-// of the IAM API Reference. Each page has its own timeout. A list has at most 200 pages, or more if more projects are wanted than that. keep decides
-// which projects are kept; it is also called for an element of the list that can't be read, with the reason and the fields that are known, and returns
-// the reason if the element counts as skipped.
+// ListProjects returns the projects that the account can see: GET /v3/projects, page by page, "Querying Project Information Based on
+// Specified Criteria" of the IAM API Reference. Each page has a separate timeout. A list has at most 200 pages, or more if wanted
+// requires more. keep reports whether to keep a project. It is also called for an invalid element, with the reason and the known
+// fields, and returns the reason if the element counts as skipped.
 func ListProjects(ctx context.Context, iam *Client, wanted int, keep func(p Project, err error) (bool, error)) (ProjectList, error) {
 	var list ProjectList
 	domains := map[string]bool{}
@@ -137,8 +137,9 @@ func ListProjects(ctx context.Context, iam *Client, wanted int, keep func(p Proj
 	return list, nil
 }
 
-// listProjects calls add for each project of IAM's list, which query selects. If that list is refused, it calls reset, and add for each of the caller's own projects, whose
-// list needs no permission. If that fails too, the error is that of the refusal: it says what to grant.
+// listProjects calls add for each project of IAM's list that query selects. If that list is forbidden, it calls reset, and then add
+// for each of the caller's own projects, whose list needs no permission. If that fails as well, it returns the first error, which
+// names the action to grant.
 func listProjects(ctx context.Context, iam *Client, query string, maxPages int, reset func(), add func(Project, error)) error {
 	err := eachProject(ctx, iam, projectsPath, query, maxPages, add)
 	if Reason(err) != ReasonForbidden {
@@ -152,12 +153,12 @@ func listProjects(ctx context.Context, iam *Client, query string, maxPages int, 
 	return err
 }
 
-// eachProject calls add once for each element of a list of projects, with an error if it can't be read. A list by numbers of pages is read up to the
-// first page that is not full. If a page has a link to the next one, the links lead on instead.
+// eachProject calls add for each element of a list of projects, with an error if it is invalid. It reads numbered pages up to the
+// first one that is not full. If a page links to the next one, it follows the links instead.
 func eachProject(ctx context.Context, iam *Client, path, query string, maxPages int, add func(Project, error)) error {
 	seen, ids, byNumber := seenProjects{}, seenProjects{}, query == pageQuery(1)
 	var answer *Answer
-	var bad error // the first
+	var bad error // the first one
 	good := false
 	for page := 1; page <= maxPages && len(seen) < maxListed; page++ {
 		list, err := getProjects(ctx, iam, path+"?"+query)
@@ -169,14 +170,14 @@ func eachProject(ctx context.Context, iam *Client, path, query string, maxPages 
 		for i, element := range list.elements {
 			p, err := readProject(element)
 			is := p.ID + " " + p.Name
-			if err != nil { // its place distinguishes it from others that are written alike
+			if err != nil { // its position distinguishes it from equal ones
 				is = fmt.Sprintf("%d %s", i, element)
 			}
 			if !seen.add(is) {
 				continue
 			}
 			if err == nil && !ids.add(p.ID) {
-				err = errors.New("another project has its id")
+				err = errors.New("another project has the same ID")
 			}
 			if err != nil {
 				err = fmt.Errorf("project %d of page %d: %w", i+1, page, err)
@@ -186,7 +187,7 @@ func eachProject(ctx context.Context, iam *Client, path, query string, maxPages 
 			add(p, err)
 		}
 		next, err := list.next()
-		repeats := len(list.elements) > 0 && len(seen) == known // a server without pages returns the same list again
+		repeats := len(list.elements) > 0 && len(seen) == known // a server without paging returns the same list again
 		switch {
 		case err != nil:
 			return answer.Malformed(err.Error())
@@ -195,22 +196,22 @@ func eachProject(ctx context.Context, iam *Client, path, query string, maxPages 
 		case next == "" && !repeats && byNumber && len(list.elements) >= projectsPerPage:
 			query = pageQuery(page + 1)
 		case bad != nil && !good:
-			return answer.Malformed("none of its projects can be read: " + bad.Error())
+			return answer.Malformed("all of its projects are invalid: " + bad.Error())
 		default:
 			return nil
 		}
 	}
-	return answer.Malformed(fmt.Sprintf("the list of projects goes on after %d", len(seen)))
+	return answer.Malformed(fmt.Sprintf("the list of projects has more than %d elements", len(seen)))
 }
 
 func pageQuery(page int) string { return fmt.Sprintf("page=%d&per_page=%d", page, projectsPerPage) }
 
-// seenProjects are hashes of what a list has had, since ids may be long.
+// seenProjects are hashes of the elements of a list. IDs may be long.
 type seenProjects map[uint64]bool
 
 var seed = maphash.MakeSeed()
 
-// add returns whether a text is new.
+// add reports whether a text is new.
 func (s seenProjects) add(text string) bool {
 	hash := maphash.String(seed, text)
 	known := s[hash]
@@ -218,22 +219,23 @@ func (s seenProjects) add(text string) bool {
 	return !known
 }
 
-// readProject reads an element of a list. If a field is of the wrong kind, it returns the others with the error, which shows nothing of the element.
+// readProject parses an element of a list. If a field has the wrong type, it returns the others with an error, which quotes nothing
+// of the element.
 func readProject(element json.RawMessage) (Project, error) {
 	var p Project
 	err := json.Unmarshal(element, &p)
 	wrong, isWrong := errors.AsType[*json.UnmarshalTypeError](err)
 	if isWrong {
-		p.Enabled = nil // encoding/json makes it false if it is of the wrong type
+		p.Enabled = nil // encoding/json sets it to false if the type is wrong
 	}
 	switch {
 	case isWrong && wrong.Field != "":
-		kind, _, _ := strings.Cut(wrong.Value, " ") // encoding/json may add the number itself
-		return p, fmt.Errorf("its %s is of the wrong type, %s", wrong.Field, kind)
+		kind, _, _ := strings.Cut(wrong.Value, " ") // encoding/json may append the number
+		return p, fmt.Errorf("its %s has the wrong type %s", wrong.Field, kind)
 	case err != nil:
 		return Project{}, errors.New("it is not a project")
 	case p.ID == "":
-		return p, errors.New("it has no id")
+		return p, errors.New("it has no ID")
 	case p.Name == "":
 		return p, errors.New("it has no name")
 	default:
@@ -249,7 +251,8 @@ type projectPage struct {
 	link     string // to the next page; empty if there is none
 }
 
-// next returns the query of the next page; empty if there is none. Nothing else of the link counts, so that no request leaves the host of IAM.
+// next returns the query of the next page; empty if there is none. The rest of the link is ignored, so that no request is sent to
+// another host.
 func (p projectPage) next() (string, error) {
 	if p.link == "" {
 		return "", nil
@@ -279,11 +282,11 @@ func getProjects(ctx context.Context, iam *Client, path string) (projectPage, er
 		return projectPage{}, answer.Malformed(err.Error())
 	}
 	if list.Projects == nil {
-		return projectPage{}, answer.Malformed("there is no list of projects in it")
+		return projectPage{}, answer.Malformed("it has no list of projects")
 	}
 	var links struct {
 		Next string `json:"next"`
 	}
-	_ = json.Unmarshal(list.Links, &links) // what is no text is no link
+	_ = json.Unmarshal(list.Links, &links) // links that are not text are ignored
 	return projectPage{answer, *list.Projects, links.Next}, nil
 }

@@ -22,25 +22,25 @@ func TestFindProject(t *testing.T) {
 		name, body, id, reason, says string
 	}{
 		{name: "one", body: one, id: "06f1"},
-		{name: "none", body: `{"projects":[]}`, reason: "not_found", says: "IAM knows no project of the name ap-southeast-1; state the project's id: projects: [{id: ..., region: ap-southeast-1"},
+		{name: "none", body: `{"projects":[]}`, reason: "not_found", says: "IAM lists no project with the name ap-southeast-1; set the project ID: projects: [{id: ..., region: ap-southeast-1"},
 		{name: "another", body: strings.ReplaceAll(one, `"ap-southeast-1"`, `"ap-southeast-1_dev"`), reason: "not_found", says: "no project"},
 		{name: "several", body: `{"projects":[{"id":"a","name":"ap-southeast-1"},{"id":"b","name":"ap-southeast-1"}]}`, reason: "not_found", says: "2 projects (a, b)"},
 		{name: "one, twice", body: `{"projects":[{"id":"a","name":"ap-southeast-1"},{"id":"a","name":"ap-southeast-1"}]}`, id: "a"},
-		{name: "very many", body: many, reason: "not_found", says: "IAM knows more than 5 projects (id0, id1, id2, id3, id4, ...) of the name"},
+		{name: "very many", body: many, reason: "not_found", says: "IAM lists more than 5 projects (id0, id1, id2, id3, id4, ...) with the name"},
 		{
 			name: "several, with ids that can't be", body: `{"projects":[{"id":"a\nb","name":"ap-southeast-1"},{"id":"a-secret-key","name":"ap-southeast-1"}]}`,
-			reason: "not_found", says: "no project of the name ap-southeast-1 (2 can't be read: its id is not of the form of a project_id); state",
+			reason: "not_found", says: "no project with the name ap-southeast-1 (2 are invalid: its ID is not a valid project_id); set",
 		},
 		{name: "one of several that can be read", body: `{"projects":[{"id":"a b","name":"ap-southeast-1"},5,{"id":7},{"id":"06f1","name":"ap-southeast-1"}]}`, id: "06f1"},
-		{name: "one without an id", body: `{"projects":[{"name":"ap-southeast-1"}]}`, reason: "malformed", says: "none of its projects can be read: project 1 of page 1: it has no id"},
-		{name: "no list", body: `{}`, reason: "malformed", says: "there is no list of projects in it; it begins with: {}"},
-		{name: "no JSON", body: `<html>`, reason: "malformed", says: "it begins with: <html>"},
+		{name: "one without an id", body: `{"projects":[{"name":"ap-southeast-1"}]}`, reason: "malformed", says: "all of its projects are invalid: project 1 of page 1: it has no ID"},
+		{name: "no list", body: `{}`, reason: "malformed", says: "it has no list of projects (begins with: {}"},
+		{name: "no JSON", body: `<html>`, reason: "malformed", says: "begins with: <html>"},
 		{name: "nothing", body: ``, reason: "malformed", says: "it is empty"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			iam, _, _ := client(t, func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.String() != "/v3/projects?name=ap-southeast-1" {
-					t.Errorf("asked for %s", r.URL)
+					t.Errorf("requested %s", r.URL)
 				}
 				fmt.Fprint(w, tc.body)
 			})
@@ -111,21 +111,21 @@ func TestListProjects(t *testing.T) {
 			name: "bad elements", pages: map[string]string{list: `{"projects":[{"id":5,"name":"eu-de"},{"id":"a","name":7},{"id":"b","name":"eu-de","enabled":"true"},
 				{"id":"c","name":"eu-de","is_domain":1},"text",null,[],{},{"id":"d"},{"id":"e","name":"eu-de"}]}`},
 			want: 1, asked: 1,
-			skipped: "project 1 of page 1: its id is of the wrong type, number|project 2 of page 1: its name is of the wrong type, number|" +
-				"project 3 of page 1: its enabled is of the wrong type, string|project 4 of page 1: its is_domain is of the wrong type, number|" +
-				"project 5 of page 1: it is not a project|project 6 of page 1: it has no id|project 7 of page 1: it is not a project|" +
-				"project 8 of page 1: it has no id|project 9 of page 1: it has no name",
+			skipped: "project 1 of page 1: its id has the wrong type number|project 2 of page 1: its name has the wrong type number|" +
+				"project 3 of page 1: its enabled has the wrong type string|project 4 of page 1: its is_domain has the wrong type number|" +
+				"project 5 of page 1: it is not a project|project 6 of page 1: it has no ID|project 7 of page 1: it is not a project|" +
+				"project 8 of page 1: it has no ID|project 9 of page 1: it has no name",
 		},
 		{
 			name:  "the same bad elements",
 			pages: map[string]string{list: `{"projects":[null,null,"text","text",{"id":"e","name":"eu-de"},{"id":"e","name":"eu-de"}],"links":{"next":"?page=1"}}`},
 			want:  1, asked: 2,
-			skipped: "project 1 of page 1: it has no id|project 2 of page 1: it has no id|project 3 of page 1: it is not a project|project 4 of page 1: it is not a project",
+			skipped: "project 1 of page 1: it has no ID|project 2 of page 1: it has no ID|project 3 of page 1: it is not a project|project 4 of page 1: it is not a project",
 		},
 		{
 			name:  "an id of two projects",
 			pages: map[string]string{list: `{"projects":[{"id":"e","name":"eu-de"},{"id":"e","name":"eu-fr"},{"id":"e","name":"eu-de"}]}`}, want: 1, asked: 1,
-			skipped: "project 2 of page 1: another project has its id",
+			skipped: "project 2 of page 1: another project has the same ID",
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -139,7 +139,7 @@ func TestListProjects(t *testing.T) {
 					body, ok = tc.pages[r.URL.Path]
 				}
 				if !ok {
-					t.Errorf("asked for %s", r.URL)
+					t.Errorf("requested %s", r.URL)
 				}
 				if body == refused {
 					w.WriteHeader(http.StatusForbidden)

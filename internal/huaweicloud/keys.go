@@ -20,16 +20,16 @@ const (
 	dateFormat = "20060102T150405Z"
 )
 
-// Keys sign requests: permanent keys of a user, or temporary ones with their security token.
+// Keys sign requests. They are permanent keys of a user, or temporary ones with a security token.
 type Keys struct {
 	AccessKey     secret.Text
 	SecretKey     secret.Text
 	SecurityToken secret.Text // empty for permanent keys
 
-	Origin any // what renews these keys, a comparable value; nil for keys that are not renewed
+	Origin any // identifies what renews these keys, comparable; nil for keys that are not renewed
 }
 
-// Authorize dates and signs req, with the host, the account, the project and the security token covered by the signature.
+// Authorize dates and signs req. The signature covers the host, the account, the project, and the security token.
 func (k *Keys) Authorize(req *http.Request, body []byte) {
 	req.Header.Set("X-Sdk-Date", time.Now().UTC().Format(dateFormat))
 	signed := []string{"host", "x-sdk-date"}
@@ -45,16 +45,17 @@ func (k *Keys) Authorize(req *http.Request, body []byte) {
 	k.Sign(req, body, signed...)
 }
 
-// signature matches the signature of a request. For some minutes, anybody who has it and the headers that it covers can send the request again.
+// signature matches the signature of a request. For some minutes, anyone with it and the headers that it covers can repeat the
+// request.
 var signature = regexp.MustCompile(`(Signature(?:=|%3[Dd]))[0-9a-f]+`)
 
-// Hide returns text without the keys, and without signatures.
+// Hide returns text without the keys and without signatures.
 func (k *Keys) Hide(text string) string {
 	return signature.ReplaceAllString(secret.Hide(text, k.SecretKey, k.SecurityToken, k.AccessKey), "${1}<hidden>")
 }
 
-// Sign sets the Authorization header of req, which has its X-Sdk-Date already; signed names the headers that the signature covers.
-// The algorithm is SDK-HMAC-SHA256 of "API Request Signing Guide".
+// Sign sets the Authorization header of req, which must have its X-Sdk-Date; signed are the headers that the signature covers. The
+// algorithm is SDK-HMAC-SHA256 of "API Request Signing Guide".
 func (k *Keys) Sign(req *http.Request, body []byte, signed ...string) {
 	slices.Sort(signed)
 	text := algorithm + "\n" + req.Header.Get("X-Sdk-Date") + "\n" + hexHash(canonicalRequest(req, body, signed))
@@ -78,7 +79,7 @@ func canonicalRequest(req *http.Request, body []byte, signed []string) string {
 	}, "\n")
 }
 
-// canonicalPath ends in a slash, whatever is sent.
+// canonicalPath ends in a slash, unlike the request.
 func canonicalPath(u *url.URL) string {
 	segments := strings.Split(u.EscapedPath(), "/")
 	for i, segment := range segments {

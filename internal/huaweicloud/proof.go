@@ -14,90 +14,92 @@ import (
 )
 
 const (
-	// refusedPause is how long a key that was refused is not used again. More than five failed signatures in a row lock an access key for as long, for
-	// everybody who uses it ("API Request Signing Guide", FAQ).
+	// refusedPause is how long a rejected key is not used. More than five failed signatures in a row lock an access key for as long, for
+	// all its users ("API Request Signing Guide", FAQ).
 	refusedPause = 5 * time.Minute
 	skewPause    = 15 * time.Second
 
 	maxTrials   = 2 // trials of an access key in flight, and failed signatures of an unproven key within refusedPause
 	maxFailures = 5 // failed signatures of all unproven keys with one access key within refusedPause
 
-	// trialTimeout is how long a trial waits for the response to another one; it is a quarter of the time left if that is less. A service or a region
-	// may hang: requests to the same one let others go first for yieldTime.
+	// trialTimeout is how long a trial waits for the response to another one; it is a quarter of the remaining time if that is less.
+	// Because a service or region may hang, requests to the same one let others go first for yieldTime.
 	trialTimeout = time.Second
 	yieldTime    = 10 * time.Millisecond
 
-	forgetAfter = 2 * time.Hour // keys that are not used any more
+	forgetAfter = 2 * time.Hour // keys that are no longer used
 )
 
-// Proofs knows which keys the cloud accepts. Until it has accepted a key, only a trial is sent while all other requests with the key wait: a wrong
-// secret key causes one failed signature, not one for each source. One Proofs serves the whole process and all its configurations. Its methods are safe
-// for concurrent use.
+// Proofs records which keys the cloud accepts. Until a key is accepted, only a trial is sent while all other requests with the key
+// wait, so that a wrong secret key causes one failed signature instead of one per source. One Proofs is used by the whole process
+// and all its configurations. Its methods are safe for concurrent use.
 type Proofs struct {
 	mu         sync.Mutex
 	keyStates  map[any]*keyState     // by the KeyID of keys, or by the Origin of keys that are renewed
 	accessKeys map[string]*accessKey // by the hash of the access key
 }
 
-// NewProofs returns a Proofs that knows no key.
+// NewProofs returns an empty Proofs.
 func NewProofs() *Proofs {
 	return &Proofs{keyStates: map[any]*keyState{}, accessKeys: map[string]*accessKey{}}
 }
 
-// keyState is what is known of one set of keys, or of all that one source renews.
+// keyState is the state of one set of keys, or of all keys that one source renews.
 type keyState struct {
 	accessKey *accessKey
 	id        string    // KeyID of the keys in use
-	since     time.Time // these are in use
-	used      time.Time // last
-	proven    bool      // the cloud has accepted them
+	since     time.Time // start of their use
+	used      time.Time // last use
+	proven    bool      // accepted by the cloud
 
 	refused   *RefusedError // why they are not used until a time; nil: they are used
-	refusedAt time.Time     // last, or when a second service refused them
+	refusedAt time.Time     // last, or when a second service rejected them
 
-	services map[string]*refusal // by service that refuses keys which others accept
+	services map[string]*refusal // by service that rejects keys that others accept
 }
 
-// refusal is the refusal of proven keys by one service. Once its time is over, one probe is sent while other requests wait.
+// refusal is the rejection of proven keys by one service. After its time, one probe is sent while other requests wait.
 type refusal struct {
 	RefusedError
 
-	id    string // KeyID of the refused keys
-	again bool   // it refused other keys before: new keys do not help
+	id    string // KeyID of the rejected keys
+	again bool   // it rejected other keys before: new keys do not help
 	probe *pass  // in flight
 }
 
-// accessKey is what all keys with one access key share.
+// accessKey is the shared state of all keys with one access key.
 type accessKey struct {
-	used      time.Time       // last
-	proven    string          // KeyID of the keys that the cloud accepted last; empty if it has refused them since
+	used      time.Time       // last use
+	proven    string          // KeyID of the keys that the cloud accepted last; empty if it has rejected them since
 	trials    []*pass         // in flight
-	failures  []*pass         // trials with a failed signature, which ended within refusedPause
+	failures  []*pass         // trials with a failed signature that ended within refusedPause
 	responses uint64          // to trials, without failed signatures
-	refusedBy map[string]bool // services that refused a trial since the key was proven last
+	refusedBy map[string]bool // services that rejected a trial since the key was last proven
 	silent    map[string]bool // services and regions that did not respond to a trial since then
 	trialDone chan struct{}   // closed when a trial or probe ends
 }
 
-// RefusedError is the error of a request that is not sent because the cloud has just refused the key.
+// RefusedError is the error of a request that is not sent because the cloud has just rejected the key.
 type RefusedError struct {
-	Err   *APIError // how it was refused
-	Until time.Time // when it is tried again
+	Err   *APIError // the rejection
+	Until time.Time // when the key is tried again
 }
 
-func (e *RefusedError) Error() string { return "not sent, since the key was refused: " + e.Err.Error() }
+func (e *RefusedError) Error() string {
+	return "request not sent because the key was rejected: " + e.Err.Error()
+}
 func (e *RefusedError) Unwrap() error { return e.Err }
 
 // waitError is the error of a request whose time ended before the key was proven.
 type waitError struct {
 	err       error // of the context
-	responded bool  // trials got responses meanwhile, but none that proves the key: the turn of this request did not come
+	responded bool  // trials got responses meanwhile, but none proved the key, and this request had no turn
 }
 
 func (e *waitError) Error() string {
-	what := fmt.Sprintf("not sent: the first request with this key has no answer yet (%v)", e.err)
+	what := fmt.Sprintf("request not sent: the first request with this key has no response yet (%v)", e.err)
 	if e.responded {
-		what = "not sent yet: until one succeeds, requests with this key go out one or two at a time"
+		what = "request not sent yet: until one succeeds, requests with this key are sent one or two at a time"
 	}
 	return what + ending(e.Remedy())
 }
@@ -107,15 +109,15 @@ func (e *waitError) Unwrap() error { return e.err }
 // Remedy depends on what the request waited for.
 func (e *waitError) Remedy() string {
 	if e.responded {
-		return "see why the other requests of this account fail"
+		return "check why the other requests of this account fail"
 	}
 	return "check the network and the services that time out"
 }
 
-// NotBegun returns whether the request waits for its turn again, since its failure says nothing about the service.
+// NotBegun reports whether the request waits in line again, because its failure shows nothing about the service.
 func (e *waitError) NotBegun() bool { return e.responded }
 
-// KeyID identifies the keys that sign with a grant without revealing them. It is empty for grants that do not sign, such as tokens.
+// KeyID identifies the keys of a grant without revealing them. It is empty for grants that do not sign, such as tokens.
 func KeyID(g Grant) string {
 	k, ok := g.(*Keys)
 	if !ok || k.AccessKey.IsEmpty() {
@@ -133,20 +135,20 @@ type pass struct {
 	service   string
 	doubt     string // Client.Doubt
 	region    string
-	waiting   time.Time     // since when
+	waiting   time.Time     // start of the wait
 	sent      time.Time     // or last tried
 	trialWait time.Duration // for the response to another trial
 	trialDone chan struct{} // of the key, when last tried
-	responses uint64        // those of the key when the request began to wait
-	responded bool          // there were others since
-	isFirst   bool          // it is a trial, and no trial with its keys has a response yet
+	responses uint64        // those of the key when the request started to wait
+	responded bool          // others arrived since
+	isFirst   bool          // a trial, and none with its keys has a response yet
 
 	failed   *APIError // of a failure of the key
 	failedAt time.Time
 }
 
-// enter waits until a request may be sent with a grant. It waits as long as two trials may take, during which the time of the fetch does not pass. The
-// error is a *RefusedError or a *waitError.
+// enter waits until a request may be sent with a grant, at most as long as two trials may take. The wait does not count toward the
+// timeout of the fetch. The error is a *RefusedError or a *waitError.
 func (c *Client) enter(ctx context.Context, g Grant) (*pass, error) {
 	keys, signs := g.(*Keys)
 	if c.Proofs == nil || !signs {
@@ -194,7 +196,7 @@ func (p *Proofs) try(a *pass, keys *Keys) (wait time.Duration, err error) {
 	}
 	r := s.services[a.service]
 	isRefused := r != nil && (r.again || r.id == s.id)
-	s.proven = s.proven || k.proven == s.id // several accounts may have got the same keys
+	s.proven = s.proven || k.proven == s.id // several accounts may use the same keys
 	switch {
 	case isRefused && a.sent.Before(r.Until):
 		return 0, &r.RefusedError
@@ -213,7 +215,7 @@ func (p *Proofs) try(a *pass, keys *Keys) (wait time.Duration, err error) {
 	return 0, nil
 }
 
-// keyState returns what is known of keys, and forgets those that have not been used for long; p.mu is held.
+// keyState returns the state of keys, and forgets keys that were not used for long. The caller holds p.mu.
 func (p *Proofs) keyState(keys *Keys, id string, now time.Time) *keyState {
 	var index any = id
 	if keys.Origin != nil {
@@ -238,9 +240,9 @@ func (p *Proofs) keyState(keys *Keys, id string, now time.Time) *keyState {
 	return s
 }
 
-// wait returns how long an unproven request waits for the trials in flight; 0 lets it pass. Failed signatures count against keys that were known when
-// they were sent, so that corrected keys are tried at once. Those to the service or region of the trial in flight, or to one that did not respond,
-// let others go first.
+// wait returns how long an unproven request waits for the trials in flight; 0 lets it pass. Failed signatures count against the keys
+// that were known when they were sent, so that corrected keys are tried at once. Requests to the service or region of the trial in
+// flight, or to one that did not respond, let others go first.
 func (k *accessKey) wait(s *keyState, a *pass) (time.Duration, error) {
 	k.failures = slices.DeleteFunc(k.failures, func(f *pass) bool { return a.sent.Sub(f.failedAt) >= refusedPause })
 	ofThese := func(all []*pass) []*pass {
@@ -270,13 +272,13 @@ func (k *accessKey) wait(s *keyState, a *pass) (time.Duration, error) {
 				until = until.Add(yieldTime)
 			}
 		}
-	case a.doubt != "", k.refusedBy[a.service]: // perhaps only this service refuses the keys
+	case a.doubt != "", k.refusedBy[a.service]: // perhaps only this service rejects the keys
 		until = until.Add(yieldTime)
 	}
 	return max(until.Sub(a.sent), 0), nil
 }
 
-// end records the outcome of a request. If a key or a service is paused because of it, RetryAfter of the error is the pause.
+// end records the outcome of a request. If a key or a service is paused as a result, RetryAfter of the error is the pause.
 func (a *pass) end(err error) {
 	if a == nil {
 		return
@@ -314,13 +316,13 @@ func (a *pass) end(err error) {
 		k.responses = 0
 		clear(k.refusedBy)
 		clear(k.silent)
-		if r != nil && !now.Before(r.Until) { // otherwise it was sent before the service refused the keys
+		if r != nil && !now.Before(r.Until) { // otherwise it was sent before the service rejected the keys
 			delete(s.services, a.service)
 		}
 	}
 }
 
-// record records how a trial ended.
+// record records the outcome of a trial.
 func (k *accessKey) record(a *pass, err error) {
 	k.trials = slices.DeleteFunc(k.trials, func(other *pass) bool { return other == a })
 	api, _ := errors.AsType[*APIError](err)
@@ -344,10 +346,10 @@ func (s *keyState) unprove(now time.Time) {
 	}
 }
 
-// pauseService pauses a service that refuses proven keys. Two such services make the keys unproven.
+// pauseService pauses a service that rejects proven keys. Two such services make the keys unproven.
 func (s *keyState) pauseService(a *pass, err *APIError, now time.Time) {
 	r := s.services[a.service]
-	if r != nil && r.id == a.id && now.Before(r.Until) { // it was in flight together with the first that was refused
+	if r != nil && r.id == a.id && now.Before(r.Until) { // it was in flight together with the first rejected one
 		err.RetryAfter = r.Until.Sub(now)
 		return
 	}
@@ -364,7 +366,7 @@ func (s *keyState) pauseService(a *pass, err *APIError, now time.Time) {
 	}
 }
 
-// proves returns whether a response shows that the signature was right: a 2xx, or a 403 or 429 of the service behind the gateway.
+// proves reports whether a response shows a correct signature: a 2xx, or a 403 or 429 of the service behind the gateway.
 func proves(err error, api *APIError) bool {
 	if api != nil {
 		return (api.Status == http.StatusForbidden || api.Status == http.StatusTooManyRequests) &&

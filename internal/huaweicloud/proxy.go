@@ -19,23 +19,23 @@ import (
 	"cloud_quota_exporter/internal/secret"
 )
 
-// proxies are what the environment says about proxies.
+// proxies are the proxy settings in the environment.
 type proxies struct {
 	httpproxy.Config
 
-	secrets []secret.Text // user and password in all spellings that can be distinguished from other text
-	whole   []secret.Text // those of them that are no part of a good response by chance
+	secrets []secret.Text // user and password in all spellings that are distinguishable from other text
+	whole   []secret.Text // those that cannot occur in a good response by chance
 }
 
-// proxyVariables are those of the proxy for a scheme, and of what has none; the first that is not empty counts. As in curl, all_proxy is for a scheme
-// without a proxy of its own.
+// proxyVariables are the variables for a scheme, and for exceptions; the first one that is not empty is used. As in curl, all_proxy
+// applies to schemes without their own proxy.
 var proxyVariables = map[string][]string{
 	"https": {"HTTPS_PROXY", "https_proxy", "all_proxy", "ALL_PROXY"},
 	"http":  {"HTTP_PROXY", "http_proxy", "all_proxy", "ALL_PROXY"},
 	"no":    {"NO_PROXY", "no_proxy"},
 }
 
-// proxyVariable returns the variable that counts, and its value.
+// proxyVariable returns the variable that is used, and its value.
 func proxyVariable(getenv func(string) string, kind string) (name, value string) {
 	for _, name := range proxyVariables[kind] {
 		if value := getenv(name); value != "" {
@@ -72,23 +72,24 @@ func environmentProxies() *proxies {
 			}
 		}
 	}
-	p.secrets = slices.Concat(p.whole, p.secrets) // the longer ones first
+	p.secrets = slices.Concat(p.whole, p.secrets) // longer ones first
 	return p
 }
 
-// parseProxy reads the value of a variable, of which the scheme may be missing as in net/http.
+// parseProxy parses the value of a variable. As in net/http, the scheme is optional.
 func parseProxy(value string) (*url.URL, error) {
 	if !strings.Contains(value, "://") {
 		value = "http://" + value
 	}
 	u, err := url.Parse(value)
 	if err == nil && (u.Host == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme)) {
-		err = errors.New("no host, or a scheme that net/http takes for http")
+		err = errors.New("no host, or an unsupported scheme")
 	}
 	return u, err //nolint:wrapcheck // it may hold a password, and is not shown
 }
 
-// CheckProxy returns an error if the environment names a proxy that can't be parsed: net/http ignores it, and requests would bypass it.
+// CheckProxy returns an error if the environment has a proxy URL that cannot be parsed: net/http ignores it, and requests would
+// bypass the proxy.
 func CheckProxy(getenv func(string) string) error {
 	var all error
 	checked := ""
@@ -99,43 +100,43 @@ func CheckProxy(getenv func(string) string) error {
 		}
 		checked = name
 		if _, err := parseProxy(value); err != nil {
-			all = errors.Join(all, fmt.Errorf("%s is not a valid proxy URL, and no request would go through it (the URL is not shown because it might contain a password); "+
-				"want http://user:password@host:port, with special characters percent-encoded", name))
+			all = errors.Join(all, fmt.Errorf("%s is not a valid proxy URL, so requests would bypass the proxy (the URL is not shown because it might contain a password); "+
+				"use the format http://user:password@host:port, with special characters percent-encoded", name))
 		}
 	}
 	return all
 }
 
-// ProxyError is a response of a proxy in place of the API's.
+// ProxyError is a response of a proxy instead of the API.
 type ProxyError struct {
 	Proxy       string // its host
 	Status      string // of its response, such as "407 Proxy Authentication Required"
 	Code        int
-	Squid       string // the cause, if the proxy is a Squid that names one, such as ERR_ACCESS_DENIED
-	UnknownHost bool   // the proxy says that the host of the API does not exist
+	Squid       string // cause according to a Squid, such as ERR_ACCESS_DENIED; may be empty
+	UnknownHost bool   // the proxy reports that the API's host does not exist
 }
 
 func (e *ProxyError) Error() string {
-	text := fmt.Sprintf("the proxy %s answered %s", e.Proxy, e.Status)
+	text := fmt.Sprintf("the proxy %s responded with %s", e.Proxy, e.Status)
 	if e.Squid != "" {
 		text += " (" + e.Squid + ")"
 	}
 	return text
 }
 
-// advice says what to do, unless the host of the API does not exist.
+// advice returns the remedy, unless the API's host does not exist.
 func (e *ProxyError) advice() string {
 	switch e.Code {
 	case http.StatusProxyAuthRequired:
-		return "the proxy wants a user and a password: set them in its variable, such as HTTPS_PROXY=http://user:password@host:port"
+		return "set the proxy's user and password in its variable, for example HTTPS_PROXY=http://user:password@host:port"
 	case http.StatusForbidden:
-		return "have the proxy allow the host of the API, or name the host in NO_PROXY"
+		return "allow the API's host in the proxy, or add the host to NO_PROXY"
 	default:
-		return "check the proxy, and whether it reaches the host of the API"
+		return "check the proxy, and whether it can reach the API's host"
 	}
 }
 
-// squidCause is what Squid says about a response of its own, in the header X-Squid-Error.
+// squidCause matches the cause in the header X-Squid-Error of Squid's own responses.
 var squidCause = regexp.MustCompile(`^ERR_[A-Z0-9_]{1,40}`)
 
 func newProxyError(proxy *url.URL, resp *http.Response) *ProxyError {
@@ -143,7 +144,8 @@ func newProxyError(proxy *url.URL, resp *http.Response) *ProxyError {
 	return &ProxyError{Proxy: proxy.Host, Status: oneLine(resp.Status), Code: resp.StatusCode, Squid: cause, UnknownHost: cause == "ERR_DNS_FAIL"}
 }
 
-// refuseTunnel is the http.Transport.OnProxyConnectResponse: it returns the proxy's response to CONNECT as an error unless it opened a tunnel.
+// refuseTunnel is an http.Transport.OnProxyConnectResponse: it returns the proxy's response to CONNECT as an error unless a tunnel
+// was opened.
 func refuseTunnel(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
 	if resp.StatusCode == http.StatusOK {
 		return nil
@@ -151,8 +153,9 @@ func refuseTunnel(_ context.Context, proxy *url.URL, _ *http.Request, resp *http
 	return newProxyError(proxy, resp)
 }
 
-// proxyResponse returns an error if a response to a request without a tunnel is one of the proxy itself: with what a proxy alone states, or that the
-// API can't be reached, and neither in JSON as the APIs say all nor passed on. Via and Proxy-Connection also stand in responses that are passed on.
+// proxyResponse returns an error if a response without a tunnel comes from the proxy itself: it has a header that only proxies send,
+// or the status of an unreachable API without the JSON or the headers of a forwarded response. Via and Proxy-Connection also occur
+// in forwarded responses.
 func proxyResponse(proxy *url.URL, resp *http.Response) error {
 	h := resp.Header
 	switch {
@@ -171,10 +174,10 @@ func proxyResponse(proxy *url.URL, resp *http.Response) error {
 	return newProxyError(proxy, resp)
 }
 
-// unreached are the status codes by which proxies say that they do not allow or do not reach a host.
+// unreached are the status codes for hosts that a proxy does not allow or cannot reach.
 var unreached = []int{http.StatusForbidden, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}
 
-// startsAsJSON returns whether the body of a response may be JSON, and leaves it unread.
+// startsAsJSON reports whether the body of a response may be JSON, without consuming it.
 func startsAsJSON(resp *http.Response) bool {
 	body := bufio.NewReader(resp.Body)
 	resp.Body = struct {

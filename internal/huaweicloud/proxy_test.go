@@ -101,9 +101,9 @@ func TestAllProxy(t *testing.T) {
 		url, want   string
 	}{
 		{map[string]string{"ALL_PROXY": "http://PROXY"}, "http://a.example.com/", "proxied http://a.example.com/"},
-		{map[string]string{"ALL_PROXY": "http://PROXY"}, "https://a.example.com/", "the proxy PROXY answered 502 Bad Gateway (ERR_SEEN)"},
-		{map[string]string{"all_proxy": "PROXY", "ALL_PROXY": "http://127.0.0.1:1"}, "https://a.example.com/", "the proxy PROXY answered 502"},
-		{map[string]string{"ALL_PROXY": "http://127.0.0.1:1", "https_proxy": "http://PROXY"}, "https://a.example.com/", "the proxy PROXY answered 502"},
+		{map[string]string{"ALL_PROXY": "http://PROXY"}, "https://a.example.com/", "the proxy PROXY responded with 502 Bad Gateway (ERR_SEEN)"},
+		{map[string]string{"all_proxy": "PROXY", "ALL_PROXY": "http://127.0.0.1:1"}, "https://a.example.com/", "the proxy PROXY responded with 502"},
+		{map[string]string{"ALL_PROXY": "http://127.0.0.1:1", "https_proxy": "http://PROXY"}, "https://a.example.com/", "the proxy PROXY responded with 502"},
 		{map[string]string{"ALL_PROXY": "http://PROXY", "HTTP_PROXY": "http://127.0.0.1:1"}, "http://a.example.com/", "127.0.0.1:1: connect: connection refused"},
 		{map[string]string{"ALL_PROXY": "http://PROXY", "NO_PROXY": ".example.com"}, "https://a.example.com/", "dialed a.example.com:443"},
 		{map[string]string{"ALL_PROXY": "http://PROXY", "no_proxy": "*"}, "http://a.example.com/", "dialed a.example.com:80"},
@@ -132,17 +132,17 @@ func TestProxyAnswers(t *testing.T) {
 		isNotOffered, isPlain bool   // whether a response without a tunnel is known as the proxy's, too
 		remedy                string
 	}{
-		{503, map[string]string{"X-Squid-Error": "ERR_DNS_FAIL 0"}, " (ERR_DNS_FAIL)", true, true, "the region may not offer the service"},
-		{503, map[string]string{"X-Squid-Error": "ERR_CONNECT_FAIL 111"}, " (ERR_CONNECT_FAIL)", false, true, "check the proxy, and whether it reaches"},
-		{403, map[string]string{"X-Squid-Error": "ERR_ACCESS_DENIED 0"}, " (ERR_ACCESS_DENIED)", false, true, "have the proxy allow the host"},
-		{407, map[string]string{"Proxy-Authenticate": "Basic realm=x"}, "", false, true, "the proxy wants a user and a password"},
+		{503, map[string]string{"X-Squid-Error": "ERR_DNS_FAIL 0"}, " (ERR_DNS_FAIL)", true, true, "set endpoints.cts if the service has another host"},
+		{503, map[string]string{"X-Squid-Error": "ERR_CONNECT_FAIL 111"}, " (ERR_CONNECT_FAIL)", false, true, "check the proxy, and whether it can reach"},
+		{403, map[string]string{"X-Squid-Error": "ERR_ACCESS_DENIED 0"}, " (ERR_ACCESS_DENIED)", false, true, "allow the API's host in the proxy"},
+		{407, map[string]string{"Proxy-Authenticate": "Basic realm=x"}, "", false, true, "set the proxy's user and password"},
 		{404, map[string]string{"X-Squid-Error": "; open https://evil.example"}, "", false, true, "check the proxy, and"},
 		{502, map[string]string{"Proxy-Agent": "x"}, "", false, true, "check the proxy, and"},
 		{502, map[string]string{"Proxy-Status": "proxy; error=dns_error"}, "", false, true, "check the proxy, and"},
 		{511, nil, "", false, true, "check the proxy, and"},
 		{503, nil, "", false, true, "check the proxy, and"},
 		{502, map[string]string{"Content-Type": "text/html"}, "", false, true, "check the proxy, and"},
-		{403, nil, "", false, true, "have the proxy allow the host"},
+		{403, nil, "", false, true, "allow the API's host in the proxy"},
 		{429, nil, "", false, false, "check the proxy, and"},
 		{404, map[string]string{"Via": "1.1 proxy (squid)", "X-Cache": "MISS"}, "", false, false, "check the proxy, and"},
 		{503, map[string]string{"Via": "1.1 proxy", "Proxy-Connection": "close", "Proxy-Status": "proxy"}, "", false, false, "check the proxy, and"},
@@ -163,7 +163,7 @@ func TestProxyAnswers(t *testing.T) {
 				continue
 			}
 			text := regexp.MustCompile(`127\.0\.0\.1:\d+`).ReplaceAllString(fmt.Sprint(err), "PROXY")
-			want := fmt.Sprintf("the proxy PROXY answered %d %s%s; %s", tc.status, http.StatusText(tc.status), tc.squid, tc.remedy)
+			want := fmt.Sprintf("the proxy PROXY responded with %d %s%s; %s", tc.status, http.StatusText(tc.status), tc.squid, tc.remedy)
 			if huaweicloud.Reason(err) != "network" || huaweicloud.IsNotOffered("cts", err) != tc.isNotOffered || !strings.Contains(text, want) {
 				t.Errorf("%s %d %v: reason %s, not offered %t, text\n%s\nwant\n%s", scheme, tc.status, tc.header, huaweicloud.Reason(err), huaweicloud.IsNotOffered("cts", err), text, want)
 			}
@@ -194,7 +194,7 @@ func TestWithoutAProxy(t *testing.T) {
 	}
 }
 
-// TestProxySecretsDoNotShow: a proxy may echo what it was sent, in its status line, in an error and in a page. So may whoever is behind it.
+// TestProxySecretsDoNotShow: a proxy or a server behind it may echo a request in its status line, in an error, and in a page.
 func TestProxySecretsDoNotShow(t *testing.T) {
 	const user, password = "proxy-user", "p@ss/wörd"
 	var echo string

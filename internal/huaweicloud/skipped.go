@@ -5,16 +5,16 @@ import (
 	"fmt"
 )
 
-// Skipped are elements of a list that were left out because they could not be read.
+// Skipped counts elements of a list that were skipped because they are invalid.
 type Skipped struct {
 	Count   int
 	Reasons []error // of the first few
 }
 
-// MaxReasons is how many reasons Skipped keeps.
+// MaxReasons is the number of reasons that Skipped keeps.
 const MaxReasons = 10
 
-// Add counts one more element, and keeps the reason if it is one of the first.
+// Add counts an element, and keeps the reason if it is one of the first.
 func (s *Skipped) Add(why error) {
 	s.Count++
 	if len(s.Reasons) < MaxReasons {
@@ -22,7 +22,7 @@ func (s *Skipped) Add(why error) {
 	}
 }
 
-// String returns the reasons, one on each line.
+// String returns the reasons, one per line.
 func (s Skipped) String() string {
 	if s.Count == 0 {
 		return ""

@@ -21,19 +21,19 @@ const (
 	connectTimeout = 30 * time.Second // for opening a connection, and for its TLS handshake
 
 	maxCAFile     = 4 << 20         // bytes; all authorities of a system take less
-	caFileTimeout = 5 * time.Second // for the file system to respond; less than the timeout of a service, so that this error is shown
+	caFileTimeout = 5 * time.Second // for the file system; less than the timeout of a service, so that this error is shown
 
-	// idleTimeout is less than the time after which NATs forget a connection. Most services are asked every few minutes, and would not use their
-	// connections again.
+	// idleTimeout is less than the time after which NATs forget a connection. Most services are requested every few minutes and would
+	// not reuse connections anyway.
 	idleTimeout = 30 * time.Second
 )
 
-// Dial opens a connection, as net.Dialer.DialContext does.
+// Dial opens a connection, like net.Dialer.DialContext.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-// NewHTTPClient returns the client for the requests of an account. It verifies TLS by the certificate authorities of the system and of caFile (none if
-// empty; read again when it changes), honors HTTPS_PROXY, ALL_PROXY and NO_PROXY, and follows no redirects, so that no keys are sent to another host. It keeps as
-// many idle connections to a host as there may be requests in flight.
+// NewHTTPClient returns the client for the requests of an account. It verifies TLS by the certificate authorities of the system and
+// of caFile (none if empty; read again when it changes), honors HTTPS_PROXY, ALL_PROXY, and NO_PROXY, and does not follow redirects,
+// so that no keys are sent to another host. It keeps up to maxInFlight idle connections per host.
 func NewHTTPClient(dial Dial, caFile string, maxInFlight int) *http.Client {
 	t := &transport{dial: dial, caFile: caFile, maxInFlight: maxInFlight, proxies: environmentProxies()}
 	t.get = files.Keep(t.load)
@@ -43,7 +43,7 @@ func NewHTTPClient(dial Dial, caFile string, maxInFlight int) *http.Client {
 	}
 }
 
-// CAFileError is a ca_file that can't be used.
+// CAFileError is the error of an invalid ca_file.
 type CAFileError struct {
 	File string
 	Err  error
@@ -53,8 +53,8 @@ func (e *CAFileError) Error() string {
 	return fmt.Sprintf("ca_file %s: %v", e.File, e.Err) + ending(e.Remedy())
 }
 
-// Remedy is the same for all.
-func (e *CAFileError) Remedy() string { return "it must hold certificates in PEM" }
+// Remedy is always the same.
+func (e *CAFileError) Remedy() string { return "use a file with certificates in PEM format" }
 
 func (e *CAFileError) Unwrap() error { return e.Err }
 
@@ -69,9 +69,9 @@ type transport struct {
 
 	mu      sync.Mutex
 	current *http.Transport
-	ca      []byte    // contents of caFile that current was made with
-	loaded  time.Time // when current was made, or when caFile was as before again after it could not be used
-	failed  bool      // the last load
+	ca      []byte    // contents of caFile for current
+	loaded  time.Time // when current was made, or when caFile became valid again without a change
+	failed  bool      // the last load failed
 }
 
 // RoundTrip sends one request.
@@ -89,13 +89,13 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
-	if _, err := resp.Location(); err != nil { // http.Client returns no response for a redirect to something that is no URL
+	if _, err := resp.Location(); err != nil { // http.Client returns no response for a redirect to an invalid URL
 		resp.Header.Del("Location")
 	}
 	return resp, nil
 }
 
-// CloseIdleConnections is what http.Client.CloseIdleConnections calls.
+// CloseIdleConnections is called by http.Client.CloseIdleConnections.
 func (t *transport) CloseIdleConnections() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -110,7 +110,8 @@ func CheckCAFile(ctx context.Context, name string) error {
 	return err
 }
 
-// CALoaded reads the ca_file of a client of NewHTTPClient, and returns since when the client trusts what is in it; zero if it can't be used.
+// CALoaded reads the ca_file of a client of NewHTTPClient, and returns since when the client trusts its contents; zero if it is
+// invalid.
 func CALoaded(ctx context.Context, c *http.Client) time.Time {
 	t, ok := c.Transport.(*transport)
 	if !ok || t.caFile == "" {
@@ -124,7 +125,7 @@ func CALoaded(ctx context.Context, c *http.Client) time.Time {
 	return t.loaded
 }
 
-// load reads caFile, and returns an http.Transport that trusts what is in it.
+// load reads caFile, and returns an http.Transport that trusts its contents.
 func (t *transport) load(ctx context.Context) (*http.Transport, error) {
 	var ca []byte
 	var err error
@@ -161,15 +162,15 @@ func (t *transport) make(ca []byte) (*http.Transport, error) {
 			pool = x509.NewCertPool()
 		}
 		if !pool.AppendCertsFromPEM(ca) {
-			return nil, errors.New("there is no certificate in it")
+			return nil, errors.New("it has no certificate")
 		}
 		if bytes.LastIndex(ca, []byte("-----BEGIN CERTIFICATE-----")) > bytes.LastIndex(ca, []byte("-----END CERTIFICATE-----")) {
 			return nil, errors.New("it ends within a certificate")
 		}
 		config.RootCAs = pool
 	}
-	// HTTP/1.1: each request in flight has its own connection, so that a reset affects no other request. The context of a fetch bounds the request,
-	// but not the connection that is opened for it, which net/http may use for another request: hence connectTimeout.
+	// HTTP/1.1: each request in flight has its own connection, so that a reset affects no other request. The context of a fetch limits
+	// the request, but not the opening of its connection, which net/http may use for another request: hence connectTimeout.
 	proxyOf := t.proxies.ProxyFunc()
 	return &http.Transport{
 		Proxy:                  func(req *http.Request) (*url.URL, error) { return proxyOf(req.URL) },
@@ -187,8 +188,9 @@ func (t *transport) make(ca []byte) (*http.Transport, error) {
 	}, nil
 }
 
-// CheckAuthorities returns an error if the certificate authorities that the environment names can't be read. Go reads them once, at the first request
-// with TLS: a pipe or a file system that hangs would block all requests, and a device would fill the memory. A file that does not exist is left to Go.
+// CheckAuthorities returns an error if the certificate authorities in the environment cannot be read. Go reads them once, at the
+// first request with TLS: a pipe or a file system that hangs would block all requests, and a device would fill the memory. A missing
+// file is left to Go.
 func CheckAuthorities(ctx context.Context, getenv func(string) string) error {
 	file, dir := getenv("SSL_CERT_FILE"), getenv("SSL_CERT_DIR")
 	if file == "" && dir == "" {
@@ -199,18 +201,18 @@ func CheckAuthorities(ctx context.Context, getenv func(string) string) error {
 	if file != "" {
 		_, err := files.Read(ctx, file, maxCAFile)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
-			return fmt.Errorf("SSL_CERT_FILE=%s: %w; set it to a file with certificates in PEM, or leave it out", file, err)
+			return fmt.Errorf("SSL_CERT_FILE=%s: %w; set it to a file with certificates in PEM format, or unset it", file, err)
 		}
 	}
 	loaded := make(chan struct{})
 	go func() {
 		defer close(loaded)
-		_, _ = x509.SystemCertPool() // which keeps what it has read
+		_, _ = x509.SystemCertPool() // keeps what it has read
 	}()
 	select {
 	case <-loaded:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("SSL_CERT_DIR=%s: %w; set it to a directory with certificates in PEM, or leave it out", dir, &files.NoResponseError{Err: ctx.Err()})
+		return fmt.Errorf("SSL_CERT_DIR=%s: %w; set it to a directory with certificates in PEM format, or unset it", dir, &files.NoResponseError{Err: ctx.Err()})
 	}
 }

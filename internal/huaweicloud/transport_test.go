@@ -68,7 +68,7 @@ func write(t *testing.T, file string, contents []byte) {
 func TestCertificateIsVerified(t *testing.T) {
 	c, _, _ := secure(t, nil)
 	_, err := c.Get(t.Context(), "/")
-	if huaweicloud.Reason(err) != "tls" || !strings.Contains(err.Error(), "needs ca_file") {
+	if huaweicloud.Reason(err) != "tls" || !strings.Contains(err.Error(), "set ca_file") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -111,7 +111,7 @@ func TestCAFileIsReadAgain(t *testing.T) {
 	c.HTTP = huaweicloud.NewHTTPClient(n.dial, file, 8)
 	c.HTTP.CloseIdleConnections() // nothing was opened yet
 	for _, step := range []struct{ contents, says string }{
-		{"not a certificate", "there is no certificate in it; it must hold certificates in PEM"},
+		{"not a certificate", "it has no certificate; use a file with certificates in PEM format"},
 		{string(ca) + string(ca[:len(ca)/2]), "it ends within a certificate"},
 		{string(ca), ""},
 		{"half-written, for a moment", ""},
@@ -155,7 +155,7 @@ func TestAuthoritiesThatNeverEnd(t *testing.T) {
 		fifo: "it is a named pipe, not a regular file", large: "larger than 4194304 bytes", "/dev/zero": "it is a device, not a regular file",
 	} {
 		c.HTTP = huaweicloud.NewHTTPClient(new(net.Dialer).DialContext, bad, 8)
-		want := "ca_file " + bad + ": " + says + "; it must hold certificates in PEM"
+		want := "ca_file " + bad + ": " + says + "; use a file with certificates in PEM format"
 		if _, err := c.Get(t.Context(), "/"); huaweicloud.Reason(err) != "tls" || !strings.Contains(err.Error(), want) {
 			t.Errorf("a request: got %v, want %s", err, want)
 		}
@@ -225,7 +225,7 @@ func TestSilentHostLeaksNothing(t *testing.T) {
 			close(ended)
 			return nil, ctx.Err()
 		}, "", 8)
-		if err := get(time.Second); huaweicloud.Reason(err) != "timeout" || !strings.Contains(err.Error(), "no answer after 1s: ") {
+		if err := get(time.Second); huaweicloud.Reason(err) != "timeout" || !strings.Contains(err.Error(), "no response after 1s: ") {
 			t.Errorf("got %v, want a timeout after 1s", err)
 		}
 		<-ended // otherwise the bubble reports a deadlock

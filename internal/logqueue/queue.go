@@ -1,4 +1,4 @@
-// Package logqueue keeps whoever logs from waiting for whoever reads the log. A pipe that nobody reads is full after some lines, and would keep
+// Package logqueue decouples logging from the reader of the log. A pipe that is not read is full after some lines, and would block
 // every goroutine that logs: scrapes, reloads, and the end of the program.
 package logqueue
 
@@ -9,33 +9,33 @@ import (
 	"time"
 )
 
-// Queue takes lines and writes them one after the other, whole and in order. If they are not read fast enough, lines are dropped and counted.
+// Queue writes lines whole and in order. If they are not read fast enough, it drops and counts them.
 type Queue struct {
 	out    io.Writer
-	most   int // bytes that wait
+	most   int // waiting bytes
 	notice func(out io.Writer, dropped uint64)
 
 	mu       sync.Mutex
 	entries  []entry
 	size     int  // bytes in entries
-	dropping bool // until half of the bytes are written: one notice is to be about many lines
+	dropping bool // until half of the bytes are written, so that one notice covers many lines
 	dropped  uint64
-	drained  chan struct{} // closed when all is written; nil if nothing waits
+	drained  chan struct{} // closed when everything is written; nil if nothing waits
 }
 
-// entry is a line, or lines that were dropped in its place.
+// entry is a line, or the number of lines dropped in its place.
 type entry struct {
 	line    []byte
 	dropped uint64
 }
 
-// New returns a queue in front of out, for so many bytes. notice writes a line to out that says how many lines are missing there; it is called
-// once out takes lines again.
+// New returns a queue for out with so many bytes. When out accepts lines again after some were dropped, it calls notice, which
+// writes a line to out with their number.
 func New(out io.Writer, most int, notice func(out io.Writer, dropped uint64)) *Queue {
 	return &Queue{out: out, most: most, notice: notice}
 }
 
-// Write takes a line. It never waits, and never fails.
+// Write adds a line. It never blocks, and never fails.
 func (q *Queue) Write(line []byte) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -59,14 +59,14 @@ func (q *Queue) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// Dropped returns how many lines were dropped.
+// Dropped returns the number of dropped lines.
 func (q *Queue) Dropped() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.dropped
 }
 
-// Flush waits until all is written, but no longer than this.
+// Flush waits until everything is written, up to a timeout.
 func (q *Queue) Flush(within time.Duration) {
 	q.mu.Lock()
 	drained := q.drained
@@ -80,7 +80,7 @@ func (q *Queue) Flush(within time.Duration) {
 	}
 }
 
-// drain writes until nothing waits. A line that can't be written counts as dropped.
+// drain writes until nothing waits. A line that cannot be written counts as dropped.
 func (q *Queue) drain() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -92,12 +92,12 @@ func (q *Queue) drain() {
 			q.dropped++
 		}
 	}
-	q.entries = nil // what it has grown to
+	q.entries = nil // releases its memory
 	close(q.drained)
 	q.drained = nil
 }
 
-// write writes an entry without the lock, and returns whether it could.
+// write writes an entry without the lock, and reports whether it succeeded.
 func (q *Queue) write(e entry) bool {
 	q.mu.Unlock()
 	defer q.mu.Lock()

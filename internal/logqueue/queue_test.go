@@ -70,7 +70,8 @@ func lines(from, to int) string {
 	return b.String()
 }
 
-// TestNobodyReads: who logs does not wait, what is kept is bounded, and once somebody reads, one line says what is missing, where it is missing.
+// TestNobodyReads: logging does not block, the queue is limited, and when it is read again, one line reports the number of missing
+// lines in their place.
 func TestNobodyReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipe()

@@ -8,12 +8,11 @@ import (
 )
 
 const (
-	digits     = 15      // that a float64 holds of any decimal number
-	maxInteger = 1 << 53 // a float64 holds each integer up to it
+	digits     = 15      // decimal digits that a float64 always preserves
+	maxInteger = 1 << 53 // a float64 represents each integer up to it
 )
 
-// Number writes an amount as people do, in at most about 20 characters: 0.2 for 0.19999999999999998, 1e+300 for a number that nobody would
-// write out.
+// Number formats an amount for people, in at most about 20 characters: 0.2 for 0.19999999999999998, 1e+300 for a very long number.
 func Number(n float64) string {
 	switch size := math.Abs(n); {
 	case size == 0:
@@ -46,7 +45,7 @@ func Grouped(n float64) string {
 	return whole
 }
 
-// Unit is a unit as people write it beside a number: "count" adds nothing.
+// Unit formats a unit after a number: "count" is omitted.
 func Unit(unit string) string {
 	if strings.EqualFold(unit, "count") {
 		return ""
@@ -54,8 +53,8 @@ func Unit(unit string) string {
 	return unit
 }
 
-// Percent writes a ratio in at most 7 characters, up to 1000 % with one decimal. It does not round up to a whole percentage, where thresholds are, nor to 0 or 100 from either side:
-// 99,999 of 100,000 is 99.9 %.
+// Percent formats a ratio in at most 7 characters, up to 1000 % with one decimal. It does not round up to a whole percentage,
+// because thresholds are whole, nor to 0 or 100 from either side: 99,999 of 100,000 is 99.9 %.
 func Percent(ratio float64) string {
 	exact := decimal(ratio * 1000)
 	tenths := math.Round(exact)
@@ -74,7 +73,7 @@ func Percent(ratio float64) string {
 	return fmt.Sprintf("%.1f %%", tenths/10)
 }
 
-// Subtract returns a - b as on paper: 0.8 - 0.6 is 0.2, with no more decimals than a and b have.
+// Subtract returns a - b in decimal arithmetic: 0.8 - 0.6 is 0.2, with no more decimals than a and b have.
 func Subtract(a, b float64) float64 {
 	difference := a - b
 	if math.IsInf(difference, 0) || a == math.Trunc(a) && b == math.Trunc(b) {
@@ -92,7 +91,7 @@ func decimals(n float64) int {
 	return len(fraction)
 }
 
-// decimal returns the number of few digits that n stands for: 0.2 for 0.19999999999999998.
+// decimal returns the number with few digits that n represents: 0.2 for 0.19999999999999998.
 func decimal(n float64) float64 {
 	rounded, err := strconv.ParseFloat(strconv.FormatFloat(n, 'g', digits, 64), 64)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package printable writes texts from elsewhere and numbers for people: on a terminal, in the log and on the status page.
+// Package printable formats external texts and numbers for people: for terminals, the log, and the status page.
 package printable
 
 import (
@@ -13,9 +13,9 @@ import (
 	"golang.org/x/text/width"
 )
 
-// Text returns text in one line, with every character escaped that does not show as itself: controls, line breaks, bidirectional and other
-// format characters, white space other than a blank, and bytes that are no UTF-8. In front of a terminal, these could move the cursor, or
-// look like another part of what is printed.
+// Text returns text in one line, with invisible characters escaped: controls, line breaks, bidirectional and other format
+// characters, white space other than a blank, and bytes that are not UTF-8. On a terminal, these could move the cursor, or look like
+// another part of the output.
 func Text(text string) string {
 	if !strings.ContainsFunc(text, hidden) && utf8.ValidString(text) {
 		return text
@@ -38,7 +38,7 @@ func Text(text string) string {
 
 const emptyBraille = '\u2800' // a symbol without a dot
 
-// hidden returns whether r does not show as itself. Characters such as U+3164, a filler of Hangul, count as letters, but do not show.
+// hidden reports whether r is invisible. Characters such as U+3164, a Hangul filler, count as letters but are invisible.
 func hidden(r rune) bool {
 	return !unicode.IsPrint(r) || r == emptyBraille || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
@@ -52,8 +52,8 @@ func Lines(text, indent string) string {
 	return strings.Join(lines, "\n"+indent)
 }
 
-// Writer escapes what the encoders of the log and of JSON leave as it is, such as bidirectional characters. It expects whole lines, and leaves
-// their ends. The escapes are those of JSON, so that a reader of JSON or of a quoted logfmt value gets the same text.
+// Writer escapes invisible characters that the encoders of the log and of JSON do not, such as bidirectional ones. It expects whole
+// lines, and keeps line ends. The escapes are those of JSON, so that decoding JSON or a quoted logfmt value gives the same text.
 type Writer struct{ io.Writer }
 
 // Write writes lines.
@@ -78,8 +78,8 @@ func (w Writer) Write(lines []byte) (int, error) {
 	return len(lines), nil
 }
 
-// Width returns how many columns of a terminal a Text takes: two for each wide character of Chinese, Japanese and Korean and for most emoji,
-// and none for a mark that combines with the character before it.
+// Width returns the number of columns of a Text on a terminal: two for wide characters of Chinese, Japanese, and Korean and for most
+// emoji, and none for a mark that combines with the previous character.
 func Width(text string) int {
 	columns := 0
 	for _, r := range text {

@@ -1,6 +1,6 @@
-// Package refresh keeps one value that is expensive to get: it is fetched when somebody asks, by one goroutine at a time however
-// many ask, and kept when the next fetch fails. The numbers of a service, the keys of an account and its list of projects are all
-// such values. Nothing here runs by itself: a question starts the fetch.
+// Package refresh caches one value that is expensive to fetch. It is fetched on request, by one goroutine at a time for any number
+// of callers, and kept if the next fetch fails. The quotas of a service, the keys of an account, and its list of projects are such
+// values. Nothing runs in the background: a request starts the fetch.
 package refresh
 
 import (
@@ -12,23 +12,23 @@ import (
 	"time"
 )
 
-// State is what is known of a value. It is never changed, only replaced: the same pointer means that nothing changed.
+// State is the state of a value. It is immutable: the same pointer means that nothing has changed.
 type State[T any] struct {
-	Value    T             // of the last fetch that succeeded
-	ReadAt   time.Time     // when that fetch ended; zero if none ever succeeded
-	Err      error         // of the last finished fetch; nil if it succeeded or there was none
-	BegunAt  time.Time     // when the last finished fetch had its slot; zero if there was none
-	Took     time.Duration // by that fetch
-	Fetches  uint64        // finished
-	Failures uint64        // of Fetches, those that failed
+	Value    T             // of the last successful fetch
+	ReadAt   time.Time     // end of that fetch; zero if none has succeeded
+	Err      error         // of the last completed fetch; nil if it succeeded or there was none
+	BegunAt  time.Time     // when the last completed fetch got its slot; zero if there was none
+	Took     time.Duration // duration of that fetch
+	Fetches  uint64        // completed
+	Failures uint64        // failed ones among Fetches
 
 	streak  int       // failures in a row
-	begun   time.Time // when the fetch of Value began; zero if Value is not to serve any longer
-	next    time.Time // no fetch before this, after a failure
+	begun   time.Time // start of the fetch of Value; zero if Value has expired early
+	next    time.Time // earliest start of the next fetch after a failure
 	retried bool      // Retry was called since the failure: the next fetch is worth waiting for
 }
 
-// due returns when the next fetch may begin. How long a value serves is up to who asks, so that a new policy is in force at once.
+// due returns when the next fetch may start. The TTL is that of the caller's policy, so that a new policy applies at once.
 func (s *State[T]) due(p *Policy[T]) time.Time {
 	if s.Err != nil && p.Pause != nil && !s.retried {
 		if later := s.BegunAt.Add(s.Took + p.Pause(s)); later.After(s.next) {
@@ -41,43 +41,43 @@ func (s *State[T]) due(p *Policy[T]) time.Time {
 	return s.begun.Add(p.TTL(s))
 }
 
-// Policy says how a value is fetched. It belongs to who asks, not to the Cell, and may differ from one question to the next.
+// Policy defines how a value is fetched. It belongs to the caller, not to the Cell, and may differ between calls.
 type Policy[T any] struct {
 	Fetch       func(context.Context) (T, error)
-	Timeout     time.Duration                 // of one fetch, from the moment it has its slot
-	TTL         func(*State[T]) time.Duration // how long the value of a state serves, from the start of its fetch, which is BegunAt
+	Timeout     time.Duration                 // of one fetch, once it has its slot
+	TTL         func(*State[T]) time.Duration // how long the value of a state is valid, from the start of its fetch, which is BegunAt
 	Gate        *Gate                         // shared by values that must not all be fetched at once; nil: none
-	IsThrottled func(error) bool              // whether an error pauses all fetches at the Gate; nil: none does
-	GivesUp     bool                          // a fetch whose turn comes while the Gate hangs never begins, so that its turn is worth waiting for
-	OnDone      func(before, after *State[T]) // called after every fetch, before those who wait for it return; nil: nothing
+	IsThrottled func(error) bool              // whether an error pauses all fetches at the Gate; nil: never
+	GivesUp     bool                          // a fetch whose turn comes while the Gate hangs is not started, so that its turn is worth waiting for
+	OnDone      func(before, after *State[T]) // called after every fetch, before its waiters return; may be nil
 
-	// Backoff is the pause before the next fetch, after so many failures in a row; it must not look at the Gate. 0 says that nothing was asked: the
-	// failure counts neither as one in a row nor as a hang, and the next fetch is due soon.
+	// Backoff returns the pause before the next fetch, after so many failures in a row; it must not use the Gate. 0 means that no
+	// request was sent: the failure counts neither as one in a row nor as a hang, and the next fetch is due soon.
 	Backoff func(streak int, err error) time.Duration
 
-	// Pause is the least pause after a failure, as things are when somebody asks; nil: there is none.
+	// Pause is the minimum pause after a failure, evaluated at each request; nil: none.
 	Pause func(*State[T]) time.Duration
 }
 
-const soon = 15 * time.Second // until the next fetch after one in which nothing was asked
+const soon = 15 * time.Second // until the next fetch after one that sent no request
 
-// Cell holds the state of one value. The zero Cell is ready; all methods are safe for concurrent use.
+// Cell holds the state of one value. The zero Cell is ready to use; all methods are safe for concurrent use.
 type Cell[T any] struct {
 	mu       sync.Mutex
 	state    *State[T]
-	inFlight chan struct{} // closed when the fetch under way has ended; nil while there is none
-	retry    bool          // the failure of the fetch under way is to make no pause
+	inFlight chan struct{} // closed when the current fetch has ended; nil if there is none
+	retry    bool          // a failure of the current fetch makes no pause
 
-	begun   bool  // the last fetch that was due is past the gate
-	keptOut error // or the gate kept it out, by ErrShut or ErrHangs, or the error of a fetch that has not begun
+	begun   bool  // the last fetch that was due has passed the gate
+	keptOut error // otherwise why it has not: ErrShut, ErrHangs, or the error of a fetch that was not started
 
-	clock     atomic.Pointer[clock] // of the fetch under way
-	abandoned atomic.Bool           // a fetch outlived its timeout and has not returned
+	clock     atomic.Pointer[clock] // of the current fetch
+	abandoned atomic.Bool           // a fetch exceeded its timeout and has not returned
 }
 
-// Ask begins a fetch if one is due, and returns what is known now. The channel closes when the fetch under way has ended; it is nil
-// if there is nothing to wait for: the value is fresh, or paused, or known to fail, or whatever is fetched through the gate hangs and the
-// policy does not give up.
+// Ask starts a fetch if one is due, and returns the current state. The channel closes when the current fetch has ended. It is nil if
+// there is nothing to wait for: the value is fresh, or paused, or known to fail, or the fetches of the gate hang and the policy does
+// not give up.
 func (c *Cell[T]) Ask(ctx context.Context, p *Policy[T]) (*State[T], <-chan struct{}) {
 	s, inFlight := c.ask(ctx, p)
 	if s.Err != nil && !s.retried || p.Gate.Hangs() && !p.GivesUp {
@@ -86,29 +86,29 @@ func (c *Cell[T]) Ask(ctx context.Context, p *Policy[T]) (*State[T], <-chan stru
 	return s, inFlight
 }
 
-// Get returns the state once there is nothing to wait for, or when ctx ends: ctx bounds the wait, not the fetch, so that an answer
-// that comes too late for this asker serves the next.
+// Get returns the state once there is nothing to wait for, or when ctx ends. ctx limits the wait, not the fetch, so that a late
+// response is available to the next caller.
 func (c *Cell[T]) Get(ctx context.Context, p *Policy[T]) *State[T] {
 	s, inFlight := c.Ask(ctx, p)
 	return c.wait(ctx, s, inFlight)
 }
 
-// Await is Get, but waits for a fetch under way even if the last one failed. It is for fetches that need this value themselves.
+// Await is Get, but also waits for the current fetch if the last one failed. It is for fetches that need this value themselves.
 func (c *Cell[T]) Await(ctx context.Context, p *Policy[T]) *State[T] {
 	s, inFlight := c.ask(ctx, p)
 	return c.wait(ctx, s, inFlight)
 }
 
-// IsDue returns whether it is time for a fetch, and none is under way. The gate may be shut all the same.
+// IsDue reports whether a fetch is due and none is in progress. The gate may be shut nevertheless.
 func (c *Cell[T]) IsDue(p *Policy[T]) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.isDue(p)
 }
 
-// Attempt returns what became of the last fetch that was due: it has begun (and may have ended), or the gate kept it out, by ErrShut or ErrHangs, or
-// it waited for its turn in vain, by the error of Fetch, or waits for what its clock is suspended for. It is neither of both while it waits in line,
-// and before the first question.
+// Attempt returns what happened to the last fetch that was due: it was started (and may have ended), or it was held back, with the
+// reason: ErrShut or ErrHangs of the gate, the error of a Fetch that was not started, or what its clock is suspended for. Both are
+// zero while it waits in line, and before the first request.
 func (c *Cell[T]) Attempt() (begun bool, keptOut error) {
 	if clock := c.clock.Load(); clock != nil {
 		if waits := clock.waitsFor(); waits != nil {
@@ -120,15 +120,15 @@ func (c *Cell[T]) Attempt() (begun bool, keptOut error) {
 	return c.begun, c.keptOut
 }
 
-// Peek returns what is known now and fetches nothing.
+// Peek returns the current state without fetching.
 func (c *Cell[T]) Peek() *State[T] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.known()
 }
 
-// Expire makes the next question fetch again, unless s has been replaced already: a hundred askers that find the same value useless
-// make one fetch. A pause after a failure is not cut short.
+// Expire makes the next request fetch again, unless s has been replaced already, so that a hundred callers that find the same value
+// invalid cause one fetch. It does not shorten a pause after a failure.
 func (c *Cell[T]) Expire(s *State[T]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -139,8 +139,8 @@ func (c *Cell[T]) Expire(s *State[T]) {
 	}
 }
 
-// Retry ends the pause after a failure, and that of a fetch under way if it fails: the next question fetches again, and Ask returns its
-// fetch. Call it if the cause of the failure may be gone.
+// Retry ends the pause after a failure, also for the current fetch if it fails: the next request fetches again, and Ask returns its
+// fetch. Call it if the cause of the failure may have been fixed.
 func (c *Cell[T]) Retry() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -153,7 +153,7 @@ func (c *Cell[T]) Retry() {
 }
 
 func (c *Cell[T]) ask(ctx context.Context, p *Policy[T]) (*State[T], <-chan struct{}) {
-	isOpen := p.Gate.isOpen() // without the lock: the gate is locked when it asks Backoff, which may look at the cell
+	isOpen := p.Gate.isOpen() // without the lock: the gate is locked when it calls Backoff, which may use the cell
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.known()
@@ -169,12 +169,12 @@ func (c *Cell[T]) ask(ctx context.Context, p *Policy[T]) (*State[T], <-chan stru
 	return s, c.inFlight
 }
 
-// isDue is IsDue; c.mu is held.
+// isDue is IsDue; the caller holds c.mu.
 func (c *Cell[T]) isDue(p *Policy[T]) bool {
 	return c.inFlight == nil && !time.Now().Before(c.known().due(p))
 }
 
-// wait waits for the fetch, if there is one, and returns what is known then.
+// wait waits for the fetch, if there is one, and returns the state.
 func (c *Cell[T]) wait(ctx context.Context, s *State[T], inFlight <-chan struct{}) *State[T] {
 	if inFlight == nil {
 		return s
@@ -186,7 +186,7 @@ func (c *Cell[T]) wait(ctx context.Context, s *State[T], inFlight <-chan struct{
 	return c.Peek()
 }
 
-// known returns the state; c.mu is held.
+// known returns the state; the caller holds c.mu.
 func (c *Cell[T]) known() *State[T] {
 	if c.state == nil {
 		c.state = &State[T]{}
@@ -194,7 +194,7 @@ func (c *Cell[T]) known() *State[T] {
 	return c.state
 }
 
-// run is one fetch, from the wait for a slot to the end. Whatever happens in it, the slot is released and the waiting callers return.
+// run is one fetch, from the wait for a slot to its end. In any case, the slot is released and the waiting callers return.
 func (c *Cell[T]) run(ctx context.Context, p *Policy[T], turn place, done chan struct{}) {
 	defer func() {
 		c.mu.Lock()
@@ -212,7 +212,7 @@ func (c *Cell[T]) run(ctx context.Context, p *Policy[T], turn place, done chan s
 	defer p.Gate.leave()
 	start := time.Now()
 	value, waited, err := c.fetch(ctx, p)
-	var waits interface{ NotBegun() bool } // nothing was asked, as if the fetch still stood in line: who asks next begins it again
+	var waits interface{ NotBegun() bool } // no request was sent, as if the fetch was still in line: the next caller starts it again
 	if errors.As(err, &waits) && waits.NotBegun() {
 		c.mu.Lock()
 		c.begun, c.keptOut = false, err
@@ -224,8 +224,8 @@ func (c *Cell[T]) run(ctx context.Context, p *Policy[T], turn place, done chan s
 
 func (c *Cell[T]) settle(p *Policy[T], value T, err error, start time.Time, waited time.Duration) {
 	before := c.Peek()
-	throttled := err != nil && p.Gate != nil && p.IsThrottled != nil && p.IsThrottled(err) // then the gate makes the pause, for all alike
-	after := before.after(p, value, err, start)                                            // the policy is asked without the lock, so that it may look at the cell
+	throttled := err != nil && p.Gate != nil && p.IsThrottled != nil && p.IsThrottled(err) // then the gate makes the pause, for all its fetches
+	after := before.after(p, value, err, start)                                            // the policy is called without the lock, so that it may use the cell
 	c.mu.Lock()
 	if c.retry || throttled {
 		after.next = time.Time{}

@@ -204,7 +204,8 @@ func TestKnownFailureIsNotWaitedFor(t *testing.T) {
 	})
 }
 
-// TestRetry ends the pause of a failure, and that of a fetch that began before the cause was mended. Who asks waits for the fetch.
+// TestRetry ends the pause of a failure, and that of a fetch that started before the cause was fixed. Callers wait for the new
+// fetch.
 func TestRetry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{err: errDown}
@@ -290,8 +291,8 @@ func (s *stuck) fetch(context.Context) (int, error) {
 	return 42, nil
 }
 
-// TestFetchThatIgnoresItsContext ends by the clock of its own: the slot is free, the state says timeout, nobody waits and no lock is held.
-// The value that comes late is discarded, and the next fetch is good.
+// TestFetchThatIgnoresItsContext ends by its own clock: the slot is free, the state has a timeout, no caller waits, and no lock is
+// held. The late value is discarded, and the next fetch succeeds.
 func TestFetchThatIgnoresItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stuck{release: make(chan struct{})}

@@ -11,27 +11,27 @@ import (
 )
 
 const (
-	// grace is how much longer than its timeout a fetch may take. A fetch that honors its context returns within it, with an error that says
-	// more than a TimeoutError does.
+	// grace is how much longer than its timeout a fetch may take. A fetch that honors its context returns within it, with a better error
+	// than a TimeoutError.
 	grace = 500 * time.Millisecond
 
 	maxAbandoned = 100 // in the process
 )
 
-// abandoned counts the fetches of all Cells that outlived their timeout and have not returned.
+// abandoned counts the fetches of all Cells that exceeded their timeout and have not returned.
 var abandoned atomic.Int64
 
-// Abandoned returns how many fetches of the process outlived their timeout and have not returned.
+// Abandoned returns the number of fetches of the process that exceeded their timeout and have not returned.
 func Abandoned() int { return int(abandoned.Load()) }
 
-// TimeoutError is a fetch that did not return within its timeout, or one that was not begun since too many before it have not returned. It is a
-// context.DeadlineExceeded.
+// TimeoutError means that a fetch did not return within its timeout, or was not started because too many earlier ones have not
+// returned. It is a context.DeadlineExceeded.
 type TimeoutError struct{ what string }
 
-// Error says what happened, and what to do.
+// Error returns the text and the remedy.
 func (e *TimeoutError) Error() string { return e.what + "; " + e.Remedy() }
 
-// Remedy says what to do.
+// Remedy returns what to do.
 func (e *TimeoutError) Remedy() string {
 	return "check the file systems and the network of this machine; restart the exporter if this persists"
 }
@@ -39,19 +39,19 @@ func (e *TimeoutError) Remedy() string {
 // Unwrap makes it a timeout.
 func (e *TimeoutError) Unwrap() error { return context.DeadlineExceeded }
 
-// errNoResult is why a fetch that ended its own goroutine has failed.
-var errNoResult = errors.New("a defect of this program, please report it: the fetch ended without a result")
+// errNoResult is the error of a fetch that ended its own goroutine.
+var errNoResult = errors.New("bug in this program, please report it: the fetch ended without a result")
 
 type result[T any] struct {
 	value T
 	err   error
 }
 
-// fetch calls the policy's Fetch and ends when its time is up, even if Fetch ignores its context: whatever it returns then is discarded. So
-// that such fetches do not pile up, a Cell has at most one of them, and the process a hundred. waited is how long its clock was suspended.
+// fetch calls the policy's Fetch and ends at the timeout, even if Fetch ignores its context; a later result is discarded. To limit
+// such fetches, a Cell has at most one of them, and the process a hundred. waited is how long its clock was suspended.
 func (c *Cell[T]) fetch(ctx context.Context, p *Policy[T]) (value T, waited time.Duration, err error) {
 	if c.abandoned.Load() || abandoned.Load() >= maxAbandoned {
-		return value, 0, &TimeoutError{"not fetched, since an earlier fetch was canceled and has not returned"}
+		return value, 0, &TimeoutError{"fetch not started because a previous fetch was canceled and has not returned"}
 	}
 	clock := newClock(ctx, p.Timeout)
 	c.clock.Store(clock)
@@ -84,12 +84,12 @@ func (c *Cell[T]) abandon(done <-chan result[T]) {
 	}()
 }
 
-// run calls Fetch, and turns a panic into an error, so that a defect in one fetch does not take the program along.
+// run calls Fetch, and returns a panic as an error, so that a bug in one fetch does not end the program.
 func (p *Policy[T]) run(ctx context.Context, done chan<- result[T]) {
 	r := result[T]{err: errNoResult}
 	defer func() {
 		if p := recover(); p != nil {
-			r.err = fmt.Errorf("a defect of this program, please report it: panic: %v\n%s", p, debug.Stack())
+			r.err = fmt.Errorf("bug in this program, please report it: panic: %v\n%s", p, debug.Stack())
 		}
 		done <- r
 	}()
@@ -98,7 +98,7 @@ func (p *Policy[T]) run(ctx context.Context, done chan<- result[T]) {
 
 // clock is the context of a fetch. It ends when the fetch's time is up, and it can be suspended.
 type clock struct {
-	context.Context //nolint:containedctx // it is one; of who asked, it has the values alone
+	context.Context //nolint:containedctx // it is one; it only has the values of the caller's
 
 	done chan struct{}
 
@@ -106,9 +106,9 @@ type clock struct {
 	deadline time.Time
 	timer    *time.Timer
 	err      error
-	waits    error         // for what, while it is suspended; nil: no matter
-	since    time.Time     // it is suspended; zero if it is not
-	waited   time.Duration // before
+	waits    error         // what it is suspended for; nil: unspecified
+	since    time.Time     // start of the suspension; zero if not suspended
+	waited   time.Duration // in earlier suspensions
 }
 
 type clockKey struct{}
@@ -122,8 +122,8 @@ func newClock(values context.Context, timeout time.Duration) *clock {
 	return c
 }
 
-// Suspend stops the clock of the fetch that a context belongs to, for time in which it has to wait for others, until resume. A clock that stands still
-// has no deadline. What it waits for is what Attempt of the Cell returns meanwhile, unless it is nil. Suspend does nothing to other contexts.
+// Suspend stops the clock of the fetch that a context belongs to, while it waits for other fetches, until resume. A suspended clock
+// has no deadline. Attempt of the Cell returns what meanwhile, unless it is nil. Suspend has no effect on other contexts.
 func Suspend(ctx context.Context, what error) (resume func()) {
 	c, ok := ctx.Value(clockKey{}).(*clock)
 	if !ok {
@@ -152,7 +152,7 @@ func (c *clock) waitsFor() error {
 	return c.waits
 }
 
-// allWaits returns how long the clock was suspended.
+// allWaits returns how long the clock was suspended in total.
 func (c *clock) allWaits() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -174,7 +174,7 @@ func (c *clock) end(err error) {
 	close(c.done)
 }
 
-// Deadline returns when the clock ends, as far as that is known now.
+// Deadline returns when the clock ends, as far as known.
 func (c *clock) Deadline() (time.Time, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -191,7 +191,7 @@ func (c *clock) Err() error {
 	return c.err
 }
 
-// Value returns the clock itself, to Suspend, and the values of who asked.
+// Value returns the clock itself to Suspend, otherwise the values of the caller's context.
 func (c *clock) Value(key any) any {
 	if key == (clockKey{}) {
 		return c

@@ -7,39 +7,39 @@ import (
 	"time"
 )
 
-// Gate is passed by fetches that share something scarce: at most so many are past it at a time, and none while it is paused. Gates may share
-// a Pause and have slots of their own: if a service is asked in several regions, a region that hangs takes no slots of the others, and a
-// service that throttles the account pauses all of them. Or they share slots and have a Pause each: those of accounts that ask the same host. A fetch that waits for a slot when the pause begins is not started. All
-// methods are safe for concurrent use; a nil Gate is always open.
+// Gate limits fetches that share a resource: a number of them at a time, and none during a pause. Gates may share a Pause but not
+// slots: for a service in several regions, a region that hangs takes no slots of the others, and a service that throttles the
+// account pauses all of them. Or they share slots but not a Pause: for accounts that use the same host. A fetch that waits for a
+// slot when a pause starts is not started. All methods are safe for concurrent use; a nil Gate is always open.
 type Gate struct {
 	slots *slots
 	pause *Pause
-	hung  atomic.Int64 // fetches in a row that used up their time
+	hung  atomic.Int64 // fetches in a row that timed out
 }
 
-// Why a gate keeps out a fetch that is due.
+// Reasons why a gate holds back a fetch that is due.
 var (
 	ErrShut  = errors.New("the gate is shut")
 	ErrHangs = errors.New("the fetches past the gate hang") // only if the fetch gives up
 )
 
-// settling is how long a fetch that gives up waits if the last one used up its time: those that began together end together, and all of them
-// are to count before another one begins.
+// settling is how long a fetch that gives up waits if the last one timed out: fetches that started together end together, and all of
+// them must be counted before another one starts.
 const settling = 100 * time.Millisecond
 
-// Pause is what shuts gates. The zero Pause shuts none.
+// Pause shuts gates. The zero Pause shuts none.
 type Pause struct {
 	mu     sync.Mutex
-	until  time.Time // shut before this
-	streak int       // times it was shut since a fetch last succeeded
+	until  time.Time // shut until then
+	streak int       // times it was shut since the last successful fetch
 }
 
-// NewGate returns a Gate with so many slots, which is shut during the pause.
+// NewGate returns a Gate with a number of slots that is shut during the pause.
 func NewGate(slots int, pause *Pause) *Gate {
 	return &Gate{slots: newSlots(slots), pause: pause}
 }
 
-// WithPause returns a Gate that has its slots in common with g, and is shut during another pause.
+// WithPause returns a Gate that shares its slots with g, but has another pause.
 func (g *Gate) WithPause(pause *Pause) *Gate { return &Gate{slots: g.slots, pause: pause} }
 
 func (g *Gate) isOpen() bool {
@@ -51,11 +51,11 @@ func (g *Gate) isOpen() bool {
 	return !time.Now().Before(g.pause.until)
 }
 
-// Hangs returns whether as many fetches in a row as may be past the gate at a time used up their time. Who stands in line then is not worth
-// waiting for: the line may take that long many times over.
+// Hangs reports whether as many fetches in a row as the gate has slots have timed out. Waiting in line is then pointless, because
+// the line may take many times as long.
 func (g *Gate) Hangs() bool { return g != nil && g.hung.Load() >= int64(g.slots.all) }
 
-// ended notes how a fetch ended: whether it succeeded, and whether it used up its time. If pause is not nil, it shuts the gate.
+// ended records how a fetch ended: whether it succeeded, and whether it timed out. If pause is not nil, it shuts the gate.
 func (g *Gate) ended(succeeded, hung bool, pause func(streak int) time.Duration) {
 	if g == nil {
 		return
@@ -73,7 +73,7 @@ func (g *Gate) ended(succeeded, hung bool, pause func(streak int) time.Duration)
 	}
 }
 
-// line returns a place in the line for the slots, which is to be passed to enter.
+// line returns a place in the line for the slots, to pass to enter.
 func (g *Gate) line() place {
 	if g == nil {
 		return nil
@@ -81,7 +81,8 @@ func (g *Gate) line() place {
 	return g.slots.line()
 }
 
-// enter waits for a slot. An error means that the fetch is not to begin: the gate is shut by then or, for those who give up, hangs.
+// enter waits for a slot. It returns an error if the fetch must not start: the gate is shut by then or, for fetches that give up,
+// hangs.
 func (g *Gate) enter(p place, givesUp bool) error {
 	if g == nil {
 		return nil
@@ -108,8 +109,8 @@ func (g *Gate) leave() {
 	}
 }
 
-// shut keeps everybody out for a pause. Fetches that were past the gate together all report the same failure: it counts once, and
-// the longest of their pauses holds.
+// shut holds back all fetches for a pause. Concurrent fetches all report the same failure: it counts once, and the longest of their
+// pauses is used.
 func (p *Pause) shut(length func(streak int) time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -122,7 +123,7 @@ func (p *Pause) shut(length func(streak int) time.Duration) {
 	}
 }
 
-// succeeded ends the streak, unless the success is of a fetch that was past the gate when it was shut.
+// succeeded ends the streak, unless the fetch had passed the gate before it was shut.
 func (p *Pause) succeeded() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -75,8 +75,8 @@ func TestSlotsBoundFetchesAndTimeoutBeginsWithTheSlot(t *testing.T) {
 	})
 }
 
-// TestThrottlingPausesAll: who stands in line or asks later is kept out, and the two that were throttled together make one pause, in place of that
-// of the one that had failed before.
+// TestThrottlingPausesAll: fetches that wait in line or come later are held back, and the two that were throttled together cause one
+// pause, which replaces that of the earlier failure.
 func TestThrottlingPausesAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{err: errDown}
@@ -163,8 +163,8 @@ func TestGatesWithOnePause(t *testing.T) {
 	})
 }
 
-// TestNobodyWaitsInALineThatHangs: once as many fetches in a row as there are slots used up their time, nobody waits for the rest of the
-// line, until one of it is answered.
+// TestNobodyWaitsInALineThatHangs: once as many fetches in a row as there are slots have timed out, callers do not wait for the rest
+// of the line, until one of it gets a response.
 func TestNobodyWaitsInALineThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{latency: time.Hour}
@@ -192,7 +192,7 @@ func TestNobodyWaitsInALineThatHangs(t *testing.T) {
 		pass(10 * time.Second)
 		for i := range cells {
 			if s := cells[i].Peek(); s.Fetches != 1 {
-				t.Errorf("cell %d: %+v, want it fetched although nobody waits", i, s)
+				t.Errorf("cell %d: %+v, want it fetched although no caller waits", i, s)
 			}
 		}
 		pass(5 * time.Minute)
@@ -226,7 +226,7 @@ func TestWhoGivesUpWaitsForNoLineThatHangs(t *testing.T) {
 		<-inFlight
 		wantAttempts(t, cells, 2, 0, 8, 0)
 		if s.Fetches != 0 {
-			t.Errorf("asked later: %+v, want it kept out", s)
+			t.Errorf("later: %+v, want it held back", s)
 		}
 	})
 }

@@ -2,7 +2,7 @@ package refresh
 
 import "sync"
 
-// slots are given out in the order in which they were asked for: what is asked for first is fetched first, whichever goroutine runs first.
+// slots are granted in the order of the requests, regardless of which goroutine runs first.
 type slots struct {
 	all int
 

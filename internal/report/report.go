@@ -1,11 +1,10 @@
-// Package report says what a person needs to know of readings: how severe the state of a quota is, what became of each source, and what is
-// wrong and what to do. The status page and the commands both show it.
+// Package report evaluates readings for people: the severity of quotas, the results of sources, and problems with remedies. The
+// status page and the commands show it.
 package report
 
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -14,22 +13,22 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 )
 
-// Level is how much attention something needs.
+// Level is the urgency of something.
 type Level int
 
-// The levels, the most urgent one first.
+// The levels, most urgent first.
 const (
-	Critical Level = iota // the highest threshold is reached, or nothing is read
-	Warning               // some threshold is reached, or something is missing
+	Critical Level = iota // the highest threshold is reached, or a fetch failed
+	Warning               // a threshold is reached, or something is missing
 	OK
-	Muted // no attention is due
+	Muted // needs no attention
 )
 
-// Exhausted is what is as urgent as the alert CloudQuotaExhausted, whatever the thresholds.
+// Exhausted is the severity of the alert CloudQuotaExhausted, regardless of the thresholds.
 const Exhausted = "exhausted"
 
-// Severity returns the name of the severest threshold that a quota has reached; empty if it has reached none. Its level is Critical for the
-// highest threshold of the quota. A quota of which nothing remains is Exhausted and Critical if its ratio is not measured. A quota without
+// Severity returns the name of the highest threshold that a quota has reached; empty if none. Its level is Critical for the highest
+// threshold of the quota. A quota with nothing remaining is Exhausted and Critical if its ratio is not measured. A quota without
 // thresholds is Muted.
 func Severity(q fleet.Quota) (string, Level) {
 	if len(q.Thresholds) == 0 {
@@ -40,10 +39,9 @@ func Severity(q fleet.Quota) (string, Level) {
 		return Exhausted, Critical
 	}
 	severity, reached, highest := "", math.Inf(-1), math.Inf(-1)
-	for _, name := range slices.Sorted(maps.Keys(q.Thresholds)) {
-		at := q.Thresholds[name]
+	for name, at := range q.Thresholds {
 		highest = max(highest, at)
-		if known && ratio >= at && at > reached {
+		if known && ratio >= at && (at > reached || at == reached && name < severity) {
 			severity, reached = name, at
 		}
 	}
@@ -57,19 +55,19 @@ func Severity(q fleet.Quota) (string, Level) {
 	}
 }
 
-// What is shown of a quota in place of a ratio.
+// Texts that replace the ratio of a quota.
 const (
 	NoLimit     = "no limit"
-	LimitOfZero = "in use, of a limit of 0"
+	LimitOfZero = "in use with a limit of 0"
 )
 
-// Outcome is what became of a source.
+// Outcome is the result of a source.
 type Outcome struct {
 	Text  string // the reason of the failure, if it failed
 	Level Level
 }
 
-// OutcomeOf returns what became of a source. failure is why nothing was read of it; nil if something was, or will be.
+// OutcomeOf returns the result of a source. failure is why no values were fetched; nil if they were, or will be.
 func OutcomeOf(r *fleet.Reading, failure error) Outcome {
 	value := r.State.Value
 	switch {
@@ -86,7 +84,7 @@ func OutcomeOf(r *fleet.Reading, failure error) Outcome {
 	}
 }
 
-// Matrix has the readings of all sources of a level: projects, or accounts in their place, downwards, services across.
+// Matrix has the readings of all sources of a level, with projects (or accounts) as rows and services as columns.
 type Matrix struct {
 	Services []string
 	Projects []Row
@@ -99,8 +97,8 @@ type Row struct {
 	Readings []*fleet.Reading
 }
 
-// Matrices makes rows of readings, which are sorted by project and have every service of each project in the same order: those of projects and those of
-// accounts, as far as there are any.
+// Matrices makes matrices of readings, which are sorted by project and have the same services in the same order for each project:
+// one for projects and one for accounts, if there are any.
 func Matrices(readings []*fleet.Reading) []Matrix {
 	var all []Matrix
 	for _, ofAccounts := range []bool{false, true} {
@@ -127,7 +125,7 @@ func newMatrix(readings []*fleet.Reading) Matrix {
 	return m
 }
 
-// NotOffered returns the services that no project is offered.
+// NotOffered returns the services that are not offered to any project.
 func (m Matrix) NotOffered() []string {
 	var missing []string
 	for i, service := range m.Services {
@@ -138,31 +136,35 @@ func (m Matrix) NotOffered() []string {
 	return missing
 }
 
-// Problem is what is wrong with several sources alike: of one account, for the same reason, with the same remedy.
+// Problem is a problem that sources of one account have in common, with the same reason and remedy.
 type Problem struct {
 	Account string
-	Reason  string // that of fleet.Reason, or in a few words if the fetch did not fail
-	Failed  bool   // nothing could be read; else something is missing in what was
-	Remedy  string // what to do; empty if the error has none
+	Reason  string // that of fleet.Reason, or a short text if the fetch did not fail
+	Failed  bool   // the fetch failed; otherwise something is missing in its result
+	Remedy  string // what to do; empty if the error has no remedy
 	Cases   []Case // at least one
 
-	cause int  // of the cases, the one that explains the others
-	sent  bool // it is of a request that was sent: the refusal of a key explains why others were not
+	cause int  // index of the case that explains the others
+	sent  bool // that case is a request that was sent: the rejection of a key explains why other requests were not
 }
 
-// Cause returns the case that explains best, and the others.
+// Cause returns the case that explains the problem best, and the others.
 func (p *Problem) Cause() (cause Case, others []Case) {
 	return p.Cases[p.cause], slices.Delete(slices.Clone(p.Cases), p.cause, p.cause+1)
 }
 
-// Case is one source that has a problem.
+// Case is one source with a problem.
 type Case struct {
 	Reading *fleet.Reading // nil: the discovery of the account's projects
-	What    string         // what was tried and what came back
+
+	err error
 }
 
-// Problems returns what is wrong with readings: discoveries first, then in the order of the readings. failure says why nothing was read of a
-// source; nil if something was, or will be.
+// What returns what was tried and the response.
+func (c Case) What() string { return huaweicloud.What(c.err) }
+
+// Problems returns the problems of readings: discoveries first, then in the order of the readings. failure returns why no values
+// were fetched from a source; nil if they were, or will be.
 func Problems(accounts []fleet.Account, readings []*fleet.Reading, failure func(*fleet.Reading) error) []*Problem {
 	all := problems{known: map[kind]*Problem{}}
 	for _, a := range accounts {
@@ -179,10 +181,10 @@ func Problems(accounts []fleet.Account, readings []*fleet.Reading, failure func(
 	return all.list
 }
 
-// maxServices of a problem are named.
+// maxServices is the number of services that are listed for a problem.
 const maxServices = 8
 
-// Where returns in a few words what has the problem: its first services, and the first of its projects.
+// Where summarizes the sources with the problem: its first services, and the first of its projects.
 func (p *Problem) Where() string {
 	var services, projects []string
 	for _, c := range p.Cases {
@@ -197,7 +199,7 @@ func (p *Problem) Where() string {
 		}
 	}
 	named := services
-	if len(services) > maxServices+1 { // one more is shorter than to count it
+	if len(services) > maxServices+1 { // one more is shorter than a count
 		named = services[:maxServices]
 	}
 	where := strings.Join(named, ", ")
@@ -211,7 +213,7 @@ func (p *Problem) Where() string {
 	return where
 }
 
-// problems groups what is wrong alike.
+// problems groups equal problems.
 type problems struct {
 	list  []*Problem
 	known map[kind]*Problem
@@ -232,13 +234,13 @@ func (p *problems) read(r *fleet.Reading, err error) {
 	}
 	add := func(reason string, err error) { p.add(Problem{Account: r.Account, Reason: reason}, r, err) }
 	if skipped := r.State.Value.Skipped; skipped.Count > 0 {
-		add("resources left out", fmt.Errorf("%v", skipped))
+		add("resources skipped", fmt.Errorf("%v", skipped))
 	}
 	if err := r.State.Value.Incomplete; err != nil {
 		add("incomplete", err)
 	}
 	for _, err := range r.Refused {
-		add("stated limit not used", err)
+		add("configured limit ignored", err)
 	}
 }
 
@@ -255,5 +257,5 @@ func (p *problems) add(found Problem, r *fleet.Reading, err error) {
 	if _, notSent := errors.AsType[*huaweicloud.RefusedError](err); !notSent && !known.sent {
 		known.cause, known.sent = len(known.Cases), true
 	}
-	known.Cases = append(known.Cases, Case{r, huaweicloud.What(err)})
+	known.Cases = append(known.Cases, Case{r, err})
 }

@@ -1,4 +1,4 @@
-// Package secret holds text that must never show: keys, tokens, passwords.
+// Package secret holds text that must never be shown: keys, tokens, passwords.
 package secret
 
 import (
@@ -11,22 +11,22 @@ import (
 	"strings"
 )
 
-// Text is a secret. Only Reveal returns it; whatever prints, logs or encodes a Text, or a structure that holds one, shows a placeholder or an
-// address. The zero Text is empty.
+// Text is a secret. Only Reveal returns it. Printing, logging, or encoding a Text, or a structure that contains one, shows a
+// placeholder or an address. The zero Text is empty.
 type Text struct {
-	// fmt does not call the methods of a field that is not exported. It follows a pointer to a structure, but not one to a pointer.
+	// fmt does not call methods of unexported fields. It follows a pointer to a structure, but not one to a pointer.
 	value **value
 }
 
 type value struct {
 	text   string
-	starts []string // spellings of its beginning, which Hide looks for in every answer
+	starts []string // spellings of its start, which Hide searches for in every response
 }
 
 const (
 	placeholder = "<secret>"
 	hidden      = "<hidden>"
-	enough      = 16 // characters of a longer secret that are hidden alone, since an echo may be cut off
+	enough      = 16 // characters of a longer secret that are hidden by themselves, because an echo may be truncated
 )
 
 // New returns text as a secret.
@@ -46,7 +46,7 @@ func (t Text) Reveal() string {
 	return (*t.value).text
 }
 
-// IsEmpty returns whether there is no secret.
+// IsEmpty reports whether there is no secret.
 func (t Text) IsEmpty() bool { return t.value == nil }
 
 // String returns a placeholder, or nothing if there is no secret.
@@ -57,13 +57,13 @@ func (t Text) String() string {
 	return placeholder
 }
 
-// GoString is String: %#v shows no secret either.
+// GoString is String: %#v does not show the secret either.
 func (t Text) GoString() string { return t.String() }
 
-// MarshalText is String: encoders show no secret either.
+// MarshalText is String: encoders do not show the secret either.
 func (t Text) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
-// Hide returns text with the secrets replaced. A server may echo what it was sent: as it is, or as URLs, JSON, HTML or base64 spell it.
+// Hide returns text with the secrets replaced. A server may echo the request: as it is, or encoded as URL, JSON, HTML, or base64.
 func Hide(text string, secrets ...Text) string {
 	for _, s := range secrets {
 		if !s.IsEmpty() {
@@ -75,7 +75,7 @@ func Hide(text string, secrets ...Text) string {
 
 func (v *value) hide(text string) string {
 	if !slices.ContainsFunc(v.starts, func(start string) bool { return strings.Contains(text, start) }) {
-		return text // as almost always
+		return text // the usual case
 	}
 	var pairs []string
 	for _, spelling := range append(spellings(v.text, len(v.text)), v.starts...) { // a Replacer prefers the first
@@ -85,11 +85,11 @@ func (v *value) hide(text string) string {
 }
 
 var (
-	quotes  = strings.NewReplacer(`\`, `\\`, `"`, `\"`) // as JSON writes them; some servers leave <, > and & alone
-	escapes = regexp.MustCompile(`%[0-9A-F]{2}`)        // of URLs; some servers write them in small letters
+	quotes  = strings.NewReplacer(`\`, `\\`, `"`, `\"`) // as in JSON; some servers do not escape <, > and &
+	escapes = regexp.MustCompile(`%[0-9A-F]{2}`)        // in URLs; some servers write them in lower case
 )
 
-// spellings returns the first n characters of a secret as they may be spelled.
+// spellings returns the possible encodings of the first n characters of a secret.
 func spellings(secret string, n int) []string {
 	n = min(n, len(secret))
 	part := secret[:n]
@@ -101,7 +101,7 @@ func spellings(secret string, n int) []string {
 	texts := []string{part}
 	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
 		encoded := encoding.EncodeToString([]byte(secret))
-		if n < len(secret) { // the last character of the part is spelled together with the next
+		if n < len(secret) { // the last character of the part is encoded together with the next
 			encoded = encoded[:base64.RawStdEncoding.EncodedLen(n)]
 		}
 		texts = append(texts, encoded, strings.TrimRight(encoded, "="))
@@ -112,13 +112,13 @@ func spellings(secret string, n int) []string {
 			all = append(all, inURL, escapes.ReplaceAllStringFunc(inURL, strings.ToLower))
 		}
 	}
-	slices.SortFunc(all, func(a, b string) int { return strings.Compare(b, a) }) // the longer of two before its beginning
+	slices.SortFunc(all, func(a, b string) int { return strings.Compare(b, a) }) // the longer of two before its prefix
 	return slices.Compact(all)
 }
 
-// inQuotes is a text in double quotes, up to the end if the second one is missing.
+// inQuotes matches text in double quotes, up to the end if the second one is missing.
 var inQuotes = regexp.MustCompile(`"(?:[^"\\]|\\.)*"?`)
 
-// HideQuoted returns text without what is in double quotes. Errors and log lines of net/http quote answers, and these may hold secrets that
-// nobody knows yet.
+// HideQuoted returns text without what is in double quotes. Errors and log lines of net/http quote responses, which may contain
+// unknown secrets.
 func HideQuoted(text string) string { return inQuotes.ReplaceAllString(text, `"..."`) }

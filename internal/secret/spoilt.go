@@ -12,13 +12,13 @@ const (
 	quoteMarks    = "\"'`“”„‘’‚«»"
 )
 
-// Trim removes white space and byte order marks at both ends, which editors, echo and Secrets add.
+// Trim removes white space and byte order marks at both ends, which editors, echo, and Secrets add.
 func Trim(text string) string {
 	return strings.TrimFunc(text, func(r rune) bool { return unicode.IsSpace(r) || r == byteOrderMark })
 }
 
-// Spoilt returns what is wrong with a text that is not what it seems, and what to do: it is in quotes, or it contains a character that no
-// editor shows. Both are empty if nothing is wrong. They quote nothing of the text but the number of such a character.
+// Spoilt returns what is wrong with a pasted text, and the remedy: it is in quotes, or contains an invisible character. Both are
+// empty if nothing is wrong. They quote nothing of the text except the number of such a character.
 func Spoilt(text string) (what, remedy string) {
 	first, size := utf8.DecodeRuneInString(text)
 	last, _ := utf8.DecodeLastRuneInString(text)
@@ -38,10 +38,11 @@ func Invisible(r rune) (what, remedy string) {
 	return fmt.Sprintf("contains an invisible character (%U)", r), "remove it, or type the text again"
 }
 
-// HasQuote returns whether a text begins or ends with a quotation mark, as no key does: it is half a pair, or a shell has escaped it.
+// HasQuote reports whether a text starts or ends with a quotation mark, which no key does: it is half a pair, or was escaped by a
+// shell.
 func HasQuote(text string) bool { return strings.Trim(text, quoteMarks) != text }
 
-// isInvisible returns whether a character has no shape. White space has one: it keeps others apart.
+// isInvisible reports whether a character has no shape. White space is visible because it separates others.
 func isInvisible(r rune) bool {
 	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) && !unicode.IsSpace(r) ||
 		r == utf8.RuneError

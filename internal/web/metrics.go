@@ -21,7 +21,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
 
-	"cloud_quota_exporter/collector"
 	"cloud_quota_exporter/internal/fleet"
 )
 
@@ -50,17 +49,11 @@ func (h *handler) metrics(w http.ResponseWriter, r *http.Request) {
 
 // scrape reads what is selected, and answers in time with what is known then.
 func (h *handler) scrape(ctx context.Context, w http.ResponseWriter, r *http.Request, selected selection) {
-	read := func() []*fleet.Reading { return h.Fleet.Read(ctx, selected.Filter) }
 	var all gatherers
-	switch {
-	case selected.noQuotas:
+	if selected.noQuotas {
 		h.Fleet.Ask(ctx)
-	case isAll(selected.Filter):
-		all = append(all, prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return h.finished.Families(read()), nil }))
-	default:
-		quotas := prometheus.NewRegistry()
-		quotas.MustRegister(collector.New(read))
-		all = append(all, quotas)
+	} else {
+		all = append(all, prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return h.families(ctx, selected.Filter), nil }))
 	}
 	if selected.exporter { // after the scrape, so that what it did is counted
 		all = append(all, h.Process)
@@ -72,10 +65,19 @@ func (h *handler) scrape(ctx context.Context, w http.ResponseWriter, r *http.Req
 	}).ServeHTTP(w, r)
 }
 
+// families returns the metrics of what a filter wants. A filter that names everything is none.
+func (h *handler) families(ctx context.Context, filter fleet.Filter) []*dto.MetricFamily {
+	readings := h.Fleet.Read(ctx, filter)
+	if isAll(filter) || len(readings) == h.Fleet.Count(fleet.Filter{}) {
+		return h.finished.Families(readings)
+	}
+	return h.finished.Part(readings, h.Fleet.Projects())
+}
+
 func isAll(filter fleet.Filter) bool { return len(filter.Services) == 0 && len(filter.Projects) == 0 }
 
-// complaints is where promhttp says what is wrong with a page. Of a client that has gone it says so for each family of metrics, which is not
-// for everybody to fill the log with.
+// complaints logs what promhttp reports. For a client that has disconnected, promhttp reports each family of metrics, which would fill
+// the log.
 type complaints struct {
 	logger  log.Logger
 	request *http.Request
@@ -159,11 +161,20 @@ func (h *handler) checkProjects(ctx context.Context, what string, asked []string
 		return nil
 	}
 	h.Fleet.Discover(ctx)
-	err := fleet.CheckNames(what, asked, h.Fleet.Projects())
+	err := fleet.CheckNames(what, asked, closest(asked, h.Fleet.Projects()))
 	if _, incomplete := h.Fleet.Known(); err != nil && len(incomplete) > 0 {
 		return incompleteError(incomplete)
 	}
 	return err
+}
+
+// closest returns the names with those first that contain one that is asked for, since an error shows ten.
+func closest(asked, known []string) []string {
+	contains := func(name string) bool {
+		return slices.ContainsFunc(asked, func(part string) bool { return strings.Contains(strings.ToLower(name), strings.ToLower(part)) })
+	}
+	isOther := func(name string) bool { return !contains(name) }
+	return append(slices.DeleteFunc(slices.Clone(known), isOther), slices.DeleteFunc(slices.Clone(known), contains)...)
 }
 
 // refuse answers a request that can't be served.

@@ -2,22 +2,36 @@ package web
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 
 	"cloud_quota_exporter/internal/fleet"
 	"cloud_quota_exporter/internal/report"
 )
 
-// maxNamed is how many services with the same outcome are named. More are folded into their number.
-const maxNamed = 8
+const (
+	maxNamed  = 8  // services with the same outcome are named; more are folded into their number
+	maxFolded = 64 // of those are named: as many as the catalogue has
+)
+
+// named lists services.
+func named(services []string) string {
+	text := strings.Join(services[:min(len(services), maxFolded)], ", ")
+	if more := len(services) - maxFolded; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
 
 // matrix has what became of the sources. A project names its services by what became of them, so that forty services need no more width than
 // five.
 type matrix struct {
-	Projects   []matrixRow
-	Nowhere    []string // services that none of the projects is offered
-	NotOffered bool     // some service in some project
-	Unverified []string // of the services
+	Span       span
+	Projects   []matrixRow // those of the page
+	Nowhere    []string    // services that none of the projects is offered
+	NotOffered bool        // some service in some project
+	Unverified []string    // of the services
 }
 
 // matrixRow is what became of the services of a project, the worst first.
@@ -36,40 +50,61 @@ type outcome struct {
 	level report.Level
 }
 
-func newMatrix(readings []*fleet.Reading, unverified []string) matrix {
+// newMatrix has the projects first in which something fails.
+func newMatrix(wanted request, readings []*fleet.Reading, unverified []string) matrix {
 	var m matrix
+	var all []ranking
 	for _, level := range report.Matrices(readings) {
-		m.add(level, unverified)
+		all = append(all, m.rank(level, unverified)...)
+	}
+	slices.SortStableFunc(all, func(a, b ranking) int { return cmp.Compare(a.worst, b.worst) })
+	m.Span = wanted.span(listOfSources, len(all), "sources")
+	for _, p := range entries(m.Span, all) {
+		m.Projects = append(m.Projects, p.show(m.Nowhere, unverified))
 	}
 	return m
 }
 
-// add adds the rows of a level.
-func (m *matrix) add(all report.Matrix, unverified []string) {
-	nowhere := all.NotOffered()
-	m.Nowhere = append(m.Nowhere, nowhere...)
-	marked := func(service string) string {
-		if slices.Contains(unverified, service) {
-			return service + " (unverified)"
-		}
-		return service
-	}
+// ranking is a project, and the worst that became of its services.
+type ranking struct {
+	*report.Row
+	worst report.Level
+}
+
+// rank returns the projects of a level.
+func (m *matrix) rank(all report.Matrix, unverified []string) (projects []ranking) {
+	m.Nowhere = append(m.Nowhere, all.NotOffered()...)
 	for _, service := range all.Services {
 		if slices.Contains(unverified, service) {
 			m.Unverified = append(m.Unverified, service)
 		}
 	}
-	for _, p := range all.Projects {
-		shown := matrixRow{Project: p.Project}
+	for i := range all.Projects {
+		p := ranking{&all.Projects[i], report.Muted}
 		for _, r := range p.Readings {
 			m.NotOffered = m.NotOffered || r.NotOffered
-			if !slices.Contains(nowhere, r.Service) {
-				shown.add(report.OutcomeOf(r, r.State.Err), marked(r.Service))
-			}
+			p.worst = min(p.worst, report.OutcomeOf(r, r.State.Err).Level)
 		}
-		slices.SortStableFunc(shown.Outcomes, func(a, b outcome) int { return cmp.Compare(a.level, b.level) })
-		m.Projects = append(m.Projects, shown)
+		projects = append(projects, p)
 	}
+	return projects
+}
+
+// show names the services of the project, but for those that are not offered anywhere.
+func (p ranking) show(nowhere, unverified []string) matrixRow {
+	shown := matrixRow{Project: p.Project}
+	for _, r := range p.Readings {
+		if slices.Contains(nowhere, r.Service) {
+			continue
+		}
+		name := r.Service
+		if slices.Contains(unverified, name) {
+			name += " (unverified)"
+		}
+		shown.add(report.OutcomeOf(r, r.State.Err), name)
+	}
+	slices.SortStableFunc(shown.Outcomes, func(a, b outcome) int { return cmp.Compare(a.level, b.level) })
+	return shown
 }
 
 // add names a service among those with the same outcome. What is not offered is always folded: nothing is to be done about it.

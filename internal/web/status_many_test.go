@@ -3,6 +3,7 @@ package web_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -44,8 +45,8 @@ services: {defaults: {enabled: true, max_in_flight: 64}, sdrs: {enabled: false}}
 }
 
 // options returns the choices of a filter, but for "all".
-func options(page, filter string) []string {
-	_, list, _ := strings.Cut(page, `<select name="`+filter+`">`)
+func options(page *httptest.ResponseRecorder, filter string) []string {
+	_, list, _ := strings.Cut(page.Body.String(), `<select name="`+filter+`">`)
 	list, _, _ = strings.Cut(list, "</select>")
 	var all []string
 	for line := range strings.Lines(list) {
@@ -72,14 +73,14 @@ func TestEveryService(t *testing.T) {
 		}
 		ok := enabled - accountLevel - len(notThere)
 		says(t, page, "Sources", "Project Services Region Account Project ID",
-			fmt.Sprintf("ap-southeast-3_p00 %d ok ", ok), "ap-southeast-3 main",
 			fmt.Sprintf("ap-southeast-3_p01 forbidden: kms %d ok ", ok-2), "nat (unverified)", "1 not offered er ap-southeast-3 main",
+			fmt.Sprintf("ap-southeast-3_p00 %d ok ", ok), "ap-southeast-3 main",
 			fmt.Sprintf("ap-southeast-3_p02 %d ok ", ok-1), "1 not offered er ap-southeast-3 main",
 			fmt.Sprintf("main %d ok iam, dns", accountLevel), "ucs main none: the account itself",
 			"Not offered in any of these projects: ", "bcs, cse, modelarts", "Not offered: the region does not have the service.",
 			"Unverified: no current document of Huawei describes the quota API of nat, ", "cse, dsc.",
 		)
-		got := options(page.Body.String(), "service")
+		got := options(page, "service")
 		if len(got) != enabled || !slices.IsSorted(got) || slices.Contains(got, "sdrs") {
 			t.Errorf("the filter offers %d services: %q, want the %d that are enabled, sorted", len(got), got, enabled)
 		}

@@ -103,7 +103,7 @@ func TestNoSecret(t *testing.T) {
 		cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusOK, Body: []byte(`{"resources": [
 			{"type": "data_tracker", "used": 1, "quota": 2}, {"type": "x", "used": "` + democloud.SecretKey + `", "quota": 2}]}`)})
 		page := newSite(t, cloud, scaleConfig(cloud)).get(t, "/")
-		says(t, page, "forbidden dcs in", "<hidden>", "resources left out cts in", "<hidden>")
+		says(t, page, "forbidden dcs in", "<hidden>", "resources skipped cts in", "<hidden>")
 		if strings.Contains(page.Body.String(), democloud.SecretKey) {
 			t.Errorf("the secret key is in\n%s", page.Body)
 		}
@@ -138,40 +138,40 @@ func TestCloudDoesNotWriteTheRemedy(t *testing.T) {
 	}{
 		{
 			"a resource type", answer(200, `{"resources":[{"type":"a","used":1,"quota":2},{"type":"`+lure+`","used":"`+lure+`"}]}`, nil),
-			`resources left out cts in prod |  | resource 2 of 2: type "` + lure + `": used is "\"` + lure[:37],
+			`resources skipped cts in prod |  | resource 2 of 2: type "` + lure + `": used is "\"` + lure[:37],
 		},
 		{
 			"nothing but such types", answer(200, `{"resources":[{"type":"`+lure+`"}]}`, nil),
-			`malformed cts in prod | What to do: a proxy or a wrong endpoint may have answered | ` + url +
-				`the answer can't be read: there are no quotas in it: resource 1 of 1: type "` + lure + `"`,
+			`malformed cts in prod | What to do: check endpoints and the proxy (something other than the API may have responded) | ` + url +
+				`cannot parse the response: no quotas in it: resource 1 of 1: type "` + lure + `"`,
 		},
 		{
 			"no JSON", answer(200, lure, nil),
-			`malformed cts in prod | What to do: a proxy or a wrong endpoint may have answered | ` + url +
-				`the answer can't be read: invalid character 'x' looking for beginning of value; it begins with: ` + lure,
+			`malformed cts in prod | What to do: check endpoints and the proxy (something other than the API may have responded) | ` + url +
+				`cannot parse the response: invalid character 'x' looking for beginning of value (begins with: ` + lure,
 		},
 		{
 			"a code, a message and an id", answer(403, `{"error_code":"`+lure+`","error_msg":"`+lure+`"}`, http.Header{"X-Request-Id": {lure}}),
-			`forbidden cts in prod | What to do: grant the IAM action cts:quota:get, and check that the project id belongs to this account; cloud_quota_exporter policy prints the project-level policy | ` + url +
-				`403 Forbidden ` + lure + `: ` + lure + ` (request id ` + lure + `)`,
+			`forbidden cts in prod | What to do: grant the IAM action cts:quota:get, and check that the project ID belongs to this account; cloud_quota_exporter policy prints the project-level policy | ` + url +
+				`403 Forbidden ` + lure + `: ` + lure + ` (request ID ` + lure + `)`,
 		},
 		{
 			"a redirect", answer(302, lure, http.Header{"Location": {"https://evil.example/login"}}),
-			`client_error cts in prod | What to do: redirects are not followed: set endpoints.cts if the service has moved | ` + url +
+			`client_error cts in prod | What to do: set endpoints.cts if the service has moved (redirects are not followed) | ` + url +
 				`302 Found: ` + lure + ` (redirect to https://evil.example)`,
 		},
 		{
 			"a clock", answer(401, lure, http.Header{"Date": {time.Date(1999, 12, 31, 22, 0, 0, 0, time.UTC).Format(http.TimeFormat)}}),
-			`clock_skew cts in prod | What to do: set the clock of this machine by NTP | ` + url +
-				`401 Unauthorized: ` + lure + ` (the clock of this machine is 2h0m0s ahead of the cloud's)`,
+			`clock_skew cts in prod | What to do: synchronize this machine's clock with NTP | ` + url +
+				`401 Unauthorized: ` + lure + ` (this machine's clock is 2h0m0s ahead of the cloud's)`,
 		},
 		{
 			"a list that is refused",
 			cloudtest.Fault{
 				Path: "/v2/{project_id}/audit/instances", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dbss", 403, lure),
 			},
-			`incomplete dbss in prod | What to do: grant the IAM action dbss:auditInstance:list, and check that the project id belongs to this account; cloud_quota_exporter policy prints the project-level policy | ` +
-				`used and limit of audit_instance are not known: GET https://dbss.`,
+			`incomplete dbss in prod | What to do: grant the IAM action dbss:auditInstance:list, and check that the project ID belongs to this account; cloud_quota_exporter policy prints the project-level policy | ` +
+				`used and limit of audit_instance are unknown: GET https://dbss.`,
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -206,9 +206,9 @@ func TestProjectsDoNotWriteTheRemedy(t *testing.T) {
 `)
 		got := problemsOf(s.get(t, "/"))
 		want := []string{
-			"forbidden dcs in eu-de_" + lure + " | What to do: grant the IAM action dcs:quota:get, and check that the project id belongs to this account; cloud_quota_exporter policy prints the project-level policy | GET ",
-			"not_found cts, ces, taurusdb, dcs, dbss in prod | What to do: state the project's id: projects: [{id: ..., region: ap-southeast-3, name: ...}] | " +
-				"cts in prod GET https://iam.ap-southeast-3.myhuaweicloud.com/v3/projects?name=ap-southeast-3: IAM knows no project of the name ap-southeast-3 (2 can't be read: its id",
+			"forbidden dcs in eu-de_" + lure + " | What to do: grant the IAM action dcs:quota:get, and check that the project ID belongs to this account; cloud_quota_exporter policy prints the project-level policy | GET ",
+			"not_found cts, ces, taurusdb, dcs, dbss in prod | What to do: set the project ID: projects: [{id: ..., region: ap-southeast-3, name: ...}] | " +
+				"cts in prod GET https://iam.ap-southeast-3.myhuaweicloud.com/v3/projects?name=ap-southeast-3: IAM lists no project with the name ap-southeast-3 (2 are invalid: its ID",
 		}
 		for i := range want {
 			if len(got) != len(want) || !strings.HasPrefix(got[i], want[i]) {

@@ -24,7 +24,7 @@ func text(piece string) string {
 
 // rows returns the text of each quota, in the order of the page.
 func rows(page *httptest.ResponseRecorder) []string {
-	_, table, _ := strings.Cut(page.Body.String(), `<table id="rows">`)
+	_, table, _ := strings.Cut(page.Body.String(), `<table id="rows"`)
 	table, _, _ = strings.Cut(table, "</table>")
 	var all []string
 	for line := range strings.Lines(table) {
@@ -72,7 +72,7 @@ func TestWorstFirst(t *testing.T) {
 		}})
 		s := newSite(t, cloud, fleettest.DocumentsConfig+"thresholds: {overrides: [{service: dcs, resource_type: instance, ratios: {}}, {resource_type: raised, ratios: {page: 1}}]}")
 		page := s.get(t, "/")
-		want := `prod cts revoked in use, of a limit of 0 critical 2 0 -2 0 s ago
+		want := `prod cts revoked in use with a limit of 0 critical 2 0 -2 0 s ago
 prod cts raised 110.0 % page 11 10 -1 0 s ago
 prod dbss cpu limit not reported exhausted unknown unknown 0 0 s ago
 prod dcs ram 95.0 % critical 760 GB 800 GB up to 1,600 GB 40 GB 0 s ago
@@ -128,8 +128,8 @@ func TestFailingSource(t *testing.T) {
 			synctest.Wait()
 			page := s.get(t, "/")
 			says(t, page, "1 of 5 sources failing", "Problems", "forbidden dcs in prod",
-				"What to do: grant the IAM action dcs:quota:get, and check that the project id belongs to this account",
-				"GET https://dcs.ap-southeast-3.myhuaweicloud.com/v2/"+fleettest.ProjectID+"/quota: 403 Forbidden DCS.0403: no (request id", tc.source,
+				"What to do: grant the IAM action dcs:quota:get, and check that the project ID belongs to this account",
+				"GET https://dcs.ap-southeast-3.myhuaweicloud.com/v2/"+fleettest.ProjectID+"/quota: 403 Forbidden DCS.0403: no (request ID", tc.source,
 				"Sources", "prod forbidden: dcs ok: cts, ces, taurusdb, dbss ap-southeast-3 main "+fleettest.ProjectID)
 			got := strings.Join(rows(page), "\n")
 			if failing := "prod dcs instance 30.0 % 3 10 7 " + tc.age + " failing"; strings.Contains(got, failing) != (tc.age != "") || strings.Count(got, "dcs") > 2 {
@@ -146,8 +146,8 @@ func TestWaitForAHostIsShown(t *testing.T) {
 			"    endpoints: {default: \"http://gateway.example.com\"}\n    max_in_flight_per_host: 1\n", 1))
 		s.Cloud.Inject(cloudtest.Fault{Latency: 5 * time.Second})
 		says(t, s.get(t, "/"), "5 sources not read yet", "Problems", "not asked ", " in prod",
-			"What to do: raise max_in_flight_per_host of the account if the host can take more requests at a time",
-			"not sent yet: the account has as many requests in flight to gateway.example.com as it may have, 1")
+			"What to do: increase max_in_flight_per_host of the account if the host can handle more concurrent requests",
+			"request not sent yet: the account has reached its limit of concurrent requests to gateway.example.com, 1")
 	})
 }
 
@@ -227,8 +227,8 @@ func TestAccounts(t *testing.T) {
     projects: [{id: x, region: ap-southeast-1, name: keyless}]
 `)
 		says(t, s.get(t, "/"), "Projects may be missing", "unauthorized discovery of projects in account other",
-			"What to do: check that the keys are right, active and of this cloud", "credentials cts, ces, taurusdb, dcs, dbss in keyless", "4 more",
-			"Accounts", "main ok 1 eu-de", "other discovery fails 0 none", "keyless no keys 1 none", "Left out: another project has the label already.")
+			"What to do: check that the credentials are correct, active, and issued by this cloud", "credentials cts, ces, taurusdb, dcs, dbss in keyless", "4 more",
+			"Accounts", "other discovery fails 0 none", "keyless no keys 1 none", "main ok 1 eu-de", "Left out: another project has the label already.")
 	})
 }
 
@@ -247,8 +247,8 @@ accounts:
 `)
 		s.HideHosts("gaussdb.")
 		page := s.get(t, "/")
-		says(t, page, "4 sources read", "resources left out cts in ap-southeast-3", "resource 2 of 2: it has no type", "incomplete dbss in ap-southeast-3",
-			"What to do: grant the IAM action dbss:auditInstance:list", "stated limit not used dbss in ap-southeast-3", "What to do: raise or remove it",
+		says(t, page, "4 sources read", "resources skipped cts in ap-southeast-3", "resource 2 of 2: it has no type", "incomplete dbss in ap-southeast-3",
+			"What to do: grant the IAM action dbss:auditInstance:list", "configured limit ignored dbss in ap-southeast-3", "What to do: increase or remove it",
 			"ap-southeast-3 incomplete: cts, dbss ok: ces, dcs ap-southeast-3 main",
 			"Not offered in any of these projects: taurusdb.", "Not offered: the region does not have the service.", "main ok 1 none")
 		if got := problemsOf(page); len(got) != 3 {

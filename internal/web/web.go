@@ -36,7 +36,7 @@ type Options struct {
 type handler struct {
 	Options
 
-	finished collector.Page           // of all projects
+	finished collector.Page           // made of what was read last
 	runbooks map[string]template.HTML // by alert
 }
 
@@ -86,7 +86,7 @@ func (h *handler) bounded(pages http.Handler) http.Handler {
 	})
 }
 
-// reload loads the configuration again. A bad one is refused with all its errors, and the previous one stays in force.
+// reload loads the configuration again. An invalid one is rejected with all its errors, and the previous one stays in use.
 func (h *handler) reload(w http.ResponseWriter, _ *http.Request) {
 	if h.Reload == nil {
 		const off = "reloading by HTTP is off; --web.enable-lifecycle turns it on, SIGHUP works in any case"
@@ -94,7 +94,7 @@ func (h *handler) reload(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	if err := h.Reload(); err != nil {
-		http.Error(w, "the configuration before stays in force:\n"+err.Error(), http.StatusInternalServerError)
+		http.Error(w, "the previous configuration stays in use:\n"+err.Error(), http.StatusInternalServerError)
 		return
 	}
 	says("the configuration is loaded.")(w, nil)

@@ -178,6 +178,33 @@ func TestCollectAndProject(t *testing.T) {
 	})
 }
 
+// TestFilterCostsNoMoreThanEverything: a filter is met from the metrics that the whole page has, and one that names everything is none. Rendering them
+// again would take thousands of allocations.
+func TestFilterCostsNoMoreThanEverything(t *testing.T) {
+	cloud := cloudtest.Scale(50)
+	s := newSite(t, cloud, scaleConfig(cloud))
+	s.Scrape(t, time.Minute)
+	cost := func(query url.Values) float64 {
+		return testing.AllocsPerRun(5, func() { s.get(t, "/metrics?"+query.Encode(), "Accept-Encoding", "identity") })
+	}
+	whole := cost(nil)
+	for name, query := range map[string]url.Values{
+		"all services":             {"collect[]": append(s.Services(), "exporter")},
+		"all projects":             {"project[]": s.Projects()},
+		"all services of projects": {"project[]": s.Projects(), "collect[]": s.Services()},
+		"all services but one":     {"collect[]": s.Services()[1:]},
+		"all projects but one":     {"project[]": s.Projects()[1:]},
+	} {
+		if got := cost(query); got > whole+50*16 {
+			t.Errorf("%s: %.0f allocations, %.0f for everything", name, got, whole)
+		}
+	}
+	all, named := s.get(t, "/metrics").Body.String(), s.get(t, "/metrics?"+url.Values{"project[]": s.Projects()}.Encode()).Body.String()
+	if all != named {
+		t.Errorf("the page of all projects differs from that of everything")
+	}
+}
+
 // TestCacheTTL: the metric is the setting that applies to each source, before the first fetch too, and follows a reload that fetches nothing.
 func TestCacheTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -210,21 +237,21 @@ func TestUnknownValuesAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {cts: {enabled: false}}")
 		for path, want := range map[string]string{
-			"/metrics?collect[]=dc":                        `collect[]="dc" is not known; known are: ces, taurusdb, dcs, dbss, exporter; the command services lists all`,
-			"/metrics?collect[]=dcs&collect[]=":            `collect[]="" is not known; known are: ces, taurusdb, dcs, dbss, exporter; the command services lists all`,
-			"/metrics?collect[]=cts":                       `collect[]="cts" is disabled; write services: {cts: {enabled: true}} into a file, and name it with --config.file`,
-			"/metrics?collect=dcs":                         `parameter="collect" is not known; known are: collect[], project[]`,
+			"/metrics?collect[]=dc":                        `unknown collect[]="dc"; known: ces, taurusdb, dcs, dbss, exporter; to list all services, run: cloud_quota_exporter services`,
+			"/metrics?collect[]=dcs&collect[]=":            `unknown collect[]=""; known: ces, taurusdb, dcs, dbss, exporter; to list all services, run: cloud_quota_exporter services`,
+			"/metrics?collect[]=cts":                       `collect[]="cts" is disabled; add services: {cts: {enabled: true}} to a file, and pass it with --config.file`,
+			"/metrics?collect=dcs":                         `unknown parameter="collect"; known: collect[], project[]`,
 			"/metrics?collect[]=%zz":                       `the query can't be read: invalid URL escape "%zz"`,
-			"/metrics?project[]=" + url.QueryEscape("<b>"): `project[]="<b>" is not known; known are: prod`,
-			"/probe":                         `target="" is not known; known are: prod`,
-			"/probe?target=":                 `target="" is not known; known are: prod`,
-			"/probe?target=x":                `target="x" is not known; known are: prod`,
-			"/probe?target=prod&target=prod": `target="" is not known; known are: prod`,
-			"/probe?project[]=prod":          `parameter="project[]" is not known; known are: target`,
-			"/?project=x":                    `project="x" is not known; known are: prod`,
-			"/?service=x":                    `service="x" is not known; known are: ces, taurusdb, dcs, dbss; the command services lists all`,
-			"/?service=cts":                  `service="cts" is disabled; write services: {cts: {enabled: true}} into a file, and name it with --config.file`,
-			"/?project=prod&region=x":        `parameter="region" is not known; known are: project, service`,
+			"/metrics?project[]=" + url.QueryEscape("<b>"): `unknown project[]="<b>"; known: prod`,
+			"/probe":                         `unknown target=""; known: prod`,
+			"/probe?target=":                 `unknown target=""; known: prod`,
+			"/probe?target=x":                `unknown target="x"; known: prod`,
+			"/probe?target=prod&target=prod": `unknown target=""; known: prod`,
+			"/probe?project[]=prod":          `unknown parameter="project[]"; known: target`,
+			"/?project=x":                    `unknown project="x"; known: prod`,
+			"/?service=x":                    `unknown service="x"; known: ces, taurusdb, dcs, dbss; to list all services, run: cloud_quota_exporter services`,
+			"/?service=cts":                  `service="cts" is disabled; add services: {cts: {enabled: true}} to a file, and pass it with --config.file`,
+			"/?project=prod&region=x":        `unknown parameter="region"; known: project, service, state, filter, problem_page, quota_page, project_page, account_page`,
 			"/?project=%zz":                  `the query can't be read: invalid URL escape "%zz"`,
 		} {
 			page := s.get(t, path)

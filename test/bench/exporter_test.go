@@ -26,6 +26,7 @@ import (
 	"cloud_quota_exporter/internal/fleet/fleettest"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/web"
+	"cloud_quota_exporter/providers"
 	"cloud_quota_exporter/providers/providerstest"
 )
 
@@ -46,7 +47,7 @@ type simulation struct {
 }
 
 // unencrypted asks without TLS, which takes most of the time of small requests.
-const unencrypted = "    endpoints: {default: 'http://{service}.{region}.test'}\n"
+const unencrypted = "    endpoints: {default: 'http://{service}.{region}.test', iam: 'http://iam.test'}\n"
 
 // simulate serves a cloud with so many projects, by HTTPS or by HTTP, until Close.
 func simulate(tb testing.TB, projects int, https bool) *simulation {
@@ -56,7 +57,7 @@ func simulate(tb testing.TB, projects int, https bool) *simulation {
 		tb.Fatal(err)
 	}
 	s := &simulation{Cloud: cloudtest.Scale(projects), address: listener.Addr().String()}
-	reached := unencrypted
+	reached := unencrypted + "    domain_id: " + cloudsim.ID("demo") + "\n"
 	if https {
 		server := cloudtest.Serve(s.Cloud, listener)
 		s.Server = server.Server
@@ -88,7 +89,13 @@ type exporter struct {
 // export starts an exporter of a simulated cloud; services is what the configuration says of them.
 func export(tb testing.TB, s *simulation, services string) *exporter {
 	tb.Helper()
-	c, err := config.Parse("bench.yml", []byte(s.accounts+services), providerstest.Five(), os.Getenv)
+	return exportOf(tb, s, providerstest.Five(), services)
+}
+
+// exportOf is export with other services.
+func exportOf(tb testing.TB, s *simulation, known []providers.Service, services string) *exporter {
+	tb.Helper()
+	c, err := config.Parse("bench.yml", []byte(s.accounts+services), known, os.Getenv)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -157,10 +164,11 @@ func sizes(all ...int) []int {
 	return all
 }
 
-// wantAllRead fails if a page of so many projects lacks a source, or shows a failure.
-func wantAllRead(tb testing.TB, page string, projects int) {
+// wantAllRead fails if a page lacks one of so many sources, or shows a failure.
+func wantAllRead(tb testing.TB, page string, sources int) {
 	tb.Helper()
-	if n := strings.Count(page, "\ncloud_quota_up{"); n != 5*projects || strings.Contains(page, "\ncloud_quota_last_failure_reason{") {
-		tb.Fatalf("%d sources, want %d without a failure", n, 5*projects)
+	_, failure, _ := strings.Cut(page, "\ncloud_quota_last_failure_reason{")
+	if n := strings.Count(page, "\ncloud_quota_up{"); n != sources || failure != "" {
+		tb.Fatalf("%d sources, want %d without a failure such as %.100s", n, sources, failure)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"runtime"
 	"slices"
 	"strings"
@@ -17,6 +18,8 @@ import (
 
 	"cloud_quota_exporter/collector"
 	"cloud_quota_exporter/internal/fleet"
+	"cloud_quota_exporter/providers"
+	"cloud_quota_exporter/providers/providerstest"
 )
 
 // formats are what a Prometheus asks for.
@@ -26,12 +29,32 @@ var formats = []struct{ name, accept string }{
 	{"protobuf", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"},
 }
 
+// set is what an exporter reads.
+type set struct {
+	projects int
+	services string // "five" or "all" of the catalogue, account-level ones too
+}
+
+func (s set) String() string { return fmt.Sprintf("projects=%d/services=%s", s.projects, s.services) }
+
+// sets are of so many projects with five services, and of 100 with all.
+func sets(projects ...int) []set {
+	var all []set
+	for _, n := range sizes(projects...) {
+		all = append(all, set{n, "five"})
+	}
+	if !testing.Short() {
+		all = append(all, set{100, "all"})
+	}
+	return all
+}
+
 // BenchmarkWarmScrape is a scrape of which all numbers are fresh, over one of a bare handler of client_golang that serves the same series
 // from constant metrics made beforehand. The two are scraped in turn.
 func BenchmarkWarmScrape(b *testing.B) {
-	for _, projects := range sizes(1, 100, 1000, 10_000) {
-		b.Run(fmt.Sprintf("projects=%d", projects), func(b *testing.B) {
-			ours := warm(b, projects)
+	for _, set := range sets(1, 100, 1000, 10_000) {
+		b.Run(set.String(), func(b *testing.B) {
+			ours := warm(b, set)
 			bare := bareHandler(b, ours.Fleet)
 			if quotas(text(b, ours.url)) != quotas(text(b, bare)) {
 				b.Fatal("the two serve different pages")
@@ -50,10 +73,28 @@ func BenchmarkWarmScrape(b *testing.B) {
 
 // BenchmarkProbe is a scrape of one project among many, over one of a project that is alone.
 func BenchmarkProbe(b *testing.B) {
-	alone := probe(warm(b, 1))
+	alone := probe(warm(b, set{1, "five"}))
 	for _, projects := range sizes(10, 100, 1000, 10_000) {
 		b.Run(fmt.Sprintf("projects=%d", projects), func(b *testing.B) {
-			compare(b, probe(warm(b, projects)), alone, "alone", http.Header{"Accept": {formats[0].accept}})
+			compare(b, probe(warm(b, set{projects, "five"})), alone, "alone", http.Header{"Accept": {formats[0].accept}})
+		})
+	}
+}
+
+// BenchmarkFilteredScrape is a scrape that names services or projects, over one of everything.
+func BenchmarkFilteredScrape(b *testing.B) {
+	for _, set := range sets(10, 100, 1000, 10_000) {
+		b.Run(set.String(), func(b *testing.B) {
+			e := warm(b, set)
+			named := func(parameter string, names []string) string { return url.Values{parameter: names}.Encode() }
+			for filter, query := range map[string]string{
+				"all-services": named("collect[]", e.Services()), "all-but-one": named("collect[]", e.Services()[1:]), "one-service": named("collect[]", e.Services()[:1]),
+				"half-the-projects": named("project[]", e.Projects()[:set.projects/2]),
+			} {
+				b.Run("filter="+filter, func(b *testing.B) {
+					compare(b, e.url+"?"+query, e.url, "all", http.Header{"Accept": {formats[0].accept}})
+				})
+			}
 		})
 	}
 }
@@ -65,12 +106,16 @@ func probe(e *exporter) string {
 }
 
 // warm returns an exporter that has read all projects, of a cloud that has gone since.
-func warm(b *testing.B, projects int) *exporter {
+func warm(b *testing.B, what set) *exporter {
 	b.Helper()
-	s := simulate(b, projects, false)
+	s := simulate(b, what.projects, false)
 	defer s.Close()
-	e := export(b, s, "services: {defaults: {cache_ttl: 24h, max_stale: 48h, timeout: 1m, max_in_flight: 32}, ces: {cache_ttl: 24h}}")
-	wantAllRead(b, text(b, e.url), projects)
+	known, enabled := providerstest.Five(), ""
+	if what.services == "all" {
+		known, enabled = providers.All(), "enabled: true, "
+	}
+	e := exportOf(b, s, known, "services: {defaults: {"+enabled+"cache_ttl: 24h, max_stale: 48h, timeout: 1m, max_in_flight: 32}, ces: {cache_ttl: 24h}}")
+	wantAllRead(b, text(b, e.url), e.Count(fleet.Filter{}))
 	return e
 }
 
@@ -167,27 +212,28 @@ func (s *side) median() time.Duration { return slices.Sorted(slices.Values(s.too
 // BenchmarkMemory is the heap of an exporter that has read all projects and has shown them on a page, without the simulated cloud. What each
 // project beyond those of the size before adds shows whether it grows evenly.
 func BenchmarkMemory(b *testing.B) {
-	var projectsBefore int
+	var before set
 	var heapBefore uint64
-	for _, projects := range sizes(1, 100, 1000, 10_000) {
-		b.Run(fmt.Sprintf("projects=%d", projects), func(b *testing.B) {
+	for _, set := range sets(1, 100, 1000, 10_000) {
+		b.Run(set.String(), func(b *testing.B) {
 			var heap uint64
-			var series int
+			var series, sources int
 			for b.Loop() {
 				nothing := liveHeap()
-				e := warm(b, projects)
-				series = strings.Count(quotas(text(b, e.url)), "\ncloud_quota_")
+				e := warm(b, set)
+				series, sources = strings.Count(quotas(text(b, e.url)), "\ncloud_quota_"), e.Count(fleet.Filter{})
 				heap = liveHeap() - nothing
 				runtime.KeepAlive(e)
 			}
 			b.ReportMetric(0, "ns/op")
 			b.ReportMetric(float64(heap)/1e6, "MB-heap")
+			b.ReportMetric(float64(series), "series")
 			b.ReportMetric(float64(heap)/float64(series), "B/series")
-			b.ReportMetric(float64(heap)/float64(5*projects), "B/source")
-			if added := projects - projectsBefore; projectsBefore > 0 && added > 0 {
+			b.ReportMetric(float64(heap)/float64(sources), "B/source")
+			if added := set.projects - before.projects; before.projects > 0 && added > 0 {
 				b.ReportMetric(float64(heap-heapBefore)/float64(added), "B/added-project")
 			}
-			projectsBefore, heapBefore = projects, heap
+			before, heapBefore = set, heap
 		})
 	}
 }

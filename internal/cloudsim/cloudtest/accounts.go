@@ -49,7 +49,7 @@ func (c *Cloud) listDomains(q cloudsim.Call) cloudsim.Answer {
 	return cloudsim.Answer{Status: http.StatusOK, Body: cloudsim.JSON(map[string]any{"domains": rows, "links": map[string]any{}})}
 }
 
-// showCaller answers STS's GET /v5/caller-identity. It knows no tokens.
+// showCaller implements STS's GET /v5/caller-identity. It does not accept tokens.
 func (c *Cloud) showCaller(q cloudsim.Call) cloudsim.Answer {
 	if q.Header.Get("X-Auth-Token") != "" {
 		return q.GatewayError(http.StatusUnauthorized, "Incorrect IAM authentication information: the request has no signature")

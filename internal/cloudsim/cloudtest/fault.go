@@ -11,7 +11,7 @@ import (
 	"cloud_quota_exporter/internal/cloudsim"
 )
 
-// Fault is something that goes wrong. It applies before the gateway checks a request. If several faults fit a request, the one that was
+// Fault is an injected fault. It applies before the gateway checks a request. If several faults match a request, the one that was
 // injected first applies.
 type Fault struct {
 	// Which requests; empty is any. Service is the label of an API, iam, sts, metadata or pod_identity. Path is the documented path with
@@ -25,12 +25,12 @@ type Fault struct {
 	Certificate Certificate
 	Dead        bool // connections of Dialer that are open when the fault is injected carry nothing any more; new ones work
 
-	Latency time.Duration // before the answer; ends early if the client goes away
-	Hang    bool          // no answer; ends if the client goes away
-	Reset   bool          // closes the connection before an answer
+	Latency time.Duration // before the response; ends early if the client goes away
+	Hang    bool          // no response; ends if the client goes away
+	Reset   bool          // closes the connection before a response
 	Drip    time.Duration // before each byte of the body
 
-	// The answer, if Status is not 0. After a Status of 101, the connection stays open and carries nothing more.
+	// The response, if Status is not 0. After a Status of 101, the connection stays open without further data.
 	Status int
 	Header http.Header
 	Body   []byte
@@ -38,7 +38,7 @@ type Fault struct {
 	CutBody bool
 }
 
-// fault is a Fault in force.
+// fault is an active Fault.
 type fault struct {
 	Fault
 
@@ -46,7 +46,7 @@ type fault struct {
 	fitted int
 }
 
-// Inject puts a fault in force until heal is called.
+// Inject activates a fault until heal is called.
 func (c *Cloud) Inject(f Fault) (heal func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -87,7 +87,7 @@ func (f Fault) fits(q cloudsim.Call) bool {
 		(f.Path == "" || f.Path == q.Path)
 }
 
-// strike returns the answer, which is usually that of next. It panics with http.ErrAbortHandler if there is none.
+// strike returns the response, which is usually that of next. It panics with http.ErrAbortHandler if there is none.
 func (f Fault) strike(q cloudsim.Call, next func() cloudsim.Answer) cloudsim.Answer {
 	client := q.Context()
 	if f.Latency > 0 {

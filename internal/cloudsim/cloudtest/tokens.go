@@ -11,7 +11,7 @@ import (
 	"cloud_quota_exporter/internal/cloudsim"
 )
 
-// Identities are those of an account besides its permanent keys.
+// Identities are the identities of an account in addition to its permanent keys.
 type Identities struct {
 	Users            []User           // log in with a password, POST /v3/auth/tokens
 	Agencies         []Agency         // issue temporary keys of the account to callers of other accounts

@@ -1,4 +1,4 @@
-// Package simtest asks a simulated cloud in tests, with the signatures of the real client.
+// Package simtest sends requests to a simulated cloud in tests, with the signatures of the real client.
 package simtest
 
 import (
@@ -15,7 +15,7 @@ import (
 	"cloud_quota_exporter/internal/secret"
 )
 
-// Client asks a cloud.
+// Client sends requests to a cloud.
 type Client struct{ *http.Client }
 
 // Serve serves a cloud in memory, by HTTP, until the end of the test.
@@ -61,7 +61,7 @@ func (k Keys) Sign(r *http.Request, body string, signed ...string) *http.Request
 	return r
 }
 
-// Response is an answer that was read to its end.
+// Response is a response with its whole body.
 type Response struct {
 	Status int
 	Header http.Header
@@ -83,20 +83,20 @@ func (c *Client) Do(t testing.TB, r *http.Request) Response {
 	return Response{answer.StatusCode, answer.Header, string(body)}
 }
 
-// Get asks for a host and path, signed.
+// Get sends a signed request for a host and path.
 func (c *Client) Get(t testing.TB, k Keys, place string, headers ...string) Response {
 	t.Helper()
 	return c.Do(t, k.Sign(NewRequest(t, http.MethodGet, place, "", headers...), ""))
 }
 
-// Send asks without a signature.
+// Send sends a request without a signature.
 func (c *Client) Send(t testing.TB, method, place, body string, headers ...string) Response {
 	t.Helper()
 	return c.Do(t, NewRequest(t, method, place, body, headers...))
 }
 
-// Want asserts the status of a response and, unless body is empty, its body: JSON in any order and with any white space. REQUEST in it stands
-// for the ID of the request.
+// Want asserts the status of a response and, unless body is empty, its body: JSON in any order and with any white space. REQUEST in it
+// means the ID of the request.
 func (r Response) Want(t testing.TB, name string, status int, body string) {
 	t.Helper()
 	var got, want any
@@ -112,7 +112,7 @@ func (r Response) Want(t testing.TB, name string, status int, body string) {
 	}
 }
 
-// WantRefused asserts that the gateway refuses the credentials.
+// WantRefused asserts that the gateway rejects the credentials.
 func (r Response) WantRefused(t testing.TB, name, why string) {
 	t.Helper()
 	r.Want(t, name, http.StatusUnauthorized, fmt.Sprintf(

@@ -15,11 +15,11 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Parse returns the top of the one document in text. It is not stated if there is none: an empty text, only comments, a null, or no YAML.
-// Parse adds errors of the syntax and a second document to found, and the readers add what they find.
+// Parse returns the root of the one document in text. It is not set if there is none: for an empty text, only comments, a null, or
+// invalid YAML. Parse adds syntax errors and a second document to found; readers add further problems.
 func Parse(text []byte, found *Problems) Node {
 	if !checkBlanks(text, found) {
-		return Node{found: found} // what YAML makes of it would only distract
+		return Node{found: found} // further results would only distract
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var first, second yaml.Node
@@ -29,7 +29,7 @@ func Parse(text []byte, found *Problems) Node {
 	}
 	switch {
 	case err == nil:
-		found.Add(second.Line, "", "a second document; want one: remove the line --- and what follows")
+		found.Add(second.Line, "", "a second document; remove the line --- and the text after it")
 	case !errors.Is(err, io.EOF):
 		line, what := syntax(err.Error(), text)
 		found.Add(line, "", what)
@@ -42,16 +42,16 @@ func Parse(text []byte, found *Problems) Node {
 	return Node{found: found}
 }
 
-// falseBlank is white space, or a character that does not show, that YAML does not take for a blank.
+// falseBlank matches white space and invisible characters that YAML does not treat as blanks.
 const falseBlank = `[\v\f\x{85}\x{A0}\x{AD}\x{1680}\x{180E}\x{2000}-\x{200F}\x{2028}-\x{202F}\x{205F}-\x{206F}\x{3000}\x{FEFF}]`
 
 var (
-	blankNeeded   = regexp.MustCompile(`^[ \t-]*(?:[A-Za-z0-9_.-]+[ \t]*:[ \t]*)?` + falseBlank) // in the indentation, behind a dash or behind a colon
+	blankNeeded   = regexp.MustCompile(`^[ \t-]*(?:[A-Za-z0-9_.-]+[ \t]*:[ \t]*)?` + falseBlank) // in the indentation, after a dash, or after a colon
 	blankAnywhere = regexp.MustCompile(falseBlank)
 	blankAtEnd    = regexp.MustCompile(`^` + falseBlank + `|` + falseBlank + `$`)
 )
 
-// findBlank returns what is wrong with the first false blank that is found in text; empty if there is none.
+// findBlank returns what is wrong with the first false blank in text; empty if there is none.
 func findBlank(where *regexp.Regexp, text string) string {
 	match := blankAnywhere.FindString(where.FindString(text))
 	if match == "" {
@@ -64,10 +64,10 @@ func findBlank(where *regexp.Regexp, text string) string {
 	case unicode.IsSpace(found):
 		kind = "white space"
 	}
-	return fmt.Sprintf("%s (%U) that YAML does not take for a space; use ordinary spaces (U+0020), in the indentation too", kind, found)
+	return fmt.Sprintf("%s (%U) that YAML does not treat as a space; use ordinary spaces (U+0020), also in the indentation", kind, found)
 }
 
-// checkBlanks returns whether all blanks that YAML needs are blanks, and reports the others.
+// checkBlanks reports whether all blanks that YAML needs are blanks, and adds a problem for each other one.
 func checkBlanks(text []byte, found *Problems) bool {
 	ok := true
 	for i, line := range strings.Split(strings.TrimPrefix(string(text), "\uFEFF"), "\n") {
@@ -85,9 +85,9 @@ var (
 	badAlias     = regexp.MustCompile(`(?s)^unknown anchor '(.*)' referenced$`)
 )
 
-// syntax words an error of the YAML library, with its line if that is known. The library quotes pieces of the file.
+// syntax rephrases an error of the YAML library, which quotes pieces of the file, and returns its line if known.
 func syntax(text string, file []byte) (line int, what string) {
-	const quoteIt = "; a value that begins with * or & must be quoted"
+	const quoteIt = "; quote a value that starts with * or &"
 	if m := libraryError.FindStringSubmatch(text); m != nil {
 		line, _ = strconv.Atoi(m[1])
 		text = m[2]
@@ -97,15 +97,15 @@ func syntax(text string, file []byte) (line int, what string) {
 		return strings.Count(before, "\n") + 1, "an alias (*) without its anchor (&)" + quoteIt
 	}
 	if strings.Contains(text, "alphabetic or numeric character") {
-		return line, "not YAML: a name is missing behind * or &" + quoteIt
+		return line, "invalid YAML: a name is missing after * or &" + quoteIt
 	}
 	if strings.Contains(text, "cannot start any token") && tabIndented.Match(file) {
-		return line, "not YAML: a tab in the indentation; use ordinary spaces (U+0020)"
+		return line, "invalid YAML: a tab in the indentation; use ordinary spaces (U+0020)"
 	}
-	return line, "not YAML: " + maskQuoted(text) + "; look at the indentation and the quotes there"
+	return line, "invalid YAML: " + maskQuoted(text) + "; check the indentation and the quotes"
 }
 
-// maskQuoted hides what stands between quotes, except single signs, which are the library's own: expected ',' or ']'.
+// maskQuoted hides text between quotes, except single characters, which are the library's: expected ',' or ']'.
 func maskQuoted(text string) string {
 	for _, quote := range []string{"'", `"`, "`"} {
 		parts := strings.Split(text, quote)
@@ -119,28 +119,28 @@ func maskQuoted(text string) string {
 	return text
 }
 
-// Errors are all problems of a file, ordered by line, each as "FILE:LINE: KEY.PATH: what is wrong; what would be right". They
-// hold no value of the file.
+// Errors are all problems of a file, ordered by line, in the format "FILE:LINE: KEY.PATH: what is wrong; what is expected". They
+// contain no value of the file.
 type Errors []string
 
 // Error returns one problem per line.
 func (e Errors) Error() string { return strings.Join(e, "\n") }
 
-// Problems collects what is wrong with a file, in the order in which it is found.
+// Problems collects the problems of a file, in the order in which they are found.
 type Problems struct {
 	file string
 	all  []problem
 }
 
 type problem struct {
-	line int // 0: of no line
+	line int // 0: none
 	text string
 }
 
-// NewProblems returns an empty collection; file names the file in errors.
+// NewProblems returns an empty collection; file is the name of the file in errors.
 func NewProblems(file string) *Problems { return &Problems{file: file} }
 
-// Add adds a problem. Line 0 stands for no line, an empty path for no key. The text must quote no value of the file.
+// Add adds a problem. Line 0 means no line, an empty path no key. The text must not quote a value of the file.
 func (p *Problems) Add(line int, path, text string) {
 	if path != "" {
 		text = path + ": " + text

@@ -10,14 +10,14 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Fields are the values of a mapping whose keys are known. In the zero Fields nothing is stated.
+// Fields are the values of a mapping with known keys. The zero Fields is empty.
 type Fields struct {
 	Node
 
 	values map[string]Node
 }
 
-// Get returns what is stated under key, or the place where it would be.
+// Get returns the value of key, or the place where it would be.
 func (f Fields) Get(key string) Node {
 	if value, ok := f.values[key]; ok {
 		return value
@@ -25,22 +25,22 @@ func (f Fields) Get(key string) Node {
 	return Node{path: join(f.path, key), line: f.line, found: f.found}
 }
 
-// Need is Get for a key that must be stated. If it is not, Need reports what is missing.
+// Need is Get for a mandatory key. It reports a problem if the key is missing.
 func (f Fields) Need(key, what string) Node {
 	n := f.Get(key)
 	if !n.Stated() {
-		n.Fail("missing: %s", what)
+		n.Fail("missing; %s", what)
 	}
 	return n
 }
 
-// keyForm is the form that an unknown key must have to be shown. Access keys and tokens have upper-case letters or digits.
+// keyForm is the format of unknown keys that may be shown. Access keys and tokens have upper-case letters or digits.
 var keyForm = regexp.MustCompile(`^[a-z][a-z_]{0,31}$`)
 
-// IsPlain returns whether a key can be shown, even if it is not known.
+// IsPlain reports whether a key may be shown, even if it is unknown.
 func IsPlain(key string) bool { return keyForm.MatchString(key) }
 
-// Fields reads n as a mapping and reports each key that is not known. It returns true if n is a mapping, even with unknown keys.
+// Fields reads n as a mapping and reports each unknown key. It returns true if n is a mapping, even with unknown keys.
 func (n Node) Fields(known ...string) (Fields, bool) {
 	shown := func(key string) bool { return slices.Contains(known, key) || IsPlain(key) }
 	entries, ok := n.Entries(shown)
@@ -58,7 +58,7 @@ func (n Node) Fields(known ...string) (Fields, bool) {
 	return Fields{n, values}, true
 }
 
-// Entry is a key and what is stated under it. The key may be a secret by mistake: it must have passed a check before it is shown.
+// Entry is a key and its value. The key may be a secret by mistake, so it must be checked before it is shown.
 type Entry struct {
 	Key string
 	Node
@@ -66,7 +66,7 @@ type Entry struct {
 	shown bool
 }
 
-// Show returns the entry with its key in its path: the caller knows that the key is no secret.
+// Show returns the entry with its key in its path, for a key that is not a secret.
 func (e Entry) Show() Entry {
 	if !e.shown {
 		e.path, e.shown = join(e.path, e.Key), true
@@ -74,21 +74,22 @@ func (e Entry) Show() Entry {
 	return e
 }
 
-// FailUnknown reports that the key is not one of known. also says what else could be there, if anything.
+// FailUnknown reports that the key is not one of known. also describes other valid keys, if any.
 func (e Entry) FailUnknown(known []string, also string) {
 	text, near := "unknown key", e.Key
 	if !e.shown {
-		text, near = "an unknown key (not shown: it may be a secret)", ""
+		text, near = "an unknown key (not shown because it may be a secret)", ""
 	}
 	if len(known) == 0 {
-		text += "; no key is known here, want {}"
+		text += "; no key is allowed here, expected {}"
 	} else {
 		text += "; known here: " + NamesNear(known, near) + also
 	}
 	e.Fail("%s", cmp.Or(findBlank(blankAnywhere, e.Key), text))
 }
 
-// NamesNear lists names. Of many it lists the ten that are nearest to a text, which may be misspelled; of an empty text, the first ten.
+// NamesNear lists names. If there are many, it lists the ten most similar to a text, which may be misspelled; for an empty text, the
+// first ten.
 func NamesNear(names []string, text string) string {
 	const many, most = 20, 10
 	if len(names) <= many {
@@ -106,9 +107,9 @@ func NamesNear(names []string, text string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
-// countEdits returns how many bytes must be inserted, removed, replaced or swapped with the next one to make one text of the other.
+// countEdits returns the number of bytes to insert, remove, replace, or swap with the next one to turn one text into the other.
 func countEdits(a, b string) int {
-	edits := make([][]int, len(a)+1) // from each beginning of a to each beginning of b
+	edits := make([][]int, len(a)+1) // from each prefix of a to each prefix of b
 	for i := range edits {
 		edits[i] = make([]int, len(b)+1)
 		for j := range edits[i] {
@@ -129,7 +130,7 @@ func countEdits(a, b string) int {
 	return edits[len(a)][len(b)]
 }
 
-// Peek returns what is stated under a key of a mapping, without reporting anything.
+// Peek returns the value of a key of a mapping, without reporting anything.
 func (n Node) Peek(key string) Node {
 	quiet := n
 	quiet.found = NewProblems("")
@@ -143,8 +144,8 @@ func (n Node) Peek(key string) Node {
 	return Node{}
 }
 
-// Entries reads n as a mapping and returns its entries in the order of the file, those that it merges (<<) last. A key is part of a path
-// only if shown returns true for it.
+// Entries reads n as a mapping and returns its entries in the order of the file, with merged ones (<<) last. A key is part of the
+// path only if shown returns true for it.
 func (n Node) Entries(shown func(key string) bool) ([]Entry, bool) {
 	if !n.is(yaml.MappingNode, kinds[yaml.MappingNode]) {
 		return nil, false
@@ -154,13 +155,13 @@ func (n Node) Entries(shown func(key string) bool) ([]Entry, bool) {
 	return c.entries, true
 }
 
-// collector gathers the entries of one mapping and of what it merges: of a key that stands in several, the first counts.
+// collector gathers the entries of a mapping and of those that it merges. The first value of a key is used.
 type collector struct {
 	of      Node
 	shown   func(key string) bool
 	entries []Entry
 	taken   map[string]bool
-	visited map[*yaml.Node]bool // a second visit would bring nothing, and a mapping can merge itself
+	visited map[*yaml.Node]bool // a second visit is pointless, and a mapping can merge itself
 }
 
 func (c *collector) add(mapping *yaml.Node) {
@@ -181,7 +182,7 @@ func (c *collector) add(mapping *yaml.Node) {
 			c.entries = append(c.entries, e)
 			continue
 		case first[e.Key] > 0:
-			e.Fail("a key that stands twice, first in line %d; keep one of them", first[e.Key])
+			e.Fail("a duplicate key, first set in line %d; remove one of them", first[e.Key])
 			continue
 		case key.ShortTag() == "!!merge":
 			merged = append(merged, e.Node)
@@ -204,14 +205,14 @@ func (c *collector) merge(n Node) {
 	}
 	for _, m := range mappings {
 		if m = resolve(m); m.Kind != yaml.MappingNode {
-			n.Fail("<< merges something else than mappings; want an alias such as *name, or a list of them")
+			n.Fail("<< merges something other than mappings; expected an alias such as *name, or a list of them")
 			return
 		}
 		c.add(m)
 	}
 }
 
-// resolve returns what an alias stands for.
+// resolve returns the value of an alias.
 func resolve(value *yaml.Node) *yaml.Node {
 	if value.Kind == yaml.AliasNode {
 		return value.Alias

@@ -1,10 +1,10 @@
-// Package strictyaml reads a YAML document as nodes that know their path and line, and checks their kinds strictly.
+// Package strictyaml reads a YAML document as nodes with path and line, and checks their kinds strictly.
 //
-// [Parse] returns the top of a document. The readers of a [Node] check one value each and return it, with false if it can't be used. They
-// add what is wrong to [Problems], so that one pass finds everything at once. A secret may stand anywhere in a file by mistake: no problem
-// quotes a value, and an unknown key is only shown if it has the form of an ordinary one.
+// [Parse] returns the root of a document. The readers of a [Node] check and return one value each, or false if it is invalid. They
+// add [Problems], so that one pass finds all. Because any value may be a secret by mistake, no problem quotes a value, and an
+// unknown key is only shown if it has the format of an ordinary one.
 //
-// Aliases stand for their values, and merges (<<) add the entries of other mappings. A key that stands twice and a second document are
+// Aliases are replaced by their values, and merges (<<) add the entries of other mappings. A duplicate key and a second document are
 // problems.
 package strictyaml
 
@@ -21,59 +21,59 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Node is a place in a file and the value that is stated there, if any. It is comparable, so it can be a key of a map.
+// Node is a place in a file and its value, if any. It is comparable, so it can be a map key.
 //
-// If a reader can't use the value, it reports that and returns false. It returns false without a report if nothing is stated: [Fields.Need]
-// is for what must be. The zero Node is not stated and belongs to no file, so Fail must not be called on it.
+// If a value is invalid, the reader reports that and returns false. If there is no value, it returns false without a report: use
+// [Fields.Need] for mandatory values. The zero Node has no value and no file, so Fail must not be called on it.
 type Node struct {
-	value *yaml.Node // nil: not stated; never an alias
+	value *yaml.Node // nil: not set; never an alias
 	path  string     // such as servers[0].name
-	line  int        // of the key; if nothing is stated, of what the key is missing in
+	line  int        // of the key; if not set, of the mapping without it
 	found *Problems
 }
 
-// Stated returns whether a value stands at n. A key without a value counts as stated.
+// Stated reports whether n is set. A key without a value counts as set.
 func (n Node) Stated() bool { return n.value != nil }
 
-// IsEmpty returns whether n is not stated or a list without items.
+// IsEmpty reports whether n is not set or an empty list.
 func (n Node) IsEmpty() bool { return !n.Stated() || n.IsList() && len(n.value.Content) == 0 }
 
-// HasNoEntries returns whether n is a mapping without entries.
+// HasNoEntries reports whether n is an empty mapping.
 func (n Node) HasNoEntries() bool { return n.IsMapping() && len(n.value.Content) == 0 }
 
-// IsNull returns whether n is stated without a value: nothing, ~ or null.
+// IsNull reports whether n is set without a value: nothing, ~ or null.
 func (n Node) IsNull() bool { return n.IsScalar() && n.value.ShortTag() == "!!null" }
 
-// IsScalar returns whether n is a single value. A null is one, too.
+// IsScalar reports whether n is a single value, including null.
 func (n Node) IsScalar() bool { return n.isKind(yaml.ScalarNode) }
 
-// IsList returns whether n is a list.
+// IsList reports whether n is a list.
 func (n Node) IsList() bool { return n.isKind(yaml.SequenceNode) }
 
-// IsMapping returns whether n is a mapping of keys to values.
+// IsMapping reports whether n is a mapping of keys to values.
 func (n Node) IsMapping() bool { return n.isKind(yaml.MappingNode) }
 
 func (n Node) isKind(kind yaml.Kind) bool { return n.Stated() && n.value.Kind == kind }
 
-// Path returns where n is, such as servers[0].name. It is empty at the top of the document.
+// Path returns the path of n, such as servers[0].name. It is empty for the root.
 func (n Node) Path() string { return n.path }
 
-// Line returns the line of the key or the list item. If n is not stated, it returns the line of the mapping that n is missing in.
+// Line returns the line of the key or the list item. If n is not set, it returns the line of the mapping without it.
 func (n Node) Line() int { return n.line }
 
-// Fail reports a problem of n: what is wrong; what would be right. No argument may be a value of the file.
+// Fail reports a problem of n: what is wrong; what is expected. No argument may be a value of the file.
 func (n Node) Fail(format string, args ...any) {
 	n.found.Add(n.line, n.path, fmt.Sprintf(format, args...))
 }
 
-// is checks that n is stated and of one kind; want names it to the user.
+// is checks that n is set and of one kind; want describes it to the user.
 func (n Node) is(kind yaml.Kind, want string) bool {
 	switch {
 	case !n.Stated():
 	case n.IsNull():
-		n.Fail("has no value: give it one or remove the key")
+		n.Fail("has no value; set one or remove the key")
 	case n.value.Kind != kind:
-		n.Fail("is %s; want %s", kinds[n.value.Kind], want)
+		n.Fail("is %s; expected %s", kinds[n.value.Kind], want)
 	default:
 		return true
 	}
@@ -86,7 +86,7 @@ var kinds = map[yaml.Kind]string{
 	yaml.ScalarNode:   "a single value",
 }
 
-// List reads n as a list. It returns nothing if n is not a list or has no items.
+// List reads n as a list. It returns nil if n is not a list or is empty.
 func (n Node) List() []Node {
 	if !n.is(yaml.SequenceNode, "a list") {
 		return nil
@@ -98,14 +98,14 @@ func (n Node) List() []Node {
 	return items
 }
 
-// Text reads n as a text of more than white space.
+// Text reads n as a text that is not blank.
 func (n Node) Text() (string, bool) {
 	var text string
 	if !n.is(yaml.ScalarNode, "a single text") {
 		return "", false
 	}
 	if err := n.value.Decode(&text); err != nil {
-		n.Fail("does not fit its tag (!); want a text")
+		n.Fail("does not match its tag (!); expected a text")
 		return "", false
 	}
 	const plain = yaml.Style(0)
@@ -114,21 +114,21 @@ func (n Node) Text() (string, bool) {
 	case blank != "" && n.value.Style == plain:
 		n.Fail("%s", blank)
 	case text == "":
-		n.Fail("is empty: give it a value or remove the key")
+		n.Fail("is empty; set a value or remove the key")
 	case strings.TrimSpace(text) == "":
-		n.Fail("is blank: give it a value or remove the key")
+		n.Fail("is blank; set a value or remove the key")
 	default:
 		return text, true
 	}
 	return "", false
 }
 
-// Unquoted returns whether n is a number, true, false or a date, and reports it: it is likely to be meant for another key. In quotes, it is a text.
+// Unquoted reports whether n is an unquoted number, true, false, or date, and adds a problem: it is probably meant for another key.
 func (n Node) Unquoted() bool {
 	if !n.IsScalar() || n.IsNull() || n.value.ShortTag() == "!!str" {
 		return false
 	}
-	n.Fail("not a text; want one, in quotes if it looks like a number, a date or true")
+	n.Fail("not a text; expected a text, in quotes if it looks like a number, a date, or true")
 	return true
 }
 
@@ -140,11 +140,11 @@ func (n Node) OptionalText() (string, bool) {
 	return n.Text()
 }
 
-// Matching reads n as a text of a form; want describes the form to the user.
+// Matching reads n as a text with a format; want describes the format to the user.
 func (n Node) Matching(form *regexp.Regexp, want string) (string, bool) {
 	text, ok := n.Text()
 	if ok && !form.MatchString(text) {
-		n.Fail("not of the right form; want %s", want)
+		n.Fail("invalid format; expected %s", want)
 		return "", false
 	}
 	return text, ok
@@ -156,7 +156,7 @@ func (n Node) Flag() (value, ok bool) {
 		return false, false
 	}
 	if err := n.value.Decode(&value); err != nil {
-		n.Fail("neither true nor false; want true or false")
+		n.Fail("not a boolean; expected true or false")
 		return false, false
 	}
 	return value, true
@@ -168,9 +168,9 @@ func (n Node) Number(least, most int) (value int, ok bool) {
 	if !n.is(yaml.ScalarNode, want) {
 		return 0, false
 	}
-	// The library would cut 8.5 down to 8.
+	// The library would truncate 8.5 to 8.
 	if n.value.ShortTag() != "!!int" || n.value.Decode(&value) != nil || value < least || value > most {
-		n.Fail("not a whole number, or out of range; want %s", want)
+		n.Fail("not a whole number, or out of range; expected %s", want)
 		return 0, false
 	}
 	return value, true
@@ -183,7 +183,7 @@ func (n Node) Decimal(least, most float64, want string) (value float64, ok bool)
 	}
 	tag := n.value.ShortTag()
 	if tag != "!!int" && tag != "!!float" || n.value.Decode(&value) != nil || !(value >= least && value <= most) {
-		n.Fail("not a number, or out of range; want %s", want)
+		n.Fail("not a number, or out of range; expected %s", want)
 		return 0, false
 	}
 	return value, true
@@ -201,11 +201,11 @@ func (n Node) Duration(least, most time.Duration) (value time.Duration, ok bool)
 	value, err := time.ParseDuration(text)
 	switch _, isNumber := strconv.ParseFloat(text, 64); {
 	case err != nil && isNumber == nil:
-		n.Fail("a number without a unit; write 300s or 5m for five minutes")
+		n.Fail("a number without a unit; write five minutes as 300s or 5m")
 	case err != nil:
-		n.Fail("not a duration; want one such as 5m, 1h30m or 8s")
+		n.Fail("not a duration; expected a duration such as 5m, 1h30m, or 8s")
 	case value < least || value > most:
-		n.Fail("out of range; want %s to %s", Short(least), Short(most))
+		n.Fail("out of range; expected %s to %s", Short(least), Short(most))
 	default:
 		return value, true
 	}
@@ -214,7 +214,7 @@ func (n Node) Duration(least, most time.Duration) (value time.Duration, ok bool)
 
 var zeroUnits = regexp.MustCompile(`([hm])0[ms](0s)?$`)
 
-// Short returns a duration as users write it: 5m, not 5m0s.
+// Short formats a duration as users write it: 5m, not 5m0s.
 func Short(d time.Duration) string {
 	if d == 0 {
 		return "0"
@@ -222,8 +222,8 @@ func Short(d time.Duration) string {
 	return zeroUnits.ReplaceAllString(d.String(), "$1")
 }
 
-// Pattern returns a regular expression that matches whole texts. An error only has the kind of the mistake: those of regexp quote the
-// pattern, which may be a secret.
+// Pattern returns a regular expression that matches whole texts. Its error only has the kind of the mistake: errors of regexp quote
+// the pattern, which may be a secret.
 func Pattern(text string) (*regexp.Regexp, error) {
 	_, err := regexp.Compile(text) // by itself: its brackets must not close those of the anchors
 	whole, errWhole := regexp.Compile("^(?:" + text + ")$")

@@ -1,4 +1,4 @@
-// Package filestest makes files that hang, and directories that every user may enter, for tests.
+// Package filestest makes files that hang, and directories that every user can enter, for tests.
 package filestest
 
 import (
@@ -8,20 +8,21 @@ import (
 	"time"
 )
 
-// What the package syscall lacks.
+// Constants that package syscall lacks.
 const (
 	setLease = 1024 // F_SETLEASE
 	getLease = 1025 // F_GETLEASE
 )
 
-// Hanging is a file that nobody can open.
+// Hanging is a file that cannot be opened.
 type Hanging struct{ file *os.File }
 
-// Release lets everybody open it who waits.
+// Release lets all waiting callers open it.
 func (h *Hanging) Release() { _ = h.file.Close() }
 
-// Hang makes every open of a regular file wait, as a file system that does not respond does, until it is released or the test has ended. It
-// holds a write lease on it, which Linux breaks after 45 seconds (/proc/sys/fs/lease-break-time). Nobody may have the file open meanwhile.
+// Hang makes every open of a regular file wait, as on a file system that does not respond, until it is released or the test has
+// ended. It holds a write lease on the file, which Linux breaks after 45 seconds (/proc/sys/fs/lease-break-time). The file must not
+// be open elsewhere.
 func Hang(t testing.TB, name string) *Hanging {
 	t.Helper()
 	file, err := os.OpenFile(name, os.O_RDWR, 0) //nolint:gosec // a file of the test
@@ -36,7 +37,7 @@ func Hang(t testing.TB, name string) *Hanging {
 	return h
 }
 
-// WaitForReader returns when somebody waits for the file.
+// WaitForReader returns when a caller waits for the file.
 func (h *Hanging) WaitForReader(t testing.TB) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); <-time.After(time.Millisecond) {
@@ -44,7 +45,7 @@ func (h *Hanging) WaitForReader(t testing.TB) {
 			return
 		}
 	}
-	t.Fatalf("nobody opens %s", h.file.Name())
+	t.Fatalf("no reader opens %s", h.file.Name())
 }
 
 func (h *Hanging) control(command, argument uintptr) (uintptr, syscall.Errno) {
@@ -52,7 +53,7 @@ func (h *Hanging) control(command, argument uintptr) (uintptr, syscall.Errno) {
 	return result, err
 }
 
-// OpenDirectory makes a directory that every user of the machine may enter, until the test has ended.
+// OpenDirectory makes a directory that every local user can enter, until the test has ended.
 func OpenDirectory(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "cloud_quota_exporter-test-") //nolint:usetesting // directories of tests are closed to others

@@ -1,5 +1,5 @@
-// Package fleettest makes a fleet that reads a simulated cloud, for tests: real client, real signatures, TLS and HTTP, over connections
-// in memory, so that it works inside a bubble of testing/synctest.
+// Package fleettest makes fleets that read a simulated cloud, for tests. Client, signatures, TLS, and HTTP are real. Connections are
+// in memory, so that it works in a bubble of testing/synctest.
 package fleettest
 
 import (
@@ -30,7 +30,7 @@ import (
 // ProjectID is the project of Documents.
 const ProjectID = "0250cb8a80c24c0b9f20f557cb159aad"
 
-// DocumentsConfig serves the project of Documents as "prod".
+// DocumentsConfig monitors the project of Documents as "prod".
 const DocumentsConfig = `accounts:
   - name: main
     credentials: {static: {access_key: AK, secret_key: SK}}
@@ -39,7 +39,7 @@ const DocumentsConfig = `accounts:
       - {id: ` + ProjectID + `, region: ap-southeast-3, name: prod}
 `
 
-// Documents returns a cloud with one project, of which each service answers as its document shows. It has two audit instances.
+// Documents returns a cloud with one project whose services respond as in their documentation. It has two audit instances.
 func Documents() *cloudtest.Cloud {
 	return cloudtest.New(cloudsim.Account{
 		Name: "main", AccessKey: "AK", SecretKey: "SK",
@@ -47,7 +47,8 @@ func Documents() *cloudtest.Cloud {
 	})
 }
 
-// AccountOf states the account "main" of a cloud that cloudtest.Scale makes, with all its projects; reached says how it is reached.
+// AccountOf configures the account "main" of a cloud made by cloudtest.Scale, with all its projects; reached is the YAML of its
+// endpoints.
 func AccountOf(cloud *cloudtest.Cloud, reached string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "accounts:\n  - name: main\n    credentials: {static: {access_key: %s, secret_key: %s}}\n%s    projects:\n",
@@ -62,7 +63,7 @@ func AccountOf(cloud *cloudtest.Cloud, reached string) string {
 type World struct {
 	*fleet.Fleet
 	Cloud *cloudtest.Cloud
-	OnLog func(keyvals ...any) // is called for every line of the log; nil: nothing is
+	OnLog func(keyvals ...any) // called for every log line; may be nil
 
 	services []providers.Service
 	caFile   string
@@ -74,7 +75,7 @@ type World struct {
 	logged   bytes.Buffer // JSON, one line each
 }
 
-// New returns a fleet of the five services that serves the configuration; CA in it stands for the file with the cloud's certificate
+// New returns a fleet of the five default services with a configuration. In it, CA means the file with the cloud's certificate
 // authority.
 func New(t testing.TB, cloud *cloudtest.Cloud, yaml string) *World {
 	t.Helper()
@@ -99,7 +100,7 @@ func NewOf(t testing.TB, services []providers.Service, cloud *cloudtest.Cloud, y
 			if w.isUnknown(address) {
 				return nil, &net.OpError{Op: "dial", Net: network, Err: &net.DNSError{Err: "no such host", Name: address, IsNotFound: true}}
 			}
-			if strings.HasSuffix(address, ":80") { // what is on the machine itself is asked without TLS
+			if strings.HasSuffix(address, ":80") { // services of the machine itself have no TLS
 				return plain.Dial(ctx, network, address)
 			}
 			return pipe.Dial(ctx, network, address)
@@ -122,7 +123,7 @@ func NewOf(t testing.TB, services []providers.Service, cloud *cloudtest.Cloud, y
 	return w
 }
 
-// Configure puts another configuration in force.
+// Configure activates another configuration.
 func (w *World) Configure(t testing.TB, yaml string) {
 	t.Helper()
 	c, err := config.Parse("test.yml", []byte(strings.ReplaceAll(yaml, "ca_file: CA", "ca_file: "+w.caFile)), w.services, os.Getenv)
@@ -132,10 +133,10 @@ func (w *World) Configure(t testing.TB, yaml string) {
 	w.Load(c)
 }
 
-// CAFile returns the file that CA stands for.
+// CAFile returns the file that CA means.
 func (w *World) CAFile() string { return w.caFile }
 
-// HideHosts makes hosts unknown whose name contains one of the parts.
+// HideHosts makes hosts whose names contain one of the parts unknown.
 func (w *World) HideHosts(parts ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -155,14 +156,14 @@ func (w *World) getenv(name string) string {
 	return w.env[name]
 }
 
-// Requests returns "service code" of each request, as the fleet reported them.
+// Requests returns "service code" of each request that the fleet reported.
 func (w *World) Requests() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.requests
 }
 
-// Logged returns the lines that the fleet logged, but for those at level debug.
+// Logged returns the log lines of the fleet, except at level debug.
 func (w *World) Logged() []map[string]any {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -179,7 +180,7 @@ func (w *World) Logged() []map[string]any {
 	return lines
 }
 
-// Scrape reads everything, waiting so long at most.
+// Scrape reads everything within the deadline.
 func (w *World) Scrape(t testing.TB, deadline time.Duration) []*fleet.Reading {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)

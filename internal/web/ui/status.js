@@ -1,16 +1,18 @@
 "use strict";
 
-// Filters the quotas by what is typed: every word must occur in a row.
+// Filters the quotas of this page while words are typed: every word must occur in a row. Enter has the server filter those of all pages.
 (() => {
   const words = document.getElementById("words");
   const shown = document.getElementById("shown");
   const table = document.getElementById("rows");
   if (!table) return;
+  const text = (row) => [0, 1, 2, 4].map((cell) => row.cells[cell].textContent).join(" ").toLowerCase();
   const groups = Array.from(table.tBodies, (body) => ({
     title: body.querySelector(".title"),
-    rows: Array.from(body.querySelectorAll("tr:not(.title)"), (row) => ({ row, text: row.textContent.toLowerCase() })),
+    rows: Array.from(body.querySelectorAll("tr:not(.title)"), (row) => ({ row, text: text(row) })),
   }));
-  const all = groups.reduce((sum, group) => sum + group.rows.length, 0);
+  const here = groups.reduce((sum, group) => sum + group.rows.length, 0);
+  const all = Number(table.dataset.all);
 
   const filter = () => {
     const wanted = words.value.toLowerCase().split(/\s+/);
@@ -25,10 +27,9 @@
       if (title) title.hidden = fitting === 0;
       count += fitting;
     }
-    shown.textContent = `${count} of ${all} quotas shown`;
+    shown.textContent = `${count} of ${here} quotas shown` + (all > here ? "; Enter searches all pages" : "");
   };
 
   words.addEventListener("input", filter);
-  document.getElementById("typing").hidden = false;
   filter(); // a browser may have kept what was typed
 })();

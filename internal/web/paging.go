@@ -1,0 +1,123 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cloud_quota_exporter/internal/fleet"
+)
+
+// request holds the filters and the pages that a client requests from the status page.
+type request struct {
+	fleet.Filter
+
+	state string   // of the quotas
+	words []string // in lower case, which all occur in a row
+	pages map[string]int
+	query url.Values // without parameters that are empty
+}
+
+// The lists of the page, each of which has pages of its own. Their lengths bound the size of the page whatever exists.
+var (
+	listOfProblems = list{"problem", 30}
+	listOfQuotas   = list{"quota", 400}
+	listOfSources  = list{"project", 100}
+	listOfAccounts = list{"account", 100}
+)
+
+// list is a part of the status page that may be long.
+type list struct {
+	Name string // of an entry
+	size int    // of a page
+}
+
+// parameter returns the name of the parameter that says which page of the list is wanted.
+func (l list) parameter() string { return l.Name + "_page" }
+
+// pageRequest reads the parameters of the status page; an empty one, as a form sends it, is none.
+func (h *handler) pageRequest(ctx context.Context, r *http.Request) (request, error) {
+	known := []string{"project", "service", "state", "filter"}
+	lists := []list{listOfProblems, listOfQuotas, listOfSources, listOfAccounts}
+	for _, l := range lists {
+		known = append(known, l.parameter())
+	}
+	query, err := parseQuery(r, known...)
+	if err != nil {
+		return request{}, err
+	}
+	for name, values := range query {
+		query[name] = slices.DeleteFunc(values, func(v string) bool { return v == "" })
+	}
+	maps.DeleteFunc(query, func(_ string, values []string) bool { return len(values) == 0 })
+	wanted := request{
+		Filter: fleet.Filter{Services: query["service"], Projects: query["project"]}, state: query.Get("state"),
+		words: strings.Fields(strings.ToLower(query.Get("filter"))), pages: map[string]int{}, query: query,
+	}
+	for _, l := range lists {
+		if text := query.Get(l.parameter()); text != "" {
+			if wanted.pages[l.Name], err = strconv.Atoi(text); err != nil || wanted.pages[l.Name] < 1 {
+				return request{}, fmt.Errorf("%s is not the number of a page, which is 1 or more", l.parameter())
+			}
+		}
+	}
+	if err := h.Fleet.CheckServices("service", wanted.Services); err != nil {
+		return request{}, err
+	}
+	return wanted, h.checkProjects(ctx, "project", wanted.Projects)
+}
+
+// isFiltered returns whether something is not on any page.
+func (r request) isFiltered() bool { return !isAll(r.Filter) || r.state != "" || len(r.words) > 0 }
+
+// span is which entries of a list are on the page, and the links to its other pages.
+type span struct {
+	list
+	First, Last, All int // the first entry is 1
+	Links            []link
+}
+
+// link is a link and its text.
+type link struct{ Text, To string }
+
+// span returns which entries of a list are on the page that is wanted, or on the last one if there are fewer. target is the part of the page that has them.
+func (r request) span(l list, all int, target string) span {
+	last := max((all+l.size-1)/l.size, 1)
+	page := min(max(r.pages[l.Name], 1), last)
+	s := span{list: l, First: (page-1)*l.size + 1, Last: min(page*l.size, all), All: all}
+	to := func(text string, n int) {
+		if n >= 1 && n <= last && n != page {
+			s.Links = append(s.Links, link{text, r.with(l.parameter(), strconv.Itoa(n)) + "#" + target})
+		}
+	}
+	if last > 1 {
+		to("First", 1)
+		to("Previous", page-1)
+		to("Next", page+1)
+		to("Last", last)
+	}
+	return s
+}
+
+// with returns a relative link to the same page with another value of a parameter.
+func (r request) with(name, value string) string {
+	query := maps.Clone(r.query)
+	query.Set(name, value)
+	return "?" + query.Encode()
+}
+
+// only returns a relative link to the page of the same projects and services with a value of a parameter, and nothing else.
+func (r request) only(name, value string) string {
+	return request{query: url.Values{"project": r.Projects, "service": r.Services}}.with(name, value)
+}
+
+// IsPart returns whether there are other pages.
+func (s span) IsPart() bool { return len(s.Links) > 0 }
+
+// entries returns those on the page.
+func entries[T any](s span, all []T) []T { return all[s.First-1 : s.Last] }
