@@ -264,7 +264,7 @@ func TestStartsWhileTheCloudIsDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if body, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusForbidden || !strings.Contains(string(body), "--web.enable-lifecycle turns it on") {
+	if body, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusForbidden || !strings.Contains(string(body), "set --web.enable-lifecycle") {
 		t.Errorf("%s %s, %v", resp.Status, body, err)
 	}
 	p.waitFor(t, `connection refused; check the network`)

@@ -108,7 +108,7 @@ func TestHealthcheckRefuses(t *testing.T) {
 		"does not support --web.listen-address=vsock://:10133": health(t, "vsock://:10133", ""),
 		"does not support --web.systemd-socket":                health(t, ":10133", "", func(s *command.Serving) { *s.Web.WebSystemdSocket = true }),
 		"--web.listen-address: ":                               health(t, "10133", ""),
-		"--web.route-prefix has a path":                        health(t, ":10133", "", func(s *command.Serving) { s.RoutePrefix = "/{a}" }),
+		"--web.route-prefix has an invalid path":                        health(t, ":10133", "", func(s *command.Serving) { s.RoutePrefix = "/{a}" }),
 		"/dev/zero: it is a device":                            health(t, ":10133", "/dev/zero"),
 		"/missing.yml: no such file or directory":              health(t, ":10133", "/missing.yml"),
 	} {

@@ -42,7 +42,7 @@ func TestReload(t *testing.T) {
 	contains(t, r.get(t, "/metrics"), `cloud_quota_fetches_total{project="prod",service="cts"} 1`)
 
 	rewrite(t, r.file, func(text string) string { return strings.Replace(text, "name: prod", "name: renamed", 1) })
-	contains(t, r.post(t, "/-/reload"), "200\nthe configuration is loaded.")
+	contains(t, r.post(t, "/-/reload"), "200\nConfiguration loaded.")
 	page := r.get(t, "/metrics")
 	contains(t, page, `cloud_quota_fetches_total{project="renamed",service="cts"} 1`, `cloud_quota_used{project="renamed",resource_type="ram",service="dcs"} 22`)
 	if strings.Contains(page, `project="prod"`) {
@@ -53,7 +53,7 @@ func TestReload(t *testing.T) {
 	}
 
 	rewrite(t, r.file, func(text string) string { return text + "service: {}\n" })
-	contains(t, r.post(t, "/-/reload"), "500\nthe previous configuration stays in use:\n", "config.yml:8: service: unknown key; known here: accounts, services, limits, thresholds")
+	contains(t, r.post(t, "/-/reload"), "500\nthe previous configuration is still active:\n", "config.yml:8: service: unknown key; known here: accounts, services, limits, thresholds")
 	contains(t, r.get(t, "/metrics"), "\ncloud_quota_exporter_config_last_reload_successful 0\n",
 		`cloud_quota_used{project="renamed",resource_type="ram",service="dcs"} 22`)
 	contains(t, r.log.String(), `level=error`, `msg="Failed to load configuration; keeping the previous one"`)
@@ -150,7 +150,7 @@ func TestReloadOfAFileThatHangs(t *testing.T) {
 	contains(t, r.get(t, "/metrics"), `cloud_quota_up{project="prod",service="cts"} 1`)
 	start := time.Now()
 	for range 3 {
-		contains(t, <-answers, "500\nthe previous configuration stays in use:\n", "context deadline exceeded")
+		contains(t, <-answers, "500\nthe previous configuration is still active:\n", "context deadline exceeded")
 	}
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("they took %s", took)

@@ -150,7 +150,7 @@ func everything(t *testing.T, file string) string {
 		t.Fatal(err)
 	}
 	reloaded := r.post(t, "/-/reload")
-	contains(t, reloaded, "500\n", "the previous configuration stays in use")
+	contains(t, reloaded, "500\n", "the previous configuration is still active")
 	if err := r.stop(); err != nil {
 		t.Error(err)
 	}

@@ -105,8 +105,8 @@ func TestBeforeDiscovery(t *testing.T) {
 		paths := []string{"/sd", "/probe?target=ap-southeast-4", "/metrics?project%5B%5D=ap-southeast-4"}
 		unknown := func(accounts string) {
 			t.Helper()
-			want := "not every account's projects are known yet: the first discovery has not succeeded for " + accounts +
-				"; the status page and the log show why, try again later\n"
+			want := "some projects are not known yet: the first discovery has not succeeded for " + accounts +
+				"; see the status page or the log for the reason, and try again later\n"
 			for _, path := range paths {
 				if page := s.get(t, path); page.Code != http.StatusServiceUnavailable || page.Body.String() != want {
 					t.Errorf("%s: %d %s", path, page.Code, page.Body)

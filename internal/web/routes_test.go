@@ -191,7 +191,7 @@ func TestBadRoutes(t *testing.T) {
 		{"", "https://quota.example.org"},
 	} {
 		_, err := web.NewRoutes(flags[0], flags[1])
-		if err == nil || !strings.Contains(err.Error(), "--web.") || !strings.Contains(err.Error(), "; want ") {
+		if err == nil || !strings.Contains(err.Error(), "--web.") || !strings.Contains(err.Error(), "; expected ") {
 			t.Errorf("%q: got %v", flags, err)
 		}
 	}

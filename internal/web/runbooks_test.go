@@ -25,7 +25,7 @@ func TestRunbooks(t *testing.T) {
 	}
 	headers := s.get(t, "/quotas/").Header()
 	index, unknown := s.get(t, "/quotas/runbooks/"), s.get(t, "/quotas/runbooks/CloudQuota%3Cb%3E")
-	if index.Code != http.StatusOK || unknown.Code != http.StatusNotFound || !strings.Contains(unknown.Body.String(), "no runbook CloudQuota&lt;b&gt;.") {
+	if index.Code != http.StatusOK || unknown.Code != http.StatusNotFound || !strings.Contains(unknown.Body.String(), "Unknown runbook CloudQuota&lt;b&gt;.") {
 		t.Errorf("the list is a %d, an unknown alert a %d\n%s", index.Code, unknown.Code, unknown.Body)
 	}
 	if page := s.get(t, "/quotas/runbooks"); page.Code != http.StatusFound || page.Header().Get("Location") != "/quotas/runbooks/" {

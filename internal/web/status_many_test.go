@@ -84,7 +84,7 @@ func TestEveryService(t *testing.T) {
 		if len(got) != enabled || !slices.IsSorted(got) || slices.Contains(got, "sdrs") {
 			t.Errorf("the filter offers %d services: %q, want the %d that are enabled, sorted", len(got), got, enabled)
 		}
-		says(t, s.get(t, "/?service=er"), "1 source read", "ap-southeast-3_p00 ok: er", "ap-southeast-3_p01 1 not offered er")
+		says(t, s.get(t, "/?service=er"), "1 source fetched", "ap-southeast-3_p00 ok: er", "ap-southeast-3_p01 1 not offered er")
 		for _, row := range rows(s.get(t, "/?service=nat&service=ecs")) {
 			if strings.Contains(row, " nat ") != strings.Contains(row, "nat unverified") || strings.Contains(row, "ecs unverified") {
 				t.Errorf("%q: want nat alone to be unverified", row)
@@ -145,8 +145,8 @@ ap-southeast-3_p00 ecs cores 0.2 % 40 20,480 20,440 0 s ago
 ap-southeast-3_p00 ecs spot_instances 0.0 % 0 5 5 0 s ago
 ap-southeast-3_p00 ecs spot_cores 0.0 % 0 5 5 0 s ago
 ap-southeast-3_p00 ecs spot_ram 0.0 % 0 MB 5 MB 5 MB 0 s ago
-ap-southeast-3_p00 ecs key_pairs use not reported unknown 5 unknown 0 s ago
-Muted: no alert is due on these
+ap-southeast-3_p00 ecs key_pairs usage not reported unknown 5 unknown 0 s ago
+Muted: no alerts fire for these
 ap-southeast-3_p00 sfsturbo shares 1.3 % muted 5 400 395 0 s ago
 ap-southeast-3_p00 sfsturbo capacity 0.0 % muted 0 GB 20 GB 20 GB 0 s ago
 ap-southeast-3_p00 kms second 0.0 % muted 0 20 20 0 s ago`

@@ -52,7 +52,7 @@ func TestPagesOfQuotas(t *testing.T) {
 		}
 		says(t, s.get(t, "/?quota_page=99&project_page=99"), "801 to 1,200 of 1,200 quotas", "101 to 150 of 150 projects")
 		for _, query := range []string{"quota_page=0", "project_page=-1", "problem_page=x", "account_page=1.5"} {
-			if page := s.get(t, "/?"+query); page.Code != http.StatusBadRequest || !strings.Contains(page.Body.String(), "is not the number of a page, which is 1 or more") {
+			if page := s.get(t, "/?"+query); page.Code != http.StatusBadRequest || !strings.Contains(page.Body.String(), "is not a page number; expected 1 or more") {
 				t.Errorf("%s: %d %s", query, page.Code, page.Body)
 			}
 		}
@@ -95,7 +95,7 @@ func TestFiltersFindWhatIsOnOtherPages(t *testing.T) {
 				t.Errorf("%s: %d, %d quotas, want %d", query, page.Code, len(got), want)
 			}
 			if want == 0 {
-				says(t, page, "1 critical", "Not everything is shown: show all", "None of 900 quotas fits the filter.")
+				says(t, page, "1 critical", "Not everything is shown: show all", "None of 900 quotas matches the filter.")
 			}
 		}
 		page := s.get(t, "/?service=taurusdb&service=dcs&filter=x&quota_page=2")

@@ -66,7 +66,7 @@ func TestHostileTexts(t *testing.T) {
 		cloud.Inject(cloudtest.Fault{Service: "ces", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("ces", 403, evil)})
 		s := newSite(t, cloud, "accounts:\n  - name: main\n    credentials: {static: {access_key: AK, secret_key: SK}}\n    ca_file: CA\n    discovery: {}\n")
 		page := s.get(t, "/")
-		says(t, page, evil, `ap-southeast-3_<b>&{{.}} cts `+evil+` 50.0 %`, "1 <i>GB</i> 2 <i>GB</i>", "main ok 1 1 that can't be read")
+		says(t, page, evil, `ap-southeast-3_<b>&{{.}} cts `+evil+` 50.0 %`, "1 <i>GB</i> 2 <i>GB</i>", "main ok 1 1 invalid")
 		if got := regexp.MustCompile(`<(?:script|img|i|b)[ >]|" onload`).FindAllString(page.Body.String(), -1); len(got) != 1 {
 			t.Errorf("markup %q, want the page's own script alone", got)
 		}

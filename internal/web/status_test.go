@@ -83,13 +83,13 @@ prod cts unused 0.0 % 0 12,345,678 12,345,678 0 s ago
 prod dbss ram limit not reported unknown unknown 1,638,400 MB 0 s ago
 prod taurusdb instance no limit 3 unlimited unlimited 0 s ago
 prod cts granted_nothing limit 0, none in use 0 0 0 0 s ago
-Muted: no alert is due on these
+Muted: no alerts fire for these
 prod cts system_tracker 100.0 % muted 1 1 0 0 s ago
 prod dcs instance 80.0 % muted 8 10 2 0 s ago`
 		if got := strings.Join(rows(page), "\n"); got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)
 		}
-		says(t, page, "2 critical", "1 page", "1 exhausted", "2 warning", "5 sources read", "13 quotas", "As of 2000-01-01 00:00:00 UTC")
+		says(t, page, "2 critical", "1 page", "1 exhausted", "2 warning", "5 sources fetched", "13 quotas", "As of 2000-01-01 00:00:00 UTC")
 		body := page.Body.String()
 		for _, want := range []string{ // what programs and screen readers get from a bar is what eyes get from its colour
 			`<tr class="alarm"><th scope="row">prod<th scope="row">cts<th scope="row">raised<td><div class="bar"><meter aria-label="used" low="1" high="1" optimum="0" value="1"></meter>`,
@@ -119,9 +119,9 @@ func TestFailingSource(t *testing.T) {
 			passes      time.Duration
 			age, source string
 		}{
-			{2 * time.Minute, "2 min ago", "Its last numbers are shown: 2 min ago"},
-			{2*time.Hour + 57*time.Minute, "2 h ago", "Its last numbers are shown: 2 h ago"},
-			{50 * time.Hour, "", "The last numbers are too old to show: 2 days ago"},
+			{2 * time.Minute, "2 min ago", "The last values are shown: 2 min ago"},
+			{2*time.Hour + 57*time.Minute, "2 h ago", "The last values are shown: 2 h ago"},
+			{50 * time.Hour, "", "The last values are too old to show: 2 days ago"},
 		} {
 			<-time.After(tc.passes)
 			s.get(t, "/")
@@ -145,7 +145,7 @@ func TestWaitForAHostIsShown(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), strings.Replace(fleettest.DocumentsConfig, "    ca_file: CA\n",
 			"    endpoints: {default: \"http://gateway.example.com\"}\n    max_in_flight_per_host: 1\n", 1))
 		s.Cloud.Inject(cloudtest.Fault{Latency: 5 * time.Second})
-		says(t, s.get(t, "/"), "5 sources not read yet", "Problems", "not asked ", " in prod",
+		says(t, s.get(t, "/"), "5 sources not fetched yet", "Problems", "not asked ", " in prod",
 			"What to do: increase max_in_flight_per_host of the account if the host can handle more concurrent requests",
 			"request not sent yet: the account has reached its limit of concurrent requests to gateway.example.com, 1")
 	})
@@ -161,8 +161,8 @@ func TestNothingIsKnownYet(t *testing.T) {
 		if took := time.Since(start); took != 3*time.Second || page.Code != http.StatusOK || len(rows(page)) != 0 {
 			t.Errorf("%d after %s, with %q", page.Code, took, rows(page))
 		}
-		says(t, page, "5 sources not read yet", "No quota is known yet.", "within 3s is here when the page is loaded again",
-			"prod not read yet: cts, ces, taurusdb, dcs, dbss ap-southeast-3", "main ok 1 none")
+		says(t, page, "5 sources not fetched yet", "No quota is known yet.", "The page waits 3s for the cloud. Reload it to see later responses.",
+			"prod not fetched yet: cts, ces, taurusdb, dcs, dbss ap-southeast-3", "main ok 1 none")
 		if strings.Contains(text(page.Body.String()), "Problems") {
 			t.Error("waiting is shown as a problem")
 		}
@@ -193,7 +193,7 @@ func TestFilter(t *testing.T) {
 			}
 		}
 		page := s.get(t, "/?project=dev+%26+test&service=dcs")
-		says(t, page, "1 source read", "2 quotas", "Not everything is shown: show all", "dev & test dcs instance", "Project Services Region", "dev & test ok: dcs ap-southeast-1")
+		says(t, page, "1 source fetched", "2 quotas", "Not everything is shown: show all", "dev & test dcs instance", "Project Services Region", "dev & test ok: dcs ap-southeast-1")
 		for _, want := range []string{"<option selected>dev &amp; test</option>", "<option>prod</option>", "<option selected>dcs</option>", "<option>cts</option>", `<a href="?project=dev%20%26%20test">`} {
 			if !strings.Contains(page.Body.String(), want) {
 				t.Errorf("there is no %s in\n%s", want, page.Body)
@@ -226,9 +226,9 @@ func TestAccounts(t *testing.T) {
     ca_file: CA
     projects: [{id: x, region: ap-southeast-1, name: keyless}]
 `)
-		says(t, s.get(t, "/"), "Projects may be missing", "unauthorized discovery of projects in account other",
+		says(t, s.get(t, "/"), "Projects might be missing", "unauthorized discovery of projects in account other",
 			"What to do: check that the credentials are correct, active, and issued by this cloud", "credentials cts, ces, taurusdb, dcs, dbss in keyless", "4 more",
-			"Accounts", "other discovery fails 0 none", "keyless no keys 1 none", "main ok 1 eu-de", "Left out: another project has the label already.")
+			"Accounts", "other discovery fails 0 none", "keyless no credentials 1 none", "main ok 1 eu-de", "Skipped: another project already has this label.")
 	})
 }
 
@@ -247,7 +247,7 @@ accounts:
 `)
 		s.HideHosts("gaussdb.")
 		page := s.get(t, "/")
-		says(t, page, "4 sources read", "resources skipped cts in ap-southeast-3", "resource 2 of 2: it has no type", "incomplete dbss in ap-southeast-3",
+		says(t, page, "4 sources fetched", "resources skipped cts in ap-southeast-3", "resource 2 of 2: it has no type", "incomplete dbss in ap-southeast-3",
 			"What to do: grant the IAM action dbss:auditInstance:list", "configured limit ignored dbss in ap-southeast-3", "What to do: increase or remove it",
 			"ap-southeast-3 incomplete: cts, dbss ok: ces, dcs ap-southeast-3 main",
 			"Not offered in any of these projects: taurusdb.", "Not offered: the region does not have the service.", "main ok 1 none")

@@ -241,7 +241,7 @@ func TestUnknownValuesAreRefused(t *testing.T) {
 			"/metrics?collect[]=dcs&collect[]=":            `unknown collect[]=""; known: ces, taurusdb, dcs, dbss, exporter; to list all services, run: cloud_quota_exporter services`,
 			"/metrics?collect[]=cts":                       `collect[]="cts" is disabled; add services: {cts: {enabled: true}} to a file, and pass it with --config.file`,
 			"/metrics?collect=dcs":                         `unknown parameter="collect"; known: collect[], project[]`,
-			"/metrics?collect[]=%zz":                       `the query can't be read: invalid URL escape "%zz"`,
+			"/metrics?collect[]=%zz":                       `cannot parse the query: invalid URL escape "%zz"`,
 			"/metrics?project[]=" + url.QueryEscape("<b>"): `unknown project[]="<b>"; known: prod`,
 			"/probe":                         `unknown target=""; known: prod`,
 			"/probe?target=":                 `unknown target=""; known: prod`,
@@ -252,7 +252,7 @@ func TestUnknownValuesAreRefused(t *testing.T) {
 			"/?service=x":                    `unknown service="x"; known: ces, taurusdb, dcs, dbss; to list all services, run: cloud_quota_exporter services`,
 			"/?service=cts":                  `service="cts" is disabled; add services: {cts: {enabled: true}} to a file, and pass it with --config.file`,
 			"/?project=prod&region=x":        `unknown parameter="region"; known: project, service, state, filter, problem_page, quota_page, project_page, account_page`,
-			"/?project=%zz":                  `the query can't be read: invalid URL escape "%zz"`,
+			"/?project=%zz":                  `cannot parse the query: invalid URL escape "%zz"`,
 		} {
 			page := s.get(t, path)
 			if got := strings.TrimSpace(page.Body.String()); page.Code != http.StatusBadRequest || got != want {

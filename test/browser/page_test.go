@@ -152,8 +152,8 @@ func TestTrouble(t *testing.T) {
 	for _, want := range []string{
 		"unauthorized discovery of projects in account other", "What to do: check that the credentials are correct",
 		"forbidden dcs in ap-southeast-1_sandbox and 2 more", "What to do: grant the IAM action dcs:quota:get", `<script>alert("no")</script> not allowed`,
-		"server_error ces in prod", "come back later", "Its last numbers are shown:", "resources skipped cts in prod", "resource 2 of 3: it has no type",
-		"<b>trackers</b>", "1 source not read yet", "not read yet", "not offered", "Projects may be missing", "eu-de", "failing",
+		"server_error ces in prod", "come back later", "The last values are shown:", "resources skipped cts in prod", "resource 2 of 3: it has no type",
+		"<b>trackers</b>", "1 source not fetched yet", "not fetched yet", "not offered", "Projects might be missing", "eu-de", "failing",
 	} {
 		if !strings.Contains(all, want) {
 			t.Errorf("it does not say %q", want)
