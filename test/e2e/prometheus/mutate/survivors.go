@@ -1,6 +1,6 @@
 package main
 
-// survivors are the mutants that no test has to notice, each with its reason.
+// survivors are the mutants that no test needs to detect, each with its reason.
 var survivors = map[string]string{
 	"quota:cloud_quota_limit:first: without unless quota:cloud_quota_limit:min offset 1d":                      "a limit of a day ago takes precedence anyway: this ends the series",
 	"quota:cloud_quota_limit:first: [19m] -> [38m]":                                                            "it would keep the series of a quota that existed for a moment, and no alert fires on that",
@@ -41,7 +41,7 @@ var survivors = map[string]string{
 	"quota:cloud_quota_consumption:delta1d: [1d] -> [2d]":                                                      "it bridges times without Prometheus",
 	"quota:cloud_quota_growth:deriv7d: * -> / (2)":                                                             "0 divided is 0 too",
 	"quota:cloud_quota_monitored:info: [1h59m] -> [3h58m]":                                                     "the alert only ends earlier",
-	"CloudQuotaExhaustionForecast: <= -> <":                                                                    "no one minds whether a forecast of exactly seven days fires",
+	"CloudQuotaExhaustionForecast: <= -> <":                                                                    "whether a forecast of exactly seven days fires does not matter",
 	"CloudQuotaLabelsRenamed: [:2m] -> [:1m]":                                                                  "more steps than evaluations",
 	"CloudQuotaLabelsRenamed: [:2m] -> [:4m]":                                                                  "fewer steps, of which each sees five minutes",
 }
