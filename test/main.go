@@ -2,7 +2,7 @@
 //
 // Without an argument it runs go vet and all tests, with the race detector if a C compiler is installed. It only needs Go. go run ./test all runs
 // every check, like continuous integration. go run ./test mutation changes the rules for Prometheus in hundreds of ways and checks that their tests
-// fail: run it after changes of the rules or their tests. The tests of the status page need Chromium and npm, those of the dashboards npm, and those
+// fail: run it after changes of the rules or their tests. go run ./test NAME runs one check, such as documentation. The tests of the status page need Chromium and npm, those of the dashboards npm, and those
 // of the documentation npm and a C compiler. If one of these is missing, the step is skipped with a message. If the variable CI is set, it fails
 // instead.
 package main
@@ -62,13 +62,16 @@ var others = []step{
 
 func main() {
 	steps := quick
+	byName := func(s step) bool { return len(os.Args) == 2 && s.name == os.Args[1] }
 	switch {
 	case len(os.Args) == 2 && os.Args[1] == "all":
 		steps = append(steps, others...)
+	case slices.ContainsFunc(others, byName):
+		steps = others[slices.IndexFunc(others, byName):][:1]
 	case len(os.Args) == 2 && os.Args[1] == "mutation":
 		steps = []step{{"mutation of the rules", mutation}}
 	case len(os.Args) > 1:
-		fmt.Fprintln(os.Stderr, "test: usage: go run ./test for vet and all tests, go run ./test all for every check, or go run ./test mutation for the mutation test")
+		fmt.Fprintln(os.Stderr, "test: usage: go run ./test for vet and all tests, go run ./test all for every check, go run ./test mutation for the mutation test, or go run ./test NAME for one check, such as documentation")
 		os.Exit(2)
 	}
 	for _, step := range steps {

@@ -86,8 +86,8 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 }
 
-// TestSecurityIsShown: each row of docs/security.md names tests, and all tests named in documents exist.
-func TestSecurityIsShown(t *testing.T) {
+// TestSecurityNamesTests: each row of docs/security.md names tests, and all tests named in documents exist.
+func TestSecurityNamesTests(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/security.md")
 	if err != nil {
 		t.Fatal(err)

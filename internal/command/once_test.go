@@ -181,7 +181,7 @@ func anonymous(text string) string {
 // online removes the output of check-config about the configuration.
 func online(text string) string { return text[strings.LastIndex(text, "\nPROJECT "):] }
 
-func TestGivenUpForPeople(t *testing.T) {
+func TestTimedOutForPeople(t *testing.T) {
 	inBubble(t, cloudtest.Scale(5), fmt.Sprintf(oneSlot, "1s"), func(t *testing.T, n *network) {
 		n.Inject(cloudtest.Fault{Service: "dcs", Host: "dcs.ap-southeast-1.", Hang: true})
 		text, _ := n.check(t.Context(), 0)
@@ -224,8 +224,8 @@ func TestInterrupted(t *testing.T) {
 	})
 }
 
-// TestTimeThatIsJustEnough for the request that proves the key and for the others: everything is fetched.
-func TestTimeThatIsJustEnough(t *testing.T) {
+// TestTimeoutThatIsJustEnough for the request that proves the key and for the others: everything is fetched.
+func TestTimeoutThatIsJustEnough(t *testing.T) {
 	inBubble(t, cloudtest.Scale(5), "", func(t *testing.T, n *network) {
 		n.Inject(cloudtest.Fault{Service: "cts", Latency: 2 * time.Second})
 		text, took := n.query(t.Context(), command.Query{Once: n.once(4*time.Second + 1), Services: []string{"cts"}})

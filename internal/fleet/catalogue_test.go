@@ -64,8 +64,8 @@ func exampleOf(service string) []byte {
 	}[service])
 }
 
-// TestServiceOfAnEntryAlone: an entry of the catalogue and an example are enough to configure, fetch, cache, show, and simulate a service.
-func TestServiceOfAnEntryAlone(t *testing.T) {
+// TestServiceFromAnEntry: an entry of the catalogue and an example are enough to configure, fetch, cache, show, and simulate a service.
+func TestServiceFromAnEntry(t *testing.T) {
 	services, err := providers.ReadCatalogue([]byte(entries))
 	if err != nil {
 		t.Fatal(err)

@@ -118,9 +118,9 @@ services: {defaults: {max_in_flight: 256}, ces: {cache_ttl: 5m}}
 	}
 }
 
-// TestGoodKeysThatAreRefused: a service rejects all keys. They are renewed once, the service is paused for five minutes at a time, and the other
+// TestValidKeysThatAreRejected: a service rejects all keys. They are renewed once, the service is paused for five minutes at a time, and the other
 // services continue.
-func TestGoodKeysThatAreRefused(t *testing.T) {
+func TestValidKeysThatAreRejected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, cloudtest.ManyProjects(), `
 accounts:
@@ -144,8 +144,8 @@ services: {defaults: {cache_ttl: 0s}, ces: {cache_ttl: 0s}}
 	})
 }
 
-// TestMendedRegionIsAsked reloads a configuration whose first region was wrong, which is used for IAM.
-func TestMendedRegionIsAsked(t *testing.T) {
+// TestCorrectedRegionIsUsed reloads a configuration whose first region was wrong, which is used for IAM.
+func TestCorrectedRegionIsUsed(t *testing.T) {
 	for _, credentials := range []string{byAgency, byPassword, "oidc: {idp_id: idp, token_file: DIR/id_token}"} {
 		kind, _, _ := strings.Cut(credentials, ":")
 		t.Run(kind, func(t *testing.T) {
@@ -163,7 +163,7 @@ accounts:
 				w.HideHosts("ap-southeast-33")
 				wantScrape(t, w, "with a wrong region", "map[credentials:5]")
 				w.Configure(t, strings.ReplaceAll(yaml, "ap-southeast-33", "ap-southeast-3"))
-				wantScrape(t, w, "when it is mended", "map[ok:5]")
+				wantScrape(t, w, "when it is corrected", "map[ok:5]")
 			})
 		})
 	}

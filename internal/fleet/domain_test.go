@@ -363,9 +363,9 @@ func TestKeyOfAnotherSite(t *testing.T) {
 	})
 }
 
-// TestListThatHasJustCome: account-level services request the list of projects themselves. The first scrape waits until the received list is active,
+// TestListThatHasJustArrived: account-level services request the list of projects themselves. The first scrape waits until the received list is active,
 // so that it has the projects.
-func TestListThatHasJustCome(t *testing.T) {
+func TestListThatHasJustArrived(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.NewOf(t, providers.All(), cloudtest.ManyProjects(), mainAccount+"    discovery: {regions: [ap-southeast-3], include: '.*_p01'}\n"+
 			"services: {defaults: {enabled: false}, cts: {enabled: true}, eps: {enabled: true}}\n")

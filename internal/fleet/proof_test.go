@@ -195,8 +195,8 @@ func TestManySecretKeysOfOneAccessKey(t *testing.T) {
 	}
 }
 
-// TestServiceThatRefusesAProvenKey: only this service is paused, and its queued requests are not sent.
-func TestServiceThatRefusesAProvenKey(t *testing.T) {
+// TestServiceThatRejectsAProvenKey: only this service is paused, and its queued requests are not sent.
+func TestServiceThatRejectsAProvenKey(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		w := keyedWorld(t, dir, "SK")
@@ -216,8 +216,8 @@ func TestServiceThatRefusesAProvenKey(t *testing.T) {
 	})
 }
 
-// TestKeyThatTwoServicesRefuse must be proven again: it was revoked.
-func TestKeyThatTwoServicesRefuse(t *testing.T) {
+// TestKeyThatTwoServicesReject must be proven again: it was revoked.
+func TestKeyThatTwoServicesReject(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		w := keyedWorld(t, dir, "SK")

@@ -239,7 +239,7 @@ func plural(n int, what string) string {
 	return printable.Grouped(float64(n)) + " " + what
 }
 
-// The classes of what is shown, by which the style colours it.
+// CSS classes, which select colors.
 const (
 	alarm = "alarm" // at the highest threshold, or failing
 	warn  = "warn"  // at some threshold

@@ -218,8 +218,8 @@ func TestProjectsDoNotWriteTheRemedy(t *testing.T) {
 	})
 }
 
-// TestSameTroubleIsOneProblem: different response texts for projects do not make separate problems.
-func TestSameTroubleIsOneProblem(t *testing.T) {
+// TestSameFailureIsOneProblem: different response texts for projects do not make separate problems.
+func TestSameFailureIsOneProblem(t *testing.T) {
 	for name, header := range map[string]func(n int) http.Header{
 		"forbidden":    func(n int) http.Header { return http.Header{"X-Request-Id": {fmt.Sprint(lure, n)}} },
 		"client_error": func(n int) http.Header { return http.Header{"Location": {fmt.Sprintf("https://evil%d.example/", n)}} },

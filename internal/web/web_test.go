@@ -232,8 +232,8 @@ func TestCacheTTL(t *testing.T) {
 	})
 }
 
-// TestUnknownValuesAreRefused with the known names, and without a request to the cloud.
-func TestUnknownValuesAreRefused(t *testing.T) {
+// TestUnknownValuesAreRejected with the known names, and without a request to the cloud.
+func TestUnknownValuesAreRejected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {cts: {enabled: false}}")
 		for path, want := range map[string]string{

@@ -237,8 +237,8 @@ func (in *inbox) nth(t *testing.T, n int, kind, receiver string) string {
 	return all[n-1].text
 }
 
-// tells waits until the webhooks have sent exactly these notifications, in this order. Each is the receiver, and the names and states of its alerts.
-func (in *inbox) tells(t *testing.T, want ...string) {
+// sends waits until the webhooks have sent exactly these notifications, in this order. Each is the receiver, and the names and states of its alerts.
+func (in *inbox) sends(t *testing.T, want ...string) {
 	t.Helper()
 	eventually(t, "notifications", func() (string, bool) {
 		var got []string
@@ -314,7 +314,7 @@ func (in *inbox) receiveMail(conn *textproto.Conn) {
 			_ = conn.PrintfLine("221 bye")
 			return
 		case line == "DATA":
-			_ = conn.PrintfLine("354 go on")
+			_ = conn.PrintfLine("354 continue")
 			message, err := conn.ReadDotBytes()
 			if err != nil {
 				return
@@ -326,7 +326,7 @@ func (in *inbox) receiveMail(conn *textproto.Conn) {
 			in.add(letter{"mail", "cloud_quota", text})
 			_ = conn.PrintfLine("250 received")
 		default:
-			_ = conn.PrintfLine("250 go on")
+			_ = conn.PrintfLine("250 ok")
 		}
 	}
 }

@@ -50,24 +50,24 @@ func TestClimbingQuota(t *testing.T) {
 	p := a.alerted(t, startExporter(t, cloud, rapid).at, 400*time.Millisecond)
 	p.becomes(t, `count(quota:cloud_quota_utilization:ratio{resource_type="ram"})`, " 1")
 
-	told := []string{"cloud_quota: " + nearlyWarning + " firing"}
+	sent := []string{"cloud_quota: " + nearlyWarning + " firing"}
 	set(680, 800)
-	a.inbox.tells(t, told...)
+	a.inbox.sends(t, sent...)
 	a.has(t, nearlyWarning)
 
-	told = append(told, "cloud_quota_critical: "+exhausted+" firing")
+	sent = append(sent, "cloud_quota_critical: "+exhausted+" firing")
 	set(800, 800)
-	a.inbox.tells(t, told...)
+	a.inbox.sends(t, sent...)
 	a.has(t, exhausted, nearlyCritical+" < CloudQuotaExhausted", nearlyWarning+" < CloudQuotaExhausted")
 
-	told = append(told, "cloud_quota_critical: "+exhausted+" resolved")
+	sent = append(sent, "cloud_quota_critical: "+exhausted+" resolved")
 	set(800, 900) // also resolves the critical alert, which was never sent
-	a.inbox.tells(t, told...)
+	a.inbox.sends(t, sent...)
 	a.has(t, nearlyWarning) // was sent
 
-	told = append(told, "cloud_quota: "+nearlyWarning+" resolved")
+	sent = append(sent, "cloud_quota: "+nearlyWarning+" resolved")
 	set(800, 1600)
-	a.inbox.tells(t, told...)
+	a.inbox.sends(t, sent...)
 	a.has(t)
 
 	isGolden(t, "nearly_exhausted.json", a.inbox.nth(t, 1, "webhook", "cloud_quota"))
@@ -78,16 +78,16 @@ func TestClimbingQuota(t *testing.T) {
 	}
 }
 
-// TestOutageTellsNothingOfQuotas: if the cloud rejects all requests and the exporter restarts, quota alerts are neither resolved nor repeated.
-func TestOutageTellsNothingOfQuotas(t *testing.T) {
+// TestOutageSendsNothingAboutQuotas: if the cloud rejects all requests and the exporter restarts, quota alerts are neither resolved nor repeated.
+func TestOutageSendsNothingAboutQuotas(t *testing.T) {
 	t.Parallel()
 	cloud, set := newClimbing()
 	set(800, 800)
 	a := startAlertmanager(t, wait)
 	e := startExporter(t, cloud, rapid)
 	p := a.alerted(t, e.at, time.Second)
-	told := []string{"cloud_quota_critical: " + exhausted + " firing"}
-	a.inbox.tells(t, told...)
+	sent := []string{"cloud_quota_critical: " + exhausted + " firing"}
+	a.inbox.sends(t, sent...)
 
 	heal := cloud.Inject(cloudtest.Fault{Status: http.StatusServiceUnavailable})
 	p.becomes(t, "count(cloud_quota_up == 0)", " 5")
@@ -99,11 +99,11 @@ func TestOutageTellsNothingOfQuotas(t *testing.T) {
 	e.restart(t, p) // otherwise it would retry after 15 seconds
 	p.becomes(t, "count(cloud_quota_up == 1)", " 5")
 	p.becomes(t, "count(cloud_quota_remaining{service=\"dcs\"} <= 0)", " 1")
-	a.inbox.tells(t, told...)
+	a.inbox.sends(t, sent...)
 
-	told = append(told, "cloud_quota_critical: "+exhausted+" resolved")
+	sent = append(sent, "cloud_quota_critical: "+exhausted+" resolved")
 	set(800, 1600)
-	a.inbox.tells(t, told...)
+	a.inbox.sends(t, sent...)
 }
 
 // restart starts the exporter again at the same address, and waits until Prometheus has scraped it.
@@ -271,7 +271,7 @@ var silencing = []struct{ alert, by string }{
 	{"SomethingElse critical project=dev service=dcs resource_type=ram", ""},
 }
 
-func TestWhatSilencesWhat(t *testing.T) {
+func TestInhibitions(t *testing.T) {
 	t.Parallel()
 	startAlertmanager(t, time.Second).silences(t, "")
 }

@@ -52,8 +52,8 @@ func TestCanonicalForms(t *testing.T) {
 	})
 }
 
-// TestRefusedSignatures: FuzzSignature changes the signed parts of a request; this test changes the others.
-func TestRefusedSignatures(t *testing.T) {
+// TestRejectedSignatures: FuzzSignature changes the signed parts of a request; this test changes the others.
+func TestRejectedSignatures(t *testing.T) {
 	edit := func(from, to string) func(*http.Request) {
 		return func(r *http.Request) {
 			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), from, to, 1))
