@@ -85,7 +85,9 @@ func TestValueIsUsedWhileFresh(t *testing.T) {
 		var cell refresh.Cell[int]
 		before := cell.Peek()
 		var reported [][2]*refresh.State[int]
-		p.OnDone = func(before, after *refresh.State[int]) { reported = append(reported, [2]*refresh.State[int]{before, after}) }
+		p.OnDone = func(before, after *refresh.State[int]) {
+			reported = append(reported, [2]*refresh.State[int]{before, after})
+		}
 		start := time.Now()
 		if s := cell.Get(within(t, time.Second), p); s.Fetches != 0 || !s.ReadAt.IsZero() || time.Since(start) != time.Second {
 			t.Errorf("got %+v after %s, want nothing after 1s", s, time.Since(start))

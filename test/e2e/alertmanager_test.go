@@ -100,8 +100,8 @@ func nameOf(labels map[string]string) string {
 	return strings.Join(words, " ")
 }
 
-// labelled returns the labels in a name: "<alertname> <severity> <label>=<value>...".
-func labelled(name string) map[string]string {
+// labeled returns the labels in a name: "<alertname> <severity> <label>=<value>...".
+func labeled(name string) map[string]string {
 	words := strings.Fields(name)
 	labels := map[string]string{"alertname": words[0], "severity": words[1]}
 	for _, word := range words[2:] {

@@ -120,7 +120,7 @@ func TestManyProjectsAreOneNotification(t *testing.T) {
 	t.Parallel()
 	a := startAlertmanager(t, 5*time.Second) // 500 alerts take some time
 	failing := func(project string, since time.Time) alert {
-		return alert{labelled("CloudQuotaReadFailing warning service=dcs project=" + project), map[string]string{
+		return alert{labeled("CloudQuotaReadFailing warning service=dcs project=" + project), map[string]string{
 			"summary":     "Fetching dcs of project " + project + " fails: timeout",
 			"description": "No fetch has succeeded yet. See the exporter's log for the response.",
 			"runbook_url": "https://runbooks.example.com/CloudQuotaReadFailing.html",
@@ -182,7 +182,7 @@ func TestRoutes(t *testing.T) {
 	for _, r := range routes {
 		for project, want := range map[string]string{"prod_eu": r.prod, "dev_prod": r.dev} {
 			args := []string{"config", "routes", "test", "--config.file=" + shippedAlertmanager}
-			for label, value := range labelled(strings.ReplaceAll(r.alert, "<project>", project)) {
+			for label, value := range labeled(strings.ReplaceAll(r.alert, "<project>", project)) {
 				args = append(args, label+"="+value)
 			}
 			if got := amtool(t, args...); got != want {
@@ -196,18 +196,18 @@ func TestRoutes(t *testing.T) {
 // exist.
 func TestEveryAlertIsRouted(t *testing.T) {
 	t.Parallel()
-	var shipped, routed, silenced []string
+	var shipped, routed, inhibited []string
 	for _, m := range regexp.MustCompile(`(?m)^ +- alert: (\w+)$`).FindAllStringSubmatch(readFile(t, shippedRules), -1) {
 		shipped = append(shipped, m[1])
 	}
 	for _, r := range routes {
-		routed = append(routed, labelled(r.alert)["alertname"])
+		routed = append(routed, labeled(r.alert)["alertname"])
 	}
-	for _, s := range silencing {
-		silenced = append(silenced, labelled(s.alert)["alertname"])
+	for _, s := range inhibitions {
+		inhibited = append(inhibited, labeled(s.alert)["alertname"])
 	}
 	slices.Sort(shipped)
-	for table, names := range map[string][]string{"routes": routed, "silencing": silenced} {
+	for table, names := range map[string][]string{"routes": routed, "inhibitions": inhibited} {
 		names = slices.DeleteFunc(names, func(name string) bool { return name == "SomethingElse" })
 		slices.Sort(names)
 		if names = slices.Compact(names); !slices.Equal(names, shipped) {
@@ -234,8 +234,8 @@ func amtool(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// silencing are alerts that fire at once, and the alertname of the alert that inhibits each.
-var silencing = []struct{ alert, by string }{
+// inhibitions are alerts that fire at once, and the alertname of the alert that inhibits each.
+var inhibitions = []struct{ alert, by string }{
 	{"CloudQuotaExhausted critical project=prod service=dcs resource_type=ram", ""},
 	{"CloudQuotaCritical critical project=prod service=dcs resource_type=ram", "CloudQuotaExhausted"},
 	{"CloudQuotaNearlyExhausted warning project=prod service=dcs resource_type=ram", "CloudQuotaExhausted"},
@@ -273,7 +273,7 @@ var silencing = []struct{ alert, by string }{
 
 func TestInhibitions(t *testing.T) {
 	t.Parallel()
-	startAlertmanager(t, time.Second).silences(t, "")
+	startAlertmanager(t, time.Second).inhibits(t, "")
 }
 
 // kubePrometheus are the inhibitions that kube-prometheus, kube-prometheus-stack and OpenShift configure.
@@ -293,16 +293,16 @@ inhibit_rules:
 // TestInhibitionsOfKubePrometheus inhibit nothing more. Severities that share an alertname are the exception, which docs/alerts.md explains.
 func TestInhibitionsOfKubePrometheus(t *testing.T) {
 	t.Parallel()
-	startAlertmanager(t, time.Second, `\ninhibit_rules:\n`, kubePrometheus).silences(t, "info")
+	startAlertmanager(t, time.Second, `\ninhibit_rules:\n`, kubePrometheus).inhibits(t, "info")
 }
 
-// silences posts all alerts except those of one severity, and waits until each is inhibited by the expected alerts.
-func (a *alertmanager) silences(t *testing.T, without string) {
+// inhibits posts all alerts except those of one severity, and waits until each is inhibited by the expected alerts.
+func (a *alertmanager) inhibits(t *testing.T, without string) {
 	t.Helper()
 	var fired []alert
 	var want []string
-	for _, s := range silencing {
-		labels := labelled(s.alert)
+	for _, s := range inhibitions {
+		labels := labeled(s.alert)
 		if labels["severity"] == without {
 			continue
 		}
