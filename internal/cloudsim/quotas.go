@@ -137,7 +137,7 @@ func (s Shape) row(q Quota, elapsed time.Duration) (row map[string]any, key stri
 	return row, key
 }
 
-// write sets the numbers of a quota in an object.
+// write sets the values of a quota in an object.
 func (q Quota) write(object map[string]any, names Pair, elapsed time.Duration) {
 	used, remaining := q.Used, q.Limit
 	if q.Move != nil {
