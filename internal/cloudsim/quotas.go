@@ -36,7 +36,7 @@ type Pair struct{ Type, Used, Limit, Remaining string }
 
 const keyField = "key"
 
-// check returns why quotas can't be written in this shape.
+// check returns why quotas cannot be written in this shape.
 func (s Shape) check(quotas []Quota) error {
 	if s.isConstant() && len(quotas) != 1 {
 		return fmt.Errorf("there are %d quotas, expected one of the type %q", len(quotas), s.Type)

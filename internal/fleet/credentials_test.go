@@ -88,7 +88,7 @@ services: {defaults: {max_in_flight: 256}, ces: {cache_ttl: 5m}}
 				heal = w.Cloud.Inject(cloudtest.Fault{Path: path, Status: http.StatusInternalServerError, Body: cloudsim.ErrorBody("iam", 500, "no")})
 				wantScrape(t, w, "while no keys are issued", allRead)
 				pass(time.Second)
-				wantUp("while its keys can't be renewed", false)
+				wantUp("while its keys cannot be renewed", false)
 				<-time.After(6 * time.Minute)
 				w.Scrape(t, time.Minute)
 				pass(time.Second)

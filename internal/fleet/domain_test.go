@@ -82,7 +82,7 @@ func TestAccountID(t *testing.T) {
 		"several accounts listed":              {keys, knownProject, domains("main", "base"), "[GET /v3/auth/domains:1 GET /v5/caller-identity:1]"},
 		"the list is refused":                  {keys, knownProject, fault(cloudtest.Fault{Path: "/v3/auth/domains", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("iam", 403, "no")}), "[GET /v3/auth/domains:1 GET /v5/caller-identity:1]"},
 		"the list is not there":                {keys, knownProject, fault(cloudtest.Fault{Path: "/v3/auth/domains", Status: http.StatusNotFound}), "[GET /v3/auth/domains:1 GET /v5/caller-identity:1]"},
-		"the list can't be read":               {keys, knownProject, fault(cloudtest.Fault{Path: "/v3/auth/domains", Status: http.StatusOK, Body: []byte(`{"domains":[{"name":"main"}]}`)}), "[GET /v3/auth/domains:1 GET /v5/caller-identity:1]"},
+		"the list is malformed":                {keys, knownProject, fault(cloudtest.Fault{Path: "/v3/auth/domains", Status: http.StatusOK, Body: []byte(`{"domains":[{"name":"main"}]}`)}), "[GET /v3/auth/domains:1 GET /v5/caller-identity:1]"},
 		"the list fails":                       {keys, knownProject, fault(cloudtest.Fault{Path: "/v3/auth/domains", Status: http.StatusBadGateway}), "[GET /v3/auth/domains:1 GET /v5/caller-identity:1]"},
 		"the list hangs":                       {keys, knownProject, fault(cloudtest.Fault{Path: "/v3/auth/domains", Hang: true}), "[GET /v3/auth/domains:1 GET /v5/caller-identity:1]"},
 	} {

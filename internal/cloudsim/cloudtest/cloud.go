@@ -42,7 +42,7 @@ func New(accounts ...cloudsim.Account) *Cloud {
 // Demo returns the cloud of democloud.Demo.
 func Demo() *Cloud { return Wrap(democloud.Demo()) }
 
-// Scale returns a cloud with the keys of Demo and n projects, spread over its regions and named like ap-southeast-3_p0001. The five
+// Scale returns a cloud with the keys of Demo and this many projects, spread over its regions and named like ap-southeast-3_p0001. The five
 // services that are enabled by default respond with constant values.
 func Scale(projects int) *Cloud {
 	regions := []string{"ap-southeast-3", "ap-southeast-1"}
