@@ -71,7 +71,7 @@ func wantSound(t *testing.T, result providers.Result, unlimited bool) {
 		for _, n := range []*float64{q.Used, q.Limit, q.Remaining, q.Min, q.Max} {
 			mayBeInf := unlimited && n == q.Limit
 			if n != nil && (math.IsNaN(*n) || *n < 0 || math.IsInf(*n, 0) && !mayBeInf) {
-				t.Errorf("%s has the number %g", q.ResourceType, *n)
+				t.Errorf("%s has the value %g", q.ResourceType, *n)
 			}
 		}
 	}

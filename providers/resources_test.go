@@ -72,7 +72,7 @@ func TestInvalidResourceIsSkipped(t *testing.T) {
 					continue
 				}
 				if result.Skipped.Count != 1 || !strings.Contains(result.Skipped.String(), tc.says) {
-					t.Errorf("%s, %s: skipped %v, want one that says %q", tc.name, service, result.Skipped, tc.says)
+					t.Errorf("%s, %s: skipped %v, want one with %q", tc.name, service, result.Skipped, tc.says)
 				}
 			}
 		}

@@ -118,7 +118,7 @@ func TestSecurityNamesTests(t *testing.T) {
 		}
 		for _, name := range test.FindAllString(string(text), -1) {
 			if !exist[name] {
-				t.Errorf("%s: there is no %s", document, name)
+				t.Errorf("%s: no %s", document, name)
 			}
 		}
 	}

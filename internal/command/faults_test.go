@@ -256,7 +256,7 @@ func (x *trial) wantNumbers(t *testing.T, p scraped) {
 		}
 	}
 	if known == 0 && x.name != discoveryLater || lost > 0 && lost == known && !x.first {
-		t.Errorf("%d of %d numbers are lost", lost, known)
+		t.Errorf("%d of %d values are lost", lost, known)
 	}
 	if more := p.types(x.isHit) - x.good.types(x.isHit); more > x.fault.new {
 		t.Errorf("%d new resource types, want %d at most", more, x.fault.new)

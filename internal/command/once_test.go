@@ -122,7 +122,7 @@ func TestServiceThatHangs(t *testing.T) {
 		a := parse(t, text)
 		for service, want := range map[string]int{"cts": 160, "ces": 160, "taurusdb": 160, "dbss": 160, "dcs": 80} {
 			if a.read(service) != want {
-				t.Errorf("%s: %d projects were read, want %d", service, a.read(service), want)
+				t.Errorf("%s: %d projects were fetched, want %d", service, a.read(service), want)
 			}
 		}
 		late, notAsked := a.reasons("dcs")["timeout"], a.reasons("dcs")["not asked"]

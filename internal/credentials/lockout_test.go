@@ -26,7 +26,7 @@ func withPassword(t *testing.T, test func(t *testing.T, w *world, s credentials.
 func (w *world) wantRefusals(t *testing.T, when string, want int) {
 	t.Helper()
 	if got := int(w.refusals.Load()); got != want {
-		t.Errorf("%s: %d logins were refused, want %d", when, got, want)
+		t.Errorf("%s: %d logins were rejected, want %d", when, got, want)
 	}
 }
 

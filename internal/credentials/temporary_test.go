@@ -100,7 +100,7 @@ func TestSpellingsOfTimes(t *testing.T) {
 		}
 		for _, s := range []credentials.Source{keys, token} {
 			if got := s.Status().Expires; !got.Equal(at) {
-				t.Errorf("%s is read as %s, want %s", text, got, at)
+				t.Errorf("%s is parsed as %s, want %s", text, got, at)
 			}
 		}
 	}

@@ -199,7 +199,7 @@ func TestEveryEntryAtItsHost(t *testing.T) {
 				continue
 			}
 			if n := cmp.Or(r.Quotas[0].Remaining, r.Quotas[0].Limit); region != "ap-southeast-3" && (n == nil || *n != remaining[r.Service]) {
-				t.Errorf("%s in %s: %s remains, want %v: these are numbers of another service", r.Service, region, number(n), remaining[r.Service])
+				t.Errorf("%s in %s: %s remains, want %v: these are values of another service", r.Service, region, number(n), remaining[r.Service])
 			}
 			at := hostOf(r.Service, region)
 			if h, isOfAccount := whole[r.Service]; isOfAccount {

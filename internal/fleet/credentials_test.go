@@ -107,7 +107,7 @@ services: {defaults: {max_in_flight: 256}, ces: {cache_ttl: 5m}}
 				<-time.After(6 * time.Minute)
 				heal = w.Cloud.Inject(cloudtest.Fault{Latency: time.Second})
 				w.Scrape(t, 10*time.Second) // DBSS has two requests
-				wantScrape(t, w, "after a hundred refusals", "map[unauthorized:100]")
+				wantScrape(t, w, "after a hundred rejections", "map[unauthorized:100]")
 				heal()
 				<-time.After(16 * time.Second)
 				w.Scrape(t, 10*time.Second)
@@ -185,7 +185,7 @@ func TestReloadsKeepALoginPaused(t *testing.T) {
 			configure("renamed", "    ca_file: CA\n")
 		}
 		if got := unauthorized(w); got != 1 {
-			t.Errorf("%d logins were refused with 20 reloads, want 1", got)
+			t.Errorf("%d logins were rejected with 20 reloads, want 1", got)
 		}
 		write(dir, "password", "password-1")
 		wantScrape(t, w, "as soon as the file is corrected", allRead)

@@ -94,7 +94,7 @@ services: {dcs: {cache_ttl: 0}}
 			t.Errorf("projects %s, want the configured label of one and a prefixed one", got)
 		}
 		if got := account(t, w, "main"); got != "asked true up true projects 1 skipped 1" {
-			t.Errorf("main: %s, want one skipped, whose label the other account states", got)
+			t.Errorf("main: %s, want one skipped, because the other account has its label", got)
 		}
 		if got := account(t, w, "other"); got != "asked true up true projects 2 skipped 0" {
 			t.Errorf("other: %s", got)
@@ -230,7 +230,7 @@ func TestUnchangedListKeepsReadings(t *testing.T) {
 		again := settled(t, w)
 		for i := range before {
 			if before[i] != after[i] || before[i] == again[i] {
-				t.Errorf("%s: another reading, though nothing changed, %t; after another fetch, %t", before[i].Service, before[i] != after[i], before[i] != again[i])
+				t.Errorf("%s: another reading without a change, %t; after another fetch, %t", before[i].Service, before[i] != after[i], before[i] != again[i])
 			}
 		}
 		if n := w.Cloud.Requests()["GET /v3/projects"]; n != 3 {

@@ -130,7 +130,7 @@ func TestProjectMissing(t *testing.T) {
 		w := fleettest.NewOf(t, providers.All(), cloudtest.ManyProjects(), strings.NewReplacer("iam: {enabled: true}, ", "", "eps: ", "ces: ").Replace(yaml))
 		const want = "; check that a project of the account is configured or discovered, and that the credentials are correct"
 		if err := find(t, w.Scrape(t, time.Minute), "dns", "main").State.Err; err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v does not say what to do%s", err, want)
+			t.Errorf("%v has no remedy%s", err, want)
 		}
 	})
 }
@@ -178,7 +178,7 @@ func TestNoAccountID(t *testing.T) {
 						t.Errorf("%s: %s, %v, want %s, %s", r.Service, r.Reason(), r.State.Err, tc.reason, tc.says)
 					}
 					if tc.reason == "not_found" && !strings.Contains(tc.says, "region") && !strings.Contains(r.State.Err.Error(), "; set domain_id for the account") {
-						t.Errorf("%v does not say what to do", r.State.Err)
+						t.Errorf("%v has no remedy", r.State.Err)
 					}
 				}
 				if len(readings) != 3 {

@@ -121,7 +121,7 @@ func TestDeadRegionDoesNotAffectOthers(t *testing.T) {
 		cloud.Inject(cloudtest.Fault{Latency: 100 * time.Millisecond})
 		w := fleettest.New(t, cloud, fleettest.AccountOf(cloud, unencrypted)+ctsAlone(""))
 		if got := strings.Count(outcomes(w.Scrape(t, 3*time.Second)), ": ok"); got != 80 {
-			t.Errorf("%d projects were read, want the 80 of the other region", got)
+			t.Errorf("%d projects were fetched, want the 80 of the other region", got)
 		}
 		w.Scrape(t, 9500*time.Millisecond)
 		start := time.Now()

@@ -141,7 +141,7 @@ func TestKeyRejectedWhileRequestsWait(t *testing.T) {
 		w.Scrape(t, time.Minute)
 		pass(time.Minute)
 		if n := unauthorized(w); n < 3 || n > 5*3 {
-			t.Errorf("%d failed signatures, want at most what was in flight of each service", n)
+			t.Errorf("%d failed signatures, want at most the requests in flight of each service", n)
 		}
 	})
 }

@@ -96,7 +96,7 @@ func TestSameProjectKeepsItsValues(t *testing.T) {
 			w.Cloud.Inject(cloudtest.Fault{Service: "iam", Latency: time.Second})
 			w.Configure(t, strings.Replace(yaml, "    ca_file", "    endpoints: {iam: \"https://iam.myhuaweicloud.com\"}\n    ca_file", 1))
 			if got := shown(w.Read(timeout(t, 500*time.Millisecond), fleet.Filter{})); got != "ap-southeast-3=: 0" {
-				t.Errorf("%s: before IAM answers: %s", projects, got)
+				t.Errorf("%s: before IAM responds: %s", projects, got)
 			}
 			w.Scrape(t, time.Minute)
 			pass(6 * time.Minute)

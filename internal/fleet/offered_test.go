@@ -89,7 +89,7 @@ func TestNotOffered(t *testing.T) {
 		{"not in the region", 403, coded("APIGW.0801"), good},
 		{"no such host", 0, nil, good},
 		{"404 of the service", 404, coded("CTS.0404"), ""},
-		{"404 of a service whose code ends alike", 404, coded("CTS.0101"), ""},
+		{"404 of a service whose code ends like the gateway's", 404, coded("CTS.0101"), ""},
 		{"404 of anything", 404, nil, ""},
 		{"no rights in the region", 403, coded("APIGW.0802"), ""},
 		{"403", 403, coded("APIGW.0302"), ""},

@@ -195,7 +195,7 @@ func TestValuesOfThisScrapeAreNeverTooOld(t *testing.T) {
 		w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Hang: true})
 		for _, r := range w.Scrape(t, 5*time.Second) {
 			if r.TooOld || len(r.Quotas) == 0 && r.Service != "dcs" {
-				t.Errorf("%s: %+v, want the numbers that were just read, and nothing that could be dropped of dcs", r.Service, r)
+				t.Errorf("%s: %+v, want the values that were just fetched, and nothing to drop of dcs", r.Service, r)
 			}
 		}
 	})

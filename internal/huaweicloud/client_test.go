@@ -426,7 +426,7 @@ func TestSlowServiceGetsOneRequest(t *testing.T) {
 			<-time.After(20 * time.Second)
 		}
 		if got := n.requests.Load(); got != 2 {
-			t.Errorf("%d requests for two slow answers, want 2", got)
+			t.Errorf("%d requests for two slow responses, want 2", got)
 		}
 		c.HTTP.CloseIdleConnections()
 	})

@@ -185,7 +185,7 @@ func TestCallersDoNotWaitForAHangingQueue(t *testing.T) {
 		pass(time.Second)
 		wantWaited(10, "nothing is known")
 		pass(9 * time.Second)
-		wantWaited(9, "one fetch that hangs shows nothing of the others")
+		wantWaited(9, "one fetch that hangs does not affect the others")
 		pass(time.Second)
 		wantWaited(0, "two hung")
 		c.set(0, nil)
@@ -196,7 +196,7 @@ func TestCallersDoNotWaitForAHangingQueue(t *testing.T) {
 			}
 		}
 		pass(5 * time.Minute)
-		wantWaited(6, "these were answered and are old by now")
+		wantWaited(6, "these have values that are old by now")
 	})
 }
 

@@ -105,7 +105,7 @@ func TestRejectedSignatures(t *testing.T) {
 			r := test.signed.Sign(simtest.NewRequest(t, http.MethodGet, "h/v2/p/quota?a=1", "", "X-Project-Id", idA), "body")
 			test.change(r)
 			if got := verify(r, "body", test.expected); got != test.want {
-				t.Errorf("%s: refusal %q, want %q", name, got, test.want)
+				t.Errorf("%s: rejection %q, want %q", name, got, test.want)
 			}
 		}
 	})
@@ -160,7 +160,7 @@ func FuzzSignature(f *testing.F) {
 			t.Fatal(err)
 		}
 		if refusal := verify(arrived, string(got), expected); refusal != "" {
-			t.Fatalf("%q is refused: %s", arrived.URL, refusal)
+			t.Fatalf("%q is rejected: %s", arrived.URL, refusal)
 		}
 		wantTampered(t, expected, arrived, string(got))
 	})
