@@ -27,7 +27,7 @@ const (
 	maxResident = 40_000_000 // bytes, with 100 projects
 )
 
-// release builds the program as it is released.
+// release builds the program like a release.
 func release(b *testing.B) string {
 	b.Helper()
 	binary := filepath.Join(b.TempDir(), "cloud_quota_exporter")
@@ -39,7 +39,7 @@ func release(b *testing.B) string {
 	return binary
 }
 
-// number finds one in a text.
+// number returns the first number in a text.
 func number(b *testing.B, text, pattern string) float64 {
 	b.Helper()
 	found := regexp.MustCompile(pattern).FindStringSubmatch(text)
@@ -71,8 +71,8 @@ func scaleConfig(b testing.TB, cloud *cloudtest.Cloud) string {
 	return writeFile(b, text.String())
 }
 
-// BenchmarkSize reports what a release build takes with so many projects: the size of the binary, the time from exec to ready and to the end of
-// the first scrape, CPU for a scrape with gzip and for reading a source, memory after these scrapes, and how large a page is.
+// BenchmarkSize measures a release build with n projects: the size of the binary, the time from exec to ready and to the end of the first scrape, CPU
+// for a scrape with gzip and for a fetch, memory after these scrapes, and the size of a page.
 func BenchmarkSize(b *testing.B) {
 	const all = "services: {defaults: {enabled: true, timeout: 1m}}\n" // account-level ones too
 	sizes := []struct {
@@ -132,13 +132,13 @@ func BenchmarkSize(b *testing.B) {
 	}
 }
 
-// load is what several clients ask for at once.
+// load is what several clients request at once.
 type load struct {
 	name     string
 	requests []*http.Request
 }
 
-// loads are a pair of Prometheus servers, such a pair that names four of the five services, and five people who look at the status page.
+// loads are two Prometheus servers, two that select four of the five services, and five people who open the status page.
 func loads(url string) []load {
 	ask := func(path string, header ...string) *http.Request {
 		r, err := http.NewRequest(http.MethodGet, url+path, http.NoBody)
@@ -163,11 +163,11 @@ func loads(url string) []load {
 	}
 }
 
-// peak sends requests at once, several times, and returns the most memory that the process had meanwhile, in MB.
+// peak sends requests at once, several times, and returns the peak memory of the process in MB.
 func (p *process) peak(b *testing.B, requests []*http.Request) float64 {
 	b.Helper()
 	proc := fmt.Sprintf("/proc/%d/", p.Process.Pid)
-	if err := os.WriteFile(proc+"clear_refs", []byte("5"), 0); err != nil { // forgets the peak so far
+	if err := os.WriteFile(proc+"clear_refs", []byte("5"), 0); err != nil { // resets the peak
 		b.Fatal(err)
 	}
 	var clients sync.WaitGroup
@@ -204,8 +204,8 @@ func (p *process) number(b *testing.B, metric string) float64 {
 	return number(b, page, `(?m)^`+metric+` (\S+)$`)
 }
 
-// BenchmarkStampede has a thousand scrapes come at once to an exporter that knows nothing yet, of which the cloud answers each call in 50
-// milliseconds, and compares them with a scrape that comes alone to another.
+// BenchmarkStampede sends a thousand concurrent scrapes to an exporter with an empty cache, whose cloud responds to each request in 50 milliseconds,
+// and compares them with a single scrape of another exporter.
 func BenchmarkStampede(b *testing.B) {
 	scrapes, projects := 1000, 100
 	if testing.Short() {
@@ -226,11 +226,11 @@ func BenchmarkStampede(b *testing.B) {
 	b.ReportMetric(float64(p99)/float64(alone), "p99/alone")
 	b.ReportMetric(peak/1e6, "MB-peak")
 	b.ReportMetric(peakAlone/1e6, "MB-peak-alone")
-	b.ReportMetric(1, "fetches/source") // else it has failed
+	b.ReportMetric(1, "fetches/source") // otherwise it has failed
 }
 
-// stampede starts an exporter, scrapes it so often at once, and returns how long each scrape took, sorted, and the most memory that the
-// exporter had. It fails if a source was asked for more than one fetch, which are two calls for DBSS.
+// stampede starts an exporter, sends n concurrent scrapes, and returns the duration of each, sorted, and the peak memory of the exporter. It fails if
+// a source was fetched more than once, which is two requests for DBSS.
 func stampede(b *testing.B, binary string, scrapes, projects int) (took []time.Duration, peak float64) {
 	b.Helper()
 	cloud := cloudtest.Scale(projects)
@@ -263,7 +263,7 @@ func stampede(b *testing.B, binary string, scrapes, projects int) (took []time.D
 	return took, 1024 * number(b, string(status), `VmHWM:\s+(\d+) kB`)
 }
 
-// scrape asks for all metrics as a Prometheus does, over a connection of its own, and returns the body as it came.
+// scrape requests all metrics like a Prometheus, over its own connection, and returns the body without decompressing it.
 func scrape(b *testing.B, url, encoding string) (body []byte) {
 	r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url+"/metrics", http.NoBody)
 	if err != nil {

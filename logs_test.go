@@ -19,7 +19,7 @@ import (
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
-// smallPipe holds one page, as little as a pipe can.
+// smallPipe has a buffer of one page, the minimum of a pipe.
 func smallPipe(t *testing.T) (read, write *os.File) {
 	t.Helper()
 	read, write, err := os.Pipe()
@@ -46,7 +46,7 @@ type unread struct {
 	log    *bufio.Reader
 }
 
-// serveUnread serves some projects until the log takes no more lines.
+// serveUnread serves some projects until the log accepts no more lines.
 func serveUnread(t *testing.T, args ...string) unread {
 	t.Helper()
 	config := scaleConfig(t, cloudtest.Scale(10))
@@ -55,7 +55,7 @@ func serveUnread(t *testing.T, args ...string) unread {
 	good := u.configure(t, func(text string) string { return text + "services: {defaults: {cache_ttl: 0}, ces: {cache_ttl: 0}}\n" })
 	u.Stderr = write
 	u.start(t, func() {})
-	write.Close() // it is the program's
+	write.Close() // it belongs to the program
 	for u.url == "" {
 		line, err := u.log.ReadString('\n')
 		if err != nil {
@@ -100,7 +100,7 @@ func (u unread) reload(t *testing.T, status int) {
 	}
 }
 
-// dropped returns how many lines are.
+// dropped returns the number of dropped lines.
 func (u unread) dropped(t *testing.T) int {
 	t.Helper()
 	page, err := u.get("/metrics?collect[]=exporter")
@@ -114,7 +114,7 @@ func (u unread) dropped(t *testing.T) int {
 	return n
 }
 
-// scrape asks for all quotas some times.
+// scrape requests all quotas several times.
 func (u unread) scrape(t *testing.T) {
 	t.Helper()
 	for range 4 {
@@ -215,7 +215,7 @@ func TestErrorNeedsNoReader(t *testing.T) {
 	programs.Wait()
 }
 
-// TestWhatLibrariesLog is a line like all others, and quotes nothing that a server sent unasked.
+// TestWhatLibrariesLog is a line like all others, and quotes nothing that a server sent without a request.
 func TestWhatLibrariesLog(t *testing.T) {
 	server, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -230,7 +230,7 @@ func TestWhatLibrariesLog(t *testing.T) {
 				return
 			}
 			if r, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-				asks <- r.UserAgent() // the cloud's operators see who it is
+				asks <- r.UserAgent() // the cloud's operators can identify the client
 			}
 			fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}SECRET")
 		}

@@ -32,18 +32,18 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// begin starts the program in an environment of its own. end waits for it.
+// begin starts the program with its own environment. end waits for it.
 func begin(t *testing.T, env []string, args ...string) (p *os.Process, end func() (code int, stdout, stderr string)) {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), program, args...)
-	c.Env = append([]string{}, env...) // none of this process's own, which nil would mean
+	c.Env = append([]string{}, env...) // no variables of this process, which nil would mean
 	var out, errOut bytes.Buffer
 	c.Stdout, c.Stderr = &out, &errOut
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
 	return c.Process, func() (int, string, string) {
-		_ = c.Wait() // how it ended stands in ProcessState
+		_ = c.Wait() // ProcessState shows how it ended
 		return c.ProcessState.ExitCode(), out.String(), errOut.String()
 	}
 }
@@ -77,7 +77,7 @@ func TestMistakesEndWithOneClearLine(t *testing.T) {
 		name string
 		env  []string
 		args []string
-		says []string // one for each line
+		says []string // one per line
 	}{
 		{"nothing configured", nil, nil, []string{"cloud_quota_exporter: environment: HW_REGION_NAME: missing"}},
 		{"no such file", nil, []string{"--config.file=missing.yml"}, []string{"missing.yml: no such file or directory; set --config.file to a readable file"}},
@@ -105,10 +105,10 @@ func TestMistakesEndWithOneClearLine(t *testing.T) {
 		{"no time", nil, []string{"query", "--timeout=0s"}, []string{"--timeout must be a duration above 0 with a unit"}},
 		{"endless time", nil, []string{"query", "--timeout=9999999h"}, []string{"--timeout must be a duration above 0 with a unit"}},
 		{"a part without --online", inRegion, []string{"check-config", "--service=cts"}, []string{"--service and --project have no effect without --online; add --online"}},
-		{"bad path", inRegion, []string{"--web.telemetry-path=metrics"}, []string{`--web.telemetry-path="metrics" can't be served`}},
-		{"path of dots", inRegion, []string{"--web.telemetry-path=/.."}, []string{`--web.telemetry-path="/.." can't be served`}},
-		{"path with a dot", inRegion, []string{"--web.telemetry-path=/metrics/./x"}, []string{`--web.telemetry-path="/metrics/./x" can't be served`}},
-		{"path to the demo's parent", nil, []string{"demo", "--web.listen-address=127.0.0.1:0", "--web.telemetry-path=/a/.."}, []string{`--web.telemetry-path="/a/.." can't be served`}},
+		{"bad path", inRegion, []string{"--web.telemetry-path=metrics"}, []string{`invalid --web.telemetry-path="metrics"`}},
+		{"path of dots", inRegion, []string{"--web.telemetry-path=/.."}, []string{`invalid --web.telemetry-path="/.."`}},
+		{"path with a dot", inRegion, []string{"--web.telemetry-path=/metrics/./x"}, []string{`invalid --web.telemetry-path="/metrics/./x"`}},
+		{"path to the demo's parent", nil, []string{"demo", "--web.listen-address=127.0.0.1:0", "--web.telemetry-path=/a/.."}, []string{`invalid --web.telemetry-path="/a/.."`}},
 		{"negative offset", inRegion, []string{"--timeout-offset=-5"}, []string{"--timeout-offset is out of range"}},
 		{"no offset", inRegion, []string{"--timeout-offset=NaN"}, []string{"--timeout-offset is out of range"}},
 		{"endless offset", inRegion, []string{"--timeout-offset=1e300"}, []string{"--timeout-offset is out of range"}},
@@ -131,21 +131,21 @@ func TestMistakesEndWithOneClearLine(t *testing.T) {
 			}
 			lines := strings.Split(strings.TrimSuffix(stderr, "\n"), "\n")
 			if strings.Contains(stderr, "pa%ss") {
-				t.Errorf("it shows a password:\n%s", stderr)
+				t.Errorf("the output contains a password:\n%s", stderr)
 			}
 			if len(lines) != len(tc.says) || !strings.HasPrefix(stderr, "cloud_quota_exporter: ") {
-				t.Fatalf("it says\n%s\nwant %d lines", stderr, len(tc.says))
+				t.Fatalf("the output is\n%s\nwant %d lines", stderr, len(tc.says))
 			}
 			for i, part := range tc.says {
 				if !strings.Contains(lines[i], part) {
-					t.Errorf("it says\n%s\nwant %q", lines[i], part)
+					t.Errorf("the output is\n%s\nwant %q", lines[i], part)
 				}
 			}
 		})
 	}
 }
 
-// TestVersion wants the commit that Go noted in the program, and its date; outside a repository there is none.
+// TestVersion wants the commit that Go recorded in the program, and its date; outside a repository there is none.
 func TestVersion(t *testing.T) {
 	build, err := buildinfo.ReadFile(program)
 	if err != nil {
@@ -163,7 +163,7 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// TestBinaryHasNoTestSupport: the example answers of the documents and what the tests share are not part of the program.
+// TestBinaryHasNoTestSupport: the documented examples and the shared test code are not part of the program.
 func TestBinaryHasNoTestSupport(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
 	if err != nil {
@@ -178,7 +178,7 @@ func TestBinaryHasNoTestSupport(t *testing.T) {
 }
 
 func TestExitCodes(t *testing.T) {
-	config := "--config.file=" + scaleConfig(t, cloudtest.Scale(2)) // six quotas are at a tenth, and one of one tracker, which doesn't count
+	config := "--config.file=" + scaleConfig(t, cloudtest.Scale(2)) // six quotas are at a tenth, and one tracker of one, which does not count
 	for _, tc := range []struct {
 		args []string
 		code int
@@ -208,7 +208,7 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-// TestWhatIsNoFileEndsWithOneLine: at once, for every option with a file and every kind of file.
+// TestWhatIsNoFileEndsWithOneLine at once, for every option with a file and every kind of file.
 func TestWhatIsNoFileEndsWithOneLine(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }

@@ -9,7 +9,8 @@ import (
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
-// TestUnwritableOutput: what can't be written is an error of every command. A reader that has gone, as head does, ends a command quietly. demo goes on.
+// TestUnwritableOutput: every command reports output that cannot be written as an error. If the reader has exited, like head, the command ends
+// without an error. demo continues.
 func TestUnwritableOutput(t *testing.T) {
 	config := "--config.file=" + scaleConfig(t, cloudtest.Scale(2))
 	for _, args := range [][]string{
@@ -43,7 +44,7 @@ func TestUnwritableOutput(t *testing.T) {
 		if code := p.ProcessState.ExitCode(); code != 1 || !strings.HasPrefix(line, "cloud_quota_exporter: ") || !strings.HasSuffix(line, "no space left on device\n") {
 			t.Errorf("%v into a full device: exit code %d\n%s", args, code, stderr.String())
 		}
-		if args[0] == "demo" { // which ignores it
+		if args[0] == "demo" { // ignores it
 			continue
 		}
 		r, w, err := os.Pipe()

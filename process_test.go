@@ -20,19 +20,19 @@ import (
 	"cloud_quota_exporter/internal/files/filestest"
 )
 
-// process is the built program while it serves.
+// process is the running program.
 type process struct {
 	*exec.Cmd
 
 	url   string
-	ended chan struct{} // closed when it has, and its log is complete
+	ended chan struct{} // closed when it has ended, and its log is complete
 
 	mu      sync.Mutex
 	log     []string
 	written chan struct{} // holds an item if a line was written since it was last taken
 }
 
-// startServing runs a program until it listens.
+// startServing runs a program until it is listening.
 func startServing(t testing.TB, program string, args ...string) *process {
 	t.Helper()
 	p := startProcess(t, nil, program, args...)
@@ -41,7 +41,7 @@ func startServing(t testing.TB, program string, args ...string) *process {
 	return p
 }
 
-// startProcess runs a program on a port of its own choice; without an environment, it has that of the test.
+// startProcess runs a program on a random port; without an environment, it has that of the test.
 func startProcess(t testing.TB, env []string, program string, args ...string) *process {
 	t.Helper()
 	p := newProcess(t, program, args...)
@@ -69,7 +69,7 @@ func newProcess(t testing.TB, program string, args ...string) *process {
 	return &process{Cmd: c, ended: make(chan struct{}), written: make(chan struct{}, 1)}
 }
 
-// start starts it, and has read read its log.
+// start starts the program; read reads its log.
 func (p *process) start(t testing.TB, read func()) {
 	t.Helper()
 	if err := p.Start(); err != nil {
@@ -78,12 +78,12 @@ func (p *process) start(t testing.TB, read func()) {
 	go func() {
 		defer close(p.ended)
 		read()
-		_ = p.Wait() // how it ended stands in ProcessState
+		_ = p.Wait() // ProcessState shows how it ended
 	}()
 	t.Cleanup(p.stop)
 }
 
-// stop ends it at once.
+// stop kills it.
 func (p *process) stop() {
 	_ = p.Process.Kill()
 	<-p.ended
@@ -95,7 +95,7 @@ func (p *process) lines() string {
 	return strings.Join(p.log, "\n")
 }
 
-// waitFor waits until the log has a text.
+// waitFor waits until the log contains a text.
 func (p *process) waitFor(t testing.TB, text string) {
 	t.Helper()
 	deadline := time.After(time.Minute)
@@ -103,9 +103,9 @@ func (p *process) waitFor(t testing.TB, text string) {
 		select {
 		case <-p.written:
 		case <-p.ended:
-			t.Fatalf("it ended, and the log has no %q:\n%s", text, p.lines())
+			t.Fatalf("it ended, and the log does not contain %q:\n%s", text, p.lines())
 		case <-deadline:
-			t.Fatalf("the log has no %q:\n%s", text, p.lines())
+			t.Fatalf("the log does not contain %q:\n%s", text, p.lines())
 		}
 	}
 }
@@ -117,7 +117,7 @@ func (p *process) terminate(t *testing.T) {
 	}
 }
 
-// endBy sends a signal until the program ends by it: the first one may not have been taken in yet.
+// endBy repeats a signal until it ends the program, because the first one might be sent before the handler is installed.
 func (p *process) endBy(t *testing.T, signal syscall.Signal) {
 	t.Helper()
 	for again := time.NewTicker(10 * time.Millisecond); ; {
@@ -144,7 +144,7 @@ func (p *process) get(path string) (string, error) {
 	return resp.Status + "\n" + string(body), err
 }
 
-// TestDemo has nothing to reload: it says so, and SIGHUP ends it no more than it ends serve. SIGTERM ends it in order.
+// TestDemo has nothing to reload and logs this. SIGHUP does not end it, as with serve. SIGTERM stops it cleanly.
 func TestDemo(t *testing.T) {
 	p := startServing(t, program, "demo", "--web.enable-lifecycle", "--log.format=json")
 	if err := p.Process.Signal(syscall.SIGHUP); err != nil {
@@ -166,12 +166,12 @@ func TestDemo(t *testing.T) {
 	}
 	for line := range strings.SplitSeq(p.lines(), "\n") {
 		if !strings.HasPrefix(line, "{") {
-			t.Errorf("a line of the log is no JSON: %s", line)
+			t.Errorf("a log line is not JSON: %s", line)
 		}
 	}
 }
 
-// stopDuringScrape sends SIGTERM while a scrape waits for the cloud, which answers on proceed.
+// stopDuringScrape sends SIGTERM while a scrape waits for the cloud, which responds once proceed is closed.
 func stopDuringScrape(t *testing.T) (p *process, proceed chan<- struct{}, page <-chan string) {
 	t.Helper()
 	asked, answer, pages := make(chan struct{}), make(chan struct{}), make(chan string, 1)
@@ -195,7 +195,7 @@ func stopDuringScrape(t *testing.T) (p *process, proceed chan<- struct{}, page <
 	return p, answer, pages
 }
 
-// TestSIGTERMDuringAScrape: the first one lets the scrape finish, a second one ends it at once.
+// TestSIGTERMDuringAScrape: the first one lets the scrape finish, a second one ends the program at once.
 func TestSIGTERMDuringAScrape(t *testing.T) {
 	p, proceed, page := stopDuringScrape(t)
 	close(proceed)
@@ -212,7 +212,7 @@ func TestSIGTERMDuringAScrape(t *testing.T) {
 	}
 }
 
-// TestSIGTERMEndsAStartThatHangs: the first one, and at once.
+// TestSIGTERMEndsAStartThatHangs: the first one does, at once.
 func TestSIGTERMEndsAStartThatHangs(t *testing.T) {
 	file := writeFile(t, "services: {}\n")
 	web := writeFile(t, "{}\n")
@@ -243,7 +243,7 @@ func nobody(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// TestStartsWhileTheCloudIsDown: it is up, and says what is wrong: of keys that must be fetched at once, of quotas when they are asked for.
+// TestStartsWhileTheCloudIsDown: it starts, and logs problems: of credentials at once, and of quotas when they are fetched.
 func TestStartsWhileTheCloudIsDown(t *testing.T) {
 	p := startServing(t, program, "--config.file="+writeFile(t, strings.ReplaceAll(`accounts:
   - credentials: {password: {domain_name: d, user_name: u, password: p}}
@@ -264,13 +264,13 @@ func TestStartsWhileTheCloudIsDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if body, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusForbidden || !strings.Contains(string(body), "--web.enable-lifecycle turns it on") {
+	if body, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusForbidden || !strings.Contains(string(body), "set --web.enable-lifecycle") {
 		t.Errorf("%s %s, %v", resp.Status, body, err)
 	}
 	p.waitFor(t, `connection refused; check the network`)
 }
 
-// TestProxyPasswordDoesNotShow: the URL of a proxy may hold one.
+// TestProxyPasswordDoesNotShow: the URL of a proxy can contain one.
 func TestProxyPasswordDoesNotShow(t *testing.T) {
 	config := writeFile(t, "accounts: [{credentials: {static: {access_key: AK, secret_key: SK}}, projects: [{id: '1', region: ap-southeast-1, name: a}]}]\n")
 	for _, scheme := range []string{"http", "https", "socks5", "socks5h"} {
@@ -300,8 +300,8 @@ func TestEchoingProxyShowsNoSecret(t *testing.T) {
 	}
 }
 
-// hangingConfig is that of a cloud with so many projects, whose DCS answers first times and then hangs. It is asked one by one in each region,
-// so that hangs, which is closed then, says that the answers before have been read.
+// hangingConfig configures a cloud with n projects, whose DCS responds first times and then hangs. The requests in each region are sequential, so
+// hangs, which is closed then, means that the previous responses have been read.
 func hangingConfig(t *testing.T, projects, first int) (config string, names []string, hangs <-chan struct{}) {
 	t.Helper()
 	cloud := cloudtest.Scale(projects)
@@ -323,7 +323,7 @@ func hangingConfig(t *testing.T, projects, first int) (config string, names []st
 	return "--config.file=" + writeFile(t, string(text)+"services: {dcs: {max_in_flight: 1, timeout: 5m}}\n"), names, silent
 }
 
-// TestSignalsEndCommandsWithWhatIsKnown: the first one, of both kinds.
+// TestSignalsEndCommandsWithWhatIsKnown: the first signal does, with both kinds.
 func TestSignalsEndCommandsWithWhatIsKnown(t *testing.T) {
 	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
 		config, names, hangs := hangingConfig(t, 3, 1)
@@ -347,7 +347,7 @@ func TestSignalsEndCommandsWithWhatIsKnown(t *testing.T) {
 	}
 }
 
-// TestSecondSignalEndsAQueryAtOnce: the first signal makes it print more than the reader takes.
+// TestSecondSignalEndsAQueryAtOnce: after the first signal, it prints more than the reader takes.
 func TestSecondSignalEndsAQueryAtOnce(t *testing.T) {
 	config, _, hangs := hangingConfig(t, 1000, 0)
 	p := newProcess(t, program, "query", config, "--output=json", "--service=dcs")
@@ -359,7 +359,7 @@ func TestSecondSignalEndsAQueryAtOnce(t *testing.T) {
 	p.endBy(t, syscall.SIGINT)
 }
 
-// TestTimeoutEndsACommand: within its time, and not sooner.
+// TestTimeoutEndsACommand at its end, and not earlier.
 func TestTimeoutEndsACommand(t *testing.T) {
 	t.Parallel() // it waits
 	config, _, _ := hangingConfig(t, 1, 0)
@@ -373,7 +373,7 @@ func TestTimeoutEndsACommand(t *testing.T) {
 	}
 }
 
-// TestNothingRawReachesTheTerminal: a name of a project, of a file or of an argument is escaped in lines of the log and in errors.
+// TestNothingRawReachesTheTerminal: names of projects, files, and arguments are escaped in log lines and in errors.
 func TestNothingRawReachesTheTerminal(t *testing.T) {
 	config := writeFile(t, `accounts:
   - credentials: {static: {access_key: AK, secret_key: SK}}

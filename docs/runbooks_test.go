@@ -17,8 +17,8 @@ import (
 	"cloud_quota_exporter/docs"
 )
 
-// TestRunbooksAddress runs the command of alerts.md on what is shipped, with each of the addresses in its table: each link to a runbook leads to the page of
-// an alert at that address.
+// TestRunbooksAddress runs the command of alerts.md on the shipped files, with each of the addresses in its table. Each link to a runbook then links
+// to the page of an alert at that address.
 func TestRunbooksAddress(t *testing.T) {
 	text, err := os.ReadFile("alerts.md")
 	if err != nil {
@@ -34,7 +34,7 @@ func TestRunbooksAddress(t *testing.T) {
 		if err := os.CopyFS(filepath.Join(dir, "deploy"), os.DirFS("../deploy")); err != nil {
 			t.Fatal(err)
 		}
-		for range 2 { // the second time, nothing is left to change
+		for range 2 { // the second time, there is nothing to change
 			c := exec.CommandContext(t.Context(), "sh", "-c", strings.Replace(command[0], addresses[0][1], address[1], 1))
 			c.Dir = dir
 			if out, err := c.CombinedOutput(); err != nil {
@@ -45,7 +45,7 @@ func TestRunbooksAddress(t *testing.T) {
 	}
 }
 
-// checkLinks looks for links to runbooks in all files.
+// checkLinks checks the links to runbooks in all files.
 func checkLinks(t *testing.T, files fs.FS, address string) {
 	t.Helper()
 	runbooks, err := docs.Runbooks()
@@ -55,7 +55,7 @@ func checkLinks(t *testing.T, files fs.FS, address string) {
 	link := regexp.MustCompile(`[^\s"]*/runbooks(?:/(\w+)\.md)?\b`)
 	found := map[string]int{} // by kind of file
 	err = fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
-		if name == "deploy/helm" { // it has a value for the address, and test/k8s tests that
+		if name == "deploy/helm" { // it has a value for the address, which test/k8s tests
 			return fs.SkipDir
 		}
 		if err != nil || d.IsDir() || name == "deploy/k8s/runbooks.yaml" {
@@ -81,8 +81,8 @@ func checkLinks(t *testing.T, files fs.FS, address string) {
 
 var update = flag.Bool("update", false, "write the HTML of the runbooks")
 
-// TestRunbooksAreRendered compares the HTML of each runbook with its Markdown. Names of other alerts are links there. No link leads to a page that the exporter
-// does not serve.
+// TestRunbooksAreRendered compares the HTML of each runbook with its Markdown. Names of other alerts are links there. Every link is to a page that
+// the exporter serves.
 func TestRunbooksAreRendered(t *testing.T) {
 	markdown, err := filepath.Glob("runbooks/*.md")
 	if err != nil {

@@ -16,9 +16,9 @@ import (
 	"cloud_quota_exporter/providers/providerstest"
 )
 
-var update = flag.Bool("update", false, "write testdata/catalogue.golden again")
+var update = flag.Bool("update", false, "update testdata/catalogue.golden")
 
-// answerOf returns the example of a document or, if there is none, an answer that is made from the description.
+// answerOf returns the documented example or, if there is none, a response made from the description.
 func answerOf(s providers.Service) (body []byte, kind string) {
 	if body = examples.Of(s.Name); body != nil {
 		return body, "example"
@@ -26,7 +26,7 @@ func answerOf(s providers.Service) (body []byte, kind string) {
 	return democloud.Made(s.API), "made"
 }
 
-// decode reads an answer of which nothing is skipped.
+// decode parses a response of which nothing is skipped.
 func decode(t *testing.T, s providers.Service, body []byte) []providers.Quota {
 	t.Helper()
 	result, err := s.API.Decode(&huaweicloud.Answer{Body: body})
@@ -36,7 +36,8 @@ func decode(t *testing.T, s providers.Service, body []byte) []providers.Quota {
 	return result.Quotas
 }
 
-// TestCatalogue: what is asked for every entry and what its answer yields. testdata/catalogue.golden shows it, so that a change of the catalogue shows.
+// TestCatalogue: the request of every entry and the result of its response. testdata/catalogue.golden contains them, so that changes of the catalogue
+// are visible.
 func TestCatalogue(t *testing.T) {
 	const file = "testdata/catalogue.golden"
 	var text strings.Builder
@@ -59,7 +60,7 @@ func TestCatalogue(t *testing.T) {
 	}
 }
 
-// rulesOf shows what a made answer does not.
+// rulesOf shows what a made response does not.
 func rulesOf(a *providers.API) []string {
 	var rules []string
 	if a.NoLimit != nil {
@@ -80,7 +81,7 @@ func rulesOf(a *providers.API) []string {
 	return rules
 }
 
-// TestExamplesHaveEntries: an example of no entry would be read by no test.
+// TestExamplesHaveEntries: no test would read an example without an entry.
 func TestExamplesHaveEntries(t *testing.T) {
 	files, err := os.ReadDir("examples")
 	if err != nil {
@@ -97,14 +98,14 @@ func TestExamplesHaveEntries(t *testing.T) {
 	}
 }
 
-// answer is an answer that a test changes.
+// answer is a response that a test changes.
 type answer struct {
 	api  *providers.API
 	body any
 	list string // the path in use
 }
 
-// newAnswer parses the answer of an entry.
+// newAnswer parses the response of an entry.
 func newAnswer(t *testing.T, s providers.Service) *answer {
 	t.Helper()
 	a := &answer{api: s.API}
@@ -180,7 +181,7 @@ func (a *answer) set(value any, fields ...string) {
 	}
 }
 
-// numbers replaces all numbers by texts, or by what write returns of them.
+// numbers replaces all numbers by texts, or by the results of write.
 func numbers(v any, write func(float64) any) any {
 	switch v := v.(type) {
 	case float64:
@@ -197,7 +198,7 @@ func numbers(v any, write func(float64) any) any {
 	return v
 }
 
-// strange adds members that no document knows to all objects but a map of resources, in which they would be resources.
+// strange adds undocumented members to all objects except a map of resources, in which they would be resources.
 func (a *answer) strange(v any) {
 	switch v := v.(type) {
 	case []any:
@@ -215,7 +216,7 @@ func (a *answer) strange(v any) {
 	}
 }
 
-// TestCatalogueVariants changes the answer of every entry in the ways in which real answers differ from documents. Nothing may be skipped.
+// TestCatalogueVariants changes the response of every entry in the ways in which real responses differ from documents. Nothing may be skipped.
 func TestCatalogueVariants(t *testing.T) {
 	text := func(format string) func(*answer) {
 		return func(a *answer) { a.body = numbers(a.body, func(n float64) any { return fmt.Sprintf(format, n) }) }
@@ -236,16 +237,16 @@ func TestCatalogueVariants(t *testing.T) {
 		"numbers with an exponent": {func(a *answer) {
 			a.body = numbers(a.body, func(n float64) any { return json.Number(fmt.Sprintf("%.9e", n)) })
 		}, same},
-		"members that no document knows":         {func(a *answer) { a.strange(a.body) }, same},
-		"minimum and maximum of -1":              {ranges(-1), noRange},
-		"minimum and maximum that are no number": {ranges("unlimited"), noRange},
-		"minimum and maximum that are objects":   {ranges(map[string]any{}), noRange},
-		"no minimum and maximum":                 {ranges(nil), noRange},
-		"no unit":                                {units(nil), noUnit},
-		"an object for a unit":                   {units(map[string]any{}), noUnit},
-		"the text null for a unit":               {units("null"), noUnit},
-		"an empty unit":                          {units(""), noUnit},
-		"a number for a unit":                    {units(5), noUnit},
+		"undocumented members":                     {func(a *answer) { a.strange(a.body) }, same},
+		"minimum and maximum of -1":                {ranges(-1), noRange},
+		"minimum and maximum that are not numbers": {ranges("unlimited"), noRange},
+		"minimum and maximum that are objects":     {ranges(map[string]any{}), noRange},
+		"no minimum and maximum":                   {ranges(nil), noRange},
+		"no unit":                                  {units(nil), noUnit},
+		"an object for a unit":                     {units(map[string]any{}), noUnit},
+		"the text null for a unit":                 {units("null"), noUnit},
+		"an empty unit":                            {units(""), noUnit},
+		"a number for a unit":                      {units(5), noUnit},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, s := range providers.All() {
@@ -285,7 +286,7 @@ func encode(t *testing.T, v any) []byte {
 	return body
 }
 
-// TestCatalogueWithoutNumbers: used or the limit may be missing or null. That costs no resource which has another number.
+// TestCatalogueWithoutNumbers: used or the limit may be missing or null. This does not affect resources with another value.
 func TestCatalogueWithoutNumbers(t *testing.T) {
 	null := json.RawMessage("null")
 	for _, s := range providers.All() {
@@ -297,7 +298,7 @@ func TestCatalogueWithoutNumbers(t *testing.T) {
 					fields = append(fields, p.Used, p.Limit)
 				}
 				var want []providers.Quota
-				skipped := 0 // resources without a number; an object need not have all pairs
+				skipped := 0 // resources without a number; an object can lack some of the pairs
 				for _, q := range decode(t, s, encode(t, a.body)) {
 					if remove == "used" {
 						q.Used = nil
@@ -371,7 +372,7 @@ func TestCatalogueKinds(t *testing.T) {
 		var each []string
 		for _, row := range list {
 			a.put(a.list, row)
-			if result, _ := s.API.Decode(&huaweicloud.Answer{Body: encode(t, a.body)}); len(result.Quotas) > 0 { // skip leaves the others out
+			if result, _ := s.API.Decode(&huaweicloud.Answer{Body: encode(t, a.body)}); len(result.Quotas) > 0 { // skip omits the others
 				each = append(each, show(result))
 			}
 		}
@@ -381,7 +382,7 @@ func TestCatalogueKinds(t *testing.T) {
 	}
 }
 
-// TestHazards are answers as services really write them, by what their documents, definitions and SDKs say.
+// TestHazards are realistic responses of services, according to their documents, definitions, and SDKs.
 func TestHazards(t *testing.T) {
 	for _, tc := range []struct{ name, service, uri, answer, want string }{
 		{"status 201", "dc", "/v3/%s/dcaas/quotas", `201 {"quotas":{"resources":[{"type":"virtualInterface","quota":-1,"used":3},{"type":"peerLinkPerGdgw","quota":5,"used":0}]},"request_id":"r"}`, `virtualInterface "" used 3 limit +Inf remaining - range -..-`},

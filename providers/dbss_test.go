@@ -11,12 +11,12 @@ import (
 
 const partnerQuota = "/v1/" + project + "/dbss/audit/quota"
 
-// remaining is what the document's example says without the list of instances.
+// remaining is the result of the documented example without the list of instances.
 const remaining = `audit_instance "" used - limit - remaining 1 range -..-
 cpu "" used - limit - remaining 796 range -..-
 ram "MB" used - limit - remaining 1.622016e+06 range -..-`
 
-// TestDBSS asks for the quotas of the document's example, and for what else the replies have.
+// TestDBSS fetches the quotas of the documented example, and other possible responses.
 func TestDBSS(t *testing.T) {
 	page := func(n int, rest string) reply {
 		return reply(`{"instances":[` + strings.TrimSuffix(strings.Repeat(`{"id":"x"},`, n), ",") + `]` + rest + `}`)
@@ -31,7 +31,7 @@ func TestDBSS(t *testing.T) {
 	}
 	for name, tc := range map[string]struct {
 		replies replies
-		want    string // that the result, or the reason and the error, begin with
+		want    string // the start of the result, or of the reason and the error
 		says    string
 	}{
 		"none":                  {replies{instances: `{"instances":[],"total":0}`}, with(0), ""},
@@ -49,24 +49,24 @@ skipped: an element of the list of audit instances is not an instance`, "",
 		"no instances among a total": {replies{instances: `{"instances":[{},5],"total":2}`}, with(2), ""},
 		"no total, two pages":        {replies{instances: page(1000, ""), offset(1000): page(1, "")}, with(1001), ""},
 
-		"the list is forbidden":  {replies{instances: `403 {"error_msg":"no"}`}, remaining + "\nincomplete: used and limit of audit_instance are unknown: GET ", "grant the IAM action dbss:auditInstance:list"},
-		"there is no list":       {replies{instances: `404 {"error_msg":"no"}`}, remaining + "\nincomplete: used and limit of audit_instance are unknown: GET ", ""},
-		"the list fails":         {replies{instances: `500 {"error_msg":"no"}`}, "server_error", ""},
-		"the list wants a key":   {replies{instances: `401 {"error_msg":"no"}`}, "unauthorized", ""},
-		"the list is throttled":  {replies{instances: `429 {"error_msg":"no"}`}, "throttled", ""},
-		"no list in it":          {replies{instances: `{}`}, "malformed", "it has no list of audit instances"},
-		"no JSON":                {replies{instances: `<html>`}, "malformed", ""},
-		"less than are listed":   {replies{instances: page(1, `,"total":0`)}, "malformed", "total is 0, but 1 audit instances are listed"},
-		"a total of words":       {replies{instances: page(0, `,"total":"x"`)}, "malformed", `total is "\"x\""`},
-		"a negative total":       {replies{instances: page(0, `,"total":-1`)}, "malformed", "total is -1"},
-		"an object for the list": {replies{instances: `{"instances":{"id":"single"}}`}, "malformed", ""},
-		"a list without end":     {endless, "malformed", "has more than 50000 elements"},
+		"the list is forbidden":   {replies{instances: `403 {"error_msg":"no"}`}, remaining + "\nincomplete: used and limit of audit_instance are unknown: GET ", "grant the IAM action dbss:auditInstance:list"},
+		"there is no list":        {replies{instances: `404 {"error_msg":"no"}`}, remaining + "\nincomplete: used and limit of audit_instance are unknown: GET ", ""},
+		"the list fails":          {replies{instances: `500 {"error_msg":"no"}`}, "server_error", ""},
+		"the list requires a key": {replies{instances: `401 {"error_msg":"no"}`}, "unauthorized", ""},
+		"the list is throttled":   {replies{instances: `429 {"error_msg":"no"}`}, "throttled", ""},
+		"no list in it":           {replies{instances: `{}`}, "malformed", "it has no list of audit instances"},
+		"no JSON":                 {replies{instances: `<html>`}, "malformed", ""},
+		"less than are listed":    {replies{instances: page(1, `,"total":0`)}, "malformed", "total is 0, but 1 audit instances are listed"},
+		"a total of words":        {replies{instances: page(0, `,"total":"x"`)}, "malformed", `total is "\"x\""`},
+		"a negative total":        {replies{instances: page(0, `,"total":-1`)}, "malformed", "total is -1"},
+		"an object for the list":  {replies{instances: `{"instances":{"id":"single"}}`}, "malformed", ""},
+		"a list without end":      {endless, "malformed", "has more than 50000 elements"},
 
 		"a partner cloud": {replies{paths["dbss"]: `404 {"error_code":"APIGW.0101"}`, partnerQuota: document(t, "dbss"), instances: "404 {}"}, remaining, ""},
 		"neither path": { // the error is that of the documented one
 			replies{paths["dbss"]: `404 {"error_msg":"first"}`, partnerQuota: `404 {"error_msg":"second"}`}, "not_found", "first",
 		},
-		"a partner cloud that refuses": {replies{paths["dbss"]: `404 {}`, partnerQuota: `403 {"error_msg":"second"}`}, "forbidden", "second"},
+		"a partner cloud that rejects requests": {replies{paths["dbss"]: `404 {}`, partnerQuota: `403 {"error_msg":"second"}`}, "forbidden", "second"},
 
 		"some":              {replies{paths["dbss"]: `{"cpu":796}`}, `cpu "" used - limit - remaining 796 range -..-`, ""},
 		"null and a string": {replies{paths["dbss"]: `{"audit_quota":null,"ram":"5"}`}, `ram "MB" used - limit - remaining 5 range -..-`, ""},
@@ -89,7 +89,7 @@ skipped: ram is -1, but negative values are not documented`, ""},
 	}
 }
 
-// TestDBSSConfigured: without the list it is not asked for, and who states a path wants that, not another one that happens to answer.
+// TestDBSSConfigured: without the list it is not requested. A configured path is used, even if another one would also respond.
 func TestDBSSConfigured(t *testing.T) {
 	result, err := ask(t, "dbss", replies{paths["dbss"]: document(t, "dbss")},
 		func(_ *huaweicloud.Client, options map[string]bool) { options["list_instances"] = false })

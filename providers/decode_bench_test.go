@@ -14,7 +14,7 @@ import (
 	"cloud_quota_exporter/providers/providerstest"
 )
 
-// plain are the structs that one would write for the documents' examples and no others: whatever differs is lost.
+// plain are structs for exactly the documented examples. Anything else is lost.
 var plain = map[string]func() any{
 	"cts": func() any {
 		return new(struct {
@@ -35,7 +35,7 @@ var plain = map[string]func() any{
 	},
 }
 
-// plainQuotas are what most services answer; DCS has objects for units, and TaurusDB text for what is used.
+// plainQuotas is the format of most services; DCS has objects for units, and TaurusDB text for usage.
 type plainQuotas[Unit, Used any] struct {
 	Quotas struct {
 		Resources []struct {
@@ -47,8 +47,8 @@ type plainQuotas[Unit, Used any] struct {
 	}
 }
 
-// BenchmarkDecode makes quotas of the example of each of the five documents, and of the largest answer of which all is read, over
-// encoding/json into a plain struct. The two are measured in turn.
+// BenchmarkDecode decodes the documented example of each of the five services, and the largest response that is fully read, relative to encoding/json
+// into a plain struct. The two are measured alternately.
 func BenchmarkDecode(b *testing.B) {
 	for _, s := range providerstest.Five() {
 		b.Run("body="+s.Name, func(b *testing.B) { compareDecoding(b, s, examples.Of(s.Name)) })
@@ -61,7 +61,7 @@ func BenchmarkDecode(b *testing.B) {
 	b.Run("body=largest", func(b *testing.B) { compareDecoding(b, providerstest.Named("dcs")[0], []byte(largest)) })
 }
 
-// compareDecoding takes the medians, which a machine that does something else for a moment leaves alone.
+// compareDecoding compares the medians, which are not affected by short interruptions.
 func compareDecoding(b *testing.B, s providers.Service, body []byte) {
 	b.Helper()
 	const batch = 10

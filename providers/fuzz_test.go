@@ -47,7 +47,7 @@ func FuzzQuotas(f *testing.F) {
 	})
 }
 
-// wantSound asserts what holds of every result. unlimited says whether the API knows "no limit".
+// wantSound asserts what applies to every result. unlimited is whether the API has a value for "no limit".
 func wantSound(t *testing.T, result providers.Result, unlimited bool) {
 	t.Helper()
 	if n := len(result.Quotas); n == 0 || n > 200 {
@@ -101,7 +101,7 @@ func FuzzResourceBesideAnother(f *testing.F) {
 		service %= uint8(len(names))
 		var others []json.RawMessage
 		if json.Unmarshal([]byte("["+bad+"]"), &others) != nil || len(others) > 199 {
-			return // it would be no answer, or too long a one
+			return // it would not be a response, or too long a one
 		}
 		list := good + "," + bad
 		if before {
@@ -116,12 +116,12 @@ func FuzzResourceBesideAnother(f *testing.F) {
 			t.Fatalf("the good resource is lost: %v\n%s", err, show(result))
 		}
 		if q := result.Quotas[i]; !before && (*q.Used != 1 || *q.Limit != 2 || q.Unit != "GB") {
-			t.Errorf("the good resource is another:\n%s", show(result))
+			t.Errorf("the valid resource has changed:\n%s", show(result))
 		}
 	})
 }
 
-// FuzzDescription: whatever describes an API and whatever it answers, the description is refused or what it reads is sound.
+// FuzzDescription: whatever the description of an API and its response, the description is rejected or the result is sound.
 func FuzzDescription(f *testing.F) {
 	bodies := []string{
 		`{"quotas":{"resources":[{"type":"a","used":"4,","quota":-1,"unit":{}},{"type":"a"},null,5,[],{"type":"b","used":1e400}]}}`,
@@ -153,13 +153,13 @@ func FuzzDescription(f *testing.F) {
 		if err != nil {
 			return
 		}
-		_ = democloud.Made(a) // which does not panic
+		_ = democloud.Made(a) // does not panic
 		base := a.Host.BaseURL("ap-southeast-3", "")
 		if u, err := url.Parse(base); err != nil || u.Scheme != "https" || u.User != nil || u.Path+u.RawQuery+u.Fragment != "" || u.Hostname() == "" {
 			t.Errorf("base URL %q: %v", base, err)
 		}
 		path := strings.NewReplacer("{project_id}", project, "{domain_id}", project).Replace(a.Path)
-		if u, err := url.Parse(base + path); path != "" && (err != nil || u.RequestURI() != path) { // "" if nothing is stated
+		if u, err := url.Parse(base + path); path != "" && (err != nil || u.RequestURI() != path) { // "" if not configured
 			t.Errorf("%q is sent as another path, %v", path, err)
 		}
 		result, err := a.Decode(&huaweicloud.Answer{Body: []byte(body)})
@@ -173,7 +173,7 @@ func FuzzDescription(f *testing.F) {
 	})
 }
 
-// catalogueTexts returns the descriptions of the catalogue as they are written, by service.
+// catalogueTexts returns the source texts of the catalogue's descriptions, by service.
 func catalogueTexts(f *testing.F) map[string]string {
 	f.Helper()
 	file, err := os.ReadFile("catalogue.yml")

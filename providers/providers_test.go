@@ -37,10 +37,10 @@ func (auth) Grant(context.Context, huaweicloud.Scope) (huaweicloud.Grant, error)
 }
 func (auth) Reject(huaweicloud.Grant) {}
 
-// reply is what the API answers: a body alone, or a status, a blank and a body.
+// reply is the response of the API: only a body, or a status, a blank, and a body.
 type reply string
 
-// replies answer by path and query, without a network. What they don't know is an error.
+// replies responds by path and query, without a network. Unknown requests are errors.
 type replies map[string]reply
 
 func (all replies) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -63,7 +63,7 @@ func client(service string, transport replies) *huaweicloud.Client {
 	}
 }
 
-// ask asks a service of the catalogue.
+// ask fetches a service of the catalogue.
 func ask(t *testing.T, service string, transport replies, change ...func(*huaweicloud.Client, map[string]bool)) (providers.Result, error) {
 	t.Helper()
 	c := client(service, transport)
@@ -78,7 +78,7 @@ func ask(t *testing.T, service string, transport replies, change ...func(*huawei
 	return asked.Quotas(t.Context(), c, options)
 }
 
-// show writes a result as a person would: one line a quota, "-" for what was not reported.
+// show writes a result for people: one line per quota, "-" for values that were not reported.
 func show(r providers.Result) string {
 	number := func(n *float64) string {
 		if n == nil {
@@ -100,7 +100,7 @@ func show(r providers.Result) string {
 	return strings.Join(lines, "\n")
 }
 
-// paths are where the documents say that the quotas are.
+// paths are the documented paths of the quotas.
 var paths = map[string]string{
 	"cts":      "/v3/" + project + "/quotas",
 	"ces":      "/V1.0/" + project + "/quotas",
@@ -144,7 +144,7 @@ ram "MB" used - limit - remaining 1.622016e+06 range -..-`,
 	}
 }
 
-// common is an answer with one resource, in the shape that four services share.
+// common is a response with one resource, in the shape of four services.
 func common(service, resources string) reply {
 	if service == "cts" {
 		return reply(`{"resources":[` + resources + `]}`)
@@ -186,7 +186,8 @@ func TestConfiguredQuotaPath(t *testing.T) {
 	}
 }
 
-// TestOwnAPIs: an answer of another form than the description says what was tried and how it begins, and that the description may be wrong.
+// TestOwnAPIs: if a response differs from the description, the error contains the expected format and the start of the response, and mentions that
+// the description might be wrong.
 func TestOwnAPIs(t *testing.T) {
 	found := strictyaml.NewProblems("c.yml")
 	own := providers.Own("my_api", strictyaml.Parse([]byte(`{path: /quotas, host: my-api, list: [rows, quotas], type: "{quota_key}", limit: quota_limit}`), found))
@@ -204,11 +205,11 @@ func TestOwnAPIs(t *testing.T) {
 		t.Errorf("got %v\nwant %s", err, want)
 	}
 	if _, err := quotas("404 no"); err == nil || !strings.HasSuffix(err.Error(), "404 Not Found: no; check host and path of services.my_api.api, and that the project exists in the region") {
-		t.Errorf("got %v, want advice on the description", err)
+		t.Errorf("got %v, want a remedy about the description", err)
 	}
 	result, err := quotas(`{"quotas": [{"quota_key": "a", "quota_limit": 5}, {"quota_key": "b", "used": 1, "unit": null, "min": {}}]}`)
 	if got := show(result); err != nil || got != "a \"\" used - limit 5 remaining - range -..-\nb \"\" used 1 limit - remaining - range -..-" {
-		t.Errorf("got %v\n%s, want no word on fields that are not reported", err, got)
+		t.Errorf("got %v\n%s, want nothing about fields that are not reported", err, got)
 	}
 	own.API.Account = true
 	if _, err := quotas("404 no"); err == nil || !strings.HasSuffix(err.Error(), "; check host and path of services.my_api.api") {

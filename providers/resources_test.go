@@ -16,12 +16,12 @@ func TestVariants(t *testing.T) {
 			"the plural beside the singular", "dcs", `{"type":"instances","used":3,"quota":10},{"type":"instance","used":4,"quota":10}`,
 			"instance \"\" used 3 limit 10 remaining - range -..-\nskipped: resource 2 of 2: duplicate type \"instance\"",
 		},
-		{"a key twice, of which the last counts", "ces", `{"type":"alarm","used":"x","used":3,"quota":10}`, `alarm "" used 3 limit 10 remaining - range -..-`},
+		{"a duplicate key, the last of which counts", "ces", `{"type":"alarm","used":"x","used":3,"quota":10}`, `alarm "" used 3 limit 10 remaining - range -..-`},
 		{"unit null", "dcs", `{"type":"instance","used":3,"quota":10,"unit":null}`, `instance "" used 3 limit 10 remaining - range -..-`},
 		{"unit of another kind", "ces", `{"type":"alarm","used":3,"quota":10,"unit":5}`, `alarm "" used 3 limit 10 remaining - range -..-`},
-		{"unit that is no UTF-8", "ces", `{"type":"alarm","used":3,"quota":10,"unit":"G` + "\xff" + `"}`, `alarm "" used 3 limit 10 remaining - range -..-`},
+		{"unit that is not UTF-8", "ces", `{"type":"alarm","used":3,"quota":10,"unit":"G` + "\xff" + `"}`, `alarm "" used 3 limit 10 remaining - range -..-`},
 		{"unit too long", "ces", `{"type":"alarm","used":3,"quota":10,"unit":"` + strings.Repeat("G", 33) + `"}`, `alarm "" used 3 limit 10 remaining - range -..-`},
-		{"a bad range costs the range", "dcs", `{"type":"ram","used":3,"quota":10,"min":"low","max":800}`, `ram "" used 3 limit 10 remaining - range -..800`},
+		{"an invalid range only costs the range", "dcs", `{"type":"ram","used":3,"quota":10,"min":"low","max":800}`, `ram "" used 3 limit 10 remaining - range -..800`},
 		{"a negative range", "dcs", `{"type":"ram","used":3,"quota":10,"min":1,"max":-1}`, `ram "" used 3 limit 10 remaining - range 1..-`},
 		{"a range of -1", "dcs", `{"type":"ram","used":3,"quota":10,"min":-1,"max":-1}`, `ram "" used 3 limit 10 remaining - range -..-`},
 		{"a field's name with escapes", "ces", `{"typ\u0065":"alarm","\u0075sed":3,"quota":10}`, `alarm "" used 3 limit 10 remaining - range -..-`},
@@ -38,14 +38,14 @@ func TestVariants(t *testing.T) {
 	}
 }
 
-// TestBadResourceIsLeftOut puts a bad resource before and after a good one, in every service of the common shape.
+// TestBadResourceIsLeftOut puts an invalid resource before and after a valid one, in every service of the common shape.
 func TestBadResourceIsLeftOut(t *testing.T) {
 	const good = `{"type":"good","used":1,"quota":2}`
 	for _, tc := range []struct{ name, bad, says string }{
 		{"no type", `{"used":1,"quota":2}`, "it has no type"},
 		{"an empty type", `{"type":"","used":1,"quota":2}`, "it has no type"},
-		{"a type that is no string", `{"type":7,"used":1,"quota":2}`, "it has no type"},
-		{"a type that is no UTF-8", `{"type":"a` + "\xff" + `","used":1,"quota":2}`, "is not valid UTF-8"},
+		{"a type that is not a string", `{"type":7,"used":1,"quota":2}`, "it has no type"},
+		{"a type that is not UTF-8", `{"type":"a` + "\xff" + `","used":1,"quota":2}`, "is not valid UTF-8"},
 		{"half a surrogate", `{"type":"a\ud800","used":1,"quota":2}`, "is not valid UTF-8"},
 		{"a type without end", `{"type":"` + strings.Repeat("x", 257) + `","used":1,"quota":2}`, "longer than 256 bytes"},
 		{"null", `null`, "it has no type"},

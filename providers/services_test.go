@@ -14,7 +14,7 @@ import (
 	"cloud_quota_exporter/providers/providerstest"
 )
 
-// TestFive states what users of the five rely on: the actions to grant, how often each is asked, and their own options.
+// TestFive states what users of the five rely on: the actions to grant, the fetch intervals, and their own options.
 func TestFive(t *testing.T) {
 	var lines []string
 	for _, s := range providerstest.Five() {
@@ -34,7 +34,7 @@ dbss: enabled true, action "", cache_ttl 0s, options map[list_instances:true], m
 	}
 }
 
-// TestCatalogueMistakes: what is wrong in a catalogue is an error with its place.
+// TestCatalogueMistakes: every mistake in a catalogue is an error with its place.
 func TestCatalogueMistakes(t *testing.T) {
 	_, err := providers.ReadCatalogue([]byte("a: {product: A, title: T, api: {path: /a, lst: x}}\nb: {title: T, enabled: 1}\nC: {}\nd: {product: D, title: T, api: {path: /a, level: region}}\n" +
 		"e: {product: E, title: T, cache_ttl: 7h, api: {path: /a}}\n"))
@@ -79,7 +79,7 @@ func TestHosts(t *testing.T) {
 	}
 }
 
-// TestHostsOfAccounts: the hosts by site, region and cloud.
+// TestHostsOfAccounts: the hosts by site, region, and cloud.
 func TestHostsOfAccounts(t *testing.T) {
 	const com, eu, partner = "myhuaweicloud.com", "myhuaweicloud.eu", "prod-cloud.example.com"
 	labels := map[string]string{"ccm_ca": "ccm", "cc_central_network": "cc", "cc_site_network": "cc", "geip": "eip", "iec": "iecs", "cloudpond": "ies"}
@@ -117,7 +117,7 @@ func TestHostsOfAccounts(t *testing.T) {
 	}
 }
 
-// TestBaseURL: whole hosts of the catalogue are those of Huawei's own sites; those of an API of one's own hold everywhere.
+// TestBaseURL: whole hosts of the catalogue only apply to Huawei's own sites; those of the user's own APIs apply everywhere.
 func TestBaseURL(t *testing.T) {
 	const host = `{path: /a, host: {default: "dns.{cloud}", eu-west-101: dns, me-east-1: "dns.{region}.{cloud}", ap-southeast-1: dns.myhwclouds.com}}`
 	services, err := providers.ReadCatalogue([]byte("dns: {product: D, title: T, api: " + host + "}\nvpc: {product: V, title: T, api: {path: /a}}"))

@@ -11,7 +11,7 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// read reads a description as the configuration would.
+// read parses a description like the configuration.
 func read(description string) (*providers.API, error) {
 	found := strictyaml.NewProblems("c.yml")
 	a := providers.ReadAPI(strictyaml.Parse([]byte(description), found), "host")
@@ -27,7 +27,7 @@ func api(t testing.TB, description string) *providers.API {
 	return a
 }
 
-// TestShapes shows each form of a description. A body that begins with a name is that example of testdata/answers.
+// TestShapes shows each form of a description. A body that starts with a name is that example of testdata/answers.
 func TestShapes(t *testing.T) {
 	for _, tc := range []struct{ name, api, body, want string }{
 		{"top level list", `{path: /a, list: ""}`, `[{"type":"a","used":1,"quota":2}]`, `a "" used 1 limit 2 remaining - range -..-`},
@@ -102,12 +102,12 @@ instance_Single "" used 5 limit 1000 remaining - range -..-`,
 			`{"quotas":{"resources":[{"type":"a","used":1,"quota":-1,"left":-1}]}}`, `a "" used 1 limit +Inf remaining - range -..-`,
 		},
 		{
-			"elements that are no objects", `{path: /a, list: "", pairs: [{type: a, used: u, limit: l}]}`, `[null,5,[],{},{"u":1,"l":2}]`,
+			"elements that are not objects", `{path: /a, list: "", pairs: [{type: a, used: u, limit: l}]}`, `[null,5,[],{},{"u":1,"l":2}]`,
 			"a \"\" used 1 limit 2 remaining - range -..-\nskipped: resource 1 of 5: it is not a resource\nskipped: resource 2 of 5: it is not a resource\n" +
 				"skipped: resource 3 of 5: it is not a resource\nskipped: resource 4 of 5: no value is reported",
 		},
 		{
-			"members that are no objects", `{path: /a, list: "", type: "{key}"}`, `{"a":[{"used":1}],"b":null,"c":5,"":{"used":2,"key":"k"},"d":{"used":1}}`,
+			"members that are not objects", `{path: /a, list: "", type: "{key}"}`, `{"a":[{"used":1}],"b":null,"c":5,"":{"used":2,"key":"k"},"d":{"used":1}}`,
 			"d \"\" used 1 limit - remaining - range -..-\nskipped: resource 1 of 5: it is not a resource\nskipped: resource 4 of 5: it is not a resource",
 		},
 		{
@@ -152,7 +152,7 @@ instance_Single "" used 5 limit 1000 remaining - range -..-`,
 				if len(err.Error()) > 2000 {
 					t.Errorf("%d bytes of text: %s", len(err.Error()), err)
 				}
-				return // nothing was found, which names what was tried
+				return // nothing was found; the error lists what was tried
 			}
 			if err != nil || got != tc.want {
 				t.Errorf("got %v\n%s\nwant\n%s", err, got, tc.want)
@@ -161,7 +161,7 @@ instance_Single "" used 5 limit 1000 remaining - range -..-`,
 	}
 }
 
-// manyPairs describes an API of many pairs.
+// manyPairs describes an API with many pairs.
 func manyPairs() string {
 	var pairs []string
 	for i := range 300 {
@@ -170,7 +170,7 @@ func manyPairs() string {
 	return `{path: /a, list: "", pairs: [` + strings.Join(pairs, ", ") + `]}`
 }
 
-// TestDescriptionMistakes: what is wrong in a description is found when it is read. No value of it is shown.
+// TestDescriptionMistakes: mistakes in a description are detected when it is read. The errors show no value of it.
 func TestDescriptionMistakes(t *testing.T) {
 	for description, says := range map[string]string{
 		`{}`:                                                                    "path: missing",

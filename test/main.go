@@ -1,9 +1,10 @@
 // Command test runs the checks of the project from a clean clone: go run ./test
 //
-// Without an argument it runs go vet and all tests, with the race detector if there is a C compiler. It needs nothing but Go. go run ./test all
-// runs every check, as continuous integration does. go run ./test mutation changes the rules for Prometheus in hundreds of ways and checks that
-// their tests notice: run it after changes of either. The tests of the status page need Chromium and npm, those of the dashboards npm, and those
-// of the documentation npm and a C compiler. If these are missing, it says so and runs the rest. If the variable CI is set, that is an error.
+// Without an argument it runs go vet and all tests, with the race detector if a C compiler is installed. It only needs Go. go run ./test all runs
+// every check, like continuous integration. go run ./test mutation changes the rules for Prometheus in hundreds of ways and checks that their tests
+// fail: run it after changes of the rules or their tests. The tests of the status page need Chromium and npm, those of the dashboards npm, and those
+// of the documentation npm and a C compiler. If one of these is missing, the step is skipped with a message. If the variable CI is set, it fails
+// instead.
 package main
 
 import (
@@ -18,7 +19,7 @@ import (
 	"time"
 )
 
-// covered are the packages of which tests must execute most statements.
+// covered are the packages whose statements the tests must cover.
 const (
 	covered = "./collector,./providers,./internal/command,./internal/config,./internal/config/strictyaml,./internal/credentials," +
 		"./internal/fleet,./internal/huaweicloud,./internal/refresh,./internal/report,./internal/secret,./internal/web"
@@ -32,7 +33,7 @@ type step struct {
 	run  func() error
 }
 
-// quick are the checks that need nothing but Go.
+// quick are the checks that only need Go.
 var quick = []step{{"vet and tests", tests}}
 
 // others are all other checks.
@@ -67,7 +68,7 @@ func main() {
 	case len(os.Args) == 2 && os.Args[1] == "mutation":
 		steps = []step{{"mutation of the rules", mutation}}
 	case len(os.Args) > 1:
-		fmt.Fprintln(os.Stderr, "test: want no argument for vet and all tests, all for every check, or mutation for what takes too long for that")
+		fmt.Fprintln(os.Stderr, "test: usage: go run ./test for vet and all tests, go run ./test all for every check, or go run ./test mutation for the mutation test")
 		os.Exit(2)
 	}
 	for _, step := range steps {
@@ -79,10 +80,10 @@ func main() {
 		}
 		fmt.Printf("== %s took %s\n", step.name, time.Since(start).Round(time.Second))
 	}
-	fmt.Println("== all good")
+	fmt.Println("== all checks succeeded")
 }
 
-// tests runs go vet and all tests at once, so that nothing is vetted or compiled twice.
+// tests runs go vet and all tests together, so that nothing is vetted or compiled twice.
 func tests() error {
 	race, err := raceDetector()
 	if err != nil {
@@ -91,7 +92,7 @@ func tests() error {
 	return run(slices.Concat([]string{"test", "-vet=all"}, race, []string{"./..."})...)
 }
 
-// coverage checks that the tests reach enough of the code.
+// coverage checks that the tests cover enough of the code.
 func coverage() error {
 	dir, err := os.MkdirTemp("", "cloud_quota_exporter-coverage-")
 	if err != nil {
@@ -105,7 +106,7 @@ func coverage() error {
 	return checkCoverage(profile)
 }
 
-// module runs the tests of a module of its own.
+// module runs the tests of a nested module.
 func module(dir string, flags ...string) error {
 	if err := run("-C", dir, "vet", "./..."); err != nil {
 		return err
@@ -120,15 +121,15 @@ func browser() error {
 	}
 	if isMissing("chromium", "chromium-browser", "google-chrome") || isMissing("npm") {
 		if os.Getenv("CI") != "" {
-			return errors.New("the tests of the status page need a browser and the rules of accessibility: install chromium and npm")
+			return errors.New("the tests of the status page need a browser and the accessibility rules: install chromium and npm")
 		}
-		fmt.Println("WITHOUT THE STATUS PAGE IN A BROWSER: it needs chromium and npm, of which one is missing")
+		fmt.Println("SKIPPED: the tests of the status page in a browser need chromium and npm, and one of them is missing")
 		return nil
 	}
 	return module("test/browser")
 }
 
-// raceDetector returns the flag for it, if it works.
+// raceDetector returns the flag of the race detector if it is available.
 func raceDetector() ([]string, error) {
 	cgo, err := output("env", "CGO_ENABLED")
 	switch {
@@ -139,7 +140,7 @@ func raceDetector() ([]string, error) {
 	case os.Getenv("CI") != "":
 		return nil, errors.New("the race detector needs a C compiler: install gcc")
 	default:
-		fmt.Println("WITHOUT THE RACE DETECTOR: it needs a C compiler, and there is none")
+		fmt.Println("SKIPPED: the race detector needs a C compiler, which is missing")
 		return nil, nil
 	}
 }
@@ -162,9 +163,9 @@ func checkCoverage(profile string) error {
 	return nil
 }
 
-// run runs a command of Go, and shows what it prints.
+// run runs a Go command, and shows its output.
 func run(args ...string) error {
-	c := exec.Command("go", args...) //nolint:gosec,noctx // the commands stand above; Ctrl-C reaches them as it reaches this process
+	c := exec.Command("go", args...) //nolint:gosec,noctx // the commands are constants above; Ctrl-C reaches them as it reaches this process
 	c.Stdout, c.Stderr = os.Stdout, os.Stderr
 	if err := c.Run(); err != nil {
 		return fmt.Errorf("go %s: %w", strings.Join(args, " "), err)
@@ -172,7 +173,7 @@ func run(args ...string) error {
 	return nil
 }
 
-// output runs a command of Go, and returns what it prints.
+// output runs a Go command, and returns its output.
 func output(args ...string) (string, error) {
 	out, err := exec.Command("go", args...).Output() //nolint:gosec,noctx // as above
 	if err != nil {

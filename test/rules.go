@@ -14,8 +14,8 @@ const (
 	prometheusTags   = "remove_all_sd"
 )
 
-// rules checks what is for Prometheus with its own tool: that it loads, and that the tests of the alerts succeed. It also prints what an evaluation
-// costs. promtool is built for it, which takes some minutes the first time.
+// rules checks the files for Prometheus with promtool: they load, and the tests of the alerts succeed. It also prints the cost of an evaluation.
+// Building promtool takes some minutes the first time.
 func rules() error {
 	dir, err := os.MkdirTemp("", "cloud_quota_exporter-rules-")
 	if err != nil {
@@ -34,16 +34,16 @@ func rules() error {
 	)
 }
 
-// mutation checks that the tests of the alerts notice if something in the rules changes.
+// mutation checks that the tests of the alerts detect changes of the rules.
 func mutation() error {
 	return run("-C", prometheusModule, "run", "-tags", prometheusTags, "./mutate")
 }
 
-// runTool runs a program with files, of which there must be some, and shows what it prints.
+// runTool runs a program with files, at least one, and shows its output.
 func runTool(program string, args []string, files string) error {
 	found, err := filepath.Glob(files)
 	if err != nil || len(found) == 0 {
-		return fmt.Errorf("there are no %s", files)
+		return fmt.Errorf("no %s found", files)
 	}
 	c := exec.Command(program, append(args, found...)...) //nolint:gosec,noctx // as in run
 	c.Stdout, c.Stderr = os.Stdout, os.Stderr

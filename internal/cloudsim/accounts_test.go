@@ -13,7 +13,7 @@ import (
 // The IDs of the accounts main and other.
 const mainDomain, otherDomain = "0d6e4079e36703ebd37c00722f5891d2", "d9298a10d1b0735837dc4bd85dac641b"
 
-// accountLevel are APIs of accounts, and one of projects that has the path of one of them. The account main states quotas of zones.
+// accountLevel are account-level APIs, and a project-level one with the same path as one of them. The account main has configured quotas of zones.
 func accountLevel() *cloudtest.Cloud {
 	at := func(label string) func(string) string { return func(string) string { return label } }
 	shape := cloudsim.Shape{List: "quotas", Type: "{quota_key}", Used: "used", Limit: "quota_limit"}
@@ -34,7 +34,7 @@ func accountLevel() *cloudtest.Cloud {
 	))
 }
 
-// TestAccountLevel: hosts with and without a region, and what is refused.
+// TestAccountLevel: hosts with and without a region, and rejected requests.
 func TestAccountLevel(t *testing.T) {
 	client := simtest.Serve(t, accountLevel())
 	const zones, south = "zones" + cloud + "/v2/quotas", ".ap-southeast-3" + cloud
@@ -47,7 +47,7 @@ func TestAccountLevel(t *testing.T) {
 		body            string
 	}{
 		"in the path":                      {mainKeys, "path" + cloud + "/v1/" + mainDomain + "/quotas", mainDomain, idA, 200, `"path"`},
-		"in the path alone":                {mainKeys, "path" + cloud + "/v1/" + mainDomain + "/quotas", "", "", 200, `"path"`},
+		"only in the path":                 {mainKeys, "path" + cloud + "/v1/" + mainDomain + "/quotas", "", "", 200, `"path"`},
 		"at a regional host":               {mainKeys, "path" + south + "/v1/" + mainDomain + "/quotas", mainDomain, idB, 200, `"path"`},
 		"at a host of another domain":      {mainKeys, "path.eu-west-101.myhuaweicloud.eu/v1/" + mainDomain + "/quotas", mainDomain, "", 200, `"path"`},
 		"at the host of another service":   {mainKeys, "none" + cloud + "/v1/" + mainDomain + "/quotas", mainDomain, "", 404, unpublished},
@@ -70,7 +70,7 @@ func TestAccountLevel(t *testing.T) {
 		"no project":                       {mainKeys, zones + "?domain_id=" + mainDomain, mainDomain, "", 401, ""},
 		"a project of another account":     {mainKeys, zones + "?domain_id=" + mainDomain, mainDomain, other, 401, ""},
 		"header of another account":        {mainKeys, zones + "?domain_id=" + mainDomain, otherDomain, idA, 403, denied("zones")},
-		// Without host names, X-Domain-Id distinguishes two APIs of one path.
+		// Without host names, X-Domain-Id distinguishes two APIs with the same path.
 		"no host names": {mainKeys, "127.0.0.1:8080/v1/" + mainDomain + "/quotas", mainDomain, idA, 200, `"path"`},
 		"of a project":  {mainKeys, "127.0.0.1:8080/v1/" + idA + "/quotas", "", idA, 200, `"project"`},
 	} {
@@ -90,7 +90,7 @@ func TestAccountLevel(t *testing.T) {
 	client.Send(t, http.MethodGet, "none"+cloud+"/v1.0/quota", "", "X-Domain-Id", mainDomain).WantRefused(t, "no credentials", "x-auth-token not found")
 }
 
-// TestQuotasOfAccounts: they are stated for APIs of accounts alone, as those of projects are for theirs.
+// TestQuotasOfAccounts: only account-level APIs return the quotas of accounts, and only project-level APIs those of projects.
 func TestQuotasOfAccounts(t *testing.T) {
 	c := accountLevel()
 	client := simtest.Serve(t, c)

@@ -18,14 +18,14 @@ import (
 )
 
 const (
-	idA   = "0250cb8a80c24c0b9f20f557cb159aad" // states no quotas
-	idB   = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb" // states all quotas
+	idA   = "0250cb8a80c24c0b9f20f557cb159aad" // no configured quotas
+	idB   = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb" // all quotas configured
 	idSub = "cccccccccccccccccccccccccccccccc"
 	other = "dddddddddddddddddddddddddddddddd" // of another account
 	cloud = ".myhuaweicloud.com"
 )
 
-// shaped are APIs of each shape, with quotas as they are stated and, ten minutes later, written.
+// shaped are APIs of each shape, with quotas as configured and, ten minutes later, as written.
 var shaped = []struct {
 	api    cloudsim.API
 	quotas []cloudsim.Quota
@@ -84,7 +84,7 @@ var shaped = []struct {
 	},
 }
 
-// label begins the host names of an API: its name, except for "dds" in eu-de.
+// label returns the first label of an API's host names: its name, except "dds" in eu-de.
 func label(service, region string) string {
 	if service == "dds" && region == "eu-de" {
 		return "mongodb"
@@ -121,7 +121,7 @@ const unpublished = `{"error_code":"APIGW.0101","request_id":"REQUEST",
 func TestHostsAndPaths(t *testing.T) {
 	client := simtest.Serve(t, newCloud())
 	const path, inGermany, south = "/v3/" + idA + "/quotas", "/v3/" + idB + "/quotas", ".ap-southeast-3" + cloud
-	for place, example := range map[string]string{ // the answer, or nothing for a 404
+	for place, example := range map[string]string{ // the response, or nothing for a 404
 		"cts" + south + path:                              "cts",
 		"CTS.AP-SOUTHEAST-3" + cloud + ":443" + path:      "cts",
 		"rds" + south + path:                              "rds",
@@ -166,7 +166,7 @@ func TestHostsAndPaths(t *testing.T) {
 	}
 }
 
-// TestOrderOfChecks: each request fails the check in question and, if possible, all later ones.
+// TestOrderOfChecks: each request fails one check and, if possible, all later ones.
 func TestOrderOfChecks(t *testing.T) {
 	client := simtest.Serve(t, newCloud())
 	const south = ".ap-southeast-3" + cloud
@@ -212,12 +212,12 @@ func TestProjectInTheHeader(t *testing.T) {
 		got.Want(t, "X-Project-Id "+id, want, body)
 	}
 	client.Get(t, mainKeys, "header.eu-de"+cloud+"/v1/header/quota", "X-Project-Id", idA).Want(t, "another region", http.StatusNotFound, unpublished)
-	for stated, want := range map[string]int{idA: http.StatusOK, idSub: http.StatusForbidden} { // besides the one in the path
+	for stated, want := range map[string]int{idA: http.StatusOK, idSub: http.StatusForbidden} { // in addition to the one in the path
 		client.Get(t, mainKeys, "localhost/v2/"+idA+"/quota", "X-Project-Id", stated).Want(t, "X-Project-Id "+stated, want, "")
 	}
 }
 
-// TestHeaders asks the two APIs of one path, which differ in the method, for their headers.
+// TestHeaders sends the headers of the two APIs with the same path, which differ in the method.
 func TestHeaders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCloud()
@@ -272,7 +272,7 @@ func TestBodyThatIsTooLong(t *testing.T) {
 	answer, err := simtest.Serve(t, newCloud()).Client.Do(simtest.NewRequest(t, http.MethodGet, "localhost/v3/projects", string(make([]byte, 2<<20))))
 	if err == nil {
 		_ = answer.Body.Close()
-		t.Errorf("status %d, want a connection that was closed", answer.StatusCode)
+		t.Errorf("status %d, want a closed connection", answer.StatusCode)
 	}
 }
 

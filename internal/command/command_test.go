@@ -24,7 +24,7 @@ import (
 	"cloud_quota_exporter/internal/command"
 )
 
-// output collects what a command logs or prints, and returns the address on which it listens.
+// output collects the logs or the output of a command, and returns its listening address.
 type output struct {
 	mu      sync.Mutex
 	text    strings.Builder
@@ -57,7 +57,7 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// waitFor waits until the log has a text, so many times if that is stated.
+// waitFor waits until the log contains a text, n times if given.
 func (o *output) waitFor(t *testing.T, text string, times ...int) {
 	t.Helper()
 	deadline := time.After(30 * time.Second)
@@ -65,12 +65,12 @@ func (o *output) waitFor(t *testing.T, text string, times ...int) {
 		select {
 		case <-o.changed:
 		case <-deadline:
-			t.Fatalf("the log does not have %d times %s:\n%s", want, text, o)
+			t.Fatalf("the log does not contain %d times %s:\n%s", want, text, o)
 		}
 	}
 }
 
-// logsTo are loggers of everything.
+// logsTo are loggers without a filter.
 func logsTo(out *output) command.Logs {
 	bare := level.NewFilter(log.NewLogfmtLogger(log.NewSyncWriter(out)), level.AllowDebug())
 	return command.Logs{Program: log.With(bare, "caller", log.DefaultCaller), Bare: bare, Dropped: func() uint64 { return 0 }}
@@ -81,10 +81,10 @@ type running struct {
 	url    string
 	log    *output
 	client *http.Client
-	stop   func() error // ends it in order, and returns what it returned
+	stop   func() error // stops it, and returns its result
 }
 
-// start runs a command until it listens on a port of its own choice.
+// start runs a command until it is listening on a random port.
 func start(t *testing.T, webConfig string, run func(context.Context, command.Logs, command.Serving) error) *running {
 	t.Helper()
 	out := newOutput()
@@ -116,7 +116,7 @@ func start(t *testing.T, webConfig string, run func(context.Context, command.Log
 		r.url = "http://" + address
 	case err := <-ended:
 		ended <- err
-		t.Fatalf("it ended before it listened: %v", err)
+		t.Fatalf("it ended before it was listening: %v", err)
 	}
 	return r
 }
@@ -130,7 +130,7 @@ func (r *running) get(t *testing.T, path string) string {
 	return read(t, resp)
 }
 
-// read returns the status and the body of an answer.
+// read returns the status and the body of a response.
 func read(t *testing.T, resp *http.Response) string {
 	t.Helper()
 	defer resp.Body.Close()
@@ -148,7 +148,7 @@ const (
 	projectID = "0250cb8a80c24c0b9f20f557cb159aad"
 )
 
-// simulated serves a cloud on a port, and returns the cloud and the endpoints that lead to it.
+// simulated serves a cloud on a port, and returns the cloud and its endpoints.
 func simulated(t *testing.T) (cloud *cloudtest.Cloud, endpoints string) {
 	t.Helper()
 	cloud = cloudtest.New(cloudsim.Account{
@@ -169,7 +169,7 @@ func listen(t *testing.T, cloud *cloudtest.Cloud) (url string) {
 	return "http://" + listener.Addr().String()
 }
 
-// write makes a file in a directory of the test's own.
+// write creates a file in a directory of the test.
 func write(t *testing.T, name, contents string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), name)
@@ -183,7 +183,7 @@ func contains(t *testing.T, text string, parts ...string) {
 	t.Helper()
 	for _, part := range parts {
 		if !strings.Contains(text, part) {
-			t.Errorf("there is no %q in\n%s", part, text)
+			t.Errorf("no %q in\n%s", part, text)
 		}
 	}
 }

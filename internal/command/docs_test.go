@@ -28,7 +28,7 @@ import (
 // documented is a row of docs/metrics.md: "type labels" by name, and an example.
 var documented = regexp.MustCompile("(?m)^\\| `(cloud_quota_\\w+)` \\| (\\w+) \\| ([\\w, ]*)\\| [^|]+ \\| [^|]+ \\| `([^`]+)` \\| (?:stable|process) \\|$")
 
-// TestMetricsAreDocumented compares docs/metrics.md with a page on which every metric is, both ways.
+// TestMetricsAreDocumented compares docs/metrics.md with a page that contains every metric, in both directions.
 func TestMetricsAreDocumented(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/metrics.md")
 	if err != nil {
@@ -86,7 +86,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 }
 
-// TestSecurityIsShown: each row of docs/security.md names tests, and all tests that the documents name exist.
+// TestSecurityIsShown: each row of docs/security.md names tests, and all tests named in documents exist.
 func TestSecurityIsShown(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/security.md")
 	if err != nil {
@@ -133,7 +133,7 @@ func TestSecurityIsShown(t *testing.T) {
 	}
 }
 
-// TestReadmeIsShort: it shows the way, and the other documents explain.
+// TestReadmeIsShort, because the other documents have the details.
 func TestReadmeIsShort(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	if lines := strings.Count(string(readme), "\n"); err != nil || lines > 150 {
@@ -141,7 +141,7 @@ func TestReadmeIsShort(t *testing.T) {
 	}
 }
 
-// TestPolicyIsDocumented: docs/credentials.md has what policy prints without a configuration.
+// TestPolicyIsDocumented: docs/credentials.md contains the output of policy without a configuration.
 func TestPolicyIsDocumented(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
 	text, _ := policies(t, "", command.Policy{Type: "role"})
@@ -149,8 +149,8 @@ func TestPolicyIsDocumented(t *testing.T) {
 	generated(t, "../../docs/credentials.md", "policy: default", "end of policy", "\n```json\n"+stdout+"```\n\n")
 }
 
-// TestRequestsAreDocumented: docs/scaling.md has the requests per hour and project of each service that is enabled by default, those of each other one,
-// their sums, what follows for many projects, how many projects the known limits allow, and the requests per account of account-level services.
+// TestRequestsAreDocumented: docs/scaling.md contains the requests per hour and project of each default service and of each other service, their
+// sums, the result for many projects, how many projects the known limits allow, and the requests per account of account-level services.
 func TestRequestsAreDocumented(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/scaling.md")
 	if err != nil {
@@ -162,7 +162,7 @@ func TestRequestsAreDocumented(t *testing.T) {
 		ttls[s.Name] = cmp.Or(s.CacheTTL, 5*time.Minute)
 		requests := int(time.Hour / ttls[s.Name])
 		if s.Options["list_instances"] {
-			requests *= 2 // the list of instances is another one
+			requests *= 2 // the list of instances is another request
 		}
 		if !s.Enabled && requests != 4 {
 			t.Errorf("%s is fetched %d times per hour, want 4 as of all that are off by default", s.Name, requests)

@@ -10,7 +10,7 @@ import (
 	"cloud_quota_exporter/internal/command"
 )
 
-// environmentOf is a cloud with two projects of a region, and the variables by which they are read.
+// environmentOf is a cloud with two projects of a region, and the environment variables that select them.
 func environmentOf(t *testing.T) (env map[string]string, projects []cloudsim.Project) {
 	t.Helper()
 	projects = []cloudsim.Project{{ID: projectID, Name: "ap-southeast-3"}, {ID: strings.Repeat("2", 32), Name: "ap-southeast-3_team"}}
@@ -32,7 +32,7 @@ func setenv(t *testing.T, env map[string]string) {
 	}
 }
 
-// TestEnvironmentChoosesWhatIsRead: the project that variables or the profile name is read, and no other.
+// TestEnvironmentChoosesWhatIsRead: only the project in the variables or the profile is fetched.
 func TestEnvironmentChoosesWhatIsRead(t *testing.T) {
 	for name, tc := range map[string]struct {
 		env     map[string]string
@@ -88,7 +88,7 @@ func TestProfileThatChanges(t *testing.T) {
 	up(projects[1].ID)
 }
 
-// TestAgencyOfEnvironment: the keys of the agency that variables name are used.
+// TestAgencyOfEnvironment: the keys of the agency in the variables are used.
 func TestAgencyOfEnvironment(t *testing.T) {
 	env, _ := environmentOf(t)
 	setenv(t, env)
@@ -99,7 +99,7 @@ func TestAgencyOfEnvironment(t *testing.T) {
 	contains(t, check(t, "", false), "HW_ASSUME_ROLE_AGENCY_NAME: is set, but neither", "exit code 1")
 }
 
-// TestCheckShowsVariables: check-config shows which variable decides what, and which ones a file overrules.
+// TestCheckShowsVariables: check-config shows the effect of each variable, and which ones a file overrides.
 func TestCheckShowsVariables(t *testing.T) {
 	for name, value := range map[string]string{
 		"HOME": t.TempDir(), "HW_ACCESS_KEY": "A", "HW_SECRET_KEY": "S", "OS_ACCESS_KEY": "A2", "HW_REGION_NAME": "ap-southeast-3", "OS_REGION_NAME": "ap-southeast-3",

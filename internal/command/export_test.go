@@ -15,17 +15,17 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// SetReloadTimeout shortens the time for a reload until the test has ended.
+// SetReloadTimeout shortens the timeout of a reload until the test ends.
 func SetReloadTimeout(t *testing.T, d time.Duration) {
 	before := reloadTimeout
 	reloadTimeout = d
 	t.Cleanup(func() { reloadTimeout = before })
 }
 
-// NewServer is the server of serve and demo.
+// NewServer returns the server of serve and demo.
 var NewServer = newServer
 
-// NewHandler returns the pages that serve would serve for a configuration, with dial in place of the network.
+// NewHandler returns the handler of serve for a configuration, with dial in place of the network.
 func NewHandler(l log.Logger, yaml string, dial huaweicloud.Dial) (http.Handler, error) {
 	c, err := config.Parse("test.yml", []byte(yaml), providers.All(), os.Getenv)
 	if err != nil {
@@ -36,6 +36,6 @@ func NewHandler(l log.Logger, yaml string, dial huaweicloud.Dial) (http.Handler,
 	if err != nil {
 		return nil, err
 	}
-	e.process.registry.Unregister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})) // which takes most of the time of a page
+	e.process.registry.Unregister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})) // takes most of the time of a page
 	return e.handler(context.Background())
 }

@@ -22,16 +22,16 @@ import (
 // target is the part that a fault affects: a service or credentials in a configuration whose other parts must not be affected.
 type target struct {
 	name, column string
-	yaml         string          // CA and DIR stand for files
-	at           cloudtest.Fault // which requests, and by Host which connections
-	asked        string          // what it answers like
-	services     []string        // of the project prod, that can't be read then
-	account      string          // whose account_up shows it; empty: none's
-	first        bool            // it befalls an exporter that has read nothing yet
-	later        time.Duration   // before it is asked again
-	recovers     time.Duration   // until it is asked again at the latest
-	plain        bool            // it is asked without TLS
-	few          bool            // its answers are read as those of another target are: it meets one fault of each kind
+	yaml         string          // CA and DIR are replaced by files
+	at           cloudtest.Fault // the affected requests; Host also selects connections
+	asked        string          // format of its responses
+	services     []string        // of the project prod, whose fetches then fail
+	account      string          // whose account_up shows it; empty: none
+	first        bool            // the exporter has fetched nothing when the fault occurs
+	later        time.Duration   // before the next request
+	recovers     time.Duration   // until the next request at the latest
+	plain        bool            // requests without TLS
+	few          bool            // its responses are parsed like those of another target, so it is tested with one fault of each kind
 }
 
 const (
@@ -46,14 +46,13 @@ const (
 
 var allServices = []string{"cts", "ces", "taurusdb", "dcs", "dbss"}
 
-// shapes are services of which each answers in a form of its own: a list, a list within an object with a number as a string, and what
-// remains.
+// shapes are services with different response formats: a list, a nested list with a number as a string, and remaining amounts.
 var shapes = []string{"cts", "taurusdb", "dbss"}
 
 var oneOfEachKind = []string{"connection refused", "no response", "401", "503", "invalid JSON", "a negative number", "10,000 resources"}
 
-// The configurations: the project prod, of which something fails, and one in another region, which must not notice. What can't fail is
-// asked without TLS, which takes most of the time.
+// The configurations: the project prod, of which something fails, and a project in another region, which must not be affected. Requests that cannot
+// fail use no TLS, which takes most of the time.
 const (
 	always  = "services: {defaults: {cache_ttl: 20s, max_stale: 240h}, ces: {enabled: false}, dcs: {enabled: false}}\n"
 	static  = "credentials: {static: {access_key: AK, secret_key: SECRETKEY}}, ca_file: CA, "
@@ -110,7 +109,7 @@ func targets() []target {
 	return all
 }
 
-// freshFor is how long numbers serve.
+// freshFor is how long values are fresh.
 const freshFor = 20 * time.Second
 
 func (f wrong) refusesKey() bool { return f.keys || f.fault.Status == http.StatusUnauthorized }
@@ -123,9 +122,9 @@ func (f wrong) befalls(to target) bool {
 		return false
 	}
 	if to.name == instanceList && (f.befallsConnections() || f.half) {
-		return false // its host is DBSS's, and it has no resources
+		return false // its host is that of DBSS, and it has no resources
 	}
-	if f.keys || to.name == "static" { // keys that somebody states are asked of nobody
+	if f.keys || to.name == "static" { // static keys are not requested
 		return f.keys && to.name == "static"
 	}
 	if f.fault.Dead {
@@ -151,7 +150,7 @@ func (f wrong) inject(c *cloudtest.Cloud, to target) (heal func()) {
 	return c.Inject(fault)
 }
 
-// newFaultyCloud has what the targets ask for.
+// newFaultyCloud has everything that the targets request.
 func newFaultyCloud() *cloudtest.Cloud {
 	ofMain := []cloudsim.Project{{ID: projectID, Name: "ap-southeast-3", AuditInstances: 2}, {ID: stagingID, Name: "ap-southeast-1"}}
 	c := cloudtest.New(
@@ -168,7 +167,7 @@ func newFaultyCloud() *cloudtest.Cloud {
 	return c
 }
 
-// secretFiles writes what credentials are made of.
+// secretFiles writes the files of the credentials.
 func secretFiles(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -182,7 +181,7 @@ func secretFiles(t *testing.T) (dir string) {
 	return dir
 }
 
-// examples are the resources of the documents' examples, with which the simulated cloud answers.
+// examples are the resources of the documented examples, which the simulated cloud returns.
 var examples = map[string][]string{
 	"cts":      {`{"type":"data_tracker","used":9,"quota":100}`, `{"type":"system_tracker","used":1,"quota":1}`},
 	"taurusdb": {`{"type":"instance","used":4,"quota":50}`},
@@ -190,7 +189,7 @@ var examples = map[string][]string{
 	"iam":      {`{"id":"` + projectID + `","name":"ap-southeast-3","enabled":true}`, `{"id":"` + stagingID + `","name":"ap-southeast-1","enabled":true}`},
 }
 
-// usual is the usual answer, with more behind what is in it: resources, fields of DBSS, projects of IAM.
+// usual returns the usual response with additional elements: resources, fields of DBSS, or projects of IAM.
 func usual(asked string, more ...string) string {
 	inside := strings.Join(slices.Concat(examples[asked], more), ",")
 	switch asked {
@@ -205,7 +204,7 @@ func usual(asked string, more ...string) string {
 	}
 }
 
-// extra is something more in an answer: a resource, a field of DBSS, a project of IAM.
+// extra is an additional element of a response: a resource, a field of DBSS, or a project of IAM.
 type extra struct{ resource, field, project string }
 
 func (e extra) of(asked string) string {
@@ -219,21 +218,21 @@ func (e extra) of(asked string) string {
 	}
 }
 
-// beside has something bad behind what is good.
+// beside adds an invalid element after the valid ones.
 func beside(name, says string, bad extra) wrong {
 	return wrong{
 		name: name, half: true, says: says, body: func(asked string) string { return usual(asked, bad.of(asked)) },
 	}
 }
 
-// number has a number that is none, in a field that DBSS must have and IAM wants otherwise.
+// number adds an invalid number, in a field that DBSS requires and that has another type in IAM.
 func number(name, number, says string) wrong {
 	w := beside(name, says, extra{`{"type":"bad","used":` + number + `,"quota":2}`, `"cpu":` + number, `{"id":"x","name":"MOS","enabled":` + number + `}`})
 	w.gone = map[string]*regexp.Regexp{"dbss": regexp.MustCompile(`resource_type="cpu"`)}
 	return w
 }
 
-// halfReadable are answers of which the good part must be served.
+// halfReadable are responses whose valid part must be used.
 func halfReadable() []wrong {
 	long := strings.Repeat("x", 10_000)
 	strings10k := beside("a type of 10,000 characters", "longer than 256 bytes",
@@ -259,7 +258,7 @@ func halfReadable() []wrong {
 	}
 }
 
-// numbered are resources, fields or projects of different names.
+// numbered returns resources, fields, or projects with different names.
 func numbered(name, asked string, n int) []string {
 	items := make([]string, n)
 	for i := range items {
@@ -278,29 +277,29 @@ func zipped(text string) string {
 	return b.String()
 }
 
-// wrong is something that goes wrong with the cloud. What the exporter makes of it is in the document.
+// wrong is a fault of the cloud. The document contains the reaction of the exporter.
 type wrong struct {
 	name  string
 	fault cloudtest.Fault
-	body  func(asked string) string // of a 200, by the service that is asked
+	body  func(asked string) string // of a 200, by the requested service
 
 	keys bool // the account has another secret key in the cloud
 
-	says string                    // in the error that is logged, as a regular expression
-	gone map[string]*regexp.Regexp // by target: the series that such an answer lacks
-	new  int                       // resource types that such an answer adds
-	half bool                      // the answer is of resources, of which some can be read
+	says string                    // in the logged error, as a regular expression
+	gone map[string]*regexp.Regexp // by target: the series that are missing after such a response
+	new  int                       // resource types that such a response adds
+	half bool                      // some resources in the response are valid
 
-	asks time.Duration // how long the cloud asks to be left alone
+	asks time.Duration // Retry-After of the cloud
 }
 
-// isRead is what becomes of an answer that is no trouble.
+// isRead is the outcome of a response without a problem.
 const isRead = "read"
 
-// faults are all that goes wrong, in the order of the document.
+// faults are all faults, in the order of the document.
 var faults = slices.Concat(connections(), statuses(), unreadable(), halfReadable())
 
-// connections are answers that don't come.
+// connections are faults without a response.
 func connections() []wrong {
 	return []wrong{
 		{name: "connection refused", fault: cloudtest.Fault{Dial: syscall.ECONNREFUSED}, says: "connection refused"},
@@ -321,7 +320,7 @@ func connections() []wrong {
 // tooLong matches the errors of several timeouts.
 const tooLong = "deadline exceeded|not had in time|Client.Timeout exceeded"
 
-// statuses are answers other than 200.
+// statuses are responses other than 200.
 func statuses() []wrong {
 	var all []wrong
 	for _, status := range []int{400, 401, 403, 404, 408, 409, 429, 500, 502, 503} {
@@ -358,7 +357,7 @@ func statuses() []wrong {
 	)
 }
 
-// unreadable are answers of which nothing can be read.
+// unreadable are responses without a valid part.
 func unreadable() []wrong {
 	is := func(body string) func(string) string { return func(string) string { return body } }
 	encoded := func(name, encoding, body, says string) wrong {

@@ -22,13 +22,13 @@ import (
 	"cloud_quota_exporter/internal/command"
 )
 
-// exporterOf is the exporter in front of a simulated cloud, over connections in memory.
+// exporterOf is the exporter with a simulated cloud, over connections in memory.
 type exporterOf struct {
 	handler http.Handler
 	log     *output
 }
 
-// newExporterOf returns an exporter of a configuration, in which CA and DIR are replaced by files.
+// newExporterOf returns an exporter with a configuration, in which CA and DIR are replaced by files.
 func newExporterOf(t *testing.T, cloud *cloudtest.Cloud, yaml, dir string) *exporterOf {
 	t.Helper()
 	pipe, plain := cloudsim.NewPipe(), cloudsim.NewPipe()
@@ -44,7 +44,7 @@ func newExporterOf(t *testing.T, cloud *cloudtest.Cloud, yaml, dir string) *expo
 	var err error
 	e.handler, err = command.NewHandler(l, strings.NewReplacer("CA,", caFile+",", "DIR", dir).Replace(yaml), cloud.Dialer(
 		func(ctx context.Context, network, address string) (net.Conn, error) {
-			if strings.HasSuffix(address, ":80") { // what is on the machine itself is asked without TLS
+			if strings.HasSuffix(address, ":80") { // services of the machine itself are requested without TLS
 				return plain.Dial(ctx, network, address)
 			}
 			return pipe.Dial(ctx, network, address)
@@ -55,15 +55,15 @@ func newExporterOf(t *testing.T, cloud *cloudtest.Cloud, yaml, dir string) *expo
 	return e
 }
 
-// scraped is a page of metrics: the values by series, of those that the cloud decides.
+// scraped is a page of metrics: the values that the cloud determines, by series.
 type scraped struct {
 	text   string
 	series map[string]string
 	took   time.Duration
-	since  time.Time // what was read before is old
+	since  time.Time // cached values have expired
 }
 
-// scrape scrapes as Prometheus does, and asserts that the page comes in time.
+// scrape scrapes like Prometheus, and asserts that the page arrives in time.
 func (e *exporterOf) scrape(t *testing.T, since time.Time) scraped {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody)
@@ -75,7 +75,7 @@ func (e *exporterOf) scrape(t *testing.T, since time.Time) scraped {
 	p.took = time.Since(began)
 	p.text = w.Body.String()
 	if w.Code != http.StatusOK || p.took > 9500*time.Millisecond {
-		t.Errorf("the page came with status %d after %s", w.Code, p.took)
+		t.Errorf("the page arrived with status %d after %s", w.Code, p.took)
 	}
 	for line := range strings.Lines(p.text) {
 		if at := strings.LastIndexByte(line, ' '); strings.HasPrefix(line, "cloud_quota_") && !strings.HasPrefix(line, "cloud_quota_exporter_") {
@@ -85,7 +85,7 @@ func (e *exporterOf) scrape(t *testing.T, since time.Time) scraped {
 	return p
 }
 
-// value returns a series as it compares with that of another page: what must move from one to the other is judged here.
+// value returns a series in a form that can be compared with another page. Values that must change are checked here.
 func (p scraped) value(series string) string {
 	value := p.series[series]
 	switch {
@@ -126,7 +126,7 @@ func label(series, name string) string {
 	return value
 }
 
-// types returns how many resource types the series that matter are of.
+// types returns the number of resource types of the series.
 func (p scraped) types(matters func(series string) bool) int {
 	all := map[string]bool{}
 	for series := range p.series {

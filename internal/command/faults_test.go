@@ -18,8 +18,7 @@ import (
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
-// TestFaults lets everything go wrong with everything that the exporter asks, one after the other, and compares what was seen with
-// docs/reliability.md.
+// TestFaults injects every fault into everything that the exporter requests, one after the other, and compares the outcomes with docs/reliability.md.
 func TestFaults(t *testing.T) {
 	dir := secretFiles(t)
 	all := targets()
@@ -33,7 +32,7 @@ func TestFaults(t *testing.T) {
 		}
 	})
 	if slices.ContainsFunc(outcomes, func(of map[string]string) bool { return of == nil }) {
-		return // one failed, or was not to be run
+		return // one failed, or was not run
 	}
 	generated(t, "../../docs/reliability.md", "faults: what TestFaults saw", "end of faults", faultTable(all, outcomes))
 }
@@ -81,7 +80,7 @@ func tryAll(t *testing.T, to target, dir string) map[string]string {
 	good := x.scrape(t, time.Now())
 	for series, value := range good.series {
 		if strings.HasPrefix(series, "cloud_quota_up{") && value != "1" {
-			t.Fatalf("while nothing is wrong, %s is %s:\n%s", series, value, x.log)
+			t.Fatalf("without a fault, %s is %s:\n%s", series, value, x.log)
 		}
 	}
 	x.good = good
@@ -99,10 +98,10 @@ func tryAll(t *testing.T, to target, dir string) map[string]string {
 			outcomes[f.name] += ", without used and limit"
 		}
 		if strings.Contains(x.log.String(), "SECRET") || strings.Contains(x.log.String(), "level=error") {
-			t.Errorf("a secret or an error shows in the log:\n%s", x.log)
+			t.Errorf("the log contains a secret or an error:\n%s", x.log)
 		}
 		if t.Failed() {
-			t.Fatalf("when it was: %s", f.name)
+			t.Fatalf("with the fault: %s", f.name)
 		}
 	}
 	return outcomes
@@ -115,7 +114,7 @@ type trial struct {
 
 	cloud *cloudtest.Cloud
 	fault wrong
-	good  scraped // while nothing is wrong
+	good  scraped // without a fault
 }
 
 func newTrial(t *testing.T, to target, dir string) *trial {
@@ -134,9 +133,9 @@ func (x *trial) isHit(series string) bool {
 	return x.first || slices.ContainsFunc(x.services, func(service string) bool { return strings.Contains(series, `service="`+service+`"`) })
 }
 
-// isPaused returns whether a series belongs to something that is not fetched for now, because the target throttles the account or refuses its key.
+// isPaused reports whether a series belongs to something that is not fetched for now, because the target throttles the account or rejects its key.
 func (x *trial) isPaused(series string) bool {
-	if x.fault.refusesKey() && !x.isHit(series) { // it may have been asked just before
+	if x.fault.refusesKey() && !x.isHit(series) { // it might have been requested just before
 		ofService := x.column == "services" && !isNumber(series) && strings.Contains(series, `service="`+x.services[0]+`"`)
 		return ofService || x.name == lookUp && strings.Contains(series, `project="staging"`)
 	}
@@ -148,12 +147,12 @@ func (x *trial) isPaused(series string) bool {
 func (x *trial) try(t *testing.T) (outcome string) {
 	<-time.After(x.later + freshFor + time.Second)
 	if x.fault.befallsConnections() {
-		<-time.After(2 * time.Minute) // those that are kept are closed by then
+		<-time.After(2 * time.Minute) // idle connections are closed by then
 	}
 	began, logged := time.Now(), len(x.log.String())
 	heal := x.fault.inject(x.cloud, x.target)
 	bad := x.scrape(t, began)
-	if x.services == nil { // a list of projects may take longer than a scrape
+	if x.services == nil { // a list of projects can take longer than a scrape
 		x.wantOthers(t, bad)
 		<-time.After(31 * time.Second)
 		bad = x.scrape(t, began)
@@ -176,7 +175,7 @@ func (x *trial) try(t *testing.T) (outcome string) {
 	}
 	heal()
 	<-time.After(max(x.recovers+x.fault.asks, freshFor+time.Second))
-	x.scrape(t, began) // which has it asked again, and waits for nothing that failed
+	x.scrape(t, began) // triggers the next fetch, and waits for nothing that failed
 	<-time.After(time.Second)
 	good := x.scrape(t, began)
 	isFailures := func(series string) bool {
@@ -189,7 +188,7 @@ func (x *trial) try(t *testing.T) (outcome string) {
 	return outcome
 }
 
-// wantOthers asserts that nothing else notices.
+// wantOthers asserts that nothing else is affected.
 func (x *trial) wantOthers(t *testing.T, p scraped) {
 	t.Helper()
 	if changed := differences(x.good, p, func(series string) bool { return !x.isHit(series) && !x.isPaused(series) }); len(changed) > 0 {
@@ -201,9 +200,9 @@ var loggedFailure = regexp.MustCompile(`level=warn account=(\w+)(?: project=\S+ 
 
 var lastFailure = regexp.MustCompile(`^cloud_quota_last_failure_reason{project="prod",reason="(\w+)",service="(\w+)"}$`)
 
-// outcomeOf returns what the page shows: the reason of what fails, the same for each source, or that all is read.
+// outcomeOf returns what the page shows: the failure reason, the same for each source, or that all fetches succeeded.
 func (x *trial) outcomeOf(p scraped) string {
-	if x.services == nil { // no metric has the reason of a discovery: the log does
+	if x.services == nil { // no metric has the reason of a discovery; the log has it
 		if p.series[`cloud_quota_account_up{account="`+x.account+`"}`] == "1" {
 			return isRead
 		}
@@ -237,7 +236,7 @@ func (x *trial) outcomeOf(p scraped) string {
 	return strings.Join(all, ", ")
 }
 
-// wantNumbers asserts that the last good numbers stay and say how old they are, and that there are none where none were ever read.
+// wantNumbers asserts that the last good values are still exposed with their age, or that there are none if there never were any.
 func (x *trial) wantNumbers(t *testing.T, p scraped) {
 	t.Helper()
 	known, lost := 0, 0
@@ -264,7 +263,7 @@ func (x *trial) wantNumbers(t *testing.T, p scraped) {
 	}
 }
 
-// wantLogged asserts that the log names the cause once for each source, and nothing else.
+// wantLogged asserts that the log contains the cause once for each source, and nothing else.
 func (x *trial) wantLogged(t *testing.T, outcome, logged string) {
 	t.Helper()
 	var want []string
@@ -288,10 +287,10 @@ func (x *trial) wantLogged(t *testing.T, outcome, logged string) {
 	}
 	cause := x.fault.says
 	if x.column == "credentials" && (x.fault.body != nil || x.fault.fault.Status/100 == 2) {
-		cause = "the response|no token|token of the metadata service|gzip|flate" // of which nothing may be shown
+		cause = "the response|no token|token of the metadata service|gzip|flate" // nothing of which may be shown
 	}
 	lines := slices.Collect(strings.Lines(logged))
-	if x.fault.refusesKey() { // the other project of the account may be asked before or after
+	if x.fault.refusesKey() { // the other project of the account can be fetched before or after
 		isOfStaging := func(line string) bool {
 			return strings.Contains(line, "account=main project=staging ") && strings.Contains(line, "401 Unauthorized")
 		}
@@ -315,8 +314,7 @@ func (x *trial) wantLogged(t *testing.T, outcome, logged string) {
 	}
 }
 
-// TestEverOtherTypesAndProjects: neither a service that sends other types each time nor projects that come and go make the page or the
-// memory grow.
+// TestEverOtherTypesAndProjects: if a service sends new types each time, or projects come and go, the page and the memory do not grow.
 func TestEverOtherTypesAndProjects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := newFaultyCloud()
@@ -331,7 +329,7 @@ func TestEverOtherTypesAndProjects(t *testing.T) {
 			heal := cloud.Inject(cloudtest.Fault{
 				ProjectID: devID, Service: "cts", Status: http.StatusOK, Body: []byte(usual("cts", numbered(fmt.Sprintf("round%d-", round), "cts", 198)...)),
 			})
-			e.scrape(t, time.Now()) // which looks for projects
+			e.scrape(t, time.Now()) // triggers discovery
 			<-time.After(time.Second)
 			p := e.scrape(t, time.Now())
 			types := strings.Count(p.text, fmt.Sprintf(`cloud_quota_used{project="dev",resource_type="round%d-`, round))

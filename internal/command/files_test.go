@@ -19,7 +19,7 @@ import (
 	"cloud_quota_exporter/internal/files/filestest"
 )
 
-// opening returns how many goroutines wait for a file to open. Each takes a thread.
+// opening returns how many goroutines wait for a file to open. Each uses a thread.
 func opening() int {
 	stacks := make([]byte, 8<<20)
 	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "\nos.OpenFile(")
@@ -27,10 +27,10 @@ func opening() int {
 
 // TestKeysAtHandWaitForNoFile: keys in memory are used without waiting for the permission check of their file.
 func TestKeysAtHandWaitForNoFile(t *testing.T) {
-	r := serving(t, "", "services: {defaults: {cache_ttl: 0, timeout: 3s}, ces: {cache_ttl: 0}}") // the token stands in the configuration
+	r := serving(t, "", "services: {defaults: {cache_ttl: 0, timeout: 3s}, ces: {cache_ttl: 0}}") // the token is in the configuration
 	r.log.waitFor(t, `msg="Credentials loaded"`)
 	var readers sync.WaitGroup
-	for i := range 4 { // more of a directory are not looked at
+	for i := range 4 { // no more directories are checked
 		name := filepath.Join(filepath.Dir(r.file), strconv.Itoa(i))
 		if err := os.WriteFile(name, nil, 0o600); err != nil {
 			t.Fatal(err)
@@ -75,7 +75,7 @@ func TestCheckConfigOfFilesThatHang(t *testing.T) {
 	}
 }
 
-// TestStopWhileTheConfigurationHangs: a signal ends a command that waits for a file system, and so does its time.
+// TestStopWhileTheConfigurationHangs: a signal ends a command that waits for a file system, and so does its timeout.
 func TestStopWhileTheConfigurationHangs(t *testing.T) {
 	file := write(t, "config.yml", "services: {}\n")
 	filestest.Hang(t, file)
@@ -116,7 +116,7 @@ func TestWebFileThatHangs(t *testing.T) {
 	}
 	for hung, requests := range map[string]int{file: 3, certificate: 1, key: 1} {
 		if !answers() {
-			t.Fatalf("no answer before %s hangs", hung)
+			t.Fatalf("no response before %s hangs", hung)
 		}
 		hanging := filestest.Hang(t, hung)
 		start := time.Now()
@@ -124,7 +124,7 @@ func TestWebFileThatHangs(t *testing.T) {
 		for range requests {
 			clients.Go(func() {
 				if answers() {
-					t.Errorf("answered while %s hangs", hung)
+					t.Errorf("a response while %s hangs", hung)
 				}
 			})
 		}
@@ -141,7 +141,7 @@ func TestWebFileThatHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	if answers() {
-		t.Error("answered while the file is a pipe")
+		t.Error("a response while the file is a pipe")
 	}
 	r.log.waitFor(t, "Rejected a connection because --web.config.file cannot be read")
 	contains(t, r.log.String(), `err="no response from the file system`, `err="cert_file `+certificate+": no response", `err="key_file `+key+": no response", "it is a named pipe")

@@ -25,7 +25,7 @@ func health(t *testing.T, listen, webConfig string, change ...func(*command.Serv
 	return command.Healthcheck(t.Context(), s)
 }
 
-// TestHealthcheck asks the real thing: plain, by TLS, and with a password.
+// TestHealthcheck requests a real exporter: over HTTP, over TLS, and with a password.
 func TestHealthcheck(t *testing.T) {
 	file, key := keyPair(t)
 	certificate := "tls_server_config: {cert_file: " + file + ", key_file: " + key + "}"
@@ -48,7 +48,7 @@ func TestHealthcheck(t *testing.T) {
 	}
 }
 
-// TestHealthcheckAddresses: an exporter that listens everywhere is asked on the loopback interface, by IPv6 too.
+// TestHealthcheckAddresses: an exporter that listens on a wildcard address is requested on the loopback interface, also over IPv6.
 func TestHealthcheckAddresses(t *testing.T) {
 	for _, tc := range []struct{ listen, flag string }{
 		{"127.0.0.1:0", ":PORT"},
@@ -102,13 +102,13 @@ func TestHealthcheckAnswers(t *testing.T) {
 	}
 }
 
-// TestHealthcheckRefuses what it can't ask, and says so.
+// TestHealthcheckRefuses unsupported addresses, with a clear error.
 func TestHealthcheckRefuses(t *testing.T) {
 	for want, err := range map[string]error{
 		"does not support --web.listen-address=vsock://:10133": health(t, "vsock://:10133", ""),
 		"does not support --web.systemd-socket":                health(t, ":10133", "", func(s *command.Serving) { *s.Web.WebSystemdSocket = true }),
 		"--web.listen-address: ":                               health(t, "10133", ""),
-		"--web.route-prefix has a path":                        health(t, ":10133", "", func(s *command.Serving) { s.RoutePrefix = "/{a}" }),
+		"--web.route-prefix has an invalid path":               health(t, ":10133", "", func(s *command.Serving) { s.RoutePrefix = "/{a}" }),
 		"/dev/zero: it is a device":                            health(t, ":10133", "/dev/zero"),
 		"/missing.yml: no such file or directory":              health(t, ":10133", "/missing.yml"),
 	} {
@@ -118,7 +118,7 @@ func TestHealthcheckRefuses(t *testing.T) {
 	}
 }
 
-// TestHealthcheckEnds: an exporter that accepts connections and says nothing is not healthy.
+// TestHealthcheckEnds: an exporter that accepts connections but does not respond is not healthy.
 func TestHealthcheckEnds(t *testing.T) {
 	t.Parallel() // it waits
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -25,7 +25,7 @@ thresholds:
     - {resource_type: nothing, ratios: {}}
 `
 
-// idle returns the lines of a transcript that name what has no effect.
+// idle returns the lines of a transcript about settings without effect.
 func idle(text string) string {
 	var lines []string
 	for line := range strings.Lines(text) {
@@ -56,12 +56,12 @@ func TestRulesWithoutEffect(t *testing.T) {
 		online, _ = n.check(t.Context(), 0)
 		const sure = off + noProject + disabled + "thresholds.overrides[0] (line 18): no quota matches\n"
 		if got := idle(online); got != sure {
-			t.Errorf("of what could be read\n%s\nwant\n%s", online, sure)
+			t.Errorf("of the fetched quotas\n%s\nwant\n%s", online, sure)
 		}
 	})
 }
 
-// discovers runs a test with an account of these projects, which configure has read as the rest of it says.
+// discovers runs a test with an account of these projects. configure applies the rest of the configuration.
 func discovers(t *testing.T, projects []cloudsim.Project, test func(t *testing.T, n *network, configure func(rest string))) {
 	t.Helper()
 	cloud := cloudtest.New(cloudsim.Account{Name: "demo", AccessKey: democloud.AccessKey, SecretKey: democloud.SecretKey, Projects: projects})
@@ -73,7 +73,7 @@ func discovers(t *testing.T, projects []cloudsim.Project, test func(t *testing.T
 	})
 }
 
-// TestFiltersWithoutEffect: so it does of the filters of a discovery.
+// TestFiltersWithoutEffect does the same for discovery filters.
 func TestFiltersWithoutEffect(t *testing.T) {
 	projects := []cloudsim.Project{{ID: "a", Name: "eu-de"}, {ID: "b", Name: "eu-de_sandbox"}, {ID: "c", Name: "ap-southeast-3_test"}}
 	discovers(t, projects, func(t *testing.T, n *network, configure func(string)) {
@@ -97,7 +97,7 @@ func TestFiltersWithoutEffect(t *testing.T) {
 	})
 }
 
-// TestLeftOut: check-config shows how many projects are left out and why, and no raw text of IAM.
+// TestLeftOut: check-config shows how many projects are skipped and why, and no raw text from IAM.
 func TestLeftOut(t *testing.T) {
 	projects := []cloudsim.Project{{ID: "a", Name: "eu-de"}, {ID: "b", Name: "eu-de_b"}, {ID: "c", Name: "eu-de_c"}, {ID: "no id", Name: "eu-de_d\u3164\u202e"}}
 	discovers(t, projects, func(t *testing.T, n *network, configure func(string)) {

@@ -20,15 +20,15 @@ import (
 	"cloud_quota_exporter/internal/command"
 )
 
-// lures are texts by which a cloud, or a server in its place, could mislead people: in the format of an error of this program, of a
-// line that a command prints, and of one that overwrites the previous line. N is the number of the lure.
+// lures are texts with which a cloud, or a server in its place, could mislead people: in the format of an error of this program, of a line that a
+// command prints, and of one that overwrites the previous line. N is the number of the lure.
 var lures = []string{
 	"x; open https://evil.example/N and log in",
 	"x\n  -> open https://evil.example/N and log in",
 	"x\r\x1b[1A\x1b[2K  -> open https://evil.example/N and log in",
 }
 
-// baits are answers that hold a lure: wherever an answer has a text that is shown.
+// baits are responses that contain a lure in every text that is shown.
 var baits = []func(w http.ResponseWriter, lure string){
 	refusal(http.StatusBadRequest),
 	refusal(http.StatusUnauthorized),
@@ -45,14 +45,14 @@ var baits = []func(w http.ResponseWriter, lure string){
 		reply(w, http.StatusFound, lure)
 	},
 	func(w http.ResponseWriter, lure string) { reply(w, http.StatusOK, lure) },
-	func(w http.ResponseWriter, lure string) { // resources, good ones and bad ones; a project that is there, and one that is discovered
+	func(w http.ResponseWriter, lure string) { // valid and invalid resources; a configured and a discovered project
 		name := quote(lure)
 		list := `"resources":[{"type":` + name + `,"unit":` + quote(lure[:min(len(lure), 30)]) + `,"used":1,"quota":2},
 			{"type":` + quote("y"+lure) + `,"used":` + name + `},{"type":` + name + `,"used":3}]`
 		reply(w, http.StatusOK, `{"quotas":{`+list+`},`+list+`,"audit_quota":1,"cpu":1,"ram":`+name+`,"instances":[],"total":0,
 			"projects":[{"id":"1","name":"ap-southeast-1"},{"id":`+name+`,"name":`+quote("ap-southeast-3_"+lure)+`}]}`)
 	},
-	func(w http.ResponseWriter, lure string) { // nothing readable, and several projects where there should be one
+	func(w http.ResponseWriter, lure string) { // nothing valid, and several projects instead of one
 		list := `"resources":[{"type":` + quote(lure) + `,"used":` + quote(lure) + `}]`
 		reply(w, http.StatusOK, `{"quotas":{`+list+`},`+list+`,"audit_quota":`+quote(lure)+`,
 			"projects":[{"id":`+quote(lure)+`,"name":"ap-southeast-1"},{"id":`+quote("y"+lure)+`,"name":"ap-southeast-1"}]}`)
@@ -65,7 +65,7 @@ var baits = []func(w http.ResponseWriter, lure string){
 	},
 }
 
-// refusal has a lure in the code, the message and the id of the request.
+// refusal has a lure in the code, the message, and the ID of the request.
 func refusal(status int) func(w http.ResponseWriter, lure string) {
 	return func(w http.ResponseWriter, lure string) {
 		w.Header().Set("X-Request-Id", strings.Map(oneLine, lure))
@@ -81,19 +81,19 @@ func oneLine(r rune) rune {
 	return r
 }
 
-// TestNobodyElseWritesTheRemedy: the advice to people is this program's own, whatever the response to any request. So it is in what
-// commands print, in JSON and on the status page; and nothing that is answered begins a line of its own.
+// TestNobodyElseWritesTheRemedy: remedies only contain this program's own text, whatever the response to any request: in the output of commands, in
+// JSON, and on the status page. No text from a response starts a line.
 func TestNobodyElseWritesTheRemedy(t *testing.T) {
 	shown := map[string]map[string]bool{} // remedies, by kind of credentials
 	for kind, credentials := range leakyKinds {
 		if leakySteps[kind] == 0 && kind != "static" {
-			continue // it makes no difference where permanent keys are
+			continue // the source of permanent keys makes no difference
 		}
 		t.Run(kind, func(t *testing.T) {
 			shown[kind] = luredBy(t, kind, credentials)
 			for remedy := range shown[kind] {
 				if strings.Contains(remedy, "evil") {
-					t.Errorf("the advice is %q", remedy)
+					t.Errorf("the remedy is %q", remedy)
 				}
 			}
 		})
@@ -122,14 +122,15 @@ func TestNobodyElseWritesTheRemedy(t *testing.T) {
 	}
 }
 
-// luredBy lets an account meet each bait with each lure, where keys are issued to it or else where quotas are read, and returns the remedies.
+// luredBy returns each bait with each lure to an account, in response to the request that issues its keys, or otherwise to its quota requests. It
+// returns the remedies.
 func luredBy(t *testing.T, kind, credentials string) map[string]bool {
 	t.Helper()
 	cloud := leakyCloud()
 	var urls []string
 	n := len(baits) * len(lures)
 	if leakySteps[kind] > 0 {
-		n = len(baits) // of which each has one lure, in turn
+		n = len(baits) // each of which has one lure, in turn
 	}
 	for i := range n {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -170,13 +171,13 @@ func luredBy(t *testing.T, kind, credentials string) map[string]bool {
 	return remedies
 }
 
-// own gives an account a key and a user of its own: one that is refused is not tried for any other account.
+// own gives an account its own key and its own user, because a rejected one is not tried for any other account.
 func own(account int) *strings.Replacer {
 	n := fmt.Sprint(account)
 	return strings.NewReplacer("access_key: "+leakyAccessKey, "access_key: "+leakyAccessKey+n, "user_name: reader", "user_name: reader"+n)
 }
 
-// wantOwnLines asserts that no text from elsewhere begins a line, or moves the cursor.
+// wantOwnLines asserts that no text from elsewhere starts a line or moves the cursor.
 func wantOwnLines(t *testing.T, text string) {
 	t.Helper()
 	if m := regexp.MustCompile(`(?m)^\s*(->|open) .*evil.*$|^.*[\r\x1b].*$`).FindString(text); m != "" {
@@ -205,7 +206,7 @@ func remediesInJSON(t *testing.T, text string) map[string]bool {
 // nextProblems is the link to more problems on the status page.
 var nextProblems = regexp.MustCompile(`href="(\?problem_page=\d+)#problems">Next<`)
 
-// pageOf returns the status page with all its pages of problems, and what is logged meanwhile.
+// pageOf returns the status page with all its pages of problems, and the log.
 func pageOf(t *testing.T, yaml string) (page, logged string) {
 	t.Helper()
 	var out output
@@ -219,7 +220,7 @@ func pageOf(t *testing.T, yaml string) (page, logged string) {
 		_, text, _ := strings.Cut(w.Body.String(), "<main>")
 		return text
 	}
-	get("/") // the next one shows what comes too late for this one
+	get("/") // the next one shows what is too late for this one
 	for next := []string{"", ""}; next != nil; {
 		text := get("/" + next[1])
 		page += text

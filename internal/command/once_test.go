@@ -20,7 +20,7 @@ import (
 	"cloud_quota_exporter/internal/democloud"
 )
 
-// network is a simulated cloud within a bubble. The hosts are those of the services and regions.
+// network is a simulated cloud in a bubble. The hosts are those of the services and regions.
 type network struct {
 	*cloudtest.Cloud
 
@@ -28,25 +28,25 @@ type network struct {
 	config string
 }
 
-// inBubble runs a test with a cloud, and a configuration with all its projects; more is appended.
+// inBubble runs a test with a cloud, and a configuration with all its projects, followed by more.
 func inBubble(t *testing.T, cloud *cloudtest.Cloud, more string, test func(*testing.T, *network)) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &network{Cloud: cloud, pipe: cloudsim.NewPipe()}
 		defer cloudsim.ServePlain(n.Cloud, n.pipe).Close()
 		n.config = write(t, "config.yml", allProjects(n.Cloud, democloud.SecretKey, hosts)+more)
 		test(t, n)
-		<-time.After(10 * time.Minute) // fetches that are under way when a command ends
+		<-time.After(10 * time.Minute) // fetches that are running when a command ends
 	})
 }
 
 const hosts = `{iam: "http://iam.{region}.sim", default: "http://{service}.{region}.sim"}`
 
-// once has a command reach the cloud, and end after a time.
+// once connects a command to the cloud, and ends it after a time.
 func (n *network) once(timeout time.Duration) command.Once {
 	return command.Once{Timeout: cmp.Or(timeout, time.Hour), Dial: n.pipe.Dial}
 }
 
-// query runs query and returns what it printed, and how long it took.
+// query runs query, and returns its output and duration.
 func (n *network) query(ctx context.Context, q command.Query) (text string, took time.Duration) {
 	start := time.Now()
 	text = transcriptOf(func(terminal command.Terminal) error { return q.Run(ctx, terminal, n.config) })
@@ -69,13 +69,13 @@ func interrupted(t *testing.T, after time.Duration) context.Context {
 	return ctx
 }
 
-// answer is what query prints with --output json.
+// answer is the output of query --output json.
 type answer struct {
 	Quotas   []struct{ Project, Service string }
 	Failures []struct{ Project, Service, Reason, Error string }
 }
 
-// parse takes JSON from what a command said.
+// parse extracts JSON from the output of a command.
 func parse(t *testing.T, text string) (a answer) {
 	t.Helper()
 	stdout, _, _ := strings.Cut(text, "--- stderr\n")
@@ -107,14 +107,14 @@ func (a answer) read(service string) int {
 	return len(projects)
 }
 
-// ending is the end of what a command said, behind the problems.
+// ending is the end of a command's output, after the problems.
 func ending(text string) string {
 	lines := strings.SplitAfter(text, "\n")
 	return strings.Join(lines[max(len(lines)-3, 0):], "")
 }
 
-// TestServiceThatHangs in one of two regions, with 80 projects in each. It takes one timeout to know that it does, and the other region notices
-// nothing.
+// TestServiceThatHangs in one of two regions, with 80 projects in each. The exporter needs one timeout to detect it, and the other region is not
+// affected.
 func TestServiceThatHangs(t *testing.T) {
 	inBubble(t, cloudtest.Scale(160), "services: {defaults: {timeout: 1s}}\n", func(t *testing.T, n *network) {
 		n.Inject(cloudtest.Fault{Host: "dcs.ap-southeast-1.", Hang: true})
@@ -126,7 +126,7 @@ func TestServiceThatHangs(t *testing.T) {
 			}
 		}
 		late, notAsked := a.reasons("dcs")["timeout"], a.reasons("dcs")["not asked"]
-		if took > 2500*time.Millisecond || late > 9 || late+notAsked != 80 || len(a.Failures) != 80 { // one of them may have begun before the others, to prove the key
+		if took > 2500*time.Millisecond || late > 9 || late+notAsked != 80 || len(a.Failures) != 80 { // one of them might have started before the others, to prove the key
 			t.Errorf("after %s, %d timed out and %d were not started; want 8 timeouts", took, late, notAsked)
 		}
 		for _, f := range a.Failures {
@@ -141,7 +141,7 @@ func TestServiceThatHangs(t *testing.T) {
 	})
 }
 
-// TestTimeoutOfACommand: no fetch fails, and yet there is no time for all. It would take 9 s.
+// TestTimeoutOfACommand: no fetch fails, but the timeout is too short for all, which would take 9 s.
 func TestTimeoutOfACommand(t *testing.T) {
 	inBubble(t, cloudtest.Scale(160), "services: {defaults: {timeout: 1s}}\n", func(t *testing.T, n *network) {
 		n.Inject(cloudtest.Fault{Latency: 900 * time.Millisecond})
@@ -160,7 +160,7 @@ func TestTimeoutOfACommand(t *testing.T) {
 	})
 }
 
-// oneSlot has one project of DCS in each region under way, and the others in line.
+// oneSlot has one project of DCS in each region in progress, and the others queued.
 const oneSlot = "services: {dcs: {max_in_flight: 1, timeout: %s}}\n"
 
 var (
@@ -168,7 +168,7 @@ var (
 	rows     = regexp.MustCompile(`(?m)(^X +X .*\n)+`)
 )
 
-// anonymous is a text without what differs from run to run: which project has the slot.
+// anonymous removes what differs between runs: which project has the slot.
 func anonymous(text string) string {
 	text = regexp.MustCompile(`request ID [0-9a-f]+`).ReplaceAllString(text, "request ID ID")
 	text = nameOrID.ReplaceAllStringFunc(text, func(found string) string { return "X" + strings.Repeat(" ", len(found)-1) })
@@ -178,7 +178,7 @@ func anonymous(text string) string {
 	return regexp.MustCompile(` +(/| and |\n)`).ReplaceAllString(text, "$1")
 }
 
-// online cuts off what check-config prints about the configuration.
+// online removes the output of check-config about the configuration.
 func online(text string) string { return text[strings.LastIndex(text, "\nPROJECT "):] }
 
 func TestGivenUpForPeople(t *testing.T) {
@@ -224,7 +224,7 @@ func TestInterrupted(t *testing.T) {
 	})
 }
 
-// TestTimeThatIsJustEnough for the request that proves the key and for the others: what has been read is all there is.
+// TestTimeThatIsJustEnough for the request that proves the key and for the others: everything is fetched.
 func TestTimeThatIsJustEnough(t *testing.T) {
 	inBubble(t, cloudtest.Scale(5), "", func(t *testing.T, n *network) {
 		n.Inject(cloudtest.Fault{Service: "cts", Latency: 2 * time.Second})
@@ -235,7 +235,7 @@ func TestTimeThatIsJustEnough(t *testing.T) {
 	})
 }
 
-// TestInterruptedWhileProjectsAreDiscovered: IAM hangs, and keeps no configured project waiting.
+// TestInterruptedWhileProjectsAreDiscovered: IAM hangs, and configured projects do not wait for it.
 func TestInterruptedWhileProjectsAreDiscovered(t *testing.T) {
 	inBubble(t, cloudtest.Scale(2), "    discovery: {regions: [ap-southeast-1]}\nservices: {dcs: {timeout: 1m}}\n", func(t *testing.T, n *network) {
 		n.Inject(cloudtest.Fault{Service: "iam", Hang: true})
@@ -255,7 +255,7 @@ func TestInterruptedWhileProjectsAreDiscovered(t *testing.T) {
 	})
 }
 
-// TestProgressOfAnInterruptedCommand: the line counts, and is gone before anything else is printed; what ends later doesn't show.
+// TestProgressOfAnInterruptedCommand: the progress line counts, and is erased before anything else is printed. Later fetches are not counted.
 func TestProgressOfAnInterruptedCommand(t *testing.T) {
 	inBubble(t, cloudtest.Scale(40), "services: {defaults: {timeout: 1s}}\n", func(t *testing.T, n *network) {
 		n.Inject(cloudtest.Fault{Latency: 870 * time.Millisecond})

@@ -12,10 +12,10 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// example is a section of the configuration, a request, a response and the metrics that follow.
+// example is a section of the configuration, a request, a response, and the resulting metrics.
 var example = regexp.MustCompile("(?s)```yaml\n(.*?)```\n\n```http\nGET (\\S+)\n```\n\n```json\n(.*?)```\n\n```prometheus\n(.*?)```")
 
-// TestOwnAPIsAreDocumented serves the responses of docs/own-apis.md and scrapes what the page says.
+// TestOwnAPIsAreDocumented serves the responses of docs/own-apis.md and compares the metrics with the page.
 func TestOwnAPIsAreDocumented(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/own-apis.md")
 	if err != nil {
@@ -67,7 +67,7 @@ func ownAPI(t *testing.T, text string) *providers.API {
 	return c.Known[len(c.Known)-1].API
 }
 
-// TestBuiltInNamesAreInTheChangelog: an API of one's own can't have such a name, so that a version that adds one says so.
+// TestBuiltInNamesAreInTheChangelog: the user's own APIs cannot have built-in names, so the changelog lists each added name.
 func TestBuiltInNamesAreInTheChangelog(t *testing.T) {
 	changes, err := os.ReadFile("../../CHANGELOG.md")
 	if err != nil {
@@ -75,7 +75,7 @@ func TestBuiltInNamesAreInTheChangelog(t *testing.T) {
 	}
 	for _, s := range providers.All() {
 		if !s.Enabled && !strings.Contains(string(changes), "`"+s.Name+"`") {
-			t.Errorf("CHANGELOG.md does not say that the name %s is built in", s.Name)
+			t.Errorf("CHANGELOG.md does not list the built-in name %s", s.Name)
 		}
 	}
 }

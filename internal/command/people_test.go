@@ -20,9 +20,9 @@ import (
 	"cloud_quota_exporter/internal/democloud"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew, to be read before they are committed")
+var update = flag.Bool("update", false, "update the golden files; read the diff before you commit them")
 
-// generated compares what a document has between two comments with a text, or writes the text there.
+// generated compares the text between two comments in a document with a text, or replaces it.
 func generated(t *testing.T, file, begin, end, text string) {
 	t.Helper()
 	document, err := os.ReadFile(file)
@@ -45,8 +45,7 @@ func generated(t *testing.T, file, begin, end, text string) {
 	}
 }
 
-// golden compares what a command printed with a file. What differs from run to run is replaced: the port, times, durations and ids of
-// requests.
+// golden compares the output of a command with a file. What differs between runs is replaced: the port, times, durations, and request IDs.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	for pattern, replacement := range map[string]string{
@@ -75,7 +74,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// people is a simulated cloud on a port, of which some projects are configured.
+// people is a simulated cloud on a port. Some of its projects are configured.
 type people struct {
 	cloud *cloudtest.Cloud
 	at    string
@@ -87,7 +86,7 @@ func newPeople(t *testing.T, projects int) *people {
 	return &people{cloud, listen(t, cloud)}
 }
 
-// config serves all projects of the cloud; more is appended.
+// config has all projects of the cloud, followed by more.
 func (p *people) config(t *testing.T, secretKey, more string) string {
 	t.Helper()
 	return write(t, "config.yml", allProjects(p.cloud, secretKey, fmt.Sprintf("{default: %[1]q, iam: %[1]q}", p.at))+more)
@@ -104,7 +103,7 @@ func allProjects(cloud *cloudtest.Cloud, secretKey, endpoints string) string {
 	return b.String()
 }
 
-// transcriptOf is how a command ended: what it printed on stdout and stderr, and its exit code.
+// transcriptOf is the result of a command: its output on stdout and stderr, and its exit code.
 func transcriptOf(run func(command.Terminal) error) string {
 	var stdout, stderr bytes.Buffer
 	err := run(command.Terminal{Out: &stdout, Err: &stderr})
@@ -206,7 +205,7 @@ func TestCheckConfigOnline(t *testing.T) {
 	p := newPeople(t, 3)
 	config := p.config(t, democloud.SecretKey, "")
 	golden(t, "check-online", check(t, config, true))
-	// One 403 for each of the services, in one project.
+	// A 403 for each of the services, in one project.
 	var heals []func()
 	for _, service := range allServices {
 		heals = append(heals, p.cloud.Inject(cloudtest.Fault{
@@ -271,7 +270,7 @@ func TestManyProjects(t *testing.T) {
 	}
 }
 
-// TestQuotaOfNothing: what is in use of a limit of 0 is above any ratio; 0 of 0 is not.
+// TestQuotaOfNothing: usage above a limit of 0 is above any ratio; 0 of 0 is not.
 func TestQuotaOfNothing(t *testing.T) {
 	p := newPeople(t, 2)
 	p.cloud.SetQuota(p.cloud.Projects()[0].ID, "ces", "alarm", 5, 0)
@@ -307,7 +306,8 @@ func TestDiscoveryForPeople(t *testing.T) {
 	golden(t, "query-discovery-forbidden", query(t, config, command.Query{}))
 }
 
-// TestServeTellsThatNothingIsDiscovered: IAM leaves out what the keys may not see, so that an empty list is an answer like any other.
+// TestServeTellsThatNothingIsDiscovered: IAM omits projects that the credentials cannot access, so an empty list is a valid response, but it is
+// logged.
 func TestServeTellsThatNothingIsDiscovered(t *testing.T) {
 	p := newPeople(t, 1)
 	r := serve(t, "", write(t, "config.yml", fmt.Sprintf(`accounts:

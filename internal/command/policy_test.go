@@ -14,7 +14,7 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// tenServices are ten services of the catalogue, five of them by default, and some APIs of the account.
+// tenServices are ten services of the catalogue, five of them enabled by default, and some account-level APIs.
 const tenServices = `services:
   ces: {enabled: false}
   ecs: {enabled: true}
@@ -40,7 +40,7 @@ type policyDocument struct {
 	}
 }
 
-// policies runs policy and returns how it ended, and the actions of each policy on stdout.
+// policies runs policy and returns the result, and the actions of each policy on stdout.
 func policies(t *testing.T, config string, p command.Policy) (text string, actions [][]string) {
 	t.Helper()
 	text = transcriptOf(func(terminal command.Terminal) error { return p.Run(t.Context(), terminal, config) })
@@ -92,7 +92,7 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
-// TestPolicyOfAllServices: each service of the catalogue is in the policy of its level, is named as one without a documented action, or needs none.
+// TestPolicyOfAllServices: each service of the catalogue is in the policy of its level, is listed as one without a documented action, or needs none.
 func TestPolicyOfAllServices(t *testing.T) {
 	config := write(t, "config.yml", allProjects(cloudtest.Scale(1), "SK", "{}")+"services: {defaults: {enabled: true}, dbss: {list_instances: false}}\n")
 	for kind, action := range map[string]func(providers.Action) string{
@@ -183,7 +183,7 @@ func TestPolicyOfConfigurations(t *testing.T) {
 	}
 }
 
-// TestPolicyWithoutFile is about the services that are enabled by default, wherever they are.
+// TestPolicyWithoutFile covers the services that are enabled by default.
 func TestPolicyWithoutFile(t *testing.T) {
 	project := []string{"ces:quotas:get", "cts:quota:get", "dbss:auditInstance:list", "dcs:quota:get", "gaussdb:instance:list"}
 	account := []string{"iam:projects:listProjects"}
@@ -203,7 +203,7 @@ func TestPolicyWithoutFile(t *testing.T) {
 		})
 	}
 	t.Setenv("HOME", t.TempDir())
-	services := write(t, "config.yml", "services: {ecs: {enabled: true}}\n") // which leaves the account to the environment
+	services := write(t, "config.yml", "services: {ecs: {enabled: true}}\n") // the account comes from the environment
 	for name, run := range map[string]func(command.Terminal) error{
 		"policy": func(terminal command.Terminal) error {
 			return command.Policy{Type: "role"}.Run(t.Context(), terminal, services)

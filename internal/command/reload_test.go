@@ -42,18 +42,18 @@ func TestReload(t *testing.T) {
 	contains(t, r.get(t, "/metrics"), `cloud_quota_fetches_total{project="prod",service="cts"} 1`)
 
 	rewrite(t, r.file, func(text string) string { return strings.Replace(text, "name: prod", "name: renamed", 1) })
-	contains(t, r.post(t, "/-/reload"), "200\nthe configuration is loaded.")
+	contains(t, r.post(t, "/-/reload"), "200\nConfiguration loaded.")
 	page := r.get(t, "/metrics")
 	contains(t, page, `cloud_quota_fetches_total{project="renamed",service="cts"} 1`, `cloud_quota_used{project="renamed",resource_type="ram",service="dcs"} 22`)
 	if strings.Contains(page, `project="prod"`) {
-		t.Error("the project is still there under its old label")
+		t.Error("the project still exists with its previous label")
 	}
 	if n := r.cloud.ProjectRequests(projectID)["cts"]; n != 1 {
 		t.Errorf("%d requests, want no more than without the reload", n)
 	}
 
 	rewrite(t, r.file, func(text string) string { return text + "service: {}\n" })
-	contains(t, r.post(t, "/-/reload"), "500\nthe previous configuration stays in use:\n", "config.yml:8: service: unknown key; known here: accounts, services, limits, thresholds")
+	contains(t, r.post(t, "/-/reload"), "500\nthe previous configuration is still active:\n", "config.yml:8: service: unknown key; known here: accounts, services, limits, thresholds")
 	contains(t, r.get(t, "/metrics"), "\ncloud_quota_exporter_config_last_reload_successful 0\n",
 		`cloud_quota_used{project="renamed",resource_type="ram",service="dcs"} 22`)
 	contains(t, r.log.String(), `level=error`, `msg="Failed to load configuration; keeping the previous one"`)
@@ -69,8 +69,7 @@ func TestReload(t *testing.T) {
 
 const reloads = 30
 
-// TestManyReloadsUnderLoad reloads while two servers scrape: no series is lost, nothing is asked more often than without, and nothing
-// stays behind.
+// TestManyReloadsUnderLoad reloads while two servers scrape. No series is missing, no additional requests are sent, and nothing is leaked.
 func TestManyReloadsUnderLoad(t *testing.T) {
 	cloud := cloudtest.Scale(20)
 	cloud.SetMachine(cloudtest.Machine{Account: "demo"})
@@ -118,12 +117,12 @@ services: {defaults: {cache_ttl: %[2]dm, max_in_flight: %[3]d}}
 	if now := runtime.NumGoroutine(); now > goroutines+5 {
 		t.Errorf("%d goroutines, %d before the reloads", now, goroutines)
 	}
-	if now := heapInUse(); now > heap+512<<10 { // a configuration that stayed behind each time would be some 40 KiB
+	if now := heapInUse(); now > heap+512<<10 { // a configuration leaked by each reload would be about 40 KiB
 		t.Errorf("%d bytes of heap, %d after 10 reloads", now, heap)
 	}
 }
 
-// series counts the exporter's own series on a page, but those of requests.
+// series counts the exporter's own series on a page, without those about requests.
 func series(page string) int {
 	return strings.Count(page, "\ncloud_quota_") - strings.Count(page, "\ncloud_quota_exporter_api_")
 }
@@ -136,7 +135,7 @@ func heapInUse() uint64 {
 	return m.HeapAlloc
 }
 
-// TestReloadOfAFileThatHangs: it ends in time, so do those that came meanwhile, and the next one finds the file well.
+// TestReloadOfAFileThatHangs: the reload ends in time, like concurrent ones, and the next one succeeds.
 func TestReloadOfAFileThatHangs(t *testing.T) {
 	command.SetReloadTimeout(t, 300*time.Millisecond)
 	r := serving(t, "", "")
@@ -150,12 +149,12 @@ func TestReloadOfAFileThatHangs(t *testing.T) {
 	contains(t, r.get(t, "/metrics"), `cloud_quota_up{project="prod",service="cts"} 1`)
 	start := time.Now()
 	for range 3 {
-		contains(t, <-answers, "500\nthe previous configuration stays in use:\n", "context deadline exceeded")
+		contains(t, <-answers, "500\nthe previous configuration is still active:\n", "context deadline exceeded")
 	}
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("they took %s", took)
 	}
-	r.log.waitFor(t, "context deadline exceeded") // of the file, or of the reload before
+	r.log.waitFor(t, "context deadline exceeded") // of the file, or of the previous reload
 	hanging.Release()
 	contains(t, r.post(t, "/-/reload"), "200\n")
 	contains(t, r.get(t, "/metrics"), "\ncloud_quota_exporter_config_last_reload_successful 1\n")
@@ -175,7 +174,7 @@ func TestStopEndsAReload(t *testing.T) {
 	contains(t, <-answer, "500\n", "no response from the file system: context canceled")
 }
 
-// TestOpenFilesAreLogged: at the start and at each reload, and not by scrapes. The file serves all the same.
+// TestOpenFilesAreLogged at the start and at each reload, but not by scrapes. The file is used all the same.
 func TestOpenFilesAreLogged(t *testing.T) {
 	_, endpoints := simulated(t)
 	key := filepath.Join(filestest.OpenDirectory(t), "sk")
@@ -204,11 +203,11 @@ func TestOpenFilesAreLogged(t *testing.T) {
 	contains(t, r.post(t, "/-/reload"), "200\n")
 	r.log.waitFor(t, `msg="Credentials loaded"`, 4)
 	if got := strings.Count(r.log.String(), warning); got != 3 {
-		t.Errorf("logged %d times, want 3: the file was closed at the last reload:\n%s", got, r.log)
+		t.Errorf("logged %d times, want 3: the file was not readable by others at the last reload:\n%s", got, r.log)
 	}
 }
 
-// TestCheckConfigTellsOpenFiles: the configuration holds a token itself, and its directory is open.
+// TestCheckConfigTellsOpenFiles: the configuration itself contains a token, and its directory is accessible.
 func TestCheckConfigTellsOpenFiles(t *testing.T) {
 	_, endpoints := simulated(t)
 	text, err := os.ReadFile(configuration(t, endpoints, write(t, "sk", secretKey), ""))

@@ -25,7 +25,7 @@ import (
 	"cloud_quota_exporter/providers/providerstest"
 )
 
-// The secrets that are configured. Each has a word in the middle by which it is known in every spelling.
+// The configured secrets. Each has a word in the middle that identifies it in every spelling.
 const (
 	leakyAccessKey = "AKIDaccessWORD01"
 	leakySecretKey = `sk/+secretWORD02="&<`
@@ -37,7 +37,7 @@ const (
 
 var leakyWords = []string{"accessWORD01", "secretWORD02", "tokenWORD03", "passwordWORD04", "tokenWORD05", "podWORD06"}
 
-// leakyKinds are all kinds of credentials; URL is replaced by the cloud, DIR by a directory with files.
+// leakyKinds are all kinds of credentials. URL is replaced by the cloud, DIR by a directory with files.
 var leakyKinds = map[string]string{
 	"static":            "static: {access_key: " + leakyAccessKey + ", secret_key_file: DIR/sk, security_token: " + leakyToken + "}",
 	"environment":       "environment: {}",
@@ -49,8 +49,8 @@ var leakyKinds = map[string]string{
 	"assume_agency":     "static: {access_key: " + leakyAccessKey + ", secret_key_file: DIR/sk, security_token: " + leakyToken + "}, assume_agency: {domain_name: other, agency_name: quotas}",
 }
 
-// leakyModes are which requests are echoed: all that issue keys, those that do so in the second place, and all others. The others have no style of
-// refused, or it alone, since nothing more is sent with a key that was refused once.
+// leakyModes select the requests that are echoed: all that issue keys, those of the second step, or all others. The others have no style of a
+// rejection, or only that, because nothing more is sent with a rejected key.
 var leakyModes = map[string]struct {
 	echoes func(path string) bool
 	styles []style
@@ -71,11 +71,11 @@ func issues(path string) bool {
 	return strings.HasPrefix(path, "/v3.0/") || strings.HasPrefix(path, "/v3/auth/") || strings.Contains(path, "/latest/") || strings.HasPrefix(path, "/pod-identity")
 }
 
-// leakySteps are the kinds to which keys are issued, and in how many steps.
+// leakySteps are the kinds for which keys are issued, and the number of steps.
 var leakySteps = map[string]int{"instance_metadata": 2, "pod_identity": 1, "oidc": 2, "password": 1, "assume_agency": 1}
 
-// TestNoSecretShows lets every kind of credentials meet a cloud that echoes what it was sent, in every style, and looks at all that the program
-// says: log, pages, what commands print, errors.
+// TestNoSecretShows uses every kind of credentials with a cloud that echoes requests in every style, and checks all output of the program: logs,
+// pages, output of commands, and errors.
 func TestNoSecretShows(t *testing.T) {
 	for kind, credentials := range leakyKinds {
 		for name, mode := range leakyModes {
@@ -105,11 +105,11 @@ func TestNoSecretShows(t *testing.T) {
 					}
 				}
 				if signature := regexp.MustCompile(`Signature(=|%3D)[0-9a-f]+`).FindString(said); signature != "" {
-					t.Errorf("a signature shows: %s", signature)
+					t.Errorf("a signature is shown: %s", signature)
 				}
-				for i := range mode.styles { // there was something to hide, in each style of which something shows
+				for i := range mode.styles { // there was something to hide, in each style that is shown at all
 					if !strings.Contains(said, fmt.Sprint("echo-", i)) && (name == "services" || i == 0) {
-						t.Errorf("nothing of style %d shows in\n%.3000s", i, said)
+						t.Errorf("nothing of style %d is shown in\n%.3000s", i, said)
 					}
 				}
 				contains(t, said, "<hidden>")
@@ -118,13 +118,13 @@ func TestNoSecretShows(t *testing.T) {
 	}
 }
 
-// everything runs all commands with a configuration, and returns all that they say.
+// everything runs all commands with a configuration, and returns all their output.
 func everything(t *testing.T, file string) string {
 	t.Helper()
 	r := serve(t, "", file, nil)
 	r.log.waitFor(t, "redentials")
 	said := ""
-	for range 2 { // the second one shows what came too late for the first
+	for range 2 { // the second one shows what was too late for the first
 		for _, path := range []string{"/metrics", "/", "/sd", "/probe?target=p00", "/metrics?collect[]=x", "/metrics?project[]=x", "/-/ready"} {
 			said += r.get(t, path)
 		}
@@ -150,14 +150,14 @@ func everything(t *testing.T, file string) string {
 		t.Fatal(err)
 	}
 	reloaded := r.post(t, "/-/reload")
-	contains(t, reloaded, "500\n", "the previous configuration stays in use")
+	contains(t, reloaded, "500\n", "the previous configuration is still active")
 	if err := r.stop(); err != nil {
 		t.Error(err)
 	}
 	return said + reloaded + check(t, file, true) + r.log.String()
 }
 
-// leakyAccount has a project that is stated, one that is looked up, and all that can be discovered.
+// leakyAccount has a configured project, one that is looked up, and everything that can be discovered.
 func leakyAccount(i int, credentials, url string) string {
 	return fmt.Sprintf(`  - name: a%02[1]d
     credentials: {%[2]s}
@@ -167,7 +167,7 @@ func leakyAccount(i int, credentials, url string) string {
 `, i, credentials, url)
 }
 
-// leakyCloud knows all secrets that are configured.
+// leakyCloud has all configured secrets.
 func leakyCloud() *cloudtest.Cloud {
 	var projects []cloudsim.Project
 	for i := range styles {
@@ -186,7 +186,7 @@ func leakyCloud() *cloudtest.Cloud {
 	return cloud
 }
 
-// leakyMachine is what lies on the machine of the exporter.
+// leakyMachine has the files on the machine of the exporter.
 func leakyMachine(t *testing.T, url string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -207,7 +207,7 @@ func leakyMachine(t *testing.T, url string) (dir string) {
 	return dir
 }
 
-// echoing is a simulated cloud that answers some requests with what it was sent. Requests of one kind get one style of echo after the other.
+// echoing is a simulated cloud that echoes some requests. Requests of one kind get one style of echo after the other.
 type echoing struct {
 	cloud  *cloudtest.Cloud
 	echoes func(path string) bool
@@ -215,10 +215,10 @@ type echoing struct {
 
 	mu     sync.Mutex
 	asked  map[string]int  // requests that were echoed, by kind
-	issued map[string]bool // keys and tokens that the cloud gave out
+	issued map[string]bool // keys and tokens that the cloud has issued
 }
 
-// bearers are the headers that prove who asks.
+// bearers are the headers with proofs of identity.
 var bearers = []string{"Authorization", "X-Auth-Token", "X-Security-Token", "X-Metadata-Token"}
 
 func (e *echoing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -230,7 +230,7 @@ func (e *echoing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		n := e.count(r)
 		style := e.styles[n%len(e.styles)]
 		echo := fmt.Sprintf("echo-%d", n%len(e.styles))
-		for i := range bearers { // each comes first in turn, since only the beginning is shown
+		for i := range bearers { // each is first in turn, because only the beginning is shown
 			name := bearers[(n/len(e.styles)+i)%len(bearers)]
 			if value := r.Header.Get(name); value != "" {
 				echo += "\n" + name + ": " + style.spell(value)
@@ -251,7 +251,7 @@ func (e *echoing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(answer.Body.Bytes())
 }
 
-// count numbers the requests of a kind: those for a project by the project, which ends in a number, others as they come.
+// count numbers the requests of a kind: those for a project by the project, whose name ends in a number, others in order of arrival.
 func (e *echoing) count(r *http.Request) int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -280,14 +280,14 @@ func (e *echoing) remember(answer *httptest.ResponseRecorder) {
 	}
 }
 
-// secrets returns what was given out so far.
+// secrets returns the issued secrets so far.
 func (e *echoing) secrets() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return slices.Collect(maps.Keys(e.issued))
 }
 
-// valuesIn returns the texts in a body of JSON, the longest first, since only the beginning is shown.
+// valuesIn returns the texts in a JSON body, the longest first, because only the beginning is shown.
 func valuesIn(body []byte) []string {
 	var values []string
 	for decoder := json.NewDecoder(bytes.NewReader(body)); ; {
@@ -302,7 +302,7 @@ func valuesIn(body []byte) []string {
 	}
 }
 
-// style is a way in which what was sent comes back: how a value is spelled, and in which answer.
+// style is a form of echo: the spelling of a value, and the kind of response.
 type style struct {
 	spell func(string) string
 	reply func(w http.ResponseWriter, echo string)
@@ -338,7 +338,7 @@ var styles = []style{
 
 var refused = []style{{url.QueryEscape, func(w http.ResponseWriter, echo string) { reply(w, 401, echo) }}}
 
-// inBase64 spells a secret that is alone; a signature has others beside it.
+// inBase64 encodes a secret on its own; a signature has others next to it.
 func inBase64(text string) string {
 	if strings.HasPrefix(text, "SDK-HMAC-SHA256") {
 		return "signed"
@@ -351,7 +351,7 @@ func reply(w http.ResponseWriter, status int, body string) {
 	_, _ = io.WriteString(w, body)
 }
 
-// raw sends an answer that net/http's server would not.
+// raw sends a response that net/http's server would not send.
 func raw(w http.ResponseWriter, answer string) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -369,8 +369,7 @@ func quote(text string) string {
 	return string(quoted)
 }
 
-// whatever is an answer that every API could give, with an echo wherever there is a text: a resource and a unit, the id and the name of a
-// project.
+// whatever is a response that every API could send, with an echo in every text: a resource and a unit, the ID and the name of a project.
 func whatever(echo string) string {
 	name := quote(echo[:min(len(echo), 250)])
 	list := `{"resources":[{"type":` + name + `,"unit":` + quote(echo[:min(len(echo), 30)]) + `,"used":1,"quota":2},{"type":"x","used":` + name + `}]}`

@@ -30,7 +30,7 @@ func serve(t *testing.T, webConfig, configFile string, hangup <-chan os.Signal) 
 	})
 }
 
-// served is serve in front of a simulated cloud.
+// served is serve with a simulated cloud.
 type served struct {
 	*running
 
@@ -39,7 +39,7 @@ type served struct {
 	hangup    chan<- os.Signal
 }
 
-// serving serves a project of a simulated cloud; services ends the configuration.
+// serving serves a project of a simulated cloud. The configuration ends with services.
 func serving(t *testing.T, webConfig, services string) served {
 	t.Helper()
 	cloud, endpoints := simulated(t)
@@ -63,7 +63,7 @@ func configuration(t *testing.T, endpoints, secretKeyFile, services string) stri
 
 func TestServe(t *testing.T) {
 	r := serving(t, "", "")
-	r.log.waitFor(t, `msg="Credentials loaded"`) // before anybody scrapes
+	r.log.waitFor(t, `msg="Credentials loaded"`) // before the first scrape
 	contains(t, r.log.String(), `account=main from="static: access_key in the configuration, secret_key_file `)
 	if n := len(r.cloud.Requests()); n != 0 {
 		t.Errorf("%d requests for permanent keys", n)
@@ -105,7 +105,7 @@ func TestServeFromEnvironment(t *testing.T) {
 	contains(t, r.get(t, "/metrics?collect%5B%5D=exporter"), "cloud_quota_exporter_build_info")
 	contains(t, r.log.String(), "projects=1")
 	if strings.Contains(r.log.String(), secretKey) {
-		t.Error("the key shows")
+		t.Error("the key is shown")
 	}
 }
 
@@ -116,7 +116,7 @@ func TestExampleConfiguration(t *testing.T) {
 	}
 	r := serve(t, "", "../../config.example.yml", nil)
 	r.log.waitFor(t, `msg="Exporter started"`)
-	// Every key is there, the ones that are commented out too.
+	// Every key is included, also those that are commented out.
 	for _, key := range []string{
 		"accounts", "name", "credentials", "static", "environment", "access_key", "access_key_file", "secret_key", "secret_key_file",
 		"security_token", "security_token_file", "cloud", "endpoints", "iam", "default", "ca_file", "projects", "id", "region",
@@ -128,12 +128,12 @@ func TestExampleConfiguration(t *testing.T) {
 		"limits", "service", "project", "resource_type", "limit", "thresholds", "overrides", "ratios",
 	} {
 		if !regexp.MustCompile(`(?m)(^|[\s{,#-])` + key + `:`).Match(example) {
-			t.Errorf("config.example.yml does not show %s", key)
+			t.Errorf("config.example.yml does not contain %s", key)
 		}
 	}
 }
 
-// TestWebConfig uses the toolkit's file; its key pair is made for the test.
+// TestWebConfig uses the toolkit's file, with a key pair that the test creates.
 func TestWebConfig(t *testing.T) {
 	certificate, key := keyPair(t)
 	r := serving(t, write(t, "web.yml", "tls_server_config: {cert_file: "+certificate+", key_file: "+key+`}
@@ -157,7 +157,7 @@ basic_auth_users:
 			conn.Close()
 		}
 	}
-	r.log.waitFor(t, `msg="http: TLS handshake error from 127.0.0.1:`) // as a line of the log
+	r.log.waitFor(t, `msg="http: TLS handshake error from 127.0.0.1:`) // as a log line
 	limited := serving(t, write(t, "web.yml", "rate_limit: {interval: 1h, burst: 2}\n"), "")
 	for _, want := range []string{"200\n", "200\n", "429\n"} {
 		contains(t, limited.get(t, "/-/healthy"), want)
@@ -165,7 +165,7 @@ basic_auth_users:
 }
 
 func TestDemo(t *testing.T) {
-	t.Setenv("TMPDIR", "/missing") // as in the container image, which has no place to write
+	t.Setenv("TMPDIR", "/missing") // as in the container image, which has no writable directory
 	hints := newOutput()
 	r := start(t, "", func(ctx context.Context, logs command.Logs, s command.Serving) error {
 		s.ExternalURL = "https://example.com/quotas"
@@ -183,7 +183,7 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// keyPair makes the files of a certificate and of its key.
+// keyPair creates the files of a certificate and its key.
 func keyPair(t *testing.T) (certificate, key string) {
 	t.Helper()
 	server := httptest.NewTLSServer(nil)

@@ -20,12 +20,12 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// myTrackers is an API of the user's own that the simulated cloud serves, since it is that of CTS.
+// myTrackers is an API of the user's own. The simulated cloud serves it, because it is that of CTS.
 const myTrackers = `
   my_trackers: {api: {host: cts, path: "/v3/{project_id}/quotas", list: resources, action: {identity: "cts:quota:get", role: "cts::get"}}}
 `
 
-// showServices is what services prints into a terminal so wide; 0: into a pipe.
+// showServices is the output of services on a terminal of some width; 0: in a pipe.
 func showServices(t *testing.T, width int, output, config string) string {
 	t.Helper()
 	var stdout bytes.Buffer
@@ -36,7 +36,7 @@ func showServices(t *testing.T, width int, output, config string) string {
 	return stdout.String()
 }
 
-// compared is a table's text without the lines about other services, and without the padding that depends on them.
+// compared is the text of a table without the lines about other services, and without the padding that depends on them.
 func compared(text string, services ...string) string {
 	var lines []string
 	shown := false
@@ -76,7 +76,7 @@ func TestServices(t *testing.T) {
 	}
 }
 
-// TestServicesJSON: the keys are a promise, and every service has what the catalogue has.
+// TestServicesJSON: the keys are stable, and every service has the data of the catalogue.
 func TestServicesJSON(t *testing.T) {
 	config := write(t, "config.yml", allProjects(cloudtest.Scale(1), "SK", "{}")+"services:"+myTrackers)
 	for _, file := range []string{"", config} {
@@ -122,7 +122,7 @@ func TestServicesJSON(t *testing.T) {
 	}
 }
 
-// TestOwnAndCatalogueServices: query and check-config read every service that is enabled, and no other.
+// TestOwnAndCatalogueServices: query and check-config fetch exactly the enabled services.
 func TestOwnAndCatalogueServices(t *testing.T) {
 	p := newPeople(t, 1)
 	off := p.config(t, democloud.SecretKey, "")
@@ -146,7 +146,7 @@ func TestOwnAndCatalogueServices(t *testing.T) {
 	contains(t, query(t, "", command.Query{Services: []string{"ecs"}}), "--service=\"ecs\" is disabled; add services: {ecs: {enabled: true}} to a file, and pass it with --config.file")
 }
 
-// TestCheckConfigOfAPart asks no more than is wanted.
+// TestCheckConfigOfAPart sends only the selected requests.
 func TestCheckConfigOfAPart(t *testing.T) {
 	p := newPeople(t, 3)
 	config := p.config(t, democloud.SecretKey, "services: {ecs: {enabled: true}}\nlimits: [{service: ces, limit: 5}, {service: rds, limit: 5}]\n")
@@ -164,7 +164,7 @@ func TestCheckConfigOfAPart(t *testing.T) {
 	contains(t, run(part), "--- stderr\ncloud_quota_exporter: --service and --project have no effect without --online; add --online\n--- exit code 1")
 }
 
-// TestCheckConfigOfAllServices fits on a terminal, names what each needs, and which action a 403 is about.
+// TestCheckConfigOfAllServices fits on a terminal, shows what each service needs, and the missing action of a 403.
 func TestCheckConfigOfAllServices(t *testing.T) {
 	inBubble(t, cloudtest.Scale(3), "services: {defaults: {enabled: true}}\n", func(t *testing.T, n *network) {
 		for _, service := range []string{"rds", "dws", "evs", "nat", "dbss"} {
@@ -190,7 +190,7 @@ func TestCheckConfigOfAllServices(t *testing.T) {
 			if n := strings.Count(text, "\n  "+s.Name+" "); n != 1 && s.Name != "taurusdb" {
 				t.Errorf("%d endpoints of %s", n, s.Name)
 			}
-			if n := len(regexp.MustCompile(` `+strings.ToUpper(s.Name)+`\b`).FindAllString(text, -1)); n != 1 && s.Name != "dbss" && s.Name != "iam" { // which are in other texts, too
+			if n := len(regexp.MustCompile(` `+strings.ToUpper(s.Name)+`\b`).FindAllString(text, -1)); n != 1 && s.Name != "dbss" && s.Name != "iam" { // also occur in other texts
 				t.Errorf("%d columns of %s", n, s.Name)
 			}
 		}
@@ -201,7 +201,7 @@ func TestCheckConfigOfAllServices(t *testing.T) {
 	})
 }
 
-// TestCheckConfigEndpoints: regions in which a URL is formed alike share a line.
+// TestCheckConfigEndpoints: regions whose URLs have the same form share a line.
 func TestCheckConfigEndpoints(t *testing.T) {
 	golden(t, "check-regions", check(t, write(t, "config.yml", `accounts:
   - name: main
@@ -216,7 +216,7 @@ services: {cts: {enabled: false}, dbss: {enabled: false}, geminidb: {enabled: tr
 `), false))
 }
 
-// TestThrottledIsNotChecked: a 429 is no fault of the configuration. It is said, and fails only if nothing at all was checked.
+// TestThrottledIsNotChecked: a 429 is not a fault of the configuration. It is shown, and is only a failure if nothing at all was checked.
 func TestThrottledIsNotChecked(t *testing.T) {
 	tooMany := func(service string) cloudtest.Fault {
 		return cloudtest.Fault{Service: service, Status: http.StatusTooManyRequests}
@@ -247,7 +247,7 @@ func TestThrottledIsNotChecked(t *testing.T) {
 	}
 }
 
-// TestThrottledLoginIsNotChecked: IAM throttles before a token is there.
+// TestThrottledLoginIsNotChecked: IAM throttles before it issues a token.
 func TestThrottledLoginIsNotChecked(t *testing.T) {
 	inBubble(t, cloudtest.ManyProjects(), "", func(t *testing.T, n *network) {
 		n.config = write(t, "config.yml", fmt.Sprintf("accounts:\n  - credentials: {password: {domain_name: main, user_name: reader, password: password-1}}\n    endpoints: %s\n"+
@@ -260,7 +260,7 @@ func TestThrottledLoginIsNotChecked(t *testing.T) {
 	})
 }
 
-// TestMatrixOfWhatIsNotOffered: services that no project is offered are named in one line.
+// TestMatrixOfWhatIsNotOffered: services that are not offered to any project are listed in one line.
 func TestMatrixOfWhatIsNotOffered(t *testing.T) {
 	inBubble(t, cloudtest.Scale(2), "", func(t *testing.T, n *network) {
 		n.config = write(t, "config.yml", fmt.Sprintf("accounts:\n  - credentials: {static: {access_key: %s, secret_key: %s}}\n    endpoints: %s\n    discovery: {regions: [ap-southeast-1, ap-southeast-3]}\nservices: {defaults: {enabled: true}}\n",
@@ -280,7 +280,7 @@ func TestMatrixOfWhatIsNotOffered(t *testing.T) {
 	})
 }
 
-// TestQueryOfAccounts: an account-level quota has the name of the account as its project, and neither the id nor the region of one.
+// TestQueryOfAccounts: the project of an account-level quota is the name of the account, without an ID or a region.
 func TestQueryOfAccounts(t *testing.T) {
 	inBubble(t, cloudtest.Scale(2), "services: {defaults: {enabled: false}, iam: {enabled: true}, eps: {enabled: true}}\n", func(t *testing.T, n *network) {
 		n.Inject(cloudtest.Fault{Service: "iam", Path: "/v3.0/OS-QUOTA/domains/{domain_id}", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("iam", 403, "no")})

@@ -17,7 +17,7 @@ import (
 	bodies "cloud_quota_exporter/providers/examples"
 )
 
-// TestServicesAreDocumented compares the table and the sections of docs/services.md with the catalogue, or writes them.
+// TestServicesAreDocumented compares the table and the sections of docs/services.md with the catalogue, or updates them.
 func TestServicesAreDocumented(t *testing.T) {
 	var table, sections strings.Builder
 	more := 0
@@ -44,7 +44,7 @@ func TestServicesAreDocumented(t *testing.T) {
 	checkNumber(t, more)
 }
 
-// TestSitesAreDocumented: docs/services.md has the endpoints of the services whose host depends on the site, for the China site first.
+// TestSitesAreDocumented: docs/services.md contains the endpoints of the services whose host depends on the site, for the China site first.
 func TestSitesAreDocumented(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/services.md")
 	if err != nil {
@@ -60,7 +60,7 @@ func TestSitesAreDocumented(t *testing.T) {
 		var want string
 		for _, s := range providers.All() {
 			depends := s.API.Host.BaseURL("cn-north-4", "") != s.API.Host.BaseURL("ap-southeast-3", "")
-			if s.API.Account && s.Name != "iam" && depends || s.Name == "iec" && i == 0 { // IAM is regional, and IEC on the China site only
+			if s.API.Account && s.Name != "iam" && depends || s.Name == "iec" && i == 0 { // IAM is regional, and IEC is on the China site only
 				want += fmt.Sprintf("  %s: %s\n", s.Name, s.API.Host.BaseURL(region, ""))
 			}
 		}
@@ -70,7 +70,7 @@ func TestSitesAreDocumented(t *testing.T) {
 	}
 }
 
-// checkNumber compares or writes how many services the README says that there are beside those that are enabled by default.
+// checkNumber compares or updates the number of additional services in the README.
 func checkNumber(t *testing.T, more int) {
 	t.Helper()
 	readme, err := os.ReadFile("../../README.md")
@@ -85,11 +85,11 @@ func checkNumber(t *testing.T, more int) {
 			t.Fatal(err)
 		}
 	case want != string(readme) || !number.MatchString(want):
-		t.Errorf("README.md does not say that there are %d more services", more)
+		t.Errorf("README.md does not mention %d more services", more)
 	}
 }
 
-// fact is a line about a service; it is left out if it has no text.
+// fact is a line about a service. It is omitted if it has no text.
 type fact struct{ name, text string }
 
 func factsOf(t *testing.T, s providers.Service) []fact {
@@ -190,7 +190,7 @@ func sentinel(number *float64, inferred string) string {
 	return text
 }
 
-// documentedTypes returns the resource types and their units: as described, or else as in the example of the document.
+// documentedTypes returns the resource types and their units: from the description, or otherwise from the documented example.
 func documentedTypes(t *testing.T, s providers.Service) (types, units string) {
 	t.Helper()
 	byUnit := map[string][]string{}

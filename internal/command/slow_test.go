@@ -23,11 +23,11 @@ import (
 	"cloud_quota_exporter/internal/web"
 )
 
-// site serves the documents' examples as serve does, within a bubble.
+// site serves the documented examples like serve, in a bubble.
 func site(t *testing.T) (network *cloudsim.Pipe, logged *output) {
 	t.Helper()
 	world := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {dcs: {timeout: 1m}}\n")
-	world.Cloud.Inject(cloudtest.Fault{Service: "dcs", Hang: true}) // a scrape takes its whole time
+	world.Cloud.Inject(cloudtest.Fault{Service: "dcs", Hang: true}) // a scrape takes its full timeout
 	logged = newOutput()
 	logger := level.NewFilter(log.NewLogfmtLogger(logged), level.AllowInfo())
 	handler, err := web.NewHandler(web.Options{
@@ -36,14 +36,14 @@ func site(t *testing.T) (network *cloudsim.Pipe, logged *output) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	network = cloudsim.NewPipe() // a server feels a slow client at once: connections have no buffer
+	network = cloudsim.NewPipe() // the server notices a slow client at once: connections have no buffer
 	server := command.NewServer(handler, logger)
 	ended := make(chan error)
 	go func() { ended <- server.Serve(network) }()
 	t.Cleanup(func() {
 		_ = server.Close()
 		<-ended
-		<-time.After(time.Minute) // fetches under way end
+		<-time.After(time.Minute) // running fetches end
 	})
 	return network, logged
 }
@@ -57,7 +57,7 @@ func dial(t *testing.T, network *cloudsim.Pipe) net.Conn {
 	return c
 }
 
-// trickle sends text byte by byte, one a second, and on and on with more of the last one. It returns when the server has had enough.
+// trickle sends text byte by byte, one per second, and then repeats the last byte. It returns when the server closes the connection.
 func trickle(c net.Conn, text string) {
 	go func() { _, _ = io.Copy(io.Discard, c) }()
 	for i := 0; ; i++ {
@@ -68,7 +68,7 @@ func trickle(c net.Conn, text string) {
 	}
 }
 
-// sip asks for a page and reads a byte of it each second. It returns when the server has had enough.
+// sip requests a page and reads one byte per second. It returns when the server closes the connection.
 func sip(c net.Conn, headers string) {
 	if _, err := io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost: x\r\n"+headers+"\r\n"); err != nil {
 		return
@@ -85,11 +85,11 @@ func TestSlowClients(t *testing.T) {
 	const crowd = 200
 	for name, tc := range map[string]struct {
 		client func(net.Conn)
-		gone   time.Duration // after the start; a second request begins with its fourth byte
+		gone   time.Duration // after the start; a second request starts with its fourth byte
 	}{
 		"say nothing":              {func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, 10 * time.Second},
 		"send a header slowly":     {func(c net.Conn) { trickle(c, "GET / HTTP/1.1\r\nHost: x\r\nX: y") }, 10 * time.Second},
-		"begin another slowly":     {func(c net.Conn) { ask(c, "/-/ready"); trickle(c, "GET / HTTP/1.1\r\nX: y") }, 13 * time.Second},
+		"start another slowly":     {func(c net.Conn) { ask(c, "/-/ready"); trickle(c, "GET / HTTP/1.1\r\nX: y") }, 13 * time.Second},
 		"send a body slowly":       {func(c net.Conn) { head(c, "POST /-/reload", "Content-Length: 9999"); trickle(c, "x") }, 10 * time.Second},
 		"send a page's body":       {func(c net.Conn) { head(c, "GET /metrics", "Content-Length: 9999"); trickle(c, "x") }, 10 * time.Second},
 		"stay":                     {func(c net.Conn) { ask(c, "/-/ready"); _, _ = io.Copy(io.Discard, c) }, 5 * time.Minute},
@@ -107,21 +107,21 @@ func TestSlowClients(t *testing.T) {
 						defer c.Close()
 						tc.client(c)
 						if stayed := time.Since(start); stayed < tc.gone || stayed > tc.gone+time.Second {
-							t.Errorf("sent away after %s, want %s", stayed, tc.gone)
+							t.Errorf("disconnected after %s, want %s", stayed, tc.gone)
 						}
 					})
 				}
 				<-time.After(5 * time.Second)
 				asked := time.Now()
 				if got := ask(dial(t, network), "/-/healthy"); !strings.HasPrefix(got, "HTTP/1.1 200 OK") || time.Since(asked) != 0 {
-					t.Errorf("meanwhile, after %s: %s", time.Since(asked), got)
+					t.Errorf("during that time, after %s: %s", time.Since(asked), got)
 				}
 				clients.Wait()
 				if got := ask(dial(t, network), "/metrics"); !strings.HasPrefix(got, "HTTP/1.1 200 OK") {
 					t.Errorf("afterwards: %s", got)
 				}
 				if got := logged.String(); got != "" {
-					t.Errorf("anybody may fill the log:\n%.2000s", got)
+					t.Errorf("clients can fill the log:\n%.2000s", got)
 				}
 			})
 		})
@@ -145,14 +145,14 @@ func TestLongAndLargeRequests(t *testing.T) {
 	})
 }
 
-// head sends what a request begins with.
+// head sends the start of a request.
 func head(c net.Conn, request string, headers ...string) {
 	_, _ = fmt.Fprintf(c, "%s HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n", request, strings.Join(headers, "\r\n"))
 }
 
-// ask sends a request and returns its whole answer.
+// ask sends a request and returns its whole response.
 func ask(c net.Conn, path string, headers ...string) string {
-	go head(c, "GET "+path, append(headers, "X: y")...) // the server may answer before it has read all
+	go head(c, "GET "+path, append(headers, "X: y")...) // the server can respond before it has read all
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
 		return err.Error()

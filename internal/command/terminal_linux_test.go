@@ -10,7 +10,7 @@ import (
 	"cloud_quota_exporter/internal/command"
 )
 
-// TestColors: only a terminal that knows them gets escape sequences.
+// TestColors: only a terminal that supports escape sequences gets them.
 func TestColors(t *testing.T) {
 	file, err := os.Create(t.TempDir() + "/file")
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 	"cloud_quota_exporter/internal/printable"
 )
 
-// TestExhaustedWithoutLimit: of what DBSS reports, only what remains is known. Nothing is as full as a limit that is reached, for the order, the
-// exit code and JSON, as it is on the status page and in the alert CloudQuotaExhausted. What is muted does not count.
+// TestExhaustedWithoutLimit: DBSS only reports the remaining amount. If nothing remains, the quota counts like one at its limit, for the order, the
+// exit code, and JSON, as on the status page and in the alert CloudQuotaExhausted. Muted quotas do not count.
 func TestExhaustedWithoutLimit(t *testing.T) {
 	p := newPeople(t, 2)
 	for _, project := range p.cloud.Projects() {
@@ -31,20 +31,20 @@ func TestExhaustedWithoutLimit(t *testing.T) {
 	}
 	golden(t, "query-exhausted", query(t, mute(p.cloud.Projects()[1].Name), q))
 	if got := query(t, mute(".*"), q); !strings.HasSuffix(got, "\n--- stderr\n--- exit code 0\n") {
-		t.Errorf("what is muted counts:\n%s", got)
+		t.Errorf("a muted quota counts:\n%s", got)
 	}
 	q = command.Query{Services: []string{"dbss"}, Projects: []string{p.cloud.Projects()[0].Name}, Output: "json", FailAbove: 1}
 	got := query(t, p.config(t, democloud.SecretKey, ""), q)
 	contains(t, got, `"remaining": 0,`+"\n      "+`"ratio": 1,`, "1 of 3 quotas are at or above 1\n--- exit code 2")
 }
 
-// hostile are characters that a terminal does not show as themselves, each with its escape.
+// hostile are characters that a terminal does not display as themselves, each with its escape.
 var hostile = map[string]string{
 	"\x1b[2K": `\x1b[2K`, "\r": `\r`, "\n": `\n`, "\t": `\t`, "\u009b2K": `\u009b2K`, "\u202e": `\u202e`, "\u2066": `\u2066`, "\u200b": `\u200b`,
 	"\u00a0": `\u00a0`, "\u3164": `\u3164`, "\x7f": `\x7f`,
 }
 
-// TestTextsFromElsewhere: whatever a type, a unit or a name of a project holds, it stays in its cell, and the columns stay straight.
+// TestTextsFromElsewhere: whatever a type, a unit, or the name of a project contains, it stays in its cell, and the columns stay aligned.
 func TestTextsFromElsewhere(t *testing.T) {
 	p := newPeople(t, 3)
 	config := p.config(t, democloud.SecretKey, `limits: [{resource_type: "x\e\u202e", limit: 1}]`+"\n")
@@ -101,8 +101,7 @@ func TestTextsFromElsewhere(t *testing.T) {
 	}
 }
 
-// TestNumbersForPeople: a number of the cloud is shown as people write it, no number makes the table wide, and "count" is
-// not a unit to them.
+// TestNumbersForPeople: numbers have a readable format, no number makes the table wide, and the unit "count" is omitted.
 func TestNumbersForPeople(t *testing.T) {
 	p := newPeople(t, 1)
 	p.cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusOK, Body: []byte(`{"resources":[
@@ -120,12 +119,12 @@ func TestNumbersForPeople(t *testing.T) {
 	answer := query(t, config, command.Query{Services: []string{"cts"}, Output: "json"})
 	for _, odd := range []string{"-0,", "0000000000"} {
 		if strings.Contains(answer, odd) || strings.Contains(page, odd) {
-			t.Errorf("there is %q in\n%s\n%s", odd, answer, page)
+			t.Errorf("%q is in\n%s\n%s", odd, answer, page)
 		}
 	}
 }
 
-// TestThousandNames: as many projects can be asked for by their names, however long these are. An unknown one is not answered with all names.
+// TestThousandNames: a thousand projects can be selected by name, however long the names are. The error about an unknown one does not list all names.
 func TestThousandNames(t *testing.T) {
 	p := newPeople(t, 1000)
 	names := url.Values{"collect[]": {"exporter"}}

@@ -19,7 +19,7 @@ import (
 	"cloud_quota_exporter/providers/providerstest"
 )
 
-// mark is part of every secret in testdata; nothing that is shown may contain it.
+// mark is part of every secret in testdata. No output may contain it.
 const mark = "SECRET"
 
 var known = providerstest.Five()
@@ -28,7 +28,7 @@ var standard = config.Service{
 	Enabled: true, CacheTTL: 5 * time.Minute, Timeout: 8 * time.Second, MaxStale: 6 * time.Hour, MaxInFlight: 8,
 }
 
-// services are the five services as standard has them, but for change.
+// services are the five services with the settings of standard, except for change.
 func services(change func(map[string]config.Service)) map[string]config.Service {
 	all := make(map[string]config.Service)
 	for _, own := range known {
@@ -120,22 +120,22 @@ func TestGoodFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got.Known = nil // what the services are is tested elsewhere
+			got.Known = nil // the services themselves are tested elsewhere
 			checkConfig(t, got, want)
 			for _, verb := range []string{"%v", "%+v", "%#v"} {
-				var pointers []any // which fmt does not follow by itself
+				var pointers []any // fmt does not follow it
 				for _, a := range got.Accounts {
 					pointers = append(pointers, a.Credentials.Static, a.Credentials.Password)
 				}
 				if shown := fmt.Sprintf(verb, got) + fmt.Sprintf(strings.Repeat(verb, len(pointers)), pointers...); strings.Contains(shown, mark) {
-					t.Errorf("a secret shows in %s", shown)
+					t.Errorf("a secret is shown in %s", shown)
 				}
 			}
 		})
 	}
 }
 
-// checkConfig compares all but the rules and decisions, which other tests are about.
+// checkConfig compares everything except the rules and decisions, which have other tests.
 func checkConfig(t *testing.T, got, want *config.Config) {
 	t.Helper()
 	compared := *got
@@ -200,8 +200,8 @@ func fullConfig() *config.Config {
 	}
 }
 
-// TestEndpointFor: what is stated for a service and region comes first, then the service's default, then the default of all services. IAM has
-// no part in the latter.
+// TestEndpointFor: the endpoint for a service and region has precedence, then the service's default, then the default of all services. The latter
+// does not apply to IAM.
 func TestEndpointFor(t *testing.T) {
 	main := fullConfig().Accounts[0].Endpoints
 	all := config.Endpoints{"default": {"default": "http://{service}.{region}.test"}}
@@ -229,7 +229,7 @@ func TestEndpointFor(t *testing.T) {
 	}
 }
 
-// TestLoad: a file that is missing, that is being written or that hangs is an error in time, which says what to do.
+// TestLoad: a file that is missing, being written, or hanging is an error in time, with a remedy.
 func TestLoad(t *testing.T) {
 	full := filepath.Join("testdata", "good", "full.yml")
 	got, err := config.Load(t.Context(), full, known, os.Getenv)
@@ -270,7 +270,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// kindsOfCredentials are accounts with each of the kinds that full.yml and aliases.yml don't have.
+// kindsOfCredentials are accounts with each of the kinds that full.yml and aliases.yml do not have.
 func kindsOfCredentials() []config.Account {
 	agency := func(d time.Duration) *config.AssumeAgency {
 		return &config.AssumeAgency{DomainName: "O", AgencyName: "quotas", Duration: d}

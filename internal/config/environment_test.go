@@ -15,7 +15,7 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// TestFromEnvironment: variables and the profile choose what is read as they do in Huawei's own tools.
+// TestFromEnvironment: variables and the profile select what is fetched, as in Huawei's own tools.
 func TestFromEnvironment(t *testing.T) {
 	home := t.TempDir()
 	profile := filepath.Join(home, ".huaweicloud", "credentials")
@@ -42,7 +42,7 @@ func TestFromEnvironment(t *testing.T) {
 	}
 	oidc := config.Account{Credentials: config.Credentials{OIDC: &config.OIDC{IDPID: "idp", TokenFile: "/token"}}}
 	for _, test := range []struct {
-		env  string // HW_REGION_NAME and what comes here
+		env  string // HW_REGION_NAME and these
 		want config.Account
 	}{
 		{"", config.Account{}},
@@ -99,7 +99,7 @@ func TestFromEnvironment(t *testing.T) {
 	}
 	alone, err := config.FromEnvironment(t.Context(), known, environ("HW_REGION_NAME", region, "HW_DOMAIN_NAME", "d"))
 	if err != nil || !slices.Contains(alone.Decisions, config.Decision{Name: "HW_DOMAIN_NAME", What: "nothing: no user is set"}) {
-		t.Errorf("a variable that decides nothing is missing in %+v, %v", alone, err)
+		t.Errorf("a variable without effect is missing in %+v, %v", alone, err)
 	}
 }
 
@@ -169,7 +169,7 @@ func TestBadEnvironment(t *testing.T) {
 		"profile in quotes": {in("HUAWEICLOUD_SDK_CREDENTIALS_FILE", `"/SECRET/missing"`), []string{"HUAWEICLOUD_SDK_CREDENTIALS_FILE: has quotes around it; remove the quotes"}},
 		"together":          {environ("HUAWEICLOUD_SDK_PROJECT_ID", "AKIAxSECRETx/"), []string{missing, badID}},
 	}
-	// What is missing beside a text that can't be read would only distract.
+	// Errors about missing variables in addition to an invalid text would only distract.
 	if _, err := config.Parse("c.yml", []byte("[]"), known, environ()); err == nil || err.Error() != "c.yml:1: is a list; expected a mapping of keys to values" {
 		t.Errorf("got %v", err)
 	}
@@ -177,12 +177,12 @@ func TestBadEnvironment(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, err := config.FromEnvironment(t.Context(), known, test.getenv)
 			if err != nil && strings.Contains(strings.ReplaceAll(err.Error(), "HW_SECRET_KEY", ""), mark) {
-				t.Errorf("a value shows in %v", err)
+				t.Errorf("a value is shown in %v", err)
 			}
 			if want := "environment: " + strings.Join(test.want, "\nenvironment: "); err == nil || err.Error() != want {
 				t.Errorf("FromEnvironment: got %v, want %s", err, want)
 			}
-			// A file without accounts is the same, next to what is wrong with the file itself.
+			// A file without accounts has the same errors, in addition to those of the file itself.
 			_, err = config.Parse("c.yml", []byte("later: []\n"), known, test.getenv)
 			want := "c.yml: " + strings.Join(test.want, "\nc.yml: ") + "\nc.yml:1: later: unknown key; known here: accounts, services, limits, thresholds"
 			if err == nil || err.Error() != want {
@@ -206,8 +206,8 @@ func TestProjectNamedAsTheAccount(t *testing.T) {
 	}
 }
 
-// TestEndpointsByNamesOfTheSDK: each service of the catalogue has the name by which Huawei's SDK for Go asks region.DefaultProviderChain, in upper case.
-// The SDK has no ModelArts yet.
+// TestEndpointsByNamesOfTheSDK: each service of the catalogue has the name that region.DefaultProviderChain of Huawei's SDK for Go uses, in upper
+// case. The SDK does not support ModelArts yet.
 func TestEndpointsByNamesOfTheSDK(t *testing.T) {
 	names := strings.Fields(`CTS CES GAUSSDB DCS DBSS ECS EVS VPC ELB RDS CCE NAT IMS AS DDS GAUSSDBFOROPENGAUSS GAUSSDBFORNOSQL KAFKA SFSTURBO KMS FUNCTIONGRAPH VPN
 		VPCEP ER DC DWS DLI SWR BMS DRS SDRS DEH DAS EG ESW IEF WORKSPACE BCS CSE MODELARTS GES CBH ANTIDDOS DSC
@@ -220,7 +220,7 @@ func TestEndpointsByNamesOfTheSDK(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	isIAM := func(s providers.Service) bool { return s.Name == "iam" } // which has the endpoint of IAM
+	isIAM := func(s providers.Service) bool { return s.Name == "iam" } // uses the endpoint of IAM
 	for i, s := range slices.DeleteFunc(slices.Clone(providers.All()), isIAM) {
 		if got, want := c.Accounts[0].Endpoints[s.Name]["default"], "https://"+names[i]+".test"; got != want {
 			t.Errorf("%s is at %q, want %q", s.Name, got, want)

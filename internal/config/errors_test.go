@@ -14,9 +14,9 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-var update = flag.Bool("update", false, "write the texts of testdata/bad anew, to be read before they are committed")
+var update = flag.Bool("update", false, "update the texts of testdata/bad; read the diff before you commit it")
 
-// TestBadFiles compares the whole error of each bad file with the text beside it.
+// TestBadFiles compares the error of each invalid file with the text file of the same name.
 func TestBadFiles(t *testing.T) {
 	files, err := filepath.Glob("testdata/bad/*.yml")
 	if err != nil || len(files) == 0 {
@@ -42,7 +42,7 @@ func TestBadFiles(t *testing.T) {
 				t.Errorf("got\n%swant\n%s", got, want)
 			}
 			if strings.Contains(err.Error(), mark) {
-				t.Errorf("a secret shows in %v", err)
+				t.Errorf("a secret is shown in %v", err)
 			}
 			if _, ok := errors.AsType[config.Errors](err); !ok {
 				t.Errorf("%T, want Errors", err)
@@ -51,7 +51,7 @@ func TestBadFiles(t *testing.T) {
 	}
 }
 
-// TestSecretAnywhere puts a secret, in every disguise, in the place of each key, each scalar and each piece of one.
+// TestSecretAnywhere puts a secret, in every disguise, in the place of each key, each scalar, and each part of one.
 func TestSecretAnywhere(t *testing.T) {
 	const misplaced = "AKIAxSECRETx0123456789/+="
 	bare := strings.TrimRight(misplaced, "/+=")
@@ -86,16 +86,16 @@ func replaceEach(t *testing.T, file string, place *regexp.Regexp, disguises []st
 			changed := slices.Concat(text[:at[0]], []byte(disguise), text[at[1]:])
 			_, err := config.Parse("c.yml", changed, known, inRegion)
 			if err == nil {
-				continue // a place where any text is right
+				continue // a place where any text is valid
 			}
 			failed++
 			if strings.Contains(err.Error(), mark) {
-				t.Fatalf("a secret shows in\n%v\nof\n%s", err, changed)
+				t.Fatalf("a secret is shown in\n%v\nof\n%s", err, changed)
 			}
 		}
 	}
 	if places := place.FindAllIndex(text, -1); failed < 5*len(places) {
-		t.Errorf("only %d errors in %d places were seen, want many", failed, len(places))
+		t.Errorf("only %d errors in %d places, want many", failed, len(places))
 	}
 }
 
@@ -118,7 +118,7 @@ func FuzzParse(f *testing.F) {
 		c, err := config.Parse("c.yml", text, known, inRegion)
 		if err != nil {
 			if problems, ok := errors.AsType[config.Errors](err); !ok || len(problems) == 0 || c != nil {
-				t.Fatalf("got %T with %+v, want Errors alone", err, c)
+				t.Fatalf("got %T with %+v, want only Errors", err, c)
 			}
 			return
 		}
@@ -130,12 +130,12 @@ func checkUsable(t *testing.T, c *config.Config) {
 	names, labels := make(map[string]bool), make(map[string]bool)
 	for _, a := range c.Accounts {
 		if a.Name == "" || names[a.Name] || len(a.Projects) == 0 && a.Discovery == nil {
-			t.Errorf("account %+v has no name of its own or no projects", a)
+			t.Errorf("account %+v has no unique name or no projects", a)
 		}
 		names[a.Name] = true
 		for _, p := range a.Projects {
 			if p.Name == "" || p.Region == "" || labels[p.Name] {
-				t.Errorf("project %+v has no region or no name of its own", p)
+				t.Errorf("project %+v has no region or no unique name", p)
 			}
 			labels[p.Name] = true
 		}
@@ -154,8 +154,8 @@ func checkUsable(t *testing.T, c *config.Config) {
 	}
 }
 
-// TestEveryKeyIsDocumented compares docs/configuration.md with the keys that the errors of unknown keys list, level by level. A key
-// that every service has is documented once, under the name <service>.
+// TestEveryKeyIsDocumented compares docs/configuration.md with the keys that the errors of unknown keys list, level by level. A key that every
+// service has is documented once, under the name <service>.
 func TestEveryKeyIsDocumented(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/configuration.md")
 	if err != nil {
@@ -219,7 +219,7 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 	}
 }
 
-// keysAt returns the keys that are known where a text has the unknown key zz.
+// keysAt returns the known keys at the place where a text has the unknown key zz.
 func keysAt(t *testing.T, text string) []string {
 	t.Helper()
 	_, err := config.Parse("c.yml", []byte(text), known, inRegion)

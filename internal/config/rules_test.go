@@ -10,7 +10,7 @@ import (
 	"cloud_quota_exporter/internal/config"
 )
 
-// ruled returns the result of the rules of a text for some quotas.
+// ruled returns the result of a configuration's rules for some quotas.
 func ruled(t *testing.T, text string) string {
 	t.Helper()
 	c, err := config.Parse("c.yml", []byte(text), known, inRegion)
@@ -55,7 +55,7 @@ preprod ram page 0.5`},
 prod data_tracker
 prod-1 ram
 preprod ram`},
-		"first match wins, the whole text must fit, the user's own come first": {`thresholds:
+		"first match wins, the whole text must match, the user's own come first": {`thresholds:
   overrides:
     - {service: dcs, project: "prod.*", ratios: {warning: 0.7, critical: 1}}
     - {service: dcs, ratios: {}}

@@ -14,10 +14,10 @@ import (
 	"cloud_quota_exporter/providers/providerstest"
 )
 
-// two are a service that is enabled by default and one that is not and has a cache_ttl of its own.
+// two are a service that is enabled by default, and one that is not and has its own cache_ttl.
 var two = providerstest.Named("cts", "ecs")
 
-// set returns the settings of the two services and of an API of one's own, if the text has it.
+// set returns the settings of the two services and of the user's own API, if the text has it.
 func set(t *testing.T, text string) string {
 	t.Helper()
 	c, err := config.Parse("c.yml", []byte(text), two, inRegion)
@@ -39,7 +39,8 @@ func set(t *testing.T, text string) string {
 	return strings.Join(lines, ", ")
 }
 
-// TestEnabled: the service's own section counts first, then services.defaults, then the catalogue. defaults.enabled is not about APIs of one's own.
+// TestEnabled: the service's own section has precedence, then services.defaults, then the catalogue. defaults.enabled does not apply to the user's
+// own APIs.
 func TestEnabled(t *testing.T) {
 	const usual, cached = " 5m 8s 6h 8", " 15m 8s 6h 8"
 	for text, want := range map[string]string{
@@ -70,12 +71,12 @@ func TestEnabled(t *testing.T) {
 	}
 }
 
-// own is a section with an API of one's own beside another section.
+// own is a section with the user's own API in addition to another section.
 func own(beside, settings string) string {
 	return "services: {" + beside + ", my_api: {" + settings + `api: {host: my-api, path: /v1/quotas}}}`
 }
 
-// TestPrecedence: a setting is that of the service's own section, of the catalogue, of services.defaults, or built in.
+// TestPrecedence: a setting comes from the service's own section, the catalogue, services.defaults, or the built-in defaults, in this order.
 func TestPrecedence(t *testing.T) {
 	const all = "defaults: {enabled: true, cache_ttl: 10m, timeout: 9s, max_stale: 2h, max_in_flight: 3}"
 	for text, want := range map[string]string{
@@ -90,7 +91,7 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
-// TestOwnAPIs: an API of one's own is read like an entry of the catalogue, whatever is in it, and comes last, in the order of the file.
+// TestOwnAPIs: the user's own API is read like an entry of the catalogue, and comes last, in the order of the file.
 func TestOwnAPIs(t *testing.T) {
 	text, err := os.ReadFile("../../providers/catalogue.yml")
 	if err != nil {
@@ -160,7 +161,7 @@ thresholds: {overrides: [{service: "my_.*", ratios: {}}]}
 	}
 }
 
-// TestManyNames: with the whole catalogue, errors list the ten names that are nearest to the one that is not known.
+// TestManyNames: with the whole catalogue, errors list the ten names that are most similar to the unknown one.
 func TestManyNames(t *testing.T) {
 	_, err := config.Parse("c.yml", []byte(`
 accounts:

@@ -21,7 +21,7 @@ import (
 	"cloud_quota_exporter/providers/providerstest"
 )
 
-// source is the source of the credentials that a configuration states, or of the default chain.
+// source is the source of the credentials in a configuration, or of the default chain.
 func source(t *testing.T, d credentials.Deps, yaml string) credentials.Source {
 	t.Helper()
 	if yaml == "" {
@@ -35,7 +35,7 @@ func source(t *testing.T, d credentials.Deps, yaml string) credentials.Source {
 	return credentials.New(c.Accounts[0].Credentials, d)
 }
 
-// machine has variables, given by pairs of names and values, and reaches IAM at a URL.
+// machine has environment variables, given as pairs of names and values, and a URL of IAM.
 func machine(iam string, env ...string) credentials.Deps {
 	return credentials.Deps{
 		Dial: new(net.Dialer).DialContext, Logins: credentials.NewLogins(),
@@ -103,7 +103,7 @@ func wantKeys(t *testing.T, name string, a huaweicloud.Authorizer, want string, 
 	}
 }
 
-// wantText asserts that the text of an error has a part.
+// wantText asserts that the text of an error contains a part.
 func wantText(t *testing.T, err error, part string) {
 	t.Helper()
 	if err == nil || !strings.Contains(err.Error(), part) {
@@ -113,7 +113,7 @@ func wantText(t *testing.T, err error, part string) {
 
 type answers map[string]http.HandlerFunc
 
-// serve answers by method and path, else with a 404, and returns its URL.
+// serve responds by method and path, otherwise with a 404, and returns its URL.
 func serve(t *testing.T, a answers) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -133,7 +133,7 @@ func write(file, contents string) {
 	}
 }
 
-// TestStatus: what is known of a source before keys are needed, and what Check finds.
+// TestStatus: the status of a source before keys are needed, and the result of Check.
 func TestStatus(t *testing.T) {
 	dir := t.TempDir()
 	missing, profile := filepath.Join(dir, "missing"), filepath.Join(dir, "profile")
@@ -207,7 +207,7 @@ func TestStaticKeys(t *testing.T) {
 	wantKeys(t, "after rotation", s, "ak1 sk2 token1")
 }
 
-// TestFilesThatAreReplaced: the last good value serves while a file is empty, broken or missing, for 30 seconds.
+// TestFilesThatAreReplaced: the last good value is used while a file is empty, invalid, or missing, for 30 seconds.
 func TestFilesThatAreReplaced(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -244,7 +244,7 @@ func TestFilesThatAreReplaced(t *testing.T) {
 	})
 }
 
-// parts splits what an error says; an empty text is no error.
+// parts splits the text of an error. An empty text is no error.
 func parts(says string) []string {
 	return strings.FieldsFunc(says, func(r rune) bool { return r == '|' })
 }
@@ -303,7 +303,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// TestFilesThatHang: no call to a source waits longer than it may, and Status does not wait.
+// TestFilesThatHang: no call to a source waits longer than its timeout, and Status does not wait.
 func TestFilesThatHang(t *testing.T) {
 	home := t.TempDir()
 	hangs := filepath.Join(home, ".huaweicloud", "credentials")
@@ -333,7 +333,7 @@ func TestFilesThatHang(t *testing.T) {
 	wantKeys(t, "released", source(t, m, "profile: {}"), "a s ")
 }
 
-// TestPasswordFileThatHangsHoldsNobody: while a refused password is read again, the rest of the source is not locked.
+// TestPasswordFileThatHangsHoldsNobody: while the file of a rejected password is read again, the rest of the source is not locked.
 func TestPasswordFileThatHangsHoldsNobody(t *testing.T) {
 	hangs := filepath.Join(t.TempDir(), "password")
 	write(hangs, "wrong")
@@ -357,7 +357,7 @@ func TestPasswordFileThatHangsHoldsNobody(t *testing.T) {
 	select {
 	case <-others:
 	case <-granted:
-		t.Fatal("others waited for the file")
+		t.Fatal("other calls waited for the file")
 	}
 	hanging.Release()
 	if err := <-granted; huaweicloud.Reason(err) != huaweicloud.ReasonUnauthorized {

@@ -28,7 +28,7 @@ const (
 
 func withSecret(text string) string { return strings.ReplaceAll(text, beginning, issued) }
 
-// wantGrant asserts that a source gives what can be put on a request and be hidden, or an error that shows nothing.
+// wantGrant asserts that the credentials of a source are valid and hidden in output, or that its error shows nothing.
 func wantGrant(t *testing.T, s credentials.Source) {
 	t.Helper()
 	grant, err := s.Grant(t.Context(), huaweicloud.Scope{})
@@ -56,11 +56,11 @@ func wantGrant(t *testing.T, s credentials.Source) {
 		}
 	}
 	if expiry := s.Status().Expires; !expiry.IsZero() && !expiry.After(time.Now()) {
-		t.Errorf("what is granted has expired at %s", expiry)
+		t.Errorf("the granted credentials expired at %s", expiry)
 	}
 }
 
-// FuzzTemporaryKeys: whatever the metadata service answers, it gives keys that can be used, or an error that quotes nothing.
+// FuzzTemporaryKeys: whatever the metadata service returns, the result is valid keys, or an error that quotes nothing.
 func FuzzTemporaryKeys(f *testing.F) {
 	for _, body := range []string{
 		`{"credential":{"access":"A","secret":"SECRETKEY","expires_at":"2100-01-01T00:00:00.000000Z","securitytoken":"T"}}`,
@@ -91,7 +91,7 @@ func FuzzTemporaryKeys(f *testing.F) {
 	})
 }
 
-// answering answers every request alike.
+// answering sends the same response to every request.
 type answering struct{ token, body string }
 
 func (a answering) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -99,7 +99,7 @@ func (a answering) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusCreated, Header: header, Body: io.NopCloser(strings.NewReader(withSecret(a.body))), Request: r}, nil
 }
 
-// FuzzToken: whatever IAM answers to a password, it gives a token that can be used, or an error that quotes nothing.
+// FuzzToken: whatever IAM returns for a password, the result is a valid token, or an error that quotes nothing.
 func FuzzToken(f *testing.F) {
 	f.Add(beginning, `{"token":{"expires_at":"2100-01-01T00:00:00.000000Z","methods":["password"]}}`)
 	f.Add(beginning, `{"token":{"expires_at":"SECRETKEY"}}`)
@@ -114,7 +114,7 @@ func FuzzToken(f *testing.F) {
 	})
 }
 
-// FuzzProfile: any profile gives valid keys, or an error that quotes nothing.
+// FuzzProfile: any profile results in valid keys, or in an error that quotes nothing.
 func FuzzProfile(f *testing.F) {
 	for _, contents := range []string{
 		"[basic]\nak = A\nsk = SECRETKEY\nsecurity_token = T\n", "[basic]\nak = A\nsk = SECRETKEY SECRETKEY", "[basic\nsk = SECRETKEY", "ak = \"\"\"\nSECRETKEY",
@@ -129,8 +129,9 @@ func FuzzProfile(f *testing.F) {
 	})
 }
 
-// FuzzProfileKeys: keys are read from a profile as they were written, whatever signs they are of. Quotes around them are removed, as Huawei's
-// SDKs do. What begins with a backquote or three double ones is quoted by that, in an INI file; what begins with a semicolon or a hash is a comment.
+// FuzzProfileKeys: keys are read from a profile unchanged, whatever characters they contain. Quotes around them are removed, as in Huawei's SDKs. In
+// an INI file, a value that starts with a backquote or three double quotes is quoted with that, and one that starts with a semicolon or a hash is a
+// comment.
 func FuzzProfileKeys(f *testing.F) {
 	for _, key := range []string{"a", "a;b", "a#b", `"ab"`, "'ab'", `ab\`, "a=b", "%(ak)s", "%(x)s", "a:b", "/+==", "a`", `a"""`, "[a]", "$(a)", "!a", "&", "-", `"`, "'"} {
 		f.Add("AK", key, "")

@@ -26,7 +26,7 @@ type world struct {
 	env  map[string]string
 	http *http.Client
 
-	refusals atomic.Int64 // requests that IAM has refused
+	refusals atomic.Int64 // requests that IAM has rejected
 }
 
 func newWorld(t *testing.T, dir string) *world {
@@ -52,7 +52,7 @@ func (w *world) client(service, region string) *huaweicloud.Client {
 	}
 }
 
-// read asks for the quotas of all projects at once with the keys or tokens of a source, and returns how many requests had which outcome.
+// read fetches the quotas of all projects at once with the keys or tokens of a source, and returns the number of requests with each outcome.
 func (w *world) read(t *testing.T, s credentials.Source) string {
 	t.Helper()
 	var mu sync.Mutex
@@ -86,7 +86,7 @@ func (w *world) wantRead(t *testing.T, s credentials.Source, when, want string) 
 	}
 }
 
-// readFor reads every 15 seconds.
+// readFor fetches every 15 seconds.
 func (w *world) readFor(t *testing.T, s credentials.Source, d time.Duration) {
 	t.Helper()
 	for end := time.Now().Add(d); time.Now().Before(end); {
@@ -97,10 +97,10 @@ func (w *world) readFor(t *testing.T, s credentials.Source, d time.Duration) {
 
 // kind is a kind of credentials that expire.
 type kind struct {
-	yaml   string                         // DIR in it stands for a directory
-	setup  func(w *world, version string) // makes the cloud accept what proves who asks, in another version
+	yaml   string                         // DIR is replaced by a directory
+	setup  func(w *world, version string) // makes the cloud accept another version of the proof of identity
 	issues string                         // what the cloud counts
-	each   int                            // how many keys or tokens twenty projects take
+	each   int                            // how many keys or tokens twenty projects need
 	path   string                         // of the request that issues them
 }
 
@@ -142,7 +142,7 @@ func (w *world) setPod(token string) {
 	w.SetMachine(cloudtest.Machine{Account: "main", PodAuthorization: token})
 }
 
-// life is a source of a kind that goes through all that can happen to its keys or tokens.
+// life is a source of a kind whose keys or tokens go through all possible states.
 type life struct {
 	kind
 	*world
@@ -150,7 +150,7 @@ type life struct {
 	issuedBefore int
 }
 
-// forEachKind runs a test for every kind of credentials that expire, in a bubble of its own.
+// forEachKind runs a test for every kind of credentials that expire, each in its own bubble.
 func forEachKind(t *testing.T, test func(t *testing.T, l *life)) {
 	for name, k := range kinds {
 		t.Run(name, func(t *testing.T) {
@@ -169,10 +169,10 @@ func (l *life) wantRead(t *testing.T, when, want string) {
 	l.world.wantRead(t, l.source, when, want)
 }
 
-// wantIssued counts the keys or tokens that were issued since it was called last.
+// wantIssued asserts how many keys or tokens were issued since the last call.
 func (l *life) wantIssued(t *testing.T, when string, want int) {
 	t.Helper()
-	synctest.Wait() // a renewal keeps no request waiting
+	synctest.Wait() // no request waits for a renewal
 	n := l.Issued()[l.issues]
 	if got := n - l.issuedBefore; got != want {
 		t.Errorf("%s: %d keys or tokens were issued, want %d", when, got, want)
@@ -180,7 +180,7 @@ func (l *life) wantIssued(t *testing.T, when string, want int) {
 	l.issuedBefore = n
 }
 
-// waitUntil waits until so long before the first keys expire.
+// waitUntil waits until a time before the first keys expire.
 func (l *life) waitUntil(before time.Duration) {
 	<-time.After(time.Until(l.source.Status().Expires) - before)
 }
@@ -208,7 +208,7 @@ func TestLifeOfCredentials(t *testing.T) {
 
 		l.Revoke("main")
 		<-time.After(2 * time.Minute)
-		heal = l.Inject(cloudtest.Fault{Latency: time.Second}) // all are sent before the first refusal
+		heal = l.Inject(cloudtest.Fault{Latency: time.Second}) // all are sent before the first rejection
 		l.wantRead(t, "with revoked keys", "map[unauthorized:20]")
 		heal()
 		l.wantRead(t, "after twenty refusals", allRead)
@@ -225,21 +225,21 @@ func TestLifeOfCredentials(t *testing.T) {
 	})
 }
 
-// renewed has keys that are renewed some time before they expire, and as soon as they are issued again.
+// renewed checks that keys are renewed some time before they expire, and as soon as they are issued again.
 func (l *life) renewed(t *testing.T) {
 	var first any
-	if l.issues != "password" { // these have none, and it would take the token of the account
+	if l.issues != "password" { // these have none, which would need the token of the account
 		first = origin(t, l.source)
 	}
 	l.waitUntil(11 * time.Minute)
 	l.wantRead(t, "eleven minutes before the keys expire", allRead)
 	l.wantIssued(t, "eleven minutes before the keys expire", 0)
 	<-time.After(7 * time.Minute)
-	heal := l.Inject(cloudtest.Fault{Path: l.path, Latency: 2 * time.Second}) // the keys that are there serve meanwhile
+	heal := l.Inject(cloudtest.Fault{Path: l.path, Latency: 2 * time.Second}) // the existing keys are used in the meantime
 	before := time.Now()
 	l.wantRead(t, "four minutes before the keys expire", allRead)
 	if took := time.Since(before); took > time.Second {
-		t.Errorf("the requests took %s: they waited for keys that they didn't need", took)
+		t.Errorf("the requests took %s: they waited for keys that they did not need", took)
 	}
 	<-time.After(10 * time.Second)
 	l.wantIssued(t, "four minutes before the keys expire", l.each)
@@ -259,7 +259,7 @@ func (l *life) renewed(t *testing.T) {
 	l.wantError(t, "after the pause", false)
 }
 
-// origin is that of the keys in use; nil for tokens. By it, keys count as proven if those before them were.
+// origin is that of the keys in use; nil for tokens. Because of it, keys count as proven if the previous ones were.
 func origin(t *testing.T, s credentials.Source) any {
 	t.Helper()
 	grant, err := s.Grant(t.Context(), huaweicloud.Scope{})
@@ -273,7 +273,7 @@ func origin(t *testing.T, s credentials.Source) any {
 	return keys.Origin
 }
 
-// serveUntilExpiry has keys that can't be renewed until they expire.
+// serveUntilExpiry checks that keys which cannot be renewed are used until they expire.
 func (l *life) serveUntilExpiry(t *testing.T) {
 	l.waitUntil(9 * time.Minute)
 	heal := l.Inject(cloudtest.Fault{Path: l.path, Status: http.StatusInternalServerError, Body: cloudsim.ErrorBody("iam", 500, "no")})
@@ -291,11 +291,11 @@ func (l *life) serveUntilExpiry(t *testing.T) {
 	l.wantError(t, "when keys are issued again", false)
 }
 
-// TestKeysOfShortLife are fetched again after three quarters to seven eighths of it.
+// TestKeysOfShortLife are renewed after three quarters to seven eighths of their lifetime.
 func TestKeysOfShortLife(t *testing.T) {
 	forEachKind(t, func(t *testing.T, l *life) {
 		if l.path == keysPath {
-			return // these ask for a life of their own
+			return // these request their own lifetime
 		}
 		l.SetLifetime(20 * time.Minute)
 		l.wantRead(t, "at first", allRead)
@@ -309,7 +309,7 @@ func TestKeysOfShortLife(t *testing.T) {
 	})
 }
 
-// TestAgencyWithRevokedBase revokes the keys of the agency and those that it is assumed with.
+// TestAgencyWithRevokedBase revokes the keys of the agency and the base keys that assume it.
 func TestAgencyWithRevokedBase(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "")
@@ -325,7 +325,7 @@ func TestAgencyWithRevokedBase(t *testing.T) {
 	})
 }
 
-// TestDefaultChain takes the first source that the machine has, and stops at one that is there and wrong.
+// TestDefaultChain uses the first source that exists on the machine, and stops at one that exists but is invalid.
 func TestDefaultChain(t *testing.T) {
 	const unmet = "default chain: environment, profile, instance_metadata, pod_identity"
 	environment := func(w *world) { w.env["HW_ACCESS_KEY"], w.env["HW_SECRET_KEY"] = "AK", "SK" }
@@ -337,7 +337,7 @@ func TestDefaultChain(t *testing.T) {
 	metadata := func(w *world) { w.SetMachine(cloudtest.Machine{Account: "main"}) }
 	pod := func(w *world) {
 		w.setPod("pod-token")
-		w.Inject(cloudtest.Fault{Service: "metadata", Reset: true}) // pods can't reach it
+		w.Inject(cloudtest.Fault{Service: "metadata", Reset: true}) // pods cannot reach it
 	}
 	for _, tc := range []struct {
 		from string

@@ -30,7 +30,8 @@ func (w *world) wantRefusals(t *testing.T, when string, want int) {
 	}
 }
 
-// TestWrongPasswordIsTriedSeldom: IAM locks users out who fail too often. A wrong password is tried once in 15 minutes, and a corrected one at once.
+// TestWrongPasswordIsTriedSeldom, because IAM locks users out after too many failures. A wrong password is tried once in 15 minutes, and a corrected
+// one at once.
 func TestWrongPasswordIsTriedSeldom(t *testing.T) {
 	withPassword(t, func(t *testing.T, w *world, s credentials.Source) {
 		w.write("password", "wrong")
@@ -45,9 +46,9 @@ func TestWrongPasswordIsTriedSeldom(t *testing.T) {
 	})
 }
 
-// TestChangedPasswordLocksNobodyOut changes the password of a user whose twenty tokens end at once: IAM locks out after three failures.
+// TestChangedPasswordLocksNobodyOut changes the password of a user whose twenty tokens expire at once: IAM locks users out after three failures.
 func TestChangedPasswordLocksNobodyOut(t *testing.T) {
-	for name, revoked := range map[string]bool{"tokens end with the password": true, "tokens serve on": false} {
+	for name, revoked := range map[string]bool{"tokens end with the password": true, "tokens stay valid": false} {
 		t.Run(name, func(t *testing.T) {
 			withPassword(t, func(t *testing.T, w *world, s credentials.Source) {
 				w.wantRead(t, s, "at first", allRead)
@@ -70,7 +71,7 @@ func TestChangedPasswordLocksNobodyOut(t *testing.T) {
 	}
 }
 
-// TestRefusedTokensAreNotRenewedForEver has services that refuse whatever token they are shown.
+// TestRefusedTokensAreNotRenewedForEver: services reject every token.
 func TestRefusedTokensAreNotRenewedForEver(t *testing.T) {
 	withPassword(t, func(t *testing.T, w *world, s credentials.Source) {
 		w.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusUnauthorized})
@@ -149,7 +150,8 @@ func TestCorrectedPasswordIsTriedWhileTokensAreValid(t *testing.T) {
 	})
 }
 
-// TestOneLoginOfManyAccounts: ten sources of one user make one login with a wrong password, and few with ten wrong ones. The right one is tried at once.
+// TestOneLoginOfManyAccounts: ten sources with the same user make one login with a wrong password, and few with ten wrong ones. The right one is
+// tried at once.
 func TestOneLoginOfManyAccounts(t *testing.T) {
 	for name, most := range map[string]int{"one password": 1, "ten passwords": 2} {
 		t.Run(name, func(t *testing.T) {
@@ -181,13 +183,13 @@ func TestOneLoginOfManyAccounts(t *testing.T) {
 	}
 }
 
-// TestCorrectedEndpointIsTriedAtOnce: an IAM that refuses a user says nothing about the user of the same name of another IAM.
+// TestCorrectedEndpointIsTriedAtOnce: if an IAM rejects a user, this does not affect the user with the same name in another IAM.
 func TestCorrectedEndpointIsTriedAtOnce(t *testing.T) {
 	wrong := machine(serve(t, answers{tokens: refuses(http.StatusUnauthorized, "no such user")}))
 	right := machine(serve(t, answers{tokens: issues("T", `{"token":{"expires_at":"`+expires+`"}}`)}))
 	right.Logins = wrong.Logins
 	if _, err := source(t, wrong, reader("password: p")).Grant(t.Context(), huaweicloud.Scope{}); err == nil {
-		t.Error("a token of an IAM that refuses the user")
+		t.Error("a token of an IAM that rejects the user")
 	}
 	if _, err := source(t, right, reader("password: p")).Grant(t.Context(), huaweicloud.Scope{}); err != nil {
 		t.Errorf("of another IAM: %v", err)

@@ -14,7 +14,7 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 )
 
-// fortyAgencies returns the sources of forty accounts with an agency, which have these bases by turns.
+// fortyAgencies returns the sources of forty accounts with an agency, which have these base credentials by turns.
 func fortyAgencies(t *testing.T, w *world, bases ...string) (all []credentials.Source) {
 	t.Helper()
 	for i := range 40 {
@@ -25,7 +25,7 @@ func fortyAgencies(t *testing.T, w *world, bases ...string) (all []credentials.S
 
 const base = "static: {access_key: BASE, secret_key: SECRET}"
 
-// grantAll asks all sources at once, and returns how many have keys.
+// grantAll calls all sources at once, and returns how many have keys.
 func grantAll(t *testing.T, sources []credentials.Source) (granted int) {
 	t.Helper()
 	var mu sync.Mutex
@@ -43,7 +43,7 @@ func grantAll(t *testing.T, sources []credentials.Source) (granted int) {
 	return granted
 }
 
-// TestManyAgencies: forty accounts ask IAM for keys eight at a time, and renew them at different times.
+// TestManyAgencies: forty accounts request keys from IAM, eight at a time, and renew them at different times.
 func TestManyAgencies(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -69,7 +69,7 @@ func TestManyAgencies(t *testing.T) {
 	})
 }
 
-// TestThrottledAgencies: IAM throttles those who assume the agencies. Nobody of them asks again before it allows that, and others go on.
+// TestThrottledAgencies: IAM throttles those who assume the agencies. None of them sends another request before IAM allows it, and others continue.
 func TestThrottledAgencies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "")
@@ -90,7 +90,7 @@ func TestThrottledAgencies(t *testing.T) {
 		heal()
 		w.wantRead(t, other, "with another base", allRead)
 		w.wantRead(t, all[39], "while IAM throttles the base", noKeys)
-		all = append(all, source(t, w.deps, base+quotas)) // as a reload makes one
+		all = append(all, source(t, w.deps, base+quotas)) // as a reload does
 		if granted := grantAll(t, all); granted != 0 {
 			t.Errorf("%d have keys while IAM throttles", granted)
 		}

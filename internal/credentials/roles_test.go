@@ -13,11 +13,11 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 )
 
-// roles is an IAM like Keystone: it answers with a 401, as to a wrong password, if the user has no role on what a token is asked for.
+// roles is an IAM like Keystone: it responds with 401, as for a wrong password, if the user has no role on what a token is requested for.
 type roles struct {
 	http.RoundTripper
 
-	refused []string // parts of the bodies of refused requests
+	refused []string // parts of the bodies of rejected requests
 }
 
 func (r *roles) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -51,8 +51,8 @@ func withRoles(t *testing.T, refused []string, test func(t *testing.T, w *world,
 	})
 }
 
-// TestUserWithoutARole reads for more than a day with the password of a user who has no role on the account, which some requests need. No token of a project
-// is ever missing, and few logins are refused.
+// TestUserWithoutARole fetches for more than a day with the password of a user without a role on the account, which some requests need. Tokens of
+// projects are always available, and few logins are rejected.
 func TestUserWithoutARole(t *testing.T) {
 	withRoles(t, []string{ofAccount}, func(t *testing.T, w *world, s credentials.Source) {
 		if _, err := s.Grant(t.Context(), firstProject); err != nil {
@@ -75,7 +75,7 @@ func TestUserWithoutARole(t *testing.T) {
 	})
 }
 
-// TestRoleIsMissingAtFirst: the first login is refused, which might be because of the password. After the pause, others prove it.
+// TestRoleIsMissingAtFirst: the first login is rejected, possibly because of the password. After the pause, other logins prove it.
 func TestRoleIsMissingAtFirst(t *testing.T) {
 	for _, tc := range []struct {
 		refused string
@@ -114,7 +114,7 @@ func TestNoTokenOfTheAccount(t *testing.T) {
 	})
 }
 
-// TestWrongPasswordOfAllScopes: however many scopes there are, one login is refused in 15 minutes.
+// TestWrongPasswordOfAllScopes: however many scopes exist, one login is rejected in 15 minutes.
 func TestWrongPasswordOfAllScopes(t *testing.T) {
 	withPassword(t, func(t *testing.T, w *world, s credentials.Source) {
 		w.write("password", "wrong")

@@ -13,8 +13,8 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 )
 
-// TestSpoiltKeys: white space and byte order marks at the ends of a key, token or password don't count, wherever it is from. One in quotes or
-// with an invisible character is refused before anything is sent.
+// TestSpoiltKeys: white space and byte order marks around a key, token, or password are ignored, from any source. One in quotes or with an invisible
+// character is rejected before anything is sent.
 func TestSpoiltKeys(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "key")
@@ -33,7 +33,7 @@ func TestSpoiltKeys(t *testing.T) {
 	inVariable := func(names ...string) func(string) credentials.Source {
 		return func(key string) credentials.Source {
 			env := []string{"HW_ACCESS_KEY", "ak", "HW_SECRET_KEY", "sk"}
-			for _, name := range names { // of which the last value counts
+			for _, name := range names { // the last value of which counts
 				env = append([]string{name, key}, env...)
 			}
 			return source(t, machine(server.URL, env...), "environment: {}")
@@ -47,7 +47,7 @@ func TestSpoiltKeys(t *testing.T) {
 	for _, place := range []struct {
 		name string // in errors
 		with func(key string) credentials.Source
-		sent bool // proves who asks for keys
+		sent bool // proof of identity in requests for keys
 	}{
 		{"secret_key", inText("static: {access_key: ak, secret_key: ", "}"), false},
 		{"secret_key_file " + file, inFile("static: {access_key: ak, secret_key_file: " + file + "}"), false},
@@ -65,7 +65,7 @@ func TestSpoiltKeys(t *testing.T) {
 		for _, key := range []string{"PRI\u200bVATE", "\u00adPRIVATE", "PRIVATE\u2060\n", "PRI\x00VATE", "PRI\ufe0fVATE", "\xff\xfeP\x00"} {
 			wantKeys(t, key, place.with(key), "", place.name+" contains an invisible character (U+", "); remove it, or type the text again")
 		}
-		if !strings.HasPrefix(place.name, "password") { // which may begin or end with one, or contain blanks
+		if !strings.HasPrefix(place.name, "password") { // can start or end with one, or contain blanks
 			wantKeys(t, "no-break space", place.with("PRI\u00a0VATE"), "", place.name+" contains an invisible character (U+00A0); remove it, or type the text again")
 			for _, key := range []string{`"PRIVATE`, "PRIVATE'", `\"PRIVATE\"`} {
 				wantKeys(t, key, place.with(key), "", place.name+" starts or ends with quotes; remove the quotes")
@@ -93,7 +93,7 @@ func TestSpoiltKeys(t *testing.T) {
 	}
 }
 
-// TestKeyThatIsSpoiltLater: a file whose key is spoilt is not being replaced, so that the key before is not used. One that begins with a quote may be
+// TestKeyThatIsSpoiltLater: a file with a spoilt key is not being replaced, so the previous key is not used. One that starts with a quote might be
 // half-written.
 func TestKeyThatIsSpoiltLater(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "key")
@@ -114,7 +114,7 @@ func TestKeyThatIsSpoiltLater(t *testing.T) {
 	}
 }
 
-// TestProfileValues: a value in a profile is what Huawei's SDKs read.
+// TestProfileValues: values of a profile are parsed as in Huawei's SDKs.
 func TestProfileValues(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "credentials")
 	for value, want := range map[string]string{

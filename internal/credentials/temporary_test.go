@@ -33,7 +33,7 @@ func refuses(status int, body string) http.HandlerFunc {
 	}
 }
 
-// issues answers with a token in the header.
+// issues responds with a token in the header.
 func issues(token, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Subject-Token", token)
@@ -41,7 +41,7 @@ func issues(token, body string) http.HandlerFunc {
 	}
 }
 
-// echoes refuses a request, and quotes it.
+// echoes rejects a request, and quotes it.
 func echoes(w http.ResponseWriter, r *http.Request) {
 	body := make([]byte, 4096)
 	n, _ := r.Body.Read(body)
@@ -58,7 +58,7 @@ var (
 	good    = `{"credential":{"access":"A","secret":"S","expires_at":"` + expires + `","securitytoken":"T"}}`
 )
 
-// TestSpellingsOfKeys: the metadata service and IAM, pod identity, and STS write keys differently.
+// TestSpellingsOfKeys: the metadata service, IAM, pod identity, and STS write keys differently.
 func TestSpellingsOfKeys(t *testing.T) {
 	origins := map[any]bool{}
 	for name, body := range map[string]string{
@@ -67,7 +67,7 @@ func TestSpellingsOfKeys(t *testing.T) {
 		"STS":                      `{"credentials":{"access_key_id":"A","secret_access_key":"S","security_token":"T","expiration":"` + expires + `"}}`,
 		"bare":                     `{"access":"A","secret":"S","securitytoken":"T","expires_at":"` + expires + `","more":1}`,
 	} {
-		s := metadata(t, answers{session: says("S"), securityKey: says(body)}) // what is issued is read as it is, whatever was sent
+		s := metadata(t, answers{session: says("S"), securityKey: says(body)}) // issued values are parsed regardless of the request
 		wantKeys(t, name, s, "A S T")
 		if got := s.Status().Expires.Format("2006-01-02T15:04:05.000000Z"); got != expires {
 			t.Errorf("%s: they expire at %s, want %s", name, got, expires)
@@ -82,7 +82,7 @@ func TestSpellingsOfKeys(t *testing.T) {
 	}
 }
 
-// TestSpellingsOfTimes: the zone may have no colon, and UTC needs none.
+// TestSpellingsOfTimes: the time zone can lack the colon, and UTC needs none.
 func TestSpellingsOfTimes(t *testing.T) {
 	at := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
 	inChina := at.In(time.FixedZone("", 8*60*60))
@@ -137,23 +137,23 @@ func TestMetadataErrors(t *testing.T) {
 		answers answers
 		says    []string
 	}{
-		"no agency":         {answers{session: says("PRIVATE"), securityKey: refuses(401, "Please configure Cloud Service Agency first")}, []string{"401 Unauthorized: Please configure", "; assign an agency with permission to read quotas"}},
-		"an echo":           {answers{session: says("PRIVATE"), securityKey: refuses(403, "who is PRIVATE?")}, []string{"403 Forbidden: who is <hidden>?; configure another kind of credentials, unless this is an ECS"}},
-		"no session":        {answers{session: refuses(500, "down")}, []string{"PUT http://", "500 Internal Server Error: down"}},
-		"an empty session":  {answers{session: says("\n")}, []string{"the token of the metadata service is empty"}},
-		"a redirect":        {answers{securityKey: redirects}, []string{"302 Found"}},
-		"a broken answer":   {answers{securityKey: breaks}, []string{"but the body is incomplete: unexpected EOF"}},
-		"an endless answer": {answers{securityKey: endless}, []string{"not shown because it may contain keys"}},
-		"nothing there":     {nil, []string{"404 Not Found", "; configure another kind of credentials, unless this is an ECS"}},
+		"no agency":            {answers{session: says("PRIVATE"), securityKey: refuses(401, "Please configure Cloud Service Agency first")}, []string{"401 Unauthorized: Please configure", "; assign an agency with permission to read quotas"}},
+		"an echo":              {answers{session: says("PRIVATE"), securityKey: refuses(403, "who is PRIVATE?")}, []string{"403 Forbidden: who is <hidden>?; configure another kind of credentials, unless this is an ECS"}},
+		"no session":           {answers{session: refuses(500, "down")}, []string{"PUT http://", "500 Internal Server Error: down"}},
+		"an empty session":     {answers{session: says("\n")}, []string{"the token of the metadata service is empty"}},
+		"a redirect":           {answers{securityKey: redirects}, []string{"302 Found"}},
+		"a truncated response": {answers{securityKey: breaks}, []string{"but the body is incomplete: unexpected EOF"}},
+		"an endless response":  {answers{securityKey: endless}, []string{"not shown because it may contain keys"}},
+		"nothing there":        {nil, []string{"404 Not Found", "; configure another kind of credentials, unless this is an ECS"}},
 	} {
 		wantKeys(t, name, metadata(t, tc.answers), "", append(tc.says, "instance_metadata: ")...)
 	}
 }
 
-// TestMetadataRemedies: an agency is only advised if there never were keys and the service says that there is none.
+// TestMetadataRemedies: the remedy only mentions an agency if there never were keys and the service reports that no agency is assigned.
 func TestMetadataRemedies(t *testing.T) {
 	const noAgency, changed, broken = "assign an agency with permission to read quotas to the ECS", "check what has changed on this ECS", "metadata service's side, and the exporter will retry"
-	old := strings.ReplaceAll(good, expires, "1999-01-08T03:50:07.574000Z") // time in a bubble begins in 2000
+	old := strings.ReplaceAll(good, expires, "1999-01-08T03:50:07.574000Z") // time in a bubble starts in 2000
 	for name, tc := range map[string]struct {
 		fault        cloudtest.Fault
 		first, later string // the remedy if there never were keys, and if there were some before
@@ -187,7 +187,7 @@ func TestMetadataRemedies(t *testing.T) {
 	}
 }
 
-// TestNoProxyForTheMachine has a proxy that must not be used. The service has a name, since no proxy is used for 127.0.0.1.
+// TestNoProxyForTheMachine has a proxy that must not be used. The service has a name, because no proxy is used for 127.0.0.1.
 func TestNoProxyForTheMachine(t *testing.T) {
 	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
 	url := serve(t, answers{securityKey: says(good)})
@@ -203,7 +203,7 @@ func TestNoProxyForTheMachine(t *testing.T) {
 	}
 }
 
-// TestMetadataThatNeverAnswers: its time-out ends the fetch, and a request does not wait longer than it may.
+// TestMetadataThatNeverAnswers: its timeout ends the fetch, and a request does not wait longer than its own timeout.
 func TestMetadataThatNeverAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := machine("")
@@ -278,7 +278,7 @@ func TestIAMErrors(t *testing.T) {
 	}
 }
 
-// TestCorrectedProofIsTriedAtOnce: after a refusal, requests wait for the pause unless the file has changed.
+// TestCorrectedProofIsTriedAtOnce: after a rejection, requests wait for the pause unless the file has changed.
 func TestCorrectedProofIsTriedAtOnce(t *testing.T) {
 	tokenFile := filepath.Join(t.TempDir(), "token")
 	asked := 0

@@ -23,7 +23,7 @@ import (
 	"cloud_quota_exporter/providers/examples"
 )
 
-// paths are the APIs of the five services that have numbers of their own.
+// paths are the APIs of the five services with their own values.
 var paths = map[string]string{
 	"cts": "/v3/{project_id}/quotas", "ces": "/V1.0/{project_id}/quotas", "taurusdb": "/v3/{project_id}/project-quotas",
 	"dcs": "/v2/{project_id}/quota", "dbss": "/v2/{project_id}/audit/quota",
@@ -46,7 +46,7 @@ func ask(t *testing.T, c *cloudsim.Cloud) (get func(path, id string) (status int
 	}
 }
 
-// demoProjects returns ids by name.
+// demoProjects returns IDs by name.
 func demoProjects(t *testing.T, get func(path, id string) (int, []byte)) map[string]string {
 	t.Helper()
 	var list struct{ Projects []struct{ ID, Name string } }
@@ -66,7 +66,7 @@ type measured struct {
 	Used, Quota float64
 }
 
-// measure reads the numbers of CTS, CES, TaurusDB or DCS.
+// measure fetches the values of CTS, CES, TaurusDB, or DCS.
 func measure(t *testing.T, get func(path, id string) (int, []byte), service, id string) map[string]measured {
 	t.Helper()
 	var body struct {
@@ -91,7 +91,7 @@ func within(t *testing.T, name string, m measured, low, high float64) {
 	}
 }
 
-// demoConfig is the configuration of the demo command, but for TLS.
+// demoConfig is the configuration of the demo command, without TLS.
 const demoConfig = `accounts:
   - name: demo
     credentials: {static: {access_key: ` + democloud.AccessKey + `, secret_key: ` + democloud.SecretKey + `}}
@@ -100,7 +100,7 @@ const demoConfig = `accounts:
 services: {defaults: {enabled: true, cache_ttl: 10s}}
 `
 
-// TestDemo: what there is to see, and when. The signatures are verified, and an API answers only at its host.
+// TestDemo: the content of the demo over time. Signatures are verified, and an API only responds at its host.
 func TestDemo(t *testing.T) {
 	between := map[string][2]float64{ // used/limit
 		"prod ces alarm": {0.94, 0.96}, "prod dcs ram": {0.93, 0.99}, "prod ecs cores": {0.94, 0.99}, "prod taurusdb instance": {0.6, 0.9},
@@ -213,7 +213,7 @@ func (k keysOf) Grant(context.Context, huaweicloud.Scope) (huaweicloud.Grant, er
 }
 func (keysOf) Reject(huaweicloud.Grant) {}
 
-// TestAccountLevelServices asks every account-level service with the real client, in regions of each site.
+// TestAccountLevelServices fetches every account-level service with the real client, in regions of each site.
 func TestAccountLevelServices(t *testing.T) {
 	const id = "0250cb8a80c24c0b9f20f557cb159aad"
 	cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{{ID: id, Name: "ap-southeast-3"}}})

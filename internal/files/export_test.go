@@ -2,13 +2,13 @@ package files
 
 import "context"
 
-// Readers are readers of a test's own.
+// Readers are separate readers for a test.
 type Readers struct{ *readers }
 
-// NewReaders returns readers that share no slots with those of the process.
+// NewReaders returns readers that do not share slots with those of the process.
 func NewReaders() Readers { return Readers{newReaders()} }
 
-// Ask asks for a file, with work in place of reading it.
+// Ask requests a file, with work in place of reading it.
 func (r Readers) Ask(ctx context.Context, name string, work func() ([]byte, error)) (string, error) {
 	contents, err := r.ask(ctx, question{name, 0}, work)
 	return string(contents), err

@@ -30,7 +30,7 @@ func write(t *testing.T, name, contents string) string {
 	return name
 }
 
-// sparse makes a file that takes no space.
+// sparse creates a file that takes no space.
 func sparse(t *testing.T, name string, size int64) string {
 	t.Helper()
 	if err := os.Truncate(write(t, name, ""), size); err != nil {
@@ -50,7 +50,7 @@ func TestRead(t *testing.T) {
 		filepath.Join(dir, "link to link"): "contents",
 		write(t, filepath.Join(dir, "full"), full): full,
 		write(t, filepath.Join(dir, "empty"), ""):  "",
-		"/proc/sys/kernel/ostype":                  "Linux\n", // of size 0, as it says
+		"/proc/sys/kernel/ostype":                  "Linux\n", // of size 0, according to stat
 	} {
 		got, err := files.Read(t.Context(), name, most)
 		if string(got) != want || err != nil {
@@ -63,7 +63,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestWhatIsNotRead: none of these ends in a wait, or in all of the memory.
+// TestWhatIsNotRead: none of these files blocks forever, or takes all memory.
 func TestWhatIsNotRead(t *testing.T) {
 	dir := t.TempDir()
 	fifo, socket := filepath.Join(dir, "fifo"), filepath.Join(dir, "socket")
@@ -99,7 +99,7 @@ func TestWhatIsNotRead(t *testing.T) {
 	}
 }
 
-// TestFileThatGivesNoSize: no more of it is read than may be. The kernel's symbols are some megabytes.
+// TestFileThatGivesNoSize: not more than the limit is read. The kernel's symbols are some megabytes.
 func TestFileThatGivesNoSize(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -110,8 +110,8 @@ func TestFileThatGivesNoSize(t *testing.T) {
 	}
 }
 
-// TestHangingFiles are a hundred real ones: each question ends in time, they take few threads, another directory is read meanwhile, and so
-// are they when they respond again.
+// TestHangingFiles are a hundred real ones. Each call ends in time, they use few threads, and other directories can be read meanwhile. They can be
+// read when they respond again.
 func TestHangingFiles(t *testing.T) {
 	dir := t.TempDir()
 	other := write(t, filepath.Join(t.TempDir(), "other"), "other")
@@ -189,7 +189,7 @@ func TestCheckSecret(t *testing.T) {
 	}
 	filestest.Chmod(t, dir, 0o750)
 	if err := files.CheckSecret(t.Context(), file); err != nil {
-		t.Errorf("in a closed directory: %v", err)
+		t.Errorf("in an inaccessible directory: %v", err)
 	}
 	if err := files.CheckSecret(t.Context(), filepath.Join(dir, "missing")); err != nil {
 		t.Errorf("a missing file: %v", err)
@@ -201,7 +201,7 @@ func TestCheckSecret(t *testing.T) {
 	}
 }
 
-// TestCheckSecretInKubernetes lays a file out as the volume of a Secret is, with the mode that it has by default.
+// TestCheckSecretInKubernetes creates a file like in the volume of a Secret, with its default mode.
 func TestCheckSecretInKubernetes(t *testing.T) {
 	dir := filestest.OpenDirectory(t)
 	version := filepath.Join(dir, "..2026_01_31_12_00_00.1234567890")

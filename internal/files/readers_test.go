@@ -13,7 +13,7 @@ import (
 	"cloud_quota_exporter/internal/files"
 )
 
-// disk is a file system that can be made to hang.
+// disk is a file system that can hang.
 type disk struct {
 	hangs   chan struct{} // closed when it responds again
 	reading atomic.Int64
@@ -68,7 +68,7 @@ func TestHangingFileIsReadOnce(t *testing.T) {
 		for range 10 {
 			askers.Go(func() {
 				if got, err := r.Ask(t.Context(), "/hung/a", slow); got != "2" || err != nil {
-					t.Errorf("got %q, %v; want what was read after the question", got, err)
+					t.Errorf("got %q, %v; want the contents after the call", got, err)
 				}
 			})
 		}
@@ -81,12 +81,12 @@ func TestHangingFileIsReadOnce(t *testing.T) {
 		}
 		synctest.Wait()
 		if !r.IsIdle() {
-			t.Error("something is kept")
+			t.Error("state is leaked")
 		}
 	})
 }
 
-// TestHangingDirectoryLeavesTheOthers: it takes four threads, and all that hangs takes 32.
+// TestHangingDirectoryLeavesTheOthers: it uses up to four threads, and all hanging directories up to 32.
 func TestHangingDirectoryLeavesTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, d := files.NewReaders(), newDisk()
@@ -94,7 +94,7 @@ func TestHangingDirectoryLeavesTheOthers(t *testing.T) {
 			close(d.hangs)
 			synctest.Wait()
 			if !r.IsIdle() {
-				t.Error("something is kept")
+				t.Error("state is leaked")
 			}
 		}()
 		hang := func(directories int) {
@@ -132,7 +132,7 @@ func TestHangingDirectoryLeavesTheOthers(t *testing.T) {
 	})
 }
 
-// TestWaitForASlotEnds: a question that everybody has given up before its turn is not asked.
+// TestWaitForASlotEnds: if all callers have given up before a read starts, it is not started.
 func TestWaitForASlotEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, d := files.NewReaders(), newDisk()
@@ -156,7 +156,7 @@ func TestWaitForASlotEnds(t *testing.T) {
 		close(d.hangs)
 		synctest.Wait()
 		if asked || !r.IsIdle() {
-			t.Errorf("asked %t, idle %t", asked, r.IsIdle())
+			t.Errorf("started %t, idle %t", asked, r.IsIdle())
 		}
 	})
 }

@@ -10,8 +10,8 @@ import (
 	"cloud_quota_exporter/internal/files"
 )
 
-// TestTogether: two files that are replaced while they are read are read again, whether Kubernetes swaps the directory or the files
-// are written one after the other.
+// TestTogether: two files that are replaced while they are read are read again, whether Kubernetes swaps the directory or the files are written one
+// after the other.
 func TestTogether(t *testing.T) {
 	kubelet, plain := t.TempDir(), t.TempDir()
 	for _, version := range []string{"..1", "..2"} {
@@ -35,7 +35,7 @@ func TestTogether(t *testing.T) {
 		},
 		plain: func() {
 			for _, name := range []string{"ak", "sk"} {
-				later := time.Now().Add(time.Minute) // the file system may not see that it was written again at once
+				later := time.Now().Add(time.Minute) // the file system might not notice at once that it was written again
 				if err := os.Chtimes(write(t, filepath.Join(plain, name), name+"2"), later, later); err != nil {
 					t.Fatal(err)
 				}

@@ -25,7 +25,7 @@ func loggedOf(w *fleettest.World, text string) string {
 	return strings.Join(all, "\n")
 }
 
-// TestBadProjectsAreLeftOut: what the configuration may not say, IAM may not say either. One bad element takes nothing else along.
+// TestBadProjectsAreLeftOut: names that the configuration rejects are also rejected from IAM. One invalid element affects nothing else.
 func TestBadProjectsAreLeftOut(t *testing.T) {
 	good := fmt.Sprintf(`{"id":%q,"name":"ap-southeast-3"}`, prodID)
 	named := func(id, name string) string {
@@ -52,7 +52,7 @@ func TestBadProjectsAreLeftOut(t *testing.T) {
 		{"a name with NUL", named("a", "eu-de_\x00"), 1},
 		{"a name with a newline", named("a", "eu-de_a\nb"), 1},
 		{"a name that is not UTF-8", "{\"id\":\"a\",\"name\":\"eu-de_\xff\"}", 1},
-		{"nobody wants it", `{"id":5,"name":"cn-north-4_sandbox"},{"id":6,"name":"MOS"},` + named("\x00", "sa-brazil-1"), 0},
+		{"not selected", `{"id":5,"name":"cn-north-4_sandbox"},{"id":6,"name":"MOS"},` + named("\x00", "sa-brazil-1"), 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -75,7 +75,7 @@ func TestBadProjectsAreLeftOut(t *testing.T) {
 	}
 }
 
-// TestMaxProjects: projects that were found before stay, and others take the places of those that are gone.
+// TestMaxProjects: previously discovered projects stay, and new ones replace those that were removed.
 func TestMaxProjects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		account := cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK"}
@@ -108,7 +108,8 @@ func TestMaxProjects(t *testing.T) {
 	})
 }
 
-// TestListWithoutPermission: IAM refuses the list of all projects, and has one of the caller's own, for discovery and for an id that is looked up.
+// TestListWithoutPermission: IAM rejects the list of all projects, and has a list of the caller's own projects, for discovery and for looking up an
+// ID.
 func TestListWithoutPermission(t *testing.T) {
 	for _, projects := range []string{"projects: [{region: ap-southeast-3}]", "discovery: {include: ap-southeast-3}"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -121,7 +122,7 @@ func TestListWithoutPermission(t *testing.T) {
 	}
 }
 
-// TestLogForgetsProjects: many projects fail, a reload replaces them or where they are read, and they fail again.
+// TestLogForgetsProjects: many projects fail, a reload replaces the projects or their endpoints, and they fail again.
 func TestLogForgetsProjects(t *testing.T) {
 	for _, replaced := range []string{"projects", "endpoint"} {
 		synctest.Test(t, func(t *testing.T) {

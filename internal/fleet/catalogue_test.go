@@ -18,7 +18,7 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// entries are services of each shape, of which one has no cache_ttl and one is not configured.
+// entries are services of each shape. One has no cache_ttl and one is not configured.
 const entries = `
 list:
   product: A list
@@ -54,7 +54,7 @@ pairs:
   api: {path: "/v3/{project_id}/quotas"}
 `
 
-// exampleOf returns the example answer of an entry.
+// exampleOf returns the example response of an entry.
 func exampleOf(service string) []byte {
 	return []byte(map[string]string{
 		"list": `{"quotas": {"resources": [{"type": "shares", "used": 5, "quota": 400}, {"type": "capacity", "unit": "GB", "used": 0, "quota": 20}]}}`,
@@ -64,8 +64,7 @@ func exampleOf(service string) []byte {
 	}[service])
 }
 
-// TestServiceOfAnEntryAlone: an entry of the catalogue and an example are all that it takes for a service to be configured, asked, cached
-// and shown, and to be simulated.
+// TestServiceOfAnEntryAlone: an entry of the catalogue and an example are enough to configure, fetch, cache, show, and simulate a service.
 func TestServiceOfAnEntryAlone(t *testing.T) {
 	services, err := providers.ReadCatalogue([]byte(entries))
 	if err != nil {
@@ -119,7 +118,7 @@ pairs/prod ram in MB: 75776 of +Inf, +Inf`
 	})
 }
 
-// labels are the first labels of hosts that are not the name of the service, by region; under "" for all others.
+// labels are the first labels of hosts that differ from the name of the service, by region; under "" for all others.
 var labels = map[string]map[string]string{
 	"taurusdb": {"": "gaussdb", "ap-southeast-1": "gaussdbformysql"},
 	"gaussdb":  {"": "gaussdb-opengauss"},
@@ -129,7 +128,7 @@ var labels = map[string]map[string]string{
 	"swr":      {"": "swr-api"},
 }
 
-// hostOf returns the host that a service should be asked at.
+// hostOf returns the expected host of a service.
 func hostOf(service, region string) string {
 	domain := "myhuaweicloud.com"
 	if strings.HasPrefix(region, "eu-west-1") {
@@ -146,8 +145,8 @@ func firstType(a *providers.API) string {
 	return regexp.MustCompile(`\{[^}]*\}`).ReplaceAllString(a.Type, "x")
 }
 
-// TestEveryEntryAtItsHost: the real client reads every entry of the catalogue from a cloud that verifies signatures. Several services have the
-// same path, and a wrong host can have a plausible answer: so each service has a number of its own, and the host is compared.
+// TestEveryEntryAtItsHost: the real client fetches every entry of the catalogue from a cloud that verifies signatures. Several services have the same
+// path, and a wrong host could return a plausible response. So each service has its own values, and the host is compared.
 func TestEveryEntryAtItsHost(t *testing.T) {
 	const limit = 1000
 	ofProject, ofAccount, remaining := map[string][]cloudsim.Quota{}, map[string][]cloudsim.Quota{}, map[string]float64{}
@@ -155,7 +154,7 @@ func TestEveryEntryAtItsHost(t *testing.T) {
 	for i, s := range providers.All() {
 		remaining[s.Name] = limit - float64(i+1)
 		quotas := []cloudsim.Quota{{Type: firstType(s.API), Used: int64(i + 1), Limit: limit}}
-		if s.Name == "ga" { // it reports the limit alone
+		if s.Name == "ga" { // it only reports the limit
 			quotas[0].Limit -= quotas[0].Used
 		}
 		if s.API.Account {
@@ -165,11 +164,11 @@ func TestEveryEntryAtItsHost(t *testing.T) {
 		}
 	}
 	var accounts []cloudsim.Account
-	config, regions := "accounts:\n", map[string]string{} // by id of the project or the account
+	config, regions := "accounts:\n", map[string]string{} // by ID of the project or the account
 	for i, region := range []string{"ap-southeast-3", "ap-southeast-1", "eu-west-101"} {
 		p := cloudsim.Project{ID: cloudsim.ID(region), Name: region, Quotas: ofProject}
 		a := cloudsim.Account{Name: "of-" + region, AccessKey: fmt.Sprint("AK", i), SecretKey: "SK", Quotas: ofAccount}
-		if region == "ap-southeast-3" { // its answers are the examples, or made of descriptions
+		if region == "ap-southeast-3" { // its responses are the examples, or made from descriptions
 			p.Quotas, a.Quotas = nil, nil
 		}
 		a.Projects = []cloudsim.Project{p}
@@ -194,7 +193,7 @@ func TestEveryEntryAtItsHost(t *testing.T) {
 			t.Errorf("%d sources, want %d", len(readings), want)
 		}
 		for _, r := range readings {
-			region := strings.TrimPrefix(r.Project.Label, "of-") // accounts show none
+			region := strings.TrimPrefix(r.Project.Label, "of-") // accounts have none
 			if r.State.Err != nil || r.State.Value.Skipped.Count > 0 || len(r.Quotas) == 0 {
 				t.Errorf("%s in %s: %d quotas, skipped %v, %v", r.Service, region, len(r.Quotas), r.State.Value.Skipped, r.State.Err)
 				continue
@@ -213,7 +212,7 @@ func TestEveryEntryAtItsHost(t *testing.T) {
 	})
 }
 
-// TestOwnAPIAsConfigured: what is configured arrives, and is what the signature is of: at the host, in the path and in the query.
+// TestOwnAPIAsConfigured: the configured host, path, and query are requested and signed.
 func TestOwnAPIAsConfigured(t *testing.T) {
 	const path = "/v1/{project_id}/a%2Fb/%7Ec/%C3%A4+%20;d=(e)!/"
 	prod := cloudsim.Project{ID: prodID, Name: "ap-southeast-3"}

@@ -33,8 +33,8 @@ func (c counted) Close() error {
 	return c.Conn.Close()
 }
 
-// TestConnectionsAreKeptUntilAReload: the connections of all requests that there may be at a time serve again, those of two services at one
-// host too, and a reload, which opens others, closes them.
+// TestConnectionsAreKeptUntilAReload: the connections of the maximum number of concurrent requests are reused, also those of two services at one
+// host. A reload opens new ones, and closes the old ones.
 func TestConnectionsAreKeptUntilAReload(t *testing.T) {
 	const slots = 20
 	cloud, pipe := cloudtest.Scale(slots/2), cloudsim.NewPipe()
@@ -66,7 +66,7 @@ func TestConnectionsAreKeptUntilAReload(t *testing.T) {
 	var arrived atomic.Int64
 	together := make(chan struct{})
 	cloud.Inject(cloudtest.Fault{When: func(int) bool {
-		if arrived.Add(1)%slots == 0 { // all are in flight at a time
+		if arrived.Add(1)%slots == 0 { // all are in flight at the same time
 			for range slots - 1 {
 				together <- struct{}{}
 			}
@@ -89,7 +89,7 @@ func TestConnectionsAreKeptUntilAReload(t *testing.T) {
 	}
 }
 
-// parse reads a configuration that says itself how its cloud is reached.
+// parse parses a configuration with endpoints.
 func parse(t *testing.T, yaml string) *config.Config {
 	t.Helper()
 	c, err := config.Parse("test.yml", []byte(yaml), providerstest.Five(), os.Getenv)
@@ -99,7 +99,7 @@ func parse(t *testing.T, yaml string) *config.Config {
 	return c
 }
 
-// TestHosts asks where requests go: the dialer takes note, and leads nowhere.
+// TestHosts records the hosts of requests in the dialer, without a network.
 func TestHosts(t *testing.T) {
 	const keys = "credentials: {static: {access_key: AK, secret_key: SK}}"
 	for _, tc := range []struct{ name, account, want string }{
@@ -109,12 +109,12 @@ func TestHosts(t *testing.T) {
 				"dcs.ap-southeast-3.myhuaweicloud.com:443 gaussdb.ap-southeast-3.myhuaweicloud.com:443",
 		},
 		{
-			"in a region where TaurusDB is called otherwise", "projects: [{id: p, region: tr-west-1, name: prod}]",
+			"in a region where TaurusDB has another name", "projects: [{id: p, region: tr-west-1, name: prod}]",
 			"ces.tr-west-1.myhuaweicloud.com:443 cts.tr-west-1.myhuaweicloud.com:443 dbss.tr-west-1.myhuaweicloud.com:443 " +
 				"dcs.tr-west-1.myhuaweicloud.com:443 gaussdbformysql.tr-west-1.myhuaweicloud.com:443",
 		},
 		{
-			"in Europe, id looked up", "projects: [{region: eu-west-101}]", "iam.eu-west-101.myhuaweicloud.eu:443",
+			"in Europe, ID looked up", "projects: [{region: eu-west-101}]", "iam.eu-west-101.myhuaweicloud.eu:443",
 		},
 		{
 			"another cloud", "cloud: otc.t-systems.com\n    projects: [{id: p, region: eu-de, name: prod}]",
@@ -154,7 +154,7 @@ func TestHosts(t *testing.T) {
 	}
 }
 
-// TestPaths asks what is asked for there: an endpoint may be a host, a gateway's path in front of the documented one, or a whole URL.
+// TestPaths records the paths of requests. An endpoint can be a host, a gateway with a path in front of the documented one, or a whole URL.
 func TestPaths(t *testing.T) {
 	var mu sync.Mutex
 	var asked []string

@@ -26,7 +26,7 @@ func write(dir, name, contents string) {
 	}
 }
 
-// scrape reads everything and returns how many sources had which outcome: "ok", or the reason.
+// scrape fetches everything and returns the number of sources with each outcome: "ok", or the reason.
 func scrape(t *testing.T, w *fleettest.World) string {
 	t.Helper()
 	counts := map[string]int{}
@@ -52,7 +52,7 @@ func wantScrape(t *testing.T, w *fleettest.World, when, want string) {
 	}
 }
 
-// TestLifeOfCredentials is about a hundred sources whose keys or tokens expire. The tests of credentials are about each kind of them.
+// TestLifeOfCredentials uses about a hundred sources whose keys or tokens expire. The tests of credentials cover each kind.
 func TestLifeOfCredentials(t *testing.T) {
 	for credentials, path := range map[string]string{byAgency: "/v3.0/OS-CREDENTIAL/securitytokens", byPassword: "/v3/auth/tokens"} {
 		t.Run(strings.Split(credentials, ":")[0], func(t *testing.T) {
@@ -67,7 +67,7 @@ accounts:
 services: {defaults: {max_in_flight: 256}, ces: {cache_ttl: 5m}}
 `)
 				wantUp := func(when string, want bool) {
-					synctest.Wait() // a renewal keeps no scrape waiting
+					synctest.Wait() // no scrape waits for a renewal
 					if w.Accounts()[0].Up != want {
 						t.Errorf("%s, the account is up: %v", when, !want)
 					}
@@ -75,7 +75,7 @@ services: {defaults: {max_in_flight: 256}, ces: {cache_ttl: 5m}}
 				heal := w.Cloud.Inject(cloudtest.Fault{Latency: time.Second})
 				wantScrape(t, w, "at first", allRead)
 				heal()
-				if most := w.Cloud.MaxInFlight(); most < 40 { // a hundred, but that tokens of projects are asked for eight at a time
+				if most := w.Cloud.MaxInFlight(); most < 40 { // a hundred, but tokens of projects are requested eight at a time
 					t.Errorf("at most %d requests at a time", most)
 				}
 				wantUp("at first", true)
@@ -106,20 +106,20 @@ services: {defaults: {max_in_flight: 256}, ces: {cache_ttl: 5m}}
 				w.Cloud.Revoke("main")
 				<-time.After(6 * time.Minute)
 				heal = w.Cloud.Inject(cloudtest.Fault{Latency: time.Second})
-				w.Scrape(t, 10*time.Second) // DBSS asks twice
+				w.Scrape(t, 10*time.Second) // DBSS has two requests
 				wantScrape(t, w, "after a hundred refusals", "map[unauthorized:100]")
 				heal()
 				<-time.After(16 * time.Second)
 				w.Scrape(t, 10*time.Second)
-				<-time.After(20 * time.Second) // nobody waits for a source that is known to fail
+				<-time.After(20 * time.Second) // scrapes do not wait for sources that are known to fail
 				wantScrape(t, w, "after the pause", allRead)
 			})
 		})
 	}
 }
 
-// TestGoodKeysThatAreRefused has a service that refuses whatever keys it is shown: they are fetched again once, the service is paused for five
-// minutes at a time, and the other services go on.
+// TestGoodKeysThatAreRefused: a service rejects all keys. They are renewed once, the service is paused for five minutes at a time, and the other
+// services continue.
 func TestGoodKeysThatAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, cloudtest.ManyProjects(), `
@@ -144,7 +144,7 @@ services: {defaults: {cache_ttl: 0s}, ces: {cache_ttl: 0s}}
 	})
 }
 
-// TestMendedRegionIsAsked reloads a configuration whose first region was wrong, which is where IAM is asked.
+// TestMendedRegionIsAsked reloads a configuration whose first region was wrong, which is used for IAM.
 func TestMendedRegionIsAsked(t *testing.T) {
 	for _, credentials := range []string{byAgency, byPassword, "oidc: {idp_id: idp, token_file: DIR/id_token}"} {
 		kind, _, _ := strings.Cut(credentials, ":")
@@ -169,7 +169,7 @@ accounts:
 	}
 }
 
-// TestReloadsKeepALoginPaused: ten reloads that change how IAM is asked, and nothing of the credentials, make no login.
+// TestReloadsKeepALoginPaused: ten reloads that change the requests to IAM, but not the credentials, make no login.
 func TestReloadsKeepALoginPaused(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -192,14 +192,14 @@ func TestReloadsKeepALoginPaused(t *testing.T) {
 	})
 }
 
-// TestSourceOfCredentialsIsLogged has no credentials stated: the default chain finds the agency of the ECS.
+// TestSourceOfCredentialsIsLogged without configured credentials: the default chain finds the agency of the ECS.
 func TestSourceOfCredentialsIsLogged(t *testing.T) {
 	home := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		const yaml = "accounts:\n  - ca_file: CA\n    projects: [{id: \"00000000000000000000000000000000\", region: ap-southeast-3, name: p00}]\n"
 		w := fleettest.New(t, cloudtest.ManyProjects(), yaml)
 		w.Setenv("HOME", home)
-		w.Configure(t, yaml+"    cloud: myhuaweicloud.com\n") // looks at variables again
+		w.Configure(t, yaml+"    cloud: myhuaweicloud.com\n") // reads variables again
 		w.CheckCredentials(t.Context())
 		w.Cloud.SetMachine(cloudtest.Machine{Account: "main"})
 		<-time.After(time.Minute)
@@ -230,8 +230,8 @@ func TestSecretsInNoFileAreNotExposed(t *testing.T) {
 	})
 }
 
-// TestNoTokenOfTheAccount: if the ids of all projects are stated, a login is only made for each project, at the start and later. The user of the password
-// needs no role on the account.
+// TestNoTokenOfTheAccount: if the IDs of all projects are configured, logins are only made for each project, at the start and later. The user of the
+// password needs no role on the account.
 func TestNoTokenOfTheAccount(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

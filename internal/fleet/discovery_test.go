@@ -17,7 +17,7 @@ import (
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
-// organization is a cloud with two accounts, of which the first has projects of every kind.
+// organization is a cloud with two accounts. The first has projects of every kind.
 func organization() *cloudtest.Cloud {
 	return cloudtest.New(
 		cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
@@ -39,13 +39,13 @@ func complete(w *fleettest.World) bool {
 	return len(incomplete) == 0
 }
 
-// account finds what is known of an account.
+// account returns the state of an account.
 func account(t *testing.T, w *fleettest.World, name string) string {
 	t.Helper()
 	all := w.Accounts()
 	i := slices.IndexFunc(all, func(a fleet.Account) bool { return a.Name == name })
 	if i < 0 {
-		t.Fatalf("there is no account %s", name)
+		t.Fatalf("no account %s", name)
 	}
 	a := all[i]
 	return fmt.Sprintf("asked %t up %t projects %d skipped %d", a.Asked, a.Up, a.Projects, len(a.Skipped))
@@ -63,7 +63,7 @@ func TestDiscovery(t *testing.T) {
 		if got := account(t, w, "main"); !complete(w) || got != "asked true up true projects 2 skipped 0" {
 			t.Errorf("complete %t, %s", complete(w), got)
 		}
-		// One is added and one is gone with the next list, which nobody waits for.
+		// One is added and one is removed with the next list, for which nothing waits.
 		w.Cloud.AddProject("main", cloudsim.Project{ID: "n3w", Name: "ap-southeast-1"})
 		w.Cloud.RemoveProject(devID)
 		pass(15 * time.Minute)
@@ -91,7 +91,7 @@ services: {dcs: {cache_ttl: 0}}
 			t.Errorf("%d requests of a scrape, want 1 before the list and none after it", n)
 		}
 		if got := strings.Join(w.Projects(), " "); got != "ap-southeast-3_dev other/ap-southeast-3 prod" {
-			t.Errorf("projects %s, want the stated label of one and a prefixed one", got)
+			t.Errorf("projects %s, want the configured label of one and a prefixed one", got)
 		}
 		if got := account(t, w, "main"); got != "asked true up true projects 1 skipped 1" {
 			t.Errorf("main: %s, want one skipped, whose label the other account states", got)
@@ -126,7 +126,7 @@ func TestFailedDiscoveryKeepsTheLastList(t *testing.T) {
 			t.Errorf("main: %s", got)
 		}
 		if text := w.Accounts()[0].DiscoveryErr.Error(); !strings.Contains(text, "grant the IAM action iam:projects:listProjects") {
-			t.Errorf("it says %s", text)
+			t.Errorf("the error is %s", text)
 		}
 		heal()
 		pass(15 * time.Second)
@@ -145,7 +145,7 @@ func TestFailedDiscoveryKeepsTheLastList(t *testing.T) {
 	})
 }
 
-// TestLongListIsRead: 2,000 projects are ten pages, which take longer together than any of them may.
+// TestLongListIsRead: 2,000 projects are ten pages, which together take longer than the timeout of one.
 func TestLongListIsRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var projects []cloudsim.Project
@@ -171,8 +171,8 @@ func TestLongListIsRead(t *testing.T) {
 	})
 }
 
-// TestHangingDiscoveryLeavesTheOthers: a scrape waits for the list of one account, and shows the other one all the same. Projects that are named
-// are known, and wait for no list.
+// TestHangingDiscoveryLeavesTheOthers: a scrape waits for the list of one account, and shows the other one all the same. Configured projects are
+// known without waiting for a list.
 func TestHangingDiscoveryLeavesTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, organization(), discoverAll+otherAccount+`    projects: [{id: 0ther, region: ap-southeast-3, name: other}]
@@ -219,7 +219,7 @@ func TestCompleteAsOfTheSources(t *testing.T) {
 	})
 }
 
-// TestUnchangedListKeepsReadings: only a list with other projects makes other sources.
+// TestUnchangedListKeepsReadings: sources only change if the list has other projects.
 func TestUnchangedListKeepsReadings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, organization(), discoverAll+"services: {defaults: {cache_ttl: 1h}, ces: {cache_ttl: 1h}}")
@@ -239,7 +239,7 @@ func TestUnchangedListKeepsReadings(t *testing.T) {
 	})
 }
 
-// TestHolderKeepsItsLabel: a series must not become another project's when an account comes back.
+// TestHolderKeepsItsLabel: a series must not change to another project when an account recovers.
 func TestHolderKeepsItsLabel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, organization(), strings.Replace(discoverAll, "{exclude", `{name_prefix: "", exclude`, 1)+otherAccount+`    discovery: {name_prefix: ""}
@@ -247,11 +247,11 @@ func TestHolderKeepsItsLabel(t *testing.T) {
 		w.Cloud.SetKeys("main", "AK", "changed", "")
 		w.Scrape(t, time.Minute)
 		w.Cloud.SetKeys("main", "AK", "SK", "")
-		pass(5 * time.Minute) // the key was refused
+		pass(5 * time.Minute) // the key was rejected
 		w.Scrape(t, time.Minute)
 		pass(time.Second)
 		if r := find(t, w.Scrape(t, time.Minute), "cts", "ap-southeast-3"); r.Account != "other" || r.Project.ID != "0ther" {
-			t.Errorf("the label went to %s, %s", r.Account, r.Project.ID)
+			t.Errorf("the label moved to %s, %s", r.Account, r.Project.ID)
 		}
 		if got := account(t, w, "main"); got != "asked true up true projects 1 skipped 1" {
 			t.Errorf("main: %s", got)
@@ -259,7 +259,7 @@ func TestHolderKeepsItsLabel(t *testing.T) {
 	})
 }
 
-// TestReloadMendsDiscovery: with other keys, the list is asked for at once; without a change, nothing is asked for.
+// TestReloadMendsDiscovery: with other keys, the list is requested at once; without a change, nothing is requested.
 func TestReloadMendsDiscovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, organization(), strings.Replace(discoverAll, "SK", "wrong", 1))
@@ -279,7 +279,7 @@ func TestReloadMendsDiscovery(t *testing.T) {
 	})
 }
 
-// TestManyLookAtOnce is for the race detector: lists are looked at and rebuilt while others look.
+// TestManyLookAtOnce is for the race detector: lists are read and rebuilt concurrently.
 func TestManyLookAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, organization(), strings.Replace(discoverAll, "{exclude", `{refresh_interval: 1m, exclude`, 1))

@@ -26,12 +26,12 @@ const (
 	accountRead = "iam/main: ok\ndns/main: ok\neps/main: ok"
 )
 
-// accountOf states the account "main" of cloudtest.ManyProjects.
+// accountOf configures the account "main" of cloudtest.ManyProjects.
 func accountOf(credentials, more string) string {
 	return "accounts:\n  - name: main\n    credentials: {" + credentials + "}\n" + "    ca_file: CA\n" + more + accountServices
 }
 
-// asked returns which APIs of IAM and STS were asked, and how often.
+// asked returns the requested APIs of IAM and STS, and how often.
 func asked(cloud *cloudtest.Cloud) string {
 	requests := cloud.Requests()
 	maps.DeleteFunc(requests, func(request string, _ int) bool {
@@ -42,8 +42,8 @@ func asked(cloud *cloudtest.Cloud) string {
 	return strings.TrimPrefix(fmt.Sprint(requests), "map")
 }
 
-// TestAccountID: the links of the chain by which the account id is found, each without those before it. The cloud refuses requests about another
-// account, and those of DNS without a project.
+// TestAccountID: the steps of the chain that finds the account ID, each without the previous ones. The cloud rejects requests about another account,
+// and requests to DNS without a project.
 func TestAccountID(t *testing.T) {
 	const keys = "static: {access_key: AK, secret_key: SK}"
 	domainID := cloudsim.ID("main")
@@ -108,7 +108,7 @@ func TestAccountID(t *testing.T) {
 	}
 }
 
-// TestProjectHangs: while IAM does not return the project that a few APIs need in a header, the other account-level services are read.
+// TestProjectHangs: while IAM does not return the project that a few APIs need in a header, the other account-level services are fetched.
 func TestProjectHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		yaml := accountOf("static: {access_key: AK, secret_key: SK}", "    domain_id: "+cloudsim.ID("main")+"\n    projects: [{region: ap-southeast-3}]\n")
@@ -123,7 +123,7 @@ func TestProjectHangs(t *testing.T) {
 	})
 }
 
-// TestProjectMissing: what to do if an API needs a project of the account, and there is none.
+// TestProjectMissing: the remedy if an API needs a project of the account, and there is none.
 func TestProjectMissing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		yaml := accountOf("static: {access_key: AK, secret_key: SK}", "    domain_id: "+cloudsim.ID("main")+"\n    projects: []\n")
@@ -135,7 +135,7 @@ func TestProjectMissing(t *testing.T) {
 	})
 }
 
-// TestNoAccountID: what the error says if no link of the chain has an id, and that the next scrape after IAM has healed is good.
+// TestNoAccountID: the error if no step of the chain finds an ID, and that the next scrape after IAM has recovered succeeds.
 func TestNoAccountID(t *testing.T) {
 	const keys, password = "static: {access_key: AK, secret_key: SK}", "password: {domain_name: main, user_name: reader, password: wrong}"
 	refuse := func(path string, status int) cloudtest.Fault {
@@ -196,7 +196,7 @@ func TestNoAccountID(t *testing.T) {
 	}
 }
 
-// TestAccountWithoutProject: services that need a project of the account, and get a 401 without one, say so, and do not take the others along.
+// TestAccountWithoutProject: services that need a project of the account, and get a 401 without one, report this, and do not affect the others.
 func TestAccountWithoutProject(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.ManyProjects()
@@ -216,7 +216,7 @@ func TestAccountWithoutProject(t *testing.T) {
 	})
 }
 
-// TestAccountLevelByEachKind: each kind of credentials reads account-level and project-level services, with the token of each.
+// TestAccountLevelByEachKind: each kind of credentials fetches account-level and project-level services, with the token of each.
 func TestAccountLevelByEachKind(t *testing.T) {
 	for kind, states := range map[string]string{
 		"static":             "static: {access_key: AK, secret_key: SK}",
@@ -252,7 +252,7 @@ func TestAccountLevelByEachKind(t *testing.T) {
 	}
 }
 
-// TestAccountLabel: what an account is called, and what does not count as a project.
+// TestAccountLabel: the label of an account, and what does not count as a project.
 func TestAccountLabel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.ManyProjects()
@@ -277,7 +277,7 @@ func TestAccountLabel(t *testing.T) {
 	})
 }
 
-// TestAccountRegion: the first of discovery.regions, or that of the first project, which stays while it has projects.
+// TestAccountRegion: the first of discovery.regions, or that of the first project, which does not change while it has projects.
 func TestAccountRegion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
@@ -305,7 +305,7 @@ func TestAccountRegion(t *testing.T) {
 		w.Scrape(t, time.Minute)
 		synctest.Wait()
 		if got := where(); got != "https://iam.ap-southeast-1.myhuaweicloud.com" {
-			t.Errorf("without the projects that it had: requested at %s", got)
+			t.Errorf("without its previous projects: requested at %s", got)
 		}
 		w.Configure(t, mainAccount+"    discovery: {regions: [ap-southeast-2, ap-southeast-1]}\n"+accountServices)
 		if got := where(); got != "https://iam.ap-southeast-2.myhuaweicloud.com" {
@@ -314,7 +314,8 @@ func TestAccountRegion(t *testing.T) {
 	})
 }
 
-// TestThrottledIAMQuotas: a 429 of the service "iam" pauses neither discovery nor tokens, and one of IAM's list of projects does not pause the service.
+// TestThrottledIAMQuotas: a 429 of the service "iam" pauses neither discovery nor tokens, and a 429 of IAM's list of projects does not pause the
+// service.
 func TestThrottledIAMQuotas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.NewOf(t, providers.All(), cloudtest.ManyProjects(), accountOf("static: {access_key: AK, secret_key: SK}", "    discovery: {}\n"))
@@ -322,7 +323,7 @@ func TestThrottledIAMQuotas(t *testing.T) {
 		w.Scrape(t, time.Minute)
 		pass(16 * time.Minute)
 		w.Scrape(t, time.Minute)
-		synctest.Wait() // the list is known, and so it is not waited for
+		synctest.Wait() // the list is known, so nothing waits for it
 		if got := w.Cloud.Requests()["GET /v3/projects"]; got != 2 {
 			t.Errorf("the list of projects was requested %d times, want 2", got)
 		}
@@ -337,7 +338,8 @@ func TestThrottledIAMQuotas(t *testing.T) {
 	})
 }
 
-// TestKeyOfAnotherSite: hosts in the region of another site do not know the key. They are never its first request, and do not pause the other services.
+// TestKeyOfAnotherSite: hosts in the region of another site do not know the key. They are never its first request, and do not pause the other
+// services.
 func TestKeyOfAnotherSite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{{ID: prodID, Name: "cn-east-3"}}})
@@ -361,14 +363,14 @@ func TestKeyOfAnotherSite(t *testing.T) {
 	})
 }
 
-// TestListThatHasJustCome: account-level services request the list of projects themselves. The first scrape waits until an arrived
-// list is active, so that it has the projects.
+// TestListThatHasJustCome: account-level services request the list of projects themselves. The first scrape waits until the received list is active,
+// so that it has the projects.
 func TestListThatHasJustCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.NewOf(t, providers.All(), cloudtest.ManyProjects(), mainAccount+"    discovery: {regions: [ap-southeast-3], include: '.*_p01'}\n"+
 			"services: {defaults: {enabled: false}, cts: {enabled: true}, eps: {enabled: true}}\n")
 		w.OnLog = func(keyvals ...any) {
-			if slices.Contains(keyvals, any("Discovered projects")) { // by the fetch, between its end and that the list is in force
+			if slices.Contains(keyvals, any("Discovered projects")) { // by the fetch, after it ends and before the list is active
 				<-time.After(time.Second)
 			}
 		}

@@ -2,7 +2,7 @@ package fleet
 
 import "github.com/go-kit/log"
 
-// LogFetches logs fetches, each of them given by the readings before and after it. Each project has one source.
+// LogFetches logs fetches, each given by the readings before and after it. Each project has one source.
 func LogFetches(l log.Logger, fetches ...[2]*Reading) {
 	c := newChangeLog(l)
 	cells := map[string]*sourceCell{}

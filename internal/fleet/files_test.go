@@ -14,8 +14,8 @@ import (
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
-// TestCAFileThatIsReplaced: a ca_file that is empty, half-written or missing for a moment costs nothing. If it lasts longer, the scrape after it was
-// corrected is good, whether the file could not be used or had other authorities.
+// TestCAFileThatIsReplaced: a ca_file that is empty, half-written, or missing for a moment has no effect. If it lasts longer, the first scrape after
+// the correction succeeds, whether the file was invalid or had other authorities.
 func TestCAFileThatIsReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {defaults: {cache_ttl: 0}, ces: {cache_ttl: 0}}")
@@ -68,8 +68,8 @@ func cloudtestCA(t *testing.T) string {
 	return string(ca)
 }
 
-// TestPairThatIsReplaced: the access key and the secret key are replaced one after the other. A scrape in between signs with a pair that never was one;
-// it is refused when both have been replaced, and the scrape is good.
+// TestPairThatIsReplaced: the access key and the secret key are replaced one after the other. A scrape in between signs with a pair that never was
+// valid. When it is rejected, both have been replaced, and the scrape succeeds.
 func TestPairThatIsReplaced(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -94,8 +94,8 @@ func TestPairThatIsReplaced(t *testing.T) {
 	})
 }
 
-// TestSourcesAreDueOnceThereAreKeys: there are no tokens of a project for longer than cache_ttl. Nothing was asked of the services, so that they are
-// asked as soon as there is a token, five minutes at most after IAM issues them again. Their own failures then make a short pause.
+// TestSourcesAreDueOnceThereAreKeys: tokens of a project are unavailable for longer than cache_ttl. Nothing was requested from the services, so they
+// are fetched as soon as a token is available, at most five minutes after IAM issues tokens again. Their own failures then cause a short pause.
 func TestSourcesAreDueOnceThereAreKeys(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

@@ -33,7 +33,7 @@ func TestReadsAllServices(t *testing.T) {
 		}
 		readings := w.Read(t.Context(), fleet.Filter{Services: []string{"dcs"}, Projects: []string{"prod"}})
 		if got := outcomes(readings) + fmt.Sprint(w.Cloud.Requests()); got != "dcs/prod: okmap[GET /v2/{project_id}/quota:1]" {
-			t.Errorf("of what is wanted alone: %s", got)
+			t.Errorf("of the selected one: %s", got)
 		}
 		readings = w.Scrape(t, time.Minute)
 		if got := outcomes(readings); got != all("prod", "ok") {
@@ -43,7 +43,7 @@ func TestReadsAllServices(t *testing.T) {
 			t.Errorf("got\n%s\nwant\n%s", got, documentsNumbers)
 		}
 		if kept := find(t, readings, "cts", "prod").State.Value.Quotas[0].Remaining; kept != nil {
-			t.Errorf("what remains, which CTS does not report, is kept as %s", number(kept))
+			t.Errorf("remaining, which CTS does not report, is kept as %s", number(kept))
 		}
 		want := fleet.Project{Label: "prod", ID: prodID, Region: "ap-southeast-3", Account: "main"}
 		if r := readings[0]; r.Project != want || r.Account != "main" {
@@ -68,7 +68,7 @@ func TestHangingServiceLeavesTheOthers(t *testing.T) {
 		if got := find(t, w.Scrape(t, 5*time.Second), "dcs", "prod").Reason(); got != "timeout" {
 			t.Errorf("reason %q, want timeout", got)
 		}
-		pass(14 * time.Second) // after the pause it is asked again, and not waited for
+		pass(14 * time.Second) // after the pause it is fetched again, and nothing waits for it
 		start = time.Now()
 		if got := find(t, w.Scrape(t, 5*time.Second), "dcs", "prod").Reason(); got != "timeout" || time.Since(start) != 0 {
 			t.Errorf("reason %q after %s, want the known failure at once", got, time.Since(start))
@@ -78,7 +78,7 @@ func TestHangingServiceLeavesTheOthers(t *testing.T) {
 		w.Scrape(t, 5*time.Second)
 		synctest.Wait()
 		if got := numbers(w.Scrape(t, 5*time.Second)); got != documentsNumbers {
-			t.Errorf("after it healed, got\n%s", got)
+			t.Errorf("after it recovered, got\n%s", got)
 		}
 		var logged []string
 		for _, line := range w.Logged() {
@@ -90,7 +90,7 @@ func TestHangingServiceLeavesTheOthers(t *testing.T) {
 	})
 }
 
-// TestSlots: the projects are in two regions, of which each has slots of its own, and other ones after a reload.
+// TestSlots: the projects are in two regions, each with its own slots, and with other ones after a reload.
 func TestSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.Scale(160)
@@ -112,8 +112,8 @@ func TestSlots(t *testing.T) {
 	})
 }
 
-// TestDeadRegionLeavesTheOthers: half of the projects are in a region that hangs, and are the first that are asked for. A second later, one goes
-// elsewhere, and the others follow.
+// TestDeadRegionLeavesTheOthers: half of the projects are in a region that hangs, and are fetched first. A second later, a fetch starts in the other
+// region, and more follow.
 func TestDeadRegionLeavesTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.Scale(160)
@@ -167,12 +167,12 @@ func TestOneBadProjectLeavesTheOthers(t *testing.T) {
 			t.Errorf("got\n%s\nwant\n%s", got, want)
 		}
 		if err := find(t, readings, "ces", "foreign").State.Err; !strings.Contains(err.Error(), "grant the IAM action ces:quotas:get") {
-			t.Errorf("it names no action of the service: %v", err)
+			t.Errorf("the error does not name an action of the service: %v", err)
 		}
 	})
 }
 
-// TestStatedLimits: a stated limit replaces the reported one; if only what remains is known, what is used follows from it.
+// TestStatedLimits: a configured limit replaces the reported one. If only the remaining amount is known, the usage is calculated from it.
 func TestStatedLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig+`limits:
@@ -200,7 +200,7 @@ func TestStatedLimits(t *testing.T) {
 	})
 }
 
-// TestUsedFollows from the limit and what remains, if the API reports these two. A stated limit takes the place of the reported one.
+// TestUsedFollows from the limit and the remaining amount, if the API reports these two. A configured limit takes precedence.
 func TestUsedFollows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := fleettest.Documents()
@@ -257,7 +257,7 @@ dbss ram 0 false critical 0.95 warning 0.8`
 	})
 }
 
-// TestFiniteLimit: a stated limit replaces an infinite one, for stores that reject +Inf.
+// TestFiniteLimit: a configured limit replaces an infinite one, for stores that reject +Inf.
 func TestFiniteLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := fleettest.Documents()

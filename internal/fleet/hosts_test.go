@@ -16,7 +16,7 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 )
 
-// gateway has all services and IAM at one host, and so many requests at a time.
+// gateway has all services and IAM at one host, with a limit of concurrent requests.
 func gateway(slots int) string {
 	return fmt.Sprintf(`    endpoints: {default: "http://gateway.example.com", iam: "http://gateway.example.com"}
     max_in_flight_per_host: %d
@@ -34,8 +34,8 @@ func busy(readings []*fleet.Reading) int {
 	return n
 }
 
-// TestMaxInFlightPerHost: whatever is read behind one host, of whichever service and project, the requests at a time are bounded. Who waits has all of the
-// timeout left after that, and a scrape that ends meanwhile says what it waits for.
+// TestMaxInFlightPerHost: the number of concurrent requests to one host is limited, for any service and project. A fetch that waits has its full
+// timeout after that, and a scrape that ends in the meantime reports what it waits for.
 func TestMaxInFlightPerHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.Scale(40)
@@ -50,7 +50,7 @@ func TestMaxInFlightPerHost(t *testing.T) {
 		const says = "request not sent yet: the account has reached its limit of concurrent requests to gateway.example.com, 3; increase max_in_flight_per_host of the account"
 		for _, r := range readings {
 			if why := r.Waits(); why != nil && (!strings.HasPrefix(why.Error(), says) || fleet.Reason(why) != fleet.NotAsked) {
-				t.Errorf("it says %v, reason %s", why, fleet.Reason(why))
+				t.Errorf("the error is %v, reason %s", why, fleet.Reason(why))
 			}
 		}
 		if got := outcomes(w.Scrape(t, 3*time.Minute)); strings.Count(got, ": ok") != 200 {
@@ -69,7 +69,7 @@ func TestMaxInFlightPerHost(t *testing.T) {
 	})
 }
 
-// TestWaitForAHostIsLogged: a scrape that gets everything in time, but only after a long wait for the host, says so, too.
+// TestWaitForAHostIsLogged, also if a scrape gets everything in time, but only after a long wait for the host.
 func TestWaitForAHostIsLogged(t *testing.T) {
 	for slots, want := range map[int]string{1: "main: Scrapes are waiting", 40: ""} {
 		synctest.Test(t, func(t *testing.T) {
@@ -86,8 +86,8 @@ func TestWaitForAHostIsLogged(t *testing.T) {
 	}
 }
 
-// TestOneRequestAtATime: the list of projects, look-ups of ids and both calls of DBSS get by with one slot for all, and a service that hangs does not
-// keep the others from theirs.
+// TestOneRequestAtATime: the list of projects, ID lookups, and both requests of DBSS work with one slot for all, and a service that hangs does not
+// block the others.
 func TestOneRequestAtATime(t *testing.T) {
 	for _, projects := range []string{"discovery: {}", "projects: [{region: ap-southeast-3}]"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -109,7 +109,7 @@ func TestOneRequestAtATime(t *testing.T) {
 	}
 }
 
-// TestLookUpThatWaits: services wait as well while the look-up of the project's id waits for its turn, and do not fail.
+// TestLookUpThatWaits: while the lookup of the project's ID waits for its turn, services also wait, and do not fail.
 func TestLookUpThatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.New(cloudsim.Account{
@@ -130,7 +130,7 @@ func TestLookUpThatWaits(t *testing.T) {
 	})
 }
 
-// TestKeyRefusedWhileRequestsWait: those that wait for a host are not sent with a key that was refused meanwhile, which would lock it.
+// TestKeyRefusedWhileRequestsWait: requests that wait for a host are not sent if the key is rejected in the meantime, because that would lock it.
 func TestKeyRefusedWhileRequestsWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.Scale(40)
@@ -146,7 +146,7 @@ func TestKeyRefusedWhileRequestsWait(t *testing.T) {
 	})
 }
 
-// TestHostsOfAccounts: another account has slots of its own, and so has another host.
+// TestHostsOfAccounts: another account has its own slots, and so does another host.
 func TestHostsOfAccounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.Scale(10)
@@ -161,7 +161,7 @@ func TestHostsOfAccounts(t *testing.T) {
 	})
 }
 
-// TestBusyHostEndsWithTheContext: who asks without a fetch waits as long as its context.
+// TestBusyHostEndsWithTheContext: a request without a fetch waits until its context ends.
 func TestBusyHostEndsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.Scale(2)

@@ -18,7 +18,7 @@ import (
 	"cloud_quota_exporter/providers/providerstest"
 )
 
-// shown says for each reading of CTS which project it is of, and how many quotas it has.
+// shown returns, for each reading of CTS, its project and the number of quotas.
 func shown(readings []*fleet.Reading) string {
 	var all []string
 	for _, r := range readings {
@@ -29,8 +29,7 @@ func shown(readings []*fleet.Reading) string {
 	return strings.Join(all, " ")
 }
 
-// TestOtherKeysShowNoOldNumbers: a label represents another project as soon as the account has different keys, by a reload or in the
-// files.
+// TestOtherKeysShowNoOldNumbers: a label represents another project as soon as the account has different keys, from a reload or in the files.
 func TestOtherKeysShowNoOldNumbers(t *testing.T) {
 	const probed = "ap-southeast-3"
 	for _, projects := range []string{"projects: [{region: ap-southeast-3}]", "discovery: {include: ap-southeast-3}"} {
@@ -71,10 +70,10 @@ func TestOtherKeysShowNoOldNumbers(t *testing.T) {
 					if known, _ := w.Known(); len(known) != 1 || known[0].ID != "0ther" {
 						t.Errorf("after the request to IAM: %+v", known)
 					}
-					w.Read(t.Context(), fleet.Filter{Projects: []string{probed}}) // which waits for nothing that failed
+					w.Read(t.Context(), fleet.Filter{Projects: []string{probed}}) // does not wait for failed fetches
 					pass(time.Second)
 					if got := shown(w.Read(t.Context(), fleet.Filter{Projects: []string{probed}})); got != "ap-southeast-3=0ther: 2" {
-						t.Errorf("when IAM answers: %s", got)
+						t.Errorf("when IAM responds: %s", got)
 					}
 					if after := fmt.Sprint(w.Cloud.ProjectRequests(prodID)); after != requests {
 						t.Errorf("requests for the old project %s, before %s", after, requests)
@@ -85,7 +84,8 @@ func TestOtherKeysShowNoOldNumbers(t *testing.T) {
 	}
 }
 
-// TestSameProjectKeepsItsNumbers: another IAM is asked first, and if it knows the same project, its numbers are shown though the services fail.
+// TestSameProjectKeepsItsNumbers: another IAM is queried first. If it returns the same project, its values are still shown although the services
+// fail.
 func TestSameProjectKeepsItsNumbers(t *testing.T) {
 	for _, projects := range []string{"projects: [{region: ap-southeast-3}]", "discovery: {regions: [ap-southeast-3], include: ap-southeast-3}"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -108,7 +108,7 @@ func TestSameProjectKeepsItsNumbers(t *testing.T) {
 	}
 }
 
-// TestOtherEndpointShowsNoOldNumbers: what another host says is not the same. The other services are left alone, and the id from IAM holds.
+// TestOtherEndpointShowsNoOldNumbers: values of another host are not the same. The other services are not affected, and the ID from IAM is kept.
 func TestOtherEndpointShowsNoOldNumbers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), lookedUp)
@@ -124,7 +124,7 @@ func TestOtherEndpointShowsNoOldNumbers(t *testing.T) {
 	})
 }
 
-// TestListTakesEffectWhoeverAsks: a project is deleted and created again under its name, and only /probe and collect[]=exporter ask.
+// TestListTakesEffectWhoeverAsks: a project is deleted and created again with its name, and only /probe and collect[]=exporter are requested.
 func TestListTakesEffectWhoeverAsks(t *testing.T) {
 	for name, ask := range map[string]func(*testing.T, *fleettest.World){
 		"probe": func(t *testing.T, w *fleettest.World) {
@@ -148,7 +148,7 @@ func TestListTakesEffectWhoeverAsks(t *testing.T) {
 	}
 }
 
-// TestNamedProjectIsLookedUpAgain: a project that is read by its name is deleted and created again, and only /probe asks.
+// TestNamedProjectIsLookedUpAgain: a project with a configured name is deleted and created again, and only /probe is requested.
 func TestNamedProjectIsLookedUpAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, organization(), discoverAll)

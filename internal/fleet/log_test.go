@@ -17,7 +17,7 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// TestChangesAreLogged: what changes is logged, once. What goes on as it was shows in the metrics alone.
+// TestChangesAreLogged once. Only metrics show what continues unchanged.
 func TestChangesAreLogged(t *testing.T) {
 	reading := func(err error, v providers.Result, refused ...error) *fleet.Reading {
 		state := &refresh.State[providers.Result]{Err: err, Value: v}
@@ -34,32 +34,32 @@ func TestChangesAreLogged(t *testing.T) {
 	for _, tc := range []struct {
 		name          string
 		before, after *fleet.Reading
-		want          string // "level: message" of each line but those for debugging
+		want          string // "level: message" of each line, without debug messages
 	}{
 		{"succeeds first", reading(nil, whole), reading(nil, whole), ""},
 		{"fails", reading(nil, one), reading(down, one), "warn: Failed to fetch quotas"},
-		{"goes on failing", reading(down, one), reading(down, one), ""},
+		{"still fails", reading(down, one), reading(down, one), ""},
 		{"fails otherwise", reading(down, one), reading(forbidden, one), "warn: Failed to fetch quotas"},
 		{"recovers", reading(down, one), reading(nil, one), "info: Quotas recovered"},
 
-		{"leaves one out", reading(nil, whole), reading(nil, one), "warn: Skipped resources"},
-		{"leaves out the same", reading(nil, one), reading(nil, one), ""},
-		{"leaves out none any more", reading(nil, one), reading(nil, whole), "info: Resources are no longer skipped"},
-		{"leaves out as many, but others", reading(nil, one), reading(nil, another), "warn: Skipped resources"},
-		{"leaves out more, for reasons that are not told", reading(nil, one), reading(nil, leavesOut(2, one.Skipped.Reasons...)), "warn: Skipped resources"},
-		{"recovers, and leaves one out", reading(down, whole), reading(nil, one), "info: Quotas recovered, warn: Skipped resources"},
+		{"skips one", reading(nil, whole), reading(nil, one), "warn: Skipped resources"},
+		{"skips the same", reading(nil, one), reading(nil, one), ""},
+		{"skips none", reading(nil, one), reading(nil, whole), "info: Resources are no longer skipped"},
+		{"skips as many, but others", reading(nil, one), reading(nil, another), "warn: Skipped resources"},
+		{"skips more, for reasons that are not shown", reading(nil, one), reading(nil, leavesOut(2, one.Skipped.Reasons...)), "warn: Skipped resources"},
+		{"recovers, and skips one", reading(down, whole), reading(nil, one), "info: Quotas recovered, warn: Skipped resources"},
 
-		{"refuses a limit", reading(nil, whole), reading(nil, whole, low), "warn: Ignored configured limits"},
-		{"refuses it again", reading(nil, whole, low), reading(nil, whole, low), ""},
+		{"ignores a limit", reading(nil, whole), reading(nil, whole, low), "warn: Ignored configured limits"},
+		{"ignores it again", reading(nil, whole, low), reading(nil, whole, low), ""},
 		{"refuses another", reading(nil, whole, low), reading(nil, whole, lower), "warn: Ignored configured limits"},
-		{"refuses none any more", reading(nil, whole, low), reading(nil, whole), ""},
-		{"fails, and would refuse another", reading(down, whole, low), reading(down, whole, lower), ""},
+		{"ignores none", reading(nil, whole, low), reading(nil, whole), ""},
+		{"fails, and would ignore another limit", reading(down, whole, low), reading(down, whole, lower), ""},
 
 		{"is incomplete", reading(nil, whole), reading(nil, incomplete), "warn: Quotas are incomplete"},
-		{"is incomplete still", reading(nil, incomplete), reading(nil, incomplete), ""},
+		{"is still incomplete", reading(nil, incomplete), reading(nil, incomplete), ""},
 		{"is complete again", reading(nil, incomplete), reading(nil, whole), ""},
 		{"fails, and was incomplete", reading(down, incomplete), reading(down, incomplete), ""},
-		{"recovers, incomplete still", reading(down, incomplete), reading(nil, incomplete), "info: Quotas recovered, warn: Quotas are incomplete"},
+		{"recovers, still incomplete", reading(down, incomplete), reading(nil, incomplete), "info: Quotas recovered, warn: Quotas are incomplete"},
 	} {
 		var b strings.Builder
 		fleet.LogFetches(log.NewLogfmtLogger(&b), [2]*fleet.Reading{tc.before, tc.after})
@@ -78,8 +78,8 @@ func TestChangesAreLogged(t *testing.T) {
 	}
 }
 
-// TestLogNamesSomeOfMany has the keys of many projects revoked and restored, and one project that fails otherwise meanwhile. A service that a
-// region doesn't have is no failure.
+// TestLogNamesSomeOfMany revokes and restores the keys of many projects, while one project fails for another reason. A service that a region does not
+// have is not a failure.
 func TestLogNamesSomeOfMany(t *testing.T) {
 	reading := func(project, status int) *fleet.Reading {
 		state := &refresh.State[providers.Result]{}
@@ -91,7 +91,7 @@ func TestLogNamesSomeOfMany(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		failing int
-		want    map[string]int // how many lines have a text
+		want    map[string]int // how many lines contain a text
 	}{
 		{http.StatusUnauthorized, map[string]int{
 			`level=warn`: 7,
@@ -103,7 +103,7 @@ func TestLogNamesSomeOfMany(t *testing.T) {
 		{http.StatusNotFound, map[string]int{
 			`service=cts msg="Service not offered in the region; retrying in one hour" err=`: 5,
 			`msg="Service not offered in the regions of more projects; see the status page"`: 1,
-			`level=warn`:             1, // of the one that fails otherwise
+			`level=warn`:             1, // of the one that fails for another reason
 			`msg="Quotas recovered"`: 6,
 		}},
 	} {

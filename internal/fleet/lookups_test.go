@@ -36,7 +36,7 @@ func TestUnresolvableProjectKeepsItsSources(t *testing.T) {
 	}
 }
 
-// TestIAMFailsAndHeals: the id shows as soon as it is found, beside a failure that is still the last one known of dcs.
+// TestIAMFailsAndHeals: the ID is shown as soon as it is found, next to a failure that is still the last known one of dcs.
 func TestIAMFailsAndHeals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), lookedUp)
@@ -46,15 +46,15 @@ func TestIAMFailsAndHeals(t *testing.T) {
 			t.Errorf("outcomes\n%s", got)
 		}
 		if text := readings[0].State.Err.Error(); !strings.Contains(text, "grant the IAM action iam:projects:listProjects") {
-			t.Errorf("the error says %s", text)
+			t.Errorf("the error is %s", text)
 		}
 		heal()
 		w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Hang: true})
 		pass(16 * time.Second)
-		// begins it, and waits for none that is known to fail
+		// starts it, and waits for none that is known to fail
 		readings = settled(t, w)
 		if got := outcomes(readings); got != strings.Replace(all("ap-southeast-3", "ok"), "dcs/ap-southeast-3: ok", "dcs/ap-southeast-3: forbidden", 1) {
-			t.Errorf("after it healed\n%s", got)
+			t.Errorf("after it recovered\n%s", got)
 		}
 		if r := find(t, readings, "dcs", "ap-southeast-3"); r.Project.ID != prodID {
 			t.Errorf("dcs: %+v, want the id that is known now", r.Project)
@@ -65,7 +65,7 @@ func TestIAMFailsAndHeals(t *testing.T) {
 	})
 }
 
-// TestIAMHasATimeoutOfItsOwn: a service that may take long does not make IAM wait as long.
+// TestIAMHasATimeoutOfItsOwn: a service with a long timeout does not make requests to IAM wait as long.
 func TestIAMHasATimeoutOfItsOwn(t *testing.T) {
 	for timeout, want := range map[string]time.Duration{"2s": 2 * time.Second, "1m": 8 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
@@ -77,13 +77,13 @@ func TestIAMHasATimeoutOfItsOwn(t *testing.T) {
 				t.Errorf("after %s, want %s; outcomes\n%s", took, want, got)
 			}
 			if text := readings[0].State.Err.Error(); timeout == "2s" && !strings.Contains(text, "no response from IAM in time") {
-				t.Errorf("the error says %s", text)
+				t.Errorf("the error is %s", text)
 			}
 		})
 	}
 }
 
-// TestThrottledIAM: the look-up of one region is throttled, which pauses IAM for the account, but no service of projects with an id.
+// TestThrottledIAM: the lookup of one region is throttled, which pauses IAM for the account, but no service of projects with an ID.
 func TestThrottledIAM(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
@@ -110,20 +110,20 @@ func TestThrottledIAM(t *testing.T) {
 		heal()
 		pass(16 * time.Second)
 		if got := outcomes(settled(t, w)); strings.Count(got, ": ok") != 15 {
-			t.Errorf("after it healed\n%s", got)
+			t.Errorf("after it recovered\n%s", got)
 		}
 	})
 }
 
-// TestKnownIDServesWhileIAMFails: an id is looked up once a day. While that fails, it is tried again after pauses that grow, and no scrape waits for it.
+// TestKnownIDServesWhileIAMFails: an ID is looked up once a day. While that fails, it is retried after increasing pauses, and no scrape waits for it.
 func TestKnownIDServesWhileIAMFails(t *testing.T) {
 	for name, tc := range map[string]struct {
 		fault cloudtest.Fault
-		want  int // look-ups in an hour
+		want  int // lookups in an hour
 	}{
-		// At 0, 15, 45, 105, 225 and 465 s, and from there every 300 s: 765, 1065, ... 3465 s.
+		// At 0, 15, 45, 105, 225 and 465 s, and from then on every 300 s: 765, 1065, ... 3465 s.
 		"answers 500": {cloudtest.Fault{Service: "iam", Status: http.StatusInternalServerError}, 16},
-		// A pause begins when the timeout ends the look-up.
+		// A pause starts when the timeout ends the lookup.
 		"hangs": {cloudtest.Fault{Service: "iam", Hang: true}, 15},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -19,10 +19,10 @@ import (
 	"cloud_quota_exporter/providers/providerstest"
 )
 
-// notPublished is how the gateway responds in a region that does not have the service.
+// notPublished is the gateway's response in a region that does not have the service.
 var notPublished = cloudsim.ErrorBody("gateway", http.StatusNotFound, "The API does not exist or has not been published in the environment")
 
-// servicesOf reads entries of a catalogue.
+// servicesOf parses entries of a catalogue.
 func servicesOf(t *testing.T, entries string) []providers.Service {
 	t.Helper()
 	services, err := providers.ReadCatalogue([]byte(entries))
@@ -50,7 +50,8 @@ func everyCloud(t *testing.T) *cloudtest.Cloud {
 	return cloud
 }
 
-// everyWay discovers a project and states another one. "list" and "pairs" are enabled by the defaults, "map" by its name; "mine" is an API of one's own.
+// everyWay discovers a project and configures another one. "list" and "pairs" are enabled by the defaults, "map" by its name; "mine" is the user's
+// own API.
 const everyWay = mainAccount + `    discovery: {}
     projects: [{id: ` + devID + `, region: ap-southeast-3, name: stated}]
 services:
@@ -71,8 +72,8 @@ func notOffered(readings []*fleet.Reading) string {
 	return strings.Join(all, " ")
 }
 
-// TestNotOffered: what of a response shows that a region does not have a service, and where that is no failure. What a user states, and the five
-// services in a configured project, are expected to work.
+// TestNotOffered: which responses mean that a region does not have a service, and when that is not a failure. Services that a user configures, and
+// the five services in a configured project, are expected to work.
 func TestNotOffered(t *testing.T) {
 	services := slices.Concat(providerstest.Five(), servicesOf(t, entries))
 	const good = "cts/ap-southeast-3 list/ap-southeast-3 map/ap-southeast-3 mine/ap-southeast-3 list/stated"
@@ -128,7 +129,7 @@ func TestNotOffered(t *testing.T) {
 	}
 }
 
-// TestOfferedLater: what is not offered is asked every hour, and once it was read it is a failure if it is gone.
+// TestOfferedLater: a service that is not offered is retried every hour. Once it was fetched, it is a failure if it is no longer offered.
 func TestOfferedLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, organization(), discoverAll)
@@ -155,8 +156,8 @@ func TestOfferedLater(t *testing.T) {
 	})
 }
 
-// TestNothingOfAProjectIsRead: a mistyped region or cloud looks as if nothing was offered. It fails, and is asked again soon. Once one service is read,
-// the others are not offered, also after a reload that disables it.
+// TestNothingOfAProjectIsRead: with a wrong region or cloud, no service seems to be offered. This is a failure, and is retried soon. Once one service
+// is fetched, the others are not offered, also after a reload that disables it.
 func TestNothingOfAProjectIsRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		services := slices.Concat(providerstest.Five(), servicesOf(t, entries))
@@ -183,7 +184,7 @@ func TestNothingOfAProjectIsRead(t *testing.T) {
 		const rest = "cts/ap-southeast-3 ces/ap-southeast-3 taurusdb/ap-southeast-3 dbss/ap-southeast-3 list/ap-southeast-3 map/ap-southeast-3 " +
 			"pairs/ap-southeast-3 mine/ap-southeast-3"
 		if got := notOffered(settled(t, w)); got != rest {
-			t.Errorf("once DCS is read, not offered are\n%s\nwant\n%s", got, rest)
+			t.Errorf("once DCS is fetched, not offered are\n%s\nwant\n%s", got, rest)
 		}
 		w.Configure(t, strings.Replace(everyWay, "    discovery", "    endpoints: {cts: \"https://cts.elsewhere.myhuaweicloud.com\"}\n    discovery", 1))
 		if got := notOffered(settled(t, w)); got != rest {
@@ -203,7 +204,7 @@ func TestNothingOfAProjectIsRead(t *testing.T) {
 	})
 }
 
-// TestIAMThatIsNotThere: that IAM has another address says nothing about the services.
+// TestIAMThatIsNotThere: a wrong address of IAM does not affect the services.
 func TestIAMThatIsNotThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		services := slices.Concat(providerstest.Five(), servicesOf(t, entries))

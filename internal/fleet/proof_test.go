@@ -16,13 +16,13 @@ import (
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
-// unencrypted asks IAM and all services without TLS, which takes most of a test's time.
+// unencrypted disables TLS for IAM and all services, because it takes most of a test's time.
 const unencrypted = `    endpoints:
       iam: http://iam.{region}.myhuaweicloud.com
       default: http://{service}.{region}.myhuaweicloud.com
 `
 
-// keyed is an account with the twenty projects of cloudtest.ManyProjects, and keys in files of dir.
+// keyed is an account with the twenty projects of cloudtest.ManyProjects, and key files in dir.
 func keyed(dir, name string) string {
 	yaml := "  - name: " + name + "\n    credentials: {static: {access_key: AK, secret_key_file: " + filepath.Join(dir, name) + "}}\n" +
 		unencrypted + "    projects:\n"
@@ -32,14 +32,14 @@ func keyed(dir, name string) string {
 	return yaml
 }
 
-// keyedWorld reads the twenty projects with a secret key in the file "main" of dir.
+// keyedWorld fetches the twenty projects with a secret key in the file "main" of dir.
 func keyedWorld(t *testing.T, dir, secretKey string) *fleettest.World {
 	t.Helper()
 	write(dir, "main", secretKey)
 	return fleettest.New(t, cloudtest.ManyProjects(), "accounts:\n"+keyed(dir, "main"))
 }
 
-// unauthorized is how many requests the cloud answered with a 401.
+// unauthorized returns how many requests the cloud rejected with a 401.
 func unauthorized(w *fleettest.World) (n int) {
 	for _, r := range w.Requests() {
 		if strings.HasSuffix(r, " 401") {
@@ -51,9 +51,9 @@ func unauthorized(w *fleettest.World) (n int) {
 
 const allRefused = "map[unauthorized:100]"
 
-// TestWrongSecretKey costs one failed signature in five minutes, however many sources and scrapes there are, and the next scrape is good once
-// the file is corrected. Numbers that were read before stay, and show that they are not read now. If the key is corrected in the cloud, it is tried
-// again after five minutes, by one request.
+// TestWrongSecretKey costs one failed signature in five minutes, for any number of sources and scrapes. The next scrape after the file is corrected
+// succeeds. Old values are still exposed, and show that they are not fetched now. If the key is corrected in the cloud, it is tried again after five
+// minutes, with one request.
 func TestWrongSecretKey(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -67,7 +67,7 @@ func TestWrongSecretKey(t *testing.T) {
 			t.Errorf("%d failed signatures in five minutes, want 1; requests %v", got, w.Requests())
 		}
 		wantScrape(t, w, "after five minutes", allRefused)
-		pass(time.Second) // nobody waits for a source that is known to fail
+		pass(time.Second) // scrapes do not wait for sources that are known to fail
 		if got := unauthorized(w); got != 2 {
 			t.Errorf("%d failed signatures after five minutes, want 2", got)
 		}
@@ -100,7 +100,7 @@ func TestWrongSecretKey(t *testing.T) {
 	})
 }
 
-// TestWrongSecretKeyThatTakesLong: a second request goes out after a second, and no other one. A proxy that answers with a page proves nothing.
+// TestWrongSecretKeyThatTakesLong: a second request is sent after a second, and no other one. A proxy that responds with a page proves nothing.
 func TestWrongSecretKeyThatTakesLong(t *testing.T) {
 	for name, fault := range map[string]cloudtest.Fault{
 		"slow":  {Latency: 3 * time.Second},
@@ -119,7 +119,7 @@ func TestWrongSecretKeyThatTakesLong(t *testing.T) {
 				wantScrape(t, w, "with a wrong secret key", allRefused)
 				most := 2
 				if name == "proxy" {
-					most++ // which it answers
+					most++ // responds to it
 				}
 				if got := w.Requests(); len(got) > most {
 					t.Errorf("requests in five minutes: %v, want %d at most", got, most)
@@ -132,7 +132,7 @@ func TestWrongSecretKeyThatTakesLong(t *testing.T) {
 	}
 }
 
-// TestNothingRespondsAnyMore: a response that proved nothing does not hide that no service responds now. The sources that wait for a trial fail, too.
+// TestNothingRespondsAnyMore: a response that proved nothing does not hide that no service responds now. The sources that wait for a trial also fail.
 func TestNothingRespondsAnyMore(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -146,7 +146,7 @@ func TestNothingRespondsAnyMore(t *testing.T) {
 	})
 }
 
-// TestReloadsKeepAKeyPaused: five reloads of an account that is stated otherwise each time send no signature.
+// TestReloadsKeepAKeyPaused: five reloads of an account that is configured differently each time send no signature.
 func TestReloadsKeepAKeyPaused(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -164,7 +164,7 @@ func TestReloadsKeepAKeyPaused(t *testing.T) {
 	})
 }
 
-// TestManySecretKeysOfOneAccessKey: failed signatures are counted by access key. One wrong secret key leaves the account with the right one alone.
+// TestManySecretKeysOfOneAccessKey: failed signatures are counted by access key. A wrong secret key does not affect the account with the right one.
 func TestManySecretKeysOfOneAccessKey(t *testing.T) {
 	for wrong, want := range map[int]string{1: "map[ok:100 unauthorized:100]", 4: "map[unauthorized:400]"} {
 		dir := t.TempDir()
@@ -195,7 +195,7 @@ func TestManySecretKeysOfOneAccessKey(t *testing.T) {
 	}
 }
 
-// TestServiceThatRefusesAProvenKey is paused alone, and what waits for a slot is not sent.
+// TestServiceThatRefusesAProvenKey: only this service is paused, and its queued requests are not sent.
 func TestServiceThatRefusesAProvenKey(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -216,7 +216,7 @@ func TestServiceThatRefusesAProvenKey(t *testing.T) {
 	})
 }
 
-// TestKeyThatTwoServicesRefuse is to be proven again: it was revoked.
+// TestKeyThatTwoServicesRefuse must be proven again: it was revoked.
 func TestKeyThatTwoServicesRefuse(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -241,7 +241,7 @@ func TestKeyThatTwoServicesRefuse(t *testing.T) {
 	})
 }
 
-// TestKeysThatAppear: keys are in files that are missing at first, and wrong then. Discovery and look-ups of ids go on with the next scrape, too.
+// TestKeysThatAppear: key files are missing at first, and then wrong. Discovery and ID lookups also continue with the next scrape.
 func TestKeysThatAppear(t *testing.T) {
 	for name, projects := range map[string]string{
 		"discovered": "discovery: {regions: [ap-southeast-3], include: 'ap-southeast-3_p0[0-4]', name_prefix: x}",
@@ -271,7 +271,7 @@ func TestKeysThatAppear(t *testing.T) {
 	}
 }
 
-// TestCorrectedCredentialIsUsedAtOnce: what proves who asks for keys is wrong, and then corrected. The next scrape is good.
+// TestCorrectedCredentialIsUsedAtOnce: the proof of identity for keys is wrong, and then corrected. The next scrape succeeds.
 func TestCorrectedCredentialIsUsedAtOnce(t *testing.T) {
 	for kind, c := range map[string]struct{ states, file, right string }{
 		"agency":             {"static: {access_key: BASE, secret_key_file: DIR/c}, assume_agency: {domain_name: main, agency_name: quotas}", "c", "SECRET"},
@@ -287,7 +287,7 @@ func TestCorrectedCredentialIsUsedAtOnce(t *testing.T) {
 				w := fleettest.New(t, cloudtest.ManyProjects(), "accounts:\n"+yaml)
 				scrapeFor(t, w, 3*time.Minute)
 				wantScrape(t, w, "with a wrong credential", "map[credentials:100]")
-				synctest.Wait() // a scrape does not wait for fetches of what is known to fail: one of them may still use the wrong one
+				synctest.Wait() // a scrape does not wait for fetches that are known to fail: one of them might still use the wrong one
 				write(dir, c.file, c.right)
 				wantScrape(t, w, "as soon as it is corrected", allRead)
 			})
@@ -295,13 +295,13 @@ func TestCorrectedCredentialIsUsedAtOnce(t *testing.T) {
 	}
 }
 
-// TestKeyCorrectedDuringTheTrials: both requests with the wrong key are under way when the file is corrected. The right key is sent at once.
+// TestKeyCorrectedDuringTheTrials: both requests with the wrong key are in progress when the file is corrected. The right key is sent at once.
 func TestKeyCorrectedDuringTheTrials(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		w := keyedWorld(t, dir, "wrong")
 		w.Cloud.Inject(cloudtest.Fault{Latency: 3 * time.Second, When: func(n int) bool { return n == 1 }})
-		w.Cloud.Inject(cloudtest.Fault{Latency: 1900 * time.Millisecond, When: func(n int) bool { return n == 2 }}) // both end before another one begins
+		w.Cloud.Inject(cloudtest.Fault{Latency: 1900 * time.Millisecond, When: func(n int) bool { return n == 2 }}) // both end before another one starts
 		read := func(service string) {
 			ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 			defer cancel()
@@ -309,14 +309,14 @@ func TestKeyCorrectedDuringTheTrials(t *testing.T) {
 		}
 		read("cts")
 		write(dir, "main", "SK")
-		read("ces") // with the right key, while the trials of the wrong one go on
+		read("ces") // with the right key, while the trials of the wrong one continue
 		pass(10 * time.Second)
 		w.Scrape(t, 10*time.Second)
 		wantScrape(t, w, "after the trials", allRead)
 	})
 }
 
-// TestEveryRequestFails: nothing proves the key, so requests go out two at a time. Each source shows its own reason, or nothing yet.
+// TestEveryRequestFails: nothing proves the key, so requests are sent two at a time. Each source shows its own reason, or nothing yet.
 func TestEveryRequestFails(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -334,7 +334,7 @@ func TestEveryRequestFails(t *testing.T) {
 	})
 }
 
-// TestSameKeysOfManyAccounts: the metadata service gives all accounts the same keys. What proves them for one account proves them for all.
+// TestSameKeysOfManyAccounts: the metadata service returns the same keys to all accounts. A proof for one account is a proof for all.
 func TestSameKeysOfManyAccounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.New(cloudsim.Account{

@@ -69,10 +69,10 @@ func TestServicesComeAndGo(t *testing.T) {
 		w.Configure(t, withServices("list: {enabled: true}", "map: {enabled: true}", mine))
 		readings = settled(t, w)
 		if r := find(t, readings, "list", "prod"); r.State.Fetches != 1 || r.Reason() != "server_error" || failed() != logged+1 {
-			t.Errorf("what failed, went and is back: %+v, %d failures logged after %d", r.State, failed(), logged)
+			t.Errorf("the failed service that was removed and added again: %+v, %d failures logged after %d", r.State, failed(), logged)
 		}
 		if r := find(t, readings, "mine", "prod"); r.State.Fetches != 1 || len(r.Quotas) != 2 {
-			t.Errorf("an API of one's own that is back: %+v", r)
+			t.Errorf("the user's own API that was added again: %+v", r)
 		}
 		if r := find(t, readings, "dcs", "prod"); before["dcs"] != any(r.State) {
 			t.Errorf("dcs was fetched during its pause: %+v", r.State)
@@ -80,7 +80,7 @@ func TestServicesComeAndGo(t *testing.T) {
 	})
 }
 
-// TestDisabledWhileFetchesWait: what waits for its turn when its service is disabled is not requested any more.
+// TestDisabledWhileFetchesWait: a queued fetch is not started if its service is disabled in the meantime.
 func TestDisabledWhileFetchesWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.Scale(40)
@@ -99,7 +99,7 @@ func TestDisabledWhileFetchesWait(t *testing.T) {
 	})
 }
 
-// TestOwnAPIThatChanges: numbers, counters, pauses and refusals of a key belong to what was asked, and not to the name.
+// TestOwnAPIThatChanges: values, counters, pauses, and rejections of a key belong to the requested URL, not to the name.
 func TestOwnAPIThatChanges(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -149,7 +149,7 @@ func TestPausesOfOtherEndpoints(t *testing.T) {
 	})
 }
 
-// TestUnverifiedServicesAreLogged in one line, at the start and when they are others.
+// TestUnverifiedServicesAreLogged in one line, at the start and when they change.
 func TestUnverifiedServicesAreLogged(t *testing.T) {
 	const catalogue = `
 a: {product: P, title: T, evidence: sdk, api: {path: "/a/{project_id}"}}

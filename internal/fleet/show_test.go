@@ -35,12 +35,12 @@ func find(t *testing.T, readings []*fleet.Reading, service, project string) *fle
 	t.Helper()
 	i := slices.IndexFunc(readings, func(r *fleet.Reading) bool { return r.Service == service && r.Project.Label == project })
 	if i < 0 {
-		t.Fatalf("there is no reading of %s in %s", service, project)
+		t.Fatalf("no reading of %s in %s", service, project)
 	}
 	return readings[i]
 }
 
-// outcomes says of each reading "service/project: reason", with "ok" for a success and "?" before the first fetch.
+// outcomes returns "service/project: reason" for each reading, with "ok" for a success and "?" before the first fetch.
 func outcomes(readings []*fleet.Reading) string {
 	var lines []string
 	for _, r := range readings {
@@ -56,12 +56,12 @@ func outcomes(readings []*fleet.Reading) string {
 	return strings.Join(lines, "\n")
 }
 
-// all is the outcomes of five services of a project that are alike.
+// all returns the outcomes of five services of a project if they are all the same.
 func all(project, outcome string) string {
 	return fmt.Sprintf("cts/%[1]s: %[2]s\nces/%[1]s: %[2]s\ntaurusdb/%[1]s: %[2]s\ndcs/%[1]s: %[2]s\ndbss/%[1]s: %[2]s", project, outcome)
 }
 
-// ctsAlone serves CTS with the settings, and no other service.
+// ctsAlone serves only CTS, with the settings.
 func ctsAlone(settings string) string {
 	return "services: {cts: {" + settings + "}, ces: {enabled: false}, taurusdb: {enabled: false}, dcs: {enabled: false}, dbss: {enabled: false}}"
 }
@@ -73,7 +73,7 @@ func number(n *float64) string {
 	return fmt.Sprint(*n)
 }
 
-// numbers says of each quota "service/project type in unit: used of limit, remaining".
+// numbers returns "service/project type in unit: used of limit, remaining" for each quota.
 func numbers(readings []*fleet.Reading) string {
 	var lines []string
 	for _, r := range readings {
@@ -88,10 +88,10 @@ func numbers(readings []*fleet.Reading) string {
 	return strings.Join(lines, "\n")
 }
 
-// settled reads everything once the fetches that are due have ended.
+// settled fetches everything, and returns when no fetch is in progress.
 func settled(t *testing.T, w *fleettest.World) []*fleet.Reading {
 	t.Helper()
-	w.Scrape(t, time.Minute) // waits for none that is known to fail
+	w.Scrape(t, time.Minute) // does not wait for sources that are known to fail
 	synctest.Wait()
 	return w.Scrape(t, time.Minute)
 }

@@ -13,7 +13,7 @@ import (
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
-// throttledCloud has two projects of an account and one of another; CES answers 429 with what is given.
+// throttledCloud has two projects of an account and one of another; CES responds with 429 and the given text.
 func throttledCloud(t *testing.T, header http.Header, message string) (w *fleettest.World, heal func()) {
 	t.Helper()
 	w = fleettest.New(t, organization(), mainAccount+`    projects:
@@ -51,7 +51,7 @@ func TestThrottlingPausesTheServiceForTheAccount(t *testing.T) {
 					t.Errorf("dev was fetched %d times during the pause, want 0", got)
 				}
 				if got := outcomes(readings); strings.Count(got, ": ok") != 13 || find(t, readings, "ces", "other").Reason() != "" {
-					t.Errorf("outcomes\n%s\nwant the other services and the other account as ever", got)
+					t.Errorf("outcomes\n%s\nwant the other services and the other account unaffected", got)
 				}
 				pass(1)
 				if got := outcomes(settled(t, w)); strings.Count(got, ": ok") != 15 {
@@ -62,7 +62,7 @@ func TestThrottlingPausesTheServiceForTheAccount(t *testing.T) {
 	}
 }
 
-// TestUnavailablePausesTheSourceAlone: a 503 says how long it lasts, of one source. The other projects of the service go on.
+// TestUnavailablePausesTheSourceAlone: a 503 with Retry-After only pauses one source. The other projects of the service continue.
 func TestUnavailablePausesTheSourceAlone(t *testing.T) {
 	for header, pause := range map[string]time.Duration{"": 15 * time.Second, "90.5": 90500 * time.Millisecond, "1": 15 * time.Second, "86400": time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
@@ -120,7 +120,7 @@ func TestReloadKeepsWhatIsKnown(t *testing.T) {
 		if got := fmt.Sprint(w.Cloud.ProjectRequests(prodID), w.Projects(), w.Services()); got != "map[ces:1 cts:1 dbss:2 dcs:1 taurusdb:1] [renamed] [ces taurusdb dcs dbss]" {
 			t.Errorf("got %s, want no request more", got)
 		}
-		w.Configure(t, renamed+"services: {cts: {enabled: false}, dcs: {cache_ttl: 0}}") // which is in force at once, and asks on every scrape
+		w.Configure(t, renamed+"services: {cts: {enabled: false}, dcs: {cache_ttl: 0}}") // active at once, and every scrape fetches
 		w.Scrape(t, time.Minute)
 		w.Scrape(t, time.Minute)
 		if got := fmt.Sprint(w.Cloud.ProjectRequests(prodID)); got != "map[ces:1 cts:1 dbss:2 dcs:3 taurusdb:1]" {
@@ -129,7 +129,7 @@ func TestReloadKeepsWhatIsKnown(t *testing.T) {
 	})
 }
 
-// TestReloadEndsNoPauseWithoutReason: adding a project is no reason to ask a failing service of another one.
+// TestReloadEndsNoPauseWithoutReason: adding a project does not retry a failing service of another one.
 func TestReloadEndsNoPauseWithoutReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
@@ -179,12 +179,12 @@ func TestNumbersAreDroppedWhenTooOld(t *testing.T) {
 		w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Status: http.StatusInternalServerError})
 		pass(time.Hour)
 		if r := find(t, w.Scrape(t, time.Minute), "dcs", "prod"); len(r.Quotas) != 2 || r.TooOld || r.Reason() != "server_error" {
-			t.Errorf("after one hour: %+v, want the last good numbers", r)
+			t.Errorf("after one hour: %+v, want the last good values", r)
 		}
 		pass(1)
 		r := find(t, w.Scrape(t, time.Minute), "dcs", "prod")
 		if len(r.Quotas) != 0 || !r.TooOld || r.State.ReadAt.IsZero() {
-			t.Errorf("after more than one hour: %+v, want no numbers, but the time of the last ones", r)
+			t.Errorf("after more than one hour: %+v, want no values, but the time of the last ones", r)
 		}
 	})
 }

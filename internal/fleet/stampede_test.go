@@ -15,7 +15,7 @@ import (
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
-// manyEntries are so many services alike, as one entry of the catalogue each.
+// manyEntries are n similar services, as one entry of the catalogue each.
 func manyEntries(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -40,8 +40,8 @@ func (c *times) note(int) bool {
 	return true
 }
 
-// TestNoStampede: the sources of forty-four services are read together and expire together. They are never all in flight, and spread over the cache TTL
-// with each round.
+// TestNoStampede: the sources of forty-four services are fetched together and expire together. They are never all in flight, and their fetches spread
+// over the cache TTL with each round.
 func TestNoStampede(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const services, projects, perHost, hours = 44, 6, 16, 4
@@ -76,7 +76,7 @@ func TestNoStampede(t *testing.T) {
 	})
 }
 
-// TestLongestAgoIsAskedFirst: if there is one slot in each region, sources that are due together are asked in the order in which they were read.
+// TestLongestAgoIsAskedFirst: with one slot in each region, sources whose values expire together are fetched in the order of their last fetch.
 func TestLongestAgoIsAskedFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.Scale(80)
@@ -92,10 +92,10 @@ func TestLongestAgoIsAskedFirst(t *testing.T) {
 			}
 			return labels
 		}
-		w.Read(timeout(t, time.Minute), fleet.Filter{Projects: w.Projects()[20:60]}) // so that the order of all is not that of their labels
+		w.Read(timeout(t, time.Minute), fleet.Filter{Projects: w.Projects()[20:60]}) // so that the overall order is not that of their labels
 		first := order()
 		if slices.IsSorted(first["ap-southeast-3"]) {
-			t.Errorf("fetched in the order of labels, want those first that were never read: %v", first)
+			t.Errorf("fetched in the order of labels, want those first that were never fetched: %v", first)
 		}
 		if second := order(); !reflect.DeepEqual(first, second) {
 			t.Errorf("fetched in the order\n%v\nand then\n%v", first, second)

@@ -22,7 +22,7 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 )
 
-// auth grants keys and counts what is rejected.
+// auth grants keys and counts rejections.
 type auth struct {
 	keys     *huaweicloud.Keys
 	err      error
@@ -38,7 +38,7 @@ func (a *auth) Grant(context.Context, huaweicloud.Scope) (huaweicloud.Grant, err
 
 func (a *auth) Reject(huaweicloud.Grant) { a.rejected.Add(1) }
 
-// clientOf returns a client with connections by dial.
+// clientOf returns a client whose connections dial makes.
 func clientOf(dial huaweicloud.Dial) *huaweicloud.Client {
 	return &huaweicloud.Client{
 		HTTP: huaweicloud.NewHTTPClient(dial, "", 60), Auth: &auth{keys: keys("AKIDEXAMPLE", "a-secret-key", "a-security-token")},
@@ -121,7 +121,7 @@ func TestMalformedShowsTheBeginningWithoutSecrets(t *testing.T) {
 	}
 }
 
-// TestTooLongAnswerIsLeftUnread: its connection can't be used again, and must not stay open.
+// TestTooLongAnswerIsLeftUnread: its connection cannot be reused, and must be closed.
 func TestTooLongAnswerIsLeftUnread(t *testing.T) {
 	c, _, _ := client(t, body(strings.Repeat("y", 1<<20)))
 	if answer, err := c.Get(t.Context(), "/"); err != nil || len(answer.Body) != 1<<20 {
@@ -137,7 +137,7 @@ func TestTooLongAnswerIsLeftUnread(t *testing.T) {
 	}
 	for start := time.Now(); n.open.Load() != 0; <-time.After(time.Millisecond) {
 		if time.Since(start) > 10*time.Second {
-			t.Fatal("the connection stays open")
+			t.Fatal("the connection is not closed")
 		}
 	}
 }
@@ -158,7 +158,7 @@ func TestNothingIsSent(t *testing.T) {
 	}
 }
 
-// says dials a host that answers with text, whatever it is asked. It waits for a request: net/http takes nothing before one for an answer.
+// says dials a host that always sends the same text. It waits for a request, because net/http does not accept earlier data as a response.
 func says(text string) huaweicloud.Dial {
 	return func(context.Context, string, string) (net.Conn, error) {
 		near, far := net.Pipe()
@@ -203,7 +203,7 @@ func TestNoAnswer(t *testing.T) {
 		{name: "hang", handler: hang, reason: "timeout", says: "increase services.cts.timeout"},
 		{name: "reset", handler: abort, reason: "network", says: "check the network"},
 		{name: "reset in the body", handler: with("Content-Length", "100", "half"), reason: "network", says: `"200 OK", but the body is incomplete`, code: "200"},
-		{name: "no gzip, though it says so", handler: packed("{}, and more"), reason: "malformed", says: "gzip: invalid header; check endpoints and the proxy", code: "200"},
+		{name: "not gzip, despite the header", handler: packed("{}, and more"), reason: "malformed", says: "gzip: invalid header; check endpoints and the proxy", code: "200"},
 		{name: "damaged gzip", handler: packed(gzipHeader + "\xff\xff\xff"), reason: "malformed", says: "corrupt input", code: "200"},
 		{name: "gzip of something else", handler: packed(gzipHeader + "\x03\x00\x00\x00\x00\x01\x00\x00\x00\x00"), reason: "malformed", says: "invalid checksum", code: "200"},
 		{name: "headers without end", handler: with("X-Long", strings.Repeat("x", 300<<10), ""), reason: "network", says: "check the network"},
@@ -216,10 +216,10 @@ func TestNoAnswer(t *testing.T) {
 		{name: "name server out of order", dial: fails(&net.DNSError{Err: "server misbehaving", IsTemporary: true}), reason: "network", says: "check the network"},
 		{name: "refused", dial: fails(syscall.ECONNREFUSED), reason: "network", says: "connection refused"},
 		{name: "no route", dial: fails(syscall.EHOSTUNREACH), reason: "network", says: "no route to host"},
-		{name: "no TLS there", base: "https", reason: "tls", says: "check endpoints"},
+		{name: "no TLS", base: "https", reason: "tls", says: "check endpoints"},
 		{name: "another protocol", dial: says("SSH-2.0-x\r\n"), base: "https", reason: "tls", says: "check endpoints"},
-		{name: "TLS that makes no sense", dial: says("\x16\x03\x03\x00\x04\xff\x00\x00\x00"), base: "https", reason: "tls", says: "check endpoints"},
-		{name: "an echo that is no HTTP", dial: says("a-security-token\r\n"), reason: "network", says: `malformed HTTP response "<hidden>"`},
+		{name: "invalid TLS", dial: says("\x16\x03\x03\x00\x04\xff\x00\x00\x00"), base: "https", reason: "tls", says: "check endpoints"},
+		{name: "an echo that is not HTTP", dial: says("a-security-token\r\n"), reason: "network", says: `malformed HTTP response "<hidden>"`},
 		{name: "an echo in a header", dial: says("HTTP/1.1 200 OK\r\na-new-token for a-secret-key\r\n\r\n"), reason: "network", says: `missing colon: "a-new-token for <hidden>"; check the network`},
 		{name: "an echo in the status", dial: says("HTTP/1.1 200 a-secret-key\r\nContent-Length: 9\r\n\r\nhalf"), reason: "timeout", says: `"200 <hidden>", but the body is incomplete`, code: "200"},
 	} {
@@ -244,7 +244,7 @@ func TestNoAnswer(t *testing.T) {
 			}
 			text := fmt.Sprint(err, e.Err)
 			if !strings.Contains(text, tc.says) || strings.Count(text, "http://")+strings.Count(text, "https://") != 1 || strings.Contains(text, "a-sec") {
-				t.Errorf("the error and its cause say\n%s\nwant %q, the URL once, and no secret", text, tc.says)
+				t.Errorf("the error and its cause are\n%s\nwant %q, the URL once, and no secret", text, tc.says)
 			}
 			if got, want := fmt.Sprint(*events), "[cts "+cmp.Or(tc.code, "error")+"]"; got != want {
 				t.Errorf("events = %s, want %s", got, want)
@@ -291,7 +291,7 @@ func TestBaseURL(t *testing.T) {
 		{"", "", "https://cts.myhuaweicloud.com"},
 		{"ap-southeast-3", "", "https://cts.ap-southeast-3.myhuaweicloud.com"},
 		{"eu-west-101", "", "https://cts.eu-west-101.myhuaweicloud.eu"},
-		{"eu-west-0", "", "https://cts.eu-west-0.myhuaweicloud.com"}, // a partner's: its cloud has to be stated
+		{"eu-west-0", "", "https://cts.eu-west-0.myhuaweicloud.com"}, // a partner's: its cloud must be configured
 		{"eu-de", "otc.t-systems.com", "https://cts.eu-de.otc.t-systems.com"},
 		{"eu-west-101", "example.com", "https://cts.eu-west-101.example.com"},
 	} {
@@ -301,9 +301,9 @@ func TestBaseURL(t *testing.T) {
 	}
 }
 
-// nat is a network whose connections may be forgotten: they stay open and carry nothing any more. It leads to a server that answers with {}.
+// nat is a network that can drop connections silently: they stay open, but no longer carry data. It connects to a server that responds with {}.
 type nat struct {
-	latency time.Duration // to the first byte of an answer
+	latency time.Duration // to the first byte of a response
 	slow    time.Duration // from that to the others
 
 	mu       sync.Mutex
@@ -344,7 +344,7 @@ func (n *nat) dial(context.Context, string, string) (net.Conn, error) {
 	return n.dialed[len(n.dialed)-1], nil
 }
 
-// forget forgets all connections so far.
+// forget drops all connections so far.
 func (n *nat) forget() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -353,7 +353,7 @@ func (n *nat) forget() {
 	}
 }
 
-// sources asks for 60 of them at a time, each with a timeout of 8 seconds, and returns how many failed.
+// sources sends 60 requests at once, each with a timeout of 8 seconds, and returns how many failed.
 func sources(t *testing.T, c *huaweicloud.Client) int64 {
 	t.Helper()
 	var failed atomic.Int64
@@ -371,8 +371,8 @@ func sources(t *testing.T, c *huaweicloud.Client) int64 {
 	return failed.Load()
 }
 
-// TestForgottenConnections: a NAT forgets the connections of 60 sources right after a scrape. The next one loses nothing, whenever it comes, and
-// each fetch costs one request more at most.
+// TestForgottenConnections: a NAT drops the connections of 60 sources right after a scrape. The next one loses nothing at any time, and each fetch
+// costs at most one request more.
 func TestForgottenConnections(t *testing.T) {
 	for _, idle := range []time.Duration{5 * time.Second, 15 * time.Second, 29 * time.Second, 31 * time.Second, 5 * time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
@@ -396,8 +396,8 @@ func TestForgottenConnections(t *testing.T) {
 	}
 }
 
-// TestSlowServiceIsAskedOnce: a service that takes three seconds gets one request on a new connection, and on one that served just before. On a
-// connection that was idle it may get two, and the answer comes in the time that it takes.
+// TestSlowServiceIsAskedOnce: a service that takes three seconds receives one request on a new connection, and on one that was used just before. On
+// an idle connection it can receive two, and the response is not delayed.
 func TestSlowServiceIsAskedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &nat{latency: 3 * time.Second}
@@ -415,9 +415,9 @@ func TestSlowServiceIsAskedOnce(t *testing.T) {
 				t.Errorf("idle for %s: %v after %s, %d requests, want %d", step.idle, err, took, n.requests.Load(), step.want)
 			}
 		}
-		<-time.After(3 * time.Second) // the request that nobody waits for ends
+		<-time.After(3 * time.Second) // the canceled request ends
 		c.HTTP.CloseIdleConnections()
-		n = &nat{latency: time.Second, slow: 3 * time.Second} // and a connection that has given a byte is not dead
+		n = &nat{latency: time.Second, slow: 3 * time.Second} // a connection that has sent a byte is not dead
 		c = clientOf(n.dial)
 		for range 2 {
 			if _, err := c.Get(t.Context(), "/"); err != nil {
@@ -432,7 +432,7 @@ func TestSlowServiceIsAskedOnce(t *testing.T) {
 	})
 }
 
-// TestLoginsAreSentOnce: a request that is no GET is never sent again.
+// TestLoginsAreSentOnce: only GET requests are ever retried.
 func TestLoginsAreSentOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := new(nat)

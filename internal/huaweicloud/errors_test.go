@@ -13,7 +13,7 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 )
 
-// TestForbiddenNamesThePolicy of the two that has the action.
+// TestForbiddenNamesThePolicy of the two that contains the action.
 func TestForbiddenNamesThePolicy(t *testing.T) {
 	c, _, _ := client(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
 	const grant, policy = "grant the IAM action cts:quota:get", "; cloud_quota_exporter policy prints the "
@@ -104,7 +104,7 @@ func TestErrorShapes(t *testing.T) {
 			code: "APIGW.0801", message: "no", reason: "forbidden", says: "; set endpoints.cts", notOffered: true,
 		},
 		{
-			name: "refused by a service whose code ends like the gateway's", status: 403, body: `{"error_code":"CTS.0802","error_msg":"no"}`,
+			name: "rejected by a service whose code ends like the gateway's", status: 403, body: `{"error_code":"CTS.0802","error_msg":"no"}`,
 			code: "CTS.0802", message: "no", reason: "forbidden", says: "grant the IAM action cts:quota:get",
 		},
 		{
@@ -117,12 +117,12 @@ func TestErrorShapes(t *testing.T) {
 		{name: "throttled by the gateway's other code", status: 403, body: `{"error_code":"APIG.0308"}`, code: "APIG.0308", message: `{"error_code":"APIG.0308"}`, reason: "throttled"},
 		{name: "redirect", status: 302, header: map[string]string{"Location": "https://elsewhere.example.com/path?token=x"}, reason: "client_error", says: "302 Found (redirect to https://elsewhere.example.com); set endpoints.cts if the service has moved (redirects are not followed)"},
 		{name: "redirect with an echo", status: 302, header: map[string]string{"Location": "https://a-secret-key.example.com/"}, reason: "client_error", says: "302 Found (redirect to https://<hidden>.example.com); set endpoints.cts if the service has moved"},
-		{name: "redirect to what is no URL", status: 302, header: map[string]string{"Location": "http://[a-secret-key"}, reason: "client_error", says: "302 Found; check the region"},
-		{name: "a Location that is no redirect's", status: 400, header: map[string]string{"Location": "https://elsewhere.example.com"}, reason: "client_error", says: "400 Bad Request; check the region"},
+		{name: "redirect to an invalid URL", status: 302, header: map[string]string{"Location": "http://[a-secret-key"}, reason: "client_error", says: "302 Found; check the region"},
+		{name: "a Location without a redirect", status: 400, header: map[string]string{"Location": "https://elsewhere.example.com"}, reason: "client_error", says: "400 Bad Request; check the region"},
 		{name: "clock", status: 401, header: map[string]string{"Date": time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)}, reason: "clock_skew", says: "s ahead of the cloud's); synchronize this machine's clock with NTP"},
 		{name: "clock behind", status: 401, header: map[string]string{"Date": time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)}, reason: "clock_skew", says: "behind the cloud's"},
 		{name: "clock right enough", status: 401, header: map[string]string{"Date": time.Now().Add(14 * time.Minute).UTC().Format(http.TimeFormat)}, reason: "unauthorized"},
-		{name: "clock, but refused for something else", status: 403, header: map[string]string{"Date": time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)}, reason: "forbidden"},
+		{name: "clock, but rejected for another reason", status: 403, header: map[string]string{"Date": time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)}, reason: "forbidden"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c, auth, events := client(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -157,7 +157,7 @@ func TestErrorShapes(t *testing.T) {
 			}
 			text := err.Error()
 			if !strings.Contains(text, tc.says) || !strings.HasPrefix(text, "GET http://127.0.0.1:") {
-				t.Errorf("the error says\n%s\nwant %q in it", text, tc.says)
+				t.Errorf("the error is\n%s\nwant %q in it", text, tc.says)
 			}
 			for _, hidden := range []string{"AKIDEXAMPLE", "a-secret-key", "a-security-token", "token=x"} {
 				if strings.Contains(text, hidden) {
@@ -210,7 +210,7 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// TestRetryAfterOfOthers: 503 has it as 429, but no hint of the gateway. Of other responses, nothing counts.
+// TestRetryAfterOfOthers: 503 supports it like 429, but without the gateway's message. In other responses, it is ignored.
 func TestRetryAfterOfOthers(t *testing.T) {
 	for status, want := range map[int]time.Duration{503: 90500 * time.Millisecond, 500: 0, 502: 0, 403: 0} {
 		for header, want := range map[string]time.Duration{"90.5": want, "": 0} {
@@ -222,10 +222,10 @@ func TestRetryAfterOfOthers(t *testing.T) {
 	}
 }
 
-// lure is a text by which a server could mislead people.
+// lure is a text with which a server could mislead people.
 const lure = "x; open https://evil.example and log in"
 
-// TestRemedyIsOurs has every kind of error quote a server, and be handed on in every way.
+// TestRemedyIsOurs: every kind of error quotes a server, and is passed on in every way.
 func TestRemedyIsOurs(t *testing.T) {
 	const newHost = "https://evil.example"
 	api := func(change func(*huaweicloud.APIError)) error {
@@ -305,7 +305,7 @@ func TestRemedyIsOurs(t *testing.T) {
 	}
 }
 
-// TestWhatKeepsAllOfAText: where the text does not end with the remedy, nothing is cut out of it.
+// TestWhatKeepsAllOfAText: if the text does not end with the remedy, nothing is removed from it.
 func TestWhatKeepsAllOfAText(t *testing.T) {
 	advised := huaweicloud.Advise(errors.New("a"), "do b")
 	for _, err := range []error{

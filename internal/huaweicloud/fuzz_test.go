@@ -29,7 +29,7 @@ var reasons = map[string]bool{
 	"throttled": true, "server_error": true, "client_error": true, "malformed": true, "credentials": true,
 }
 
-// asking returns a client for a fuzzed answer.
+// asking returns a client for a fuzzed response.
 func asking(transport http.RoundTripper) *huaweicloud.Client {
 	c := clientOf(nil)
 	c.HTTP.Transport = transport
@@ -37,7 +37,7 @@ func asking(transport http.RoundTripper) *huaweicloud.Client {
 	return c
 }
 
-// answering is a transport that answers without a network.
+// answering is a transport that responds without a network.
 type answering http.Response
 
 func (a answering) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -54,7 +54,7 @@ func newAnswer(status int, body string, header ...string) answering {
 	return a
 }
 
-// wantTold asserts that an error can be shown to anyone: one line without secrets, with a reason of the closed set.
+// wantTold asserts that an error can be shown to anyone: one line without secrets, with a known reason.
 func wantTold(t *testing.T, err error) {
 	t.Helper()
 	if !reasons[huaweicloud.Reason(err)] {
@@ -67,8 +67,8 @@ func wantTold(t *testing.T, err error) {
 	}
 }
 
-// FuzzAPIError: whatever an answer other than 2xx says, it is an error of its status that can be shown. The answer chooses which remedy it has, and
-// no word of that.
+// FuzzAPIError: every response other than 2xx results in an error of its status that can be shown. The response determines which remedy it has, but
+// none of its words.
 func FuzzAPIError(f *testing.F) {
 	for _, body := range []string{
 		`{"error_msg":"ak SECRETKEY not exist","error_code":"APIGW.0301","request_id":"9ac2"}`,
@@ -89,7 +89,7 @@ func FuzzAPIError(f *testing.F) {
 			status = 300 + status%700
 		}
 		if _, err := url.Parse(strings.ReplaceAll(location, beginning, echoed)); err != nil {
-			location = "" // what the transport makes of it
+			location = "" // the result of the transport
 		}
 		answer := newAnswer(status, body, "X-Request-Id", requestID, "Location", location, "Date", date, "Retry-After", date)
 		_, err := asking(answer).Get(t.Context(), "/")
@@ -107,7 +107,7 @@ func FuzzAPIError(f *testing.F) {
 	})
 }
 
-// FuzzPause: what a throttled answer asks for is waited for, an hour at most.
+// FuzzPause: the pause that a throttled response requests is kept, but is at most an hour.
 func FuzzPause(f *testing.F) {
 	for _, header := range []string{"", "120", "-5", "+7", "1e3", "99999999999999999999", "Fri, 31 Dec 2100 23:59:59 GMT", "soon"} {
 		for _, message := range []string{"", "policy user over ratelimit,limit:200,time:5 minute", "time: 999999 hour", "time:0 second"} {
@@ -133,7 +133,7 @@ func FuzzPause(f *testing.F) {
 	})
 }
 
-// FuzzProjects: whatever IAM lists, each project is there once and has an id.
+// FuzzProjects: whatever IAM lists, each project is unique and has an ID.
 func FuzzProjects(f *testing.F) {
 	for _, body := range []string{
 		`{"links":{},"projects":[{"is_domain":false,"enabled":true,"id":"06f1","name":"ap-southeast-1"},{"id":"06f1","name":"ap-southeast-1"}]}`,
@@ -164,7 +164,7 @@ func FuzzProjects(f *testing.F) {
 	})
 }
 
-// FuzzConnection: whatever comes from the other end of a connection, it ends in an answer or in an error that can be shown.
+// FuzzConnection: whatever the other end of a connection sends, the result is a response, or an error that can be shown.
 func FuzzConnection(f *testing.F) {
 	for _, said := range []string{
 		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "HTTP/1.1 200 SECRETKEY\r\nContent-Length: 9\r\n\r\n{}", "HTTP/1.1 SECRETKEY\r\n\r\n",

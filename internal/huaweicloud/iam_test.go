@@ -28,11 +28,11 @@ func TestFindProject(t *testing.T) {
 		{name: "one, twice", body: `{"projects":[{"id":"a","name":"ap-southeast-1"},{"id":"a","name":"ap-southeast-1"}]}`, id: "a"},
 		{name: "very many", body: many, reason: "not_found", says: "IAM lists more than 5 projects (id0, id1, id2, id3, id4, ...) with the name"},
 		{
-			name: "several, with ids that can't be", body: `{"projects":[{"id":"a\nb","name":"ap-southeast-1"},{"id":"a-secret-key","name":"ap-southeast-1"}]}`,
+			name: "several, with invalid IDs", body: `{"projects":[{"id":"a\nb","name":"ap-southeast-1"},{"id":"a-secret-key","name":"ap-southeast-1"}]}`,
 			reason: "not_found", says: "no project with the name ap-southeast-1 (2 are invalid: its ID is not a valid project_id); set",
 		},
-		{name: "one of several that can be read", body: `{"projects":[{"id":"a b","name":"ap-southeast-1"},5,{"id":7},{"id":"06f1","name":"ap-southeast-1"}]}`, id: "06f1"},
-		{name: "one without an id", body: `{"projects":[{"name":"ap-southeast-1"}]}`, reason: "malformed", says: "all of its projects are invalid: project 1 of page 1: it has no ID"},
+		{name: "one valid one of several", body: `{"projects":[{"id":"a b","name":"ap-southeast-1"},5,{"id":7},{"id":"06f1","name":"ap-southeast-1"}]}`, id: "06f1"},
+		{name: "one without an ID", body: `{"projects":[{"name":"ap-southeast-1"}]}`, reason: "malformed", says: "all of its projects are invalid: project 1 of page 1: it has no ID"},
 		{name: "no list", body: `{}`, reason: "malformed", says: "it has no list of projects (begins with: {}"},
 		{name: "no JSON", body: `<html>`, reason: "malformed", says: "begins with: <html>"},
 		{name: "nothing", body: ``, reason: "malformed", says: "it is empty"},
@@ -55,10 +55,10 @@ func TestFindProject(t *testing.T) {
 	}
 }
 
-// isID accepts what the documents show.
+// isID accepts the documented IDs.
 func isID(id string) bool { return regexp.MustCompile(`^[A-Za-z0-9]+$`).MatchString(id) }
 
-// keepAll keeps what can be read.
+// keepAll keeps all valid projects.
 func keepAll(_ huaweicloud.Project, err error) (bool, error) { return err == nil, err }
 
 func TestListProjects(t *testing.T) {
@@ -75,7 +75,7 @@ func TestListProjects(t *testing.T) {
 	const list, own, refused = "/v3/projects", "/v3/auth/projects", `{"error":{"code":403,"message":"no"}}`
 	for _, tc := range []struct {
 		name    string
-		pages   map[string]string // by path and query, with page=1 for all that are not named
+		pages   map[string]string // by path and query, with page=1 for all others
 		want    int
 		skipped string
 		reason  string
@@ -98,14 +98,14 @@ func TestListProjects(t *testing.T) {
 		{name: "links that lead back", pages: map[string]string{list: linked(page(0, 2), `"?page=2"`), list + "?page=2": linked(page(1, 2), `"?page=1"`)}, want: 3, asked: 3},
 		{name: "a page that leads to itself", pages: map[string]string{list: linked(page(0, 0), `"?page=1"`)}, asked: 2},
 		{name: "a link without a query", pages: map[string]string{list: linked(page(0, 2), `"https://iam.example/v3/projects"`)}, reason: "malformed", asked: 1},
-		{name: "a link that is no URL", pages: map[string]string{list: linked(page(0, 2), `"https://iam\u0000?page=2"`)}, reason: "malformed", asked: 1},
-		{name: "a link that is no text", pages: map[string]string{list: linked(page(0, 2), `5`)}, want: 2, asked: 1},
+		{name: "a link that is not a URL", pages: map[string]string{list: linked(page(0, 2), `"https://iam\u0000?page=2"`)}, reason: "malformed", asked: 1},
+		{name: "a link that is not a text", pages: map[string]string{list: linked(page(0, 2), `5`)}, want: 2, asked: 1},
 
 		{name: "refused", pages: map[string]string{list: refused, own: page(0, 3)}, want: 3, asked: 2},
-		{name: "refused, with pages", pages: map[string]string{list: refused, own: linked(page(0, 3), `"?marker=3"`), own + "?marker=3": page(3, 1)}, want: 4, asked: 3},
-		{name: "refused on the second page", pages: map[string]string{list: page(0, 200), list + "?page=2": refused, own: page(0, 3)}, want: 3, asked: 3},
+		{name: "rejected, with pages", pages: map[string]string{list: refused, own: linked(page(0, 3), `"?marker=3"`), own + "?marker=3": page(3, 1)}, want: 4, asked: 3},
+		{name: "rejected on the second page", pages: map[string]string{list: page(0, 200), list + "?page=2": refused, own: page(0, 3)}, want: 3, asked: 3},
 		{name: "refused twice", pages: map[string]string{list: refused, own: refused}, reason: "forbidden", asked: 2},
-		{name: "refused, and no other list", pages: map[string]string{list: refused, own: "<html>"}, reason: "forbidden", asked: 2},
+		{name: "rejected, and no other list", pages: map[string]string{list: refused, own: "<html>"}, reason: "forbidden", asked: 2},
 
 		{
 			name: "bad elements", pages: map[string]string{list: `{"projects":[{"id":5,"name":"eu-de"},{"id":"a","name":7},{"id":"b","name":"eu-de","enabled":"true"},
@@ -123,7 +123,7 @@ func TestListProjects(t *testing.T) {
 			skipped: "project 1 of page 1: it has no ID|project 2 of page 1: it has no ID|project 3 of page 1: it is not a project|project 4 of page 1: it is not a project",
 		},
 		{
-			name:  "an id of two projects",
+			name:  "an ID of two projects",
 			pages: map[string]string{list: `{"projects":[{"id":"e","name":"eu-de"},{"id":"e","name":"eu-fr"},{"id":"e","name":"eu-de"}]}`}, want: 1, asked: 1,
 			skipped: "project 2 of page 1: another project has the same ID",
 		},
@@ -155,14 +155,14 @@ func TestListProjects(t *testing.T) {
 	}
 }
 
-// TestListsEnd: a list without end, by numbers or by links, is an error.
+// TestListsEnd: an endless list, by page numbers or by links, is an error.
 func TestListsEnd(t *testing.T) {
 	for _, tc := range []struct {
 		name            string
 		perPage, wanted int
 		asked           int
 	}{
-		{"numbers", 200, 1, 200}, {"links", 1, 1, 200}, {"as many pages as projects are wanted", 1, 300, 300}, {"large pages", 5000, 1, 8},
+		{"numbers", 200, 1, 200}, {"links", 1, 1, 200}, {"as many pages as the maximum number of projects", 1, 300, 300}, {"large pages", 5000, 1, 8},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			asked := 0

@@ -83,7 +83,7 @@ func sign(url string) string {
 	return req.Header.Get("Authorization")
 }
 
-// TestSignAwkwardURLs: spellings of the same path and query that the gateway takes for equal have one signature, others don't.
+// TestSignAwkwardURLs: equivalent spellings of a path and a query, as defined by the gateway, have one signature, others do not.
 func TestSignAwkwardURLs(t *testing.T) {
 	for _, tc := range []struct {
 		a, b string
@@ -113,7 +113,7 @@ func TestSignAwkwardURLs(t *testing.T) {
 	}
 }
 
-// TestHide: the access key may be a part of the secret one, of which nothing must stay.
+// TestHide: the access key can be a part of the secret key, no part of which may be shown.
 func TestHide(t *testing.T) {
 	if got := keys("key", "key-of-secret", "").Hide("a key-of-secret and a key"); got != "a <hidden> and a <hidden>" {
 		t.Errorf("got %s", got)

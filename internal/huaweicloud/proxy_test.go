@@ -17,7 +17,7 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 )
 
-// proxied returns a client that reaches nothing but a proxy, which handler is. Environment has the rest of the variables, with PROXY for its URL.
+// proxied returns a client that can only reach a proxy, which handler implements. environment has the other variables, with PROXY for its URL.
 func proxied(t *testing.T, handler http.HandlerFunc, environment map[string]string) *huaweicloud.Client {
 	t.Helper()
 	proxy := httptest.NewServer(handler)
@@ -29,11 +29,11 @@ func proxied(t *testing.T, handler http.HandlerFunc, environment map[string]stri
 		if !strings.HasPrefix(address, "127.0.0.1:") {
 			return nil, fmt.Errorf("dialed %s", address)
 		}
-		return new(net.Dialer).DialContext(ctx, network, address) // the proxy is there
+		return new(net.Dialer).DialContext(ctx, network, address) // the proxy is running
 	})
 }
 
-// connects answers all requests by what was asked of it.
+// connects responds to CONNECT requests.
 func connects(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodConnect {
 		w.Header().Set("X-Squid-Error", "ERR_SEEN "+r.Host)
@@ -48,7 +48,7 @@ func TestProxy(t *testing.T) {
 	c.BaseURL = "http://cts.ap-southeast-3.example.com"
 	answer, err := c.Get(t.Context(), "/v3/x/quotas")
 	if err != nil || string(answer.Body) != "proxied http://cts.ap-southeast-3.example.com/v3/x/quotas" {
-		t.Errorf("got %v, %v; want the proxy's answer", answer, err)
+		t.Errorf("got %v, %v; want the proxy's response", answer, err)
 	}
 	c.BaseURL = "http://direct.example.com"
 	if _, err := c.Get(t.Context(), "/"); err == nil || !strings.Contains(err.Error(), "dialed direct.example.com:80") {
@@ -59,11 +59,11 @@ func TestProxy(t *testing.T) {
 func TestCheckProxy(t *testing.T) {
 	for _, tc := range []struct {
 		env  map[string]string
-		says []string // the variables that it names, one a line
+		says []string // the variables that the error names, one per line
 	}{
 		{nil, nil},
 		{map[string]string{"HTTPS_PROXY": "http://user:pa%25ss@127.0.0.1:1", "HTTP_PROXY": "socks5://host"}, nil},
-		{map[string]string{"HTTPS_PROXY": "host:3128", "HTTP_PROXY": "10.0.0.1:3128"}, nil}, // no scheme is http
+		{map[string]string{"HTTPS_PROXY": "host:3128", "HTTP_PROXY": "10.0.0.1:3128"}, nil}, // another scheme than http
 		{map[string]string{"HTTPS_PROXY": "user:password@host:3128", "HTTP_PROXY": ":3128"}, nil},
 		{map[string]string{"https_proxy": "user:pa%ss@host"}, []string{"https_proxy"}},
 		{map[string]string{"HTTP_PROXY": " http://pa:ss@host:1"}, []string{"HTTP_PROXY"}},
@@ -94,7 +94,7 @@ func TestCheckProxy(t *testing.T) {
 	}
 }
 
-// TestAllProxy: it is for the schemes that have no proxy of their own, as in curl.
+// TestAllProxy applies to schemes without their own proxy variable, as in curl.
 func TestAllProxy(t *testing.T) {
 	for _, tc := range []struct {
 		environment map[string]string
@@ -129,7 +129,7 @@ func TestProxyAnswers(t *testing.T) {
 		status                int
 		header                map[string]string
 		squid                 string // in the text
-		isNotOffered, isPlain bool   // whether a response without a tunnel is known as the proxy's, too
+		isNotOffered, isPlain bool   // whether a response without a tunnel is also recognized as the proxy's
 		remedy                string
 	}{
 		{503, map[string]string{"X-Squid-Error": "ERR_DNS_FAIL 0"}, " (ERR_DNS_FAIL)", true, true, "set endpoints.cts if the service has another host"},
@@ -171,7 +171,7 @@ func TestProxyAnswers(t *testing.T) {
 	}
 }
 
-// TestProxyPassesOn: an error of the API, which is JSON, is no answer of the proxy.
+// TestProxyPassesOn: an error of the API, which is JSON, is not a response of the proxy.
 func TestProxyPassesOn(t *testing.T) {
 	c := proxied(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -183,7 +183,7 @@ func TestProxyPassesOn(t *testing.T) {
 	}
 }
 
-// TestWithoutAProxy: the headers of a proxy mean nothing then.
+// TestWithoutAProxy: the headers of a proxy have no meaning.
 func TestWithoutAProxy(t *testing.T) {
 	c, _, _ := client(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Squid-Error", "ERR_DNS_FAIL 0")
@@ -194,7 +194,7 @@ func TestWithoutAProxy(t *testing.T) {
 	}
 }
 
-// TestProxySecretsDoNotShow: a proxy or a server behind it may echo a request in its status line, in an error, and in a page.
+// TestProxySecretsDoNotShow: a proxy or a server behind it can echo a request in its status line, in an error, and in a page.
 func TestProxySecretsDoNotShow(t *testing.T) {
 	const user, password = "proxy-user", "p@ss/wörd"
 	var echo string
@@ -223,10 +223,10 @@ func TestProxySecretsDoNotShow(t *testing.T) {
 			{200, "https", "%s"}, {400, "http", "%s"}, {403, "http", `{"error_msg":"%s"}`}, {200, "http", "<h1>%s</h1>"}, {200, "http", `{"error":"%s",}`},
 		} {
 			if response.form == `{"error":"%s",}` && strings.HasPrefix(text, "seen USER and") {
-				continue // in JSON, they are words like others
+				continue // in JSON, they are ordinary words
 			}
 			if response.scheme == "https" && strings.Contains(text, "SIGNATURE") {
-				continue // which the proxy does not see
+				continue // the proxy does not see it
 			}
 			echo, status = fmt.Sprintf(response.form, text), response.status
 			c.BaseURL = response.scheme + "://cts.example.com"
@@ -242,7 +242,7 @@ func TestProxySecretsDoNotShow(t *testing.T) {
 	}
 }
 
-// TestProxyUserIsAWord: a user and a short password that occur in a good response change nothing of it.
+// TestProxyUserIsAWord: a user and a short password that occur in a valid response do not change it.
 func TestProxyUserIsAWord(t *testing.T) {
 	const good = `{"quotas":{"resources":[{"type":"used","used":1,"quota":20}]}}`
 	c := proxied(t, body(good), map[string]string{"HTTP_PROXY": "http://quota:used@PROXY"})

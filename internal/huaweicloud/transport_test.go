@@ -24,7 +24,7 @@ import (
 	"cloud_quota_exporter/internal/huaweicloud"
 )
 
-// TestMain sets another time zone than UTC, which signatures use.
+// TestMain sets a time zone other than UTC, which signatures use.
 func TestMain(m *testing.M) {
 	time.Local = time.FixedZone("UTC+8", 8*60*60)
 	os.Exit(m.Run())
@@ -43,7 +43,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	}
 }
 
-// secure returns a client of a TLS server, and a file with the authority of its certificate, which c does not know.
+// secure returns a client of a TLS server, and a file with the authority of its certificate, which c does not trust.
 func secure(t *testing.T, config *tls.Config) (c *huaweicloud.Client, caFile string, ca []byte) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(body("{}"))
@@ -74,14 +74,14 @@ func TestCertificateIsVerified(t *testing.T) {
 }
 
 func TestOldTLSIsRefused(t *testing.T) {
-	c, file, _ := secure(t, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}) // by itself, the server refuses 1.1
+	c, file, _ := secure(t, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}) // by default, the server rejects 1.1
 	c.HTTP = huaweicloud.NewHTTPClient(new(net.Dialer).DialContext, file, 8)
 	if _, err := c.Get(t.Context(), "/"); huaweicloud.Reason(err) != "tls" {
 		t.Errorf("got %v", err)
 	}
 }
 
-// counting counts connections that are opened, and those that are open.
+// counting counts opened and open connections.
 type counting struct{ opened, open atomic.Int64 }
 
 func (n *counting) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -130,16 +130,16 @@ func TestCAFileIsReadAgain(t *testing.T) {
 	if open := n.open.Load(); open != 0 || n.opened.Load() != 2 {
 		t.Errorf("%d of %d connections are open after they were closed, want none of 2", open, n.opened.Load())
 	}
-	c.Events = func(string, string, time.Duration) { t.Error("an event, though nothing was sent") }
+	c.Events = func(string, string, time.Duration) { t.Error("an event, although nothing was sent") }
 	var e *huaweicloud.CAFileError
-	c.HTTP = huaweicloud.NewHTTPClient(n.dial, file, 8) // has no authorities from before
+	c.HTTP = huaweicloud.NewHTTPClient(n.dial, file, 8) // has no previous authorities
 	os.Remove(file)
 	if _, err := c.Get(t.Context(), "/"); !errors.As(err, &e) || !errors.Is(err, os.ErrNotExist) || huaweicloud.Reason(err) != "tls" {
 		t.Errorf("got %v, want the file's error within", err)
 	}
 }
 
-// TestAuthoritiesThatNeverEnd: no timeout of a request ends the reading of a pipe or a device, and a file system may hang.
+// TestAuthoritiesThatNeverEnd: request timeouts do not interrupt reading a pipe or a device, and a file system can hang.
 func TestAuthoritiesThatNeverEnd(t *testing.T) {
 	c, file, _ := secure(t, nil)
 	dir := t.TempDir()
@@ -194,7 +194,8 @@ func TestAuthoritiesThatNeverEnd(t *testing.T) {
 	}
 }
 
-// TestSilentHostLeaksNothing: a host that accepts connections and says nothing must not collect them, nor one that accepts none the attempts.
+// TestSilentHostLeaksNothing: a host that accepts connections but never responds does not accumulate them, nor one that does not accept connections
+// the attempts.
 func TestSilentHostLeaksNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n counting

@@ -14,7 +14,7 @@ import (
 	"cloud_quota_exporter/internal/logqueue"
 )
 
-// pipe takes a write whenever it is read.
+// pipe accepts a write whenever it is read.
 type pipe struct {
 	reads chan struct{}
 
@@ -31,7 +31,7 @@ func (p *pipe) Write(b []byte) (int, error) {
 	return p.text.Write(b)
 }
 
-// read lets so many writes through.
+// read accepts n writes.
 func (p *pipe) read(writes int) {
 	for range writes {
 		p.reads <- struct{}{}
@@ -57,7 +57,7 @@ func write(t *testing.T, q *logqueue.Queue, from, to int) {
 		}
 	}
 	if took := time.Since(start); took != 0 {
-		t.Errorf("who logs waited %s", took)
+		t.Errorf("logging waited %s", took)
 	}
 	synctest.Wait()
 }
@@ -76,7 +76,7 @@ func TestNobodyReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipe()
 		q := logqueue.New(p, 100, notice)
-		write(t, q, 0, 1)  // is being written
+		write(t, q, 0, 1)  // in progress
 		write(t, q, 1, 11) // wait
 		if n := q.Dropped(); n != 0 || p.String() != "" {
 			t.Errorf("%d dropped, %q written", n, p)
@@ -86,7 +86,7 @@ func TestNobodyReads(t *testing.T) {
 			t.Errorf("%d dropped", n)
 		}
 		p.read(3)
-		write(t, q, 1000, 1001) // not yet: the reader may be slow, and have to read of each line that is dropped
+		write(t, q, 1000, 1001) // not yet: the reader might be slow, and would have to read about each dropped line
 		p.read(3)
 		write(t, q, 1001, 1003)
 		p.read(6 + 2)
@@ -102,14 +102,14 @@ func TestNobodyReads(t *testing.T) {
 	})
 }
 
-// TestLinesStayWhole, however many write them.
+// TestLinesStayWhole with concurrent writers.
 func TestLinesStayWhole(t *testing.T) {
 	var out bytes.Buffer
 	q := logqueue.New(&out, 1<<20, notice)
 	var writers sync.WaitGroup
 	for w := range 10 {
 		writers.Go(func() {
-			buffer := make([]byte, 0, 100) // used again, as loggers do
+			buffer := make([]byte, 0, 100) // reused, as loggers do
 			for i := range 1000 {
 				buffer = fmt.Appendf(buffer[:0], "%d %d\n", w, i)
 				_, _ = q.Write(buffer)
@@ -160,7 +160,7 @@ func TestFlush(t *testing.T) {
 	})
 }
 
-// TestWhatCannotBeWritten counts as dropped, and so does a line that is longer than all that may wait.
+// TestWhatCannotBeWritten counts as dropped, and so does a line that is longer than the whole queue.
 func TestWhatCannotBeWritten(t *testing.T) {
 	full := errors.New("no space left on device")
 	q := logqueue.New(failing{full}, 100, notice)

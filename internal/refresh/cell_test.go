@@ -76,8 +76,8 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// TestValueServesWhileFresh: many askers make one fetch, one that gives up before the answer leaves it to the next, and freshness counts from the
-// start of the fetch. How long that is, is up to who asks.
+// TestValueServesWhileFresh: concurrent callers share one fetch, and a caller that gives up early leaves the result to the next. Freshness counts
+// from the start of the fetch, and its duration is up to the caller.
 func TestValueServesWhileFresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{latency: 3 * time.Second}
@@ -94,14 +94,14 @@ func TestValueServesWhileFresh(t *testing.T) {
 		for range 1000 {
 			askers.Go(func() {
 				if s := cell.Get(t.Context(), p); s.Value != 1 || s.Err != nil || s.Fetches != 1 || s.Took != 3*time.Second || time.Since(s.ReadAt) != 0 {
-					t.Errorf("got %+v, want the late answer of the first fetch", s)
+					t.Errorf("got %+v, want the late result of the first fetch", s)
 				}
 			})
 		}
 		askers.Wait()
 		first := cell.Peek()
 		if len(told) != 1 || told[0] != [2]*refresh.State[int]{before, first} {
-			t.Errorf("told %v, want the state before and after", told)
+			t.Errorf("reported %v, want the state before and after", told)
 		}
 		pass(5*time.Minute - 3*time.Second - 1)
 		if s := cell.Get(t.Context(), p); s != first {
@@ -114,12 +114,12 @@ func TestValueServesWhileFresh(t *testing.T) {
 		pass(time.Minute)
 		p.TTL = func(*refresh.State[int]) time.Duration { return time.Minute }
 		if s := cell.Get(t.Context(), p); s.Value != 3 {
-			t.Errorf("got %+v, want a new value for who wants a fresher one", s)
+			t.Errorf("got %+v, want a new value for a caller that needs a fresher one", s)
 		}
 	})
 }
 
-// TestExpire: a hundred askers that find a value useless make one fetch, later ones leave what replaced it, and no pause is cut short.
+// TestExpire: a hundred callers that reject a value share one fetch, later ones keep the new value, and no pause is shortened.
 func TestExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{latency: 50 * time.Millisecond}
@@ -147,7 +147,7 @@ func TestExpire(t *testing.T) {
 	})
 }
 
-// TestFailure keeps the last value and pauses, from its end on. Each failure doubles the pause, and a success ends that.
+// TestFailure keeps the last value and pauses, starting at its end. Each failure doubles the pause, and a success resets it.
 func TestFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{}
@@ -199,7 +199,7 @@ func TestKnownFailureIsNotWaitedFor(t *testing.T) {
 			t.Errorf("got %+v after %s, want the known failure at once", s, time.Since(start))
 		}
 		if s := cell.Await(t.Context(), policy(c)); s.Value != 2 || time.Since(start) != 4*time.Second {
-			t.Errorf("got %+v after %s, want Await to wait for the fetch that Get began", s, time.Since(start))
+			t.Errorf("got %+v after %s, want Await to wait for the fetch that Get started", s, time.Since(start))
 		}
 	})
 }
@@ -312,7 +312,7 @@ func TestFetchThatIgnoresItsContext(t *testing.T) {
 		if got := other.Await(t.Context(), p); got.Err != nil || got.Value != 1 {
 			t.Errorf("another cell got %+v, want the slot", got)
 		}
-		for range 3 { // beside it, the cell begins no other one
+		for range 3 { // meanwhile, the cell starts no other one
 			pass(5 * time.Minute)
 			start = time.Now()
 			if got := cell.Await(t.Context(), &hangs); !errors.Is(got.Err, context.DeadlineExceeded) || time.Since(start) > 0 {
@@ -331,7 +331,7 @@ func TestFetchThatIgnoresItsContext(t *testing.T) {
 		if got := cell.Await(t.Context(), p); got.Err != nil || got.Value != 2 {
 			t.Errorf("got %+v, want the next fetch to succeed", got)
 		}
-		p.Fetch = func(ctx context.Context) (int, error) { // one that ends with its context has the say
+		p.Fetch = func(ctx context.Context) (int, error) { // one that ends with its context takes precedence
 			<-ctx.Done()
 			<-time.After(100 * time.Millisecond)
 			return 0, errDown
@@ -343,7 +343,7 @@ func TestFetchThatIgnoresItsContext(t *testing.T) {
 	})
 }
 
-// TestAbandonedFetchesAreBounded: beyond a hundred, a fetch ends at once.
+// TestAbandonedFetchesAreBounded: beyond a hundred, a fetch fails at once.
 func TestAbandonedFetchesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stuck{release: make(chan struct{})}
@@ -366,7 +366,7 @@ func TestAbandonedFetchesAreBounded(t *testing.T) {
 	})
 }
 
-// TestSuspend: a fetch that waits for others has all of its time left after that.
+// TestSuspend: a fetch that waits for others has its full timeout after that.
 func TestSuspend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refresh.Suspend(t.Context(), nil)() // no fetch
@@ -377,15 +377,15 @@ func TestSuspend(t *testing.T) {
 			pass(4 * time.Second)
 			resume := refresh.Suspend(ctx, errBusy)
 			pass(time.Hour)
-			if begun, why := cell.Attempt(); begun || why != errBusy { //nolint:errorlint // it is that very one
-				t.Errorf("begun %t, %v, want it to wait", begun, why)
+			if begun, why := cell.Attempt(); begun || why != errBusy { //nolint:errorlint // the same fetch
+				t.Errorf("started %t, %v, want it to wait", begun, why)
 			}
 			if deadline, ok := ctx.Deadline(); ok {
 				t.Errorf("the deadline of a suspended fetch is %s", deadline)
 			}
 			resume()
 			if begun, why := cell.Attempt(); !begun || why != nil {
-				t.Errorf("begun %t, %v, want it to go on", begun, why)
+				t.Errorf("started %t, %v, want it to continue", begun, why)
 			}
 			if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) != 6*time.Second {
 				t.Errorf("%s are left, want 6s", time.Until(deadline))
@@ -400,7 +400,7 @@ func TestSuspend(t *testing.T) {
 	})
 }
 
-// TestWaitIsNoHang: fetches that wait for others and then fail at once do not make a gate hang.
+// TestWaitIsNoHang: fetches that wait for others and then fail at once do not count as a gate that hangs.
 func TestWaitIsNoHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, cells := gated(&cloud{})
@@ -419,7 +419,7 @@ func TestWaitIsNoHang(t *testing.T) {
 	})
 }
 
-// TestPauseAsThingsAre: how long a failure pauses may depend on what is found out later.
+// TestPauseAsThingsAre: the pause of a failure can depend on later information.
 func TestPauseAsThingsAre(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{err: errDown}
@@ -439,7 +439,7 @@ func TestPauseAsThingsAre(t *testing.T) {
 		}
 		cell.Await(t.Context(), p)
 		if cell.Retry(); !cell.IsDue(p) {
-			t.Error("it is not due though the cause of the failure may be gone")
+			t.Error("it is not due although the cause of the failure might be gone")
 		}
 		cell.Await(t.Context(), p)
 		longer = 0

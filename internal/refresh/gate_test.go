@@ -18,12 +18,12 @@ func gated(c *cloud) (*refresh.Policy[int], []refresh.Cell[int]) {
 	return p, make([]refresh.Cell[int], 10)
 }
 
-// wantAttempts asserts what became of the cells' last fetches.
+// wantAttempts asserts the outcomes of the cells' last fetches.
 func wantAttempts(t *testing.T, cells []refresh.Cell[int], begun, shut, hang, waiting int) {
 	t.Helper()
 	synctest.Wait()
 	got := map[error]int{}
-	inLine := errors.New("stands in line")
+	inLine := errors.New("waits in line")
 	for i := range cells {
 		b, keptOut := cells[i].Attempt()
 		if !b && keptOut == nil {
@@ -32,7 +32,7 @@ func wantAttempts(t *testing.T, cells []refresh.Cell[int], begun, shut, hang, wa
 		got[keptOut]++
 	}
 	if got[nil] != begun || got[refresh.ErrShut] != shut || got[refresh.ErrHangs] != hang || got[inLine] != waiting {
-		t.Errorf("got %v, want %d fetches begun, %d at a shut gate, %d at one that hangs, %d in line", got, begun, shut, hang, waiting)
+		t.Errorf("got %v, want %d fetches started, %d at a shut gate, %d at one that hangs, %d in line", got, begun, shut, hang, waiting)
 	}
 }
 
@@ -75,8 +75,8 @@ func TestSlotsBoundFetchesAndTimeoutBeginsWithTheSlot(t *testing.T) {
 	})
 }
 
-// TestThrottlingPausesAll: fetches that wait in line or come later are held back, and the two that were throttled together cause one
-// pause, which replaces that of the earlier failure.
+// TestThrottlingPausesAll: fetches that wait in line or come later are held back. The two that were throttled together cause one pause, which
+// replaces that of the earlier failure.
 func TestThrottlingPausesAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{err: errDown}
@@ -98,7 +98,7 @@ func TestThrottlingPausesAll(t *testing.T) {
 		c.set(time.Second, nil)
 		for i := range cells {
 			if s, _ := cells[i].Ask(t.Context(), p); s.Fetches != 0 && !errors.Is(s.Err, errThrottled) || s.Fetches == 0 && s.Err != nil {
-				t.Errorf("cell %d: %+v, want no fetch of those that were kept out", i, s)
+				t.Errorf("cell %d: %+v, want no fetch of those that were held back", i, s)
 			}
 		}
 		wantAttempts(t, cells, 2, 0, 0, 8)
@@ -143,7 +143,7 @@ func TestLongestPauseHolds(t *testing.T) {
 	})
 }
 
-// TestGatesWithOnePause have slots of their own, and are shut together.
+// TestGatesWithOnePause have their own slots, and are shut together.
 func TestGatesWithOnePause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow, quick := &cloud{latency: 9 * time.Second}, &cloud{}
@@ -163,8 +163,8 @@ func TestGatesWithOnePause(t *testing.T) {
 	})
 }
 
-// TestNobodyWaitsInALineThatHangs: once as many fetches in a row as there are slots have timed out, callers do not wait for the rest
-// of the line, until one of it gets a response.
+// TestNobodyWaitsInALineThatHangs: once as many fetches in a row as there are slots have timed out, callers do not wait for the rest of the line,
+// until one of it gets a response.
 func TestNobodyWaitsInALineThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{latency: time.Hour}
@@ -200,7 +200,7 @@ func TestNobodyWaitsInALineThatHangs(t *testing.T) {
 	})
 }
 
-// TestWhoGivesUpWaitsForNoLineThatHangs: after as many timeouts in a row as there are slots, no fetch begins any more, and the fetches end.
+// TestWhoGivesUpWaitsForNoLineThatHangs: after as many timeouts in a row as there are slots, no more fetches start, and the fetches end.
 func TestWhoGivesUpWaitsForNoLineThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{latency: time.Hour}
@@ -221,7 +221,7 @@ func TestWhoGivesUpWaitsForNoLineThatHangs(t *testing.T) {
 		}
 		s, inFlight := cells[9].Ask(t.Context(), p)
 		if inFlight == nil {
-			t.Fatal("nothing to wait for, want it worth the wait to know what becomes of the fetch")
+			t.Fatal("nothing to wait for, want a caller to wait for the outcome of the fetch")
 		}
 		<-inFlight
 		wantAttempts(t, cells, 2, 0, 8, 0)

@@ -76,7 +76,7 @@ func OutcomeOf(r *fleet.Reading, failure error) Outcome {
 	case failure != nil:
 		return Outcome{fleet.Reason(failure), Critical}
 	case r.State.ReadAt.IsZero():
-		return Outcome{"not read yet", Warning}
+		return Outcome{"not fetched yet", Warning}
 	case value.Skipped.Count > 0 || value.Incomplete != nil || len(r.Refused) > 0:
 		return Outcome{"incomplete", Warning}
 	default:

@@ -34,7 +34,7 @@ func TestTextNeverShows(t *testing.T) {
 	}
 	for _, text := range shown {
 		if strings.Contains(text, hidden) || strings.Contains(text, fmt.Sprintf("%x", hidden)) {
-			t.Errorf("the secret shows in %s", text)
+			t.Errorf("the secret is shown in %s", text)
 		}
 	}
 	if got := s.Reveal(); got != hidden {
@@ -52,7 +52,7 @@ func TestEmptyText(t *testing.T) {
 	}
 }
 
-// TestPanicShowsNoSecret has this program crash in another process, with secrets in what it crashes with and in what it was called with.
+// TestPanicShowsNoSecret crashes this program in another process, with secrets in the panic and in the arguments.
 func TestPanicShowsNoSecret(t *testing.T) {
 	type keys struct{ key secret.Text }
 	crashes := map[string]func(s secret.Text){
@@ -75,7 +75,7 @@ func TestPanicShowsNoSecret(t *testing.T) {
 	}
 }
 
-// spellings returns text as a server may spell it in an answer.
+// spellings returns the ways in which a server can spell a text in a response.
 func spellings(t *testing.T, text string) map[string]string {
 	t.Helper()
 	encoded, err := json.Marshal(text)
@@ -104,7 +104,7 @@ func spellings(t *testing.T, text string) map[string]string {
 	}
 }
 
-// TestHideInAnySpelling: what was sent may come back as it is, or within JSON, a URL, a page or base64. All of these spell the secrets differently.
+// TestHideInAnySpelling: a server can return a text unchanged, or within JSON, a URL, a page, or base64. All of these spell the secrets differently.
 func TestHideInAnySpelling(t *testing.T) {
 	for _, text := range []string{`p"w\d/<&>'+=%A`, `p"w\d/<&>'+=%A, which is longer"`, "key??>>~~of-forty-characters/with+all=20%", "a:??>>~~"} {
 		for name, spelled := range spellings(t, text) {
@@ -116,7 +116,7 @@ func TestHideInAnySpelling(t *testing.T) {
 	}
 }
 
-// TestHideWhatIsCutOff: a server may shorten what it echoes. A few characters of a secret may as well be something else.
+// TestHideWhatIsCutOff: a server can truncate what it echoes. A few characters of a secret could just as well be something else.
 func TestHideWhatIsCutOff(t *testing.T) {
 	const start, rest = `MIIE"/<+A>%CAQEA`, "0123456789"
 	for name, spelled := range spellings(t, start+"0") {
@@ -154,7 +154,7 @@ func TestHideQuoted(t *testing.T) {
 	}
 }
 
-// BenchmarkHide looks for three secrets in an answer of 1 MiB without any.
+// BenchmarkHide searches for three secrets in a response of 1 MiB without any.
 func BenchmarkHide(b *testing.B) {
 	key, token := secret.New("MFyfvK41ba2giqM7Uio6PznpdUKGpownRZlmVmHc"), secret.New(strings.Repeat("ggpjbi1/NvcnRoLTQB+v", 100))
 	answer := strings.Repeat(`{"type":"instance","used":1,"quota":20,"min":0,"max":1000,"unit":"none"},`, 14_300)

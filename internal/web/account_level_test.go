@@ -12,7 +12,7 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// TestAccountLevel: an account is a target like a project while an account-level service is enabled, right after the start, too.
+// TestAccountLevel: an account is a target like a project while an account-level service is enabled, also right after the start.
 func TestAccountLevel(t *testing.T) {
 	const states = "accounts: [{name: main, credentials: {static: {access_key: AK, secret_key: SK}}, ca_file: CA, discovery: {name_prefix: 'p/'}}]\n"
 	const enabled = "services: {defaults: {enabled: false}, cts: {enabled: true}, iam: {enabled: true}, eps: {enabled: true}}\n"

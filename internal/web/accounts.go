@@ -44,7 +44,7 @@ func newAccount(a fleet.Account) account {
 		shown.Skipped = append(shown.Skipped, fleet.SomeOf(a.Skipped))
 	}
 	if n := a.Unreadable.Count; n > 0 {
-		shown.Skipped = append(shown.Skipped, fmt.Sprintf("%d that can't be read", n))
+		shown.Skipped = append(shown.Skipped, fmt.Sprintf("%d invalid", n))
 	}
 	if a.Beyond > 0 {
 		shown.Skipped = append(shown.Skipped, fmt.Sprintf("%d beyond max_projects", a.Beyond))
@@ -55,9 +55,9 @@ func newAccount(a fleet.Account) account {
 	case a.Empty != nil:
 		shown.State, shown.Class = fleet.NoProjects, alarm
 	case !a.Asked:
-		shown.State, shown.Class = "not asked yet", muted
+		shown.State, shown.Class = "not fetched yet", muted
 	case !a.Up:
-		shown.State, shown.Class = "no keys", alarm
+		shown.State, shown.Class = "no credentials", alarm
 	}
 	return shown
 }

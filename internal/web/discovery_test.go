@@ -16,16 +16,16 @@ import (
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
-// TestServiceDiscovery: each project is scraped by a probe of its own, which has nothing else.
+// TestServiceDiscovery: each project is a target with its own probe, which contains nothing else.
 func TestServiceDiscovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := twoProjects(t)
-		probe := s.get(t, "/probe?target=dev+%26+test") // IAM tells the id
+		probe := s.get(t, "/probe?target=dev+%26+test") // IAM returns the ID
 		if got := series(probe, "cloud_quota_used"); probe.Code != http.StatusOK || strings.Count(got, `project="dev & test"`) != 7 || strings.Count(got, "project=") != 7 {
 			t.Errorf("%d\n%s", probe.Code, got)
 		}
 		if series(probe, "cloud_quota_exporter_.*") != "" || series(probe, "cloud_quota_project_info") == "" {
-			t.Errorf("want the project's metrics alone in\n%s", probe.Body)
+			t.Errorf("want only the project's metrics in\n%s", probe.Body)
 		}
 		page := s.get(t, "/sd", "Host", "ignored.example.com")
 		var groups []struct {
@@ -47,7 +47,7 @@ func TestServiceDiscovery(t *testing.T) {
 	})
 }
 
-// TestHostIsAnAddress: Prometheus will scrape what is told, and so nothing is told but what can be an address.
+// TestHostIsAnAddress: Prometheus scrapes the listed hosts, so only valid addresses are listed.
 func TestHostIsAnAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
@@ -72,7 +72,7 @@ func TestHostIsAnAddress(t *testing.T) {
 	})
 }
 
-// TestNothingOfTheClientIsFetched: a target is a name to look up, never an address to go to.
+// TestNothingOfTheClientIsFetched: a target is a name to look up, never an address to connect to.
 func TestNothingOfTheClientIsFetched(t *testing.T) {
 	victim := make(chan string, 10)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { victim <- r.URL.String() }))
@@ -94,8 +94,8 @@ func TestNothingOfTheClientIsFetched(t *testing.T) {
 	}
 }
 
-// TestBeforeDiscovery: a project that may still be discovered is not unknown, and a short list would cost targets. Of many accounts, those
-// that hold up the others are named.
+// TestBeforeDiscovery: a project that might still be discovered is not unknown, and a short list would remove targets. Of many accounts, only those
+// that are not discovered yet are named.
 func TestBeforeDiscovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		account := func(name, key string) string {
@@ -105,8 +105,8 @@ func TestBeforeDiscovery(t *testing.T) {
 		paths := []string{"/sd", "/probe?target=ap-southeast-4", "/metrics?project%5B%5D=ap-southeast-4"}
 		unknown := func(accounts string) {
 			t.Helper()
-			want := "not every account's projects are known yet: the first discovery has not succeeded for " + accounts +
-				"; the status page and the log show why, try again later\n"
+			want := "some projects are not known yet: the first discovery has not succeeded for " + accounts +
+				"; see the status page or the log for the reason, and try again later\n"
 			for _, path := range paths {
 				if page := s.get(t, path); page.Code != http.StatusServiceUnavailable || page.Body.String() != want {
 					t.Errorf("%s: %d %s", path, page.Code, page.Body)
@@ -117,7 +117,7 @@ func TestBeforeDiscovery(t *testing.T) {
 		page := s.get(t, "/").Body.String()
 		for _, account := range []string{"locked", "lost"} {
 			if !strings.Contains(page, "account "+account) {
-				t.Errorf("the status page doesn't tell why of %s", account)
+				t.Errorf("the status page does not show the reason for %s", account)
 			}
 		}
 		heal := s.Cloud.Inject(cloudtest.Fault{Service: "iam", Status: http.StatusServiceUnavailable})
@@ -142,13 +142,13 @@ func TestBeforeDiscovery(t *testing.T) {
 	})
 }
 
-// TestPagesThatNeedNoList: a hanging IAM keeps neither a known project nor the exporter's own metrics waiting, and no page longer than
-// Prometheus or a person waits. Who looks at one service waits for that one alone.
+// TestPagesThatNeedNoList: if IAM hangs, known projects and the exporter's own metrics do not wait, and no page takes longer than the patience of
+// Prometheus or a person. A request for one service only waits for that service.
 func TestPagesThatNeedNoList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig+"    discovery: {}\n")
 		s.Cloud.Inject(cloudtest.Fault{Service: "iam", Hang: true})
-		s.get(t, "/probe?target=prod") // proves the key, a second later, as IAM does not
+		s.get(t, "/probe?target=prod") // proves the key, a second later, because IAM does not
 		mustTake := func(path string, code int, want time.Duration) {
 			t.Helper()
 			start := time.Now()
@@ -183,7 +183,7 @@ func TestAnswersBeforePrometheusGivesUp(t *testing.T) {
 		{"", 9500 * time.Millisecond},
 		{"5", 4500 * time.Millisecond},
 		{"5.25", 4750 * time.Millisecond},
-		{"0.5", 250 * time.Millisecond}, // half, where the offset would leave nothing
+		{"0.5", 250 * time.Millisecond}, // half, if the offset would leave nothing
 		{"soon", 9500 * time.Millisecond},
 		{"-3", 9500 * time.Millisecond},
 		{"NaN", 9500 * time.Millisecond},
@@ -239,7 +239,7 @@ cloud_quota_up{project="prod",service="dcs"} 0`
 cloud_quota_used{project="prod",resource_type="instance",service="dcs"} 3
 cloud_quota_used{project="prod",resource_type="ram",service="dcs"} 22`
 		if got := series(scrape(), "cloud_quota_(?:up|last_failure_reason|used)"); got != back {
-			t.Errorf("after it healed:\n%s", got)
+			t.Errorf("after it recovered:\n%s", got)
 		}
 	})
 }

@@ -151,8 +151,8 @@ type incompleteError []string
 
 // Error says which accounts, and where to look.
 func (e incompleteError) Error() string {
-	return fmt.Sprintf("not every account's projects are known yet: the first discovery has not succeeded for %s; "+
-		"the status page and the log show why, try again later", fleet.SomeOf(e))
+	return fmt.Sprintf("some projects are not known yet: the first discovery has not succeeded for %s; "+
+		"see the status page or the log for the reason, and try again later", fleet.SomeOf(e))
 }
 
 // checkProjects refuses projects that are not known, by an incompleteError as long as they may still be discovered.
@@ -190,7 +190,7 @@ func (h *handler) refuse(w http.ResponseWriter, err error) {
 func parseQuery(r *http.Request, known ...string) (url.Values, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, fmt.Errorf("the query can't be read: %w", err)
+		return nil, fmt.Errorf("cannot parse the query: %w", err)
 	}
 	return query, fleet.CheckNames("parameter", slices.Sorted(maps.Keys(query)), known)
 }
@@ -240,7 +240,7 @@ func (h *handler) discovery(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	host := cmp.Or(h.Routes.host, r.Host)
 	if !isAddress(host) {
-		h.refuse(w, errors.New("the Host of the request is no address that could be scraped; ask by host and port"))
+		h.refuse(w, errors.New("the Host header is not an address that can be scraped; use a host and a port"))
 		return
 	}
 	h.Fleet.Discover(ctx)
@@ -268,6 +268,6 @@ func (h *handler) discovery(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")               // it holds what the client calls this host: not to be kept for others
 	if err := json.NewEncoder(w).Encode(groups); err != nil { // who asked has gone
-		_ = level.Debug(h.Logger).Log("msg", "service discovery was not answered", "err", err)
+		_ = level.Debug(h.Logger).Log("msg", "Failed to write the service discovery response", "err", err)
 	}
 }

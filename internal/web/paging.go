@@ -62,7 +62,7 @@ func (h *handler) pageRequest(ctx context.Context, r *http.Request) (request, er
 	for _, l := range lists {
 		if text := query.Get(l.parameter()); text != "" {
 			if wanted.pages[l.Name], err = strconv.Atoi(text); err != nil || wanted.pages[l.Name] < 1 {
-				return request{}, fmt.Errorf("%s is not the number of a page, which is 1 or more", l.parameter())
+				return request{}, fmt.Errorf("%s is not a page number; expected 1 or more", l.parameter())
 			}
 		}
 	}

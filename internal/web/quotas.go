@@ -93,7 +93,7 @@ func newSections(now time.Time, quotas []ranked, unverified []string) []section 
 	for _, q := range quotas {
 		title := ""
 		if q.level == report.Muted {
-			title = "Muted: no alert is due on these"
+			title = "Muted: no alerts fire for these"
 		}
 		if n := len(all); n == 0 || all[n-1].Title != title {
 			all = append(all, section{Title: title})
@@ -143,7 +143,7 @@ func place(q fleet.Quota) (group int, ratio float64, note string) {
 	case q.Limit == nil && q.Remaining != nil:
 		return remaining, 0, "limit not reported"
 	case q.Limit != nil && q.Used == nil:
-		return empty, 0, "use not reported"
+		return empty, 0, "usage not reported"
 	case q.Limit != nil && *q.Limit == 0:
 		return empty, 0, "limit 0, none in use"
 	default:

@@ -23,7 +23,7 @@ var prefixPath = regexp.MustCompile(`^(/[A-Za-z0-9._~+,=:@-]+)*$`)
 
 // NewRoutes reads the values of --web.external-url and --web.route-prefix as Prometheus does: the prefix is the path of the URL if it is not set.
 func NewRoutes(externalURL, routePrefix string) (Routes, error) {
-	const want = "; want a URL such as https://example.com/quotas"
+	const want = "; expected a URL such as https://example.com/quotas"
 	u, err := url.Parse(externalURL)
 	if err != nil {
 		return Routes{}, errors.New("--web.external-url is not a URL" + want)
@@ -31,7 +31,7 @@ func NewRoutes(externalURL, routePrefix string) (Routes, error) {
 	isPath := u.Scheme == "" && u.Host == "" && (u.Path == "" || u.Path[0] == '/')
 	switch {
 	case !isPath && (u.Scheme != "http" && u.Scheme != "https" || u.Host == ""):
-		return Routes{}, errors.New("--web.external-url is not a URL of http or https" + want)
+		return Routes{}, errors.New("--web.external-url is not an http or https URL" + want)
 	case !isPath && !isAddress(u.Host):
 		return Routes{}, errors.New("--web.external-url has a host that cannot be scraped" + want)
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
@@ -58,7 +58,7 @@ func cleanPrefix(flag, text string) (string, error) {
 		text = "/" + text
 	}
 	if !prefixPath.MatchString(text) || text != "" && path.Clean(text) != text {
-		return "", fmt.Errorf("%s has a path that cannot be served; want letters, digits and -._~+,=:@ between slashes, such as /quotas", flag)
+		return "", fmt.Errorf("%s has an invalid path; expected letters, digits and -._~+,=:@ between slashes, such as /quotas", flag)
 	}
 	return text, nil
 }

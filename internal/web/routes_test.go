@@ -24,7 +24,7 @@ func routes(t *testing.T, externalURL, routePrefix string) func(*web.Options) {
 	return func(o *web.Options) { o.Routes = r }
 }
 
-// TestBehindAReverseProxy: which paths are served, and what /sd lists, as Prometheus has it for the same flags.
+// TestBehindAReverseProxy: which paths are served, and what /sd lists, as in Prometheus with the same flags.
 func TestBehindAReverseProxy(t *testing.T) {
 	const host = "example.com" // of the requests
 	for _, tc := range []struct{ externalURL, routePrefix, prefix, target, path, scheme string }{
@@ -81,8 +81,8 @@ func TestTargetsOfTLS(t *testing.T) {
 	}
 }
 
-// TestLinksBehindAReverseProxy follows every link of the status page, the runbooks' too, and every target of /sd through a proxy, which keeps the path, removes its
-// prefix or replaces it.
+// TestLinksBehindAReverseProxy follows every link of the status page, those of the runbooks, and every target of /sd through a proxy that keeps the
+// path, removes its prefix, or replaces it.
 func TestLinksBehindAReverseProxy(t *testing.T) {
 	for _, tc := range []struct{ inner, routePrefix string }{{"/a/quotas", ""}, {"", "/"}, {"/inner", "/inner"}} {
 		proxy := httptest.NewUnstartedServer(nil)
@@ -125,7 +125,7 @@ func TestLinksBehindAReverseProxy(t *testing.T) {
 	}
 }
 
-// follow collects a page, and those that its relative links lead to.
+// follow collects a page, and recursively those of its relative links.
 func follow(t *testing.T, page string, pages map[string]string) {
 	t.Helper()
 	base, err := url.Parse(page)
@@ -144,7 +144,7 @@ func follow(t *testing.T, page string, pages map[string]string) {
 	}
 }
 
-// ask returns what is there, after redirects; everything else fails the test.
+// ask returns the page, after redirects. Everything else fails the test.
 func ask(t *testing.T, method, url string) string {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, http.NoBody)
@@ -191,7 +191,7 @@ func TestBadRoutes(t *testing.T) {
 		{"", "https://quota.example.org"},
 	} {
 		_, err := web.NewRoutes(flags[0], flags[1])
-		if err == nil || !strings.Contains(err.Error(), "--web.") || !strings.Contains(err.Error(), "; want ") {
+		if err == nil || !strings.Contains(err.Error(), "--web.") || !strings.Contains(err.Error(), "; expected ") {
 			t.Errorf("%q: got %v", flags, err)
 		}
 	}

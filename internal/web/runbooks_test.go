@@ -15,8 +15,8 @@ import (
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
-// TestRunbooks compares what is served with the files: each is a page, by its alert's name and by its own, with the headers of the status page. Its
-// text is that of the file, without the marks of Markdown.
+// TestRunbooks compares the pages with the files. Each file is served under the name of its alert and its own name, with the headers of the status
+// page. Its text is that of the file, without Markdown.
 func TestRunbooks(t *testing.T) {
 	s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig, routes(t, "", "/quotas"))
 	files, err := filepath.Glob("../../docs/runbooks/*.md")
@@ -25,7 +25,7 @@ func TestRunbooks(t *testing.T) {
 	}
 	headers := s.get(t, "/quotas/").Header()
 	index, unknown := s.get(t, "/quotas/runbooks/"), s.get(t, "/quotas/runbooks/CloudQuota%3Cb%3E")
-	if index.Code != http.StatusOK || unknown.Code != http.StatusNotFound || !strings.Contains(unknown.Body.String(), "no runbook CloudQuota&lt;b&gt;.") {
+	if index.Code != http.StatusOK || unknown.Code != http.StatusNotFound || !strings.Contains(unknown.Body.String(), "Unknown runbook CloudQuota&lt;b&gt;.") {
 		t.Errorf("the list is a %d, an unknown alert a %d\n%s", index.Code, unknown.Code, unknown.Body)
 	}
 	if page := s.get(t, "/quotas/runbooks"); page.Code != http.StatusFound || page.Header().Get("Location") != "/quotas/runbooks/" {
@@ -58,7 +58,7 @@ func TestRunbooks(t *testing.T) {
 	}
 }
 
-// wordsOf are what stands between blanks and marks.
+// wordsOf are the words between blanks and marks.
 func wordsOf(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("*`|,.:;()", r) })
 }

@@ -69,8 +69,8 @@ func (h *handler) status(w http.ResponseWriter, r *http.Request) {
 func (h *handler) show(w http.ResponseWriter, code int, t *template.Template, page any) {
 	var text bytes.Buffer
 	if err := t.Execute(&text, page); err != nil {
-		_ = level.Error(h.Logger).Log("msg", "a defect of this program, please report it: failed to write a page", "page", t.Name(), "err", err)
-		http.Error(w, "failed to write the page, the log shows why; "+h.Routes.Prefix+h.TelemetryPath+" has the numbers", http.StatusInternalServerError)
+		_ = level.Error(h.Logger).Log("msg", "Failed to write a page; please report this bug", "page", t.Name(), "err", err)
+		http.Error(w, "failed to write the page; the log shows why, and "+h.Routes.Prefix+h.TelemetryPath+" has the values", http.StatusInternalServerError)
 		return
 	}
 	header := w.Header()
@@ -224,10 +224,10 @@ func sources(readings []*fleet.Reading, quotas int) []count {
 		all = append(all, count{printable.Grouped(float64(failing)) + " of " + plural(offered, "source") + " failing", alarm, "#problems"})
 	}
 	if unread > 0 {
-		all = append(all, count{plural(unread, "source") + " not read yet", warn, "#sources"})
+		all = append(all, count{plural(unread, "source") + " not fetched yet", warn, "#sources"})
 	}
 	if failing+unread == 0 && offered > 0 {
-		all = append(all, count{plural(offered, "source") + " read", good, "#sources"})
+		all = append(all, count{plural(offered, "source") + " fetched", good, "#sources"})
 	}
 	return append(all, count{plural(quotas, "quota"), "", "#quotas"})
 }

@@ -18,7 +18,7 @@ import (
 // maxRatio is the maximum time of a page, relative to the same values as JSON. A page reads all of them, and writes few.
 const maxRatio = 3
 
-// BenchmarkStatusPage compares pages with the same values as JSON, so that a slow machine makes no difference.
+// BenchmarkStatusPage compares pages with the same values as JSON, so that slow machines make no difference.
 func BenchmarkStatusPage(b *testing.B) {
 	sizes := []int{100, 3334, 10_000} // of nine quotas each
 	if testing.Short() {
@@ -68,7 +68,7 @@ func (s *site) comparePage(b *testing.B, path string) {
 	b.ReportMetric(float64(size), "bytes/page")
 }
 
-// processorTime is what this process took of the processor so far.
+// processorTime is the CPU time of this process so far.
 func processorTime(b *testing.B) time.Duration {
 	b.Helper()
 	var usage syscall.Rusage
@@ -78,7 +78,7 @@ func processorTime(b *testing.B) time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// encode writes readings as JSON: what became of each, and its quotas.
+// encode writes readings as JSON: the outcome of each, and its quotas.
 func encode(b *testing.B, readings []*fleet.Reading) {
 	b.Helper()
 	var all [][]any

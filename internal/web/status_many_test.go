@@ -15,7 +15,7 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// notThere are the services of the catalogue that no region has, and only is one that a single project has.
+// notThere are the services of the catalogue that no region has. only is one that a single project has.
 var (
 	notThere = []string{"bcs", "cbh", "cse", "das", "deh", "dsc", "esw", "ief", "modelarts", "workspace"}
 	only     = "er"
@@ -57,8 +57,8 @@ func options(page *httptest.ResponseRecorder, filter string) []string {
 	return all
 }
 
-// TestEveryService: with all services of the catalogue, what is not offered takes one line or is folded, the filter has what is enabled, and
-// services are marked if nobody has documented their API.
+// TestEveryService: with all services of the catalogue, services that are not offered take one line or are folded, the filter has the enabled ones,
+// and services without a documented API are marked.
 func TestEveryService(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := allServices(t, 3, "")
@@ -84,7 +84,7 @@ func TestEveryService(t *testing.T) {
 		if len(got) != enabled || !slices.IsSorted(got) || slices.Contains(got, "sdrs") {
 			t.Errorf("the filter offers %d services: %q, want the %d that are enabled, sorted", len(got), got, enabled)
 		}
-		says(t, s.get(t, "/?service=er"), "1 source read", "ap-southeast-3_p00 ok: er", "ap-southeast-3_p01 1 not offered er")
+		says(t, s.get(t, "/?service=er"), "1 source fetched", "ap-southeast-3_p00 ok: er", "ap-southeast-3_p01 1 not offered er")
 		for _, row := range rows(s.get(t, "/?service=nat&service=ecs")) {
 			if strings.Contains(row, " nat ") != strings.Contains(row, "nat unverified") || strings.Contains(row, "ecs unverified") {
 				t.Errorf("%q: want nat alone to be unverified", row)
@@ -92,12 +92,12 @@ func TestEveryService(t *testing.T) {
 		}
 		page = s.get(t, "/?project=ap-southeast-3_p01&service=ecs")
 		if all := text(page.Body.String()); strings.Contains(all, "Unverified:") || strings.Contains(all, "Not offered") {
-			t.Errorf("hints about what is not shown in\n%s", all)
+			t.Errorf("hints about hidden content in\n%s", all)
 		}
 	})
 }
 
-// TestEveryServiceFails: forty problems do not push the quotas out of sight, and one with forty services stays short.
+// TestEveryServiceFails: forty problems do not push the quotas out of sight, and a problem with forty services stays short.
 func TestEveryServiceFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := allServices(t, 1, "")
@@ -120,12 +120,12 @@ func TestEveryServiceFails(t *testing.T) {
 		s.Cloud.Inject(cloudtest.Fault{Status: http.StatusServiceUnavailable})
 		<-time.After(2 * time.Hour)
 		s.Scrape(t, time.Minute)
-		synctest.Wait() // nobody waits for what is known to fail
+		synctest.Wait() // does not wait for sources that are known to fail
 		says(t, s.get(t, "/"), "server_error cts, ces, taurusdb, dcs, dbss, ecs, evs, vpc and ", " more services in ap-southeast-3_p00", "server_error cts, ")
 	})
 }
 
-// TestRulesOfEveryService: thresholds, muted types and stated limits work for a service of the catalogue as for the first five.
+// TestRulesOfEveryService: thresholds, muted types, and configured limits work for every service of the catalogue.
 func TestRulesOfEveryService(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := allServices(t, 1, `limits: [{service: ecs, resource_type: "spot_.*|key_pairs", limit: 5}, {service: kms, resource_type: first, limit: 5}, {service: ges, resource_type: first, limit: 8}]
@@ -145,8 +145,8 @@ ap-southeast-3_p00 ecs cores 0.2 % 40 20,480 20,440 0 s ago
 ap-southeast-3_p00 ecs spot_instances 0.0 % 0 5 5 0 s ago
 ap-southeast-3_p00 ecs spot_cores 0.0 % 0 5 5 0 s ago
 ap-southeast-3_p00 ecs spot_ram 0.0 % 0 MB 5 MB 5 MB 0 s ago
-ap-southeast-3_p00 ecs key_pairs use not reported unknown 5 unknown 0 s ago
-Muted: no alert is due on these
+ap-southeast-3_p00 ecs key_pairs usage not reported unknown 5 unknown 0 s ago
+Muted: no alerts fire for these
 ap-southeast-3_p00 sfsturbo shares 1.3 % muted 5 400 395 0 s ago
 ap-southeast-3_p00 sfsturbo capacity 0.0 % muted 0 GB 20 GB 20 GB 0 s ago
 ap-southeast-3_p00 kms second 0.0 % muted 0 20 20 0 s ago`

@@ -17,7 +17,7 @@ import (
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
-// follow returns the page that a link leads to.
+// follow returns the page of a link.
 func (s *site) follow(t *testing.T, page *httptest.ResponseRecorder, text string) *httptest.ResponseRecorder {
 	t.Helper()
 	m := regexp.MustCompile(`<a href="([^"]*)">` + regexp.QuoteMeta(text) + `</a>`).FindStringSubmatch(page.Body.String())
@@ -28,7 +28,7 @@ func (s *site) follow(t *testing.T, page *httptest.ResponseRecorder, text string
 	return s.get(t, "/"+path)
 }
 
-// TestPagesOfQuotas: each quota is on exactly one page, the worst on the first, and links keep the filters.
+// TestPagesOfQuotas: each quota is on exactly one page, those with the highest utilization on the first, and links keep the filters.
 func TestPagesOfQuotas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.Scale(150) // 1,350 quotas, 1,200 of these three services
@@ -52,7 +52,7 @@ func TestPagesOfQuotas(t *testing.T) {
 		}
 		says(t, s.get(t, "/?quota_page=99&project_page=99"), "801 to 1,200 of 1,200 quotas", "101 to 150 of 150 projects")
 		for _, query := range []string{"quota_page=0", "project_page=-1", "problem_page=x", "account_page=1.5"} {
-			if page := s.get(t, "/?"+query); page.Code != http.StatusBadRequest || !strings.Contains(page.Body.String(), "is not the number of a page, which is 1 or more") {
+			if page := s.get(t, "/?"+query); page.Code != http.StatusBadRequest || !strings.Contains(page.Body.String(), "is not a page number; expected 1 or more") {
 				t.Errorf("%s: %d %s", query, page.Code, page.Body)
 			}
 		}
@@ -66,7 +66,7 @@ func grouped(n int) string {
 	return fmt.Sprintf("%d,%03d", n/1000, n%1000)
 }
 
-// TestFiltersFindWhatIsOnOtherPages: words and states are looked for among all quotas, whatever is on the first page.
+// TestFiltersFindWhatIsOnOtherPages: words and states are searched in all quotas, not only on the first page.
 func TestFiltersFindWhatIsOnOtherPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.Scale(100)
@@ -95,15 +95,15 @@ func TestFiltersFindWhatIsOnOtherPages(t *testing.T) {
 				t.Errorf("%s: %d, %d quotas, want %d", query, page.Code, len(got), want)
 			}
 			if want == 0 {
-				says(t, page, "1 critical", "Not everything is shown: show all", "None of 900 quotas fits the filter.")
+				says(t, page, "1 critical", "Not everything is shown: show all", "None of 900 quotas matches the filter.")
 			}
 		}
 		page := s.get(t, "/?service=taurusdb&service=dcs&filter=x&quota_page=2")
 		if got := rows(s.follow(t, page, "1 critical")); len(got) != 1 || !strings.HasPrefix(got[0], "ap-southeast-1_p0042") {
-			t.Errorf("the link of the summary leads to %q", got)
+			t.Errorf("the link of the summary is %q", got)
 		}
 		if got := rows(s.follow(t, page, "60 warning")); len(got) != 60 {
-			t.Errorf("the link of the summary leads to %d quotas, want the 60 of the two services", len(got))
+			t.Errorf("the page of the summary's link has %d quotas, want the 60 of the two services", len(got))
 		}
 		page = s.get(t, "/?state=warning&filter=p00+%22x%22")
 		if got := options(page, "state"); fmt.Sprint(got) != "[critical warning muted]" {
@@ -117,7 +117,7 @@ func TestFiltersFindWhatIsOnOtherPages(t *testing.T) {
 	})
 }
 
-// TestManyProjectsAreTyped: a list of thousands is none to choose from.
+// TestManyProjectsAreTyped: a list of thousands is too long to select from.
 func TestManyProjectsAreTyped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for projects, want := range map[int]int{200: 200, 201: 0} {
@@ -137,13 +137,13 @@ func TestManyProjectsAreTyped(t *testing.T) {
 			}
 			const refusal = `unknown project="P0199"; known: ap-southeast-3_p0199, ap-southeast-1_p0002, `
 			if got := s.get(t, "/?project=P0199").Body.String(); !strings.HasPrefix(got, refusal) {
-				t.Errorf("a part of a name is refused by %s, want %s", got, refusal)
+				t.Errorf("a part of a name is rejected with %s, want %s", got, refusal)
 			}
 		}
 	})
 }
 
-// TestWhatFailsIsFirst: what fails is on the first page, and there is a link to the rest.
+// TestWhatFailsIsFirst: failures are on the first page, with a link to the rest.
 func TestWhatFailsIsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.Scale(150)
@@ -167,10 +167,10 @@ func TestWhatFailsIsFirst(t *testing.T) {
 	})
 }
 
-// maxPage is how large the page may be, in bytes.
+// maxPage is the maximum size of the page, in bytes.
 const maxPage = 2_000_000
 
-// TestSizeWhateverExists: names as long as they may be, of characters that take the most room in HTML, and many of everything, all of which fails.
+// TestSizeWhateverExists: names of the maximum length, with the characters that take the most space in HTML, and many of everything, all failing.
 func TestSizeWhateverExists(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		long := func(i, n int) string { return fmt.Sprintf("%04d%s", i, strings.Repeat(`"`, n-4)) }
@@ -208,6 +208,6 @@ func TestSizeWhateverExists(t *testing.T) {
 		s.Scrape(t, 10*time.Minute)
 		small(nil, "sources failing")
 		small(url.Values{"quota_page": {"2"}, "problem_page": {"2"}, "project_page": {"2"}, "account_page": {"2"}}, "sources failing")
-		<-time.After(time.Minute) // for what nobody waits for
+		<-time.After(time.Minute) // for fetches that the page does not wait for
 	})
 }

@@ -19,7 +19,7 @@ import (
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
-// TestPolicy: nothing but the page's own style and script is let in, byte for byte, and nobody frames it.
+// TestPolicy: only the page's own style and script are allowed, byte for byte, and no frames.
 func TestPolicy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		page := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig).get(t, "/")
@@ -46,18 +46,18 @@ func TestPolicy(t *testing.T) {
 		}
 		for _, m := range regexp.MustCompile(`(?:href|src|action)="([^"]*)"`).FindAllStringSubmatch(page.Body.String(), -1) {
 			if !regexp.MustCompile(`^([a-z-]|\./|#|\?)[^:]*$|^data:image/`).MatchString(m[1]) {
-				t.Errorf("the page has something from elsewhere, or an absolute link: %s", m[0])
+				t.Errorf("the page has external content, or an absolute link: %s", m[0])
 			}
 		}
 	})
 }
 
-// TestHostileTexts: what the cloud says is text, wherever it stands.
+// TestHostileTexts: text of the cloud stays text everywhere.
 func TestHostileTexts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const evil = `</td><script>alert(1)</script>" onload="x`
 		cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
-			{ID: `"><img src=x>`, Name: "eu-de"}, // no id can be like this
+			{ID: `"><img src=x>`, Name: "eu-de"}, // not a valid ID
 			{ID: "0ther", Name: "ap-southeast-3_<b>&{{.}}", Quotas: map[string][]cloudsim.Quota{
 				"cts": {{Type: evil, Used: 1, Limit: 2}},
 				"dcs": {{Type: "ram", Unit: "<i>GB</i>", Used: 1, Limit: 2}},
@@ -66,14 +66,14 @@ func TestHostileTexts(t *testing.T) {
 		cloud.Inject(cloudtest.Fault{Service: "ces", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("ces", 403, evil)})
 		s := newSite(t, cloud, "accounts:\n  - name: main\n    credentials: {static: {access_key: AK, secret_key: SK}}\n    ca_file: CA\n    discovery: {}\n")
 		page := s.get(t, "/")
-		says(t, page, evil, `ap-southeast-3_<b>&{{.}} cts `+evil+` 50.0 %`, "1 <i>GB</i> 2 <i>GB</i>", "main ok 1 1 that can't be read")
+		says(t, page, evil, `ap-southeast-3_<b>&{{.}} cts `+evil+` 50.0 %`, "1 <i>GB</i> 2 <i>GB</i>", "main ok 1 1 invalid")
 		if got := regexp.MustCompile(`<(?:script|img|i|b)[ >]|" onload`).FindAllString(page.Body.String(), -1); len(got) != 1 {
-			t.Errorf("markup %q, want the page's own script alone", got)
+			t.Errorf("markup %q, want only the page's own script", got)
 		}
 	})
 }
 
-// TestHiddenCharacters: what would reorder the page, or not show on it, is escaped, and the form and the links have the names as they are.
+// TestHiddenCharacters: characters that would reorder the page or be invisible are escaped, and the form and the links have the original names.
 func TestHiddenCharacters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const name, evil, shown = "ap-southeast-3_a\u202eb", "e\u2066v\u200bi\u3164l", `e\u2066v\u200bi\u3164l`
@@ -94,7 +94,7 @@ func TestHiddenCharacters(t *testing.T) {
 	})
 }
 
-// TestNoSecret: a cloud that echoes what it was sent does not bring keys onto the page.
+// TestNoSecret: if the cloud echoes requests, the page contains no keys.
 func TestNoSecret(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.Scale(1)
@@ -110,10 +110,10 @@ func TestNoSecret(t *testing.T) {
 	})
 }
 
-// lure is what a cloud would like people to do.
+// lure is a text with which a cloud could mislead people.
 const lure = "x; open https://evil.example and log in"
 
-// problemsOf returns the problems of a page: the reason and where, what to do, and what came back.
+// problemsOf returns the problems of a page: the reason and place, the remedy, and the response.
 func problemsOf(page *httptest.ResponseRecorder) []string {
 	var all []string
 	for _, m := range regexp.MustCompile(`(?s)<article.*?</article>`).FindAllString(page.Body.String(), -1) {
@@ -125,7 +125,7 @@ func problemsOf(page *httptest.ResponseRecorder) []string {
 	return all
 }
 
-// TestCloudDoesNotWriteTheRemedy: each part of a problem is shown in its own place, whatever is in the text of the others.
+// TestCloudDoesNotWriteTheRemedy: each part of a problem is shown in its own place, whatever the text of the others contains.
 func TestCloudDoesNotWriteTheRemedy(t *testing.T) {
 	answer := func(status int, body string, header http.Header) cloudtest.Fault {
 		return cloudtest.Fault{Service: "cts", Status: status, Header: header, Body: []byte(body)}
@@ -134,7 +134,7 @@ func TestCloudDoesNotWriteTheRemedy(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
 		fault cloudtest.Fault
-		want  string // reason and where, what to do, and what came back
+		want  string // reason and place, remedy, and response
 	}{
 		{
 			"a resource type", answer(200, `{"resources":[{"type":"a","used":1,"quota":2},{"type":"`+lure+`","used":"`+lure+`"}]}`, nil),
@@ -166,7 +166,7 @@ func TestCloudDoesNotWriteTheRemedy(t *testing.T) {
 				`401 Unauthorized: ` + lure + ` (this machine's clock is 2h0m0s ahead of the cloud's)`,
 		},
 		{
-			"a list that is refused",
+			"a list that is rejected",
 			cloudtest.Fault{
 				Path: "/v2/{project_id}/audit/instances", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dbss", 403, lure),
 			},
@@ -177,7 +177,7 @@ func TestCloudDoesNotWriteTheRemedy(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
-				if tc.fault.Service == "cts" { // the others are read before: a wrong clock pauses the key
+				if tc.fault.Service == "cts" { // the others are fetched before: a wrong clock pauses the key
 					s.get(t, "/metrics?collect%5B%5D=ces&collect%5B%5D=taurusdb&collect%5B%5D=dcs&collect%5B%5D=dbss")
 				}
 				s.Cloud.Inject(tc.fault)
@@ -190,7 +190,7 @@ func TestCloudDoesNotWriteTheRemedy(t *testing.T) {
 	}
 }
 
-// TestProjectsDoNotWriteTheRemedy: names and ids of projects are IAM's words.
+// TestProjectsDoNotWriteTheRemedy: names and IDs of projects are text from IAM.
 func TestProjectsDoNotWriteTheRemedy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{
@@ -218,7 +218,7 @@ func TestProjectsDoNotWriteTheRemedy(t *testing.T) {
 	})
 }
 
-// TestSameTroubleIsOneProblem: what the cloud says of each project is its own affair, and makes no problem of its own.
+// TestSameTroubleIsOneProblem: different response texts for projects do not make separate problems.
 func TestSameTroubleIsOneProblem(t *testing.T) {
 	for name, header := range map[string]func(n int) http.Header{
 		"forbidden":    func(n int) http.Header { return http.Header{"X-Request-Id": {fmt.Sprint(lure, n)}} },

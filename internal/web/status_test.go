@@ -17,7 +17,7 @@ import (
 
 var tag = regexp.MustCompile(`(?s)<style>.*?</style>|<script>.*?</script>|<[^>]*>`)
 
-// text returns what a person reads of a piece of the page.
+// text returns what a person reads in a part of the page.
 func text(piece string) string {
 	return strings.Join(strings.Fields(html.UnescapeString(tag.ReplaceAllString(piece, " "))), " ")
 }
@@ -35,7 +35,7 @@ func rows(page *httptest.ResponseRecorder) []string {
 	return all
 }
 
-// says asserts that the page has these texts, in this order.
+// says asserts that the page contains these texts, in this order.
 func says(t *testing.T, page *httptest.ResponseRecorder, want ...string) {
 	t.Helper()
 	all := text(page.Body.String())
@@ -50,7 +50,7 @@ func says(t *testing.T, page *httptest.ResponseRecorder, want ...string) {
 	}
 }
 
-// TestWorstFirst has a quota of every kind: what can't run out, or can't be told, is no bar and stands behind what is measured.
+// TestWorstFirst has a quota of every kind. Quotas without a limit or with unknown values have no bar, and follow the others.
 func TestWorstFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		quotas := map[string][]cloudsim.Quota{
@@ -83,15 +83,15 @@ prod cts unused 0.0 % 0 12,345,678 12,345,678 0 s ago
 prod dbss ram limit not reported unknown unknown 1,638,400 MB 0 s ago
 prod taurusdb instance no limit 3 unlimited unlimited 0 s ago
 prod cts granted_nothing limit 0, none in use 0 0 0 0 s ago
-Muted: no alert is due on these
+Muted: no alerts fire for these
 prod cts system_tracker 100.0 % muted 1 1 0 0 s ago
 prod dcs instance 80.0 % muted 8 10 2 0 s ago`
 		if got := strings.Join(rows(page), "\n"); got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)
 		}
-		says(t, page, "2 critical", "1 page", "1 exhausted", "2 warning", "5 sources read", "13 quotas", "As of 2000-01-01 00:00:00 UTC")
+		says(t, page, "2 critical", "1 page", "1 exhausted", "2 warning", "5 sources fetched", "13 quotas", "As of 2000-01-01 00:00:00 UTC")
 		body := page.Body.String()
-		for _, want := range []string{ // what programs and screen readers get from a bar is what eyes get from its colour
+		for _, want := range []string{ // programs and screen readers get the same from a bar as eyes get from its color
 			`<tr class="alarm"><th scope="row">prod<th scope="row">cts<th scope="row">raised<td><div class="bar"><meter aria-label="used" low="1" high="1" optimum="0" value="1"></meter>`,
 			`<tr class="alarm"><th scope="row">prod<th scope="row">dcs<th scope="row">ram<td><div class="bar"><meter aria-label="used" low="0.8" high="0.95" optimum="0" value="0.95"></meter>`,
 			`<tr class="warn"><th scope="row">prod<th scope="row">cts<th scope="row">data_tracker<td><div class="bar"><meter aria-label="used" low="0.8" high="0.95" optimum="0" value="0.8"></meter>`,
@@ -101,7 +101,7 @@ prod dcs instance 80.0 % muted 8 10 2 0 s ago`
 			"<td>760\u00a0GB<td>800\u00a0GB ", // a number and its unit stay on one line
 		} {
 			if !strings.Contains(body, want) {
-				t.Errorf("there is no %s in\n%s", want, body)
+				t.Errorf("no %s in\n%s", want, body)
 			}
 		}
 		if n := strings.Count(body, "<meter"); n != 8 {
@@ -119,9 +119,9 @@ func TestFailingSource(t *testing.T) {
 			passes      time.Duration
 			age, source string
 		}{
-			{2 * time.Minute, "2 min ago", "Its last numbers are shown: 2 min ago"},
-			{2*time.Hour + 57*time.Minute, "2 h ago", "Its last numbers are shown: 2 h ago"},
-			{50 * time.Hour, "", "The last numbers are too old to show: 2 days ago"},
+			{2 * time.Minute, "2 min ago", "The last values are shown: 2 min ago"},
+			{2*time.Hour + 57*time.Minute, "2 h ago", "The last values are shown: 2 h ago"},
+			{50 * time.Hour, "", "The last values are too old to show: 2 days ago"},
 		} {
 			<-time.After(tc.passes)
 			s.get(t, "/")
@@ -139,19 +139,19 @@ func TestFailingSource(t *testing.T) {
 	})
 }
 
-// TestWaitForAHostIsShown: what has to wait because of max_in_flight_per_host is a problem, with what to do.
+// TestWaitForAHostIsShown: fetches that wait because of max_in_flight_per_host are a problem, with a remedy.
 func TestWaitForAHostIsShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), strings.Replace(fleettest.DocumentsConfig, "    ca_file: CA\n",
 			"    endpoints: {default: \"http://gateway.example.com\"}\n    max_in_flight_per_host: 1\n", 1))
 		s.Cloud.Inject(cloudtest.Fault{Latency: 5 * time.Second})
-		says(t, s.get(t, "/"), "5 sources not read yet", "Problems", "not asked ", " in prod",
+		says(t, s.get(t, "/"), "5 sources not fetched yet", "Problems", "not asked ", " in prod",
 			"What to do: increase max_in_flight_per_host of the account if the host can handle more concurrent requests",
 			"request not sent yet: the account has reached its limit of concurrent requests to gateway.example.com, 1")
 	})
 }
 
-// TestNothingIsKnownYet: the page waits three seconds for a cloud that hangs, and says what it does not know.
+// TestNothingIsKnownYet: the page waits three seconds for a cloud that hangs, and shows what it does not know.
 func TestNothingIsKnownYet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
@@ -161,16 +161,16 @@ func TestNothingIsKnownYet(t *testing.T) {
 		if took := time.Since(start); took != 3*time.Second || page.Code != http.StatusOK || len(rows(page)) != 0 {
 			t.Errorf("%d after %s, with %q", page.Code, took, rows(page))
 		}
-		says(t, page, "5 sources not read yet", "No quota is known yet.", "within 3s is here when the page is loaded again",
-			"prod not read yet: cts, ces, taurusdb, dcs, dbss ap-southeast-3", "main ok 1 none")
+		says(t, page, "5 sources not fetched yet", "No quota is known yet.", "The page waits 3s for the cloud. Reload it to see later responses.",
+			"prod not fetched yet: cts, ces, taurusdb, dcs, dbss ap-southeast-3", "main ok 1 none")
 		if strings.Contains(text(page.Body.String()), "Problems") {
 			t.Error("waiting is shown as a problem")
 		}
-		<-time.After(20 * time.Second) // those that waited for the key to be proven have their own time, too
+		<-time.After(20 * time.Second) // those that waited for the key to be proven also have their own timeout
 		start = time.Now()
 		says(t, s.get(t, "/"), "5 of 5 sources failing", "timeout ", " in prod", "check the network")
 		if took := time.Since(start); took != 0 {
-			t.Errorf("the next page took %s, want none to wait for what is known to fail", took)
+			t.Errorf("the next page took %s, want none to wait for a known failure", took)
 		}
 		<-time.After(time.Minute)
 	})
@@ -180,8 +180,8 @@ func TestFilter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := twoProjects(t)
 		for query, want := range map[string]int{
-			"":                                   18 + 1, // with the heading of those that are muted
-			"?project=&service=":                 18 + 1, // what the form sends
+			"":                                   18 + 1, // with the heading of the muted ones
+			"?project=&service=":                 18 + 1, // the parameters of the form
 			"?project=prod":                      9 + 1,
 			"?project=prod&service=dcs":          2,
 			"?service=dcs&service=ces":           6,
@@ -193,16 +193,16 @@ func TestFilter(t *testing.T) {
 			}
 		}
 		page := s.get(t, "/?project=dev+%26+test&service=dcs")
-		says(t, page, "1 source read", "2 quotas", "Not everything is shown: show all", "dev & test dcs instance", "Project Services Region", "dev & test ok: dcs ap-southeast-1")
+		says(t, page, "1 source fetched", "2 quotas", "Not everything is shown: show all", "dev & test dcs instance", "Project Services Region", "dev & test ok: dcs ap-southeast-1")
 		for _, want := range []string{"<option selected>dev &amp; test</option>", "<option>prod</option>", "<option selected>dcs</option>", "<option>cts</option>", `<a href="?project=dev%20%26%20test">`} {
 			if !strings.Contains(page.Body.String(), want) {
-				t.Errorf("there is no %s in\n%s", want, page.Body)
+				t.Errorf("no %s in\n%s", want, page.Body)
 			}
 		}
 	})
 }
 
-// TestAccounts: what discovery could not do stands on the page, with what to do.
+// TestAccounts: failed discoveries are on the page, with a remedy.
 func TestAccounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.New(
@@ -226,13 +226,13 @@ func TestAccounts(t *testing.T) {
     ca_file: CA
     projects: [{id: x, region: ap-southeast-1, name: keyless}]
 `)
-		says(t, s.get(t, "/"), "Projects may be missing", "unauthorized discovery of projects in account other",
+		says(t, s.get(t, "/"), "Projects might be missing", "unauthorized discovery of projects in account other",
 			"What to do: check that the credentials are correct, active, and issued by this cloud", "credentials cts, ces, taurusdb, dcs, dbss in keyless", "4 more",
-			"Accounts", "other discovery fails 0 none", "keyless no keys 1 none", "main ok 1 eu-de", "Left out: another project has the label already.")
+			"Accounts", "other discovery fails 0 none", "keyless no credentials 1 none", "main ok 1 eu-de", "Skipped: another project already has this label.")
 	})
 }
 
-// TestLeftOut: what could not be read of an answer is told. A region without a service is no failure.
+// TestLeftOut: invalid parts of a response are shown. A region without a service is not a failure.
 func TestLeftOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := fleettest.Documents()
@@ -247,7 +247,7 @@ accounts:
 `)
 		s.HideHosts("gaussdb.")
 		page := s.get(t, "/")
-		says(t, page, "4 sources read", "resources skipped cts in ap-southeast-3", "resource 2 of 2: it has no type", "incomplete dbss in ap-southeast-3",
+		says(t, page, "4 sources fetched", "resources skipped cts in ap-southeast-3", "resource 2 of 2: it has no type", "incomplete dbss in ap-southeast-3",
 			"What to do: grant the IAM action dbss:auditInstance:list", "configured limit ignored dbss in ap-southeast-3", "What to do: increase or remove it",
 			"ap-southeast-3 incomplete: cts, dbss ok: ces, dcs ap-southeast-3 main",
 			"Not offered in any of these projects: taurusdb.", "Not offered: the region does not have the service.", "main ok 1 none")

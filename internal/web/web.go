@@ -48,7 +48,7 @@ func NewHandler(o Options) (http.Handler, error) {
 	if !telemetryPath.MatchString(o.TelemetryPath) || path.Clean(o.TelemetryPath) != o.TelemetryPath || strings.HasPrefix(o.TelemetryPath, "/-/") ||
 		o.TelemetryPath == probePath || o.TelemetryPath == "/sd" ||
 		o.TelemetryPath == runbooksPath || path.Dir(o.TelemetryPath) == runbooksPath {
-		return nil, fmt.Errorf("--web.telemetry-path=%q can't be served; want a path of its own such as /metrics, without . and .. and not below /-/", o.TelemetryPath)
+		return nil, fmt.Errorf("invalid --web.telemetry-path=%q; expected an unused path such as /metrics, without . and .., and not below /-/", o.TelemetryPath)
 	}
 	if err := o.Process.Register(collector.NewAccounts(o.Fleet.Accounts)); err != nil {
 		return nil, fmt.Errorf("metrics of the accounts: %w", err)
@@ -89,15 +89,15 @@ func (h *handler) bounded(pages http.Handler) http.Handler {
 // reload loads the configuration again. An invalid one is rejected with all its errors, and the previous one stays in use.
 func (h *handler) reload(w http.ResponseWriter, _ *http.Request) {
 	if h.Reload == nil {
-		const off = "reloading by HTTP is off; --web.enable-lifecycle turns it on, SIGHUP works in any case"
+		const off = "reloading by HTTP is disabled; set --web.enable-lifecycle, or send SIGHUP"
 		http.Error(w, cmp.Or(h.NoReload, off), http.StatusForbidden)
 		return
 	}
 	if err := h.Reload(); err != nil {
-		http.Error(w, "the previous configuration stays in use:\n"+err.Error(), http.StatusInternalServerError)
+		http.Error(w, "the previous configuration is still active:\n"+err.Error(), http.StatusInternalServerError)
 		return
 	}
-	says("the configuration is loaded.")(w, nil)
+	says("Configuration loaded.")(w, nil)
 }
 
 func says(text string) http.HandlerFunc {

@@ -28,7 +28,7 @@ import (
 	"cloud_quota_exporter/providers/providerstest"
 )
 
-// site is the exporter's pages over a simulated cloud.
+// site is the exporter's pages with a simulated cloud.
 type site struct {
 	*fleettest.World
 	handler http.Handler
@@ -39,7 +39,7 @@ func newSite(t testing.TB, cloud *cloudtest.Cloud, yaml string, change ...func(*
 	return newSiteOf(t, providerstest.Five(), cloud, yaml, change...)
 }
 
-// newSiteOf is newSite with other services.
+// newSiteOf is like newSite, with other services.
 func newSiteOf(t testing.TB, services []providers.Service, cloud *cloudtest.Cloud, yaml string, change ...func(*web.Options)) *site {
 	t.Helper()
 	s := &site{World: fleettest.NewOf(t, services, cloud, yaml)}
@@ -61,7 +61,7 @@ func newSiteOf(t testing.TB, services []providers.Service, cloud *cloudtest.Clou
 	return s
 }
 
-// get asks for a path; header holds names and values in turn.
+// get requests a path; header has alternating names and values.
 func (s *site) get(t *testing.T, path string, header ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody)
@@ -104,7 +104,7 @@ func (s *site) quotas(t *testing.T, page *httptest.ResponseRecorder) {
 	}
 }
 
-// outOfOrder is a collector of a metric that can't be had.
+// outOfOrder is a collector of an unavailable metric.
 type outOfOrder struct{}
 
 func (outOfOrder) Describe(chan<- *prometheus.Desc) {}
@@ -113,7 +113,7 @@ func (outOfOrder) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.NewInvalidMetric(prometheus.NewInvalidDesc(nil), errors.New("out of order"))
 }
 
-// TestMetrics has a metric of the process that can't be gathered: it is logged, and takes nothing else along.
+// TestMetrics has a metric of the process that fails. It is logged, and affects nothing else.
 func TestMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var logged strings.Builder
@@ -153,7 +153,7 @@ func TestCollectAndProject(t *testing.T) {
 		s := newSite(t, cloud, yaml+"services: {cts: {enabled: false}}")
 		for _, tc := range []struct {
 			query, up string
-			also      bool // the process's own
+			also      bool // process metrics
 		}{
 			{"collect[]=dcs", "p0 dcs, p1 dcs, p2 dcs", false},
 			{"collect[]=dcs&collect[]=ces&project[]=p1", "p1 ces, p1 dcs", false},
@@ -178,8 +178,8 @@ func TestCollectAndProject(t *testing.T) {
 	})
 }
 
-// TestFilterCostsNoMoreThanEverything: a filter is met from the metrics that the whole page has, and one that names everything is none. Rendering them
-// again would take thousands of allocations.
+// TestFilterCostsNoMoreThanEverything: a filtered page reuses the metrics of the whole page, and a filter that selects everything is no filter.
+// Rendering them again would take thousands of allocations.
 func TestFilterCostsNoMoreThanEverything(t *testing.T) {
 	cloud := cloudtest.Scale(50)
 	s := newSite(t, cloud, scaleConfig(cloud))
@@ -205,7 +205,7 @@ func TestFilterCostsNoMoreThanEverything(t *testing.T) {
 	}
 }
 
-// TestCacheTTL: the metric is the setting that applies to each source, before the first fetch too, and follows a reload that fetches nothing.
+// TestCacheTTL: the metric is the setting of each source, also before the first fetch, and follows a reload without a fetch.
 func TestCacheTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const ttl = "cloud_quota_cache_ttl_seconds"
@@ -232,7 +232,7 @@ func TestCacheTTL(t *testing.T) {
 	})
 }
 
-// TestUnknownValuesAreRefused, by the names that are known, and without a request to the cloud.
+// TestUnknownValuesAreRefused with the known names, and without a request to the cloud.
 func TestUnknownValuesAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {cts: {enabled: false}}")
@@ -241,7 +241,7 @@ func TestUnknownValuesAreRefused(t *testing.T) {
 			"/metrics?collect[]=dcs&collect[]=":            `unknown collect[]=""; known: ces, taurusdb, dcs, dbss, exporter; to list all services, run: cloud_quota_exporter services`,
 			"/metrics?collect[]=cts":                       `collect[]="cts" is disabled; add services: {cts: {enabled: true}} to a file, and pass it with --config.file`,
 			"/metrics?collect=dcs":                         `unknown parameter="collect"; known: collect[], project[]`,
-			"/metrics?collect[]=%zz":                       `the query can't be read: invalid URL escape "%zz"`,
+			"/metrics?collect[]=%zz":                       `cannot parse the query: invalid URL escape "%zz"`,
 			"/metrics?project[]=" + url.QueryEscape("<b>"): `unknown project[]="<b>"; known: prod`,
 			"/probe":                         `unknown target=""; known: prod`,
 			"/probe?target=":                 `unknown target=""; known: prod`,
@@ -252,7 +252,7 @@ func TestUnknownValuesAreRefused(t *testing.T) {
 			"/?service=x":                    `unknown service="x"; known: ces, taurusdb, dcs, dbss; to list all services, run: cloud_quota_exporter services`,
 			"/?service=cts":                  `service="cts" is disabled; add services: {cts: {enabled: true}} to a file, and pass it with --config.file`,
 			"/?project=prod&region=x":        `unknown parameter="region"; known: project, service, state, filter, problem_page, quota_page, project_page, account_page`,
-			"/?project=%zz":                  `the query can't be read: invalid URL escape "%zz"`,
+			"/?project=%zz":                  `cannot parse the query: invalid URL escape "%zz"`,
 		} {
 			page := s.get(t, path)
 			if got := strings.TrimSpace(page.Body.String()); page.Code != http.StatusBadRequest || got != want {
@@ -268,7 +268,7 @@ func TestUnknownValuesAreRefused(t *testing.T) {
 	})
 }
 
-// TestThousandScrapesAtOnce: they cost the cloud no more calls than one, and nor do any number of people.
+// TestThousandScrapesAtOnce: they cost the cloud as many requests as one scrape, and so does any number of people.
 func TestThousandScrapesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
@@ -301,7 +301,7 @@ func TestTelemetryPath(t *testing.T) {
 	}
 }
 
-// TestPages asks for each page over HTTP, as only a real server answers HEAD and what is not there.
+// TestPages requests each page over HTTP, because only a real server handles HEAD and unknown paths.
 func TestPages(t *testing.T) {
 	s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig, func(o *web.Options) { o.TelemetryPath = "/quotas" })
 	server := httptest.NewServer(s.handler)
@@ -322,7 +322,7 @@ func TestPages(t *testing.T) {
 		{http.MethodPost, "/quotas", http.StatusMethodNotAllowed, "Method Not Allowed"},
 		{http.MethodPost, "/-/healthy", http.StatusMethodNotAllowed, "Method Not Allowed"},
 		{http.MethodPost, "/-/ready", http.StatusMethodNotAllowed, "Method Not Allowed"},
-		{http.MethodGet, "/quotas", http.StatusOK, "cloud_quota_exporter_requests 6"}, // the first that the cloud is asked for
+		{http.MethodGet, "/quotas", http.StatusOK, "cloud_quota_exporter_requests 6"}, // the first request to the cloud
 		{http.MethodGet, "/", http.StatusOK, `<a href="quotas">Metrics</a>`},
 		{http.MethodGet, "/", http.StatusOK, `<a href="sd">Service discovery</a>`},
 		{http.MethodGet, "/", http.StatusOK, `<a href="-/healthy">Healthy</a>`},

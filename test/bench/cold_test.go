@@ -15,12 +15,12 @@ const (
 	slowLatency = time.Second
 	slots       = 8 // max_in_flight by default, in each region
 	regions     = 2 // of the simulated cloud
-	longest     = 2 // calls of a fetch of DBSS, which is asked most
-	proving     = 1 // call that proves the key, while the others wait
+	longest     = 2 // API requests of a DBSS fetch, the service with the most requests
+	proving     = 1 // request that proves the key, while the others wait
 )
 
-// BenchmarkColdScrape is the first scrape of all, with nothing in the cache, over the least that it can take: as many rounds of
-// max_in_flight as there must be in each region, each of two calls for DBSS, after the one call that proves the key.
+// BenchmarkColdScrape measures the first scrape, with an empty cache, relative to the minimum. The minimum is one request that proves the key, and
+// then as many rounds of max_in_flight as each region needs, of two requests each for DBSS.
 func BenchmarkColdScrape(b *testing.B) {
 	for _, scheme := range []string{"http", "https"} {
 		for _, projects := range sizes(1, 10, 100, 1000) {
@@ -36,8 +36,8 @@ func BenchmarkColdScrape(b *testing.B) {
 	}
 }
 
-// BenchmarkColdScrapeTail has one call of a hundred take a second: the least is the time of all calls to DBSS, evenly shared by its slots, after
-// the call that proves the key.
+// BenchmarkColdScrapeTail makes one request in a hundred take a second. The minimum is the time of all DBSS requests, evenly distributed over its
+// slots, after the request that proves the key.
 func BenchmarkColdScrapeTail(b *testing.B) {
 	for _, projects := range sizes(10, 100, 1000) {
 		b.Run(fmt.Sprintf("projects=%d", projects), func(b *testing.B) {
@@ -51,7 +51,7 @@ func BenchmarkColdScrapeTail(b *testing.B) {
 	}
 }
 
-// coldScrapes scrapes exporters that know nothing yet.
+// coldScrapes scrapes exporters with an empty cache.
 func coldScrapes(b *testing.B, s *simulation, projects int, ideal time.Duration) {
 	b.Helper()
 	var took time.Duration
@@ -60,7 +60,7 @@ func coldScrapes(b *testing.B, s *simulation, projects int, ideal time.Duration)
 		e := export(b, s, "services: {defaults: {timeout: 1m}}")
 		took += scrape(b, e.url, &page, nil)
 		wantAllRead(b, page.String(), 5*projects)
-		e.Load(new(config.Config)) // which closes its connections
+		e.Load(new(config.Config)) // closes its connections
 	}
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(float64(took.Nanoseconds())/float64(b.N), "ns/scrape")

@@ -1,5 +1,5 @@
-// Package bench_test measures the exporter over real HTTP, in front of a simulated cloud. Machines are noisy, so most figures are ratios to
-// something that is measured in the same run, in turn. docs/performance.md tells what they are; -short has the sizes small.
+// Package bench_test measures the exporter over real HTTP, with a simulated cloud. Because machines are noisy, most figures are ratios to something
+// that is measured alternately in the same run. docs/performance.md explains them. With -short, the sizes are small.
 package bench_test
 
 import (
@@ -31,7 +31,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if err := os.Setenv("NO_PROXY", "*"); err != nil { // a proxy leads out of this machine, where the simulated cloud is not
+	if err := os.Setenv("NO_PROXY", "*"); err != nil { // no proxy, because the simulated cloud is on this machine
 		panic(err)
 	}
 	os.Exit(m.Run())
@@ -46,10 +46,10 @@ type simulation struct {
 	accounts string // of the configuration
 }
 
-// unencrypted asks without TLS, which takes most of the time of small requests.
+// unencrypted uses HTTP instead of TLS, which takes most of the time of small requests.
 const unencrypted = "    endpoints: {default: 'http://{service}.{region}.test', iam: 'http://iam.test'}\n"
 
-// simulate serves a cloud with so many projects, by HTTPS or by HTTP, until Close.
+// simulate serves a cloud with n projects over HTTPS or HTTP until Close.
 func simulate(tb testing.TB, projects int, https bool) *simulation {
 	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -73,26 +73,26 @@ func simulate(tb testing.TB, projects int, https bool) *simulation {
 	return s
 }
 
-// leadTo has every host name lead to an address, so that each service has connections of its own.
+// leadTo resolves every host name to one address, so that each service has its own connections.
 func leadTo(address string) huaweicloud.Dial {
 	return func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}
 }
 
-// exporter serves what a fleet reads on a port of its own.
+// exporter serves the quotas of a fleet on its own port.
 type exporter struct {
 	*fleet.Fleet
 	url string
 }
 
-// export starts an exporter of a simulated cloud; services is what the configuration says of them.
+// export starts an exporter of a simulated cloud. services is the key services of the configuration.
 func export(tb testing.TB, s *simulation, services string) *exporter {
 	tb.Helper()
 	return exportOf(tb, s, providerstest.Five(), services)
 }
 
-// exportOf is export with other services.
+// exportOf is like export, with other services.
 func exportOf(tb testing.TB, s *simulation, known []providers.Service, services string) *exporter {
 	tb.Helper()
 	c, err := config.Parse("bench.yml", []byte(s.accounts+services), known, os.Getenv)
@@ -106,7 +106,7 @@ func exportOf(tb testing.TB, s *simulation, known []providers.Service, services 
 	return &exporter{f, server.URL + "/metrics"}
 }
 
-// handlerOf returns what serves the pages of a fleet.
+// handlerOf returns the HTTP handler of a fleet.
 func handlerOf(tb testing.TB, f *fleet.Fleet, process *prometheus.Registry) http.Handler {
 	tb.Helper()
 	handler, err := web.NewHandler(web.Options{
@@ -124,10 +124,10 @@ func processMetrics() *prometheus.Registry {
 	return registry
 }
 
-// client is a Prometheus as far as it matters here: it keeps its connections, and leaves bodies as they come.
+// client behaves like Prometheus: it keeps connections open and does not decompress bodies.
 var client = &http.Client{Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 16}}
 
-// scrape asks for a page by a Prometheus of patience, writes it to w, and tells how long that took.
+// scrape requests a page with a Prometheus scrape timeout, writes it to w, and returns how long that took.
 func scrape(tb testing.TB, url string, w io.Writer, header http.Header) time.Duration {
 	tb.Helper()
 	r, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, url, http.NoBody)
@@ -156,7 +156,7 @@ func text(tb testing.TB, url string) string {
 	return page.String()
 }
 
-// sizes are numbers of projects; in a short run the small ones alone.
+// sizes are numbers of projects. With -short, only the small ones.
 func sizes(all ...int) []int {
 	if testing.Short() {
 		return all[:2]
@@ -164,7 +164,7 @@ func sizes(all ...int) []int {
 	return all
 }
 
-// wantAllRead fails if a page lacks one of so many sources, or shows a failure.
+// wantAllRead fails if sources are missing from a page, or if it shows a failure.
 func wantAllRead(tb testing.TB, page string, sources int) {
 	tb.Helper()
 	_, failure, _ := strings.Cut(page, "\ncloud_quota_last_failure_reason{")

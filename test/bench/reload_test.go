@@ -14,15 +14,15 @@ import (
 	"cloud_quota_exporter/providers/providerstest"
 )
 
-// BenchmarkReload loads configurations of so many stated projects beside twice as many discovered ones, over four times the time that a quarter
-// of them takes: 1 if it is linear, 4 if it is quadratic.
+// BenchmarkReload loads configurations of n configured and 2n discovered projects, and divides the time by four times that of a quarter of them. 1 is
+// linear, 4 is quadratic.
 func BenchmarkReload(b *testing.B) {
 	projects := 5000
 	if testing.Short() {
 		projects = 2000
 	}
 	quarter, whole := reloads(b, projects/4), reloads(b, projects)
-	quarter() // which warms up
+	quarter() // warm up
 	var few, many time.Duration
 	for b.Loop() {
 		for range 4 {
@@ -39,7 +39,7 @@ func BenchmarkReload(b *testing.B) {
 	}
 }
 
-// reloads returns what reloads a fleet of stated and discovered projects, and how long that took.
+// reloads returns a function that reloads a fleet of configured and discovered projects, and how long the first load took.
 func reloads(b *testing.B, stated int) func() time.Duration {
 	b.Helper()
 	var listed []cloudsim.Project

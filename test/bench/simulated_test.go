@@ -21,12 +21,12 @@ import (
 	"cloud_quota_exporter/internal/fleet/fleettest"
 )
 
-// Time is simulated in these tests, hence exact. Their figures are of the full size only if somebody sees them.
+// Time is simulated in these tests, so the results are exact. They only run at full size if someone sees the figures.
 
-// showsFigures returns whether Go shows what report prints.
+// showsFigures reports whether go test shows the output of report.
 func showsFigures() bool { return testing.Verbose() || flag.Lookup("test.bench").Value.String() != "" }
 
-// get scrapes as a Prometheus with the usual timeout of 10 seconds, and returns the page and how long it took.
+// get scrapes like a Prometheus with the default timeout of 10 seconds, and returns the page and the duration.
 func get(t *testing.T, handler http.Handler) (string, time.Duration) {
 	t.Helper()
 	start := time.Now()
@@ -38,7 +38,7 @@ func get(t *testing.T, handler http.Handler) (string, time.Duration) {
 	return page.Body.String(), time.Since(start)
 }
 
-// report prints figures as a benchmark does: values and units in turn.
+// report prints figures in the format of benchmarks: alternating values and units.
 func report(name string, figures ...any) {
 	line := "Benchmark" + name + " \t1"
 	for pair := range slices.Chunk(figures, 2) {
@@ -52,19 +52,19 @@ const (
 	span            = time.Hour
 )
 
-// expiring are kinds of credentials.
+// expiring are kinds of credentials that expire.
 var expiring = map[string]string{
 	"instance_metadata": "instance_metadata: {}",
 	"assume_agency":     "static: {access_key: BASE, secret_key: SECRET}, assume_agency: {domain_name: main, agency_name: quotas, duration: 1h}",
 }
 
-// calls are what the cloud was asked in an hour.
+// calls counts the requests of an hour.
 type calls struct{ quotas, discovery, credentials float64 }
 
-// TestAPIEconomy counts the calls of an hour from the start, of an account that discovers its projects by keys that expire, with all defaults.
-// Servers that scrape in turn cost exactly what one does that scrapes as often as all of them, and there is a bound to that.
+// TestAPIEconomy counts the requests of the first hour for an account that discovers its projects with temporary credentials, with all defaults.
+// Several servers cost as much as one server that scrapes as often as all of them together, and there is an upper bound.
 func TestAPIEconomy(t *testing.T) {
-	each := map[time.Duration]float64{} // calls for quotas, by the time between two scrapes of whichever server
+	each := map[time.Duration]float64{} // quota requests, by the time between two scrapes of any server
 	for _, tc := range []struct {
 		credentials string
 		interval    time.Duration
@@ -89,23 +89,23 @@ func TestAPIEconomy(t *testing.T) {
 				n.discovery, "discovery-calls/hour", n.credentials, "credential-calls/hour")
 			between := tc.interval / time.Duration(servers)
 			if known, found := each[between]; found && known != n.quotas || n.quotas > mostCalls() {
-				t.Errorf("%s: %g calls for quotas, want at most %g, and as many as others that scrape each %s: %g", name, n.quotas, mostCalls(), between, known)
+				t.Errorf("%s: %g quota requests, want at most %g, and as many as with other servers that scrape every %s: %g", name, n.quotas, mostCalls(), between, known)
 			}
 			each[between] = n.quotas
 			if n.discovery != 4 || n.credentials != 2 {
-				t.Errorf("%s: %g calls for projects, want one in 15 minutes; %g for keys, want 2", name, n.discovery, n.credentials)
+				t.Errorf("%s: %g project list requests, want one in 15 minutes; %g credential requests, want 2", name, n.discovery, n.credentials)
 			}
 		}
 	}
 }
 
-// mostCalls is what an hour can cost: CES every 15 minutes, the others every 5, each a tenth earlier at most, and DBSS two calls.
+// mostCalls is the maximum cost of an hour: CES every 15 minutes and the others every 5, each up to a tenth earlier, and two requests for DBSS.
 func mostCalls() float64 {
 	each := func(ttl time.Duration) float64 { return math.Ceil(float64(span) / (0.9 * float64(ttl))) }
 	return economyProjects * (each(15*time.Minute) + 5*each(5*time.Minute))
 }
 
-// hourOfCalls has so many servers scrape for an hour, evenly spread over the interval.
+// hourOfCalls lets n servers scrape for an hour, evenly distributed over the interval.
 func hourOfCalls(t *testing.T, credentials string, interval time.Duration, servers int) (n calls) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -142,7 +142,7 @@ func hourOfCalls(t *testing.T, credentials string, interval time.Duration, serve
 	return n
 }
 
-// TestSlowService has one service take 30 seconds for each call, from the start or when its numbers are due again, and scrapes ten times.
+// TestSlowService makes each request to one service take 30 seconds, from the start or from the first refresh, and scrapes ten times.
 func TestSlowService(t *testing.T) {
 	sizes := []int{1, 10}
 	if showsFigures() {
@@ -165,7 +165,7 @@ func TestSlowService(t *testing.T) {
 					p50, p99 := took[len(took)/2], took[len(took)-1]
 					report(name, float64(p50), "p50-ns", float64(p99), "p99-ns")
 					if p50 > 0 || p99 > 9500*time.Millisecond {
-						t.Errorf("%v, want at most one scrape that waits, and none beyond its time", took)
+						t.Errorf("%v, want at most one scrape that waits, and none beyond its timeout", took)
 					}
 				})
 			})
@@ -173,14 +173,14 @@ func TestSlowService(t *testing.T) {
 	}
 }
 
-// tenScrapes scrapes each 15 seconds, and returns how long that took, sorted. It fails if numbers of the other services are missing.
+// tenScrapes scrapes every 15 seconds, and returns the durations, sorted. It fails if values of the other services are missing.
 func tenScrapes(t *testing.T, handler http.Handler, projects int) (took []time.Duration) {
 	t.Helper()
-	const others = 5 // numbers in use that a project has without DCS
+	const others = 5 // used values of a project without DCS
 	for range 10 {
 		page, d := get(t, handler)
 		if n := strings.Count(page, "\ncloud_quota_used{"); n < others*projects {
-			t.Errorf("%d numbers, want %d for each of %d projects", n, others, projects)
+			t.Errorf("%d values, want %d for each of %d projects", n, others, projects)
 		}
 		took = append(took, d)
 		<-time.After(15*time.Second - d)
@@ -194,7 +194,7 @@ const (
 	throttled      = `{"error_code":"APIGW.0308","error_msg":"The throttling threshold has been reached: policy user over ratelimit,limit:200,time:5 minute"}`
 )
 
-// gateway lets so many calls through in a period, and counts those that it refuses.
+// gateway accepts a limited number of requests per period, and counts those that it rejects.
 type gateway struct {
 	calls   int
 	mu      sync.Mutex
@@ -213,20 +213,21 @@ func (g *gateway) refuses(int) bool {
 	return false
 }
 
-// TestThrottle has CES throttle an account by the limit that is known of it, and scrapes each minute for two hours: how long it takes until all
-// numbers are there and, in the second hour, how many calls are refused and how old numbers get. It is never the same that come too late.
+// TestThrottle makes CES throttle an account at its known limit, and scrapes every minute for two hours. It measures how long it takes until all
+// values are complete and, in the second hour, how many requests are rejected and how old values get. Rejected requests must not always be those of
+// the same projects.
 func TestThrottle(t *testing.T) {
 	calls := 20
 	if showsFigures() {
-		calls = 200 // which CES's gateway is known to let through for a user
+		calls = 200 // known limit of the CES gateway per user
 	}
 	for _, tc := range []struct {
-		periods int // that it takes to call for each project once
+		periods int // time needed for one request per project
 		oldest  time.Duration
 	}{
-		{1, 15 * time.Minute}, // the cache_ttl: all fit into one period
+		{1, 15 * time.Minute}, // the cache_ttl: all requests fit into one period
 		{2, 25 * time.Minute},
-		{3, 45 * time.Minute}, // as many as are let through in a cache_ttl
+		{3, 45 * time.Minute}, // the maximum in a cache_ttl
 		{4, 90 * time.Minute},
 	} {
 		name := fmt.Sprintf("Throttle/projects=%d", tc.periods*calls)
@@ -243,14 +244,14 @@ func TestThrottle(t *testing.T) {
 				_, oldest := observe(t, w, time.Hour)
 				report(name, float64(complete), "complete-ns", float64(g.refused), "refused/hour", float64(oldest), "oldest-ns")
 				if complete == 0 || oldest > tc.oldest || tc.periods == 1 && g.refused > 0 {
-					t.Errorf("complete after %s, %d refused, the oldest number of %s", complete, g.refused, oldest)
+					t.Errorf("complete after %s, %d rejected, oldest value %s", complete, g.refused, oldest)
 				}
 			})
 		})
 	}
 }
 
-// observe scrapes each minute. It returns when all numbers were there first, and how old they were at most.
+// observe scrapes every minute. It returns when all values were complete for the first time, and their maximum age.
 func observe(t *testing.T, w *fleettest.World, span time.Duration) (complete, oldest time.Duration) {
 	t.Helper()
 	for begun := time.Now(); time.Since(begun) < span; <-time.After(time.Minute) {

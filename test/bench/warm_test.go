@@ -22,22 +22,22 @@ import (
 	"cloud_quota_exporter/providers/providerstest"
 )
 
-// formats are what a Prometheus asks for.
+// formats are the formats that Prometheus accepts.
 var formats = []struct{ name, accept string }{
 	{"text", "text/plain;version=1.0.0;escaping=allow-utf-8"},
 	{"openmetrics", "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8"},
 	{"protobuf", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"},
 }
 
-// set is what an exporter reads.
+// set is what an exporter monitors.
 type set struct {
 	projects int
-	services string // "five" or "all" of the catalogue, account-level ones too
+	services string // "five" default services, or "all" of the catalogue, including account-level ones
 }
 
 func (s set) String() string { return fmt.Sprintf("projects=%d/services=%s", s.projects, s.services) }
 
-// sets are of so many projects with five services, and of 100 with all.
+// sets are several numbers of projects with five services, and 100 projects with all services.
 func sets(projects ...int) []set {
 	var all []set
 	for _, n := range sizes(projects...) {
@@ -49,15 +49,15 @@ func sets(projects ...int) []set {
 	return all
 }
 
-// BenchmarkWarmScrape is a scrape of which all numbers are fresh, over one of a bare handler of client_golang that serves the same series
-// from constant metrics made beforehand. The two are scraped in turn.
+// BenchmarkWarmScrape measures a scrape with a fresh cache, relative to a plain client_golang handler that serves the same series from prebuilt
+// constant metrics. The two are scraped alternately.
 func BenchmarkWarmScrape(b *testing.B) {
 	for _, set := range sets(1, 100, 1000, 10_000) {
 		b.Run(set.String(), func(b *testing.B) {
 			ours := warm(b, set)
 			bare := bareHandler(b, ours.Fleet)
 			if quotas(text(b, ours.url)) != quotas(text(b, bare)) {
-				b.Fatal("the two serve different pages")
+				b.Fatal("the two pages differ")
 			}
 			for _, format := range formats {
 				for _, encoding := range []string{"identity", "gzip"} {
@@ -71,7 +71,7 @@ func BenchmarkWarmScrape(b *testing.B) {
 	}
 }
 
-// BenchmarkProbe is a scrape of one project among many, over one of a project that is alone.
+// BenchmarkProbe measures a scrape of one project among many, relative to an exporter with only this project.
 func BenchmarkProbe(b *testing.B) {
 	alone := probe(warm(b, set{1, "five"}))
 	for _, projects := range sizes(10, 100, 1000, 10_000) {
@@ -81,7 +81,7 @@ func BenchmarkProbe(b *testing.B) {
 	}
 }
 
-// BenchmarkFilteredScrape is a scrape that names services or projects, over one of everything.
+// BenchmarkFilteredScrape measures a scrape of some services or projects, relative to one of everything.
 func BenchmarkFilteredScrape(b *testing.B) {
 	for _, set := range sets(10, 100, 1000, 10_000) {
 		b.Run(set.String(), func(b *testing.B) {
@@ -99,13 +99,13 @@ func BenchmarkFilteredScrape(b *testing.B) {
 	}
 }
 
-// probe returns where the last project of an exporter is served.
+// probe returns the URL of the last project of an exporter.
 func probe(e *exporter) string {
 	projects := e.Projects()
 	return strings.TrimSuffix(e.url, "/metrics") + "/probe?target=" + projects[len(projects)-1]
 }
 
-// warm returns an exporter that has read all projects, of a cloud that has gone since.
+// warm returns an exporter with a full cache, whose cloud is closed.
 func warm(b *testing.B, what set) *exporter {
 	b.Helper()
 	s := simulate(b, what.projects, false)
@@ -119,7 +119,7 @@ func warm(b *testing.B, what set) *exporter {
 	return e
 }
 
-// constant are metrics made beforehand.
+// constant are prebuilt metrics.
 type constant []prometheus.Metric
 
 func (c constant) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
@@ -130,7 +130,7 @@ func (c constant) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// bareHandler serves what a fleet knows, frozen, and metrics of the process, and returns where.
+// bareHandler serves a fixed copy of a fleet's metrics and the process metrics, and returns the URL.
 func bareHandler(b *testing.B, f *fleet.Fleet) string {
 	b.Helper()
 	var metrics constant
@@ -154,7 +154,7 @@ func bareHandler(b *testing.B, f *fleet.Fleet) string {
 	return server.URL
 }
 
-// quotas returns the lines of a page that are not of the process.
+// quotas returns the lines of a page without the process metrics.
 func quotas(page string) string {
 	var lines strings.Builder
 	for line := range strings.Lines(page) {
@@ -165,15 +165,15 @@ func quotas(page string) string {
 	return lines.String()
 }
 
-// turns is how often each of two is scraped for one iteration: what is large takes so long that there is one.
+// turns is the number of scrapes of each side per iteration. Large pages are scraped once, because they take long.
 const turns = 5
 
-// compare scrapes one and another in turn. Of the times the medians count, of the bytes that were allocated the sums.
+// compare scrapes two sides alternately. It compares the medians of the times and the sums of the allocated bytes.
 func compare(b *testing.B, one, other, name string, header http.Header) {
 	b.Helper()
 	sides := []*side{{url: one}, {url: other}}
 	for _, s := range sides {
-		scrape(b, s.url, io.Discard, header) // what is made once for all
+		scrape(b, s.url, io.Discard, header) // created once
 	}
 	for b.Loop() {
 		for range turns {
@@ -190,14 +190,14 @@ func compare(b *testing.B, one, other, name string, header http.Header) {
 	b.ReportMetric(float64(ours.bytes)/float64(theirs.bytes), "bytes/"+name)
 }
 
-// side is one of two that are compared.
+// side is one of the two sides of a comparison.
 type side struct {
 	url   string
 	took  []time.Duration
 	bytes uint64
 }
 
-// measure scrapes once, and notes how long that took and how many bytes were allocated for it.
+// measure scrapes once, and records the duration and the allocated bytes.
 func (s *side) measure(b *testing.B, header http.Header) {
 	b.Helper()
 	var before, after runtime.MemStats
@@ -209,8 +209,8 @@ func (s *side) measure(b *testing.B, header http.Header) {
 
 func (s *side) median() time.Duration { return slices.Sorted(slices.Values(s.took))[len(s.took)/2] }
 
-// BenchmarkMemory is the heap of an exporter that has read all projects and has shown them on a page, without the simulated cloud. What each
-// project beyond those of the size before adds shows whether it grows evenly.
+// BenchmarkMemory measures the heap of an exporter that has fetched all projects and served them on a page, without the simulated cloud. What each
+// additional project adds shows whether it grows evenly.
 func BenchmarkMemory(b *testing.B) {
 	var before set
 	var heapBefore uint64
@@ -241,7 +241,7 @@ func BenchmarkMemory(b *testing.B) {
 // liveHeap returns how many bytes of the heap are in use.
 func liveHeap() uint64 {
 	runtime.GC()
-	runtime.GC() // what the first one has finalised
+	runtime.GC() // finalized by the first one
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
 	return stats.HeapAlloc

@@ -1,9 +1,9 @@
-// Package browser shows the status page to a real browser: what a person sees and can do, on a wide screen and on a phone, in light and in
-// dark, with and without JavaScript.
+// Package browser opens the status page in a real browser. It tests what a person sees and can do on wide and narrow screens, in light and dark mode,
+// with and without JavaScript.
 //
 //	go -C test/browser test -count=1 ./...
 //
-// It needs Chromium or Chrome, and npm for the rules of accessibility. The pictures of the documentation are made anew by
+// It needs Chromium or Chrome, and npm for the accessibility rules. To update the pictures of the documentation:
 //
 //	go -C test/browser test -count=1 -run=Pictures -pictures ./...
 package browser
@@ -21,13 +21,13 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-var pictures = flag.Bool("pictures", false, "make the pictures of the documentation anew")
+var pictures = flag.Bool("pictures", false, "update the pictures of the documentation")
 
-// What TestMain makes ready.
+// Set by TestMain.
 var (
 	exporterBinary string
-	axe            string          // the script that judges accessibility
-	chromium       context.Context // chromedp keeps a browser in one
+	axe            string          // the script that checks accessibility
+	chromium       context.Context // chromedp keeps a browser in a context
 )
 
 func TestMain(m *testing.M) {
@@ -55,7 +55,7 @@ func build(dir string) error {
 	return run("go", "build", "-C", "../..", "-o", exporterBinary, ".")
 }
 
-// fetchAxe has npm fetch what package-lock.json names, into node_modules.
+// fetchAxe installs the packages of package-lock.json into node_modules.
 func fetchAxe() error {
 	if err := run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"); err != nil {
 		return err
@@ -72,10 +72,10 @@ func run(name string, args ...string) error {
 	return nil
 }
 
-// startChromium runs one browser for all tests, each of which has a tab of its own.
+// startChromium runs one browser for all tests. Each test has its own tab.
 func startChromium() (stop func(), err error) {
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.NoSandbox, // continuous integration is root, as whom there is no sandbox; it sees nothing but this project's own page
+		chromedp.NoSandbox, // continuous integration runs as root, which cannot use the sandbox; the browser only opens this project's page
 		chromedp.DisableGPU,
 		chromedp.Flag("disable-component-update", true),
 	)
@@ -83,7 +83,7 @@ func startChromium() (stop func(), err error) {
 	chromium, _ = chromedp.NewContext(allocator)
 	if err := chromedp.Do(chromium); err != nil {
 		end()
-		return nil, fmt.Errorf("a browser can't be started: %w; install Chromium or Chrome", err)
+		return nil, fmt.Errorf("cannot start a browser: %w; install Chromium or Chrome", err)
 	}
 	return end, nil
 }

@@ -25,10 +25,10 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// widths are of a small phone, a phone, a tablet, and screens on which the quotas are a table.
+// widths of a small phone, a phone, a tablet, and screens on which the quotas are a table.
 var widths = []int64{320, 375, 768, 1120, 1280}
 
-// TestDemo is what somebody sees who tries the program.
+// TestDemo checks what a new user sees.
 func TestDemo(t *testing.T) {
 	b := show(t, startDemo(t))
 	if got := b.texts(t, "h1, h2"); fmt.Sprint(got) != "[Cloud quotas Quotas Sources]" {
@@ -39,13 +39,14 @@ func TestDemo(t *testing.T) {
 		t.Errorf("%d quotas, the first is %q", len(rows), rows)
 	}
 	if got, want := fmt.Sprint(b.texts(t, "#shown")), fmt.Sprintf("[%[1]d of %[1]d quotas shown]", len(rows)); got != want {
-		t.Errorf("the script says %q, want %q", got, want)
+		t.Errorf("the script shows %q, want %q", got, want)
 	}
 	b.mustFit(t)
 	b.mustBeAccessible(t)
 }
 
-// TestManyProjects: of 2,250 quotas the worst are on the first page. What is typed is found there at once, and on all pages with Enter.
+// TestManyProjects: of 2,250 quotas, the first page shows those with the highest utilization. The filter searches this page at once, and all pages
+// with Enter.
 func TestManyProjects(t *testing.T) {
 	cloud := cloudtest.Scale(250)
 	s := newSite(t, cloud, "")
@@ -85,14 +86,14 @@ func TestManyProjects(t *testing.T) {
 		b.do(t, chromedp.KeyEvent("\b"+tc.words))
 		count := func() int { return len(b.texts(t, "#rows tbody tr:not(.title)")) }
 		if n, says := count(), fmt.Sprint(b.texts(t, "#shown")); n != tc.here || says != "["+tc.typed+"]" {
-			t.Errorf("%q shows %d quotas and says %s, want %d and %s", tc.words, n, says, tc.here, tc.typed)
+			t.Errorf("%q shows %d quotas and %s, want %d and %s", tc.words, n, says, tc.here, tc.typed)
 		}
 		if n := len(b.texts(t, "#rows .title")); tc.here == 0 && n > 0 {
 			t.Errorf("%q shows %d headings of muted quotas", tc.words, n)
 		}
 		b.follow(t, chromedp.KeyEvent("\r"))
 		if n, says := count(), fmt.Sprint(b.texts(t, "#shown")); n != tc.shown || says != "["+tc.entered+"]" {
-			t.Errorf("%q and Enter show %d quotas and say %s, want %d and %s", tc.words, n, says, tc.shown, tc.entered)
+			t.Errorf("%q and Enter show %d quotas and %s, want %d and %s", tc.words, n, says, tc.shown, tc.entered)
 		}
 		if spread := strings.Join(strings.Fields(strings.Join(b.texts(t, "#quotas nav"), "")), " "); spread != tc.spread {
 			t.Errorf("%q: pages %q, want %q", tc.words, spread, tc.spread)
@@ -105,7 +106,7 @@ func TestManyProjects(t *testing.T) {
 	}
 }
 
-// TestChoosing: a project and a service are chosen by the keyboard alone, and the address says so.
+// TestChoosing selects a project and a service with the keyboard alone. The URL contains the selection.
 func TestChoosing(t *testing.T) {
 	s := newSite(t, cloudtest.Scale(3), "")
 	b := show(t, s.url)
@@ -116,12 +117,12 @@ func TestChoosing(t *testing.T) {
 		t.Errorf("the address is %s, want %s", got, want)
 	}
 	if got := b.texts(t, "#rows tbody tr"); len(got) != 2 || !strings.HasPrefix(got[0], "ap-southeast-3_p0003\tdcs") {
-		t.Errorf("it shows %q", got)
+		t.Errorf("the page shows %q", got)
 	}
 	b.mustBeAccessible(t)
 	b.follow(t, chromedp.Click(`//a[text()="show all"]`))
 	if got := b.texts(t, "#rows tbody tr:not(.title)"); len(got) != 27 {
-		t.Errorf("%d quotas after all, want 27", len(got))
+		t.Errorf("%d quotas in the end, want 27", len(got))
 	}
 	b.follow(t, chromedp.Click(`//table//a[text()="ap-southeast-1_p0002"]`))
 	if got := b.texts(t, "#rows tbody tr:not(.title)"); len(got) != 9 {
@@ -129,7 +130,7 @@ func TestChoosing(t *testing.T) {
 	}
 }
 
-// TestTrouble: everything that can be wrong is told, fits on every screen and is accessible, in light and in dark.
+// TestTrouble: all problems are shown, fit on every screen, and are accessible, in light and dark mode.
 func TestTrouble(t *testing.T) {
 	s := newTrouble(t)
 	b := newTab(t)
@@ -152,17 +153,17 @@ func TestTrouble(t *testing.T) {
 	for _, want := range []string{
 		"unauthorized discovery of projects in account other", "What to do: check that the credentials are correct",
 		"forbidden dcs in ap-southeast-1_sandbox and 2 more", "What to do: grant the IAM action dcs:quota:get", `<script>alert("no")</script> not allowed`,
-		"server_error ces in prod", "come back later", "Its last numbers are shown:", "resources skipped cts in prod", "resource 2 of 3: it has no type",
-		"<b>trackers</b>", "1 source not read yet", "not read yet", "not offered", "Projects may be missing", "eu-de", "failing",
+		"server_error ces in prod", "come back later", "The last values are shown:", "resources skipped cts in prod", "resource 2 of 3: it has no type",
+		"<b>trackers</b>", "1 source not fetched yet", "not fetched yet", "not offered", "Projects might be missing", "eu-de", "failing",
 	} {
 		if !strings.Contains(all, want) {
-			t.Errorf("it does not say %q", want)
+			t.Errorf("%q is missing", want)
 		}
 	}
 }
 
-// TestEveryService: thirty projects with all services of the catalogue, a third of which is not offered and one of which fails, need no more
-// width than five services.
+// TestEveryService: thirty projects with all services of the catalogue need no more width than five services. A third of the services are not offered
+// and one fails.
 func TestEveryService(t *testing.T) {
 	var projects []cloudsim.Project
 	for i := range 30 {
@@ -195,7 +196,7 @@ services: {defaults: {enabled: true, max_in_flight: 64}}
 	}
 	for what, want := range map[string]string{
 		"document.querySelector('#sources .scroll').scrollWidth - document.querySelector('#sources .scroll').clientWidth": "0",
-		"document.querySelectorAll('#sources tbody tr').length":                                                           "32", // with the account as a row of its own, and in the list of accounts
+		"document.querySelectorAll('#sources tbody tr').length":                                                           "32", // with the account as a separate row, and in the list of accounts
 		"document.querySelectorAll('select[name=service] option').length":                                                 fmt.Sprint(len(providers.All()) + 1),
 	} {
 		if got := fmt.Sprint(eval[any](t, b, what)); got != want {
@@ -207,14 +208,14 @@ services: {defaults: {enabled: true, max_in_flight: 64}}
 	}
 	b.do(t, chromedp.Click(`//section[@id="sources"]//summary[contains(., "not offered")]`))
 	if got := b.texts(t, "#sources details[open]"); len(got) != 1 || !strings.Contains(got[0], " not offered\n") {
-		t.Errorf("a click shows %q, want what is not offered", got)
+		t.Errorf("a click shows %q, want the services that are not offered", got)
 	}
 	b.mustFit(t)
 	b.open(t, s.url+"?project=ap-southeast-3_project_07")
 	b.mustBeAccessible(t)
 }
 
-// TestRoles: a screen reader is told of a table with its headings, also where cards are seen.
+// TestRoles: screen readers get a table with headings, even where the page shows cards.
 func TestRoles(t *testing.T) {
 	s := newSite(t, cloudtest.Demo(), "")
 	b := newTab(t)
@@ -241,7 +242,7 @@ func TestRoles(t *testing.T) {
 	}
 }
 
-// TestWithoutJavaScript: all is there; projects and services can be chosen, and words typed.
+// TestWithoutJavaScript: the page is complete, and the filters work.
 func TestWithoutJavaScript(t *testing.T) {
 	b := newTab(t)
 	b.resize(t, 1280)
@@ -263,7 +264,8 @@ func TestWithoutJavaScript(t *testing.T) {
 	}
 }
 
-// TestComplaintsAreHeard: the other tests rely on it that the browser tells of what the page's policy forbids, and axe of what is wrong.
+// TestComplaintsAreHeard: the other tests depend on the browser reporting violations of the page's security policy, and on axe reporting
+// accessibility problems.
 func TestComplaintsAreHeard(t *testing.T) {
 	b := show(t, newSite(t, cloudtest.Scale(1), "").url)
 	for what, act := range map[string]string{
@@ -277,18 +279,18 @@ func TestComplaintsAreHeard(t *testing.T) {
 	} {
 		eval[chromedp.Void](t, b, act)
 		if got := b.complaint(t); (len(got) == 0) != (act == "") {
-			t.Errorf("%s: the browser complains of %q", what, got)
+			t.Errorf("%s: the browser reports %q", what, got)
 		}
 	}
 	eval[chromedp.Void](t, b, `document.querySelector("select").parentNode.replaceWith(document.querySelector("select"))`)
 	if got := b.inaccessible(t); !strings.Contains(got, "select-name") {
-		t.Errorf("axe finds %q, want the missing label", got)
+		t.Errorf("axe reports %q, want the missing label", got)
 	}
 }
 
 const maxPicture = 150_000 // bytes
 
-// TestPictures sees to it that the pictures of the documentation are there and small; -pictures makes them.
+// TestPictures checks that the pictures of the documentation exist and are small. -pictures updates them.
 func TestPictures(t *testing.T) {
 	for _, picture := range []struct {
 		file, scheme  string
@@ -326,7 +328,7 @@ func TestPictures(t *testing.T) {
 	}
 }
 
-// draw writes what the tab shows into a file.
+// draw writes a picture of the tab to a file.
 func (b *tab) draw(t *testing.T, file string) {
 	t.Helper()
 	shot, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
@@ -338,7 +340,7 @@ func (b *tab) draw(t *testing.T, file string) {
 		t.Fatal(err)
 	}
 	bounds := seen.Bounds()
-	fewer := image.NewRGBA(bounds) // fewer colours than the edges of letters have, for a smaller file
+	fewer := image.NewRGBA(bounds) // fewer colors than antialiased text has, for a smaller file
 	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
 		for x := bounds.Min.X; x < bounds.Max.X; x++ {
 			c := color.RGBAModel.Convert(seen.At(x, y)).(color.RGBA)

@@ -22,15 +22,14 @@ import (
 	"cloud_quota_exporter/providers/providerstest"
 )
 
-// site is the exporter over a simulated cloud.
+// site is the exporter with a simulated cloud.
 type site struct {
 	*fleettest.World
 
 	config, url string
 }
 
-// newSite returns a site of a configuration. An empty one stands for all projects of a cloud that has the demo's account, under the names
-// that IAM has for them.
+// newSite returns a site with a configuration. An empty one means all projects of the demo account, with the names that they have in IAM.
 func newSite(t *testing.T, cloud *cloudtest.Cloud, config string) *site {
 	t.Helper()
 	if config == "" {
@@ -43,7 +42,7 @@ func newSite(t *testing.T, cloud *cloudtest.Cloud, config string) *site {
 	return newSiteOf(t, providerstest.Five(), cloud, config)
 }
 
-// newSiteOf is newSite with other services.
+// newSiteOf is like newSite, with other services.
 func newSiteOf(t *testing.T, services []providers.Service, cloud *cloudtest.Cloud, config string) *site {
 	t.Helper()
 	world := fleettest.NewOf(t, services, cloud, config)
@@ -59,7 +58,7 @@ func newSiteOf(t *testing.T, services []providers.Service, cloud *cloudtest.Clou
 	return &site{world, config, server.URL + "/"}
 }
 
-// errorBody is cloudsim.ErrorBody, but for a 404, which comes from the gateway: the region does not offer the service.
+// errorBody is like cloudsim.ErrorBody, except for 404, which the gateway sends if the region does not offer the service.
 func errorBody(service string, status int, message string) []byte {
 	if status == http.StatusNotFound {
 		service = "gateway"
@@ -67,8 +66,8 @@ func errorBody(service string, status int, message string) []byte {
 	return cloudsim.ErrorBody(service, status, message)
 }
 
-// newTrouble returns a site on which everything that can be wrong is: a source fails and never was read, one fails since its numbers were
-// read, one hangs, one leaves resources out, a service is not offered, an account's projects can't be discovered, a project is left out.
+// newTrouble returns a site with every kind of problem: a source that fails and was never fetched, one that fails after a success, one that hangs,
+// one with skipped resources, a service that is not offered, an account whose discovery fails, and a skipped project.
 func newTrouble(t *testing.T) *site {
 	t.Helper()
 	const prod, sandbox = "0250cb8a80c24c0b9f20f557cb159aad", "5bd2d60ff638ccd9a8a28114eab086e7"
@@ -110,7 +109,7 @@ services: {dbss: {cache_ttl: 0, timeout: 5m}, ces: {cache_ttl: 0}}
 
 var listening = regexp.MustCompile(`Listening on" address=(\S+)`)
 
-// startDemo runs the command that everybody tries first, and returns its page.
+// startDemo runs the demo command and returns the URL of its page.
 func startDemo(t *testing.T) (url string) {
 	t.Helper()
 	demo := exec.CommandContext(t.Context(), exporterBinary, "demo", "--web.listen-address=127.0.0.1:0")
@@ -121,13 +120,13 @@ func startDemo(t *testing.T) (url string) {
 	if err := demo.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = demo.Wait() }) // the test's context has ended it
+	t.Cleanup(func() { _ = demo.Wait() }) // the context of the test has ended it
 	lines := bufio.NewScanner(stderr)
 	for lines.Scan() {
 		if m := listening.FindStringSubmatch(lines.Text()); m != nil {
 			return "http://" + m[1] + "/"
 		}
 	}
-	t.Fatalf("the demo ended before it listened: %v", lines.Err())
+	t.Fatalf("the demo ended before it was listening: %v", lines.Err())
 	return ""
 }

@@ -16,11 +16,10 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience is for all that a test does in its tab. It is far more than is ever needed, for slow machines.
+// patience is the time limit of a test in its tab. It is far more than needed, for slow machines.
 const patience = 2 * time.Minute
 
-// tab is a tab of the browser. What the browser complains of while it is open (errors of scripts, of the network, of the page's security
-// policy) fails the test.
+// tab is a tab of the browser. Errors of scripts, of the network, or of the page's security policy fail the test.
 type tab struct {
 	ctx context.Context
 
@@ -40,7 +39,7 @@ func newTab(t *testing.T) *tab {
 	b.ctx = timed
 	t.Cleanup(func() {
 		for _, complaint := range b.complaint(t) {
-			t.Errorf("the browser complains: %s", complaint)
+			t.Errorf("the browser reports: %s", complaint)
 		}
 		cancel()
 		closeTab()
@@ -48,7 +47,7 @@ func newTab(t *testing.T) *tab {
 	return b
 }
 
-// show opens a page in a tab as wide as that of a desk.
+// show opens a page in a tab with the width of a desktop screen.
 func show(t *testing.T, url string) *tab {
 	t.Helper()
 	b := newTab(t)
@@ -74,10 +73,10 @@ func (b *tab) listen(event any) {
 	b.complaints = append(b.complaints, complaint)
 }
 
-// complaint returns what the browser complained of so far, and forgets it.
+// complaint returns the errors that the browser has reported, and clears them.
 func (b *tab) complaint(t *testing.T) []string {
 	t.Helper()
-	eval[int](t, b, "0") // its answer comes after all that the browser said before
+	eval[int](t, b, "0") // the response comes after all errors that the browser reported before
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	all := b.complaints
@@ -92,7 +91,7 @@ func (b *tab) do(t *testing.T, actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// call sends a command of the browser's protocol.
+// call sends a command of the DevTools protocol.
 func call[P, R any](t *testing.T, b *tab, command cdp.Command[P, R], params P) R {
 	t.Helper()
 	result, err := chromedp.Call(b.ctx, command, params)
@@ -102,7 +101,7 @@ func call[P, R any](t *testing.T, b *tab, command cdp.Command[P, R], params P) R
 	return result
 }
 
-// eval evaluates an expression in the page, whatever the page's security policy says.
+// eval evaluates an expression in the page, regardless of the page's security policy.
 func eval[T any](t *testing.T, b *tab, expression string) T {
 	t.Helper()
 	value, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
@@ -118,7 +117,7 @@ func (b *tab) open(t *testing.T, url string) {
 	b.do(t, chromedp.Navigate(url))
 }
 
-// follow does what leads to another page, and waits for that.
+// follow runs an action that opens another page, and waits for the page.
 func (b *tab) follow(t *testing.T, action chromedp.Action[chromedp.Void]) {
 	t.Helper()
 	if _, err := chromedp.RunResponse(b.ctx, action); err != nil {
@@ -126,13 +125,13 @@ func (b *tab) follow(t *testing.T, action chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// resize makes the screen so wide.
+// resize sets the width of the screen.
 func (b *tab) resize(t *testing.T, width int64) {
 	t.Helper()
 	b.do(t, chromedp.EmulateViewport(width, 900))
 }
 
-// prefer sets the colour scheme that the user has chosen: light or dark.
+// prefer sets the user's color scheme: light or dark.
 func (b *tab) prefer(t *testing.T, scheme string) {
 	t.Helper()
 	call(t, b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
@@ -140,14 +139,14 @@ func (b *tab) prefer(t *testing.T, scheme string) {
 	})
 }
 
-// texts returns the texts that are seen of the elements that a selector finds.
+// texts returns the visible texts of the elements that a selector matches.
 func (b *tab) texts(t *testing.T, selector string) []string {
 	t.Helper()
 	found := eval[[]string](t, b, fmt.Sprintf("Array.from(document.querySelectorAll(%q), e => e.checkVisibility() ? e.innerText.trim() : '')", selector))
 	return slices.DeleteFunc(found, func(text string) bool { return text == "" })
 }
 
-// mustFit asserts that nobody has to scroll the page sideways.
+// mustFit asserts that the page does not scroll horizontally.
 func (b *tab) mustFit(t *testing.T) {
 	t.Helper()
 	if over := eval[int](t, b, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
@@ -158,11 +157,11 @@ func (b *tab) mustFit(t *testing.T) {
 func (b *tab) mustBeAccessible(t *testing.T) {
 	t.Helper()
 	if found := b.inaccessible(t); found != "" {
-		t.Errorf("%d wide: axe finds\n%s", eval[int](t, b, "innerWidth"), found)
+		t.Errorf("%d wide: axe reports\n%s", eval[int](t, b, "innerWidth"), found)
 	}
 }
 
-// inaccessible returns what axe finds wrong with the page as it is now.
+// inaccessible returns the problems that axe reports for the current page.
 func (b *tab) inaccessible(t *testing.T) string {
 	t.Helper()
 	eval[chromedp.Void](t, b, axe)

@@ -1,4 +1,4 @@
-// Package dashboards_test tests what there is for Grafana beside the dashboards themselves, which schema.test.js and test/e2e test.
+// Package dashboards_test tests the provisioning of Grafana. schema.test.js and test/e2e test the dashboards themselves.
 package dashboards_test
 
 import (
@@ -29,7 +29,7 @@ func TestProvider(t *testing.T) {
 		t.Fatalf("%+v", file)
 	}
 	if path := file.Providers[0].Options.Path; !strings.Contains(content(t, documentation), "-t "+path+" deploy/grafana/dashboards/*.json") {
-		t.Errorf("%s doesn't say that the dashboards belong to %s", documentation, path)
+		t.Errorf("%s does not show that the dashboards belong to %s", documentation, path)
 	}
 }
 
@@ -53,7 +53,7 @@ func TestDataSource(t *testing.T) {
 	}
 }
 
-// decode reads a file in which nothing else may stand.
+// decode reads a file strictly: unknown keys are errors.
 func decode(t *testing.T, file string, into any) {
 	t.Helper()
 	d := yaml.NewDecoder(bytes.NewReader([]byte(content(t, file))))

@@ -14,8 +14,8 @@ import (
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
-// TestTwoAccounts have three account-level services each, one of which is refused. Account labels are no projects: they are neither missing nor in the
-// way of one, also while account-level services come and go by reloads.
+// TestTwoAccounts has two accounts with three account-level services each, one of which is forbidden. Account labels are not projects: no alert
+// treats them as missing or duplicate, even while reloads add and remove account-level services.
 func TestTwoAccounts(t *testing.T) {
 	t.Parallel()
 	newAccount := func(name, accessKey string, users int64) cloudsim.Account {
@@ -80,7 +80,7 @@ cloud_quota_project_info{account="other",project="other"} 1`)
 	const refused = `
 ALERTS{alertname="CloudQuotaReadFailing",alertstate="firing",project="other",service="eps",severity="warning"} 1`
 	p.becomes(t, "ALERTS", due+refused)
-	p.becomes(t, "min(count_over_time(up[5m])) > bool 15", " 1") // longer than any rule waits
+	p.becomes(t, "min(count_over_time(up[5m])) > bool 15", " 1") // longer than the longest for of a rule
 	p.is(t, "ALERTS", due+refused)
 
 	if err := errors.Join(os.WriteFile(file, []byte(config), 0o600), e.cmd.Process.Signal(syscall.SIGHUP)); err != nil {
@@ -88,5 +88,5 @@ ALERTS{alertname="CloudQuotaReadFailing",alertstate="firing",project="other",ser
 	}
 	p.becomes(t, "cloud_quota_project_info", `cloud_quota_project_info{account="main",project="main/ap-southeast-3",project_id="`+cloudsim.ID("main/p")+`",region="ap-southeast-3"} 1
 cloud_quota_project_info{account="other",project="shop",project_id="`+cloudsim.ID("other/p")+`",region="ap-southeast-3"} 1`)
-	p.becomes(t, "ALERTS", "") // and none on missing projects
+	p.becomes(t, "ALERTS", "") // and no alerts on missing projects
 }

@@ -26,11 +26,11 @@ import (
 // alertmanager is a running Alertmanager with the shipped configuration and template.
 type alertmanager struct {
 	at    string // the address at which it listens
-	inbox *inbox // what it sends
+	inbox *inbox // output
 }
 
-// startAlertmanager changes of the shipped configuration how long groups wait, and the addresses of receivers. Those for mail and chat,
-// which are shipped as comments, are in force beside the webhook. More can be replaced, as by replace.
+// startAlertmanager changes the group waits of the shipped configuration, and the addresses of the receivers. The receivers for mail and chat, which
+// are shipped as comments, are enabled in addition to the webhook. More can be replaced, as with replace.
 func startAlertmanager(t *testing.T, wait time.Duration, more ...string) *alertmanager {
 	t.Helper()
 	dir, in := t.TempDir(), newInbox(t)
@@ -47,8 +47,8 @@ func startAlertmanager(t *testing.T, wait time.Duration, more ...string) *alertm
 	return &alertmanager{at: p.address(t), inbox: in}
 }
 
-// alerted runs a Prometheus that scrapes an exporter, evaluates the shipped rules and sends alerts, until it knows where to. A minute of
-// the rules takes as long as stated.
+// alerted runs a Prometheus that scrapes an exporter, evaluates the shipped rules, and sends alerts. It returns when Prometheus has discovered
+// Alertmanager. minute is the length of a minute of the rules.
 func (a *alertmanager) alerted(t *testing.T, exporter string, minute time.Duration) *prometheus {
 	t.Helper()
 	p := startPrometheus(t, fmt.Sprintf("rule_files: [%q]\nalerting: {alertmanagers: [{static_configs: [{targets: [%q]}]}]}\n", rulesWithMinutesOf(t, minute), a.at)+
@@ -61,8 +61,8 @@ func (a *alertmanager) alerted(t *testing.T, exporter string, minute time.Durati
 	return p
 }
 
-// rulesWithMinutesOf returns a file with the shipped rules, in which only durations are changed: a minute takes as long as given. Ranges of minutes are
-// three seconds at least, which are three scrapes.
+// rulesWithMinutesOf returns a file with the shipped rules, in which minutes have another length. Ranges of minutes are at least three seconds, which
+// is three scrapes.
 func rulesWithMinutesOf(t *testing.T, minute time.Duration) string {
 	t.Helper()
 	durations := regexp.MustCompile(`(?m)(^\s+(?:interval|for|keep_firing_for): |\[)(\d+[mh])(?:$|\])`)
@@ -89,7 +89,7 @@ type alert struct {
 	EndsAt      time.Time         `json:"endsAt,omitzero"`
 }
 
-// nameOf writes the labels by which alerts differ.
+// nameOf writes the labels that distinguish alerts.
 func nameOf(labels map[string]string) string {
 	words := []string{labels["alertname"], labels["severity"]}
 	for _, label := range []string{"account", "job", "instance", "project", "service", "resource_type"} {
@@ -100,7 +100,7 @@ func nameOf(labels map[string]string) string {
 	return strings.Join(words, " ")
 }
 
-// labelled returns the labels of a name: "<alertname> <severity> <label>=<value>...".
+// labelled returns the labels in a name: "<alertname> <severity> <label>=<value>...".
 func labelled(name string) map[string]string {
 	words := strings.Fields(name)
 	labels := map[string]string{"alertname": words[0], "severity": words[1]}
@@ -124,15 +124,15 @@ func (a *alertmanager) post(t *testing.T, alerts []alert) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		t.Fatalf("Alertmanager refused alerts: %s", resp.Status)
+		t.Fatalf("Alertmanager rejected alerts: %s", resp.Status)
 	}
 }
 
-// has waits until Alertmanager has these alerts and no others: names, with " < " and the alertname of what silences one.
+// has waits until Alertmanager has these alerts and no others: names, with " < " and the alertname of the alert that inhibits it.
 func (a *alertmanager) has(t *testing.T, want ...string) {
 	t.Helper()
 	slices.Sort(want)
-	eventually(t, "alerts and what silences them", func() (string, bool) {
+	eventually(t, "alerts and their inhibitions", func() (string, bool) {
 		_, body, err := get("http://" + a.at + "/api/v2/alerts")
 		var all []struct {
 			Fingerprint string
@@ -159,7 +159,7 @@ func (a *alertmanager) has(t *testing.T, want ...string) {
 	})
 }
 
-var update = flag.Bool("update", false, "write testdata/notifications, to be read before it is committed")
+var update = flag.Bool("update", false, "write testdata/notifications; read the diff before you commit it")
 
 // inbox receives notifications.
 type inbox struct {
@@ -171,8 +171,8 @@ type inbox struct {
 
 // letter is a notification.
 type letter struct {
-	kind, receiver string // webhook, chat or mail
-	text           string // a webhook's JSON; title, an empty line and text of others
+	kind, receiver string // webhook, chat, or mail
+	text           string // JSON of a webhook; otherwise title, empty line, and text
 }
 
 // newInbox listens until the test ends.
@@ -192,9 +192,9 @@ func newInbox(t *testing.T) *inbox {
 	return in
 }
 
-// serveHTTP receives what webhooks send to /<receiver>, and to /chat/<receiver> what a chat would get.
+// serveHTTP receives the notifications of webhooks at /<receiver>, and of chats at /chat/<receiver>.
 func (in *inbox) serveHTTP(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body) // half a body is no JSON
+	body, _ := io.ReadAll(r.Body) // half a body is not JSON
 	receiver := filepath.Base(r.URL.Path)
 	l := letter{"webhook", receiver, string(body)}
 	if r.URL.Path != "/"+receiver {
@@ -217,7 +217,7 @@ func (in *inbox) add(l letter) {
 	in.letters = append(in.letters, l)
 }
 
-// all returns the letters of a kind, or of a kind to a receiver, in the order in which they came.
+// all returns the letters of a kind, or of a kind to a receiver, in the order of arrival.
 func (in *inbox) all(kind, receiver string) []letter {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -226,7 +226,7 @@ func (in *inbox) all(kind, receiver string) []letter {
 	})
 }
 
-// nth waits for a letter, the first being 1.
+// nth waits for the nth letter, starting with 1.
 func (in *inbox) nth(t *testing.T, n int, kind, receiver string) string {
 	t.Helper()
 	var all []letter
@@ -237,7 +237,7 @@ func (in *inbox) nth(t *testing.T, n int, kind, receiver string) string {
 	return all[n-1].text
 }
 
-// tells waits until all that webhooks sent is this, in this order: each the receiver, and names of alerts with their status.
+// tells waits until the webhooks have sent exactly these notifications, in this order. Each is the receiver, and the names and states of its alerts.
 func (in *inbox) tells(t *testing.T, want ...string) {
 	t.Helper()
 	eventually(t, "notifications", func() (string, bool) {
@@ -252,7 +252,7 @@ func (in *inbox) tells(t *testing.T, want ...string) {
 	})
 }
 
-// subject says what a webhook's JSON is about.
+// subject summarizes the JSON of a webhook.
 func subject(t *testing.T, text string) string {
 	t.Helper()
 	var message struct {
@@ -271,8 +271,7 @@ func subject(t *testing.T, text string) string {
 	return strings.Join(alerts, ", ")
 }
 
-// varying is what differs between two runs: times of this century, and the address of Prometheus, which is followed by the expression of a
-// rule.
+// varying matches what differs between two runs: times, and the address of Prometheus with the expression of a rule after it.
 var varying = regexp.MustCompile(`20\d\d-\d\d-\d\d[T ]\d\d:\d\d(:[\d.]+Z)?|http://[^/]+/graph\?[^"]+`)
 
 // isGolden compares a notification with a file.
@@ -303,7 +302,7 @@ func (in *inbox) serveMail(listener net.Listener) {
 	}
 }
 
-// receiveMail speaks as little SMTP as one mail takes. A mail that fails is missed where it is waited for.
+// receiveMail implements as much SMTP as one mail needs. If a mail fails, the test that waits for it fails.
 func (in *inbox) receiveMail(conn *textproto.Conn) {
 	defer conn.Close()
 	_ = conn.PrintfLine("220 inbox")

@@ -15,7 +15,7 @@ import (
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
-// The alerts on the one quota of newClimbing that moves.
+// The alerts on the only quota of newClimbing that changes.
 const (
 	ram            = " project=" + named + " service=dcs resource_type=ram"
 	nearlyWarning  = "CloudQuotaNearlyExhausted warning" + ram
@@ -23,7 +23,7 @@ const (
 	exhausted      = "CloudQuotaExhausted critical" + ram
 )
 
-// newClimbing returns a cloud of one project, and what sets the used amount and the limit of the only quota of which alerts can be due.
+// newClimbing returns a cloud of one project, and a function that sets the used amount and the limit of the only quota on which alerts fire.
 func newClimbing() (cloud *cloudtest.Cloud, set func(used, limit int64)) {
 	const id = "7d3c1f0e5b9a48e2a6c4d8f01b2e3a59"
 	cloud = cloudtest.New(cloudsim.Account{
@@ -36,13 +36,13 @@ func newClimbing() (cloud *cloudtest.Cloud, set func(used, limit int64)) {
 }
 
 const (
-	// rapid asks the cloud at nearly every scrape.
+	// rapid makes nearly every scrape fetch.
 	rapid = "{defaults: {cache_ttl: 1s}, ces: {cache_ttl: 1s}}"
-	// wait is how long groups of alerts wait: at least as long as an alert may come after one that silences it, on a slow machine.
+	// wait is the group wait of alerts. It is at least as long as an alert can follow the one that inhibits it, on a slow machine.
 	wait = 2 * time.Second
 )
 
-// TestClimbingQuota is told of as nearly exhausted, as exhausted and as over, each once.
+// TestClimbingQuota: notifications are sent once each for nearly exhausted, exhausted, and resolved.
 func TestClimbingQuota(t *testing.T) {
 	t.Parallel()
 	cloud, set := newClimbing()
@@ -61,9 +61,9 @@ func TestClimbingQuota(t *testing.T) {
 	a.has(t, exhausted, nearlyCritical+" < CloudQuotaExhausted", nearlyWarning+" < CloudQuotaExhausted")
 
 	told = append(told, "cloud_quota_critical: "+exhausted+" resolved")
-	set(800, 900) // which ends the critical one too, of which nothing was told
+	set(800, 900) // also resolves the critical alert, which was never sent
 	a.inbox.tells(t, told...)
-	a.has(t, nearlyWarning) // of which was told
+	a.has(t, nearlyWarning) // was sent
 
 	told = append(told, "cloud_quota: "+nearlyWarning+" resolved")
 	set(800, 1600)
@@ -78,7 +78,7 @@ func TestClimbingQuota(t *testing.T) {
 	}
 }
 
-// TestOutageTellsNothingOfQuotas: neither an end nor a repetition, although the cloud refuses everything and the exporter is restarted.
+// TestOutageTellsNothingOfQuotas: if the cloud rejects all requests and the exporter restarts, quota alerts are neither resolved nor repeated.
 func TestOutageTellsNothingOfQuotas(t *testing.T) {
 	t.Parallel()
 	cloud, set := newClimbing()
@@ -94,9 +94,9 @@ func TestOutageTellsNothingOfQuotas(t *testing.T) {
 	p.is(t, "count(cloud_quota_remaining{service=\"dcs\"} <= 0)", " 1")
 	e.restart(t, p)
 	p.becomes(t, "count(cloud_quota_up == 0)", " 5")
-	p.is(t, "cloud_quota_remaining", "") // the numbers were in memory, and can't be had again
+	p.is(t, "cloud_quota_remaining", "") // the values were in memory only
 	heal()
-	e.restart(t, p) // it would try again after 15 seconds
+	e.restart(t, p) // otherwise it would retry after 15 seconds
 	p.becomes(t, "count(cloud_quota_up == 1)", " 5")
 	p.becomes(t, "count(cloud_quota_remaining{service=\"dcs\"} <= 0)", " 1")
 	a.inbox.tells(t, told...)
@@ -106,7 +106,7 @@ func TestOutageTellsNothingOfQuotas(t *testing.T) {
 	a.inbox.tells(t, told...)
 }
 
-// restart starts the exporter anew where it was, and waits until Prometheus has seen that.
+// restart starts the exporter again at the same address, and waits until Prometheus has scraped it.
 func (e *exporter) restart(t *testing.T, p *prometheus) {
 	t.Helper()
 	e.terminate(t)
@@ -115,10 +115,10 @@ func (e *exporter) restart(t *testing.T, p *prometheus) {
 	p.becomes(t, "up", "up 1")
 }
 
-// TestManyProjectsAreOneNotification, in which the list is cut and the count is not.
+// TestManyProjectsAreOneNotification: the list is truncated, but the count is not.
 func TestManyProjectsAreOneNotification(t *testing.T) {
 	t.Parallel()
-	a := startAlertmanager(t, 5*time.Second) // 500 alerts take their time
+	a := startAlertmanager(t, 5*time.Second) // 500 alerts take some time
 	failing := func(project string, since time.Time) alert {
 		return alert{labelled("CloudQuotaReadFailing warning service=dcs project=" + project), map[string]string{
 			"summary":     "Fetching dcs of project " + project + " fails: timeout",
@@ -136,10 +136,10 @@ func TestManyProjectsAreOneNotification(t *testing.T) {
 		t.Errorf("the webhook got %.1000s..., want 100 of 500 alerts", text)
 	}
 
-	for i := range all { // of two times, Alertmanager believes the earlier
+	for i := range all { // of two start times, Alertmanager uses the earlier
 		all[i].StartsAt = time.Date(1999, time.December, 30, 18, 30, 0, 0, time.FixedZone("", -8*60*60))
 	}
-	a.post(t, append(all, failing("p999", time.Now()))) // the last by its name
+	a.post(t, append(all, failing("p999", time.Now()))) // the last by name
 	isGolden(t, "many_and_one.txt", a.inbox.nth(t, 2, "chat", "cloud_quota"))
 
 	for i := range all[:30] {
@@ -154,7 +154,7 @@ func TestManyProjectsAreOneNotification(t *testing.T) {
 
 const shippedAlertmanager = deploy + "alertmanager/alertmanager.yml"
 
-// routes are the receivers of alerts; <project> is one whose team gets the alerts on its quotas, and one that is nobody's.
+// routes are the expected receivers of alerts. <project> is replaced by one whose team gets the alerts on its quotas, and by one without such a team.
 var routes = []struct{ alert, prod, dev string }{
 	{"CloudQuotaNearlyExhausted info project=<project> service=dcs resource_type=ram", "prod", "cloud_quota"},
 	{"CloudQuotaNearlyExhausted warning project=<project> service=dcs resource_type=ram", "prod", "cloud_quota"},
@@ -186,14 +186,14 @@ func TestRoutes(t *testing.T) {
 				args = append(args, label+"="+value)
 			}
 			if got := amtool(t, args...); got != want {
-				t.Errorf("%s: of %s goes to %q, want %q", r.alert, project, got, want)
+				t.Errorf("%s: %s goes to %q, want %q", r.alert, project, got, want)
 			}
 		}
 	}
 }
 
-// TestEveryAlertIsRouted, and there is none in the tables that the rules don't have: what Alertmanager's configuration does by name would
-// be about nothing.
+// TestEveryAlertIsRouted compares the names in the tables with those of the rules, so that no configuration by name is about an alert that does not
+// exist.
 func TestEveryAlertIsRouted(t *testing.T) {
 	t.Parallel()
 	var shipped, routed, silenced []string
@@ -216,15 +216,15 @@ func TestEveryAlertIsRouted(t *testing.T) {
 	}
 }
 
-// TestShippedAlertmanagerConfiguration has amtool check what is shipped. startAlertmanager has Alertmanager load it with the comments too.
+// TestShippedAlertmanagerConfiguration runs amtool on the shipped configuration. startAlertmanager also loads it with the comments enabled.
 func TestShippedAlertmanagerConfiguration(t *testing.T) {
 	t.Parallel()
 	if out := amtool(t, "check-config", shippedAlertmanager); !strings.Contains(out, " 1 templates") {
-		t.Errorf("it does not find the template: %s", out)
+		t.Errorf("amtool does not find the template: %s", out)
 	}
 }
 
-// amtool runs it, and returns what it prints. It must succeed.
+// amtool runs amtool, which must succeed, and returns its output.
 func amtool(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), amtoolBinary, args...).CombinedOutput()
@@ -234,20 +234,20 @@ func amtool(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// silencing has alerts that fire at once, and the alertname of what silences each.
+// silencing are alerts that fire at once, and the alertname of the alert that inhibits each.
 var silencing = []struct{ alert, by string }{
 	{"CloudQuotaExhausted critical project=prod service=dcs resource_type=ram", ""},
 	{"CloudQuotaCritical critical project=prod service=dcs resource_type=ram", "CloudQuotaExhausted"},
 	{"CloudQuotaNearlyExhausted warning project=prod service=dcs resource_type=ram", "CloudQuotaExhausted"},
 	{"CloudQuotaExhaustionForecast warning project=prod service=dcs resource_type=ram", "CloudQuotaExhausted"},
-	{"CloudQuotaLimitLowered warning project=prod service=dcs resource_type=ram", ""}, // perhaps why it is exhausted
+	{"CloudQuotaLimitLowered warning project=prod service=dcs resource_type=ram", ""}, // this might be why it is exhausted
 
 	{"CloudQuotaCritical critical project=prod service=ces resource_type=alarm", ""},
 	{"CloudQuotaNearlyExhausted warning project=prod service=ces resource_type=alarm", "CloudQuotaCritical"},
 	{"CloudQuotaNearlyExhausted info project=prod service=ces resource_type=alarm", "CloudQuotaCritical"},
 	{"CloudQuotaExhaustionForecast warning project=prod service=ces resource_type=alarm", "CloudQuotaCritical"},
 
-	// Each is like one above in all but one label.
+	// Each differs from one above in one label.
 	{"CloudQuotaNearlyExhausted warning project=dev service=dcs resource_type=ram", ""},
 	{"CloudQuotaNearlyExhausted warning project=prod service=dbss resource_type=ram", ""},
 	{"CloudQuotaNearlyExhausted warning project=prod service=dcs resource_type=instance", ""},
@@ -290,13 +290,13 @@ inhibit_rules:
     equal: [namespace]
 `
 
-// TestInhibitionsOfKubePrometheus silence nothing more. Severities that share an alertname are the exception, which docs/alerts.md explains.
+// TestInhibitionsOfKubePrometheus inhibit nothing more. Severities that share an alertname are the exception, which docs/alerts.md explains.
 func TestInhibitionsOfKubePrometheus(t *testing.T) {
 	t.Parallel()
 	startAlertmanager(t, time.Second, `\ninhibit_rules:\n`, kubePrometheus).silences(t, "info")
 }
 
-// silences posts all alerts except those of one severity, and waits until each is inhibited by the alerts that are expected to.
+// silences posts all alerts except those of one severity, and waits until each is inhibited by the expected alerts.
 func (a *alertmanager) silences(t *testing.T, without string) {
 	t.Helper()
 	var fired []alert

@@ -29,7 +29,7 @@ func load(t *testing.T, profiles ...string) *types.Project {
 	return project
 }
 
-// TestComposeFile looks at what each profile starts: images of fixed versions, files that exist, and ports that other machines do not reach.
+// TestComposeFile checks what each profile starts: images with fixed versions, files that exist, and ports that other machines cannot reach.
 func TestComposeFile(t *testing.T) {
 	t.Parallel()
 	for profile, exporter := range map[string]string{"": "demo", "demo": "demo", "account": "account"} {
@@ -66,21 +66,21 @@ func TestComposeFile(t *testing.T) {
 	}
 }
 
-// TestComposeCommands looks whether the profiles and services exist that the document names.
+// TestComposeCommands checks that the profiles and services in the document exist.
 func TestComposeCommands(t *testing.T) {
 	t.Parallel()
 	commands := regexp.MustCompile(`docker compose (?:-f (\S+) )?(?:--profile (\w+) )?(?:up|down|exec (\w+)|run --rm (\w+))\b`).
 		FindAllStringSubmatch(readFile(t, "../../docs/getting-started.md"), -1)
 	for _, c := range commands {
 		if c[1] != "" && c[1] != "deploy/compose/compose.yml" {
-			t.Errorf("%s: there is no such file", c[0])
+			t.Errorf("%s: the file does not exist", c[0])
 		}
 		project := load(t)
 		if c[2] != "" {
 			project = load(t, c[2])
 		}
 		if service := c[3] + c[4]; service != "" && !slices.Contains(project.ServiceNames(), service) || !slices.ContainsFunc(project.ServiceNames(), func(s string) bool { return project.Services[s].Build != nil }) {
-			t.Errorf("%s: there are the services %q", c[0], project.ServiceNames())
+			t.Errorf("%s: the services are %q", c[0], project.ServiceNames())
 		}
 	}
 	if len(commands) < 6 {
@@ -88,7 +88,7 @@ func TestComposeCommands(t *testing.T) {
 	}
 }
 
-// containerFiles makes the files of a service below a directory, and returns its command with them in place of its own.
+// containerFiles creates the files of a service in a directory, and returns the command with these paths.
 func containerFiles(t *testing.T, s types.ServiceConfig, dir string) []string {
 	t.Helper()
 	for _, v := range s.Volumes {
@@ -116,8 +116,8 @@ func containerFiles(t *testing.T, s types.ServiceConfig, dir string) []string {
 	return command
 }
 
-// TestComposeDemo runs the commands of deploy/compose without containers, at other ports: Prometheus scrapes the demo and evaluates the shipped rules,
-// and Alertmanager gets the alerts.
+// TestComposeDemo runs the commands of deploy/compose without containers, on other ports: Prometheus scrapes the demo and evaluates the shipped
+// rules, and Alertmanager receives the alerts.
 func TestComposeDemo(t *testing.T) {
 	t.Parallel()
 	project, dir := load(t), t.TempDir()
@@ -152,7 +152,7 @@ func TestComposeDemo(t *testing.T) {
 	})
 }
 
-// TestComposeAccount lets the exporter check the configuration of the profile "account", with keys in place of the secrets.
+// TestComposeAccount checks the configuration of the profile "account" with check-config, with keys in place of the secrets.
 func TestComposeAccount(t *testing.T) {
 	t.Parallel()
 	s, dir := load(t, "account").Services["account"], t.TempDir()
@@ -169,8 +169,8 @@ func TestComposeAccount(t *testing.T) {
 	}
 }
 
-// TestComposeGrafana compares what Grafana is provisioned with: the data source is the Prometheus of the file, the dashboards lie where the provider
-// and the home dashboard look for them.
+// TestComposeGrafana checks the provisioning of Grafana: the data source is the Prometheus of the file, and the dashboards are in the directories of
+// the provider and of the home dashboard.
 func TestComposeGrafana(t *testing.T) {
 	t.Parallel()
 	s, dir := load(t).Services["grafana"], t.TempDir()

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestTilesAreWhatAlertsFireOn has promtool evaluate tiles and marks of the dashboards beside the shipped rules, over days: they are about
-// the same as the alerts that they name.
+// TestTilesAreWhatAlertsFireOn evaluates tiles and marks of the dashboards with promtool, together with the shipped rules, over days. They must agree
+// with the alerts that they name.
 func TestTilesAreWhatAlertsFireOn(t *testing.T) {
 	t.Parallel()
 	quotas, exporter := readDashboards(t)[1], readDashboards(t)[0]
@@ -18,7 +18,7 @@ func TestTilesAreWhatAlertsFireOn(t *testing.T) {
 	for _, c := range []struct {
 		name, interval string
 		series         map[string]string
-		expr           string // is this at that time
+		expr           string // expected at that time
 		alert          string
 		at, alertAt    string
 		want           string // the services
@@ -66,7 +66,7 @@ func TestTilesAreWhatAlertsFireOn(t *testing.T) {
 			for _, s := range services {
 				fired.Samples = append(fired.Samples, expected{fmt.Sprintf("{service=%q}", s), 1})
 			}
-			if c.alertAt != "" { // what a mark is about has labels; the alert comes later
+			if c.alertAt != "" { // marks have labels; the alert comes later
 				shown.Expr, shown.Samples, fired.EvalTime = "group by (service) ("+shown.Expr+")", fired.Samples, c.alertAt
 			}
 			promtoolTests(t, c.interval, c.series, []expectation{shown, fired})
@@ -74,7 +74,7 @@ func TestTilesAreWhatAlertsFireOn(t *testing.T) {
 	}
 }
 
-// quotaSeries returns the series of a quota of that service; an empty value is one that is not reported.
+// quotaSeries returns the series of a quota of a service. An empty value means that it is not reported.
 func quotaSeries(service, used, limit, remaining string, hasThreshold bool) map[string]string {
 	series := map[string]string{}
 	for metric, values := range map[string]string{"used": used, "limit": limit, "remaining": remaining} {

@@ -19,10 +19,10 @@ import (
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
-// asked is for how long before now the dashboards are asked.
+// asked is how long ago the queries of the dashboards are evaluated.
 const asked = 10 * time.Minute
 
-// TestDashboardsOverPrometheus asks a real Prometheus what the dashboards ask it.
+// TestDashboardsOverPrometheus sends the queries of the dashboards to a real Prometheus.
 func TestDashboardsOverPrometheus(t *testing.T) {
 	t.Parallel()
 	p := startWatched(t)
@@ -40,14 +40,14 @@ func TestDashboardsOverPrometheus(t *testing.T) {
 	}
 }
 
-// answersAll asserts that every query of every panel, variable and annotation has an answer, with these values chosen.
+// answersAll asserts that every query of every panel, variable, and annotation returns data, with these values selected.
 func (p *prometheus) answersAll(t *testing.T, d dashboard, chosen map[string]string) {
 	t.Helper()
 	values := p.choose(t, d, chosen)
 	for _, panel := range d.all() {
 		t.Run(panel.Title, func(t *testing.T) {
 			answers := p.answers(t, panel, values)
-			if len(chosen) == 0 { // only then there is every column
+			if len(chosen) == 0 { // otherwise some columns do not exist
 				checkColumns(t, panel, answers)
 			}
 		})
@@ -59,7 +59,7 @@ func (p *prometheus) answersAll(t *testing.T, d dashboard, chosen map[string]str
 	}
 }
 
-// answers returns the answer to each query of a panel, which must be one that the panel is made for.
+// answers returns the result of each query of a panel, which must be one that the panel supports.
 func (p *prometheus) answers(t *testing.T, panel panel, values map[string]string) map[string][]series {
 	t.Helper()
 	answers := map[string][]series{}
@@ -69,20 +69,20 @@ func (p *prometheus) answers(t *testing.T, panel panel, values map[string]string
 		checkLabels(t, answer)
 		isInfinite := func(s series) bool { return s.Value.value == "+Inf" }
 		if slices.ContainsFunc(answer, isInfinite) && !panel.putsInWords(t, q.RefID) {
-			t.Errorf("query %s has +Inf in its answer, which the panel doesn't put in words", q.RefID)
+			t.Errorf("query %s returns +Inf, for which the panel has no text", q.RefID)
 		}
 	}
 	return answers
 }
 
-// choose returns the text that Grafana puts in the place of each variable: of those that are chosen by their value, and of others by all
-// that there is. What is chosen must be to be had.
+// choose returns the text that Grafana substitutes for each variable: the selected values, or all values for the other variables. Selected values
+// must be among the options.
 func (p *prometheus) choose(t *testing.T, d dashboard, chosen map[string]string) map[string]string {
 	t.Helper()
 	values := intervals()
 	for _, v := range d.Templating.List {
 		switch v.Type {
-		case "datasource": // stands in no expression
+		case "datasource": // is in no expression
 		case "query":
 			var options []string
 			eventually(t, "options of "+v.Name, func() (string, bool) {
@@ -103,35 +103,35 @@ func (p *prometheus) choose(t *testing.T, d dashboard, chosen map[string]string)
 	return values
 }
 
-// intervals are the variables that Grafana sets by the time range. The interval in milliseconds is longer, because the first scrape after the
+// intervals are the variables that Grafana derives from the time range. The interval in milliseconds is longer, because the first scrape after the
 // start of an exporter can take seconds.
 func intervals() map[string]string {
 	return map[string]string{"__range": "600s", "__interval": "1s", "__interval_ms": "60000", "__rate_interval": "1m"}
 }
 
-// ask returns the kind of a variable's query, label_values or query_result, and its expression; of label_values the label, too.
+// ask returns the type of a variable's query, label_values or query_result, and its expression; for label_values, also the label.
 func (v variable) ask(t *testing.T) (kind, expr, label string) {
 	t.Helper()
 	m := variableQuery.FindStringSubmatch(v.Query.(map[string]any)["query"].(string))
 	if m == nil || (m[1] == "label_values") != (m[3] != "") {
-		t.Fatalf("the variable %s has another query: %v", v.Name, v.Query)
+		t.Fatalf("the variable %s has an unknown query: %v", v.Name, v.Query)
 	}
 	return m[1], m[2], m[3]
 }
 
 var variableQuery = regexp.MustCompile(`^(label_values|query_result)\((.+?)(?:, (\w+))?\)$`)
 
-// options asks for the values of a variable.
+// options returns the values of a variable.
 func (p *prometheus) options(t *testing.T, v variable, values map[string]string) []string {
 	t.Helper()
 	if !v.Multi || !v.IncludeAll {
-		t.Fatalf("the variable %s doesn't offer all", v.Name)
+		t.Fatalf("the variable %s has no option All", v.Name)
 	}
 	kind, expr, label := v.ask(t)
 	expr = substitute(t, expr, values)
 	var options []string
 	if kind == "query_result" {
-		// Grafana matches the expression with each series and its value, as {project="prod"} 0.9.
+		// Grafana applies the regular expression to each series and its value, as {project="prod"} 0.9.
 		re := regexp.MustCompile(strings.Trim(v.Regex, "/"))
 		for _, s := range p.now(t, expr) {
 			if m := re.FindStringSubmatch(write(s.Metric) + " " + s.Value.value); m != nil {
@@ -151,7 +151,7 @@ func (p *prometheus) options(t *testing.T, v variable, values map[string]string)
 
 var inExpression = regexp.MustCompile(`\$(?:\{(\w+)\}|(\w+))`)
 
-// alternatives writes values as Grafana does for Prometheus: an expression that matches them, within a string.
+// alternatives writes values as Grafana does for Prometheus: as a regular expression in a string.
 func alternatives(values []string) string {
 	var escaped []string
 	for _, v := range values {
@@ -163,7 +163,7 @@ func alternatives(values []string) string {
 	return "(" + strings.Join(escaped, "|") + ")"
 }
 
-// substitute puts values in the places of variables, all of which must be known.
+// substitute replaces variables by their values. All must be known.
 func substitute(t *testing.T, expr string, values map[string]string) string {
 	t.Helper()
 	return inExpression.ReplaceAllStringFunc(expr, func(name string) string {
@@ -175,11 +175,11 @@ func substitute(t *testing.T, expr string, values map[string]string) string {
 	})
 }
 
-// answer asks a query until it has an answer with a number in it, and returns that.
+// answer repeats a query until its result contains a number, and returns the result.
 func (p *prometheus) answer(t *testing.T, q panelQuery, values map[string]string) []series {
 	t.Helper()
 	if q.Instant && q.Range {
-		t.Errorf("%s is asked twice", q.RefID)
+		t.Errorf("%s is queried twice", q.RefID)
 	}
 	expr := substitute(t, q.Expr, values)
 	var answer result
@@ -197,18 +197,18 @@ func (p *prometheus) answer(t *testing.T, q panelQuery, values map[string]string
 	return answer.Result
 }
 
-// hasNumber tells whether a series has a sample that is a number.
+// hasNumber reports whether a series has a sample that is a number.
 func hasNumber(s series) bool {
 	return slices.ContainsFunc(append(s.Values, s.Value), func(v sample) bool { return v.value != "" && v.value != "NaN" })
 }
 
-// ours are the labels that the exporter and the alerts have, and the one by which exporters are told apart.
+// ours are the labels of the exporter and the alerts, and the label that distinguishes exporters.
 var ours = []string{
 	"__name__", "account", "alertname", "alertstate", "code", "goversion", "instance", "job", "project", "reason", "region", "resource_type", "revision",
 	"service", "severity", "unit", "version",
 }
 
-// checkLabels asserts that no label that scrapes have added is left in an answer.
+// checkLabels asserts that a result has no label that scrapes have added.
 func checkLabels(t *testing.T, answer []series) {
 	t.Helper()
 	for _, s := range answer {
@@ -220,10 +220,10 @@ func checkLabels(t *testing.T, answer []series) {
 	}
 }
 
-// watched is the label of the project of startWatched in which everything happens. A dot means something in an expression.
+// watched is the label of the project of startWatched in which everything happens. A dot has a meaning in regular expressions.
 const watched = "prod.1"
 
-// forecast records what the shipped rules record of a quota that grows, after days.
+// forecast records the series of the shipped rules for a quota that grows, after days.
 const forecast = `
 groups:
   - name: forecast
@@ -231,10 +231,10 @@ groups:
     rules: [{record: 'quota:cloud_quota_days_to_full:forecast', expr: 'quota:cloud_quota_remaining:min{resource_type=~"alarm|cpu"} * 0 + 3'}]
 `
 
-// startWatched runs a Prometheus with the shipped rules in front of two exporters of the same accounts, each scraped with labels of its
-// own, in a cloud in which everything happens that the dashboards show: quotas in all states, without a limit, of which only the rest is
-// known, that grow, of which the limit has changed; resources that can't be read; a service that throttles; an account that can't be
-// used, and one whose tokens expire; a project that is left out. One of the exporters was restarted, and refused a configuration.
+// startWatched runs a Prometheus with the shipped rules and two exporters of the same accounts, each scraped with its own labels. The cloud has
+// everything that the dashboards show: quotas in all states, without a limit, with only the remaining amount, that grow, or with a changed limit;
+// skipped resources; a service that throttles; an unusable account, and one whose tokens expire; a skipped project. One of the exporters was
+// restarted, and rejected a configuration.
 func startWatched(t *testing.T) *prometheus {
 	t.Helper()
 	const busy, idle = "0250cb8a80c24c0b9f20f557cb159aad", "7d3c1f0e5b9a48e2a6c4d8f01b2e3a59"
@@ -295,7 +295,7 @@ scrape_configs:
 	return p
 }
 
-// checkStates asserts what the panels of quotas say of the project in which everything happens, and that this agrees with the alerts.
+// checkStates asserts what the quota panels show for the project in which everything happens, and that this agrees with the alerts.
 func (p *prometheus) checkStates(t *testing.T, quotas dashboard) {
 	t.Helper()
 	values := p.choose(t, quotas, map[string]string{"project": watched})
@@ -325,8 +325,8 @@ func (p *prometheus) checkStates(t *testing.T, quotas dashboard) {
 	p.becomes(t, ask("Limits that changed", "B"), `{project="prod.1",resource_type="ram",service="dcs"} 64`)
 }
 
-// checkTables asserts that each quota is in one of the two tables, the one with bars or the one without, and in every query of that:
-// Grafana's merge takes many seconds for thousands of rows where one of the answers has none.
+// checkTables asserts that each quota is in one of the two tables, with or without a bar, and in every query of that table. Grafana's merge takes
+// many seconds for thousands of rows that one of the results lacks.
 func (p *prometheus) checkTables(t *testing.T, quotas dashboard) {
 	t.Helper()
 	values := p.choose(t, quotas, nil)
@@ -372,12 +372,12 @@ func (p *prometheus) checkChain(t *testing.T, d dashboard) {
 	}
 }
 
-// checkNames asserts that a dashboard asks for no metric that isn't documented, and for no target but by a variable.
+// checkNames asserts that a dashboard queries only documented metrics, and selects targets only with a variable.
 func (p *prometheus) checkNames(t *testing.T, d dashboard) {
 	t.Helper()
 	known := map[string]bool{
 		"ALERTS": true, "scrape_duration_seconds": true, "up": true, // Prometheus's own
-		"go_goroutines": true, "process_cpu_seconds_total": true, "process_resident_memory_bytes": true, "process_start_time_seconds": true, // of the client, which docs/metrics.md mentions
+		"go_goroutines": true, "process_cpu_seconds_total": true, "process_resident_memory_bytes": true, "process_start_time_seconds": true, // of the client library, mentioned in docs/metrics.md
 	}
 	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| (\\w+)").FindAllStringSubmatch(readFile(t, "../../docs/metrics.md"), -1) {
 		known[m[1]] = true
@@ -401,7 +401,7 @@ func (p *prometheus) checkNames(t *testing.T, d dashboard) {
 	}
 }
 
-// metricsIn returns the names of the metrics in an expression, as Prometheus understands it.
+// metricsIn returns the names of the metrics in an expression, parsed by Prometheus.
 func (p *prometheus) metricsIn(t *testing.T, expr string) []string {
 	t.Helper()
 	var tree any
@@ -427,12 +427,12 @@ func (p *prometheus) metricsIn(t *testing.T, expr string) []string {
 	}
 	walk(tree)
 	if len(names) == 0 {
-		t.Errorf("no metric is in %s", expr)
+		t.Errorf("no metric in %s", expr)
 	}
 	return names
 }
 
-// selected returns the names of the metrics that a selector selects: one, or those of name=~"begin(end|end)".
+// selected returns the names of the metrics that a selector selects: one, or those of name=~"start(end|end)".
 func selected(selector map[string]any) []string {
 	if name := selector["name"].(string); name != "" {
 		return []string{name}
@@ -450,7 +450,7 @@ func selected(selector map[string]any) []string {
 	return names
 }
 
-// panel returns the panel of that title.
+// panel returns the panel with a title.
 func (d dashboard) panel(t *testing.T, title string) panel {
 	t.Helper()
 	all := d.all()

@@ -17,7 +17,7 @@ import (
 // scrapedNothing is what the first tile shows if the only exporter is down.
 const scrapedNothing = "scraped nothing, down 1"
 
-// TestDashboardsInEachState asks what the dashboards show of the demo, of an exporter of which every fetch fails, and after each has stopped.
+// TestDashboardsInEachState checks what the dashboards show for the demo, for an exporter whose fetches all fail, and after each has stopped.
 func TestDashboardsInEachState(t *testing.T) {
 	t.Parallel()
 	for name, state := range map[string]struct {
@@ -56,7 +56,7 @@ func TestDashboardsInEachState(t *testing.T) {
 					p.shows(t, d, title, want)
 				}
 			}
-			if got := len(p.within(t, "up", time.Millisecond)); got != 0 { // as docs/dashboards.md says of slow scrapes
+			if got := len(p.within(t, "up", time.Millisecond)); got != 0 { // as docs/dashboards.md explains for slow scrapes
 				t.Errorf("lookback_delta has no effect: %d samples of the last millisecond", got)
 			}
 			e.terminate(t)
@@ -73,24 +73,24 @@ func TestDashboardsInEachState(t *testing.T) {
 	}
 }
 
-// startFailing runs an exporter of which every fetch fails, from the start.
+// startFailing runs an exporter whose fetches all fail, from the start.
 func startFailing(t *testing.T) *process {
 	cloud := newCloud()
 	cloud.Inject(cloudtest.Fault{Status: http.StatusInternalServerError, Body: cloudsim.ErrorBody("cts", http.StatusInternalServerError, "no")})
 	return startExporter(t, cloud, "{}").process
 }
 
-// alerts returns the table of alerts, which must be on the first screen, right below the tiles.
+// alerts returns the table of alerts, which must be on the first screen, directly below the tiles.
 func (d dashboard) alerts(t *testing.T) panel {
 	t.Helper()
 	i := slices.IndexFunc(d.Panels, func(p panel) bool { return p.Type == "table" && strings.HasPrefix(p.Title, "Alerts") })
 	if d.Panels[1].Title != "Exporters" || d.Panels[1].GridPos.X != 0 || d.Panels[i].GridPos.Y != d.Panels[1].GridPos.Y+d.Panels[1].GridPos.H {
-		t.Errorf("%s begins with %s, and its alerts stand at %+v", d.file, d.Panels[1].Title, d.Panels[i].GridPos)
+		t.Errorf("%s starts with %s, and its alerts are at %+v", d.file, d.Panels[1].Title, d.Panels[i].GridPos)
 	}
 	return d.Panels[i]
 }
 
-// shows waits until a panel shows this, if the dashboard has it.
+// shows waits until a panel shows a text, if the dashboard has the panel.
 func (p *prometheus) shows(t *testing.T, d dashboard, title, want string) {
 	t.Helper()
 	i := slices.IndexFunc(d.all(), func(p panel) bool { return p.Title == title })
@@ -103,8 +103,7 @@ func (p *prometheus) shows(t *testing.T, d dashboard, title, want string) {
 	})
 }
 
-// claimsNothing asserts that no panel but the first tile looks as if all were well: what is empty says that this can mean that nothing is
-// scraped, and no tile shows 0.
+// claimsNothing asserts that only the first tile can look healthy. An empty panel must explain that possibly nothing is scraped, and no tile shows 0.
 func (p *prometheus) claimsNothing(t *testing.T, d dashboard) {
 	t.Helper()
 	for _, panel := range d.all() {
@@ -116,13 +115,13 @@ func (p *prometheus) claimsNothing(t *testing.T, d dashboard) {
 	}
 }
 
-// shown writes what Grafana shows of the last moment in a panel: the texts of a tile, the number of rows, or what stands in their place.
+// shown writes what Grafana shows in a panel at the last moment: the texts of a tile, the number of rows, or the text of an empty panel.
 func (p *prometheus) shown(t *testing.T, d dashboard, panel panel) string {
 	t.Helper()
 	values := p.everything(t, d)
 	var answers []string
 	var rows []map[string]string
-	shared := map[string]int{} // how many have a label; Grafana merges those that agree in the labels that all have
+	shared := map[string]int{} // how many series have a label; Grafana merges those that agree in the labels that all have
 	for _, q := range panel.Targets {
 		for _, s := range p.now(t, substitute(t, q.Expr, values)) {
 			answers = append(answers, panel.text(t, q, s.Value.value))
@@ -152,7 +151,7 @@ func (p *prometheus) shown(t *testing.T, d dashboard, panel panel) string {
 	}
 }
 
-// text is a value of a tile as its mapping has it, after the name of the query if there are several.
+// text is a value of a tile after its mapping, with the name of the query in front if there are several.
 func (p panel) text(t *testing.T, q panelQuery, value string) string {
 	t.Helper()
 	if len(p.Targets) == 1 {
@@ -179,7 +178,7 @@ func (p panel) exprs() []string {
 	return all
 }
 
-// everything is choose of all that there was and is, also if that is nothing.
+// everything is like choose with all values of the past and the present, even if there are none.
 func (p *prometheus) everything(t *testing.T, d dashboard) map[string]string {
 	t.Helper()
 	values := intervals()
@@ -196,7 +195,7 @@ func (p *prometheus) everything(t *testing.T, d dashboard) map[string]string {
 	return values
 }
 
-// within is query of samples that are no older than that.
+// within is like query, with samples that are not older.
 func (p *prometheus) within(t *testing.T, expr string, lookback time.Duration) []series {
 	t.Helper()
 	var data result

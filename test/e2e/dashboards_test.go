@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// dashboards is the directory of what users of Grafana get.
+// dashboards is the directory of the shipped dashboards.
 const dashboards = "../../deploy/grafana/dashboards"
 
-// dashboard is what the tests look at in a shipped dashboard.
+// dashboard is the part of a shipped dashboard that the tests check.
 type dashboard struct {
 	file string
 
@@ -36,16 +36,16 @@ type dashboard struct {
 	}
 }
 
-// requirement is something that an import by upload needs.
+// requirement is an input or plugin that an import by upload needs.
 type requirement struct{ Type, ID string }
 
-// panel is one of a dashboard, or the title of a row of them.
+// panel is a panel, or the title of a row.
 type panel struct {
 	ID                       int
 	Type, Title, Description string
 	GridPos                  struct{ X, Y, W, H int }
 	Repeat                   string
-	Panels                   []panel // of a row that is closed
+	Panels                   []panel // of a collapsed row
 	Targets                  []panelQuery
 	Transformations          []struct {
 		ID      string
@@ -93,8 +93,8 @@ type override struct {
 type variable struct {
 	Name, Type, Regex string
 	Multi, IncludeAll bool
-	AllValue          string // of all; empty: the values that there are
-	Query             any    // a text; that of Prometheus is an object
+	AllValue          string // of all; empty: the existing values
+	Query             any    // text; for Prometheus it is an object
 	Current           struct{ Value any }
 }
 
@@ -116,7 +116,7 @@ func readDashboards(t *testing.T) []dashboard {
 	return all
 }
 
-// all returns the panels, those in rows that are closed included.
+// all returns the panels, including those in collapsed rows.
 func (d dashboard) all() []panel {
 	var all []panel
 	for _, p := range d.Panels {
@@ -132,14 +132,14 @@ func TestShippedDashboards(t *testing.T) {
 	uids := map[string]bool{}
 	for _, d := range readDashboards(t) {
 		if d.ID != nil {
-			t.Errorf("%s has an id, which is that of one Grafana", d.file)
+			t.Errorf("%s has an id, which is specific to one Grafana", d.file)
 		}
 		if d.UID == "" || uids[d.UID] {
-			t.Errorf("%s: uid %q is missing or taken", d.file, d.UID)
+			t.Errorf("%s: uid %q is missing or duplicate", d.file, d.UID)
 		}
 		uids[d.UID] = true
 		if len(d.Tags) != 1 || d.Tags[0] != "cloud_quota_exporter" {
-			t.Errorf("%s: tags %q, by which they find each other", d.file, d.Tags)
+			t.Errorf("%s: tags %q, which link the dashboards to each other", d.file, d.Tags)
 		}
 		checkPlaces(t, d)
 		checkRequirements(t, d)
@@ -154,12 +154,12 @@ func TestShippedDashboards(t *testing.T) {
 		text := readFile(t, filepath.Join(dashboards, d.file))
 		for _, link := range regexp.MustCompile(`"/d/([^?"]*)`).FindAllStringSubmatch(text, -1) {
 			if !uids[link[1]] {
-				t.Errorf("%s: a link to %q, which is none of them", d.file, link[1])
+				t.Errorf("%s: link to %q, which is not a shipped dashboard", d.file, link[1])
 			}
 		}
 		runbooks := regexp.MustCompile(`\$\{runbooks\}/(\w+)\.md`).FindAllStringSubmatch(text, -1)
 		if len(runbooks) == 0 {
-			t.Errorf("%s leads to no runbook", d.file)
+			t.Errorf("%s links to no runbook", d.file)
 		}
 		for _, link := range runbooks {
 			if _, err := os.Stat("../../docs/runbooks/" + link[1] + ".md"); err != nil {
@@ -169,7 +169,7 @@ func TestShippedDashboards(t *testing.T) {
 	}
 }
 
-// checkPlaces asserts that panels lie side by side, also within each row that is closed, and that their ids differ.
+// checkPlaces asserts that panels do not overlap, also within collapsed rows, and that their ids are unique.
 func checkPlaces(t *testing.T, d dashboard) {
 	t.Helper()
 	checkSideBySide(t, d.file, d.Panels)
@@ -178,7 +178,7 @@ func checkPlaces(t *testing.T, d dashboard) {
 		checkSideBySide(t, d.file, p.Panels)
 		for _, p := range append(p.Panels, p) {
 			if ids[p.ID] {
-				t.Errorf("%s: %s has an id that is taken", d.file, p.Title)
+				t.Errorf("%s: %s has a duplicate id", d.file, p.Title)
 			}
 			ids[p.ID] = true
 		}
@@ -191,7 +191,7 @@ func checkSideBySide(t *testing.T, file string, panels []panel) {
 	for _, p := range panels {
 		at := p.GridPos
 		if at.X < 0 || at.Y < 0 || at.W < 1 || at.H < 1 || at.X+at.W > 24 {
-			t.Errorf("%s: %s lies outside of the 24 columns: %+v", file, p.Title, at)
+			t.Errorf("%s: %s is outside of the 24 columns: %+v", file, p.Title, at)
 		}
 		for x := at.X; x < at.X+at.W; x++ {
 			for y := at.Y; y < at.Y+at.H; y++ {
@@ -204,8 +204,7 @@ func checkSideBySide(t *testing.T, file string, panels []panel) {
 	}
 }
 
-// checkRequirements asserts that a dashboard lists what it needs, and that nothing is asked of those who provision or import it: the data
-// source is a variable.
+// checkRequirements asserts that a dashboard lists its requirements, and that provisioning or import needs no input: the data source is a variable.
 func checkRequirements(t *testing.T, d dashboard) {
 	t.Helper()
 	want := map[requirement]bool{{"grafana", "grafana"}: true, {"datasource", "prometheus"}: true}
@@ -220,11 +219,11 @@ func checkRequirements(t *testing.T, d dashboard) {
 		t.Errorf("%s requires %v with schema %d and inputs %v, want %v", d.file, got, d.SchemaVersion, d.Inputs, want)
 	}
 	if d.Templating.List[0].Type != "datasource" {
-		t.Errorf("%s: its first variable is no data source", d.file)
+		t.Errorf("%s: its first variable is not a data source", d.file)
 	}
 }
 
-// checkEmpty asserts that what stands in an empty panel fits if nothing is scraped, and that of rates enough samples are asked for.
+// checkEmpty asserts that the text of an empty panel is correct if nothing is scraped, and that rates have enough samples.
 func checkEmpty(t *testing.T, file string, p panel) {
 	t.Helper()
 	fits := regexp.MustCompile(`^$|^unknown$|nothing is (scraped|evaluated)`)
@@ -234,12 +233,12 @@ func checkEmpty(t *testing.T, file string, p panel) {
 	for _, q := range p.Targets {
 		// Grafana's $__rate_interval is four times the interval of the query.
 		if interval, err := time.ParseDuration(q.Interval); strings.Contains(q.Expr, "$__rate_interval") && (err != nil || interval < 5*time.Minute) {
-			t.Errorf("%s: %s asks for rates with the interval %q", file, p.Title, q.Interval)
+			t.Errorf("%s: %s computes rates with the interval %q", file, p.Title, q.Interval)
 		}
 	}
 }
 
-// checkRows asserts that whatever shows a project links to both dashboards of the project.
+// checkRows asserts that every panel with projects links to both dashboards of the project.
 func checkRows(t *testing.T, file string, p panel) {
 	t.Helper()
 	var links []dataLink
@@ -279,7 +278,7 @@ var (
 	needsRecording = regexp.MustCompile(`[Nn]eeds the recording rules \(deploy/prometheus/rules\.yml\)`)
 )
 
-// checkExplained asserts that a panel explains itself.
+// checkExplained asserts that a panel has a description.
 func checkExplained(t *testing.T, file string, p panel) {
 	t.Helper()
 	if p.Title == "" || len(p.Description) < 20 {
@@ -290,14 +289,14 @@ func checkExplained(t *testing.T, file string, p panel) {
 	}
 	needs := slices.ContainsFunc(p.Targets, func(q panelQuery) bool { return recorded.MatchString(q.Expr) })
 	if says := needsRecording.MatchString(p.Description); says != needs {
-		t.Errorf("%s: %s needs the recording rules: %t, says so: %t", file, p.Title, needs, says)
+		t.Errorf("%s: %s needs the recording rules: %t, its description mentions them: %t", file, p.Title, needs, says)
 	}
 }
 
-// few are panels that show nothing but exceptions of services or quotas, so that they need no ranking.
+// few are panels that only show exceptions of services or quotas, so they need no ranking.
 var few = []string{"Throttling by service", "Changed limits over time"}
 
-// checkFirst asserts that a graph with a line or bar for each service shows as many as are chosen: nobody can tell forty lines apart.
+// checkFirst asserts that a graph with a line or bar for each service shows the selected number of them. No one can distinguish forty lines.
 func checkFirst(t *testing.T, file string, p panel) {
 	t.Helper()
 	for _, q := range p.Targets {
@@ -307,8 +306,7 @@ func checkFirst(t *testing.T, file string, p panel) {
 	}
 }
 
-// checkColumns asserts that what a panel says of its columns or lines, by their names, is about some that there are. Answers are those to
-// its queries, by refId.
+// checkColumns asserts that the settings of a panel refer to columns or lines that exist. Answers are the results of its queries, by refId.
 func checkColumns(t *testing.T, p panel, answers map[string][]series) {
 	t.Helper()
 	names := p.lines()
@@ -328,7 +326,7 @@ func checkColumns(t *testing.T, p panel, answers map[string][]series) {
 			found = o.Matcher.Options == "string"
 		}
 		if !found {
-			t.Errorf("nothing is %s %q; there are %q", o.Matcher.ID, o.Matcher.Options, names)
+			t.Errorf("%s %q matches nothing; there are %q", o.Matcher.ID, o.Matcher.Options, names)
 		}
 	}
 	for _, s := range p.Options.SortBy {
@@ -338,17 +336,17 @@ func checkColumns(t *testing.T, p panel, answers map[string][]series) {
 	}
 }
 
-// lines returns the names that the queries give.
+// lines returns the names of the series of the queries.
 func (p panel) lines() []string {
-	names := []string{"threshold: critical"} // of those of a legend with variables, the one that is spoken of
+	names := []string{"threshold: critical"} // of those of a legend with variables, the one in question
 	for _, q := range p.Targets {
 		names = append(names, q.LegendFormat)
 	}
 	return names
 }
 
-// columns returns the titles of a table's columns: Grafana makes a field of the time, of each label and of each query's value; merge
-// puts those of the same name together, organize leaves out and names.
+// columns returns the titles of a table's columns. Grafana creates a field for the time, each label, and the value of each query; merge joins those
+// with the same name, and organize hides and renames them.
 func (p panel) columns(t *testing.T, answers map[string][]series) []string {
 	t.Helper()
 	if m := p.Transformations[0]; m.ID == "groupingToMatrix" {
@@ -369,7 +367,7 @@ func (p panel) columns(t *testing.T, answers map[string][]series) []string {
 	organize := p.Transformations[len(p.Transformations)-1].Options
 	for _, q := range p.Targets {
 		if q.Format != "table" || !q.Instant {
-			t.Errorf("query %s is not of a table", q.RefID)
+			t.Errorf("query %s is not in table format", q.RefID)
 		}
 	}
 	for named := range maps.Keys(organize.RenameByName) {
@@ -384,7 +382,7 @@ func (p panel) columns(t *testing.T, answers map[string][]series) []string {
 		}
 		title, named := organize.RenameByName[field]
 		if _, placed := organize.IndexByName[field]; !named || !placed {
-			t.Errorf("the field %q has no title or no place", field)
+			t.Errorf("the field %q has no title or no position", field)
 		}
 		titles = append(titles, title)
 	}
@@ -392,7 +390,7 @@ func (p panel) columns(t *testing.T, answers map[string][]series) []string {
 	return titles
 }
 
-// matrix returns the titles of the columns of a matrix: the first has the rows' names, and Grafana calls it by both labels.
+// matrix returns the titles of the columns of a matrix: the first contains the names of the rows, and its name consists of both labels.
 func (p panel) matrix(answer []series, row, column string) []string {
 	titles := []string{p.Transformations[1].Options.RenameByName[row+`\`+column]}
 	for _, s := range answer {
@@ -418,10 +416,10 @@ func (o override) expression(t *testing.T) *regexp.Regexp {
 	return re
 }
 
-// infinity is how Grafana calls +Inf where it looks for a text.
+// infinity is Grafana's name of +Inf in value mappings.
 const infinity = "Infinity"
 
-// putsInWords tells whether the values of a query have a text for +Inf.
+// putsInWords reports whether the values of a query have a text for +Inf.
 func (p panel) putsInWords(t *testing.T, refID string) bool {
 	t.Helper()
 	mappings := p.FieldConfig.Defaults.Mappings

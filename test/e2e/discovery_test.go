@@ -15,10 +15,10 @@ import (
 	"cloud_quota_exporter/internal/democloud"
 )
 
-// numbersOfScaled is how many numbers each project of cloudtest.Scale has.
+// numbersOfScaled is the number of values of each project of cloudtest.Scale.
 const numbersOfScaled = 23
 
-// TestTwoExportersShareProjects has one server scrape every project at one of two exporters, which know nothing of each other.
+// TestTwoExportersShareProjects: one server scrapes each project from one of two exporters, which are independent of each other.
 func TestTwoExportersShareProjects(t *testing.T) {
 	t.Parallel()
 	cloud := cloudtest.Scale(100)
@@ -49,10 +49,10 @@ func TestTwoExportersShareProjects(t *testing.T) {
 	p.is(t, byTarget(`cloud_quota_used{service="ces"}`), lines(alarms))
 	p.is(t, countsByTarget, lines(counts))
 	p.is(t, "min(min_over_time(up[10m]))", " 1")
-	p.is(t, `count(count by (job) (up{job=~"half_.*"}) > 25)`, " 2") // so that there was something to share
+	p.is(t, `count(count by (job) (up{job=~"half_.*"}) > 25)`, " 2") // otherwise nothing is shared
 	p.neverPaused(t, labels(cloud.Projects()), since)
 
-	p.is(t, `min by (__name__) ({__name__=~"cloud_quota_account_.*"})`, // of the two, which agree
+	p.is(t, `min by (__name__) ({__name__=~"cloud_quota_account_.*"})`, // the two agree
 		"cloud_quota_account_projects 100\ncloud_quota_account_projects_skipped 0\ncloud_quota_account_up 1")
 	p.is(t, `max by (__name__) ({__name__=~"cloud_quota_account_.*"})`,
 		"cloud_quota_account_projects 100\ncloud_quota_account_projects_skipped 0\ncloud_quota_account_up 1")
@@ -87,7 +87,7 @@ func TestRestartedExporterKeepsTargets(t *testing.T) {
 			t.Errorf("%s: status %d (%v) while no project is known, want 503", path, code, err)
 		}
 	}
-	eventually(t, "every probe answers 503", p.keeping(t, all, func(now []target) (string, bool) {
+	eventually(t, "every probe responds with 503", p.keeping(t, all, func(now []target) (string, bool) {
 		return fmt.Sprint(now), !slices.ContainsFunc(now, func(a target) bool { return !strings.Contains(a.LastError, "503") })
 	}))
 	p.is(t, byTarget("up"), ups(all, "0"))
@@ -107,7 +107,7 @@ func TestRestartedExporterKeepsTargets(t *testing.T) {
 
 func TestProjectsComeAndGo(t *testing.T) {
 	t.Parallel()
-	// The server itself passes new targets on every five seconds.
+	// The server itself updates its targets only every five seconds.
 	const refresh, scrapes = time.Minute, 5*time.Second + 5*interval
 	cloud := cloudtest.Scale(10)
 	before := cloud.Projects()
@@ -118,11 +118,11 @@ func TestProjectsComeAndGo(t *testing.T) {
 	p.becomes(t, "count("+numbersOfQuotas+")", fmt.Sprintf(" %d", numbersOfScaled*len(before)))
 	since := time.Now()
 
-	added := cloudsim.Project{ID: "0ne0fa11", Name: "ap-southeast-1_added"} // all answers are the documents' examples
+	added := cloudsim.Project{ID: "0ne0fa11", Name: "ap-southeast-1_added"} // all responses are the documented examples
 	cloud.AddProject("demo", added)
 	cloud.RemoveProject(gone.ID)
 	now := append(slices.Clone(stays), added.Name)
-	within(t, refresh+scrapes, "what is scraped", p.keeping(t, stays, func([]target) (string, bool) {
+	within(t, refresh+scrapes, "scrapes", p.keeping(t, stays, func([]target) (string, bool) {
 		got, want := text(p.now(t, byTarget("up"))), ups(now, "1")
 		return "-got +want\n" + difference(got, want), got == want
 	}))
@@ -139,11 +139,11 @@ func TestProjectsComeAndGo(t *testing.T) {
 	}
 }
 
-// interval is that of the scrapes of probing.
+// interval is the scrape interval of probing.
 const interval = 2 * time.Second
 
-// startDiscovering runs the exporter with the account of cloudtest.Scale, whose projects it must find in IAM. discovery is that key of the
-// configuration, endpoints what serve returned.
+// startDiscovering runs the exporter with the account of cloudtest.Scale, whose projects it must discover in IAM. discovery is that key of the
+// configuration, endpoints is the result of serve.
 func startDiscovering(t *testing.T, endpoints, discovery string) *exporter {
 	t.Helper()
 	return configured(t, fmt.Sprintf(`
@@ -155,7 +155,7 @@ accounts:
 `, democloud.AccessKey, democloud.SecretKey, endpoints, discovery))
 }
 
-// probing configures a job that probes each project of which an exporter tells. relabel may leave some out.
+// probing configures a job that probes each project of an exporter's list. relabel may drop some.
 func probing(job, address, relabel string) string {
 	return fmt.Sprintf(`
   - job_name: %s
@@ -166,7 +166,7 @@ func probing(job, address, relabel string) string {
 `, job, interval, address, relabel)
 }
 
-// labels returns the labels of projects that one account has in the cloud.
+// labels returns the labels of the projects that one account has in the cloud.
 func labels(projects []cloudsim.Project) []string {
 	var all []string
 	for _, p := range projects {
@@ -175,12 +175,12 @@ func labels(projects []cloudsim.Project) []string {
 	return all
 }
 
-// byTarget has an expression carry the label instance, which text leaves out, as target.
+// byTarget copies the label instance, which text omits, to target.
 func byTarget(expr string) string {
 	return fmt.Sprintf(`label_replace(%s, "target", "$1", "instance", "(.*)")`, expr)
 }
 
-// ups is the value of byTarget("up") where these targets, and no others, have this value.
+// ups is the value of byTarget("up") if exactly these targets have this value.
 func ups(targets []string, value string) string {
 	var all []string
 	for _, target := range targets {
@@ -195,7 +195,7 @@ type target struct {
 	LastError string
 }
 
-// targets returns what Prometheus scrapes now.
+// targets returns the current targets of Prometheus.
 func (p *prometheus) targets(t *testing.T) []target {
 	t.Helper()
 	var data struct{ ActiveTargets []target }
@@ -205,7 +205,7 @@ func (p *prometheus) targets(t *testing.T) []target {
 	return data.ActiveTargets
 }
 
-// keeping looks as look does, and asserts each time that Prometheus has these targets.
+// keeping is like look, and also asserts each time that Prometheus has these targets.
 func (p *prometheus) keeping(t *testing.T, kept []string, look func([]target) (state string, ok bool)) func() (string, bool) {
 	return func() (string, bool) {
 		t.Helper()
@@ -219,7 +219,7 @@ func (p *prometheus) keeping(t *testing.T, kept []string, look func([]target) (s
 	}
 }
 
-// keepsUntil waits until an expression has this value, as becomes does, while Prometheus never loses these targets.
+// keepsUntil waits until an expression has this value, as becomes does, and asserts that Prometheus never loses these targets.
 func (p *prometheus) keepsUntil(t *testing.T, kept []string, expr, want string) {
 	t.Helper()
 	eventually(t, expr, p.keeping(t, kept, func([]target) (string, bool) {
@@ -228,8 +228,8 @@ func (p *prometheus) keepsUntil(t *testing.T, kept []string, expr, want string) 
 	}))
 }
 
-// neverPaused asserts that since a moment each of these targets was scraped all the time, whether that succeeded or not. On a machine that is busy
-// with other things, a scrape or two are late.
+// neverPaused asserts that each of these targets was scraped continuously since a time, with or without success. On a busy machine, one or two
+// scrapes can be late.
 func (p *prometheus) neverPaused(t *testing.T, targets []string, since time.Time) {
 	t.Helper()
 	scrapes := map[string][]float64{}

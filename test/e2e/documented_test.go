@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestDocumentedShards scrapes two exporters by the configuration of docs/scaling.md. A server that starts while one of them is down still gets all
-// projects.
+// TestDocumentedShards scrapes two exporters with the configuration of docs/scaling.md. A server that starts while one of them is down still
+// discovers all projects.
 func TestDocumentedShards(t *testing.T) {
 	t.Parallel()
 	cloud := newCloud()

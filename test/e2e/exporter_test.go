@@ -16,12 +16,12 @@ const (
 	accessKey = "AKIDEXAMPLE0123456789"
 	secretKey = "a-secret-key-of-the-simulated-cloud"
 
-	// examples is the project that answers with the examples of the five documents, named that of which the numbers are the test's.
+	// examples is the project that responds with the examples of the five documents; named is the project with values set by the test.
 	examples = "ap-southeast-3"
 	named    = "ap-southeast-1_dev"
 )
 
-// newCloud returns a cloud of two projects. quotas states what Prometheus must know of them.
+// newCloud returns a cloud of two projects. quotas is what Prometheus must have of them.
 func newCloud() *cloudtest.Cloud {
 	return cloudtest.New(cloudsim.Account{
 		Name: "main", AccessKey: accessKey, SecretKey: secretKey,
@@ -45,7 +45,7 @@ type exporter struct {
 	config string
 	flags  []string
 	env    []string // more variables of its environment
-	at     string   // the address at which it listens
+	at     string   // listening address
 }
 
 // startExporter serves a cloud on a port and runs the exporter with all its projects. services is that key of the configuration.
@@ -67,7 +67,7 @@ func serve(t *testing.T, cloud *cloudtest.Cloud) string {
 	return endpointsAt(openDoor(t, cloud).address)
 }
 
-// door is where a cloud is served.
+// door is an address at which a cloud is served.
 type door struct {
 	address string
 	server  *cloudsim.Server
@@ -83,7 +83,7 @@ func openDoor(t *testing.T, cloud *cloudtest.Cloud) *door {
 	return d
 }
 
-// open serves the cloud at the address, which something else may have for a moment after the cloud was served there before.
+// open serves the cloud at the address. If the cloud was served there earlier, something else might use the address for a moment.
 func (d *door) open(cloud *cloudtest.Cloud) error {
 	return await(patience, func() (string, bool) {
 		listener, err := net.Listen("tcp", d.address)
@@ -95,12 +95,12 @@ func (d *door) open(cloud *cloudtest.Cloud) error {
 	})
 }
 
-// endpointsAt are the endpoints to configure for a cloud at one address.
+// endpointsAt returns the endpoints for a cloud at one address.
 func endpointsAt(address string) string {
 	return fmt.Sprintf("{default: %[1]q, iam: %[1]q}", "http://"+address)
 }
 
-// configured runs the exporter with a configuration, and perhaps more flags.
+// configured runs the exporter with a configuration and flags.
 func configured(t *testing.T, config string, flags ...string) *exporter {
 	t.Helper()
 	e := &exporter{config: save(t, filepath.Join(t.TempDir(), "config.yml"), config), flags: flags}
@@ -108,14 +108,14 @@ func configured(t *testing.T, config string, flags ...string) *exporter {
 	return e
 }
 
-// run runs the binary until it listens.
+// run runs the binary, and waits until it is listening.
 func (e *exporter) run(t *testing.T, address string) {
 	t.Helper()
 	e.process = startWith(t, e.env, exporterBinary, append([]string{"--config.file=" + e.config, "--web.listen-address=" + address}, e.flags...)...)
 	e.at = e.address(t)
 }
 
-// quota is what Prometheus must know of one quota, in its own words; an empty number is one that must not be there.
+// quota is what Prometheus must have of one quota, in its number format. An empty value must be absent.
 type quota struct {
 	project, service, resourceType string
 
@@ -124,8 +124,8 @@ type quota struct {
 	unit                   string
 }
 
-// quotas are all quotas of newCloud. The numbers of the first project are those of the API documents; that it has 2 audit instances
-// makes 3 of the 1 that remains.
+// quotas are all quotas of newCloud. The values of the first project are those of the API documents. It has 2 audit instances and 1 remaining, so the
+// limit is 3.
 var quotas = []quota{
 	{examples, "cts", "data_tracker", "9", "100", "91", "0.09", ""},
 	{examples, "cts", "system_tracker", "1", "1", "0", "1", ""},
@@ -140,7 +140,7 @@ var quotas = []quota{
 	{named, "cts", "data_tracker", "5", "100", "95", "0.05", ""},
 	{named, "cts", "system_tracker", "1", "1", "0", "1", ""},
 	{named, "ces", "alarm", "93", "100", "7", "0.93", "count"},
-	{named, "taurusdb", "instance", "9", "+Inf", "+Inf", "0", ""}, // -1 there, no limit
+	{named, "taurusdb", "instance", "9", "+Inf", "+Inf", "0", ""}, // -1 in the document: no limit
 	{named, "dcs", "instance", "11", "10", "-1", "1.1", ""},       // more than the limit, which was lowered
 	{named, "dcs", "ram", "8", "64", "56", "0.125", "GB"},
 	{named, "dbss", "audit_instance", "0", "1", "1", "0", ""},
@@ -149,13 +149,13 @@ var quotas = []quota{
 }
 
 const (
-	// numbersOfQuotas selects the metrics with the numbers.
+	// numbersOfQuotas selects the metrics with values.
 	numbersOfQuotas = `{__name__=~"cloud_quota_(used|limit|remaining)"}`
-	// changesOfNumbers is how often they changed lately, which those of newCloud never do.
+	// changesOfNumbers counts recent changes of the values. Those of newCloud never change.
 	changesOfNumbers = "max(changes(cloud_quota_used[10m])) + max(changes(cloud_quota_limit[10m])) + max(changes(cloud_quota_remaining[10m]))"
 )
 
-// numbers is the value of numbersOfQuotas.
+// numbers is the expected result of numbersOfQuotas.
 func numbers() string {
 	return lines(
 		metric("cloud_quota_used", quotas, func(q quota) string { return q.used }),
@@ -164,7 +164,7 @@ func numbers() string {
 	)
 }
 
-// metric writes the series of one number of quotas.
+// metric writes the series of one metric of quotas.
 func metric(name string, of []quota, number func(quota) string) []string {
 	var all []string
 	for _, q := range of {
@@ -175,7 +175,7 @@ func metric(name string, of []quota, number func(quota) string) []string {
 	return all
 }
 
-// sources writes the series of a metric that each service of each project has: one value of dcs, and one of the others.
+// sources writes the series of a metric that each service of each project has, with one value for dcs and one for the others.
 func sources(name, dcs, others string) string {
 	var all []string
 	for _, project := range []string{examples, named} {
@@ -187,7 +187,7 @@ func sources(name, dcs, others string) string {
 	return lines(all)
 }
 
-// lines joins and sorts series, as text writes what Prometheus answers.
+// lines joins and sorts series, as text writes results of Prometheus.
 func lines(parts ...[]string) string {
 	all := slices.Concat(parts...)
 	slices.Sort(all)

@@ -1,10 +1,10 @@
-// Package e2e runs the exporter's binary against a simulated cloud, has real Prometheus servers scrape it, and asks these what they
-// got: what a user of the metrics sees, labels, gaps and restarts included. A real Alertmanager sends their alerts.
+// Package e2e runs the exporter's binary with a simulated cloud, lets real Prometheus servers scrape it, and queries these. It checks what users of
+// the metrics see, including labels, gaps, and restarts. A real Alertmanager sends the alerts.
 //
 //	go -C test/e2e test -count=1 -timeout 30m ./...
 //
-// It builds the exporter, Prometheus, Alertmanager and their tools first. If Go's cache has none of Prometheus, that takes several minutes,
-// which count for the timeout of go test. Only -v shows them.
+// It first builds the exporter, Prometheus, Alertmanager, and their tools. If Go's build cache does not contain Prometheus, this takes several
+// minutes, which count towards the timeout of go test. Only -v shows them.
 package e2e
 
 import (
@@ -26,12 +26,12 @@ import (
 	"time"
 )
 
-// The binaries under test; TestMain builds them.
+// The binaries under test, built by TestMain.
 var exporterBinary, prometheusBinary, promtoolBinary, alertmanagerBinary, amtoolBinary string
 
 func TestMain(m *testing.M) {
-	// The tests spend their time waiting for scrapes, so that more of them than there are processors go well together. A -parallel on
-	// the command line is read later and wins.
+	// The tests mostly wait for scrapes, so more of them than processors can run in parallel. A -parallel on the command line is parsed later and
+	// overrides this.
 	code := 1
 	dir, err := os.MkdirTemp("", "cloud_quota_exporter-e2e-")
 	err = errors.Join(err, flag.Set("test.parallel", "8"))
@@ -47,8 +47,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// buildAll builds the binaries. Prometheus and Alertmanager have modules of their own, so that their dependencies and the exporter's don't
-// move each other. Most of what there is to compile is service discovery, of which the tests need only that by files and by HTTP.
+// buildAll builds the binaries. Prometheus and Alertmanager have their own modules, so that their dependencies do not affect those of the exporter.
+// Service discovery takes most of the build, and the tests only need file and HTTP discovery.
 func buildAll(dir string) error {
 	for name, binary := range map[string]*string{
 		"cloud_quota_exporter": &exporterBinary, "prometheus": &prometheusBinary, "promtool": &promtoolBinary,
@@ -74,10 +74,10 @@ func buildAll(dir string) error {
 	return nil
 }
 
-// patience is how long a state that must come may take. It is far more than is ever needed, for slow machines.
+// patience is the maximum time until an expected state. It is far more than needed, for slow machines.
 const patience = time.Minute
 
-// process is a running program. It is killed when its test ends; what it logged is shown if the test failed.
+// process is a running program. It is killed when its test ends. If the test failed, its log is shown.
 type process struct {
 	name  string
 	cmd   *exec.Cmd
@@ -90,10 +90,10 @@ func startProcess(t *testing.T, binary string, args ...string) *process {
 	return startWith(t, nil, binary, args...)
 }
 
-// startWith is startProcess with more variables of the environment.
+// startWith is like startProcess, with more environment variables.
 func startWith(t *testing.T, env []string, binary string, args ...string) *process {
 	t.Helper()
-	// The context of a test ends before its cleanup begins, which kills the program.
+	// The context of a test ends before its cleanup starts, and this kills the program.
 	p := &process{name: filepath.Base(binary), cmd: exec.CommandContext(t.Context(), binary, args...), ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr, p.cmd.Env = &p.log, &p.log, append(os.Environ(), env...)
 	if err := p.cmd.Start(); err != nil {
@@ -101,7 +101,7 @@ func startWith(t *testing.T, env []string, binary string, args ...string) *proce
 	}
 	go func() {
 		defer close(p.ended)
-		_ = p.cmd.Wait() // how it ended stands in cmd.ProcessState
+		_ = p.cmd.Wait() // cmd.ProcessState shows how it ended
 	}()
 	t.Cleanup(func() {
 		<-p.ended
@@ -112,17 +112,17 @@ func startWith(t *testing.T, env []string, binary string, args ...string) *proce
 	return p
 }
 
-// listening is what the exporter and Prometheus log alike.
+// listening matches the log line of both the exporter and Prometheus.
 var listening = regexp.MustCompile(`Listening on".* address=(\S+)`)
 
-// address waits until the program listens, and returns where.
+// address waits until the program is listening, and returns the address.
 func (p *process) address(t *testing.T) string {
 	t.Helper()
 	var address string
 	eventually(t, p.name+" listens", func() (string, bool) {
 		select {
 		case <-p.ended:
-			t.Fatalf("%s ended before it listened", p.name)
+			t.Fatalf("%s ended before it was listening", p.name)
 		default:
 		}
 		if m := listening.FindStringSubmatch(p.log.String()); m != nil {
@@ -133,7 +133,7 @@ func (p *process) address(t *testing.T) string {
 	return address
 }
 
-// terminate ends the program as an init system would, and asserts that it ends in order.
+// terminate ends the program as an init system does, and asserts that it exits with 0.
 func (p *process) terminate(t *testing.T) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -149,7 +149,7 @@ func (p *process) terminate(t *testing.T) {
 	}
 }
 
-// logged is what a program wrote so far.
+// logged returns the output of a program so far.
 type logged struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -167,13 +167,13 @@ func (l *logged) String() string {
 	return l.text.String()
 }
 
-// eventually asks for a state until it is as wanted. A state that does not come fails the test, with what was seen last.
+// eventually polls until a state is as wanted. If it never is, the test fails with the last state.
 func eventually(t *testing.T, what string, look func() (state string, ok bool)) {
 	t.Helper()
 	within(t, patience, what, look)
 }
 
-// within is eventually for a state that must come sooner, or may come later.
+// within is like eventually, with another time limit.
 func within(t *testing.T, limit time.Duration, what string, look func() (state string, ok bool)) {
 	t.Helper()
 	if err := await(limit, look); err != nil {
@@ -181,7 +181,7 @@ func within(t *testing.T, limit time.Duration, what string, look func() (state s
 	}
 }
 
-// await asks for a state until it is as wanted. The error has what was seen last.
+// await polls until a state is as wanted. The error contains the last state.
 func await(limit time.Duration, look func() (state string, ok bool)) error {
 	deadline := time.After(limit)
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -199,7 +199,7 @@ func await(limit time.Duration, look func() (state string, ok bool)) error {
 	}
 }
 
-// get asks by HTTP.
+// get sends an HTTP request.
 func get(url string) (status int, body string, err error) {
 	resp, err := http.Get(url)
 	if err != nil {
@@ -228,13 +228,13 @@ func readFile(t *testing.T, name string) string {
 	return string(text)
 }
 
-// replace replaces what expressions find, all of which must find something. Of each pair, the second is the replacement.
+// replace replaces regular expressions, each of which must match. The second of each pair is the replacement.
 func replace(t *testing.T, text string, pairs ...string) string {
 	t.Helper()
 	for pair := range slices.Chunk(pairs, 2) {
 		expr := regexp.MustCompile(pair[0])
 		if !expr.MatchString(text) {
-			t.Fatalf("there is no %s in\n%s", expr, text)
+			t.Fatalf("no match for %s in\n%s", expr, text)
 		}
 		text = expr.ReplaceAllString(text, pair[1])
 	}

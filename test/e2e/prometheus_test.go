@@ -18,7 +18,7 @@ import (
 // prometheus is a running Prometheus server.
 type prometheus struct{ url string }
 
-// startPrometheus runs a server with a configuration that promtool finds no fault with, and returns when it answers queries.
+// startPrometheus runs a server with a configuration that promtool accepts, and returns when it responds to queries.
 func startPrometheus(t *testing.T, config string) *prometheus {
 	t.Helper()
 	dir := t.TempDir()
@@ -36,7 +36,7 @@ func startPrometheus(t *testing.T, config string) *prometheus {
 	return &prometheus{url}
 }
 
-// scraping configures one job, called cloud_quota, which waits a whole interval for an answer.
+// scraping configures one job, named cloud_quota, with a timeout as long as the interval.
 func scraping(address string, interval time.Duration) string {
 	return fmt.Sprintf(`
 scrape_configs:
@@ -47,23 +47,23 @@ scrape_configs:
 `, interval, address)
 }
 
-// replica configures what tells servers apart. Servers that differ in nothing would scrape at the same moments.
+// replica configures an external label that distinguishes servers. Identical servers would scrape at the same time.
 func replica(i int) string { return fmt.Sprintf("global: {external_labels: {replica: \"%d\"}}\n", i) }
 
-// series is one series of an answer, with one sample or those of a range.
+// series is one series of a result, with one sample or those of a range.
 type series struct {
 	Metric map[string]string `json:"metric"`
 	Value  sample            `json:"value"`
 	Values []sample          `json:"values"`
 }
 
-// sample has its value in Prometheus's own words.
+// sample has its value in Prometheus's number format.
 type sample struct {
-	at    float64 // seconds since 1970
+	at    float64 // Unix timestamp
 	value string
 }
 
-// UnmarshalJSON reads a pair of time and value.
+// UnmarshalJSON parses a pair of time and value.
 func (s *sample) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, &[]any{&s.at, &s.value}) }
 
 // query evaluates an expression now.
@@ -73,7 +73,7 @@ func (p *prometheus) query(expr string) ([]series, error) {
 	return data.Result, err
 }
 
-// now is query where there must be an answer.
+// now is like query, and requires a result.
 func (p *prometheus) now(t *testing.T, expr string) []series {
 	t.Helper()
 	all, err := p.query(expr)
@@ -87,10 +87,10 @@ func seconds(t time.Time) string { return strconv.FormatFloat(unix(t), 'f', 3, 6
 
 func unix(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
-// result is the data of an answer to a query.
+// result is the data of a query result.
 type result struct{ Result []series }
 
-// get asks Prometheus's API, and reads the data of the answer.
+// get sends a request to Prometheus's API, and parses the data of the response.
 func (p *prometheus) get(path string, query url.Values, data any) error {
 	status, body, err := get(p.url + path + "?" + query.Encode())
 	if err != nil {
@@ -109,7 +109,7 @@ func (p *prometheus) get(path string, query url.Values, data any) error {
 	return nil
 }
 
-// becomes waits until an expression has this value, and this alone; is asserts that it has it now.
+// becomes waits until an expression has exactly this result; is asserts that it has it now.
 func (p *prometheus) becomes(t *testing.T, expr, want string) {
 	t.Helper()
 	eventually(t, expr, func() (string, bool) {
@@ -129,7 +129,7 @@ func (p *prometheus) is(t *testing.T, expr, want string) {
 	}
 }
 
-// text writes a value as the exporter's page does, sorted and without the labels of the target.
+// text writes a result in the exposition format, sorted and without the labels of the target.
 func text(all []series) string {
 	lines := make([]string, 0, len(all))
 	for _, s := range all {
@@ -142,7 +142,7 @@ func text(all []series) string {
 	return strings.Join(lines, "\n")
 }
 
-// write writes labels as the exporter's page does.
+// write writes labels in the exposition format.
 func write(labels map[string]string) string {
 	var pairs []string
 	for _, name := range slices.Sorted(maps.Keys(labels)) {

@@ -22,7 +22,7 @@ func TestEveryQuotaHasItsNumbers(t *testing.T) {
 	var units, projects []string
 	for _, q := range quotas {
 		unit := ""
-		if q.unit != "" { // to Prometheus, an empty label is none
+		if q.unit != "" { // Prometheus treats an empty label as missing
 			unit = fmt.Sprintf(",unit=%q", q.unit)
 		}
 		units = append(units, fmt.Sprintf("cloud_quota_info{project=%q,resource_type=%q,service=%q%s} 1", q.project, q.resourceType, q.service, unit))
@@ -57,8 +57,7 @@ cloud_quota_limit_min{project="ap-southeast-3",resource_type="ram",service="dcs"
 		})))
 }
 
-// TestLabels scrapes the exporter in the ways in which a target can have a label service of its own, as every ServiceMonitor gives it
-// one.
+// TestLabels scrapes the exporter with targets that have their own label service, as every ServiceMonitor gives it to them.
 func TestLabels(t *testing.T) {
 	t.Parallel()
 	e := startExporter(t, newCloud(), "{}")
@@ -96,8 +95,7 @@ scrape_configs:
 	}
 }
 
-// TestPromtoolFindsNothing has promtool read a page with every metric on it, those of a failure too. startPrometheus has it read every
-// configuration.
+// TestPromtoolFindsNothing runs promtool on a page with every metric, including those of a failure. startPrometheus runs it on every configuration.
 func TestPromtoolFindsNothing(t *testing.T) {
 	t.Parallel()
 	cloud := newCloud()
@@ -109,7 +107,7 @@ func TestPromtoolFindsNothing(t *testing.T) {
 	}
 	for _, name := range []string{"used", "limit", "remaining", "last_failure_reason", "exporter_api_requests_total"} {
 		if !strings.Contains(page, fmt.Sprintf("\ncloud_quota_%s{", name)) {
-			t.Errorf("there is no cloud_quota_%s in\n%s", name, page)
+			t.Errorf("no cloud_quota_%s in\n%s", name, page)
 		}
 	}
 	check := exec.CommandContext(t.Context(), promtoolBinary, "check", "metrics")
@@ -146,7 +144,7 @@ func TestFailingServiceLeavesAllNumbersInPlace(t *testing.T) {
 	p.complete(t, numbersOfQuotas, since)
 }
 
-// exported selects every series of the exporter, and none of those that Prometheus writes about a scrape.
+// exported selects every series of the exporter, without those that Prometheus adds about a scrape.
 const exported = `{job="cloud_quota",__name__!~"up|scrape_.*"}`
 
 func TestRestartLosesNoSeries(t *testing.T) {
@@ -160,7 +158,7 @@ func TestRestartLosesNoSeries(t *testing.T) {
 
 	e.terminate(t)
 	p.becomes(t, "up", "up 0")
-	p.is(t, exported, "") // down is down: nothing of it lingers
+	p.is(t, exported, "") // the series of a target that is down end at once
 	e.run(t, e.at)
 	p.becomes(t, "up", "up 1")
 	p.becomes(t, "count(cloud_quota_fetches_total >= 2)", " 10")
@@ -175,7 +173,7 @@ func TestRestartLosesNoSeries(t *testing.T) {
 	p.is(t, "min_over_time(increase(cloud_quota_fetches_total[6s])[10m:1s]) < 0", "")
 }
 
-// names returns the series that there are now, one a line.
+// names returns the current series, one per line.
 func (p *prometheus) names(t *testing.T, selector string) string {
 	t.Helper()
 	var all []string
@@ -186,8 +184,8 @@ func (p *prometheus) names(t *testing.T, selector string) string {
 	return strings.Join(all, "\n")
 }
 
-// complete asserts that since a moment each of these series was in every scrape of its target that succeeded, and in no other. The
-// samples are looked at as they were scraped: anything that Prometheus evaluates would bridge a gap by the sample before.
+// complete asserts that since a time each of these series was in every successful scrape of its target, and in no other. It checks the samples as
+// scraped, because PromQL bridges gaps with the previous sample.
 func (p *prometheus) complete(t *testing.T, selector string, since time.Time) {
 	t.Helper()
 	scrapes := map[string][]float64{} // by target
@@ -205,7 +203,7 @@ func (p *prometheus) complete(t *testing.T, selector string, since time.Time) {
 	}
 	selected := p.now(t, selector)
 	if len(selected) == 0 {
-		t.Fatalf("there is nothing of %s", selector)
+		t.Fatalf("no samples of %s", selector)
 	}
 	for _, s := range selected {
 		name, want := write(s.Metric), scrapes[s.Metric["instance"]]

@@ -14,15 +14,15 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-// The projects of newServices, by the names that IAM has for them.
+// The projects of newServices, with their names in IAM.
 const (
 	prod    = "ap-southeast-3"
 	staging = "ap-southeast-1"
 	dev     = "ap-southeast-1_dev"
 )
 
-// quotasOfServices are all quotas of newServices. vCPUs and public IP addresses of prod run out, and a quota of the user's own API is nearly used
-// up. DDS is not offered in dev.
+// quotasOfServices are all quotas of newServices. vCPUs and public IP addresses of prod are exhausted, and a quota of the user's own API is nearly
+// exhausted. DDS is not offered in dev.
 var quotasOfServices = []quota{
 	{prod, "cts", "data_tracker", "62", "100", "38", "", ""},
 	{prod, "cts", "system_tracker", "1", "1", "0", "", ""}, // muted
@@ -100,8 +100,9 @@ func newServices() *cloudtest.Cloud {
 	return cloud
 }
 
-// TestTenServicesAndAnOwnAPI are read at the hosts of the regions, through a proxy that stands for the network: three of them have the same path.
-// Of the shipped rules, those fire that should, and no other does: not for what is not offered, has no limit, is muted or was never granted.
+// TestTenServicesAndAnOwnAPI fetches at the hosts of the regions, through a proxy that replaces the network. Three of the services have the same
+// path. Of the shipped rules, exactly the expected ones fire: none for services that are not offered, and none for quotas that have no limit, are
+// muted, or were never granted.
 func TestTenServicesAndAnOwnAPI(t *testing.T) {
 	t.Parallel()
 	config := fmt.Sprintf(`
@@ -144,6 +145,6 @@ ALERTS{alertname="CloudQuotaNearlyExhausted",alertstate="firing",project="ap-sou
 ALERTS{alertname="CloudQuotaNearlyExhausted",alertstate="firing",project="ap-southeast-3",resource_type="jobs",service="my_api",severity="warning"} 1
 ALERTS{alertname="CloudQuotaNearlyExhausted",alertstate="firing",project="ap-southeast-3",resource_type="publicIp",service="vpc",severity="warning"} 1`
 	p.becomes(t, "ALERTS", due)
-	p.becomes(t, "min(count_over_time(up[5m])) > bool 15", " 1") // longer than any rule waits
+	p.becomes(t, "min(count_over_time(up[5m])) > bool 15", " 1") // longer than the longest for of a rule
 	p.is(t, "ALERTS", due)
 }

@@ -10,13 +10,13 @@ import (
 	"testing"
 )
 
-// deploy is the directory of what users get.
+// deploy is the directory of the shipped files.
 const (
 	deploy       = "../../deploy/"
 	shippedRules = deploy + "prometheus/rules.yml"
 )
 
-// due are the alerts that newCloud gives rise to, whichever way it is scraped.
+// due are the alerts that fire for newCloud, regardless of how it is scraped.
 const due = `ALERTS{alertname="CloudQuotaCritical",alertstate="pending",project="ap-southeast-1_dev",resource_type="instance",service="dcs",severity="critical"} 1
 ALERTS{alertname="CloudQuotaExhausted",alertstate="pending",project="ap-southeast-1_dev",resource_type="instance",service="dcs",severity="critical"} 1
 ALERTS{alertname="CloudQuotaNearlyExhausted",alertstate="pending",project="ap-southeast-1_dev",resource_type="alarm",service="ces",severity="warning"} 1
@@ -56,21 +56,21 @@ func TestShippedSecureConfiguration(t *testing.T) {
 	p.knowsWhatIsDue(t)
 }
 
-// startShipped runs a server with a shipped configuration, in which pairs of words are replaced, and with the shipped rules, both at
-// intervals of a second.
+// startShipped runs a server with a shipped configuration, in which pairs of words are replaced, and with the shipped rules, both at intervals of a
+// second.
 func startShipped(t *testing.T, name string, replaced ...string) *prometheus {
 	t.Helper()
 	config := replace(t, readFile(t, deploy+"prometheus/"+name), append(replaced, "rules.yml", rulesEverySecond(t), `(interval|timeout): 1\w+`, "$1: 1s")...)
 	return startPrometheus(t, "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"+config)
 }
 
-// rulesEverySecond returns a file with the shipped rules, evaluated that often.
+// rulesEverySecond returns a file with the shipped rules, evaluated every second.
 func rulesEverySecond(t *testing.T) string {
 	t.Helper()
 	return save(t, filepath.Join(t.TempDir(), "rules.yml"), replace(t, readFile(t, shippedRules), "interval: 2m", "interval: 1s"))
 }
 
-// knowsWhatIsDue asserts that every rule can be evaluated, and what comes of it.
+// knowsWhatIsDue asserts that every rule can be evaluated, and that the expected alerts fire.
 func (p *prometheus) knowsWhatIsDue(t *testing.T) {
 	t.Helper()
 	p.becomes(t, `ALERTS`, due)

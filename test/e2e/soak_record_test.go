@@ -14,7 +14,7 @@ import (
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
-// record changes a cloud and remembers what it held when, and what was wrong with it. Times are seconds since 1970, as Prometheus has them.
+// record changes a cloud and remembers its quotas and faults over time. Times are Unix timestamps in seconds, as in Prometheus.
 type record struct {
 	cloud *cloudtest.Cloud
 
@@ -23,19 +23,19 @@ type record struct {
 	lives    map[string]*life // of projects, by label
 	quotas   map[quotaID][]held
 	troubles []trouble
-	stalls   []trouble // of the machine, which stood still
+	stalls   []trouble // times at which the machine was suspended
 }
 
 // quotaID is a quota by the labels of its series.
 type quotaID struct{ project, service, resourceType string }
 
-// held is what the cloud said of a quota for a time; a number that it did not say is NaN.
+// held is what the cloud reported about a quota for a time. A value that it did not report is NaN.
 type held struct {
 	from, until            float64
 	used, limit, remaining float64
 }
 
-// life is that of a project.
+// life is the lifetime of a project.
 type life struct {
 	account     string
 	project     cloudsim.Project
@@ -58,7 +58,7 @@ func newRecord(accounts ...cloudsim.Account) *record {
 	return &record{cloud: cloudtest.New(accounts...), lives: map[string]*life{}, quotas: map[quotaID][]held{}}
 }
 
-// add gives an account one more project. prefix is what its label has in front of its name.
+// add adds a project to an account. prefix is what its label has in front of its name.
 func (r *record) add(account, prefix string, chance *rand.Rand) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -81,7 +81,7 @@ func (r *record) add(account, prefix string, chance *rand.Rand) {
 	r.cloud.AddProject(account, p)
 }
 
-// remove takes a project away.
+// remove removes a project.
 func (r *record) remove(label string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -95,7 +95,7 @@ func (r *record) remove(label string) {
 	}
 }
 
-// change has a quota of a project that is there become something else.
+// change changes a quota of an existing project.
 func (r *record) change(chance *rand.Rand) {
 	there := r.there("")
 	s := soaked[chance.IntN(len(soaked))]
@@ -113,14 +113,14 @@ func (r *record) change(chance *rand.Rand) {
 	r.quotas[id] = append(all, newHeld(id, l.project, used, limit, from))
 }
 
-// life returns that of the project with a label.
+// life returns the lifetime of the project with a label.
 func (r *record) life(label string) *life {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.lives[label]
 }
 
-// there returns the labels of the projects of an account that there are, sorted; of all accounts if it is empty.
+// there returns the labels of an account's existing projects, sorted; of all accounts if it is empty.
 func (r *record) there(account string) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -134,7 +134,7 @@ func (r *record) there(account string) []string {
 	return labels
 }
 
-// someNumbers are hardly ever the same twice, so that a number tells whose it is and of when.
+// someNumbers are hardly ever the same twice, so that a value identifies its quota and time.
 func someNumbers(service string, chance *rand.Rand) (used, limit int64) {
 	limit = 1 + chance.Int64N(1e12)
 	used = chance.Int64N(limit)
@@ -144,7 +144,7 @@ func someNumbers(service string, chance *rand.Rand) (used, limit int64) {
 	return used, limit
 }
 
-// newHeld is what is to be exported of what a project's service says from now on. DBSS says only what remains, and how many instances there are.
+// newHeld returns what must be exported for a project's service from now on. DBSS only reports what remains, and how many instances exist.
 func newHeld(id quotaID, p cloudsim.Project, used, limit int64, now float64) held {
 	h := held{now, math.Inf(1), float64(used), float64(limit), float64(limit - used)}
 	switch {
@@ -159,7 +159,7 @@ func newHeld(id quotaID, p cloudsim.Project, used, limit int64, now float64) hel
 	return h
 }
 
-// number returns that of a metric.
+// number returns the value of a metric.
 func (h held) number(metric string) float64 {
 	switch metric {
 	case "cloud_quota_used":
@@ -171,7 +171,7 @@ func (h held) number(metric string) float64 {
 	}
 }
 
-// wasHeld tells whether the cloud said so at some time in between.
+// wasHeld reports whether the cloud returned this value at some time in between.
 func (r *record) wasHeld(id quotaID, metric string, value, from, until float64) bool {
 	all := r.quotas[id]
 	i := sort.Search(len(all), func(i int) bool { return all[i].until >= from })
@@ -183,26 +183,26 @@ func (r *record) wasHeld(id quotaID, metric string, value, from, until float64) 
 	return false
 }
 
-// scope is what something befalls: an empty field fits any. The service iam is the list of projects.
+// scope is what a fault affects. An empty field matches any. The service iam is the list of projects.
 type scope struct{ account, project, service string }
 
-// trouble is why sources could not be read for a time.
+// trouble is a fault that affected sources for a time.
 type trouble struct {
 	scope
 
 	from, until float64
 
-	resets *atomic.Int64 // requests that were reset; nil: none were
+	resets *atomic.Int64 // requests that were reset; nil: none
 }
 
-// note remembers a trouble that is over now.
+// note remembers a fault that is over now.
 func (r *record) note(t trouble) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.troubles = append(r.troubles, t)
 }
 
-// during remembers the trouble that something causes.
+// during remembers the fault that a function causes.
 func (r *record) during(to scope, cause func()) {
 	t := trouble{scope: to, from: unix(time.Now())}
 	cause()
@@ -210,10 +210,10 @@ func (r *record) during(to scope, cause func()) {
 	r.note(t)
 }
 
-// spans are times of trouble, one after the other.
+// spans are the times of faults, in order.
 type spans [][2]float64
 
-// of returns when a source was in trouble, or could still be for what had been: for so long afterwards.
+// of returns the times at which a source was affected, including how long the effects can last afterwards.
 func (r *record) of(account, project, service string, afterwards time.Duration, more ...trouble) spans {
 	fits := func(of, is string) bool { return of == "" || of == is }
 	var all spans
@@ -234,7 +234,7 @@ func (r *record) of(account, project, service string, afterwards time.Duration, 
 	return merged
 }
 
-// well returns the last moment up to a time at which nothing was wrong: the time itself, or the beginning of the trouble then.
+// well returns the last moment up to a time without a fault: the time itself, or the start of the fault then.
 func (s spans) well(at float64) float64 {
 	i := sort.Search(len(s), func(i int) bool { return s[i][1] > at })
 	if i < len(s) && s[i][0] <= at {
@@ -243,7 +243,7 @@ func (s spans) well(at float64) float64 {
 	return at
 }
 
-// watch notes when the machine stands still, as virtual ones do at times, until stop is called: nobody answers in time then.
+// watch records when the machine is suspended, as virtual machines sometimes are, until stop is called. Responses are late then.
 func (r *record) watch() (stop func()) {
 	const tick, late = 50 * time.Millisecond, 500 * time.Millisecond
 	over := make(chan struct{})
@@ -266,7 +266,7 @@ func (r *record) watch() (stop func()) {
 	}
 }
 
-// stood tells for how many seconds the machine stood still, of the times that have something in common with a time.
+// stood returns for how many seconds the machine was suspended, of the times that overlap with a time.
 func (r *record) stood(from, until float64) (seconds float64) {
 	for _, t := range r.stalls {
 		if t.from <= until && t.until >= from {

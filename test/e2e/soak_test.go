@@ -21,8 +21,8 @@ import (
 )
 
 var (
-	soakFor  = flag.Duration("soak", 2*time.Minute, "how long TestSoak has everything happen")
-	soakSeed = flag.Uint64("soak.seed", 0, "what the chances of TestSoak begin with, as an earlier run told it; 0: another one each time")
+	soakFor  = flag.Duration("soak", 2*time.Minute, "duration of the faults in TestSoak")
+	soakSeed = flag.Uint64("soak.seed", 0, "seed of TestSoak, as logged by an earlier run; 0: random")
 )
 
 const (
@@ -32,19 +32,19 @@ const (
 	soakTimeout  = 2 * time.Second
 	soakStale    = 45 * time.Second
 	soakRefresh  = time.Minute      // the shortest refresh_interval
-	soakPause    = 15 * time.Second // after a failure, as cache_ttl is no longer
+	soakPause    = 15 * time.Second // after a failure, because cache_ttl is not longer
 
-	// The accounts: one that discovers its projects, one with keys in files, and one of which everything is stated.
+	// The accounts: one with discovery, one with keys in files, and one with configured projects and keys.
 	discovered, rotated, stated = "discovered", "rotated", "stated"
 
 	discoveredProjects, rotatedProjects, statedProjects = 80, 60, 60
 )
 
-// TestSoak lets everything go wrong at once, for a long time, and then asks the Prometheus servers what they stored.
+// TestSoak causes all kinds of faults at once for a long time, and then checks what the Prometheus servers stored.
 //
 //	go -C test/e2e test -count=1 -timeout 3h -run TestSoak -v -soak 1h .
 //
-// It does not run beside other tests, as it is a load of its own.
+// It does not run in parallel with other tests, because its load is high.
 func TestSoak(t *testing.T) {
 	seed := *soakSeed
 	if seed == 0 {
@@ -62,7 +62,7 @@ func TestSoak(t *testing.T) {
 
 	since, before, stop := time.Now(), s.asked(), s.watch()
 	s.rage(*soakFor, seed)
-	<-time.After(recovery + 2*soakInterval) // by then, all is well again
+	<-time.After(recovery + 2*soakInterval) // by then, all faults are over
 	ended, after := time.Now(), s.asked()
 	stop()
 
@@ -71,11 +71,11 @@ func TestSoak(t *testing.T) {
 		v.server(fmt.Sprintf("server %d", i), p)
 	}
 	v.calls(s, before, after)
-	t.Logf("%s of faults and as long as it takes to recover: %d faults, which befell %d requests; %d changes of quotas, %d reloads, %d rotations of keys, "+
-		"%d projects come, %d gone\n%+v", *soakFor, s.faults.Load(), s.befallen.Load()+s.befallenLists.Load(), s.changes, s.reloads, s.rotations, s.come, s.gone, v.figures)
+	t.Logf("%s of faults, and the time to recover: %d faults, which affected %d requests; %d changes of quotas, %d reloads, %d rotations of keys, "+
+		"%d projects added, %d removed\n%+v", *soakFor, s.faults.Load(), s.befallen.Load()+s.befallenLists.Load(), s.changes, s.reloads, s.rotations, s.come, s.gone, v.figures)
 }
 
-// newStorm runs the exporter in front of a cloud of 200 projects.
+// newStorm runs the exporter with a cloud of 200 projects.
 func newStorm(t *testing.T, seed uint64) *storm {
 	t.Helper()
 	chance := rand.New(rand.NewPCG(seed, seed))
@@ -102,12 +102,12 @@ func newStorm(t *testing.T, seed uint64) *storm {
 		s.add(stated, "", chance)
 	}
 	s.fixed = projectsOf(s.record)
-	// A page waits for a service that hangs. On a slow machine, such a page takes long to write too.
+	// A page waits for a service that hangs. On a slow machine, writing such a page also takes long.
 	s.exporter = configured(t, s.configuration(chance), "--web.enable-lifecycle", "--timeout-offset=1.5")
 	return s
 }
 
-// projectsOf writes the projects of the accounts that state them, as the configuration does.
+// projectsOf writes the projects of the accounts that configure them.
 func projectsOf(r *record) map[string]string {
 	projects := map[string]string{}
 	for _, account := range []string{rotated, stated} {
@@ -121,7 +121,7 @@ func projectsOf(r *record) map[string]string {
 	return projects
 }
 
-// configuration differs each time in what must not change what is read.
+// configuration returns a different configuration each time, with the same result.
 func (s *storm) configuration(chance *rand.Rand) string {
 	var config strings.Builder
 	config.WriteString("accounts:\n")
@@ -137,23 +137,22 @@ func (s *storm) configuration(chance *rand.Rand) string {
 	return config.String()
 }
 
-// storm is all that happens to the exporter and the cloud.
+// storm is everything that happens to the exporter and the cloud.
 type storm struct {
 	*record
 
 	t        *testing.T
 	exporter *exporter
 	doors    map[string]*door  // by account
-	fixed    map[string]string // what the configuration has of the projects of accounts that state them
-	keys     string            // directory of the files with the keys of the account rotated
+	fixed    map[string]string // the configured projects of accounts without discovery
+	keys     string            // directory of the key files of the account rotated
 	over     <-chan struct{}
 
 	faults, befallen, befallenLists         atomic.Int64
 	changes, reloads, rotations, come, gone int
 }
 
-// rage has everything happen for a time. Each kind of event has chances of its own, so that what the seed gives rise to does not hang on
-// what the others are up to.
+// rage causes everything for a time. Each kind of event has its own random source, so that the events of a seed do not depend on the others.
 func (s *storm) rage(duration time.Duration, seed uint64) {
 	ctx, cancel := context.WithTimeout(s.t.Context(), duration)
 	defer cancel()
@@ -169,7 +168,7 @@ func (s *storm) rage(duration time.Duration, seed uint64) {
 	all.Wait()
 }
 
-// wait waits for a time from least to most, and tells whether there is more to come: that the storm is not over yet.
+// wait waits for a time from least to most, and reports whether the storm continues.
 func (s *storm) wait(chance *rand.Rand, least, most time.Duration) (more bool) {
 	select {
 	case <-time.After(least + time.Duration(chance.Int64N(int64(most-least)))):
@@ -179,7 +178,7 @@ func (s *storm) wait(chance *rand.Rand, least, most time.Duration) (more bool) {
 	}
 }
 
-// changed has quotas change, each every few seconds.
+// changed changes quotas, each every few seconds.
 func (s *storm) changed(chance *rand.Rand) {
 	for s.wait(chance, 50*time.Millisecond, 150*time.Millisecond) {
 		for range 30 {
@@ -189,7 +188,7 @@ func (s *storm) changed(chance *rand.Rand) {
 	}
 }
 
-// comeAndGone has projects appear and vanish, of the account that discovers them.
+// comeAndGone adds and removes projects of the account with discovery.
 func (s *storm) comeAndGone(chance *rand.Rand) {
 	for s.wait(chance, 500*time.Millisecond, 9*time.Second) {
 		there := s.there(discovered)
@@ -203,7 +202,7 @@ func (s *storm) comeAndGone(chance *rand.Rand) {
 	}
 }
 
-// reloaded has the exporter load its configuration, which differs each time, and sometimes a broken one before.
+// reloaded reloads the configuration, which is different each time, and sometimes an invalid one first.
 func (s *storm) reloaded(chance *rand.Rand) {
 	for s.wait(chance, 2*time.Second, 15*time.Second) {
 		config := s.configuration(chance)
@@ -214,7 +213,7 @@ func (s *storm) reloaded(chance *rand.Rand) {
 	}
 }
 
-// reload has the exporter load a configuration by one of the ways there are, which must succeed or not.
+// reload reloads a configuration in one of the possible ways, and checks whether it succeeds as expected.
 func (s *storm) reload(chance *rand.Rand, config string, good bool) {
 	s.reloads++
 	before, err := s.exporter.own("cloud_quota_exporter_config_last_reload_success_timestamp_seconds")
@@ -247,13 +246,13 @@ func (e *exporter) own(name string) (string, error) {
 	status, page, err := get("http://" + e.at + "/metrics?collect[]=exporter")
 	_, rest, found := strings.Cut(page, "\n"+name+" ")
 	if err == nil && !found {
-		err = fmt.Errorf("status %d: there is no %s", status, name)
+		err = fmt.Errorf("status %d: no %s", status, name)
 	}
 	value, _, _ := strings.Cut(rest, "\n")
 	return value, err
 }
 
-// rotated has the keys of an account revoked, and others written to their files some time later.
+// rotated revokes the keys of an account, and later writes new ones to their files.
 func (s *storm) rotated(chance *rand.Rand) {
 	for more := true; more; more = s.wait(chance, 5*time.Second, 30*time.Second) {
 		s.rotations++
@@ -268,7 +267,7 @@ func (s *storm) rotated(chance *rand.Rand) {
 	}
 }
 
-// writeKeys puts keys in the place of those in files, as who rotates keys does: never half of one.
+// writeKeys replaces key files as someone who rotates keys does: never with half a key.
 func writeKeys(dir, accessKey, secretKey string) error {
 	var all error
 	for name, key := range map[string]string{"access_key": accessKey, "secret_key": secretKey} {
@@ -278,7 +277,7 @@ func writeKeys(dir, accessKey, secretKey string) error {
 	return all
 }
 
-// unreachable has the cloud refuse all connections of an account for a time, and cut those that there are.
+// unreachable makes the cloud refuse all connections of an account for a time, and closes existing ones.
 func (s *storm) unreachable(chance *rand.Rand) {
 	for s.wait(chance, 5*time.Second, 30*time.Second) {
 		s.refuse(chance, []string{rotated, stated}[chance.IntN(2)])
@@ -296,15 +295,15 @@ func (s *storm) refuse(chance *rand.Rand, account string) {
 	})
 }
 
-// storms are faults that befall requests. A 404 is not among them: it says that a region lacks the service, which is then let be for
-// an hour. Nor is a 401: a service that refuses a proven key is let be for five minutes. Rotations of keys cause them, and end them sooner.
-// Throttling concerns the whole account: see throttling.
+// storms are faults of requests. A 404 is not among them: it means that a region lacks the service, which is then not fetched for an hour. Nor is a
+// 401: a service that rejects a proven key is not fetched for five minutes. Rotations of keys cause 401s, and end them sooner. Throttling affects the
+// whole account: see throttling.
 var storms = []cloudtest.Fault{
-	{Reset: true},                        // connection reset before the answer
+	{Reset: true},                        // connection reset before the response
 	{CutBody: true},                      // connection reset in the middle of the body
-	{Hang: true},                         // no answer at all
-	{Latency: soakTimeout + time.Second}, // an answer that comes too late
-	{Latency: soakTimeout / 4},           // an answer that comes late
+	{Hang: true},                         // no response
+	{Latency: soakTimeout + time.Second}, // a response after the timeout
+	{Latency: soakTimeout / 4},           // a slow response
 	{Drip: time.Second},                  // a body by one byte a second
 	status(http.StatusBadRequest),
 	status(http.StatusForbidden),
@@ -322,10 +321,10 @@ var storms = []cloudtest.Fault{
 	body(`{"cpu":NaN,"quotas":{"resources":[{"type":"instance","used":NaN,"quota":1}]}}`), // NaN for a number
 	body(strings.Repeat(" ", 2<<20)),
 	body(strings.Repeat("[", 20_000)),                                                              // nested 20,000 deep
-	{Status: http.StatusOK, Header: http.Header{"Content-Encoding": {"gzip"}}, Body: []byte("{}")}, // plain text that says to be gzip
+	{Status: http.StatusOK, Header: http.Header{"Content-Encoding": {"gzip"}}, Body: []byte("{}")}, // plain text declared as gzip
 }
 
-// retryAfter is how long one of the throttlings asks to be left alone.
+// retryAfter is the Retry-After of one of the throttlings.
 const retryAfter = 20 * time.Second
 
 var throttlings = []cloudtest.Fault{
@@ -341,7 +340,7 @@ func body(text string) cloudtest.Fault {
 	return cloudtest.Fault{Status: http.StatusOK, Body: []byte(text)}
 }
 
-// befall has a fault in force for a time from least to most.
+// befall injects a fault for a time from least to most.
 func (s *storm) befall(chance *rand.Rand, f cloudtest.Fault, least, most time.Duration, all ...scope) {
 	var heals []func()
 	var troubles []trouble
@@ -355,13 +354,13 @@ func (s *storm) befall(chance *rand.Rand, f cloudtest.Fault, least, most time.Du
 		heal()
 		troubles[i].until = unix(time.Now())
 		if f.Header.Get("Retry-After") != "" {
-			troubles[i].until += (retryAfter - soakPause).Seconds() // the usual pause counts as ever
+			troubles[i].until += (retryAfter - soakPause).Seconds() // the usual pause counts in any case
 		}
 		s.note(troubles[i])
 	}
 }
 
-// inject puts a fault in force, and counts the requests that it befalls.
+// inject injects a fault, and counts the requests that it affects.
 func (s *storm) inject(f cloudtest.Fault, to scope) (t trouble, heal func()) {
 	befallen := &s.befallen
 	t = trouble{scope: to, from: unix(time.Now())}
@@ -375,7 +374,7 @@ func (s *storm) inject(f cloudtest.Fault, to scope) (t trouble, heal func()) {
 	if to.project != "" {
 		f.ProjectID = s.life(to.project).project.ID
 	}
-	if f.Status == http.StatusForbidden && to.service == "dbss" { // the list alone may be forbidden, and what it tells is left out then
+	if f.Status == http.StatusForbidden && to.service == "dbss" { // only the list can be forbidden, and its values are omitted then
 		f.Path = "/v2/{project_id}/audit/quota"
 	}
 	f.When = func(int) bool {
@@ -388,7 +387,7 @@ func (s *storm) inject(f cloudtest.Fault, to scope) (t trouble, heal func()) {
 	return t, s.cloud.Inject(f)
 }
 
-// troubled has something befall a service of a project, a whole project, or a service of an account, time and again.
+// troubled repeatedly injects faults into a service of a project, a whole project, or a service of an account.
 func (s *storm) troubled(chance *rand.Rand) {
 	for s.wait(chance, 100*time.Millisecond, 4*time.Second) {
 		f := storms[chance.IntN(len(storms))]
@@ -402,7 +401,7 @@ func (s *storm) troubled(chance *rand.Rand) {
 				all = append(all, scope{to.account, to.project, q.service})
 			}
 			s.befall(chance, f, time.Second, 8*time.Second, all...)
-		case n < 5 && !f.Reset: // the requests that are reset, which are sent once more, are told by project
+		case n < 5 && !f.Reset: // requests that are reset are retried once, and counted by project
 			s.befall(chance, f, time.Second, 8*time.Second, scope{to.account, "", to.service})
 		case n < 6:
 			f = throttlings[chance.IntN(len(throttlings))]
@@ -413,21 +412,21 @@ func (s *storm) troubled(chance *rand.Rand) {
 	}
 }
 
-// outlasted has a service of a project fail for longer than its numbers may be shown, time and again.
+// outlasted repeatedly makes a service of a project fail for longer than max_stale.
 func (s *storm) outlasted(chance *rand.Rand) {
 	for s.wait(chance, 100*time.Millisecond, 10*time.Second) {
 		labels := s.there(stated)
 		to := scope{stated, labels[chance.IntN(len(labels))], soaked[chance.IntN(len(soaked))].service}
 		f := storms[chance.IntN(len(storms))]
-		if f.Latency < soakTimeout && f.Latency > 0 { // which is no failure
+		if f.Latency < soakTimeout && f.Latency > 0 { // not a failure
 			f = status(http.StatusInternalServerError)
 		}
 		s.befall(chance, f, soakStale+10*time.Second, soakStale+30*time.Second, to)
 	}
 }
 
-// unlisted has IAM fail to list the projects of the account that discovers them, time and again. Not from the beginning: a list that is missed
-// may come minutes later, and until then nothing could be said of projects that come and go.
+// unlisted repeatedly makes IAM fail to list the projects of the account with discovery. Not from the beginning: the next list might come minutes
+// later, and until then the expected projects would be unknown.
 func (s *storm) unlisted(chance *rand.Rand) {
 	for more := s.wait(chance, 90*time.Second, 100*time.Second); more; more = s.wait(chance, time.Minute, 5*time.Minute) {
 		if chance.IntN(3) == 0 {

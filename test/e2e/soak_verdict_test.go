@@ -12,19 +12,17 @@ import (
 )
 
 const (
-	// usualAge is how old numbers become where nothing is wrong: cache_ttl, until the next scrape asks, and the fetch. The rest is for slow
-	// machines.
+	// usualAge is the maximum age of values without faults: cache_ttl, until the next scrape, and the fetch. The rest is for slow machines.
 	usualAge = soakTTL + soakInterval + soakTimeout + 4*time.Second
-	// recovery is how long a trouble that is over may still be felt: a fetch that it befell ends, the pause, until the next scrape asks, and the
-	// fetch.
+	// recovery is how long a fault can have effects afterwards: until a fetch that it affected ends, the pause, until the next scrape, and the fetch.
 	recovery = soakTimeout + soakPause + soakInterval + soakTimeout + 8*time.Second
 
-	// The same for lists of projects, which have 30 seconds for a fetch, and of which the pause doubles up to refresh_interval.
+	// The same for lists of projects, whose fetch takes up to 30 seconds, and whose pause doubles up to refresh_interval.
 	usualAgeOfList = soakRefresh + 2*soakInterval + 5*time.Second
 	listRecovery   = 30*time.Second + soakRefresh + 2*soakInterval + 5*time.Second
 )
 
-// verdict compares what servers stored with what the record says.
+// verdict compares the stored samples of the servers with the record.
 type verdict struct {
 	t            *testing.T
 	record       *record
@@ -34,18 +32,18 @@ type verdict struct {
 	complaints int
 }
 
-// figures are what the verdict looked at.
+// figures count what the verdict checked.
 type figures struct {
 	Scrapes, Failed         int
 	Longest                 float64 // of the scrapes, in seconds
 	Samples                 int
-	Gaps                    int // of a series, which faults explain
+	Gaps                    int // of a series, explained by faults
 	Calls, MostCalls, Lists int
-	StoodStill              float64 // the machine, for so many seconds
+	StoodStill              float64 // the machine was suspended, in seconds
 	Memory                  string  // resident bytes in the thirds of the time
 }
 
-// complain shows the first of the findings.
+// complain shows the first findings.
 func (v *verdict) complain(format string, args ...any) {
 	v.t.Helper()
 	if v.complaints++; v.complaints <= 20 {
@@ -53,7 +51,7 @@ func (v *verdict) complain(format string, args ...any) {
 	}
 }
 
-// stored returns the samples of a range as they were scraped: anything that Prometheus evaluates would bridge a gap by the sample before.
+// stored returns the samples of a range as scraped, because PromQL bridges gaps with the previous sample.
 func (v *verdict) stored(p *prometheus, selector string) []series {
 	v.t.Helper()
 	return v.at(p, fmt.Sprintf("%s[%dms]", selector, v.ended.Sub(v.since).Milliseconds()), v.ended)
@@ -69,13 +67,13 @@ func (v *verdict) at(p *prometheus, expr string, at time.Time) []series {
 	return data.Result
 }
 
-// server looks at all that a server stored.
+// server checks everything that a server stored.
 func (v *verdict) server(name string, p *prometheus) {
 	scrapes := v.scraped(name, p)
 	v.growth(name, p)
 	for _, s := range v.at(p, fmt.Sprintf("count by (project) (count_over_time(cloud_quota_fetches_total[%dms]))", v.ended.Sub(v.since).Milliseconds()), v.ended) {
 		if label := s.Metric["project"]; v.record.lives[label] == nil {
-			v.complain("%s: there never was a project %s", name, label)
+			v.complain("%s: the project %s never existed", name, label)
 		}
 	}
 	for _, label := range slices.Sorted(maps.Keys(v.record.lives)) {
@@ -90,7 +88,7 @@ func (v *verdict) server(name string, p *prometheus) {
 	}
 }
 
-// seriesID is a series of a project. Of the project's own, service is empty, and of a source's own, resourceType.
+// seriesID is a series of a project. In a project's own series, service is empty; in a source's own, resourceType.
 type seriesID struct{ metric, service, resourceType string }
 
 // seenSeries returns values by time.
@@ -99,14 +97,14 @@ func seenSeries(all []series) map[seriesID]map[float64]float64 {
 	for _, s := range all {
 		values := make(map[float64]float64, len(s.Values))
 		for _, v := range s.Values {
-			values[v.at], _ = strconv.ParseFloat(v.value, 64) // what Prometheus writes is a number
+			values[v.at], _ = strconv.ParseFloat(v.value, 64) // Prometheus always writes numbers
 		}
 		seen[seriesID{s.Metric["__name__"], s.Metric["service"], s.Metric["resource_type"]}] = values
 	}
 	return seen
 }
 
-// ofProject is what a server stored of a project.
+// ofProject is what a server stored about a project.
 type ofProject struct {
 	*verdict
 	*life
@@ -114,10 +112,10 @@ type ofProject struct {
 	label, server string
 	scrapes       []float64
 	seen          map[seriesID]map[float64]float64
-	arrival       trouble // a project that came is no trouble once it is shown
+	arrival       trouble // a new project is not a fault once it is shown
 }
 
-// shown looks at when the project was served: as soon as a list told of it, and as long as lists did.
+// shown checks when the project was exposed: from the first list that contained it to the last.
 func (o *ofProject) shown() {
 	lists := o.record.of(o.account, "", "iam", listRecovery)
 	first := math.Inf(1)
@@ -126,24 +124,24 @@ func (o *ofProject) shown() {
 		if is {
 			first = min(first, at)
 		}
-		listed := lists.well(at) - usualAgeOfList.Seconds() // what was so then, is known
+		listed := lists.well(at) - usualAgeOfList.Seconds() // the state at that time is known
 		switch isThere := at < o.until; {
 		case is && (at < o.from || o.until < listed):
-			o.complain("%s: %s is served at %.3f, but there from %.3f to %.3f", o.server, o.label, at, o.from, o.until)
+			o.complain("%s: %s is exposed at %.3f, but existed from %.3f to %.3f", o.server, o.label, at, o.from, o.until)
 		case !is && isThere && (o.account != discovered || o.from < listed || first < at):
-			o.complain("%s: %s is not served at %.3f, but there from %.3f to %.3f", o.server, o.label, at, o.from, o.until)
+			o.complain("%s: %s is not exposed at %.3f, but existed from %.3f to %.3f", o.server, o.label, at, o.from, o.until)
 		}
 	}
 	o.arrival = trouble{from: o.from, until: first}
 }
 
-// moment is what a scrape tells of a source.
+// moment is what a scrape shows about a source.
 type moment struct {
-	at, read float64 // the age of the numbers; NaN before the first were read
-	late     bool    // they are older than could be
+	at, read float64 // the age of the values; NaN before the first fetch
+	late     bool    // they are older than possible
 }
 
-// source looks at a service of the project: how old its numbers are, and then at each of them.
+// source checks a service of the project: the age of its values, and then each of them.
 func (o *ofProject) source(service string, types []string) {
 	troubles := o.record.of(o.account, o.label, service, recovery, o.arrival)
 	var moments []moment
@@ -158,7 +156,7 @@ func (o *ofProject) source(service string, types []string) {
 			m.read = math.NaN()
 		}
 		if m.late {
-			o.complain("%s: %s of %s was read at %.3f when asked at %.3f, and all was well at %.3f; trouble: %.3f", o.server, service, o.label, m.read, at, well, troubles)
+			o.complain("%s: %s of %s was fetched at %.3f when scraped at %.3f, without a fault at %.3f; faults: %.3f", o.server, service, o.label, m.read, at, well, troubles)
 		}
 		moments = append(moments, m)
 	}
@@ -169,8 +167,8 @@ func (o *ofProject) source(service string, types []string) {
 	}
 }
 
-// numbers looks at the samples of a series: none may be missing unless the last reading is too long ago, and each must be what the cloud said
-// when it was read.
+// numbers checks the samples of a series. None may be missing unless the last fetch is too long ago, and each must be what the cloud returned at the
+// time of the fetch.
 func (o *ofProject) numbers(moments []moment, id quotaID, metric string) {
 	values := o.seen[seriesID{metric, id.service, id.resourceType}]
 	isTold := !math.IsNaN(o.record.quotas[id][0].number(metric))
@@ -184,8 +182,8 @@ func (o *ofProject) numbers(moments []moment, id quotaID, metric string) {
 				o.figures.Gaps++
 			}
 			inGap = true
-			if (m.late || age < (soakStale-soakInterval).Seconds()) && !o.stood(m.at) { // a page that waits for something else is dated back
-				o.complain("%s: there is no %s of %v at %.3f, which was read at %.3f", o.server, metric, id, m.at, m.read)
+			if (m.late || age < (soakStale-soakInterval).Seconds()) && !o.stood(m.at) { // a page that waits for something else has an earlier timestamp
+				o.complain("%s: no %s of %v at %.3f, which was fetched at %.3f", o.server, metric, id, m.at, m.read)
 			}
 			continue
 		case is:
@@ -193,20 +191,20 @@ func (o *ofProject) numbers(moments []moment, id quotaID, metric string) {
 			asked := m.read - soakTimeout.Seconds() - 2
 			asked -= o.record.stood(asked, m.read)
 			if math.IsNaN(age) || age > soakStale.Seconds()+0.1 || !o.record.wasHeld(id, metric, value, asked, m.read+0.005) {
-				o.complain("%s: %s of %v is %g at %.3f, read at %.3f, when the cloud said otherwise, or too long ago", o.server, metric, id, value, m.at, m.read)
+				o.complain("%s: %s of %v is %g at %.3f, fetched at %.3f, but the cloud returned another value, or the fetch is too long ago", o.server, metric, id, value, m.at, m.read)
 			}
 		}
 		inGap = false
 	}
 }
 
-// scraped returns when a server scraped with success, and asserts that each scrape succeeded: that its page came before the timeout. The
-// duration that Prometheus stores counts what it does with the page besides.
+// scraped returns the times of a server's successful scrapes, and asserts that each scrape succeeded: its page came before the timeout. The duration
+// that Prometheus stores includes its own processing.
 func (v *verdict) scraped(name string, p *prometheus) (scrapes []float64) {
 	took := map[float64]float64{}
 	for _, s := range v.stored(p, "scrape_duration_seconds") {
 		for _, sample := range s.Values {
-			took[sample.at], _ = strconv.ParseFloat(sample.value, 64) // what Prometheus writes is a number
+			took[sample.at], _ = strconv.ParseFloat(sample.value, 64) // Prometheus always writes numbers
 		}
 	}
 	for _, s := range v.stored(p, "up") {
@@ -231,15 +229,14 @@ func (v *verdict) scraped(name string, p *prometheus) (scrapes []float64) {
 	return scrapes
 }
 
-// stood returns whether the machine stood still when a scrape began, or before it had to be over.
+// stood reports whether the machine was suspended when a scrape started, or before its timeout.
 func (v *verdict) stood(scrape float64) bool {
 	return v.record.stood(scrape-1, scrape+soakInterval.Seconds()+1) > 0
 }
 
-// growths are what must not grow: of the last third of the time, so much more than in the middle third at most. Memory has garbage that the
-// runtime has not collected yet. Connections are kept for 90 seconds, as many as there were requests at a time, and those of before a reload
-// besides: in minutes they may still become more, up to some 250. Each takes a descriptor and two goroutines; of other goroutines, there are
-// few in quiet moments.
+// growths are what must not grow: the maximum increase from the middle to the last third of the time. Memory includes garbage that the runtime has
+// not collected yet. Connections are kept for 90 seconds, as many as concurrent requests, and those from before a reload in addition. For some
+// minutes they can increase to about 250. Each takes a file descriptor and two goroutines. Few other goroutines exist when nothing is in progress.
 var growths = []struct {
 	what, over   string
 	factor, more float64
@@ -265,7 +262,7 @@ func (v *verdict) growth(name string, p *prometheus) {
 	}
 }
 
-// asked is what the cloud was asked so far, by the ids of projects and the services; lists of projects have an empty id.
+// asked counts the requests to the cloud so far, by project ID and service. Lists of projects have an empty ID.
 func (s *storm) asked() map[string]map[string]int {
 	counts := map[string]map[string]int{"": {"iam": s.cloud.Requests()["GET /v3/projects"]}}
 	for _, l := range s.lives {
@@ -274,10 +271,10 @@ func (s *storm) asked() map[string]map[string]int {
 	return counts
 }
 
-// calls compares what the cloud was asked with what cache_ttl and refresh_interval imply. A source is asked again no sooner than cache_ttl
-// less a tenth after its last fetch began, and 15 seconds after one that failed, which is later: in a time there begin time/(0.9 cache_ttl) + 1
-// fetches at most, and one may have begun before. A fetch is one request, two of DBSS. A request that is reset on a connection that was used
-// before is sent once more by net/http. A project that is gone counts as if it were there. A list of projects that fails is asked for again sooner than one that is read, so that these are extra.
+// calls compares the requests to the cloud with cache_ttl and refresh_interval. A source is fetched again at the earliest after nine tenths of
+// cache_ttl, or 15 seconds after a failed fetch, which is later. So at most time/(0.9 cache_ttl) + 1 fetches start in a time, and one might have
+// started before. A fetch is one request, or two for DBSS. net/http retries a request once if it is reset on a reused connection. A removed project
+// counts as if it existed. A failed list of projects is retried sooner than a successful one is refreshed, so these are extra.
 func (v *verdict) calls(s *storm, before, after map[string]map[string]int) {
 	for label, l := range s.lives {
 		existed := v.ended.Sub(v.since).Seconds()
@@ -297,7 +294,7 @@ func (v *verdict) calls(s *storm, before, after map[string]map[string]int) {
 			}
 			v.figures.Calls, v.figures.MostCalls = v.figures.Calls+requests, v.figures.MostCalls+budget
 			if requests > budget {
-				v.complain("%s of %s was asked %d times in %.0f s, want %d at most", q.service, label, requests, existed, budget)
+				v.complain("%s of %s was requested %d times in %.0f s, want %d at most", q.service, label, requests, existed, budget)
 			}
 		}
 	}

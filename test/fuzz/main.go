@@ -1,7 +1,7 @@
 // Command fuzz runs every fuzz target of the project for a while, one after the other: go run ./test/fuzz 1m
 //
-// go run ./test gives each two seconds. The seeds and the inputs in testdata/fuzz, of which no two cover the same code, run with the other
-// tests. What a target finds is kept in testdata/fuzz of its package, and is to be committed with the fix.
+// go run ./test gives each two seconds. The seeds and the inputs in testdata/fuzz, no two of which cover the same code, run with the other tests. New
+// findings are saved in testdata/fuzz of the package. Commit them with the fix.
 package main
 
 import (
@@ -19,13 +19,13 @@ func main() {
 		length = os.Args[1]
 	}
 	if _, err := time.ParseDuration(length); err != nil || len(os.Args) > 2 {
-		fmt.Fprintln(os.Stderr, "fuzz: want how long each target runs, such as 1m")
+		fmt.Fprintln(os.Stderr, "fuzz: set how long each target runs, such as 1m")
 		os.Exit(2)
 	}
 	failed := false
 	for _, target := range targets() {
 		pkg, name, _ := strings.Cut(target, " ")
-		// Minimizing what is merely new takes most of the time, unless it is bounded.
+		// Minimizing new coverage takes most of the time, unless it is limited.
 		c := exec.Command("go", "test", "-run=^$", "-fuzz=^"+name+"$", "-fuzztime="+length, "-fuzzminimizetime=20x", pkg) //nolint:gosec,noctx // of this project
 		c.Stdout, c.Stderr = os.Stdout, os.Stderr
 		fmt.Printf("== %s in %s\n", name, pkg)
@@ -38,7 +38,7 @@ func main() {
 
 var listed = regexp.MustCompile(`(?m)^(Fuzz\w+)$|^ok\s+(\S+)`)
 
-// targets are "package name" of all fuzz targets, as go test lists them: the names, and then the package.
+// targets are "package name" of all fuzz targets. go test lists the names, and then the package.
 func targets() []string {
 	out, err := exec.Command("go", "test", "-list=^Fuzz", "./...").Output() //nolint:noctx // Ctrl-C reaches it
 	if err != nil {

@@ -34,7 +34,7 @@ func TestContents(t *testing.T) {
 	for path, e := range image.files {
 		info := e.FileInfo()
 		if e.Uid != 0 || e.Gid != 0 || info.Mode().Perm()&0o022 != 0 || info.Mode()&(fs.ModeSetuid|fs.ModeSetgid) != 0 {
-			t.Errorf("%s: %s of %d:%d; want files of root that nobody else may change", path, info.Mode(), e.Uid, e.Gid)
+			t.Errorf("%s: %s of %d:%d; want files of root that no one else can change", path, info.Mode(), e.Uid, e.Gid)
 		}
 		if info.IsDir() {
 			continue
@@ -55,7 +55,7 @@ func TestContents(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := image.files[certificates[1:]].data; !bytes.Equal(got, append(trusted, cloud.CA()...)) {
-		t.Errorf("the certificates are not those of the image of Go")
+		t.Errorf("the certificates are not those of the Go image")
 	}
 	checkProgram(t, image, machines[runtime.GOARCH])
 }
@@ -64,18 +64,18 @@ func TestConfiguration(t *testing.T) {
 	image := save(t, built)
 	config := image.Config
 	if config.User != "65532:65532" {
-		t.Errorf("user %q; want a number that is not root's", config.User)
+		t.Errorf("user %q; want a numeric user other than root", config.User)
 	}
 	if got := slices.Concat(config.Entrypoint, config.Cmd); !slices.Equal(got, []string{"/cloud_quota_exporter"}) {
-		t.Errorf("it runs %q", got)
+		t.Errorf("the entrypoint is %q", got)
 	}
 	for _, variable := range config.Env {
 		if !strings.HasPrefix(variable, "PATH=") {
-			t.Errorf("it sets %s", variable)
+			t.Errorf("the environment has %s", variable)
 		}
 	}
 	if got := slices.Collect(maps.Keys(config.ExposedPorts)); !slices.Equal(got, []string{"10133/tcp"}) {
-		t.Errorf("it exposes %q", got)
+		t.Errorf("the exposed ports are %q", got)
 	}
 	delete(config.Labels, "io.buildah.version")
 	if want := map[string]string{
@@ -89,7 +89,7 @@ func TestConfiguration(t *testing.T) {
 	}
 }
 
-// TestReproducible builds a copy of what the Dockerfile needs, of another time and at another place, with something secret beside it.
+// TestReproducible builds a copy of the files that the Dockerfile needs, with other times, in another directory, and with a secret file beside them.
 func TestReproducible(t *testing.T) {
 	dir := source(t)
 	if err := build(dir, "again"); err != nil {
@@ -109,11 +109,11 @@ func TestReproducible(t *testing.T) {
 	}
 	slices.Sort(sources)
 	if want := []string{"LICENSE", "collector", "docs", "go.mod", "go.sum", "internal", "main.go", "providers"}; !slices.Equal(sources, want) {
-		t.Errorf("the builder gets %q, want %q", sources, want)
+		t.Errorf("the builder receives %q, want %q", sources, want)
 	}
 }
 
-// source returns a copy of what the Dockerfile needs, with something secret beside it.
+// source returns a copy of the files that the Dockerfile needs, with a secret file beside them.
 func source(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -166,7 +166,7 @@ func checkProgram(t *testing.T, image saved, machine elf.Machine) {
 		t.Fatal(err)
 	}
 	if !slices.Contains(info.Settings, debug.BuildSetting{Key: "-trimpath", Value: "true"}) {
-		t.Errorf("built with %v, want -trimpath: the program tells paths of its builder", info.Settings)
+		t.Errorf("built with %v, want -trimpath: the program contains paths of its builder", info.Settings)
 	}
 	for _, part := range program.Progs {
 		if part.Type == elf.PT_INTERP {
@@ -184,7 +184,7 @@ func id(t *testing.T, tag string) string {
 	return id
 }
 
-// saved is an image as its users get it.
+// saved is an image as users get it.
 type saved struct {
 	Architecture string
 	Config       struct {

@@ -13,7 +13,8 @@ import (
 	"cloud_quota_exporter/internal/democloud"
 )
 
-// TestKeyFiles installs key files by the commands of docs/docker.md, and has the container read quotas with them. It can't if only root may read them.
+// TestKeyFiles installs key files with the commands of docs/docker.md, and the container fetches quotas with them. It cannot if only root can read
+// them.
 func TestKeyFiles(t *testing.T) {
 	document, err := os.ReadFile("../../docs/docker.md")
 	if err != nil {
@@ -45,18 +46,19 @@ func TestKeyFiles(t *testing.T) {
 	volume := "--volume=" + installed + ":" + at + ":ro"
 	url := start(t, []string{volume}, "--config.file="+at+"/config.yml")
 	if page := get(t, url+"/metrics"); strings.Count(page, "\ncloud_quota_up{") != 5 || !strings.Contains(page, `cloud_quota_account_up{account="default"} 1`) {
-		t.Errorf("not everything was read:\n%s", page)
+		t.Errorf("not everything was fetched:\n%s", page)
 	}
 	if err := os.Chmod(filepath.Join(installed, "secret_key"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	args := append(append([]string{}, confined...), volume, built, "--config.file="+at+"/config.yml", "check-config")
 	if out, err := command("podman", args...); err == nil || !strings.Contains(err.Error(), "permission denied") {
-		t.Errorf("only root may read the key: %v %s", err, out)
+		t.Errorf("only root can read the key: %v %s", err, out)
 	}
 }
 
-// TestComposeSecrets makes the secrets of deploy/compose by the commands of docs/getting-started.md. The container can read them as Compose mounts them.
+// TestComposeSecrets creates the secrets of deploy/compose with the commands of docs/getting-started.md. The container can read them as Compose
+// mounts them.
 func TestComposeSecrets(t *testing.T) {
 	document, err := os.ReadFile("../../docs/getting-started.md")
 	if err != nil {

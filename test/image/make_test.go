@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 )
 
-// TestMakeImage pushes the image to a registry, from which it is pulled and run, and leaves its name in the manifests.
+// TestMakeImage pushes the image to a registry, pulls it from there, and runs it. Its name is written to the manifests.
 func TestMakeImage(t *testing.T) {
 	server := httptest.NewServer(registry.New())
 	t.Cleanup(server.Close)

@@ -1,9 +1,9 @@
-// Package image builds the container image by buildah and runs it by podman, without a registry. It needs root and, from Debian, the
-// packages buildah, podman, runc and busybox-static:
+// Package image builds the container image with buildah and runs it with podman, without a registry. It needs root and the Debian packages buildah,
+// podman, runc, and busybox-static:
 //
 //	go -C test/image test -count=1 ./...
 //
-// The image of Go that the Dockerfile begins with is stood in for by busybox, the machine's certificates and the machine's own Go.
+// In place of the Go image of the Dockerfile, it uses busybox, the machine's certificates, and the machine's own Go.
 package image
 
 import (
@@ -30,16 +30,16 @@ import (
 
 const (
 	built     = "cloud_quota_exporter" // the image under test
-	goImage   = "golang:1.26"          // as the Dockerfile names it
+	goImage   = "golang:1.26"          // name in the Dockerfile
 	version   = "9.8.7"
 	revision  = "0123456789abcdef0123456789abcdef01234567"
 	buildDate = "2026-01-31T00:00:00Z"
 )
 
 var (
-	storage []string // flags of buildah and podman that keep all images in a directory of the tests'
+	storage []string // flags of buildah and podman that keep all images in a directory of the tests
 	cloud   *cloudtest.Server
-	cloudAt string // its URL; its certificate is among those of the stand-in
+	cloudAt string // its URL; the stand-in trusts its certificate
 )
 
 func TestMain(m *testing.M) {
@@ -58,7 +58,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// prepare makes the stand-in and the image.
+// prepare creates the stand-in and the image.
 func prepare(dir string) error {
 	storage = []string{"--root", filepath.Join(dir, "storage"), "--runroot", filepath.Join(dir, "run"), "--storage-driver", "vfs"}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -77,7 +77,7 @@ func prepare(dir string) error {
 	return build("../..", built)
 }
 
-// makeBase makes the tree of the stand-in, which trusts one more authority.
+// makeBase creates the directory tree of the stand-in, which trusts one more authority.
 func makeBase(dir string, authority []byte) error {
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {
@@ -111,7 +111,7 @@ func build(dir, tag string, more ...string) error {
 	return err
 }
 
-// buildFlags are those of each build: without a registry, with the machine's Go and what it has of modules, and at a fixed time.
+// buildFlags are the flags of each build: without a registry, with the machine's Go and module cache, and with a fixed time.
 func buildFlags() ([]string, error) {
 	flags := []string{
 		"--pull-never", "--isolation=chroot", "--network=host", "--timestamp=1769817600",
@@ -127,7 +127,7 @@ func buildFlags() ([]string, error) {
 	return flags, nil
 }
 
-// command runs buildah or podman on the images of the tests, and returns what it prints.
+// command runs buildah or podman on the images of the tests, and returns the output.
 func command(program string, args ...string) (string, error) {
 	c := exec.Command(program, append(slices.Clip(storage), args...)...)
 	var stderr strings.Builder
@@ -139,7 +139,7 @@ func command(program string, args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// confined is how the image is run: with nothing but what it needs. The ulimits are not above the machine's own.
+// confined are the flags to run the image with as few privileges as possible. The ulimits are not above the machine's own.
 var confined = []string{
 	"run", "--rm", "--runtime=runc", "--network=host", "--pull=never", "--no-healthcheck", "--ulimit=nofile=1024:20000", "--ulimit=nproc=1024:2048",
 	"--read-only", "--read-only-tmpfs=false", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--memory=64m",
@@ -152,7 +152,7 @@ func TestVersion(t *testing.T) {
 	}
 	for _, want := range []string{"version " + version, "revision: " + revision, buildDate} {
 		if !strings.Contains(out, want) {
-			t.Errorf("it says\n%s\nwant %q", out, want)
+			t.Errorf("output\n%s\nwant %q", out, want)
 		}
 	}
 }
@@ -172,7 +172,7 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// TestServe reads quotas over TLS, with a configuration mounted as in docs/docker.md.
+// TestServe fetches quotas over TLS, with a configuration mounted as in docs/docker.md.
 func TestServe(t *testing.T) {
 	p := cloudtest.Scale(1).Projects()[0]
 	config := filepath.Join(t.TempDir(), "config.yml")
@@ -186,11 +186,11 @@ func TestServe(t *testing.T) {
 	url := start(t, []string{"--volume=" + config + ":" + at + ":ro"}, "--config.file="+at)
 	page := get(t, url+"/metrics")
 	if n := len(regexp.MustCompile(`(?m)^cloud_quota_up\{.*\} 1$`).FindAllString(page, -1)); n != 5 {
-		t.Errorf("%d services of 5 were read:\n%s", n, page)
+		t.Errorf("%d services of 5 were fetched:\n%s", n, page)
 	}
 }
 
-// start runs the image until the test ends, sees that it is confined and ready, and returns its URL.
+// start runs the image until the test ends, checks that it is confined and ready, and returns its URL.
 func start(t *testing.T, flags []string, args ...string) string {
 	t.Helper()
 	pidFile := filepath.Join(t.TempDir(), "pid")
@@ -222,14 +222,14 @@ func start(t *testing.T, flags []string, args ...string) string {
 			return "http://" + m[1]
 		}
 	}
-	t.Fatalf("it ended: %s", strings.Join(said, "\n"))
+	t.Fatalf("the container ended: %s", strings.Join(said, "\n"))
 	return ""
 }
 
-// stop ends the container as Kubernetes does, and sees that it ends in order.
+// stop ends the container as Kubernetes does, and checks that it exits with 0.
 func stop(t *testing.T, c *exec.Cmd, log <-chan string) {
 	t.Helper()
-	if err := c.Process.Signal(syscall.SIGTERM); err != nil { // podman leads it on
+	if err := c.Process.Signal(syscall.SIGTERM); err != nil { // podman forwards it
 		t.Error(err)
 	}
 	var said []string
@@ -237,11 +237,11 @@ func stop(t *testing.T, c *exec.Cmd, log <-chan string) {
 		said = append(said, line)
 	}
 	if err := c.Wait(); err != nil {
-		t.Errorf("it ended with %v:\n%s", err, strings.Join(said, "\n"))
+		t.Errorf("the container ended with %v:\n%s", err, strings.Join(said, "\n"))
 	}
 }
 
-// checkConfined asks the kernel what the process may do.
+// checkConfined checks the privileges of the process in /proc.
 func checkConfined(t *testing.T, pidFile string) {
 	t.Helper()
 	pid, err := os.ReadFile(pidFile)
@@ -260,7 +260,7 @@ func checkConfined(t *testing.T, pidFile string) {
 		}
 	}
 	if !regexp.MustCompile(`(?m)^\S+ / \S+ ro,`).Match(mounts) {
-		t.Errorf("what it sees as / is not read-only:\n%s", mounts)
+		t.Errorf("its root file system is not read-only:\n%s", mounts)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 // chart is the Helm chart.
 const chart = root + "deploy/helm/cloud-quota-exporter"
 
-// examples are the files of values that the chart has as examples.
+// examples are the example files with values in the chart.
 func examples(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob(chart + "/ci/*-values.yaml")
@@ -27,7 +27,7 @@ func examples(t *testing.T) []string {
 	return files
 }
 
-// template returns what the chart makes of values.
+// template renders the chart with values.
 func template(t *testing.T, args ...string) ([]byte, error) {
 	t.Helper()
 	return run(tool(t, "helm"), append([]string{"template", "cloud-quota-exporter", chart, "--namespace=monitoring"}, args...)...)
@@ -47,8 +47,8 @@ func release(t *testing.T, name string, args ...string) []object {
 	return objects
 }
 
-// TestChart renders the chart with its defaults and each example: Helm's linter has nothing to say, objects are what the API's types and the
-// operator's CRDs take, and the exporter works with the flags, the configuration and the probes of its Deployment.
+// TestChart renders the chart with its defaults and each example. Helm's linter reports nothing, the objects match the API's types and the operator's
+// CRDs, and the exporter works with the flags, the configuration, and the probes of its Deployment.
 func TestChart(t *testing.T) {
 	for _, values := range append(examples(t), chart+"/values.yaml") {
 		t.Run(filepath.Base(values), func(t *testing.T) {
@@ -66,8 +66,8 @@ func TestChart(t *testing.T) {
 	}
 }
 
-// TestChartIsTheBase compares the chart with the base, and each example with the overlay of its name or the example of docs/kubernetes.md. It
-// yields the same objects, except for the differences that ofChart and ofKustomize remove.
+// TestChartIsTheBase compares the chart with the base, and each example with the overlay of its name or the example of docs/kubernetes.md. The
+// objects are the same, except for the differences that ofChart and ofKustomize remove.
 func TestChartIsTheBase(t *testing.T) {
 	pairs := map[string][]object{
 		chart + "/values.yaml":               build(t, root+"deploy/k8s/base"),
@@ -94,15 +94,14 @@ func TestChartIsTheBase(t *testing.T) {
 	}
 }
 
-// ofChart leaves out what only a chart has: the namespace and the labels of Helm, and a checksum that replaces the pod when the configuration
-// changes.
+// ofChart removes what only a chart has: Helm's namespace and labels, and a checksum that replaces the pod when the configuration changes.
 func ofChart(o map[string]any) {
 	metadata := o["metadata"].(map[string]any)
 	labels := metadata["labels"].(map[string]any)
 	for _, name := range []string{"app.kubernetes.io/managed-by", "app.kubernetes.io/version", "helm.sh/chart"} {
 		delete(labels, name)
 	}
-	if o["kind"] != "Service" { // the base has these on the Service only, where the ServiceMonitor looks for them
+	if o["kind"] != "Service" { // the base has these on the Service only, where the ServiceMonitor selects them
 		delete(labels, "app.kubernetes.io/name")
 		delete(labels, "app.kubernetes.io/instance")
 	}
@@ -127,8 +126,8 @@ func ofChart(o map[string]any) {
 // hash is the suffix that kustomize gives the name of a ConfigMap, to replace the pod when the configuration changes.
 var hash = regexp.MustCompile(`^(cloud-quota-exporter)-[a-z0-9]{10}$`)
 
-// ofKustomize leaves out what only a kustomization has: the hash in the name of the configuration. The names of dashboards do not begin with that
-// of a release.
+// ofKustomize removes what only a kustomization has: the hash in the name of the configuration. The names of dashboards do not start with that of a
+// release.
 func ofKustomize(o map[string]any) {
 	metadata := o["metadata"].(map[string]any)
 	switch {
@@ -167,7 +166,7 @@ func byName(t *testing.T, made []object, adjust func(map[string]any)) map[string
 	return objects
 }
 
-// sortNamed sorts the lists of which the elements have names, such as volumes: their order means nothing.
+// sortNamed sorts lists whose elements have names, such as volumes, because their order has no meaning.
 func sortNamed(value any) {
 	switch v := value.(type) {
 	case map[string]any:
@@ -186,12 +185,12 @@ func sortNamed(value any) {
 	}
 }
 
-// withoutComments removes the lines with which Helm names the source of each object.
+// withoutComments removes the lines in which Helm names the source of each object.
 func withoutComments(text []byte) []byte {
 	return bytes.TrimPrefix(regexp.MustCompile(`(?m)^# Source: .*\n`).ReplaceAll(text, nil), []byte("---\n"))
 }
 
-// at returns what is at a path of keys and indices.
+// at returns the value at a path of keys and indices.
 func at(value any, path ...any) any {
 	for _, key := range path {
 		switch k := key.(type) {

@@ -21,14 +21,14 @@ import (
 	"time"
 )
 
-// cluster is a kube-apiserver with an etcd. It has neither controllers nor nodes: it checks, admits and keeps objects.
+// cluster is a kube-apiserver with an etcd, without controllers and nodes. It validates, admits, and stores objects.
 type cluster struct {
 	kubectlPath, helmPath string
 	env                   []string
-	kinds                 string // of objects in namespaces, as kubectl get takes them
+	kinds                 string // kinds of namespaced objects, as kubectl get takes them
 }
 
-// startCluster starts a cluster that knows the operator's kinds.
+// startCluster starts a cluster with the operator's CRDs.
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
 	dir := t.TempDir()
@@ -64,7 +64,7 @@ users: [{name: admin, user: {token: token}}]
 	return c
 }
 
-// await runs kubectl until it succeeds. It waits far longer than is ever needed, for slow machines.
+// await runs kubectl until it succeeds. It waits far longer than needed, for slow machines.
 func (c *cluster) await(t *testing.T, args ...string) {
 	t.Helper()
 	deadline, tick := time.After(5*time.Minute), time.NewTicker(100*time.Millisecond)
@@ -82,12 +82,12 @@ func (c *cluster) await(t *testing.T, args ...string) {
 	}
 }
 
-// try runs a client with an input. What it prints on stderr is an error: the warnings of the API server are there.
+// try runs a client with an input. Output on stderr is an error, because the warnings of the API server are there.
 func (c *cluster) try(program, input string, args ...string) (string, error) {
 	return c.tryIn("", program, input, args...)
 }
 
-// tryIn is try in a directory.
+// tryIn is like try, in a directory.
 func (c *cluster) tryIn(dir, program, input string, args ...string) (string, error) {
 	cmd := exec.Command(program, args...)
 	cmd.Dir = dir
@@ -122,7 +122,7 @@ func (c *cluster) helm(t *testing.T, args ...string) string {
 	return out
 }
 
-// namespace makes a namespace that admits restricted pods alone, and has the API server warn of Deployments that would make others.
+// namespace creates a namespace that admits only restricted pods, and in which the API server warns of Deployments that would create others.
 func (c *cluster) namespace(t *testing.T, name string) {
 	t.Helper()
 	c.kubectl(t, fmt.Sprintf(`
@@ -134,7 +134,7 @@ metadata:
 `, name), "apply", "--server-side", "--filename=-")
 }
 
-// kept is an object of a namespace, as the API server has it.
+// kept is an object of a namespace, as the API server stores it.
 type kept struct {
 	APIVersion string `json:"apiVersion"`
 	Kind, Type string
@@ -166,7 +166,7 @@ func (c *cluster) objects(t *testing.T, namespace string) map[string]kept {
 	return found
 }
 
-// admitPods creates a pod of each template, as controllers would, and removes it.
+// admitPods creates a pod from each template, as controllers would, and removes it.
 func (c *cluster) admitPods(t *testing.T, namespace string, objects map[string]kept) (admitted int) {
 	t.Helper()
 	for _, o := range objects {
@@ -186,7 +186,7 @@ func (c *cluster) admitPods(t *testing.T, namespace string, objects map[string]k
 	return admitted
 }
 
-// freeAddress returns an address at which nothing listens.
+// freeAddress returns an unused address.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -211,7 +211,7 @@ func privateKey(t *testing.T) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}))
 }
 
-// start starts a server, which is killed when the test ends. Its log is shown if the test failed.
+// start starts a server, which is killed when the test ends. If the test failed, its log is shown.
 func start(t *testing.T, program string, args ...string) {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), program, args...)

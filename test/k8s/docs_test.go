@@ -35,7 +35,7 @@ func example(t *testing.T, with string) string {
 	return ""
 }
 
-// overlay builds a kustomization beside a copy of the repository, with files besides.
+// overlay builds a kustomization beside a copy of the repository, with additional files.
 func overlay(t *testing.T, kustomization string, files map[string]string) []object {
 	t.Helper()
 	dir := t.TempDir()
@@ -64,7 +64,7 @@ func write(t *testing.T, file, text string) {
 	}
 }
 
-// TestOwnKustomization builds the example of docs/kubernetes.md on each overlay: namespace, image, labels and configuration are set in one place.
+// TestOwnKustomization builds the example of docs/kubernetes.md with each overlay. It sets namespace, image, labels, and configuration in one place.
 func TestOwnKustomization(t *testing.T) {
 	text, own := example(t, "# kustomization.yaml"), "accounts: [{name: mine, discovery: {}}]\n"
 	for _, name := range []string{"base", "overlays/keys", "overlays/pod-identity", "overlays/shards", "overlays/no-operator"} {
@@ -101,8 +101,8 @@ func TestOwnKustomization(t *testing.T) {
 	}
 }
 
-// TestMakeImage runs make image with a builder that records what it is asked for: the default image needs no registry, and another one is pushed
-// and used by every kustomization.
+// TestMakeImage runs make image with a builder that records its arguments. The default image needs no registry. Another one is pushed, and used by
+// every kustomization.
 func TestMakeImage(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.CopyFS(filepath.Join(dir, "deploy"), os.DirFS(root+"deploy")); err != nil {
@@ -133,11 +133,11 @@ func TestMakeImage(t *testing.T) {
 		}
 		helm := strings.LastIndex(m.image, ":")
 		if !strings.Contains(string(out), "--set image.repository="+m.image[:helm]+" --set-string image.tag="+m.image[helm+1:]) {
-			t.Errorf("it does not print the values of Helm:\n%s", out)
+			t.Errorf("the Helm values are not printed:\n%s", out)
 		}
 		for _, d := range all[apps.Deployment](build(t, filepath.Join(dir, "deploy/k8s/overlays/shards"))) {
 			c := d.Spec.Template.Spec.Containers[0]
-			if c.Image != m.image || c.ImagePullPolicy != core.PullIfNotPresent { // Always, the default of latest, would not use what kind load has loaded
+			if c.Image != m.image || c.ImagePullPolicy != core.PullIfNotPresent { // Always, the default for latest, would not use the image that kind load has loaded
 				t.Errorf("%s: image %s, pulled %s; want %s", d.Name, c.Image, c.ImagePullPolicy, m.image)
 			}
 		}
@@ -151,7 +151,7 @@ func TestMakeImage(t *testing.T) {
 	}
 }
 
-// TestPullSecret adds the Secret of a registry as docs/kubernetes.md shows.
+// TestPullSecret adds a pull secret as docs/kubernetes.md shows.
 func TestPullSecret(t *testing.T) {
 	for _, a := range all[core.ServiceAccount](overlay(t, on("overlays/shards", example(t, "imagePullSecrets")), nil)) {
 		if !slices.Equal(a.ImagePullSecrets, []core.LocalObjectReference{{Name: "default-secret"}}) {
@@ -160,7 +160,7 @@ func TestPullSecret(t *testing.T) {
 	}
 }
 
-// TestNames asks a network policy for DNS as it is behind a Service: in CCE, the pods of CoreDNS listen on 5353.
+// TestNames checks that a network policy allows DNS at the port behind the Service. In CCE, the pods of CoreDNS listen on 5353.
 func TestNames(t *testing.T) {
 	for _, policy := range all[networking.NetworkPolicy](build(t, root+"deploy/k8s/overlays/shards")) {
 		var open []string
@@ -172,12 +172,12 @@ func TestNames(t *testing.T) {
 			}
 		}
 		if want := []string{"UDP 53", "TCP 53", "UDP 5353", "TCP 5353", "TCP 443"}; !slices.Equal(open, want) {
-			t.Errorf("%s: %v is open, want %v", policy.Name, open, want)
+			t.Errorf("%s: %v is allowed, want %v", policy.Name, open, want)
 		}
 	}
 }
 
-// TestOnlyPrometheus restricts who may connect, by the comment in the manifest and by the example of docs/kubernetes.md.
+// TestOnlyPrometheus restricts clients with the comment in the manifest and with the example of docs/kubernetes.md.
 func TestOnlyPrometheus(t *testing.T) {
 	text, err := os.ReadFile(root + "deploy/k8s/base/exporter/one/networkpolicy.yaml")
 	if err != nil {
@@ -199,7 +199,7 @@ func TestOnlyPrometheus(t *testing.T) {
 	}
 }
 
-// TestTwoInOneNamespace builds two copies of the base, and the example of docs/kubernetes.md beside it: nothing selects the pods of the other.
+// TestTwoInOneNamespace builds two copies of the base, also with the example of docs/kubernetes.md. No object selects the pods of the other copy.
 func TestTwoInOneNamespace(t *testing.T) {
 	for name, second := range map[string]string{
 		"two bases":   "nameSuffix: -lab\nresources: [../cloud_quota_exporter/deploy/k8s/base]\n",
@@ -210,7 +210,7 @@ func TestTwoInOneNamespace(t *testing.T) {
 	selectOnlyTheirs(t, "two releases", append(release(t, "quota"), release(t, "lab")...))
 }
 
-// selectOnlyTheirs looks whether the objects of two exporters select the pods of the other.
+// selectOnlyTheirs checks that the objects of two exporters do not select the pods of the other.
 func selectOnlyTheirs(t *testing.T, name string, objects []object) {
 	t.Helper()
 	pods := map[string]map[string]string{} // labels by Deployment
@@ -257,7 +257,7 @@ func TestShardsFollowTheNamespace(t *testing.T) {
 	}
 }
 
-// TestWithoutTheOperator looks whether a plain cluster knows every kind, and at the annotations that plain Prometheus servers follow.
+// TestWithoutTheOperator checks that a plain cluster has every kind, and the annotations that plain Prometheus servers use.
 func TestWithoutTheOperator(t *testing.T) {
 	for _, name := range []string{"base/exporter", "overlays/no-operator"} {
 		objects := build(t, root+"deploy/k8s/"+name)
@@ -300,7 +300,7 @@ func TestKeysOnAnyOverlay(t *testing.T) {
 	}
 }
 
-// TestKindOfCredentialsIsSet in each overlay that has an account of its own: the default chain would ask the agency of the node first.
+// TestKindOfCredentialsIsSet in each overlay with its own account, because the default chain would try the agency of the node first.
 func TestKindOfCredentialsIsSet(t *testing.T) {
 	for name, kind := range map[string]string{"keys": "static", "pod-identity": "pod_identity", "shards": "pod_identity"} {
 		for _, d := range all[apps.Deployment](build(t, root+"deploy/k8s/overlays/"+name)) {
@@ -322,7 +322,7 @@ func TestKindOfCredentialsIsSet(t *testing.T) {
 	}
 }
 
-// TestPaths serves the pages below a path as docs/kubernetes.md shows: probes and scrapes find them. If only the flag is set, they don't.
+// TestPaths serves the pages below a path as docs/kubernetes.md shows. Probes and scrapes succeed, and fail if only the flag is set.
 func TestPaths(t *testing.T) {
 	text := example(t, "--web.external-url")
 	objects := overlay(t, on("base", text), nil)
@@ -336,7 +336,7 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-// scraped requests what the ServiceMonitors scrape.
+// scraped requests the endpoints of the ServiceMonitors.
 func scraped(t *testing.T, objects []object) (c complaints) {
 	t.Helper()
 	for _, m := range all[monitoring.ServiceMonitor](objects) {
@@ -357,7 +357,7 @@ func scraped(t *testing.T, objects []object) (c complaints) {
 	return c
 }
 
-// arguments are those of the pod, with files of the test, and any port.
+// arguments are those of the pod, with files of the test and any port.
 func arguments(t *testing.T, d *apps.Deployment, objects []object) []string {
 	t.Helper()
 	_, file := mounted(t, d, objects)
@@ -415,7 +415,7 @@ func withAPassword(t *testing.T, objects []object) {
 	}
 }
 
-// TestCommandsInThePod runs what docs/kubernetes.md has for kubectl exec.
+// TestCommandsInThePod runs the kubectl exec commands of docs/kubernetes.md.
 func TestCommandsInThePod(t *testing.T) {
 	document, err := os.ReadFile(root + "docs/kubernetes.md")
 	if err != nil {

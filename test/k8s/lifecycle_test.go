@@ -15,7 +15,7 @@ import (
 	core "k8s.io/api/core/v1"
 )
 
-// TestCluster has a real API server take everything that is shipped: each is applied twice, changed and removed, in a namespace that admits only
+// TestCluster applies everything that is shipped to a real API server: each is applied twice, changed, and removed, in a namespace that admits only
 // restricted pods. A warning of the API server is an error.
 func TestCluster(t *testing.T) {
 	c := startCluster(t)
@@ -32,7 +32,7 @@ func TestCluster(t *testing.T) {
 			d.apply(t, namespace)
 			applied := c.objects(t, namespace)
 			if len(applied) == 0 {
-				t.Fatal("there are no objects")
+				t.Fatal("no objects")
 			}
 			pods := 0
 			if !d.part {
@@ -40,7 +40,7 @@ func TestCluster(t *testing.T) {
 			}
 			d.apply(t, namespace)
 			if again := c.objects(t, namespace); !maps.Equal(versions(again), versions(applied)) {
-				t.Errorf("applied again: %v, want the same as before: %v", versions(again), versions(applied))
+				t.Errorf("applied again: %v, want no change: %v", versions(again), versions(applied))
 			}
 			d.change(t, namespace)
 			changed := versions(c.objects(t, namespace))
@@ -72,7 +72,7 @@ func TestCluster(t *testing.T) {
 	t.Logf("%4d warnings of the API server", 0) // each is an error
 }
 
-// testMistakes makes mistakes that the API server must report, as proof that it would.
+// testMistakes makes mistakes that the API server must report, to prove that it would.
 func (c *cluster) testMistakes(t *testing.T) {
 	c.namespace(t, "mistakes")
 	out, err := run(tool(t, "kubectl"), "kustomize", root+"deploy/k8s/base")
@@ -86,7 +86,7 @@ func (c *cluster) testMistakes(t *testing.T) {
 		{"port: 10133", "port: 101330", "spec.ports[0].port"},
 	} {
 		if !strings.Contains(string(out), m.right) {
-			t.Fatalf("there is no %s", m.right)
+			t.Fatalf("no %s in it", m.right)
 		}
 		_, err := c.try(c.kubectlPath, strings.Replace(string(out), m.right, m.wrong, 1), "apply", "--server-side", "--namespace=mistakes", "--filename=-")
 		if err == nil || !strings.Contains(err.Error(), m.says) {
@@ -95,7 +95,7 @@ func (c *cluster) testMistakes(t *testing.T) {
 	}
 }
 
-// testDocument runs the commands of docs/helm.md, with the values that it shows.
+// testDocument runs the commands of docs/helm.md, with the values on that page.
 func (c *cluster) testDocument(t *testing.T) {
 	document, err := os.ReadFile(root + "docs/helm.md")
 	if err != nil {
@@ -132,14 +132,14 @@ func (c *cluster) testDocument(t *testing.T) {
 	c.kubectl(t, "", "delete", "secret", "cloud-quota-exporter-keys", "--namespace=monitoring")
 }
 
-// delivery is a way to bring objects into a namespace, to change all of them, and to remove them.
+// delivery is a way to create objects in a namespace, to change all of them, and to remove them.
 type delivery struct {
 	namespace             string // if it names one
-	part                  bool   // of others, which have the service account of its pods
+	part                  bool   // other ones, which use the service account of its pods
 	apply, change, remove func(t *testing.T, namespace string)
 }
 
-// shipped are all kustomizations, and the chart with each of its examples of values.
+// shipped are all kustomizations, and the chart with each of its examples.
 func shipped(t *testing.T, c *cluster) map[string]delivery {
 	t.Helper()
 	found := map[string]delivery{"helm": c.ofChart()}
@@ -211,7 +211,7 @@ func (c *cluster) ofChart(values ...string) delivery {
 	}
 }
 
-// versions are the versions of objects, of which each change makes another.
+// versions are the resource versions of objects, which every change replaces.
 func versions(objects map[string]kept) map[string]string {
 	of := map[string]string{}
 	for name, o := range objects {

@@ -23,7 +23,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestKustomizations builds each, and looks at every exporter in it.
+// TestKustomizations builds each kustomization, and checks every exporter in it.
 func TestKustomizations(t *testing.T) {
 	for name, exporters := range map[string]int{
 		"base": 1, "base/exporter": 1, "overlays/keys": 1, "overlays/no-operator": 1, "overlays/pod-identity": 1, "overlays/shards": 2,
@@ -40,19 +40,19 @@ func TestKustomizations(t *testing.T) {
 	}
 }
 
-// complaints are what is wrong with manifests: none with those that are shipped, some with each mistake of TestMistakesAreCaught.
+// complaints are the problems of manifests: none for those that are shipped, some for each mistake of TestMistakesAreCaught.
 type complaints []string
 
 func (c *complaints) add(format string, args ...any) { *c = append(*c, fmt.Sprintf(format, args...)) }
 
-// examine looks at what the types of the API can't tell: whether objects fit each other and the program.
+// examine checks what the types of the API cannot: whether objects match each other and the program.
 func examine(t *testing.T, objects []object) (c complaints) {
 	t.Helper()
 	seen := map[string]bool{}
 	for _, o := range objects {
 		id := o.kind + " " + o.name
 		if seen[id] {
-			c.add("%s is there twice", id)
+			c.add("%s is defined twice", id)
 		}
 		seen[id] = true
 	}
@@ -76,20 +76,20 @@ func (c *complaints) security(d *apps.Deployment) {
 		c.add("%s has no seccomp profile", d.Name)
 	}
 	if *s.AllowPrivilegeEscalation || !*s.ReadOnlyRootFilesystem || !slices.Equal(s.Capabilities.Drop, []core.Capability{"ALL"}) {
-		c.add("%s has privileges, capabilities or a root that can be written", d.Name)
+		c.add("%s has privileges, capabilities, or a writable root file system", d.Name)
 	}
 	if *pod.AutomountServiceAccountToken {
-		c.add("%s has a token of Kubernetes", d.Name)
+		c.add("%s mounts a Kubernetes token", d.Name)
 	}
 	if r := container.Resources; r.Limits.Memory().IsZero() || r.Requests.Memory().IsZero() || r.Requests.Cpu().IsZero() {
 		c.add("%s has no requests or limits", d.Name)
 	}
-	if *pod.TerminationGracePeriodSeconds <= 15 { // scrapes under way have 15 s to finish
+	if *pod.TerminationGracePeriodSeconds <= 15 { // running scrapes have 15 s to finish
 		c.add("%s: the grace period is shorter than a shutdown takes", d.Name)
 	}
 }
 
-// network follows the way from a service and through the network policy to the pod's port.
+// network follows the path from a service and through the network policy to the pod's port.
 func (c *complaints) network(d *apps.Deployment, objects []object) {
 	pod := d.Spec.Template.Labels
 	port := d.Spec.Template.Spec.Containers[0].Ports[0].Name
@@ -98,20 +98,20 @@ func (c *complaints) network(d *apps.Deployment, objects []object) {
 	}
 	services := slices.DeleteFunc(all[core.Service](objects), func(s *core.Service) bool { return !selects(s.Spec.Selector, pod) })
 	if len(services) != 1 || services[0].Name != d.Name || services[0].Spec.Ports[0].TargetPort.StrVal != port {
-		c.add("%s: %d services lead to it, want one of its name, to its port %s", d.Name, len(services), port)
+		c.add("%s: %d services select it, want one with its name, to its port %s", d.Name, len(services), port)
 	}
 	policies := slices.DeleteFunc(all[networking.NetworkPolicy](objects), func(p *networking.NetworkPolicy) bool {
 		return !selects(p.Spec.PodSelector.MatchLabels, pod)
 	})
 	if len(policies) != 1 || policies[0].Spec.Ingress[0].Ports[0].Port.StrVal != port {
-		c.add("%s: %d network policies hold for it, want one that lets port %s in", d.Name, len(policies), port)
+		c.add("%s: %d network policies select it, want one that allows port %s", d.Name, len(policies), port)
 	}
 }
 
 // exporterLabels are the labels that the exporter uses. CloudQuotaLabelsRenamed fires if targets have them.
 const exporterLabels = "service|project|account|region|project_id|resource_type|unit|severity|reason|code|version|revision|goversion"
 
-// monitoring looks whether Prometheus finds the services.
+// monitoring checks that Prometheus finds the services.
 func (c *complaints) monitoring(objects []object) {
 	at := map[string]bool{}
 	for _, s := range all[core.Service](objects) {
@@ -143,7 +143,7 @@ func (c *complaints) monitoring(objects []object) {
 		}
 		for _, sd := range scrape.Spec.HTTPSDConfigs {
 			if host := strings.TrimSuffix(strings.TrimPrefix(string(sd.URL), "http://"), "/sd"); !at[host] {
-				c.add("scrape configuration %s: nothing answers %s", scrape.Name, sd.URL)
+				c.add("scrape configuration %s: no service at %s", scrape.Name, sd.URL)
 			}
 		}
 	}
@@ -182,7 +182,7 @@ func TestOneSourceOfRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(got) != want {
-		t.Errorf("%s is not what rules.yml makes; -update writes it anew", file)
+		t.Errorf("%s differs from rules.yml; -update writes it again", file)
 	}
 }
 
@@ -215,7 +215,7 @@ func typed(kind string) (any, error) {
 	case "monitoring.coreos.com/v1alpha1 ScrapeConfig":
 		return new(monitoringalpha.ScrapeConfig), nil
 	}
-	return nil, fmt.Errorf("%s: a kind that this test doesn't know", kind)
+	return nil, fmt.Errorf("%s: unknown kind in this test", kind)
 }
 
 // build returns the objects of a kustomization.
@@ -232,7 +232,7 @@ func build(t *testing.T, dir string) []object {
 	return objects
 }
 
-// decode reads objects strictly: what the types don't know is an error, as is what the operator's CRDs don't take.
+// decode parses objects strictly. Fields that the types do not have, and values that the operator's CRDs reject, are errors.
 func decode(text []byte) ([]object, error) {
 	var objects []object
 	for part := range bytes.SplitSeq(text, []byte("\n---\n")) {
@@ -270,7 +270,7 @@ func (o object) validate(kind string) error {
 	}
 	validator, found := known[kind]
 	if !found {
-		return fmt.Errorf("%s %s: there is no CRD of the kind", o.kind, o.name)
+		return fmt.Errorf("%s %s: no CRD for this kind", o.kind, o.name)
 	}
 	var value any
 	if err := yaml.Unmarshal(o.text, &value); err != nil {
@@ -319,8 +319,8 @@ func all[T any](objects []object) (found []*T) {
 	return found
 }
 
-// TestMistakesAreCaught makes a mistake of each sort in a manifest: what the API's types refuse, and what only the other objects or the program
-// can tell.
+// TestMistakesAreCaught makes a mistake of each kind in a manifest: some are rejected by the API's types, and some are only visible from the other
+// objects or the program.
 func TestMistakesAreCaught(t *testing.T) {
 	built := map[string]string{}
 	for _, in := range []string{"base", "overlays/shards"} {
@@ -339,7 +339,7 @@ func TestMistakesAreCaught(t *testing.T) {
 		{"base", "expr: max", "expression: max", `unknown field "expression"`},
 		{"base", "containerPort: 10133", "containerPort: 9100", "port 9100, the program listens at 10133"},
 		{"base", "targetPort: http", "targetPort: web", "to its port http"},
-		{"base", "- port: http\n      protocol: TCP", "- port: web\n      protocol: TCP", "want one that lets port http in"},
+		{"base", "- port: http\n      protocol: TCP", "- port: web\n      protocol: TCP", "want one that allows port http"},
 		{"base", "path: /-/ready", "path: /ready", "probe /ready at port http: 404 Not Found"},
 		{"base", "path: /-/healthy\n            port: http", "path: /-/healthy\n            port: web", "probe /-/healthy at port web"},
 		{"base", "--log.format=json", "--log.fromat=json", "unknown long flag '--log.fromat'"},
@@ -352,13 +352,13 @@ func TestMistakesAreCaught(t *testing.T) {
 		{"base", "regex: service", "regex: pod", "the target's labels stay"},
 		{"overlays/shards", "modulus: 2", "modulus: 3", "there is no service cloud-quota-exporter-2.monitoring.svc:10133"},
 		{"overlays/shards", "replacement: cloud-quota-exporter-$1.monitoring.svc", "replacement: cloud-quota-exporter-$1", "there is no service cloud-quota-exporter-0:10133"},
-		{"overlays/shards", "http://cloud-quota-exporter-0.", "http://cloud-quota-exporter.", "nothing answers http://cloud-quota-exporter.monitoring.svc:10133/sd"},
+		{"overlays/shards", "http://cloud-quota-exporter-0.", "http://cloud-quota-exporter.", "no service at http://cloud-quota-exporter.monitoring.svc:10133/sd"},
 		{"overlays/shards", "  - refreshInterval: 1m\n    url: http://cloud-quota-exporter-1.monitoring.svc:10133/sd\n", "", "2 services, 1 lists of projects"},
 		{"overlays/shards", "collect[]:\n      - exporter", "collect[]:\n      - dcs", "nothing scrapes collect[]=exporter alone"},
 	} {
 		t.Run(m.wrong, func(t *testing.T) {
 			if !strings.Contains(built[m.in], m.right) {
-				t.Fatalf("there is no %s", m.right)
+				t.Fatalf("no %s in it", m.right)
 			}
 			objects, err := decode([]byte(strings.Replace(built[m.in], m.right, m.wrong, 1)))
 			said := ""

@@ -1,9 +1,9 @@
-// Package k8s checks the manifests of deploy/k8s: that kustomize builds them, that every object is what the API's types and the operator's
-// CRDs take, and that what they say of the program is true.
+// Package k8s checks the manifests of deploy/k8s: kustomize builds them, every object matches the API's types and the operator's CRDs, and their
+// settings match the program.
 //
 //	go -C test/k8s test -count=1 ./...
 //
-// -update writes deploy/k8s/base/rules/prometheusrule.yaml anew, of deploy/prometheus/rules.yml.
+// -update writes deploy/k8s/base/rules/prometheusrule.yaml from deploy/prometheus/rules.yml.
 package k8s
 
 import (
@@ -24,11 +24,11 @@ import (
 	core "k8s.io/api/core/v1"
 )
 
-var update = flag.Bool("update", false, "write prometheusrule.yaml anew")
+var update = flag.Bool("update", false, "write prometheusrule.yaml again")
 
 const root = "../../"
 
-// What TestMain makes: the program, and the operator's CRDs.
+// Set by TestMain: the program, and the operator's CRDs.
 var program, crds string
 
 func TestMain(m *testing.M) {
@@ -51,14 +51,14 @@ func prepare() error {
 	if _, err := run("go", "build", "-C", root, "-o", program, "."); err != nil {
 		return err
 	}
-	// The options with which the operator makes its own.
+	// The options with which the operator generates its CRDs.
 	_, err := run("go", "tool", "controller-gen", "crd:crdVersions=v1,allowDangerousTypes=true,ignoreUnexportedFields=true",
 		"paths=github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1;"+
 			"github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1alpha1", "output:crd:dir="+crds)
 	return err
 }
 
-// run returns what a command prints.
+// run returns the output of a command.
 func run(name string, args ...string) ([]byte, error) {
 	c := exec.Command(name, args...)
 	var out, complaints bytes.Buffer
@@ -69,7 +69,7 @@ func run(name string, args ...string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// program starts the exporter with a manifest's flags and configuration, and asks by the manifest's ports and paths.
+// program starts the exporter with a manifest's flags and configuration, and sends requests to the manifest's ports and paths.
 func (c *complaints) program(t *testing.T, d *apps.Deployment, objects []object) {
 	t.Helper()
 	container := d.Spec.Template.Spec.Containers[0]
@@ -105,7 +105,7 @@ func (c *complaints) program(t *testing.T, d *apps.Deployment, objects []object)
 	}
 }
 
-// port returns where the program listens if nobody says anything else.
+// port returns the program's default port.
 func port(t *testing.T) string {
 	t.Helper()
 	help, err := exec.Command(program, "--help").CombinedOutput()
@@ -116,7 +116,7 @@ func port(t *testing.T) string {
 	return string(found[1])
 }
 
-// mounted writes the configuration that the pod has into a file, and returns where the pod has it and the file.
+// mounted writes the pod's configuration to a file, and returns its path in the pod and the file.
 func mounted(t *testing.T, d *apps.Deployment, objects []object) (at, file string) {
 	t.Helper()
 	for _, v := range d.Spec.Template.Spec.Volumes {
@@ -161,5 +161,5 @@ func serve(t *testing.T, args []string) (string, error) {
 			return "http://" + at, nil
 		}
 	}
-	return "", fmt.Errorf("it does not listen:\n%s", &log)
+	return "", fmt.Errorf("the program is not listening:\n%s", &log)
 }

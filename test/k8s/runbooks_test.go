@@ -13,7 +13,7 @@ import (
 	core "k8s.io/api/core/v1"
 )
 
-// TestRunbooksAddress builds an overlay with the example of docs/kubernetes.md: alerts and dashboards link to the address, and nothing else changes.
+// TestRunbooksAddress builds an overlay with the example of docs/kubernetes.md. Alerts and dashboards link to the address, and nothing else changes.
 func TestRunbooksAddress(t *testing.T) {
 	document, err := os.ReadFile(root + "docs/kubernetes.md")
 	if err != nil {
@@ -66,7 +66,7 @@ func TestRunbooksAddress(t *testing.T) {
 	}
 }
 
-// decoded returns an object with the JSON in a ConfigMap as values, since kustomize writes it again.
+// decoded returns an object with the JSON in a ConfigMap as values, because kustomize formats it differently.
 func decoded(t *testing.T, typed any) any {
 	t.Helper()
 	m, ok := typed.(*core.ConfigMap)

@@ -6,14 +6,14 @@ import (
 	"testing"
 )
 
-// built are the tools of go.mod, by name: Go builds each once, and keeps it in its cache. Only the first time takes minutes.
+// built are the tools of go.mod, by name. Go builds each once, and keeps it in its cache. Only the first time takes minutes.
 var built sync.Map
 
 // tool returns the path of a tool of go.mod.
 func tool(t testing.TB, name string) string {
 	t.Helper()
 	build, _ := built.LoadOrStore(name, sync.OnceValues(func() (string, error) {
-		out, err := run("go", "tool", "-n", name) // which builds it, and prints where it is
+		out, err := run("go", "tool", "-n", name) // builds it, and prints its path
 		return strings.TrimSpace(string(out)), err
 	}))
 	path, err := build.(func() (string, error))()

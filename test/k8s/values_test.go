@@ -16,8 +16,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// inFull is where each value of ci/full-values.yaml must be: its key, an object and a path in it. In a list, it may be among others. A text is
-// what becomes of a value that is not there as it is.
+// inFull is the expected location of each value of ci/full-values.yaml: its key, and an object and a path in it. A list may contain others. A text is
+// the result for a value that is not copied unchanged.
 var inFull = []struct{ key, object, path, text string }{
 	{"fullnameOverride", "Deployment quotas", "metadata name", ""},
 	{"commonLabels", "ServiceMonitor quotas", "metadata labels", ""},
@@ -86,7 +86,7 @@ var inFull = []struct{ key, object, path, text string }{
 	{"extraManifests", "ConfigMap quotas-extra", "data key", "value"},
 }
 
-// apart are values that exclude others: what to set, and what becomes of it. "none" is an object or a part that is not there.
+// apart are values that exclude others: what to set, and the expected result. "none" means that an object or a part does not exist.
 var apart = []struct{ set, object, path, text string }{
 	{"nameOverride=quotas", "Deployment cloud-quota-exporter-quotas", "spec selector matchLabels app.kubernetes.io/name", "quotas"},
 	{"namespaceOverride=other", "Deployment cloud-quota-exporter", "metadata namespace", "other"},
@@ -139,7 +139,7 @@ const (
 	firstAlert = "spec groups 0 rules CloudQuotaNearlyExhausted annotations "
 )
 
-// TestChartValues sets each value, and looks for it in the objects. A value that no row sets is an error.
+// TestChartValues sets each value, and checks its location in the objects. A value without a row is an error.
 func TestChartValues(t *testing.T) {
 	rendered := func(t *testing.T, args ...string) map[string]map[string]any {
 		return byName(t, release(t, "cloud-quota-exporter", args...), func(map[string]any) {})
@@ -183,7 +183,7 @@ func TestChartValues(t *testing.T) {
 	}
 }
 
-// TestChartRunbooks compares the chart with an address of the runbooks with the chart without: nothing but the links changes, in rules and dashboards.
+// TestChartRunbooks compares the chart with and without an address of the runbooks. Only the links in rules and dashboards change.
 func TestChartRunbooks(t *testing.T) {
 	without, err := template(t)
 	if err != nil {
@@ -198,11 +198,11 @@ func TestChartRunbooks(t *testing.T) {
 		t.Errorf("%d links, want three of each dashboard and one of each alert", n)
 	}
 	if want := links.ReplaceAll(without, []byte("${1}https://git.example.com/docs/runbooks")); !bytes.Equal(with, want) {
-		t.Error("more or less than the links has changed")
+		t.Error("not exactly the links have changed")
 	}
 }
 
-// TestChartRefuses sets values that can't work.
+// TestChartRefuses sets values that cannot work.
 func TestChartRefuses(t *testing.T) {
 	for set, says := range map[string]string{
 		"imge.tag=1":                                 "additional properties 'imge' not allowed",
@@ -233,8 +233,8 @@ func TestChartRefuses(t *testing.T) {
 	}
 }
 
-// TestChartPackage packs the chart: the package has the shipped rules and dashboards, to which the chart has symbolic links. Where links are not
-// followed, the chart says what to do.
+// TestChartPackage packs the chart. The package contains the shipped rules and dashboards, to which the chart has symbolic links. If links are not
+// followed, the chart shows what to do.
 func TestChartPackage(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := run(tool(t, "helm"), "package", "--destination="+dir, chart); err != nil {
@@ -250,7 +250,7 @@ func TestChartPackage(t *testing.T) {
 	}
 	got, err := run(tool(t, "helm"), "template", "cloud-quota-exporter", packages[0], "--namespace=monitoring")
 	if err != nil || !bytes.Equal(got, want) {
-		t.Errorf("the package does not make what the directory makes: %v", err)
+		t.Errorf("the package and the directory render differently: %v", err)
 	}
 	for name, broken := range map[string]func(path, target string) error{
 		"links left out": func(string, string) error { return nil },
@@ -270,13 +270,13 @@ func TestChartPackage(t *testing.T) {
 			}
 			_, err := run(tool(t, "helm"), "template", "cloud-quota-exporter", copied)
 			if err == nil || !strings.Contains(err.Error(), "is a symbolic link, and was not followed. Run helm package") {
-				t.Errorf("got %v, want what to do", err)
+				t.Errorf("got %v, want the remedy", err)
 			}
 		})
 	}
 }
 
-// find returns what is at a path of keys, names and indices.
+// find returns the value at a path of keys, names, and indices.
 func find(value any, path []string) any {
 	for _, key := range path {
 		switch v := value.(type) {
@@ -327,7 +327,7 @@ func contains(got, want any) bool {
 	return got != nil && fmt.Sprint(got) == fmt.Sprint(want)
 }
 
-// keys returns the keys of values, with dots. What is free, such as labels, is one key.
+// keys returns the keys of values, with dots. A free mapping, such as labels, is one key.
 func keys(values map[string]any) map[string]bool {
 	found := map[string]bool{}
 	for key, value := range values {

@@ -1,5 +1,5 @@
-// Package network puts real trouble between the exporter's binary and a simulated cloud: latency, jitter, little bandwidth, resets,
-// connections that close late, partitions. The trouble is toxiproxy's, on real sockets and with TLS.
+// Package network tests the exporter's binary with real network faults: latency, jitter, low bandwidth, resets, connections that close late, and
+// partitions. toxiproxy causes them, on real sockets and with TLS.
 //
 //	go -C test/network test -count=1 ./...
 package network
@@ -35,7 +35,7 @@ var exporterBinary string
 
 func TestMain(m *testing.M) {
 	code := 1
-	zerolog.SetGlobalLevel(zerolog.Disabled) // toxiproxy traces what it does
+	zerolog.SetGlobalLevel(zerolog.Disabled) // toxiproxy logs requests
 	dir, err := os.MkdirTemp("", "cloud_quota_exporter-network-")
 	if err == nil {
 		exporterBinary = filepath.Join(dir, "cloud_quota_exporter")
@@ -53,13 +53,13 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// link is what leads from the exporter to the cloud, in one region.
+// link is a proxy between the exporter and the cloud, for one region.
 type link struct {
 	region string
 	proxy  *toxiproxy.Proxy
 }
 
-// newLinks serves a cloud on a port, by TLS, and returns a proxy to it for each of its regions, and the file of its authority.
+// newLinks serves a cloud on a TLS port, and returns a proxy to it for each of its regions, and the CA file.
 func newLinks(t *testing.T, cloud *cloudtest.Cloud) (links []link, caFile string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -84,7 +84,7 @@ func newLinks(t *testing.T, cloud *cloudtest.Cloud) (links []link, caFile string
 	return links, caFile
 }
 
-// poison puts a toxic on what flows in one direction, upstream or downstream.
+// poison adds a toxic in one direction, upstream or downstream.
 func (l link) poison(t *testing.T, stream, kind, attributes string) {
 	t.Helper()
 	toxic := fmt.Sprintf(`{"name":%q,"type":%q,"stream":%q,"attributes":{%s}}`, kind+stream, kind, stream, attributes)
@@ -93,7 +93,7 @@ func (l link) poison(t *testing.T, stream, kind, attributes string) {
 	}
 }
 
-// heal takes all toxics off, and opens the link again.
+// heal removes all toxics, and enables the link again.
 func (l link) heal(t *testing.T) {
 	t.Helper()
 	l.proxy.Toxics.ResetToxics(context.WithoutCancel(t.Context()))
@@ -102,7 +102,7 @@ func (l link) heal(t *testing.T) {
 	}
 }
 
-// start runs the exporter with all projects of a cloud, each by its link, and returns its address.
+// start runs the exporter with all projects of a cloud, each through its link, and returns its address.
 func start(t *testing.T, cloud *cloudtest.Cloud, links []link, caFile string) (url string) {
 	t.Helper()
 	var config strings.Builder
@@ -146,15 +146,15 @@ func start(t *testing.T, cloud *cloudtest.Cloud, links []link, caFile string) (u
 	select {
 	case url = <-address:
 	case <-ended:
-		t.Fatal("the exporter ended before it listened")
+		t.Fatal("the exporter ended before it was listening")
 	}
 	return url
 }
 
-// patience is how long Prometheus would wait for a page.
+// patience is the scrape timeout.
 const patience = 5 * time.Second
 
-// scrape returns the metrics, and asserts that they come in time.
+// scrape returns the metrics, and asserts that they arrive in time.
 func scrape(t *testing.T, url string) string {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/metrics", http.NoBody)
@@ -170,14 +170,14 @@ func scrape(t *testing.T, url string) string {
 	defer resp.Body.Close()
 	page, err := io.ReadAll(resp.Body)
 	if took := time.Since(began); err != nil || resp.StatusCode != http.StatusOK || took > patience {
-		t.Fatalf("the page came with %s after %s: %v", resp.Status, took, err)
+		t.Fatalf("the page arrived with %s after %s: %v", resp.Status, took, err)
 	}
 	return string(page)
 }
 
 var services = []string{"ces", "cts", "dbss", "dcs", "taurusdb"}
 
-// trouble is what is wrong with the link of a region, and the reasons for which its services can't be read; none means that they are.
+// trouble is a fault of the link of a region, and the expected failure reasons of its services; none means success.
 type trouble struct {
 	region  string
 	poison  func(t *testing.T, l link)
@@ -200,12 +200,12 @@ var troubles = []trouble{
 	{"net-clear", func(*testing.T, link) {}, nil},
 	{"net-latency-jitter", toxic("downstream", "latency", `"latency":150,"jitter":100`), nil},
 	{"net-latency-long", toxic("downstream", "latency", `"latency":5000`), all("timeout")},
-	{"net-bandwidth", toxic("downstream", "bandwidth", `"rate":4`), map[string]string{"cts": "timeout"}}, // its answer is long
+	{"net-bandwidth", toxic("downstream", "bandwidth", `"rate":4`), map[string]string{"cts": "timeout"}}, // its response is long
 	{"net-sliced", toxic("downstream", "slicer", `"average_size":64,"size_variation":32,"delay":1000`), nil},
 	{"net-slow-close", toxic("downstream", "slow_close", `"delay":3000`), nil},
 	{"net-reset", toxic("upstream", "reset_peer", `"timeout":0`), all("network")},
 	{"net-reset-late", toxic("downstream", "reset_peer", `"timeout":300`), all("network")},
-	{"net-cut", toxic("downstream", "limit_data", `"bytes":1500`), all("network")}, // soon in the middle of something
+	{"net-cut", toxic("downstream", "limit_data", `"bytes":1500`), all("network")}, // soon in the middle of a response
 	{"net-partition", func(t *testing.T, l link) {
 		l.poison(t, "upstream", "timeout", `"timeout":0`)
 		l.poison(t, "downstream", "timeout", `"timeout":0`)
@@ -213,7 +213,7 @@ var troubles = []trouble{
 	{"net-refused", func(_ *testing.T, l link) { l.proxy.Stop() }, all("network")},
 }
 
-// newCloud has a project in each region. CTS has so much to say of one that it takes long where there is little bandwidth.
+// newCloud has a project in each region. The CTS response of one is so long that it takes much time with low bandwidth.
 func newCloud() *cloudtest.Cloud {
 	var projects []cloudsim.Project
 	for i, region := range troubles {
@@ -230,7 +230,7 @@ func newCloud() *cloudtest.Cloud {
 	return cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: projects})
 }
 
-// TestTroubles has all troubles at once, each on the link of one region.
+// TestTroubles causes all faults at once, each on the link of one region.
 func TestTroubles(t *testing.T) {
 	t.Parallel()
 	cloud := newCloud()
@@ -244,22 +244,22 @@ func TestTroubles(t *testing.T) {
 			want[region.region+" "+service] = region.reasons[service]
 		}
 	}
-	eventually(t, url, "all is read", 20*time.Second, readable)
+	eventually(t, url, "all fetches succeed", 20*time.Second, readable)
 	good := scrape(t, url)
 	numbersOf(t, good)
 
 	for i, region := range troubles {
 		region.poison(t, links[i])
 	}
-	eventually(t, url, "what must fail does", 20*time.Second, want)
+	eventually(t, url, "the expected fetches fail", 20*time.Second, want)
 	since := time.Now()
-	for time.Since(since) < 3*time.Second { // it goes on like that
+	for time.Since(since) < 3*time.Second { // it stays like that
 		page := scrape(t, url)
 		if got := states(page); !same(got, want) {
 			t.Errorf("got\n%s", difference(got, want))
 		}
 		if before, now := numbersOf(t, good), numbersOf(t, page); !slices.Equal(before, now) {
-			t.Errorf("%d series of numbers, %d before", len(now), len(before))
+			t.Errorf("%d series of values, %d before", len(now), len(before))
 		}
 		<-time.After(500 * time.Millisecond)
 	}
@@ -267,16 +267,16 @@ func TestTroubles(t *testing.T) {
 	for _, l := range links {
 		l.heal(t)
 	}
-	eventually(t, url, "all is read again", 40*time.Second, readable)
+	eventually(t, url, "all fetches succeed again", 40*time.Second, readable)
 	if before, now := numbersOf(t, good), numbersOf(t, scrape(t, url)); !slices.Equal(before, now) {
-		t.Errorf("%d series of numbers, %d before", len(now), len(before))
+		t.Errorf("%d series of values, %d before", len(now), len(before))
 	}
-	// What was broken off leaves nothing behind, as soon as its timeouts have passed.
+	// Canceled requests leave nothing behind, as soon as their timeouts have passed.
 	settles(t, url, "process_open_fds", value(t, good, "process_open_fds")+10)
 	settles(t, url, "go_goroutines", value(t, good, "go_goroutines")+20)
 }
 
-// TestPartitionFromTheStart: an exporter that can't reach the cloud when it starts is ready, answers, and reads as soon as it can.
+// TestPartitionFromTheStart: an exporter that cannot reach the cloud when it starts is ready and responds. It fetches as soon as it can.
 func TestPartitionFromTheStart(t *testing.T) {
 	t.Parallel()
 	cloud := newCloud()
@@ -290,20 +290,20 @@ func TestPartitionFromTheStart(t *testing.T) {
 		}
 	}
 	url := start(t, cloud, links, caFile)
-	eventually(t, url, "nothing is read", 20*time.Second, apart)
+	eventually(t, url, "no fetch succeeds", 20*time.Second, apart)
 	if strings.Contains(scrape(t, url), "cloud_quota_used{") {
-		t.Error("there are numbers that nobody has read")
+		t.Error("values exist although nothing was fetched")
 	}
 	for _, l := range links {
 		l.heal(t)
 	}
-	eventually(t, url, "all is read", 40*time.Second, together)
+	eventually(t, url, "all fetches succeed", 40*time.Second, together)
 	numbersOf(t, scrape(t, url))
 }
 
 var state = regexp.MustCompile(`(?m)^cloud_quota_(?:up{project="([^"]+)",service="(\w+)"} 1|last_failure_reason{project="([^"]+)",reason="(\w+)",service="(\w+)"} 1)$`)
 
-// states returns the reason of each source that was read or failed; it is empty where the source was read.
+// states returns the failure reason of each source, or "" if it was fetched.
 func states(page string) map[string]string {
 	all := map[string]string{}
 	for _, m := range state.FindAllStringSubmatch(page, -1) {
@@ -316,18 +316,18 @@ func states(page string) map[string]string {
 func numbersOf(t *testing.T, page string) []string {
 	t.Helper()
 	found := regexp.MustCompile(`(?m)^cloud_quota_(?:used|limit|remaining){.*$`).FindAllString(page, -1)
-	if len(found) < 23*len(troubles) { // as many as the documents' examples have for each
+	if len(found) < 23*len(troubles) { // as many as the documented examples have for each
 		t.Fatalf("%d numbers:\n%s", len(found), page)
 	}
 	return found
 }
 
-// value returns that of a series without labels.
+// value returns the value of a series without labels.
 func value(t *testing.T, page, name string) float64 {
 	t.Helper()
 	m := regexp.MustCompile(`(?m)^` + name + ` (\S+)$`).FindStringSubmatch(page)
 	if m == nil {
-		t.Fatalf("there is no %s", name)
+		t.Fatalf("no %s", name)
 	}
 	v, err := strconv.ParseFloat(m[1], 64)
 	if err != nil {
@@ -351,7 +351,7 @@ func eventually(t *testing.T, url, what string, limit time.Duration, want map[st
 	t.Fatalf("%s: not within %s:\n%s", what, limit, difference(got, want))
 }
 
-// settles scrapes until a value has come down.
+// settles scrapes until a value has decreased.
 func settles(t *testing.T, url, name string, most float64) {
 	t.Helper()
 	since := time.Now()

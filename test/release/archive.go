@@ -23,7 +23,7 @@ func (f file) mode() int64 {
 	return 0o644
 }
 
-// tarOf packs files, all of one time and of no owner.
+// tarOf packs files, with the same time and no owner.
 func tarOf(files []file, at time.Time) ([]byte, error) {
 	var packed bytes.Buffer
 	compressed, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)

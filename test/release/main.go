@@ -1,7 +1,7 @@
 // Command release builds the archives of a release from a clone, with their bills of materials and checksums: go run ./test/release
 //
-// The version is the newest of CHANGELOG.md ("devel" where that is still unreleased), the revision and the date are those of the last
-// commit. Nothing else goes in, so that the same commit and the same Go give the same bytes, whoever builds and wherever.
+// The version is the newest one in CHANGELOG.md ("devel" if that is unreleased). The revision and the date are those of the last commit. Nothing else
+// affects the result, so the same commit and the same Go version create identical archives on every machine.
 package main
 
 import (
@@ -19,8 +19,8 @@ import (
 const name = "cloud_quota_exporter"
 
 func main() {
-	output := flag.String("output", "dist", "directory for the archives; made if it is not there")
-	platforms := flag.String("platforms", "linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/amd64", "what to build for, by comma")
+	output := flag.String("output", "dist", "directory for the archives, created if it does not exist")
+	platforms := flag.String("platforms", "linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/amd64", "comma-separated target platforms")
 	flag.Parse()
 	if err := release(*output, strings.Split(*platforms, ",")); err != nil {
 		fmt.Fprintln(os.Stderr, "release:", err)
@@ -28,7 +28,7 @@ func main() {
 	}
 }
 
-// release writes the archives for some platforms, their bills of materials and the checksums of all.
+// release writes the archives of some platforms, their bills of materials, and the checksums of all.
 func release(dist string, platforms []string) error {
 	s, err := readSource()
 	if err != nil {
@@ -44,7 +44,7 @@ func release(dist string, platforms []string) error {
 	if err := goBuild(nil, "-modfile=test/sbom/go.mod", "-o", materials, "github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod"); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dist, 0o755); err != nil { //nolint:gosec // for all to read, as the archives are
+	if err := os.MkdirAll(dist, 0o755); err != nil { //nolint:gosec // readable by everyone, like the archives
 		return err
 	}
 	var sums strings.Builder
@@ -68,7 +68,7 @@ func release(dist string, platforms []string) error {
 func (s source) build(platform, work, materials string) ([]file, error) {
 	system, processor, ok := strings.Cut(platform, "/")
 	if !ok {
-		return nil, fmt.Errorf("no platform; want system/processor, such as linux/amd64")
+		return nil, fmt.Errorf("not a platform; expected system/processor, such as linux/amd64")
 	}
 	program := name
 	if system == "windows" {
@@ -92,13 +92,13 @@ func (s source) build(platform, work, materials string) ([]file, error) {
 	return []file{archive, {name: base + ".cdx.json", data: bill}}, nil
 }
 
-// shipped are the files of an archive besides the program. Those below deploy keep their paths, so that the commands of the documents work in a clone and
-// in an archive.
+// shipped are the files of an archive in addition to the program. Those below deploy keep their paths, so that the commands of the documents work in
+// a clone and in an archive.
 var shipped = []string{
 	"LICENSE", "config.example.yml", "deploy/alertmanager/*", "deploy/grafana/dashboards/*", "deploy/grafana/provisioning/*/*", "deploy/prometheus/*",
 }
 
-// archive packs the program with what its user needs besides.
+// archive packs the program with the files that its users need.
 func (s source) archive(base, system, binary string) (file, error) {
 	patterns := shipped
 	if system == "linux" {
@@ -112,7 +112,7 @@ func (s source) archive(base, system, binary string) (file, error) {
 	for _, pattern := range patterns {
 		paths, err := filepath.Glob(pattern)
 		if err != nil || len(paths) == 0 {
-			return file{}, fmt.Errorf("there are no %s", pattern)
+			return file{}, fmt.Errorf("no %s found", pattern)
 		}
 		for _, path := range paths {
 			data, err := os.ReadFile(path) //nolint:gosec // the patterns are above
@@ -130,7 +130,7 @@ func (s source) archive(base, system, binary string) (file, error) {
 	return file{name: base + ".tar.gz", data: data}, err
 }
 
-// goBuild builds without anything of the machine in the result.
+// goBuild builds without any trace of the machine in the result.
 func goBuild(env []string, args ...string) error {
 	c := exec.Command("go", append([]string{"build", "-trimpath", "-buildvcs=false"}, args...)...) //nolint:gosec,noctx // Ctrl-C reaches it
 	c.Env = append(append(os.Environ(), "CGO_ENABLED=0", "GOAMD64=v1", "GOFLAGS="), env...)
@@ -141,7 +141,7 @@ func goBuild(env []string, args ...string) error {
 	return nil
 }
 
-// output runs a program, and returns what it prints.
+// output runs a program, and returns its output.
 func output(program string, args ...string) ([]byte, error) {
 	c := exec.Command(program, args...) //nolint:gosec,noctx // as above
 	c.Stderr = os.Stderr

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-const unreleased = "devel" // the version of what has none
+const unreleased = "devel" // the version if there is none
 
 // source is what a release is made from.
 type source struct {
@@ -25,7 +25,7 @@ var (
 	number = regexp.MustCompile(`^(\d+\.\d+\.\d+(?:-[0-9A-Za-z.]+)?) / \d{4}-\d{2}-\d{2}$`)
 )
 
-// readSource asks the change log and git in the working directory, which is the top of a clone.
+// readSource gets the version from the change log, and the commit from git, in the working directory, which is the root of a clone.
 func readSource() (source, error) {
 	version, err := readVersion()
 	if err != nil {
@@ -47,29 +47,29 @@ func readSource() (source, error) {
 	case err != nil:
 		return source{}, err
 	case len(changed) > 0 && version != unreleased:
-		return source{}, fmt.Errorf("these files differ from the last commit:\n%s; commit or remove them, a release is what its commit is", changed)
+		return source{}, fmt.Errorf("these files differ from the last commit:\n%s; commit or remove them, because a release contains only committed files", changed)
 	case len(changed) > 0:
 		s.revision += "-modified"
 	}
 	return s, nil
 }
 
-// readVersion returns the version that the first heading of the change log states.
+// readVersion returns the version in the first heading of the change log.
 func readVersion() (string, error) {
 	changes, err := os.ReadFile("CHANGELOG.md")
 	if err != nil {
-		return "", fmt.Errorf("%w; run this at the top of a clone", err)
+		return "", fmt.Errorf("%w; run this in the root of a clone", err)
 	}
 	heading := newest.FindSubmatch(changes)
 	if heading == nil {
-		return "", errors.New(`CHANGELOG.md has no version; begin it with a heading such as "## 1.2.3 / 2026-01-31", or "## Unreleased"`)
+		return "", errors.New(`CHANGELOG.md has no version; start it with a heading such as "## 1.2.3 / 2026-01-31", or "## Unreleased"`)
 	}
 	if string(heading[1]) == "Unreleased" {
 		return unreleased, nil
 	}
 	numbered := number.FindSubmatch(heading[1])
 	if numbered == nil {
-		return "", fmt.Errorf(`CHANGELOG.md begins with %q; want a heading such as "## 1.2.3 / 2026-01-31", or "## Unreleased"`, heading[0])
+		return "", fmt.Errorf(`CHANGELOG.md starts with %q; expected a heading such as "## 1.2.3 / 2026-01-31", or "## Unreleased"`, heading[0])
 	}
 	return string(numbered[1]), nil
 }

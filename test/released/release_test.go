@@ -26,7 +26,7 @@ const (
 	prefix     = "cloud_quota_exporter-9.8.7."
 )
 
-// shipped are the files of every archive besides the program.
+// shipped are the files of every archive in addition to the program.
 var shipped = []string{
 	"LICENSE", "config.example.yml", "deploy/alertmanager/alertmanager.yml", "deploy/alertmanager/cloud_quota.tmpl", "deploy/grafana/dashboards/exporter.json",
 	"deploy/grafana/dashboards/quotas.json", "deploy/grafana/provisioning/dashboards/cloud_quota.yml",
@@ -34,7 +34,7 @@ var shipped = []string{
 	"deploy/prometheus/scrape-secure.yml", "deploy/prometheus/scrape-static.yml",
 }
 
-// host is the platform of this machine, of which the binary can be run.
+// host is the platform of this machine, whose binary can run here.
 var host = runtime.GOOS + "/" + runtime.GOARCH
 
 // TestRelease builds the same commit in two clones. One platform with tar and one with zip are built twice, another once.
@@ -91,7 +91,7 @@ func checkFiles(t *testing.T, dist string, want []string) {
 	}
 	stated := slices.Sorted(strings.Lines(string(read(t, dist, "sha256sums.txt"))))
 	if counted := slices.Sorted(strings.Lines(sums.String())); !slices.Equal(stated, counted) {
-		t.Errorf("sha256sums.txt says %q, want %q", stated, counted)
+		t.Errorf("sha256sums.txt has %q, want %q", stated, counted)
 	}
 }
 
@@ -142,12 +142,12 @@ func checkTar(t *testing.T, data []byte, base, revision string) {
 	}
 	for _, part := range []string{"version 9.8.7 ", "revision: " + revision + ")", commitTime} {
 		if !strings.Contains(string(out), part) {
-			t.Errorf("--version says\n%s\nwant %q", out, part)
+			t.Errorf("--version prints\n%s\nwant %q", out, part)
 		}
 	}
 }
 
-// checkInstallation runs the commands of the documents that install files, in an unpacked archive and below a directory.
+// checkInstallation runs the installation commands of the documents, in an unpacked archive and below a directory.
 func checkInstallation(t *testing.T, dir string) {
 	t.Helper()
 	at := t.TempDir()
@@ -217,7 +217,7 @@ func checkMaterials(t *testing.T, data []byte) {
 		t.Errorf("a bill in %s of %+v", bill.BOMFormat, c)
 	}
 	if bill.SerialNumber != "" || bill.Metadata.Timestamp != "" {
-		t.Errorf("serial number %q and time %q, which no second build has", bill.SerialNumber, bill.Metadata.Timestamp)
+		t.Errorf("serial number %q and time %q, which differ in each build", bill.SerialNumber, bill.Metadata.Timestamp)
 	}
 	required := string(read(t, "../../go.mod"))
 	found := map[string]bool{}
@@ -234,7 +234,7 @@ func checkMaterials(t *testing.T, data []byte) {
 	}
 }
 
-// checkMistakes asserts that what would not be the release of a commit is refused.
+// checkMistakes asserts that a state which is not a commit is rejected.
 func checkMistakes(t *testing.T, dir string) {
 	t.Helper()
 	write := func(name, text string) {
@@ -248,19 +248,19 @@ func checkMistakes(t *testing.T, dir string) {
 		}
 	}
 	write("CHANGELOG.md", "# Changelog\n\n## 9.8\n\n## 9.7.0 / 2026-01-01\n")
-	refused(`CHANGELOG.md begins with "## 9.8"; want a heading such as`)
+	refused(`CHANGELOG.md starts with "## 9.8"; expected a heading such as`)
 	write("CHANGELOG.md", "# Changelog\n")
 	refused("CHANGELOG.md has no version")
 	write("CHANGELOG.md", "# Changelog\n\n## 9.8.8 / 2026-02-01\n")
 	refused("differ from the last commit:\n M CHANGELOG.md\n; commit or remove them")
 	write("CHANGELOG.md", "# Changelog\n\n## Unreleased\n")
 	if out, err := release(dir, "-platforms="); err == nil || !strings.Contains(out, "version devel, revision ") || !strings.Contains(out, "-modified") ||
-		!strings.Contains(out, "want system/processor, such as linux/amd64") {
+		!strings.Contains(out, "expected system/processor, such as linux/amd64") {
 		t.Errorf("%v:\n%s", err, out)
 	}
 }
 
-// clone makes a repository of what a release is built from, with a heading of its own in the change log.
+// clone creates a repository with what a release is built from, and a heading in the change log.
 func clone(t *testing.T, heading string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -283,7 +283,7 @@ func clone(t *testing.T, heading string) string {
 	return dir
 }
 
-// git runs git without what this machine's user has configured.
+// git runs git without the configuration of this machine's user.
 func git(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	c := exec.Command("git", append([]string{"-c", "user.name=Test", "-c", "user.email=test@example.com"}, args...)...)

@@ -1,5 +1,4 @@
-// Package rules_test compares the rules for Prometheus with their documents. What the rules do is tested by promtool, with the files
-// beside this one.
+// Package rules_test compares the rules for Prometheus with their documents. promtool tests the rules themselves, with the files in this directory.
 package rules_test
 
 import (
@@ -37,7 +36,7 @@ func rules(t *testing.T) []rule {
 		t.Fatal(err)
 	}
 	if len(file.Groups) != 2 || file.Groups[1].Name != "cloud_quota_history" {
-		t.Fatalf("%d groups of rules, want one for all that use each other's series, as the order of evaluation is fixed only within a group, and one for history", len(file.Groups))
+		t.Fatalf("%d groups of rules, want one for all that use each other's series, because the order of evaluation is only fixed within a group, and one for history", len(file.Groups))
 	}
 	for _, r := range file.Groups[1].Rules {
 		if r.Alert != "" {
@@ -56,7 +55,7 @@ func read(t *testing.T, file string) string {
 	return string(text)
 }
 
-// TestEveryAlertHasARunbook and a row in the overview, and there is no other.
+// TestEveryAlertHasARunbook and a row in the overview, and no others exist.
 func TestEveryAlertHasARunbook(t *testing.T) {
 	files, err := filepath.Glob(root + runbooks + "*.md")
 	if err != nil {
@@ -99,16 +98,16 @@ func TestEveryAlertHasARunbook(t *testing.T) {
 	}
 }
 
-// name is a metric or what is recorded.
+// name matches a metric or a recorded series.
 var name = regexp.MustCompile(`\b(?:\w+:)?cloud_quota_\w+(?::\w+)?`)
 
-// notMetrics look like metrics in these documents and are none.
+// notMetrics look like metrics in these documents, but are not.
 var notMetrics = map[string]string{
 	"cloud_quota_exporter": "the program, its directories and its repository",
 	"cloud_quota_history":  "a group of rules",
 }
 
-// TestEveryMetricIsDocumented looks at each word that looks like a metric, wherever rules, scrape configurations or runbooks use one.
+// TestEveryMetricIsDocumented checks each word that looks like a metric in rules, scrape configurations, and runbooks.
 func TestEveryMetricIsDocumented(t *testing.T) {
 	known := map[string]bool{}
 	for _, m := range regexp.MustCompile("(?m)^\\| `(cloud_quota_\\w+)` \\|").FindAllStringSubmatch(read(t, root+"docs/metrics.md"), -1) {
@@ -132,17 +131,17 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	for _, file := range append(files, found...) {
 		for _, word := range name.FindAllString(read(t, file), -1) {
 			if !known[word] && notMetrics[word] == "" {
-				t.Errorf("%s: %s is documented nowhere", file, word)
+				t.Errorf("%s: %s is not documented", file, word)
 			}
 		}
 	}
 	if len(known) < 20 {
-		t.Errorf("only %v are known", slices.Sorted(maps.Keys(known)))
+		t.Errorf("the only known ones are %v", slices.Sorted(maps.Keys(known)))
 	}
 }
 
-// TestScrapesOfProjectsAreComplete looks at each scrape configuration that is shipped or documented: projects that are targets need a scrape of the
-// exporters themselves, without which CloudQuotaExporterDown or CloudQuotaBlind fires, or alerts on accounts never fire.
+// TestScrapesOfProjectsAreComplete checks each scrape configuration that is shipped or documented. If projects are targets, the exporters also need a
+// scrape. Otherwise CloudQuotaExporterDown or CloudQuotaBlind fires, or alerts on accounts never fire.
 func TestScrapesOfProjectsAreComplete(t *testing.T) {
 	var texts []string
 	for _, pattern := range []string{"README.md", "docs/*.md", "docs/runbooks/*.md", "deploy/prometheus/scrape-*.yml"} {

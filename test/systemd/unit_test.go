@@ -1,9 +1,9 @@
-// Package systemd has a real systemd run the unit that is shipped, in a container of which /usr is the machine's own, read-only, and all
-// else is empty. It needs root and systemd-nspawn:
+// Package systemd runs the shipped unit with a real systemd, in a container with the machine's own /usr, read-only, and nothing else. It needs root
+// and systemd-nspawn:
 //
 //	go -C test/systemd test -count=1 ./...
 //
-// The binary of the tests goes into the container and makes its checks there, in front of a simulated cloud.
+// The binary of the tests is copied into the container, and runs its checks there with a simulated cloud.
 package systemd
 
 import (
@@ -59,7 +59,7 @@ func TestUnit(t *testing.T) {
 	)
 	output, err := os.ReadFile(filepath.Join(dir, "check/output"))
 	if err != nil {
-		t.Fatalf("%v; the console says\n%s", err, console)
+		t.Fatalf("%v; the console shows\n%s", err, console)
 	}
 	checked := 0
 	for line := range strings.Lines(string(output)) {
@@ -72,11 +72,11 @@ func TestUnit(t *testing.T) {
 		}
 	}
 	if checked != len(checks) {
-		t.Errorf("%d of %d checks succeeded; the console says\n%s", checked, len(checks), console)
+		t.Errorf("%d of %d checks succeeded; the console shows\n%s", checked, len(checks), console)
 	}
 }
 
-// boot starts a container, waits until it has ended, and returns what it said.
+// boot starts a container, waits until it has ended, and returns its output.
 func boot(t *testing.T, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
@@ -86,11 +86,11 @@ func boot(t *testing.T, args ...string) string {
 		fmt.Sprintf("--machine=cloud-quota-exporter-%d", os.Getpid()),
 	}, args...)
 	c := exec.CommandContext(ctx, "systemd-nspawn", append(args, "--boot", "systemd.unit=check.service", "systemd.firstboot=no")...)
-	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) } // which halts the container
+	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) } // halts the container
 	c.WaitDelay = 20 * time.Second
 	console, err := c.CombinedOutput()
 	if err != nil {
-		t.Errorf("systemd-nspawn: %v; the console says\n%s", err, console)
+		t.Errorf("systemd-nspawn: %v; the console shows\n%s", err, console)
 	}
 	return string(console)
 }
@@ -125,25 +125,25 @@ func read(t *testing.T, file string) []byte {
 
 const (
 	unit      = "cloud_quota_exporter.service"
-	exporter  = "http://127.0.0.1:10133" // the default port; the container knows no localhost
-	patience  = 30 * time.Second         // for a state that must come
-	threshold = "--threshold=13"         // of 100, the exposure by systemd-analyze's count
+	exporter  = "http://127.0.0.1:10133" // the default port; the container cannot resolve localhost
+	patience  = 30 * time.Second         // time limit of an expected state
+	threshold = "--threshold=13"         // of 100, the exposure level of systemd-analyze
 )
 
-// checks are made in this order, in the container.
+// checks run in this order, in the container.
 var checks = []struct {
 	name string
 	run  func(cloud *cloudtest.Cloud, cloudURL string) error
 }{
 	{"the unit has no mistake", verified},
 	{"it starts and is ready", starts},
-	{"it may do nothing but what it is there for", confined},
-	{"keys that only root may read sign what it asks the cloud", readsQuotas},
-	{"a reload serves a new project", reloads},
-	{"it stops in order", stops},
+	{"it has no other permissions than it needs", confined},
+	{"requests are signed with keys that only root can read", readsQuotas},
+	{"a reload adds a new project", reloads},
+	{"it stops with exit code 0", stops},
 }
 
-// inContainer makes all checks and prints how they ended.
+// inContainer runs all checks and prints their results.
 func inContainer() {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -176,7 +176,7 @@ func verified(*cloudtest.Cloud, string) error {
 	return nil
 }
 
-// starts serves the first of the cloud's projects.
+// starts checks that the first of the cloud's projects is fetched.
 func starts(cloud *cloudtest.Cloud, cloudURL string) error {
 	if err := configure(cloudURL, cloud.Projects()[:1]); err != nil {
 		return err
@@ -216,7 +216,7 @@ var succeeded = regexp.MustCompile(`(?m)^cloud_quota_up\{.*\} 1$`)
 func readsQuotas(*cloudtest.Cloud, string) error {
 	return eventually("/metrics", func(page string) error {
 		if n := len(succeeded.FindAllString(page, -1)); n != 5 {
-			return fmt.Errorf("%d services of 5 were read:\n%s", n, page)
+			return fmt.Errorf("%d services of 5 were fetched:\n%s", n, page)
 		}
 		if !strings.Contains(page, "\nprocess_start_time_seconds ") {
 			return fmt.Errorf("no process_start_time_seconds:\n%s", page)
@@ -254,7 +254,7 @@ func stops(*cloudtest.Cloud, string) error {
 	return nil
 }
 
-// configure writes the file of the unit, as a user would: with the keys where systemd puts them.
+// configure writes the configuration of the unit, with the keys in the directory of systemd.
 func configure(cloudURL string, projects []cloudsim.Project) error {
 	const credentials = "/run/credentials/" + unit
 	var text strings.Builder
@@ -273,7 +273,7 @@ func systemctl(verb string) error {
 	return nil
 }
 
-// eventually asks for a page until it is as it must be.
+// eventually requests a page until it is as expected.
 func eventually(path string, check func(page string) error) error {
 	for deadline := time.Now().Add(patience); ; <-time.After(100 * time.Millisecond) {
 		page, err := get(path)

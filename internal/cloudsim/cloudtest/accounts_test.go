@@ -25,7 +25,7 @@ const (
 	updateBody = `{"error_msg":"The token must be updated.","error_code":"APIGW.0307","request_id":"REQUEST"}`
 )
 
-// TestDomains: the accounts that IAM shows to a caller may be its own, none or several.
+// TestDomains: IAM can show a caller its own account, none, or several.
 func TestDomains(t *testing.T) {
 	s := serve(t)
 	want := func(name string, got simtest.Response, rows ...string) {
@@ -53,7 +53,7 @@ func TestDomains(t *testing.T) {
 	simtest.WantPanic(t, "SetDomains of nobody", func() { s.SetDomains("nobody") })
 }
 
-// TestCallerIdentity: STS names the account of keys, permanent or temporary. It refuses tokens.
+// TestCallerIdentity: STS returns the account of permanent or temporary keys. It rejects tokens.
 func TestCallerIdentity(t *testing.T) {
 	s := serve(t)
 	const place = "sts" + regional + callerPath
@@ -73,7 +73,7 @@ func TestCallerIdentity(t *testing.T) {
 	}
 }
 
-// TestTokensOfAccounts: account-level APIs accept tokens of the account alone, project-level APIs those of the project.
+// TestTokensOfAccounts: account-level APIs only accept tokens of the account, project-level APIs only those of the project.
 func TestTokensOfAccounts(t *testing.T) {
 	s := serve(t)
 	const eps, dns = "eps" + cloud + epsPath, "dns" + cloud + dnsPath + mainDomain
@@ -108,7 +108,7 @@ func TestHostsOfAccountLevelServices(t *testing.T) {
 		"iam": "/v3.0/OS-QUOTA/domains/" + mainDomain, "dns": dnsPath + mainDomain, "ccm": "/v1/private-certificate-authorities/quotas", "cc": "/v3/" + mainDomain + "/gcn/quotas",
 		"cdn": "/v1.0/cdn/quota", "tms": "/v1.0/tms/quotas", "iecs": "/v1/edgeclouds/quotas", "ies": "/v1/" + mainDomain + "/quotas",
 	} {
-		hosts := map[string]bool{ // for most: one host for the China and the international site
+		hosts := map[string]bool{ // most services have one host for the China and the international site
 			cloud: true, ".cn-north-4" + cloud: false, regional: false, ".ap-southeast-1" + cloud: false, eu: true,
 			".ru-moscow-1" + cloud: true, ".my-kualalumpur-1" + cloud: true, ".eu-de.partner.example": true,
 		}
@@ -134,7 +134,7 @@ func TestHostsOfAccountLevelServices(t *testing.T) {
 	}
 }
 
-// TestAccountsQuotas: examples, stated quotas, faults of one account, and counters.
+// TestAccountsQuotas: examples, configured quotas, faults of one account, and counters.
 func TestAccountsQuotas(t *testing.T) {
 	s := serve(t)
 	ask := func(k simtest.Keys, domain string) simtest.Response {

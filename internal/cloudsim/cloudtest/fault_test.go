@@ -28,7 +28,7 @@ const (
 	quotaOfA = "dcs.ap-southeast-3" + cloud + "/v2/" + idA + "/quota"
 )
 
-// site is a cloud that is served in memory, and a client.
+// site is a cloud served in memory, and a client.
 type site struct {
 	*cloudtest.Cloud
 	*simtest.Client
@@ -62,7 +62,7 @@ func TestFaultReplacesTheAnswer(t *testing.T) {
 		Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"7"}, "Date": {"Sat, 01 Jan 2000 00:00:00 GMT"}},
 		Body: []byte(`"slow down"`),
 	})
-	s.Inject(cloudtest.Fault{Service: "dcs", ProjectID: idA, Status: http.StatusTeapot}) // comes second
+	s.Inject(cloudtest.Fault{Service: "dcs", ProjectID: idA, Status: http.StatusTeapot}) // is second
 	got := s.Send(t, http.MethodGet, quotaOfA, "")
 	got.Want(t, "before signatures", http.StatusTooManyRequests, `"slow down"`)
 	if got.Header.Get("Retry-After") != "7" || got.Header.Get("Date") != "Sat, 01 Jan 2000 00:00:00 GMT" || got.Header.Get("X-Request-Id") == "" {
@@ -86,7 +86,7 @@ func TestFaultReplacesTheAnswer(t *testing.T) {
 	s.Send(t, http.MethodGet, metadataPath, "").Want(t, "metadata", http.StatusTeapot, "")
 	s.Send(t, http.MethodPost, podPath, "{}", "Authorization", "pod").Want(t, "pod identity", http.StatusTeapot, "")
 	if issued := s.Issued(); len(issued) > 0 {
-		t.Errorf("issued %v by a fault", issued)
+		t.Errorf("issued %v despite a fault", issued)
 	}
 	s.Get(t, mainKeys, iam+"/v3/projects").Want(t, "projects", http.StatusOK, "")
 }
@@ -99,7 +99,7 @@ func TestFaultThatDependsOnTheNumber(t *testing.T) {
 		if got := s.Get(t, mainKeys, "localhost/v3/projects"); got.Status != want {
 			t.Errorf("request %d: status %d, want %d", i+1, got.Status, want)
 		}
-		s.Get(t, mainKeys, "localhost/V1.0/"+idA+"/quotas") // fits neither
+		s.Get(t, mainKeys, "localhost/V1.0/"+idA+"/quotas") // matches neither
 	}
 	defer s.Inject(cloudtest.Fault{Status: http.StatusInternalServerError})()
 	s.Get(t, mainKeys, "localhost/nothing").Want(t, "any request at any path", http.StatusInternalServerError, "")
@@ -149,9 +149,9 @@ func TestChanges(t *testing.T) {
 	for name, f := range map[string]func(){
 		"SetQuota of an unknown resource": func() { s.SetQuota(idA, "cts", "b", 0, 0) },
 		"RemoveProject of none":           func() { s.RemoveProject("p") },
-		"SetPassword of nobody":           func() { s.SetPassword("main", "nobody", "") },
+		"SetPassword of an unknown user":  func() { s.SetPassword("main", "nobody", "") },
 		"SetIDToken without a provider":   func() { s.SetIDToken("other", "") },
-		"Revoke of nobody":                func() { s.Revoke("nobody") },
+		"Revoke of an unknown account":    func() { s.Revoke("nobody") },
 	} {
 		simtest.WantPanic(t, name, f)
 	}
@@ -180,7 +180,7 @@ func TestManyAtTheSameTime(t *testing.T) {
 	all.Wait()
 }
 
-// TestDeadConnections: a new connection works. The faults of connections and answers are in the exporter's own tests of faults.
+// TestDeadConnections: new connections work. The exporter's own tests of faults cover the other faults.
 func TestDeadConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t)
@@ -201,7 +201,7 @@ func TestDeadConnections(t *testing.T) {
 		s.Inject(cloudtest.Fault{Host: "dcs.", Dead: true})
 		dead, fresh := ask(), ask()
 		if before != nil || !errors.Is(dead, context.DeadlineExceeded) || fresh != nil || s.Requests()["GET /v2/{project_id}/quota"] != 2 {
-			t.Errorf("errors %v, %v and %v, requests %v, want that only the old connection is dead", before, dead, fresh, s.Requests())
+			t.Errorf("errors %v, %v and %v, requests %v, want only the old connection dead", before, dead, fresh, s.Requests())
 		}
 	})
 }
@@ -219,7 +219,7 @@ func TestCertificatesForAnyName(t *testing.T) {
 		}}}
 		defer s.CloseIdleConnections()
 		hosts := []string{"dcs.ap-southeast-3" + cloud, "localhost", "127.0.0.1:8443", "[2001:db8::1]", "dcs.ap-southeast-3" + cloud, "127.0.0.1"}
-		for range 10 { // an answer arrives although the server closes the connection after it
+		for range 10 { // a response arrives although the server closes the connection after it
 			for _, host := range hosts {
 				r := simtest.NewRequest(t, http.MethodGet, "https://"+host+"/nothing", "")
 				r.Close = true

@@ -26,7 +26,7 @@ const (
 	scopeA = `,"scope":{"project":{"id":"` + idA + `"}}`
 )
 
-// passwordBody asks for a token; scope is empty or begins with a comma.
+// passwordBody is the body of a token request; scope is empty or starts with a comma.
 func passwordBody(password, scope string) string {
 	return `{"auth":{"identity":{"methods":["password"],"password":{"user":{"name":"reader","password":"` + password +
 		`","domain":{"name":"main"}}}}` + scope + `}}`
@@ -40,26 +40,26 @@ func (s *site) login(t *testing.T, host, scope string) string {
 	return got.Header.Get("X-Subject-Token")
 }
 
-// bearer asks for host and path with a token.
+// bearer sends a request with a token.
 func (s *site) bearer(t *testing.T, token, place string) simtest.Response {
 	t.Helper()
 	return s.Send(t, http.MethodGet, place, "", "X-Auth-Token", token)
 }
 
-// exchange asks for keys for a token; more is empty or begins with a comma.
+// exchange requests keys for a token; more is empty or starts with a comma.
 func (s *site) exchange(t *testing.T, token, more string) simtest.Response {
 	t.Helper()
 	return s.Send(t, http.MethodPost, iam+keysPath, `{"auth":{"identity":{"methods":["token"],"token":{"id":"`+token+`"`+more+`}}}}`)
 }
 
-// assume asks for keys of the account that has the agency.
+// assume requests keys of the account that has the agency.
 func (s *site) assume(t *testing.T, k simtest.Keys, agency, more string) simtest.Response {
 	t.Helper()
 	body := fmt.Sprintf(`{"auth":{"identity":{"methods":["assume_role"],"assume_role":{"agency_name":%q,%s}}}}`, agency, more)
 	return s.Do(t, k.Sign(simtest.NewRequest(t, http.MethodPost, iam+keysPath, body), body))
 }
 
-// issued reads keys that IAM or the metadata service issued.
+// issued parses keys that IAM or the metadata service issued.
 func issued(t *testing.T, r simtest.Response, status int) (k simtest.Keys, expires string) {
 	t.Helper()
 	var body struct {
@@ -87,7 +87,7 @@ func TestTokensAreAsDocumented(t *testing.T) {
 			"": "",
 			`,"scope":{"project":{"name":"ap-southeast-3"}}`: project,
 			scopeA: project,
-			`,"scope":{"domain":{},"project":{"id":"` + idA + `"}}`:     project, // which has precedence
+			`,"scope":{"domain":{},"project":{"id":"` + idA + `"}}`:     project, // has precedence
 			`,"scope":{"domain":{"name":"main"}}`:                       "," + domain,
 			`,"scope":{"domain":{"id":"` + mainDomain + `"}},"more":{}`: "," + domain,
 		} {
@@ -208,7 +208,7 @@ func TestTemporaryKeys(t *testing.T) {
 		{token, `,"duration_seconds":86400`, 201},
 		{token, `,"duration_seconds":899`, 400},
 		{token, `,"duration_seconds":86401`, 400},
-		{token, `,"duration_seconds":18446744074611`, 400}, // 900 s, if nanoseconds overflowed
+		{token, `,"duration_seconds":18446744074611`, 400}, // 900 s, if nanoseconds overflow
 		{token, `,"duration_seconds":"900"`, 400},
 		{"unknown", "", 401},
 		{"", "", 401},

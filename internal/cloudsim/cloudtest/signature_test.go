@@ -20,7 +20,7 @@ import (
 	"cloud_quota_exporter/internal/secret"
 )
 
-// verify returns why the gateway refuses a request to an account with these keys.
+// verify returns why the gateway rejects a request to an account with these keys.
 func verify(r *http.Request, body string, k simtest.Keys) string {
 	c := cloudtest.New(cloudsim.Account{Name: "main", AccessKey: k.Access, SecretKey: k.Secret, SecurityToken: k.SecurityToken})
 	account, refusal := c.Authenticate(cloudsim.Call{Request: r, Body: []byte(body)})
@@ -39,7 +39,7 @@ func verify(r *http.Request, body string, k simtest.Keys) string {
 }
 
 func TestCanonicalForms(t *testing.T) {
-	// Computed by hand: what is escaped, sorted and trimmed.
+	// Computed by hand: escaped, sorted, and trimmed parts.
 	synctest.Test(t, func(t *testing.T) {
 		// The HMAC of the canonical request
 		// GET\n/a%20b/c%2Fd~/\na=x%20y&b=1&b=2&c=\nx-extra:v\nx-sdk-date:20000101T000000Z\n\nx-extra;x-sdk-date\nUNSIGNED-PAYLOAD
@@ -52,7 +52,7 @@ func TestCanonicalForms(t *testing.T) {
 	})
 }
 
-// TestRefusedSignatures: FuzzSignature changes the parts of a request that are signed; these are the others.
+// TestRefusedSignatures: FuzzSignature changes the signed parts of a request; this test changes the others.
 func TestRefusedSignatures(t *testing.T) {
 	edit := func(from, to string) func(*http.Request) {
 		return func(r *http.Request) {
@@ -111,7 +111,7 @@ func TestRefusedSignatures(t *testing.T) {
 	})
 }
 
-// resign signs a request by a clock that is wrong.
+// resign signs a request with a wrong clock.
 func resign(skew time.Duration) func(*http.Request) {
 	return func(r *http.Request) {
 		r.Header.Del("Authorization")
@@ -120,8 +120,8 @@ func resign(skew time.Duration) func(*http.Request) {
 	}
 }
 
-// FuzzSignature: the client, whose tests have the signatures that Huawei published, and this cloud share no code. They agree about the
-// canonical form of every request that can be sent, and what is changed on its way is refused.
+// FuzzSignature: this cloud shares no code with the client, whose tests contain the signatures that Huawei published. Both agree on the canonical
+// form of every request that can be sent, and the cloud rejects requests that were changed on the way.
 func FuzzSignature(f *testing.F) {
 	for _, path := range []string{
 		"/v3/0250cb8a80c24c0b9f20f557cb159aad/quotas", "/v3/p/project-quotas?type=instance", "/v2/p/audit/instances?offset=0&limit=1000",
@@ -138,7 +138,7 @@ func FuzzSignature(f *testing.F) {
 		sent, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://cts.ap-southeast-3.myhuaweicloud.com"+path, strings.NewReader(body))
 		isControl := func(r rune) bool { return r < ' ' || r == '\x7f' }
 		if strings.ContainsFunc(project, isControl) {
-			return // no header can have it: net/http would not send it
+			return // not a possible header: net/http would not send it
 		}
 		if err != nil || sent.URL.Fragment != "" || sent.URL.User != nil || sent.URL.Host != "cts.ap-southeast-3.myhuaweicloud.com" {
 			return
@@ -149,7 +149,7 @@ func FuzzSignature(f *testing.F) {
 		client.Authorize(sent, []byte(body))
 		var wire bytes.Buffer
 		if err := sent.Write(&wire); err != nil {
-			return // net/http refuses to send it
+			return // net/http does not send it
 		}
 		arrived, err := http.ReadRequest(bufio.NewReader(&wire))
 		if err != nil {
@@ -166,7 +166,7 @@ func FuzzSignature(f *testing.F) {
 	})
 }
 
-// wantTampered asserts that the request is refused once anything that is signed differs.
+// wantTampered asserts that a request is rejected if any signed part differs.
 func wantTampered(t *testing.T, expected simtest.Keys, r *http.Request, body string) {
 	t.Helper()
 	refused := func(what string, r *http.Request, body string) {

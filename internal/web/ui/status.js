@@ -1,6 +1,6 @@
 "use strict";
 
-// Filters the quotas of this page while words are typed: every word must occur in a row. Enter has the server filter those of all pages.
+// Filters the quotas of this page while words are typed: every word must occur in a row. Enter filters all pages on the server.
 (() => {
   const words = document.getElementById("words");
   const shown = document.getElementById("shown");
@@ -31,5 +31,5 @@
   };
 
   words.addEventListener("input", filter);
-  filter(); // a browser may have kept what was typed
+  filter(); // the browser might restore text after a reload
 })();

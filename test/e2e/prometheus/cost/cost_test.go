@@ -1,6 +1,6 @@
 //go:build unix
 
-// Package cost_test measures what one evaluation of the rules costs, by Prometheus's own engine and storage:
+// Package cost_test measures the cost of one evaluation of the rules, with Prometheus's own engine and storage:
 //
 //	go -C test/e2e/prometheus test -tags remove_all_sd -run '^$' -bench . -benchtime 10x ./cost
 package cost_test
@@ -58,7 +58,7 @@ func measure(b *testing.B, raw []series) {
 	for t := now.Add(-40 * time.Minute); !t.After(now); t = t.Add(time.Minute) {
 		s.append(raw, t)
 	}
-	s.evaluate(now.Add(-interval)) // what it reads is in memory from now on
+	s.evaluate(now.Add(-interval)) // from now on, the data is in memory
 	clear(s.spent)
 	spent := map[string][]time.Duration{} // by group
 	t := now
@@ -94,7 +94,7 @@ func cpu() time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// server is what a Prometheus has of storage and rules.
+// server has the storage and the rules of a Prometheus.
 type server struct {
 	tb     testing.TB
 	db     *tsdb.DB
@@ -133,7 +133,7 @@ func newServer(tb testing.TB) *server {
 	return s
 }
 
-// evaluate evaluates all groups, and returns the CPU time that each takes.
+// evaluate evaluates all groups, and returns the CPU time of each.
 func (s *server) evaluate(t time.Time) map[string]time.Duration {
 	s.tb.Helper()
 	all := map[string]time.Duration{}
@@ -150,7 +150,7 @@ func (s *server) evaluate(t time.Time) map[string]time.Duration {
 	return all
 }
 
-// costs lists what the queries of each rule take in an evaluation. The rest is storage of what they record.
+// costs lists the cost of the queries of each rule in an evaluation. The rest is the cost of storing recorded samples.
 func (s *server) costs(evaluations int) string {
 	names, byRule := map[string]string{}, map[string]time.Duration{}
 	for _, g := range s.groups {
@@ -172,10 +172,11 @@ func (s *server) costs(evaluations int) string {
 type series struct {
 	labels labels.Labels
 	value  float64
-	ref    storage.SeriesRef // in the storage, 0 if that is not known
+	ref    storage.SeriesRef // in the storage; 0: unknown
 }
 
-// exposed is what one exporter exposes, and Prometheus of it. One of fifty quotas is used by more than 80 %, some have no limit.
+// exposed returns the series that one exporter exposes, and those that Prometheus adds. One of fifty quotas is used by more than 80 %, some have no
+// limit.
 func exposed(projects, services int) []series {
 	var all []series
 	add := func(value float64, name string, pairs ...string) {
@@ -220,7 +221,7 @@ func exposed(projects, services int) []series {
 	return all
 }
 
-// recordedOnce returns what a first evaluation records.
+// recordedOnce returns the series that a first evaluation records.
 func recordedOnce(tb testing.TB, raw []series) []series {
 	tb.Helper()
 	s := newServer(tb)
@@ -240,7 +241,7 @@ func recordedOnce(tb testing.TB, raw []series) []series {
 			_, one.value = samples.At()
 		}
 		all = append(all, one)
-		if one.labels.Get(labels.MetricName) == "quota:cloud_quota_consumption:max1d" { // it takes a day until that is recorded
+		if one.labels.Get(labels.MetricName) == "quota:cloud_quota_consumption:max1d" { // it is only recorded after a day
 			one.labels = labels.NewBuilder(one.labels).Set(labels.MetricName, "quota:cloud_quota_consumption:delta1d").Labels()
 			all = append(all, one)
 		}
@@ -284,7 +285,7 @@ func (s *server) remember(recorded []series) {
 
 type period struct{ from, to time.Time }
 
-// addPeriods adds of when the samples are that an expression reads, by the name of the series, in the hour from now.
+// addPeriods adds the times of the samples that an expression reads in the next hour, by the name of the series.
 func addPeriods(all map[string][]period, expr parser.Expr) {
 	parser.Inspect(expr, func(node parser.Node, path []parser.Node) error {
 		selector, ok := node.(*parser.VectorSelector)

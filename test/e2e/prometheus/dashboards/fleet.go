@@ -19,7 +19,7 @@ import (
 	"github.com/prometheus/prometheus/tsdb/index"
 )
 
-// fleet is what an exporter shows: a quota of each service of each project.
+// fleet is the content of an exporter: a quota of each service of each project.
 type fleet struct {
 	projects, services int
 	scrape             time.Duration
@@ -43,7 +43,7 @@ type series struct {
 	course
 }
 
-// course is how a value changes. Series of one name have the same samples, which are encoded once.
+// course describes how a value changes. Series with the same name have the same samples, which are encoded once.
 type course struct {
 	name string
 	at   func(seconds float64) float64 // since the first sample
@@ -53,7 +53,7 @@ func constant(v float64) course {
 	return course{fmt.Sprint(v), func(float64) float64 { return v }}
 }
 
-// adds is a function that adds a series of a name with pairs of labels.
+// adds is a function that adds a series with a name and pairs of labels.
 type adds func(c course, name string, pairs ...string)
 
 // all returns the series of the exporter, and those of the recording rules that the dashboards read.
@@ -102,7 +102,7 @@ func (f fleet) source(add adds, n float64, source []string) {
 	}
 }
 
-// quota adds the series of a quota. The use differs by quota, and moves from hour to hour.
+// quota adds the series of a quota. The usage differs by quota, and changes every hour.
 func (f fleet) quota(add adds, n float64, quota []string) {
 	kind := math.Mod(n, 97)
 	at := func(s float64) float64 { return max(0, math.Floor(kind+3*math.Sin(math.Floor(s/3600)+kind))) }
@@ -157,7 +157,7 @@ func (f fleet) write(dir string) (n int, err error) {
 				return 0, err
 			}
 		}
-		metas := slices.Clone(encoded[s.name]) // the writer notes in them where it has put them
+		metas := slices.Clone(encoded[s.name]) // the writer stores the references in them
 		if err := errors.Join(chunkWriter.WriteChunks(metas...), indexWriter.AddSeries(storage.SeriesRef(i), s.labels, metas...)); err != nil {
 			return 0, err
 		}
@@ -190,7 +190,7 @@ func (f fleet) chunks(c course) ([]chunks.Meta, error) {
 	}
 }
 
-// symbols returns all names and values of labels, sorted.
+// symbols returns all label names and values, sorted.
 func symbols(all []series) []string {
 	set := map[string]bool{}
 	for _, s := range all {

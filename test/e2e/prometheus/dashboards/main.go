@@ -1,9 +1,9 @@
-// Command dashboards measures what the queries of the dashboards cost in a large installation. It writes a week of samples of an exporter
-// with that many projects and services, and evaluates each query as Grafana sends it, with Prometheus's own engine and its default limits:
+// Command dashboards measures the cost of the dashboards' queries in a large installation. It writes a week of samples of an exporter with that many
+// projects and services, and evaluates each query as Grafana sends it, with Prometheus's own engine and its default limits:
 //
 //	go -C test/e2e/prometheus run -tags remove_all_sd ./dashboards -projects 500 -services 20
 //
-// It is part of the module of Prometheus, because it needs its storage and its engine. The samples need about 1 GB in the temporary directory.
+// It is in the module of Prometheus, because it needs its storage and its engine. The samples need about 1 GB in the temporary directory.
 package main
 
 import (
@@ -27,7 +27,7 @@ import (
 	"github.com/prometheus/prometheus/tsdb"
 )
 
-// The points for which Grafana queries: of a graph as wide as a screen that does not limit them, and of an annotation.
+// Numbers of points that Grafana queries: for a graph as wide as the screen without a limit, and for an annotation.
 const (
 	graphWidth = 1000
 	markPoints = 100
@@ -45,7 +45,7 @@ func main() {
 	}
 }
 
-// run measures each dashboard over the samples of a fleet.
+// run measures each dashboard with the samples of a fleet.
 func run(shipped string, f fleet) (err error) {
 	dir, err := os.MkdirTemp("", "dashboards-")
 	if err != nil {
@@ -86,7 +86,7 @@ func run(shipped string, f fleet) (err error) {
 	return nil
 }
 
-// dashboard is what this program looks at in a dashboard.
+// dashboard is the part of a dashboard that this program uses.
 type dashboard struct {
 	Title       string
 	Time        struct{ From string }
@@ -111,9 +111,9 @@ type panel struct {
 	MaxDataPoints int
 	Targets       []query
 	Repeat        string
-	Panels        []panel // of a row that is closed
+	Panels        []panel // of a collapsed row
 
-	closed bool // in such a row: its queries are not sent before it is opened
+	closed bool // in a collapsed row: its queries are not sent before it is expanded
 }
 
 type query struct {
@@ -121,7 +121,7 @@ type query struct {
 	Instant        bool
 }
 
-// measure prints a line for each panel and annotation. Everything is chosen: all is a list of the names of projects, as Grafana writes it.
+// measure prints a line for each panel and annotation. Everything is selected: all is a list of the names of projects, as Grafana writes it.
 func (d dashboard) measure(m measurement, projects string) error {
 	back, err := time.ParseDuration(map[string]string{"now-7d": "168h", "now-24h": "24h"}[d.Time.From])
 	if err != nil {
@@ -150,23 +150,23 @@ func (d dashboard) measure(m measurement, projects string) error {
 		}
 		total.queries, total.series, total.took = total.queries+c.queries, total.series+c.series, total.took+c.took
 	}
-	fmt.Printf("| all that is open | %d | | %d | %.2f |\n", open.queries, open.series, open.took.Seconds())
-	fmt.Printf("| all that is closed | %d | | %d | %.2f |\n\n", closed.queries, closed.series, closed.took.Seconds())
+	fmt.Printf("| all expanded | %d | | %d | %.2f |\n", open.queries, open.series, open.took.Seconds())
+	fmt.Printf("| all collapsed | %d | | %d | %.2f |\n\n", closed.queries, closed.series, closed.took.Seconds())
 	return nil
 }
 
-// worst returns ten of the projects, as the variable that names those of the quotas with the highest utilization.
+// worst returns ten of the projects, like the variable with the projects of the highest utilization.
 func worst(projects string) string {
 	names := strings.Split(strings.Trim(projects, "()"), "|")
 	return "(" + strings.Join(names[:min(10, len(names))], "|") + ")"
 }
 
-// all returns the panels, those of closed rows included, and as panels the annotations and the variables that are the result of a query.
+// all returns the panels, including those of collapsed rows, and as panels the annotations and the query variables.
 func (d dashboard) all() []panel {
 	var all []panel
 	for _, p := range d.Panels {
 		for _, of := range p.Panels {
-			for i := range of.Targets { // a row that repeats shows one value of its variable: services are called service00 and so on
+			for i := range of.Targets { // a repeated row shows one value of its variable: services are named service00 and so on
 				of.Targets[i].Expr = strings.ReplaceAll(of.Targets[i].Expr, "$"+p.Repeat+`"`, p.Repeat+`00"`)
 			}
 			of.closed = true
@@ -198,7 +198,7 @@ type measurement struct {
 	now    time.Time
 }
 
-// cost is what the queries of a panel cost.
+// cost is the cost of the queries of a panel.
 type cost struct {
 	queries, points, series int
 	took                    time.Duration
@@ -244,14 +244,14 @@ func (m measurement) panel(p panel, back time.Duration, values *strings.Replacer
 	return c, nil
 }
 
-// processorTime is what this process has used so far. Unlike the time that passes, it does not depend on what else runs.
+// processorTime is the CPU time of this process. Unlike elapsed time, it does not depend on what else runs.
 func processorTime() (time.Duration, error) {
 	var usage syscall.Rusage
 	err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()), err
 }
 
-// stepOf is the distance of points that Grafana asks for: as many as the graph is wide, at most one for each scrape.
+// stepOf returns the step that Grafana uses: one point per pixel, but at most one per scrape.
 func stepOf(p panel, q query, back time.Duration) time.Duration {
 	points := p.MaxDataPoints
 	if points == 0 {

@@ -25,13 +25,13 @@ func exprChanges(expr string) ([]exprChange, error) {
 	return m.changes, nil
 }
 
-// mutator changes one thing of an expression at a time, and undoes it.
+// mutator makes one change of an expression at a time, and reverts it.
 type mutator struct {
 	root    parser.Expr
 	changes []exprChange
 }
 
-// try notes the expression as it is while a change is made; one that is no expression any more is none.
+// try records the expression as it is while a change is made. Results that are not valid expressions are ignored.
 func (m *mutator) try(what string, do, undo func()) {
 	original := m.root.String()
 	do()
@@ -79,7 +79,7 @@ func (m *mutator) visit(e parser.Expr, set func(parser.Expr)) {
 	case *parser.VectorSelector:
 		m.matchers(e)
 	default:
-		panic(fmt.Sprintf("no changes are known for %T", e))
+		panic(fmt.Sprintf("unsupported expression %T", e))
 	}
 }
 
@@ -97,7 +97,7 @@ func (m *mutator) number(e *parser.NumberLiteral) {
 
 func number(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }
 
-// others are the operators that may be mistaken for one.
+// others are the operators that can be confused with one.
 var others = map[parser.ItemType][]parser.ItemType{
 	parser.GTE:     {parser.GTR, parser.LSS},
 	parser.GTR:     {parser.GTE, parser.LTE},
@@ -141,7 +141,7 @@ func (m *mutator) aggregate(e *parser.AggregateExpr) {
 	m.labels(&e.Grouping, "grouped by")
 }
 
-// labels leaves out one label at a time.
+// labels removes one label at a time.
 func (m *mutator) labels(names *[]string, what string) {
 	original := *names
 	for i, name := range original {
@@ -163,7 +163,7 @@ func (m *mutator) window(d *time.Duration, format string) {
 	}
 }
 
-// inverse is the matcher that takes just the other series.
+// inverse returns the matcher that selects the other series.
 var inverse = map[labels.MatchType]labels.MatchType{
 	labels.MatchEqual: labels.MatchNotEqual, labels.MatchNotEqual: labels.MatchEqual,
 	labels.MatchRegexp: labels.MatchNotRegexp, labels.MatchNotRegexp: labels.MatchRegexp,

@@ -1,10 +1,10 @@
-// Command mutate measures how much the tests of the alerts notice. It changes each threshold, operator, clause, label matcher, label, window,
-// for, keep_firing_for and severity of the rules once, runs the tests against each of these mutants, and fails if they let one pass that is
-// not in the list of those that may. The tests must succeed: promtool checks that.
+// Command mutate measures how many mistakes the tests of the alerts detect. It changes each threshold, operator, clause, label matcher, label,
+// window, for, keep_firing_for, and severity of the rules once, and runs the tests with each of these mutants. It fails if a mutant survives that is
+// not in the list of permitted survivors. The tests must succeed without changes: promtool checks that.
 //
 //	go -C test/e2e/prometheus run -tags remove_all_sd ./mutate
 //
-// It is in the module of Prometheus, because it uses its parser, engine and storage.
+// It is in the module of Prometheus, because it uses its parser, engine, and storage.
 package main
 
 import (
@@ -59,7 +59,7 @@ func run(root, rule string) error {
 	return errors.Join(checkSurvivors(mutants, isWanted), checkDocument(filepath.Join(root, document), table(mutants)))
 }
 
-// table is the result in Markdown.
+// table returns the result in Markdown.
 func table(mutants []*mutant) string {
 	var b strings.Builder
 	b.WriteString("| rule | mutants | killed | survivors |\n|---|---|---|---|\n")
@@ -94,7 +94,7 @@ func tallies(mutants []*mutant) []*tally {
 	return all
 }
 
-// checkSurvivors compares those that survived with those that may.
+// checkSurvivors compares the survivors with the permitted ones.
 func checkSurvivors(mutants []*mutant, isWanted *regexp.Regexp) error {
 	var errs []error
 	left := map[string]bool{}
@@ -108,7 +108,7 @@ func checkSurvivors(mutants []*mutant, isWanted *regexp.Regexp) error {
 			continue
 		}
 		if survivors[m.id()] == "" {
-			errs = append(errs, fmt.Errorf("no test notices %q: add one or, if there is nothing to notice, its reason to survivors.go", m.id()))
+			errs = append(errs, fmt.Errorf("no test detects %q: add one, or add the mutant with a reason to survivors.go", m.id()))
 		}
 		delete(left, m.id())
 	}
@@ -118,7 +118,7 @@ func checkSurvivors(mutants []*mutant, isWanted *regexp.Regexp) error {
 	return errors.Join(errs...)
 }
 
-// checkDocument returns an error if the document does not have this table.
+// checkDocument returns an error if the document does not contain this table.
 func checkDocument(file, table string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -126,7 +126,7 @@ func checkDocument(file, table string) error {
 	}
 	heading, _, _ := strings.Cut(table, "\n")
 	if !strings.Contains(string(text), table) || strings.Count(string(text), heading) != 1 {
-		return fmt.Errorf("%s lacks this table: replace the one that it has\n%s", file, table)
+		return fmt.Errorf("%s does not contain this table: replace the existing one\n%s", file, table)
 	}
 	return nil
 }

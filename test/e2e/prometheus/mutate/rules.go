@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// Where things are in the repository.
+// Paths in the repository.
 const (
 	rulesFile = "deploy/prometheus/rules.yml"
 	testFiles = "test/rules/*.yml"
@@ -23,7 +23,7 @@ const (
 
 var promQL = parser.NewParser(parser.Options{})
 
-// mutant is a rule with one change, those that depend on it, and those that all of these use: the tests notice nothing of others.
+// mutant is a rule with one change, with the rules that depend on it, and with those that all of these use. Other rules cannot affect the tests.
 type mutant struct {
 	rule      string
 	change    string // what is changed, unique in the rule
@@ -82,12 +82,12 @@ func only(groups *rulefmt.RuleGroups, names []string) *rulefmt.RuleGroups {
 
 func nameOf(r rulefmt.Rule) string { return r.Record + r.Alert } // one of them is empty
 
-// dependents returns a rule and those that use what it records, in their annotations too, and so on.
+// dependents returns a rule and, recursively, those that use its recorded series, also in annotations.
 func dependents(groups *rulefmt.RuleGroups, name string) []string {
 	return closure(groups, []string{name}, func(r rulefmt.Rule, of string) bool { return uses(r, of) })
 }
 
-// used returns rules and those of which they use what is recorded, and so on.
+// used returns rules and, recursively, those whose recorded series they use.
 func used(groups *rulefmt.RuleGroups, names []string) []string {
 	byName := map[string]rulefmt.Rule{}
 	for _, g := range groups.Groups {
@@ -98,7 +98,7 @@ func used(groups *rulefmt.RuleGroups, names []string) []string {
 	return closure(groups, names, func(r rulefmt.Rule, by string) bool { return r.Record != "" && uses(byName[by], r.Record) })
 }
 
-// closure adds the rules that belong to one of the names, until there are none.
+// closure adds the rules that belong to one of the names, until no more are added.
 func closure(groups *rulefmt.RuleGroups, names []string, belongs func(r rulefmt.Rule, name string) bool) []string {
 	names = slices.Clone(names)
 	for i := 0; i < len(names); i++ {
@@ -117,7 +117,7 @@ func uses(r rulefmt.Rule, record string) bool {
 	return strings.Contains(r.Expr+strings.Join(slices.Collect(maps.Values(r.Annotations)), ""), record)
 }
 
-// change is a rule that is not as it should be.
+// change is a mutated rule.
 type change struct {
 	what string
 	rule rulefmt.Rule

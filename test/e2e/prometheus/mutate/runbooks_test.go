@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestQueriesOfDocumentsParse reads each block of PromQL in the documents about alerts, one query each.
+// TestQueriesOfDocumentsParse parses each block of PromQL in the documents about alerts, one query each.
 func TestQueriesOfDocumentsParse(t *testing.T) {
 	files, err := filepath.Glob("../../../../docs/runbooks/*.md")
 	if err != nil || len(files) == 0 {

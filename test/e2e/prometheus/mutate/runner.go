@@ -15,13 +15,13 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// runner evaluates rules for the tests as promtool does, and notes what these look at. Whether that is what they want is promtool's business:
-// a mutant is killed if they see something else.
+// runner evaluates rules for the tests like promtool, and records what the tests check. promtool decides whether this is correct: a mutant is killed
+// if the tests see something else.
 type runner struct {
 	scenarios []*scenario // from the fastest to the slowest
 
 	mu      sync.Mutex
-	killers map[string][]*scenario              // by rule, those that killed a mutant of it, the last one first
+	killers map[string][]*scenario              // by rule, the scenarios that killed a mutant of it, the last one first
 	seen    map[string]func() ([]string, error) // what the tests see without a change, by rule and scenario
 }
 
@@ -29,7 +29,7 @@ func newRunner(root string) (*runner, error) {
 	r := &runner{killers: map[string][]*scenario{}, seen: map[string]func() ([]string, error){}}
 	found, err := filepath.Glob(filepath.Join(root, testFiles))
 	if err != nil || len(found) == 0 {
-		return nil, fmt.Errorf("there are no %s", filepath.Join(root, testFiles))
+		return nil, fmt.Errorf("no %s found", filepath.Join(root, testFiles))
 	}
 	for _, file := range found {
 		text, err := os.ReadFile(file)
@@ -52,7 +52,7 @@ func newRunner(root string) (*runner, error) {
 	return r, nil
 }
 
-// test runs the tests against each mutant, as many at a time as there are processors.
+// test runs the tests with each mutant, one per processor at a time.
 func (r *runner) test(mutants []*mutant) error {
 	queue := make(chan *mutant)
 	errs := make([]error, runtime.NumCPU())
@@ -77,14 +77,14 @@ func (r *runner) test(mutants []*mutant) error {
 	return errors.Join(errs...)
 }
 
-// kills returns whether a test notices.
+// kills reports whether a test detects the mutant.
 func (r *runner) kills(m *mutant) (bool, error) {
 	for _, s := range r.affected(m) {
 		want, err := r.unchanged(m, s)
 		if err != nil {
 			return false, fmt.Errorf("%s of %s: %w", s.Name, s.file, err)
 		}
-		if got, err := s.see(m.content, m.touched, want); err != nil || !slices.Equal(got, want) { // an error is that of a rule
+		if got, err := s.see(m.content, m.touched, want); err != nil || !slices.Equal(got, want) { // errors come from rules
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			others := slices.DeleteFunc(slices.Clone(r.killers[m.rule]), func(other *scenario) bool { return other == s })
@@ -95,7 +95,7 @@ func (r *runner) kills(m *mutant) (bool, error) {
 	return false, nil
 }
 
-// unchanged returns what the tests see if nothing is changed. An error of a rule is one.
+// unchanged returns what the tests see without changes. A failed rule is an error.
 func (r *runner) unchanged(m *mutant, s *scenario) ([]string, error) {
 	key := m.rule + "\n" + s.file + "\n" + s.Name
 	r.mu.Lock()
@@ -108,8 +108,8 @@ func (r *runner) unchanged(m *mutant, s *scenario) ([]string, error) {
 	return seen()
 }
 
-// affected are the scenarios that look at what a mutant touches. What killed mutants of the rule comes first: it is the most likely to kill
-// this one.
+// affected returns the scenarios that check what a mutant affects. Those that killed mutants of the rule come first, because they are the most likely
+// to kill this one.
 func (r *runner) affected(m *mutant) []*scenario {
 	r.mu.Lock()
 	killers := r.killers[m.rule]

@@ -19,7 +19,7 @@ import (
 	"github.com/prometheus/prometheus/tsdb"
 )
 
-// scenario is a group of tests in promtool's form.
+// scenario is a test group of promtool.
 type scenario struct {
 	Name        string
 	Interval    model.Duration
@@ -39,7 +39,7 @@ type check struct {
 	Expr      string
 }
 
-// checks are the tests by their time, of alerts before expressions.
+// checks are the tests by time, alerts before expressions.
 func (s *scenario) checks() []check {
 	all := slices.Concat(s.Alerts, s.Exprs)
 	slices.SortStableFunc(all, func(a, b check) int {
@@ -48,7 +48,7 @@ func (s *scenario) checks() []check {
 	return all
 }
 
-// cost is about proportional to how long it takes.
+// cost is about proportional to the duration.
 func (s *scenario) cost() int64 {
 	var last model.Duration
 	for _, c := range s.checks() {
@@ -57,7 +57,7 @@ func (s *scenario) cost() int64 {
 	return int64(time.Duration(last)/s.evaluation) * int64(10+len(s.InputSeries))
 }
 
-// looksAt returns whether a test looks at one of these rules, perhaps among all alerts.
+// looksAt reports whether a test checks one of these rules, possibly among all alerts.
 func (c check) looksAt(names []string) bool {
 	if c.Alertname != "" {
 		return slices.Contains(names, c.Alertname)
@@ -66,7 +66,7 @@ func (c check) looksAt(names []string) bool {
 		slices.ContainsFunc(names, func(name string) bool { return strings.Contains(c.Expr, name) })
 }
 
-// see evaluates rules, and returns what the tests look at that concern the names. It ends early if that is not what is wanted.
+// see evaluates rules, and returns what the tests check about the names. It ends early if the result differs from the expected one.
 func (s *scenario) see(groups *rulefmt.RuleGroups, names, want []string) ([]string, error) {
 	checks := slices.DeleteFunc(s.checks(), func(c check) bool { return !c.looksAt(names) })
 	p, err := s.start(groups)
@@ -105,7 +105,7 @@ func (s *scenario) epoch() time.Time {
 	return s.Start
 }
 
-// server is what a Prometheus has of storage and rules.
+// server has the storage and the rules of a Prometheus.
 type server struct {
 	dir    string
 	db     *tsdb.DB
@@ -171,7 +171,7 @@ func (p *server) stop() {
 	_ = os.RemoveAll(p.dir)
 }
 
-// loader has rules that are in no file.
+// loader loads rules that are not in a file.
 type loader struct{ groups *rulefmt.RuleGroups }
 
 func (l loader) Load(string, bool, model.ValidationScheme) (*rulefmt.RuleGroups, []error) {
@@ -211,7 +211,7 @@ func (p *server) store(until time.Time) error {
 	return a.Commit()
 }
 
-// look returns the alerts that fire, or the result of an expression.
+// look returns the firing alerts, or the result of an expression.
 func (p *server) look(c check, at time.Time) (string, error) {
 	var lines []string
 	if c.Alertname == "" {

@@ -1,6 +1,6 @@
 package main
 
-// survivors are the mutants that no test has to notice, each with its reason.
+// survivors are the mutants that no test needs to detect, each with its reason.
 var survivors = map[string]string{
 	"quota:cloud_quota_limit:first: [19m] -> [38m]":                                                            "it would keep the series of a quota that existed for a moment, and no alert fires on that",
 	"quota:cloud_quota_days_to_full:forecast: [1d] -> [12h]":                                                   "growth is recorded every six hours",
@@ -40,7 +40,7 @@ var survivors = map[string]string{
 	"quota:cloud_quota_consumption:delta1d: [1d] -> [2d]":                                                      "it bridges times without Prometheus",
 	"quota:cloud_quota_growth:deriv7d: * -> / (2)":                                                             "0 divided is 0 too",
 	"quota:cloud_quota_monitored:info: [5h59m] -> [11h58m]":                                                    "the alert only ends earlier",
-	"CloudQuotaExhaustionForecast: <= -> <":                                                                    "no one minds whether a forecast of exactly seven days fires",
+	"CloudQuotaExhaustionForecast: <= -> <":                                                                    "whether a forecast of exactly seven days fires does not matter",
 	"CloudQuotaLabelsRenamed: [:2m] -> [:1m]":                                                                  "more steps than evaluations",
 	"CloudQuotaLabelsRenamed: [:2m] -> [:4m]":                                                                  "fewer steps, of which each sees five minutes",
 }
