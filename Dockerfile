@@ -1,5 +1,5 @@
-# The image holds the program, its licence and the certificates of public authorities: no shell, no packages, no list of users.
-# docs/docker.md tells how to build and run it.
+# The image holds the program, its license, and the certificates of public authorities. It has no shell, no packages, and no list of users.
+# docs/docker.md explains how to build and run it.
 
 ARG GO_VERSION=1.26
 ARG VERSION=devel
@@ -7,7 +7,7 @@ ARG REVISION=unknown
 
 FROM --platform=$BUILDPLATFORM golang:${GO_VERSION} AS build
 WORKDIR /src
-# Modules have a layer of their own, so that a change of the code does not download them again.
+# Modules have a separate layer, so that code changes do not download them again.
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
@@ -32,7 +32,7 @@ LABEL org.opencontainers.image.title="cloud_quota_exporter" \
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY LICENSE /
 COPY --from=build /out/cloud_quota_exporter /
-# A number, so that Kubernetes can tell that it is not root.
+# Numeric, so that Kubernetes can check that it is not root.
 USER 65532:65532
 EXPOSE 10133
 HEALTHCHECK --interval=30s --timeout=10s --start-period=15s CMD ["/cloud_quota_exporter", "healthcheck"]

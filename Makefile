@@ -1,7 +1,7 @@
-# Shortcuts for those who have make; each is one command of Go.
+# Shortcuts for make. Each runs one command.
 .PHONY: build demo image test lint fuzz bench release
 
-# Of the image. The tag is the commit, because nodes do not pull a tag again that they have: for changes that are not committed, set TAG.
+# Variables of the image. The tag is the commit, because nodes do not pull a tag again that they have. For uncommitted changes, set TAG.
 BUILDER ?= docker
 VERSION ?= $(or $(shell git describe --tags --always 2>/dev/null),devel)
 REVISION ?= $(or $(shell git rev-parse HEAD 2>/dev/null),unknown)
@@ -11,7 +11,7 @@ TAG ?= $(if $(REGISTRY),$(VERSION),latest)
 build: ## the program, stripped
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o cloud_quota_exporter .
 
-demo: ## the exporter against a simulated cloud
+demo: ## the exporter with a simulated cloud
 	go run . demo
 
 image: ## the container image; with REGISTRY=registry.example.com/team it is pushed there, and deploy/k8s uses it
@@ -24,13 +24,13 @@ image: ## the container image; with REGISTRY=registry.example.com/team it is pus
 test: ## go vet and all tests; go run ./test all runs every check
 	go run ./test
 
-lint: ## golangci-lint alone
+lint: ## only golangci-lint
 	go tool -modfile=test/lint/go.mod golangci-lint run ./...
 
 fuzz: ## every fuzz target for 10 seconds; go run ./test/fuzz 5m takes longer
 	go run ./test/fuzz
 
-bench: ## every figure of docs/performance.md, as benchstat reads them; some seven minutes
+bench: ## every figure of docs/performance.md, as benchstat reads them; about seven minutes
 	go test -run 'TestAPIEconomy|TestSlowService|TestThrottle' -bench . -timeout 1h . ./providers ./test/bench
 
 release: ## archives, checksums and bills of materials of the last commit, in dist/

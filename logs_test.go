@@ -215,8 +215,8 @@ func TestErrorNeedsNoReader(t *testing.T) {
 	programs.Wait()
 }
 
-// TestWhatLibrariesLog is a line like all others, and quotes nothing that a server sent without a request.
-func TestWhatLibrariesLog(t *testing.T) {
+// TestLogsOfLibraries is a line like all others, and quotes nothing that a server sent without a request.
+func TestLogsOfLibraries(t *testing.T) {
 	server, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

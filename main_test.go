@@ -208,8 +208,8 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-// TestWhatIsNoFileEndsWithOneLine at once, for every option with a file and every kind of file.
-func TestWhatIsNoFileEndsWithOneLine(t *testing.T) {
+// TestNotAFileEndsWithOneLine at once, for every option with a file and every kind of file.
+func TestNotAFileEndsWithOneLine(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
 	for _, err := range []error{

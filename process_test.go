@@ -232,8 +232,8 @@ func TestSIGTERMEndsAStartThatHangs(t *testing.T) {
 	}
 }
 
-// nobody returns an address without a listener.
-func nobody(t *testing.T) string {
+// noListener returns an address without a listener.
+func noListener(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -249,7 +249,7 @@ func TestStartsWhileTheCloudIsDown(t *testing.T) {
   - credentials: {password: {domain_name: d, user_name: u, password: p}}
     endpoints: {default: URL, iam: URL}
     projects: [{region: ap-southeast-1, name: b}]
-`, "URL", `"http://`+nobody(t)+`"`)))
+`, "URL", `"http://`+noListener(t)+`"`)))
 	p.waitFor(t, `from="password: user u of d, password in the configuration" msg="Failed to get credentials" err="password: POST http`)
 	for path, want := range map[string]string{
 		"/-/ready": "is ready",
@@ -270,11 +270,11 @@ func TestStartsWhileTheCloudIsDown(t *testing.T) {
 	p.waitFor(t, `connection refused; check the network`)
 }
 
-// TestProxyPasswordDoesNotShow: the URL of a proxy can contain one.
-func TestProxyPasswordDoesNotShow(t *testing.T) {
+// TestProxyPasswordIsHidden: the URL of a proxy can contain one.
+func TestProxyPasswordIsHidden(t *testing.T) {
 	config := writeFile(t, "accounts: [{credentials: {static: {access_key: AK, secret_key: SK}}, projects: [{id: '1', region: ap-southeast-1, name: a}]}]\n")
 	for _, scheme := range []string{"http", "https", "socks5", "socks5h"} {
-		proxy := scheme + "://me:pass-word@" + nobody(t)
+		proxy := scheme + "://me:pass-word@" + noListener(t)
 		code, stdout, stderr := run(t, []string{"HTTPS_PROXY=" + proxy}, "query", "--service=cts", "--config.file="+config)
 		if said := stdout + stderr; code != 1 || !strings.Contains(said, "HTTPS_PROXY and endpoints.cts if they are set") || strings.Contains(said, "word@") {
 			t.Errorf("%s: exit code %d\n%s", proxy, code, said)
@@ -323,8 +323,8 @@ func hangingConfig(t *testing.T, projects, first int) (config string, names []st
 	return "--config.file=" + writeFile(t, string(text)+"services: {dcs: {max_in_flight: 1, timeout: 5m}}\n"), names, silent
 }
 
-// TestSignalsEndCommandsWithWhatIsKnown: the first signal does, with both kinds.
-func TestSignalsEndCommandsWithWhatIsKnown(t *testing.T) {
+// TestSignalsEndCommandsWithPartialResults: the first signal does, with both kinds.
+func TestSignalsEndCommandsWithPartialResults(t *testing.T) {
 	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
 		config, names, hangs := hangingConfig(t, 3, 1)
 		query, end := begin(t, nil, "query", config, "--output=json", "--service=dcs", "--project="+names[0], "--project="+names[2])

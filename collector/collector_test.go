@@ -90,7 +90,7 @@ func TestWholePage(t *testing.T) {
 	}
 }
 
-func TestReadsWhenCollected(t *testing.T) {
+func TestReadsOnlyWhenCollected(t *testing.T) {
 	read := 0
 	c := collector.New(func() []*fleet.Reading { read++; return nil })
 	prometheus.NewRegistry().MustRegister(c)
@@ -102,9 +102,9 @@ func TestReadsWhenCollected(t *testing.T) {
 	}
 }
 
-// TestOneBadMetricLeavesTheOthers: providers reject such a type, but if one got through, the error would be reported and only its
+// TestBadMetricDoesNotAffectOthers: providers reject such a type, but if one got through, the error would be reported and only its
 // metrics lost.
-func TestOneBadMetricLeavesTheOthers(t *testing.T) {
+func TestBadMetricDoesNotAffectOthers(t *testing.T) {
 	bad := readings()
 	bad[5].Quotas[0].ResourceType = "no UTF-8: \xff"
 	registry := prometheus.NewRegistry()

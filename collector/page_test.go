@@ -57,7 +57,7 @@ func comparePages(t *testing.T, got []*dto.MetricFamily, readings []*fleet.Readi
 	}
 }
 
-func TestPageIsThatOfTheRegistry(t *testing.T) {
+func TestPageEqualsTheRegistry(t *testing.T) {
 	page := new(collector.Page)
 	comparePages(t, page.Families(readings()), readings())
 	comparePages(t, page.Families(nil), nil)
@@ -150,8 +150,8 @@ func randomReading(random *rand.Rand, project fleet.Project, service string) *fl
 	return r
 }
 
-// TestPagesAtTheSameTime is for the race detector.
-func TestPagesAtTheSameTime(t *testing.T) {
+// TestConcurrentPages is for the race detector.
+func TestConcurrentPages(t *testing.T) {
 	page, all := new(collector.Page), readings()
 	want := encode(t, page.Families(all), formats[0])
 	results := make(chan []byte)
@@ -177,8 +177,8 @@ func many(projects int) []*fleet.Reading {
 	return all
 }
 
-// TestUnchangedProjectsAreNotMadeAnew: a new reading only costs rendering its own project, which keeps warm scrapes cheap.
-func TestUnchangedProjectsAreNotMadeAnew(t *testing.T) {
+// TestUnchangedProjectsAreNotRenderedAgain: a new reading only costs rendering its own project, which keeps warm scrapes cheap.
+func TestUnchangedProjectsAreNotRenderedAgain(t *testing.T) {
 	page, all := new(collector.Page), many(100)
 	page.Families(all)
 	few := testing.AllocsPerRun(10, func() { page.Families(all) })
@@ -192,9 +192,9 @@ func TestUnchangedProjectsAreNotMadeAnew(t *testing.T) {
 	}
 }
 
-// TestPartIsOfTheSameMetrics: a page of some services or projects shares the metrics of the whole page, before and after it. The whole
+// TestPartSharesMetrics: a page of some services or projects shares the metrics of the whole page, before and after it. The whole
 // page reuses metrics that the part rendered. Nothing of removed projects stays in memory.
-func TestPartIsOfTheSameMetrics(t *testing.T) {
+func TestPartSharesMetrics(t *testing.T) {
 	page, all := new(collector.Page), many(10)
 	some := slices.DeleteFunc(slices.Clone(all), func(r *fleet.Reading) bool { return r.Service == "dcs" || r.Project.Label == "p00003" })
 	shared := func(what string) {

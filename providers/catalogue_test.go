@@ -119,7 +119,7 @@ func newAnswer(t *testing.T, s providers.Service) *answer {
 			return a
 		}
 	}
-	t.Fatalf("%s: there is no list", s.Name)
+	t.Fatalf("%s: no list", s.Name)
 	return nil
 }
 

@@ -71,7 +71,7 @@ func wantSound(t *testing.T, result providers.Result, unlimited bool) {
 		for _, n := range []*float64{q.Used, q.Limit, q.Remaining, q.Min, q.Max} {
 			mayBeInf := unlimited && n == q.Limit
 			if n != nil && (math.IsNaN(*n) || *n < 0 || math.IsInf(*n, 0) && !mayBeInf) {
-				t.Errorf("%s has the number %g", q.ResourceType, *n)
+				t.Errorf("%s has the value %g", q.ResourceType, *n)
 			}
 		}
 	}
@@ -88,8 +88,8 @@ func wantHarmless(t *testing.T, text string) {
 	}
 }
 
-// FuzzResourceBesideAnother: a valid resource is never lost, regardless of what comes before or after it.
-func FuzzResourceBesideAnother(f *testing.F) {
+// FuzzResourceNextToAnother: a valid resource is never lost, regardless of what comes before or after it.
+func FuzzResourceNextToAnother(f *testing.F) {
 	for _, bad := range []string{`{}`, `null`, `5`, `[]`, `"x"`, `{"type":5}`, `{"type":"a","used":{}}`, `{"type":"a","used":"x"},{"type":"b"}`, `{"Type":"good "}`} {
 		for i := range 4 {
 			f.Add(uint8(i), bad, i%2 == 0)

@@ -152,7 +152,7 @@ func common(service, resources string) reply {
 	return reply(`{"quotas":{"resources":[` + resources + `]}}`)
 }
 
-func TestUnreadableAnswers(t *testing.T) {
+func TestUnreadableResponses(t *testing.T) {
 	for _, tc := range []struct{ name, body, says string }{
 		{"HTML", "<html><body>Welcome</body></html>", "begins with: <html><body>Welcome</body></html>"},
 		{"empty", "", "it is empty"},

@@ -38,8 +38,8 @@ func TestVariants(t *testing.T) {
 	}
 }
 
-// TestBadResourceIsLeftOut puts an invalid resource before and after a valid one, in every service of the common shape.
-func TestBadResourceIsLeftOut(t *testing.T) {
+// TestInvalidResourceIsSkipped puts an invalid resource before and after a valid one, in every service of the common shape.
+func TestInvalidResourceIsSkipped(t *testing.T) {
 	const good = `{"type":"good","used":1,"quota":2}`
 	for _, tc := range []struct{ name, bad, says string }{
 		{"no type", `{"used":1,"quota":2}`, "it has no type"},
@@ -72,7 +72,7 @@ func TestBadResourceIsLeftOut(t *testing.T) {
 					continue
 				}
 				if result.Skipped.Count != 1 || !strings.Contains(result.Skipped.String(), tc.says) {
-					t.Errorf("%s, %s: skipped %v, want one that says %q", tc.name, service, result.Skipped, tc.says)
+					t.Errorf("%s, %s: skipped %v, want one with %q", tc.name, service, result.Skipped, tc.says)
 				}
 			}
 		}
@@ -87,9 +87,9 @@ func TestTooManyResources(t *testing.T) {
 	}
 	list = append(list, strings.Split(strings.Repeat("{},", 90_000)+"{}", ",")...)
 	result, err := ask(t, "cts", replies{paths["cts"]: common("cts", strings.Join(list, ","))})
-	told := result.Skipped.String()
+	reasons := result.Skipped.String()
 	if err != nil || len(result.Quotas) != 200 || result.Skipped.Count != 99_801 || result.Quotas[199].ResourceType != "t199" ||
-		strings.Count(told, "more than 200 resources") != 10 || !strings.HasSuffix(told, "and 99791 more") {
-		t.Errorf("got %v, %d quotas and %d skipped:\n%s", err, len(result.Quotas), result.Skipped.Count, told)
+		strings.Count(reasons, "more than 200 resources") != 10 || !strings.HasSuffix(reasons, "and 99791 more") {
+		t.Errorf("got %v, %d quotas and %d skipped:\n%s", err, len(result.Quotas), result.Skipped.Count, reasons)
 	}
 }

@@ -9,28 +9,36 @@ import (
 	"strings"
 )
 
-// checkedProse are the files whose words, spelling, form, and links are checked, as pathspecs of git. Tests and their data are not.
-var checkedProse = []string{
-	"*.md", "*.go", "deploy/prometheus/*.yml", "config.example.yml", "providers/catalogue.yml", ":!*_test.go", ":!**/testdata/**", ":!test/**",
-}
+// Files to check, as pathspecs of git. The words of all texts are checked, except data and generated files. Spelling is also not checked in tests.
+var (
+	wordsIn = []string{
+		".", ":!LICENSE", ":!*.png", ":!*.mod", ":!*.sum", ":!*package*.json", ":!**/testdata/**", ":!docs/runbooks/html/**", ":!providers/examples/**",
+		":!deploy/helm/cloud-quota-exporter/files/**", ":!test/prose/**",
+	}
+	spellingIn = slices.Concat(wordsIn, []string{":!*_test.go", ":!test/**", ":!.*", ":!**/*.css", ":!**/*.json"})
+)
 
-// prose checks documentation, comments, and strings with Vale, cspell, and markdownlint. The rules are in test/prose.
+// prose checks documentation, comments, and strings with Vale, cspell, and markdownlint. The rules are in test/prose. misspell checks the tests.
 func prose() error {
-	files, err := proseFiles()
+	words, err := tracked(wordsIn)
 	if err != nil {
 		return err
 	}
-	if err := vale(files); err != nil {
+	if err := vale(words); err != nil {
 		return err
 	}
 	if _, err := exec.LookPath("npm"); err != nil {
 		if os.Getenv("CI") != "" {
-			return errors.New("spelling and links of the documentation need npm: install it")
+			return errors.New("the checks of spelling and links need npm: install it")
 		}
-		fmt.Println("WITHOUT SPELLING AND LINKS OF THE DOCUMENTATION: cspell and markdownlint need npm, which is missing")
+		fmt.Println("SKIPPED: the checks of spelling and links need npm, which is missing")
 		return nil
 	}
 	if err := npm("test/prose", "ci", "--ignore-scripts", "--no-audit", "--no-fund"); err != nil {
+		return err
+	}
+	files, err := tracked(spellingIn)
+	if err != nil {
 		return err
 	}
 	spelling := []string{"exec", "--prefix=test/prose", "--", "cspell", "lint", "--no-progress", "--config=test/prose/cspell.json"}
@@ -54,31 +62,23 @@ func vale(files []string) error {
 		}
 		return nil
 	case os.Getenv("CI") != "":
-		return errors.New("the words of the documentation need a C compiler, for Vale: install gcc")
+		return errors.New("the check of words uses Vale, which needs a C compiler: install gcc")
 	default:
-		fmt.Println("WITHOUT WORDS OF THE DOCUMENTATION: Vale needs a C compiler, which is missing")
+		fmt.Println("SKIPPED: the check of words uses Vale, which needs a C compiler")
 		return nil
 	}
 }
 
-// proseFiles returns the files to check: all but those in unchecked.txt.
-func proseFiles() ([]string, error) {
-	unchecked, err := os.ReadFile("test/prose/unchecked.txt")
-	if err != nil {
-		return nil, err
-	}
-	args := slices.Concat([]string{"ls-files", "--"}, checkedProse)
-	for file := range strings.FieldsSeq(string(unchecked)) {
-		args = append(args, ":!"+file)
-	}
-	out, err := exec.Command("git", args...).Output() //nolint:gosec,noctx // as in run
+// tracked returns the files in git that match pathspecs.
+func tracked(pathspecs []string) ([]string, error) {
+	out, err := exec.Command("git", slices.Concat([]string{"ls-files", "--"}, pathspecs)...).Output() //nolint:gosec,noctx // as in run
 	if err != nil {
 		return nil, fmt.Errorf("git ls-files: %w", err)
 	}
 	return strings.Fields(string(out)), nil
 }
 
-// npm runs a command of npm in a directory, and shows what it prints.
+// npm runs an npm command in a directory, and shows its output.
 func npm(dir string, args ...string) error {
 	c := exec.Command("npm", args...) //nolint:gosec,noctx // as in run
 	c.Dir, c.Stdout, c.Stderr = dir, os.Stdout, os.Stderr

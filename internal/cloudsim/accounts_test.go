@@ -51,7 +51,7 @@ func TestAccountLevel(t *testing.T) {
 		"at a regional host":               {mainKeys, "path" + south + "/v1/" + mainDomain + "/quotas", mainDomain, idB, 200, `"path"`},
 		"at a host of another domain":      {mainKeys, "path.eu-west-101.myhuaweicloud.eu/v1/" + mainDomain + "/quotas", mainDomain, "", 200, `"path"`},
 		"at the host of another service":   {mainKeys, "none" + cloud + "/v1/" + mainDomain + "/quotas", mainDomain, "", 404, unpublished},
-		"at the host of no service":        {mainKeys, "nobody.eu-west-101.myhuaweicloud.eu/v1/" + mainDomain + "/quotas", mainDomain, "", 404, unpublished},
+		"at the host of no service":        {mainKeys, "unknown.eu-west-101.myhuaweicloud.eu/v1/" + mainDomain + "/quotas", mainDomain, "", 404, unpublished},
 		"no account in the path":           {mainKeys, "path" + cloud + "/v1//quotas", mainDomain, "", 404, unpublished},
 		"at the end of the path":           {mainKeys, "tail" + cloud + "/v1/quota/" + mainDomain, mainDomain, "", 200, `"tail"`},
 		"another account in the path":      {mainKeys, "path" + cloud + "/v1/" + otherDomain + "/quotas", otherDomain, "", 403, ""},

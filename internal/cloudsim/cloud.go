@@ -115,7 +115,7 @@ func (c *Cloud) Update(account string, change func(*Account)) {
 	c.set(accounts)
 }
 
-// set replaces all accounts. It panics if two projects have the same ID, or if an API can't show the quotas of a project or an account.
+// set replaces all accounts. It panics if two projects have the same ID, or if an API cannot show the quotas of a project or an account.
 func (c *Cloud) set(accounts []Account) {
 	accounts = slices.Clone(accounts)
 	projects := map[string]project{}

@@ -186,7 +186,7 @@ func TestOrderOfChecks(t *testing.T) {
 		{http.MethodGet, "cts" + south + "/v3/" + other + "/quotas", simtest.Keys{}, 401, unsigned},
 		{http.MethodGet, "cts" + south + "/v3/" + other + "/quotas", mainKeys, 404, unpublished},
 		{http.MethodGet, "cts.eu-de" + cloud + "/v3/" + other + "/quotas", mainKeys, 403, forbidden("cts:quota:get")},
-		{http.MethodGet, "cts.eu-de" + cloud + "/v3/nobody/quotas", mainKeys, 403, forbidden("cts:quota:get")},
+		{http.MethodGet, "cts.eu-de" + cloud + "/v3/unknown/quotas", mainKeys, 403, forbidden("cts:quota:get")},
 		{http.MethodGet, "cts.eu-de" + cloud + "/v3/" + other + "/quotas", otherKeys, 200, `"cts"`},
 	} {
 		r := simtest.NewRequest(t, test.method, test.place, "")
@@ -203,7 +203,7 @@ func TestOrderOfChecks(t *testing.T) {
 
 func TestProjectInTheHeader(t *testing.T) {
 	client := simtest.Serve(t, newCloud())
-	for id, want := range map[string]int{idA: http.StatusOK, "nobody": http.StatusForbidden, other: http.StatusForbidden, "": http.StatusForbidden} {
+	for id, want := range map[string]int{idA: http.StatusOK, "unknown": http.StatusForbidden, other: http.StatusForbidden, "": http.StatusForbidden} {
 		got := client.Get(t, mainKeys, "localhost/v1/header/quota", "X-Project-Id", id)
 		body := `"header"`
 		if want == http.StatusForbidden {
@@ -330,7 +330,7 @@ func TestUpdate(t *testing.T) {
 		})
 	}
 	simtest.WantPanic(t, "a project twice", func() { add("main", cloudsim.Project{ID: other}) })
-	simtest.WantPanic(t, "unknown account", func() { add("nobody", cloudsim.Project{ID: "new"}) })
+	simtest.WantPanic(t, "unknown account", func() { add("unknown", cloudsim.Project{ID: "new"}) })
 	if got := c.Projects(); len(got) != 5 || !got[0].Disabled {
 		t.Errorf("projects %v, want no change by a panic", got)
 	}
@@ -379,7 +379,7 @@ func TestAuditInstancesArePaged(t *testing.T) {
 	without := simtest.Serve(t, cloudsim.New(
 		[]cloudsim.API{{Service: "dcs", Path: "/v2/{project_id}/quota", Host: func(string) string { return "dcs" }}},
 		cloudsim.Account{AccessKey: "MAINAK", SecretKey: "main-secret"}))
-	without.Get(t, mainKeys, "localhost/v2/nobody/quota").Want(t, "an account without a name", http.StatusForbidden, "")
+	without.Get(t, mainKeys, "localhost/v2/unknown/quota").Want(t, "an account without a name", http.StatusForbidden, "")
 	without.Get(t, mainKeys, "localhost/v2/"+idB+"/audit/instances").Want(t, "without DBSS", http.StatusNotFound, unpublished)
 }
 

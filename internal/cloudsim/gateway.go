@@ -22,7 +22,7 @@ type Call struct {
 	Path      string // of the API, with {project_id} or {domain_id} in it; if there is no API, of the request
 	ProjectID string // in the path or, for some APIs, in the header
 	Account   bool   // the API is account-level
-	DomainID  string // of an account-level API: in the path, else the query, else the header
+	DomainID  string // of an account-level API: in the path, otherwise the query, otherwise the header
 	Region    string // second label of the host name if it is one of the cloud's; IAM's global host has the name of the cloud there
 
 	api       *API // nil if there is no API at the path

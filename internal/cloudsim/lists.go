@@ -8,7 +8,7 @@ import (
 	"strconv"
 )
 
-// listProjects answers IAM's GET /v3/projects ("Querying Project Information") and GET /v3/auth/projects with the projects of the caller.
+// listProjects handles IAM's GET /v3/projects ("Querying Project Information") and GET /v3/auth/projects with the projects of the caller.
 func (c *Cloud) listProjects(q Call) Answer {
 	query := q.URL.Query()
 	base := "http://" + q.Host
@@ -54,7 +54,7 @@ func (c *Cloud) projectsOf(account string) (owned []Project, regional map[string
 	return owned, regional
 }
 
-// listAuditInstances answers DBSS's GET /v2/{project_id}/audit/instances ("Query the audit instance list").
+// listAuditInstances handles DBSS's GET /v2/{project_id}/audit/instances ("Query the audit instance list").
 func (*Cloud) listAuditInstances(q Call) Answer {
 	query, total := q.URL.Query(), q.project.AuditInstances
 	offset, offsetErr := number(query, "offset", 0, 0, math.MaxInt32)

@@ -36,7 +36,7 @@ type Pair struct{ Type, Used, Limit, Remaining string }
 
 const keyField = "key"
 
-// check returns why quotas can't be written in this shape.
+// check returns why quotas cannot be written in this shape.
 func (s Shape) check(quotas []Quota) error {
 	if s.isConstant() && len(quotas) != 1 {
 		return fmt.Errorf("there are %d quotas, expected one of the type %q", len(quotas), s.Type)
@@ -137,7 +137,7 @@ func (s Shape) row(q Quota, elapsed time.Duration) (row map[string]any, key stri
 	return row, key
 }
 
-// write sets the numbers of a quota in an object.
+// write sets the values of a quota in an object.
 func (q Quota) write(object map[string]any, names Pair, elapsed time.Duration) {
 	used, remaining := q.Used, q.Limit
 	if q.Move != nil {

@@ -21,9 +21,9 @@ type API struct {
 	Shape   Shape  // format of configured quotas
 
 	Account      bool                   // the quotas are those of an account
-	At           func(host string) bool // whether an account-level API is at a host name of the cloud; nil: at those that begin with Host
-	NeedsProject bool                   // an account-level API refuses requests whose X-Project-Id is not that of a project of the account
-	NeedsDomain  bool                   // an account-level API refuses requests whose query does not have the account's domain_id
+	At           func(host string) bool // whether an account-level API is at a host name of the cloud; nil: at those that start with Host
+	NeedsProject bool                   // an account-level API rejects requests whose X-Project-Id is not that of a project of the account
+	NeedsDomain  bool                   // an account-level API rejects requests whose query does not have the account's domain_id
 
 	// Answer, if it is not nil, handles every request. The gateway does not authenticate the caller.
 	Answer func(q Call) Answer
@@ -93,7 +93,7 @@ func (a *API) isAt(host, label, region string) bool {
 }
 
 // route finds the API of a request: the first one at its host that has its method. If there is none, it is the first one at the host, or
-// else the first one with the path. Among several, an account-level one has precedence if the request has X-Domain-Id, or else the others.
+// else the first one with the path. Among several, an account-level one has precedence if the request has X-Domain-Id, or otherwise the others.
 func (c *Cloud) route(request *http.Request) Call {
 	q := Call{Request: request, Path: request.URL.Path}
 	host := hostName(request.Host)
@@ -141,7 +141,7 @@ func hostName(host string) string {
 }
 
 // hostLabels returns the first two labels of a host name of the cloud. They are empty for other hosts, so that a cloud at 127.0.0.1 works
-// too. The cloud's host names are those in its domain and, because partner clouds have their own domains, those that begin with the label
+// too. The cloud's host names are those in its domain and, because partner clouds have their own domains, those that start with the label
 // of an API.
 func (c *Cloud) hostLabels(host string) (label, region string) {
 	labels := strings.SplitN(host, ".", 3)

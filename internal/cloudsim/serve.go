@@ -15,7 +15,7 @@ import (
 // Server serves HTTP/1.1 on a listener.
 type Server struct{ http *http.Server }
 
-// ServePlain serves HTTP on l, in goroutines of its own, until Close.
+// ServePlain serves HTTP on l, in separate goroutines, until Close.
 func ServePlain(cloud http.Handler, l net.Listener) *Server {
 	s := &http.Server{Handler: cloud, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() { _ = s.Serve(l) }() // ends with Close

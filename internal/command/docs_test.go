@@ -86,8 +86,8 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 }
 
-// TestSecurityIsShown: each row of docs/security.md names tests, and all tests named in documents exist.
-func TestSecurityIsShown(t *testing.T) {
+// TestSecurityNamesTests: each row of docs/security.md names tests, and all tests named in documents exist.
+func TestSecurityNamesTests(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/security.md")
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +118,7 @@ func TestSecurityIsShown(t *testing.T) {
 		}
 		for _, name := range test.FindAllString(string(text), -1) {
 			if !exist[name] {
-				t.Errorf("%s: there is no %s", document, name)
+				t.Errorf("%s: no %s", document, name)
 			}
 		}
 	}

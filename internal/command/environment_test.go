@@ -32,8 +32,8 @@ func setenv(t *testing.T, env map[string]string) {
 	}
 }
 
-// TestEnvironmentChoosesWhatIsRead: only the project in the variables or the profile is fetched.
-func TestEnvironmentChoosesWhatIsRead(t *testing.T) {
+// TestEnvironmentSelectsTheProject: only the project in the variables or the profile is fetched.
+func TestEnvironmentSelectsTheProject(t *testing.T) {
 	for name, tc := range map[string]struct {
 		env     map[string]string
 		project int

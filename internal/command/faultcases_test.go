@@ -116,8 +116,8 @@ func (f wrong) refusesKey() bool { return f.keys || f.fault.Status == http.Statu
 
 func (f wrong) befallsConnections() bool { return f.fault.Dial != nil || f.fault.Certificate != "" }
 
-// befalls reports whether the fault applies to the target.
-func (f wrong) befalls(to target) bool {
+// affects reports whether the fault applies to the target.
+func (f wrong) affects(to target) bool {
 	if to.few && !slices.Contains(oneOfEachKind, f.name) {
 		return false
 	}

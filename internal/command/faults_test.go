@@ -23,7 +23,7 @@ func TestFaults(t *testing.T) {
 	dir := secretFiles(t)
 	all := targets()
 	outcomes := make([]map[string]string, len(all)) // by target, and by the name of the fault
-	t.Run("befall", func(t *testing.T) {
+	t.Run("affected", func(t *testing.T) {
 		for i, to := range all {
 			t.Run(to.name, func(t *testing.T) {
 				t.Parallel()
@@ -85,7 +85,7 @@ func tryAll(t *testing.T, to target, dir string) map[string]string {
 	}
 	x.good = good
 	for _, f := range faults {
-		if !f.befalls(to) {
+		if !f.affects(to) {
 			continue
 		}
 		if to.first {
@@ -256,7 +256,7 @@ func (x *trial) wantNumbers(t *testing.T, p scraped) {
 		}
 	}
 	if known == 0 && x.name != discoveryLater || lost > 0 && lost == known && !x.first {
-		t.Errorf("%d of %d numbers are lost", lost, known)
+		t.Errorf("%d of %d values are lost", lost, known)
 	}
 	if more := p.types(x.isHit) - x.good.types(x.isHit); more > x.fault.new {
 		t.Errorf("%d new resource types, want %d at most", more, x.fault.new)
@@ -314,8 +314,8 @@ func (x *trial) wantLogged(t *testing.T, outcome, logged string) {
 	}
 }
 
-// TestEverOtherTypesAndProjects: if a service sends new types each time, or projects come and go, the page and the memory do not grow.
-func TestEverOtherTypesAndProjects(t *testing.T) {
+// TestChangingTypesAndProjects: if a service sends new types each time, or projects come and go, the page and the memory do not grow.
+func TestChangingTypesAndProjects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := newFaultyCloud()
 		e := newExporterOf(t, cloud, strings.Replace(discover, "[ap-southeast-3]", "[eu-de]", 1), "")

@@ -25,8 +25,8 @@ func opening() int {
 	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "\nos.OpenFile(")
 }
 
-// TestKeysAtHandWaitForNoFile: keys in memory are used without waiting for the permission check of their file.
-func TestKeysAtHandWaitForNoFile(t *testing.T) {
+// TestCachedKeysDoNotWaitForFiles: keys in memory are used without waiting for the permission check of their file.
+func TestCachedKeysDoNotWaitForFiles(t *testing.T) {
 	r := serving(t, "", "services: {defaults: {cache_ttl: 0, timeout: 3s}, ces: {cache_ttl: 0}}") // the token is in the configuration
 	r.log.waitFor(t, `msg="Credentials loaded"`)
 	var readers sync.WaitGroup

@@ -83,7 +83,7 @@ func TestHealthcheckAddresses(t *testing.T) {
 	}
 }
 
-func TestHealthcheckAnswers(t *testing.T) {
+func TestHealthcheckResponses(t *testing.T) {
 	for _, tc := range []struct {
 		code    int
 		healthy bool
@@ -102,8 +102,8 @@ func TestHealthcheckAnswers(t *testing.T) {
 	}
 }
 
-// TestHealthcheckRefuses unsupported addresses, with a clear error.
-func TestHealthcheckRefuses(t *testing.T) {
+// TestHealthcheckRejects unsupported addresses, with a clear error.
+func TestHealthcheckRejects(t *testing.T) {
 	for want, err := range map[string]error{
 		"does not support --web.listen-address=vsock://:10133": health(t, "vsock://:10133", ""),
 		"does not support --web.systemd-socket":                health(t, ":10133", "", func(s *command.Serving) { *s.Web.WebSystemdSocket = true }),

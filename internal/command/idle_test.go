@@ -97,8 +97,8 @@ func TestFiltersWithoutEffect(t *testing.T) {
 	})
 }
 
-// TestLeftOut: check-config shows how many projects are skipped and why, and no raw text from IAM.
-func TestLeftOut(t *testing.T) {
+// TestSkipped: check-config shows how many projects are skipped and why, and no raw text from IAM.
+func TestSkipped(t *testing.T) {
 	projects := []cloudsim.Project{{ID: "a", Name: "eu-de"}, {ID: "b", Name: "eu-de_b"}, {ID: "c", Name: "eu-de_c"}, {ID: "no id", Name: "eu-de_d\u3164\u202e"}}
 	discovers(t, projects, func(t *testing.T, n *network, configure func(string)) {
 		configure("    projects: [{id: d, region: eu-de, name: eu-de_c}]\n    discovery: {max_projects: 2}\n")

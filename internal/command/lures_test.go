@@ -81,9 +81,9 @@ func oneLine(r rune) rune {
 	return r
 }
 
-// TestNobodyElseWritesTheRemedy: remedies only contain this program's own text, whatever the response to any request: in the output of commands, in
+// TestRemedyHasNoTextOfTheCloud: remedies only contain this program's own text, whatever the response to any request: in the output of commands, in
 // JSON, and on the status page. No text from a response starts a line.
-func TestNobodyElseWritesTheRemedy(t *testing.T) {
+func TestRemedyHasNoTextOfTheCloud(t *testing.T) {
 	shown := map[string]map[string]bool{} // remedies, by kind of credentials
 	for kind, credentials := range leakyKinds {
 		if leakySteps[kind] == 0 && kind != "static" {

@@ -122,7 +122,7 @@ func TestServiceThatHangs(t *testing.T) {
 		a := parse(t, text)
 		for service, want := range map[string]int{"cts": 160, "ces": 160, "taurusdb": 160, "dbss": 160, "dcs": 80} {
 			if a.read(service) != want {
-				t.Errorf("%s: %d projects were read, want %d", service, a.read(service), want)
+				t.Errorf("%s: %d projects were fetched, want %d", service, a.read(service), want)
 			}
 		}
 		late, notAsked := a.reasons("dcs")["timeout"], a.reasons("dcs")["not asked"]
@@ -181,7 +181,7 @@ func anonymous(text string) string {
 // online removes the output of check-config about the configuration.
 func online(text string) string { return text[strings.LastIndex(text, "\nPROJECT "):] }
 
-func TestGivenUpForPeople(t *testing.T) {
+func TestTimedOutForPeople(t *testing.T) {
 	inBubble(t, cloudtest.Scale(5), fmt.Sprintf(oneSlot, "1s"), func(t *testing.T, n *network) {
 		n.Inject(cloudtest.Fault{Service: "dcs", Host: "dcs.ap-southeast-1.", Hang: true})
 		text, _ := n.check(t.Context(), 0)
@@ -224,8 +224,8 @@ func TestInterrupted(t *testing.T) {
 	})
 }
 
-// TestTimeThatIsJustEnough for the request that proves the key and for the others: everything is fetched.
-func TestTimeThatIsJustEnough(t *testing.T) {
+// TestTimeoutThatIsJustEnough for the request that proves the key and for the others: everything is fetched.
+func TestTimeoutThatIsJustEnough(t *testing.T) {
 	inBubble(t, cloudtest.Scale(5), "", func(t *testing.T, n *network) {
 		n.Inject(cloudtest.Fault{Service: "cts", Latency: 2 * time.Second})
 		text, took := n.query(t.Context(), command.Query{Once: n.once(4*time.Second + 1), Services: []string{"cts"}})

@@ -235,14 +235,14 @@ func TestCheckConfigOnlineWrongEndpoint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrong := strings.Replace(string(config), "endpoints: {", `endpoints: {taurusdb: "`+p.at+`/wrong", dcs: "`+nobody(t)+`", `, 1)
+	wrong := strings.Replace(string(config), "endpoints: {", `endpoints: {taurusdb: "`+p.at+`/wrong", dcs: "`+noListener(t)+`", `, 1)
 	file := write(t, "config.yml", wrong)
 	golden(t, "check-online-endpoint", check(t, file, true))
 	golden(t, "query-endpoint", query(t, file, command.Query{}))
 }
 
-// nobody returns an address without a listener.
-func nobody(t *testing.T) (url string) {
+// noListener returns an address without a listener.
+func noListener(t *testing.T) (url string) {
 	t.Helper()
 	server := httptest.NewServer(nil)
 	server.Close()
@@ -306,9 +306,9 @@ func TestDiscoveryForPeople(t *testing.T) {
 	golden(t, "query-discovery-forbidden", query(t, config, command.Query{}))
 }
 
-// TestServeTellsThatNothingIsDiscovered: IAM omits projects that the credentials cannot access, so an empty list is a valid response, but it is
+// TestServeLogsThatNothingIsDiscovered: IAM omits projects that the credentials cannot access, so an empty list is a valid response, but it is
 // logged.
-func TestServeTellsThatNothingIsDiscovered(t *testing.T) {
+func TestServeLogsThatNothingIsDiscovered(t *testing.T) {
 	p := newPeople(t, 1)
 	r := serve(t, "", write(t, "config.yml", fmt.Sprintf(`accounts:
   - credentials: {static: {access_key: %s, secret_key: %s}}

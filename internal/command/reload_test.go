@@ -207,8 +207,8 @@ func TestOpenFilesAreLogged(t *testing.T) {
 	}
 }
 
-// TestCheckConfigTellsOpenFiles: the configuration itself contains a token, and its directory is accessible.
-func TestCheckConfigTellsOpenFiles(t *testing.T) {
+// TestCheckConfigReportsOpenFiles: the configuration itself contains a token, and its directory is accessible.
+func TestCheckConfigReportsOpenFiles(t *testing.T) {
 	_, endpoints := simulated(t)
 	text, err := os.ReadFile(configuration(t, endpoints, write(t, "sk", secretKey), ""))
 	if err != nil {

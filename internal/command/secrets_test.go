@@ -74,9 +74,9 @@ func issues(path string) bool {
 // leakySteps are the kinds for which keys are issued, and the number of steps.
 var leakySteps = map[string]int{"instance_metadata": 2, "pod_identity": 1, "oidc": 2, "password": 1, "assume_agency": 1}
 
-// TestNoSecretShows uses every kind of credentials with a cloud that echoes requests in every style, and checks all output of the program: logs,
+// TestNoSecretIsShown uses every kind of credentials with a cloud that echoes requests in every style, and checks all output of the program: logs,
 // pages, output of commands, and errors.
-func TestNoSecretShows(t *testing.T) {
+func TestNoSecretIsShown(t *testing.T) {
 	for kind, credentials := range leakyKinds {
 		for name, mode := range leakyModes {
 			if steps := map[string]int{"keys": 1, "second step": 2}[name]; leakySteps[kind] < steps {

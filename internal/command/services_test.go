@@ -260,8 +260,8 @@ func TestThrottledLoginIsNotChecked(t *testing.T) {
 	})
 }
 
-// TestMatrixOfWhatIsNotOffered: services that are not offered to any project are listed in one line.
-func TestMatrixOfWhatIsNotOffered(t *testing.T) {
+// TestMatrixOfServicesNotOffered: services that are not offered to any project are listed in one line.
+func TestMatrixOfServicesNotOffered(t *testing.T) {
 	inBubble(t, cloudtest.Scale(2), "", func(t *testing.T, n *network) {
 		n.config = write(t, "config.yml", fmt.Sprintf("accounts:\n  - credentials: {static: {access_key: %s, secret_key: %s}}\n    endpoints: %s\n    discovery: {regions: [ap-southeast-1, ap-southeast-3]}\nservices: {defaults: {enabled: true}}\n",
 			democloud.AccessKey, democloud.SecretKey, hosts))

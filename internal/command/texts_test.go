@@ -44,8 +44,8 @@ var hostile = map[string]string{
 	"\u00a0": `\u00a0`, "\u3164": `\u3164`, "\x7f": `\x7f`,
 }
 
-// TestTextsFromElsewhere: whatever a type, a unit, or the name of a project contains, it stays in its cell, and the columns stay aligned.
-func TestTextsFromElsewhere(t *testing.T) {
+// TestUntrustedTexts: whatever a type, a unit, or the name of a project contains, it stays in its cell, and the columns stay aligned.
+func TestUntrustedTexts(t *testing.T) {
 	p := newPeople(t, 3)
 	config := p.config(t, democloud.SecretKey, `limits: [{resource_type: "x\e\u202e", limit: 1}]`+"\n")
 	for i, name := range []string{"客户项目", "e\u0301te\u0301", "re\u202ever\u00a0se"} {

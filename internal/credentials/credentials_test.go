@@ -333,8 +333,8 @@ func TestFilesThatHang(t *testing.T) {
 	wantKeys(t, "released", source(t, m, "profile: {}"), "a s ")
 }
 
-// TestPasswordFileThatHangsHoldsNobody: while the file of a rejected password is read again, the rest of the source is not locked.
-func TestPasswordFileThatHangsHoldsNobody(t *testing.T) {
+// TestHangingPasswordFileBlocksNothing: while the file of a rejected password is read again, the rest of the source is not locked.
+func TestHangingPasswordFileBlocksNothing(t *testing.T) {
 	hangs := filepath.Join(t.TempDir(), "password")
 	write(hangs, "wrong")
 	p := source(t, machine(serve(t, answers{tokens: refuses(http.StatusUnauthorized, "no")})), passwordFile(hangs))

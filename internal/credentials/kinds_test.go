@@ -211,8 +211,8 @@ func TestLifeOfCredentials(t *testing.T) {
 		heal = l.Inject(cloudtest.Fault{Latency: time.Second}) // all are sent before the first rejection
 		l.wantRead(t, "with revoked keys", "map[unauthorized:20]")
 		heal()
-		l.wantRead(t, "after twenty refusals", allRead)
-		l.wantIssued(t, "after twenty refusals", l.each)
+		l.wantRead(t, "after twenty rejections", allRead)
+		l.wantIssued(t, "after twenty rejections", l.each)
 
 		<-time.After(25 * time.Hour)
 		l.wantRead(t, "with expired keys", allRead)

@@ -26,13 +26,13 @@ func withPassword(t *testing.T, test func(t *testing.T, w *world, s credentials.
 func (w *world) wantRefusals(t *testing.T, when string, want int) {
 	t.Helper()
 	if got := int(w.refusals.Load()); got != want {
-		t.Errorf("%s: %d logins were refused, want %d", when, got, want)
+		t.Errorf("%s: %d logins were rejected, want %d", when, got, want)
 	}
 }
 
-// TestWrongPasswordIsTriedSeldom, because IAM locks users out after too many failures. A wrong password is tried once in 15 minutes, and a corrected
+// TestWrongPasswordIsRarelyTried, because IAM locks users out after too many failures. A wrong password is tried once in 15 minutes, and a corrected
 // one at once.
-func TestWrongPasswordIsTriedSeldom(t *testing.T) {
+func TestWrongPasswordIsRarelyTried(t *testing.T) {
 	withPassword(t, func(t *testing.T, w *world, s credentials.Source) {
 		w.write("password", "wrong")
 		w.readFor(t, s, 14*time.Minute)
@@ -46,8 +46,8 @@ func TestWrongPasswordIsTriedSeldom(t *testing.T) {
 	})
 }
 
-// TestChangedPasswordLocksNobodyOut changes the password of a user whose twenty tokens expire at once: IAM locks users out after three failures.
-func TestChangedPasswordLocksNobodyOut(t *testing.T) {
+// TestChangedPasswordDoesNotLockOut changes the password of a user whose twenty tokens expire at once: IAM locks users out after three failures.
+func TestChangedPasswordDoesNotLockOut(t *testing.T) {
 	for name, revoked := range map[string]bool{"tokens end with the password": true, "tokens stay valid": false} {
 		t.Run(name, func(t *testing.T) {
 			withPassword(t, func(t *testing.T, w *world, s credentials.Source) {
@@ -71,8 +71,8 @@ func TestChangedPasswordLocksNobodyOut(t *testing.T) {
 	}
 }
 
-// TestRefusedTokensAreNotRenewedForEver: services reject every token.
-func TestRefusedTokensAreNotRenewedForEver(t *testing.T) {
+// TestRejectedTokensAreNotRenewedForever: services reject every token.
+func TestRejectedTokensAreNotRenewedForever(t *testing.T) {
 	withPassword(t, func(t *testing.T, w *world, s credentials.Source) {
 		w.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusUnauthorized})
 		w.readFor(t, s, 55*time.Minute)
@@ -95,8 +95,8 @@ func TestAtMostEightLoginsAtATime(t *testing.T) {
 	})
 }
 
-// TestThrottledLoginStopsTheOthers counts them.
-func TestThrottledLoginStopsTheOthers(t *testing.T) {
+// TestThrottledLoginPausesTheOthers counts them.
+func TestThrottledLoginPausesTheOthers(t *testing.T) {
 	withPassword(t, func(t *testing.T, w *world, s credentials.Source) {
 		w.Inject(cloudtest.Fault{
 			Path: tokenPath, When: func(n int) bool { return n > 1 }, Latency: time.Second,
@@ -196,8 +196,8 @@ func TestCorrectedEndpointIsTriedAtOnce(t *testing.T) {
 	}
 }
 
-// TestLateRefusalCounts: IAM rejects the password after all requests have stopped waiting for the login.
-func TestLateRefusalCounts(t *testing.T) {
+// TestLateRejectionCounts: IAM rejects the password after all requests have stopped waiting for the login.
+func TestLateRejectionCounts(t *testing.T) {
 	withPassword(t, func(t *testing.T, w *world, s credentials.Source) {
 		w.write("password", "wrong")
 		w.Inject(cloudtest.Fault{Path: tokenPath, Latency: 12 * time.Second})

@@ -62,7 +62,7 @@ func TestUserWithoutARole(t *testing.T) {
 		_, err := s.Grant(t.Context(), huaweicloud.Scope{})
 		wantText(t, err, "; grant the user a role on the account (not needed for projects with an id): the password is correct")
 		<-time.After(time.Second)
-		w.wantRead(t, s, "after a refusal for want of a role", allRead)
+		w.wantRead(t, s, "after a rejection because of a missing role", allRead)
 		for end := time.Now().Add(26 * time.Hour); time.Now().Before(end); {
 			_, err := s.Grant(t.Context(), huaweicloud.Scope{})
 			wantText(t, err, "; grant the user a role on the account (not needed for projects with an id): the password is correct")
@@ -70,7 +70,7 @@ func TestUserWithoutARole(t *testing.T) {
 			<-time.After(10 * time.Minute)
 		}
 		if got := w.refusals.Load(); got > 26*4+1 {
-			t.Errorf("%d logins were refused in 26 hours, want one in 15 minutes", got)
+			t.Errorf("%d logins were rejected in 26 hours, want one in 15 minutes", got)
 		}
 	})
 }

@@ -100,13 +100,13 @@ func TestSpellingsOfTimes(t *testing.T) {
 		}
 		for _, s := range []credentials.Source{keys, token} {
 			if got := s.Status().Expires; !got.Equal(at) {
-				t.Errorf("%s is read as %s, want %s", text, got, at)
+				t.Errorf("%s is parsed as %s, want %s", text, got, at)
 			}
 		}
 	}
 }
 
-func TestAnswersWithoutKeys(t *testing.T) {
+func TestResponsesWithoutKeys(t *testing.T) {
 	for body, want := range map[string]string{
 		"":                                    "the response is not a JSON object",
 		"<html>PRIVATE</html>":                "the response is not a JSON object",
@@ -203,8 +203,8 @@ func TestNoProxyForTheMachine(t *testing.T) {
 	}
 }
 
-// TestMetadataThatNeverAnswers: its timeout ends the fetch, and a request does not wait longer than its own timeout.
-func TestMetadataThatNeverAnswers(t *testing.T) {
+// TestMetadataWithoutResponse: its timeout ends the fetch, and a request does not wait longer than its own timeout.
+func TestMetadataWithoutResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := machine("")
 		m.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {

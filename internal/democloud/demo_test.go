@@ -188,7 +188,7 @@ func TestServicesOfTheCatalogue(t *testing.T) {
 		_, place, _ := strings.Cut(s.API.Host.BaseURL("ap-southeast-1", "")+s.API.Path, "://")
 		want := cmp.Or(string(examples.Of(s.Name)), string(democloud.Made(s.API)))
 		if status, body := get(place, unstated); status != http.StatusOK || string(body) != want {
-			t.Errorf("%s: status %d, body %s, want the example of the document or what is made\n%s", s.Name, status, body, want)
+			t.Errorf("%s: status %d, body %s, want the documented example or a generated response\n%s", s.Name, status, body, want)
 		}
 	}
 	for service, want := range map[string]string{

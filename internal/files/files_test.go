@@ -63,8 +63,8 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestWhatIsNotRead: none of these files blocks forever, or takes all memory.
-func TestWhatIsNotRead(t *testing.T) {
+// TestUnreadableFiles: none of these files blocks forever, or takes all memory.
+func TestUnreadableFiles(t *testing.T) {
 	dir := t.TempDir()
 	fifo, socket := filepath.Join(dir, "fifo"), filepath.Join(dir, "socket")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
@@ -99,8 +99,8 @@ func TestWhatIsNotRead(t *testing.T) {
 	}
 }
 
-// TestFileThatGivesNoSize: not more than the limit is read. The kernel's symbols are some megabytes.
-func TestFileThatGivesNoSize(t *testing.T) {
+// TestFileWithoutASize: not more than the limit is read. The kernel's symbols are some megabytes.
+func TestFileWithoutASize(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	_, err := files.Read(t.Context(), "/proc/kallsyms", 100)

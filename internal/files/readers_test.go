@@ -86,8 +86,8 @@ func TestHangingFileIsReadOnce(t *testing.T) {
 	})
 }
 
-// TestHangingDirectoryLeavesTheOthers: it uses up to four threads, and all hanging directories up to 32.
-func TestHangingDirectoryLeavesTheOthers(t *testing.T) {
+// TestHangingDirectoryDoesNotAffectOthers: it uses up to four threads, and all hanging directories up to 32.
+func TestHangingDirectoryDoesNotAffectOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, d := files.NewReaders(), newDisk()
 		defer func() {

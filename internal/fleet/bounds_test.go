@@ -25,8 +25,8 @@ func loggedOf(w *fleettest.World, text string) string {
 	return strings.Join(all, "\n")
 }
 
-// TestBadProjectsAreLeftOut: names that the configuration rejects are also rejected from IAM. One invalid element affects nothing else.
-func TestBadProjectsAreLeftOut(t *testing.T) {
+// TestInvalidProjectsAreSkipped: names that the configuration rejects are also rejected from IAM. One invalid element affects nothing else.
+func TestInvalidProjectsAreSkipped(t *testing.T) {
 	good := fmt.Sprintf(`{"id":%q,"name":"ap-southeast-3"}`, prodID)
 	named := func(id, name string) string {
 		text, _ := json.Marshal(map[string]string{"id": id, "name": name})

@@ -64,8 +64,8 @@ func exampleOf(service string) []byte {
 	}[service])
 }
 
-// TestServiceOfAnEntryAlone: an entry of the catalogue and an example are enough to configure, fetch, cache, show, and simulate a service.
-func TestServiceOfAnEntryAlone(t *testing.T) {
+// TestServiceFromAnEntry: an entry of the catalogue and an example are enough to configure, fetch, cache, show, and simulate a service.
+func TestServiceFromAnEntry(t *testing.T) {
 	services, err := providers.ReadCatalogue([]byte(entries))
 	if err != nil {
 		t.Fatal(err)
@@ -199,7 +199,7 @@ func TestEveryEntryAtItsHost(t *testing.T) {
 				continue
 			}
 			if n := cmp.Or(r.Quotas[0].Remaining, r.Quotas[0].Limit); region != "ap-southeast-3" && (n == nil || *n != remaining[r.Service]) {
-				t.Errorf("%s in %s: %s remains, want %v: these are numbers of another service", r.Service, region, number(n), remaining[r.Service])
+				t.Errorf("%s in %s: %s remains, want %v: these are values of another service", r.Service, region, number(n), remaining[r.Service])
 			}
 			at := hostOf(r.Service, region)
 			if h, isOfAccount := whole[r.Service]; isOfAccount {

@@ -134,20 +134,20 @@ func TestHosts(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var mu sync.Mutex
-			var dialled []string
+			var dialed []string
 			f := fleet.New(fleet.Options{
 				Getenv: os.Getenv,
 				Dial: func(_ context.Context, _, address string) (net.Conn, error) {
 					mu.Lock()
 					defer mu.Unlock()
-					dialled = append(dialled, address)
+					dialed = append(dialed, address)
 					return nil, errors.New("nowhere")
 				},
 			})
 			f.Load(parse(t, "accounts:\n  - "+keys+"\n    "+tc.account))
 			f.Read(t.Context(), fleet.Filter{})
-			slices.Sort(dialled)
-			if got := strings.Join(dialled, " "); got != tc.want {
+			slices.Sort(dialed)
+			if got := strings.Join(dialed, " "); got != tc.want {
 				t.Errorf("got  %s\nwant %s", got, tc.want)
 			}
 		})

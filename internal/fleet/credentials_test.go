@@ -88,7 +88,7 @@ services: {defaults: {max_in_flight: 256}, ces: {cache_ttl: 5m}}
 				heal = w.Cloud.Inject(cloudtest.Fault{Path: path, Status: http.StatusInternalServerError, Body: cloudsim.ErrorBody("iam", 500, "no")})
 				wantScrape(t, w, "while no keys are issued", allRead)
 				pass(time.Second)
-				wantUp("while its keys can't be renewed", false)
+				wantUp("while its keys cannot be renewed", false)
 				<-time.After(6 * time.Minute)
 				w.Scrape(t, time.Minute)
 				pass(time.Second)
@@ -107,7 +107,7 @@ services: {defaults: {max_in_flight: 256}, ces: {cache_ttl: 5m}}
 				<-time.After(6 * time.Minute)
 				heal = w.Cloud.Inject(cloudtest.Fault{Latency: time.Second})
 				w.Scrape(t, 10*time.Second) // DBSS has two requests
-				wantScrape(t, w, "after a hundred refusals", "map[unauthorized:100]")
+				wantScrape(t, w, "after a hundred rejections", "map[unauthorized:100]")
 				heal()
 				<-time.After(16 * time.Second)
 				w.Scrape(t, 10*time.Second)
@@ -118,9 +118,9 @@ services: {defaults: {max_in_flight: 256}, ces: {cache_ttl: 5m}}
 	}
 }
 
-// TestGoodKeysThatAreRefused: a service rejects all keys. They are renewed once, the service is paused for five minutes at a time, and the other
+// TestValidKeysThatAreRejected: a service rejects all keys. They are renewed once, the service is paused for five minutes at a time, and the other
 // services continue.
-func TestGoodKeysThatAreRefused(t *testing.T) {
+func TestValidKeysThatAreRejected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, cloudtest.ManyProjects(), `
 accounts:
@@ -144,8 +144,8 @@ services: {defaults: {cache_ttl: 0s}, ces: {cache_ttl: 0s}}
 	})
 }
 
-// TestMendedRegionIsAsked reloads a configuration whose first region was wrong, which is used for IAM.
-func TestMendedRegionIsAsked(t *testing.T) {
+// TestCorrectedRegionIsUsed reloads a configuration whose first region was wrong, which is used for IAM.
+func TestCorrectedRegionIsUsed(t *testing.T) {
 	for _, credentials := range []string{byAgency, byPassword, "oidc: {idp_id: idp, token_file: DIR/id_token}"} {
 		kind, _, _ := strings.Cut(credentials, ":")
 		t.Run(kind, func(t *testing.T) {
@@ -163,7 +163,7 @@ accounts:
 				w.HideHosts("ap-southeast-33")
 				wantScrape(t, w, "with a wrong region", "map[credentials:5]")
 				w.Configure(t, strings.ReplaceAll(yaml, "ap-southeast-33", "ap-southeast-3"))
-				wantScrape(t, w, "when it is mended", "map[ok:5]")
+				wantScrape(t, w, "when it is corrected", "map[ok:5]")
 			})
 		})
 	}
@@ -185,7 +185,7 @@ func TestReloadsKeepALoginPaused(t *testing.T) {
 			configure("renamed", "    ca_file: CA\n")
 		}
 		if got := unauthorized(w); got != 1 {
-			t.Errorf("%d logins were refused with 20 reloads, want 1", got)
+			t.Errorf("%d logins were rejected with 20 reloads, want 1", got)
 		}
 		write(dir, "password", "password-1")
 		wantScrape(t, w, "as soon as the file is corrected", allRead)

@@ -77,7 +77,7 @@ func TestDiscovery(t *testing.T) {
 	})
 }
 
-func TestStatedAndDiscoveredTogether(t *testing.T) {
+func TestConfiguredAndDiscoveredTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, organization(), mainAccount+`    projects: [{id: `+prodID+`, region: ap-southeast-3, name: prod}]
     discovery: {name_prefix: "", exclude: ".*_sandbox"}
@@ -94,7 +94,7 @@ services: {dcs: {cache_ttl: 0}}
 			t.Errorf("projects %s, want the configured label of one and a prefixed one", got)
 		}
 		if got := account(t, w, "main"); got != "asked true up true projects 1 skipped 1" {
-			t.Errorf("main: %s, want one skipped, whose label the other account states", got)
+			t.Errorf("main: %s, want one skipped, because the other account has its label", got)
 		}
 		if got := account(t, w, "other"); got != "asked true up true projects 2 skipped 0" {
 			t.Errorf("other: %s", got)
@@ -171,9 +171,9 @@ func TestLongListIsRead(t *testing.T) {
 	})
 }
 
-// TestHangingDiscoveryLeavesTheOthers: a scrape waits for the list of one account, and shows the other one all the same. Configured projects are
+// TestHangingDiscoveryDoesNotAffectOthers: a scrape waits for the list of one account, and shows the other one all the same. Configured projects are
 // known without waiting for a list.
-func TestHangingDiscoveryLeavesTheOthers(t *testing.T) {
+func TestHangingDiscoveryDoesNotAffectOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, organization(), discoverAll+otherAccount+`    projects: [{id: 0ther, region: ap-southeast-3, name: other}]
 services: {defaults: {cache_ttl: 0}}
@@ -194,8 +194,8 @@ services: {defaults: {cache_ttl: 0}}
 	})
 }
 
-// TestCompleteAsOfTheSources: a list takes effect when it arrives, regardless of reads. A reload keeps discovered projects.
-func TestCompleteAsOfTheSources(t *testing.T) {
+// TestCompleteOnceSourcesExist: a list takes effect when it arrives, regardless of reads. A reload keeps discovered projects.
+func TestCompleteOnceSourcesExist(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, organization(), discoverAll)
 		w.Cloud.Inject(cloudtest.Fault{Service: "iam", Latency: 2 * time.Second})
@@ -230,7 +230,7 @@ func TestUnchangedListKeepsReadings(t *testing.T) {
 		again := settled(t, w)
 		for i := range before {
 			if before[i] != after[i] || before[i] == again[i] {
-				t.Errorf("%s: another reading, though nothing changed, %t; after another fetch, %t", before[i].Service, before[i] != after[i], before[i] != again[i])
+				t.Errorf("%s: another reading without a change, %t; after another fetch, %t", before[i].Service, before[i] != after[i], before[i] != again[i])
 			}
 		}
 		if n := w.Cloud.Requests()["GET /v3/projects"]; n != 3 {
@@ -259,8 +259,8 @@ func TestHolderKeepsItsLabel(t *testing.T) {
 	})
 }
 
-// TestReloadMendsDiscovery: with other keys, the list is requested at once; without a change, nothing is requested.
-func TestReloadMendsDiscovery(t *testing.T) {
+// TestReloadFixesDiscovery: with other keys, the list is requested at once; without a change, nothing is requested.
+func TestReloadFixesDiscovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, organization(), strings.Replace(discoverAll, "SK", "wrong", 1))
 		for range 20 {
@@ -279,8 +279,8 @@ func TestReloadMendsDiscovery(t *testing.T) {
 	})
 }
 
-// TestManyLookAtOnce is for the race detector: lists are read and rebuilt concurrently.
-func TestManyLookAtOnce(t *testing.T) {
+// TestConcurrentLists is for the race detector: lists are read and rebuilt concurrently.
+func TestConcurrentLists(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, organization(), strings.Replace(discoverAll, "{exclude", `{refresh_interval: 1m, exclude`, 1))
 		var scrapes sync.WaitGroup

@@ -82,7 +82,7 @@ func TestAccountID(t *testing.T) {
 		"several accounts listed":              {keys, knownProject, domains("main", "base"), "[GET /v3/auth/domains:1 GET /v5/caller-identity:1]"},
 		"the list is refused":                  {keys, knownProject, fault(cloudtest.Fault{Path: "/v3/auth/domains", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("iam", 403, "no")}), "[GET /v3/auth/domains:1 GET /v5/caller-identity:1]"},
 		"the list is not there":                {keys, knownProject, fault(cloudtest.Fault{Path: "/v3/auth/domains", Status: http.StatusNotFound}), "[GET /v3/auth/domains:1 GET /v5/caller-identity:1]"},
-		"the list can't be read":               {keys, knownProject, fault(cloudtest.Fault{Path: "/v3/auth/domains", Status: http.StatusOK, Body: []byte(`{"domains":[{"name":"main"}]}`)}), "[GET /v3/auth/domains:1 GET /v5/caller-identity:1]"},
+		"the list is malformed":                {keys, knownProject, fault(cloudtest.Fault{Path: "/v3/auth/domains", Status: http.StatusOK, Body: []byte(`{"domains":[{"name":"main"}]}`)}), "[GET /v3/auth/domains:1 GET /v5/caller-identity:1]"},
 		"the list fails":                       {keys, knownProject, fault(cloudtest.Fault{Path: "/v3/auth/domains", Status: http.StatusBadGateway}), "[GET /v3/auth/domains:1 GET /v5/caller-identity:1]"},
 		"the list hangs":                       {keys, knownProject, fault(cloudtest.Fault{Path: "/v3/auth/domains", Hang: true}), "[GET /v3/auth/domains:1 GET /v5/caller-identity:1]"},
 	} {
@@ -130,7 +130,7 @@ func TestProjectMissing(t *testing.T) {
 		w := fleettest.NewOf(t, providers.All(), cloudtest.ManyProjects(), strings.NewReplacer("iam: {enabled: true}, ", "", "eps: ", "ces: ").Replace(yaml))
 		const want = "; check that a project of the account is configured or discovered, and that the credentials are correct"
 		if err := find(t, w.Scrape(t, time.Minute), "dns", "main").State.Err; err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v does not say what to do%s", err, want)
+			t.Errorf("%v has no remedy%s", err, want)
 		}
 	})
 }
@@ -178,7 +178,7 @@ func TestNoAccountID(t *testing.T) {
 						t.Errorf("%s: %s, %v, want %s, %s", r.Service, r.Reason(), r.State.Err, tc.reason, tc.says)
 					}
 					if tc.reason == "not_found" && !strings.Contains(tc.says, "region") && !strings.Contains(r.State.Err.Error(), "; set domain_id for the account") {
-						t.Errorf("%v does not say what to do", r.State.Err)
+						t.Errorf("%v has no remedy", r.State.Err)
 					}
 				}
 				if len(readings) != 3 {
@@ -363,9 +363,9 @@ func TestKeyOfAnotherSite(t *testing.T) {
 	})
 }
 
-// TestListThatHasJustCome: account-level services request the list of projects themselves. The first scrape waits until the received list is active,
+// TestListThatHasJustArrived: account-level services request the list of projects themselves. The first scrape waits until the received list is active,
 // so that it has the projects.
-func TestListThatHasJustCome(t *testing.T) {
+func TestListThatHasJustArrived(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.NewOf(t, providers.All(), cloudtest.ManyProjects(), mainAccount+"    discovery: {regions: [ap-southeast-3], include: '.*_p01'}\n"+
 			"services: {defaults: {enabled: false}, cts: {enabled: true}, eps: {enabled: true}}\n")

@@ -94,9 +94,9 @@ func TestPairThatIsReplaced(t *testing.T) {
 	})
 }
 
-// TestSourcesAreDueOnceThereAreKeys: tokens of a project are unavailable for longer than cache_ttl. Nothing was requested from the services, so they
+// TestSourcesAreFetchedOnceKeysExist: tokens of a project are unavailable for longer than cache_ttl. Nothing was requested from the services, so they
 // are fetched as soon as a token is available, at most five minutes after IAM issues tokens again. Their own failures then cause a short pause.
-func TestSourcesAreDueOnceThereAreKeys(t *testing.T) {
+func TestSourcesAreFetchedOnceKeysExist(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		write(dir, "password", "password-1")

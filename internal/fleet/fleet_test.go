@@ -52,7 +52,7 @@ func TestReadsAllServices(t *testing.T) {
 	})
 }
 
-func TestHangingServiceLeavesTheOthers(t *testing.T) {
+func TestHangingServiceDoesNotAffectOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig)
 		heal := w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Hang: true})
@@ -112,16 +112,16 @@ func TestSlots(t *testing.T) {
 	})
 }
 
-// TestDeadRegionLeavesTheOthers: half of the projects are in a region that hangs, and are fetched first. A second later, a fetch starts in the other
+// TestDeadRegionDoesNotAffectOthers: half of the projects are in a region that hangs, and are fetched first. A second later, a fetch starts in the other
 // region, and more follow.
-func TestDeadRegionLeavesTheOthers(t *testing.T) {
+func TestDeadRegionDoesNotAffectOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.Scale(160)
 		cloud.Inject(cloudtest.Fault{Host: "cts.ap-southeast-3.", Hang: true})
 		cloud.Inject(cloudtest.Fault{Latency: 100 * time.Millisecond})
 		w := fleettest.New(t, cloud, fleettest.AccountOf(cloud, unencrypted)+ctsAlone(""))
 		if got := strings.Count(outcomes(w.Scrape(t, 3*time.Second)), ": ok"); got != 80 {
-			t.Errorf("%d projects were read, want the 80 of the other region", got)
+			t.Errorf("%d projects were fetched, want the 80 of the other region", got)
 		}
 		w.Scrape(t, 9500*time.Millisecond)
 		start := time.Now()
@@ -132,7 +132,7 @@ func TestDeadRegionLeavesTheOthers(t *testing.T) {
 	})
 }
 
-func TestOneBadProjectLeavesTheOthers(t *testing.T) {
+func TestBadProjectDoesNotAffectOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.New(
 			cloudsim.Account{Name: "good", AccessKey: "AK", SecretKey: "SK", Projects: []cloudsim.Project{{ID: prodID, Name: "ap-southeast-3"}}},
@@ -172,8 +172,8 @@ func TestOneBadProjectLeavesTheOthers(t *testing.T) {
 	})
 }
 
-// TestStatedLimits: a configured limit replaces the reported one. If only the remaining amount is known, the usage is calculated from it.
-func TestStatedLimits(t *testing.T) {
+// TestConfiguredLimits: a configured limit replaces the reported one. If only the remaining amount is known, the usage is calculated from it.
+func TestConfiguredLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig+`limits:
   - {service: dcs, resource_type: ram, project: "pro.", limit: 600}
@@ -200,8 +200,8 @@ func TestStatedLimits(t *testing.T) {
 	})
 }
 
-// TestUsedFollows from the limit and the remaining amount, if the API reports these two. A configured limit takes precedence.
-func TestUsedFollows(t *testing.T) {
+// TestUsageIsCalculated from the limit and the remaining amount, if the API reports these two. A configured limit takes precedence.
+func TestUsageIsCalculated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := fleettest.Documents()
 		cloud.Inject(cloudtest.Fault{Host: "mine.", Status: 200, Body: []byte(`{"quotas":{"resources":[{"type":"a","quota":10,"left":"3"},{"type":"b","quota":10,"left":3},

@@ -109,8 +109,8 @@ func TestOneRequestAtATime(t *testing.T) {
 	}
 }
 
-// TestLookUpThatWaits: while the lookup of the project's ID waits for its turn, services also wait, and do not fail.
-func TestLookUpThatWaits(t *testing.T) {
+// TestLookupThatWaits: while the lookup of the project's ID waits for its turn, services also wait, and do not fail.
+func TestLookupThatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.New(cloudsim.Account{
 			Name: "main", AccessKey: "AK", SecretKey: "SK",
@@ -130,8 +130,8 @@ func TestLookUpThatWaits(t *testing.T) {
 	})
 }
 
-// TestKeyRefusedWhileRequestsWait: requests that wait for a host are not sent if the key is rejected in the meantime, because that would lock it.
-func TestKeyRefusedWhileRequestsWait(t *testing.T) {
+// TestKeyRejectedWhileRequestsWait: requests that wait for a host are not sent if the key is rejected in the meantime, because that would lock it.
+func TestKeyRejectedWhileRequestsWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.Scale(40)
 		w := fleettest.New(t, cloud, fleettest.AccountOf(cloud, gateway(3)))
@@ -141,7 +141,7 @@ func TestKeyRefusedWhileRequestsWait(t *testing.T) {
 		w.Scrape(t, time.Minute)
 		pass(time.Minute)
 		if n := unauthorized(w); n < 3 || n > 5*3 {
-			t.Errorf("%d failed signatures, want at most what was in flight of each service", n)
+			t.Errorf("%d failed signatures, want at most the requests in flight of each service", n)
 		}
 	})
 }

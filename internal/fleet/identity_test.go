@@ -29,8 +29,8 @@ func shown(readings []*fleet.Reading) string {
 	return strings.Join(all, " ")
 }
 
-// TestOtherKeysShowNoOldNumbers: a label represents another project as soon as the account has different keys, from a reload or in the files.
-func TestOtherKeysShowNoOldNumbers(t *testing.T) {
+// TestOtherKeysShowNoOldValues: a label represents another project as soon as the account has different keys, from a reload or in the files.
+func TestOtherKeysShowNoOldValues(t *testing.T) {
 	const probed = "ap-southeast-3"
 	for _, projects := range []string{"projects: [{region: ap-southeast-3}]", "discovery: {include: ap-southeast-3}"} {
 		for _, inFiles := range []bool{false, true} {
@@ -84,9 +84,9 @@ func TestOtherKeysShowNoOldNumbers(t *testing.T) {
 	}
 }
 
-// TestSameProjectKeepsItsNumbers: another IAM is queried first. If it returns the same project, its values are still shown although the services
+// TestSameProjectKeepsItsValues: another IAM is queried first. If it returns the same project, its values are still shown although the services
 // fail.
-func TestSameProjectKeepsItsNumbers(t *testing.T) {
+func TestSameProjectKeepsItsValues(t *testing.T) {
 	for _, projects := range []string{"projects: [{region: ap-southeast-3}]", "discovery: {regions: [ap-southeast-3], include: ap-southeast-3}"} {
 		synctest.Test(t, func(t *testing.T) {
 			yaml := strings.TrimSuffix(mainAccount, "\n") + "\n    " + projects + "\n"
@@ -96,7 +96,7 @@ func TestSameProjectKeepsItsNumbers(t *testing.T) {
 			w.Cloud.Inject(cloudtest.Fault{Service: "iam", Latency: time.Second})
 			w.Configure(t, strings.Replace(yaml, "    ca_file", "    endpoints: {iam: \"https://iam.myhuaweicloud.com\"}\n    ca_file", 1))
 			if got := shown(w.Read(timeout(t, 500*time.Millisecond), fleet.Filter{})); got != "ap-southeast-3=: 0" {
-				t.Errorf("%s: before IAM answers: %s", projects, got)
+				t.Errorf("%s: before IAM responds: %s", projects, got)
 			}
 			w.Scrape(t, time.Minute)
 			pass(6 * time.Minute)
@@ -108,8 +108,8 @@ func TestSameProjectKeepsItsNumbers(t *testing.T) {
 	}
 }
 
-// TestOtherEndpointShowsNoOldNumbers: values of another host are not the same. The other services are not affected, and the ID from IAM is kept.
-func TestOtherEndpointShowsNoOldNumbers(t *testing.T) {
+// TestOtherEndpointShowsNoOldValues: values of another host are not the same. The other services are not affected, and the ID from IAM is kept.
+func TestOtherEndpointShowsNoOldValues(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), lookedUp)
 		w.Scrape(t, time.Minute)
@@ -124,8 +124,8 @@ func TestOtherEndpointShowsNoOldNumbers(t *testing.T) {
 	})
 }
 
-// TestListTakesEffectWhoeverAsks: a project is deleted and created again with its name, and only /probe and collect[]=exporter are requested.
-func TestListTakesEffectWhoeverAsks(t *testing.T) {
+// TestListTakesEffectForEveryRequest: a project is deleted and created again with its name, and only /probe and collect[]=exporter are requested.
+func TestListTakesEffectForEveryRequest(t *testing.T) {
 	for name, ask := range map[string]func(*testing.T, *fleettest.World){
 		"probe": func(t *testing.T, w *fleettest.World) {
 			w.Read(t.Context(), fleet.Filter{Projects: []string{"ap-southeast-3"}})

@@ -63,13 +63,13 @@ func TestChangesAreLogged(t *testing.T) {
 	} {
 		var b strings.Builder
 		fleet.LogFetches(log.NewLogfmtLogger(&b), [2]*fleet.Reading{tc.before, tc.after})
-		var told []string
+		var logged []string
 		for _, m := range regexp.MustCompile(`(?m)^level=(\w+) account=main project=prod service=cts msg="([^"]*)"`).FindAllStringSubmatch(b.String(), -1) {
 			if m[1] != "debug" {
-				told = append(told, m[1]+": "+m[2])
+				logged = append(logged, m[1]+": "+m[2])
 			}
 		}
-		if got := strings.Join(told, ", "); got != tc.want {
+		if got := strings.Join(logged, ", "); got != tc.want {
 			t.Errorf("%s: logged %q, want %q:\n%s", tc.name, got, tc.want, &b)
 		}
 		if n := strings.Count(b.String(), "level=debug"); n != 1 {
@@ -78,9 +78,9 @@ func TestChangesAreLogged(t *testing.T) {
 	}
 }
 
-// TestLogNamesSomeOfMany revokes and restores the keys of many projects, while one project fails for another reason. A service that a region does not
+// TestLogGroupsFailures revokes and restores the keys of many projects, while one project fails for another reason. A service that a region does not
 // have is not a failure.
-func TestLogNamesSomeOfMany(t *testing.T) {
+func TestLogGroupsFailures(t *testing.T) {
 	reading := func(project, status int) *fleet.Reading {
 		state := &refresh.State[providers.Result]{}
 		if status != http.StatusOK {

@@ -36,8 +36,8 @@ func TestUnresolvableProjectKeepsItsSources(t *testing.T) {
 	}
 }
 
-// TestIAMFailsAndHeals: the ID is shown as soon as it is found, next to a failure that is still the last known one of dcs.
-func TestIAMFailsAndHeals(t *testing.T) {
+// TestIAMFailsAndRecovers: the ID is shown as soon as it is found, next to a failure that is still the last known one of dcs.
+func TestIAMFailsAndRecovers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), lookedUp)
 		heal := w.Cloud.Inject(cloudtest.Fault{Service: "iam", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("iam", 403, "no")})
@@ -65,8 +65,8 @@ func TestIAMFailsAndHeals(t *testing.T) {
 	})
 }
 
-// TestIAMHasATimeoutOfItsOwn: a service with a long timeout does not make requests to IAM wait as long.
-func TestIAMHasATimeoutOfItsOwn(t *testing.T) {
+// TestIAMHasItsOwnTimeout: a service with a long timeout does not make requests to IAM wait as long.
+func TestIAMHasItsOwnTimeout(t *testing.T) {
 	for timeout, want := range map[string]time.Duration{"2s": 2 * time.Second, "1m": 8 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
 			w := fleettest.New(t, fleettest.Documents(), lookedUp+"services: {defaults: {timeout: "+timeout+"}}")
@@ -115,8 +115,8 @@ func TestThrottledIAM(t *testing.T) {
 	})
 }
 
-// TestKnownIDServesWhileIAMFails: an ID is looked up once a day. While that fails, it is retried after increasing pauses, and no scrape waits for it.
-func TestKnownIDServesWhileIAMFails(t *testing.T) {
+// TestKnownIDIsUsedWhileIAMFails: an ID is looked up once a day. While that fails, it is retried after increasing pauses, and no scrape waits for it.
+func TestKnownIDIsUsedWhileIAMFails(t *testing.T) {
 	for name, tc := range map[string]struct {
 		fault cloudtest.Fault
 		want  int // lookups in an hour
@@ -154,8 +154,8 @@ func TestKnownIDServesWhileIAMFails(t *testing.T) {
 	}
 }
 
-// TestLookUpsWaitForNoOtherRegion: IAM hangs in one region of 24.
-func TestLookUpsWaitForNoOtherRegion(t *testing.T) {
+// TestLookupsDoNotWaitForOtherRegions: IAM hangs in one region of 24.
+func TestLookupsDoNotWaitForOtherRegions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		account := cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK"}
 		yaml := "accounts:\n  - credentials: {static: {access_key: AK, secret_key: SK}}\n    ca_file: CA\n    projects:\n"

@@ -89,7 +89,7 @@ func TestNotOffered(t *testing.T) {
 		{"not in the region", 403, coded("APIGW.0801"), good},
 		{"no such host", 0, nil, good},
 		{"404 of the service", 404, coded("CTS.0404"), ""},
-		{"404 of a service whose code ends alike", 404, coded("CTS.0101"), ""},
+		{"404 of a service whose code ends like the gateway's", 404, coded("CTS.0101"), ""},
 		{"404 of anything", 404, nil, ""},
 		{"no rights in the region", 403, coded("APIGW.0802"), ""},
 		{"403", 403, coded("APIGW.0302"), ""},
@@ -156,9 +156,9 @@ func TestOfferedLater(t *testing.T) {
 	})
 }
 
-// TestNothingOfAProjectIsRead: with a wrong region or cloud, no service seems to be offered. This is a failure, and is retried soon. Once one service
+// TestNothingOfAProjectIsFetched: with a wrong region or cloud, no service seems to be offered. This is a failure, and is retried soon. Once one service
 // is fetched, the others are not offered, also after a reload that disables it.
-func TestNothingOfAProjectIsRead(t *testing.T) {
+func TestNothingOfAProjectIsFetched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		services := slices.Concat(providerstest.Five(), servicesOf(t, entries))
 		w := fleettest.NewOf(t, services, everyCloud(t), everyWay)
@@ -204,8 +204,8 @@ func TestNothingOfAProjectIsRead(t *testing.T) {
 	})
 }
 
-// TestIAMThatIsNotThere: a wrong address of IAM does not affect the services.
-func TestIAMThatIsNotThere(t *testing.T) {
+// TestWrongAddressOfIAM: a wrong address of IAM does not affect the services.
+func TestWrongAddressOfIAM(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		services := slices.Concat(providerstest.Five(), servicesOf(t, entries))
 		w := fleettest.NewOf(t, services, everyCloud(t), lookedUp+"services: {defaults: {enabled: true}}\n")

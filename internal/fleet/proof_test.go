@@ -195,8 +195,8 @@ func TestManySecretKeysOfOneAccessKey(t *testing.T) {
 	}
 }
 
-// TestServiceThatRefusesAProvenKey: only this service is paused, and its queued requests are not sent.
-func TestServiceThatRefusesAProvenKey(t *testing.T) {
+// TestServiceThatRejectsAProvenKey: only this service is paused, and its queued requests are not sent.
+func TestServiceThatRejectsAProvenKey(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		w := keyedWorld(t, dir, "SK")
@@ -204,9 +204,9 @@ func TestServiceThatRefusesAProvenKey(t *testing.T) {
 		heal := w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Status: http.StatusUnauthorized, Body: cloudsim.ErrorBody("", 401, "no"), Latency: time.Second})
 		pass(6 * time.Minute)
 		w.Scrape(t, 10*time.Second)
-		wantScrape(t, w, "while a service refuses the key", "map[ok:80 unauthorized:20]")
+		wantScrape(t, w, "while a service rejects the key", "map[ok:80 unauthorized:20]")
 		if got := unauthorized(w); got > 8 {
-			t.Errorf("%d refusals, want as many as may be in flight, 8", got)
+			t.Errorf("%d rejections, want the maximum in flight, 8", got)
 		}
 		heal()
 		pass(5 * time.Minute)
@@ -216,8 +216,8 @@ func TestServiceThatRefusesAProvenKey(t *testing.T) {
 	})
 }
 
-// TestKeyThatTwoServicesRefuse must be proven again: it was revoked.
-func TestKeyThatTwoServicesRefuse(t *testing.T) {
+// TestKeyThatTwoServicesReject must be proven again: it was revoked.
+func TestKeyThatTwoServicesReject(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		w := keyedWorld(t, dir, "SK")
@@ -228,7 +228,7 @@ func TestKeyThatTwoServicesRefuse(t *testing.T) {
 		scrapeFor(t, w, 285*time.Second)
 		wantScrape(t, w, "with a revoked key", allRefused)
 		if got := unauthorized(w); got > 5*8 {
-			t.Errorf("%d failed signatures, want at most what was in flight when the key was revoked", got)
+			t.Errorf("%d failed signatures, want at most the requests in flight when the key was revoked", got)
 		}
 		before := unauthorized(w)
 		scrapeFor(t, w, 8*time.Minute)

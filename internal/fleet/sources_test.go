@@ -62,8 +62,8 @@ func TestThrottlingPausesTheServiceForTheAccount(t *testing.T) {
 	}
 }
 
-// TestUnavailablePausesTheSourceAlone: a 503 with Retry-After only pauses one source. The other projects of the service continue.
-func TestUnavailablePausesTheSourceAlone(t *testing.T) {
+// TestUnavailablePausesOnlyTheSource: a 503 with Retry-After only pauses one source. The other projects of the service continue.
+func TestUnavailablePausesOnlyTheSource(t *testing.T) {
 	for header, pause := range map[string]time.Duration{"": 15 * time.Second, "90.5": 90500 * time.Millisecond, "1": 15 * time.Second, "86400": time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
 			w, heal := throttledCloud(t, nil, "")
@@ -150,7 +150,7 @@ func TestReloadEndsNoPauseWithoutReason(t *testing.T) {
 	})
 }
 
-func TestNumbersServeForTheirTTLLessALittle(t *testing.T) {
+func TestValuesAreUsedForNearlyTheirTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.Scale(20)
 		w := fleettest.New(t, cloud, fleettest.AccountOf(cloud, unencrypted)+ctsAlone(""))
@@ -172,7 +172,7 @@ func TestNumbersServeForTheirTTLLessALittle(t *testing.T) {
 	})
 }
 
-func TestNumbersAreDroppedWhenTooOld(t *testing.T) {
+func TestValuesAreDroppedWhenTooOld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {dcs: {max_stale: 1h}}")
 		w.Scrape(t, time.Minute)
@@ -189,13 +189,13 @@ func TestNumbersAreDroppedWhenTooOld(t *testing.T) {
 	})
 }
 
-func TestNumbersOfThisScrapeAreNeverTooOld(t *testing.T) {
+func TestValuesOfThisScrapeAreNeverTooOld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fleettest.New(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {defaults: {cache_ttl: 0, max_stale: 2s}, ces: {cache_ttl: 0}}")
 		w.Cloud.Inject(cloudtest.Fault{Service: "dcs", Hang: true})
 		for _, r := range w.Scrape(t, 5*time.Second) {
 			if r.TooOld || len(r.Quotas) == 0 && r.Service != "dcs" {
-				t.Errorf("%s: %+v, want the numbers that were just read, and nothing that could be dropped of dcs", r.Service, r)
+				t.Errorf("%s: %+v, want the values that were just fetched, and nothing to drop of dcs", r.Service, r)
 			}
 		}
 	})

@@ -76,8 +76,8 @@ func TestNoStampede(t *testing.T) {
 	})
 }
 
-// TestLongestAgoIsAskedFirst: with one slot in each region, sources whose values expire together are fetched in the order of their last fetch.
-func TestLongestAgoIsAskedFirst(t *testing.T) {
+// TestOldestIsFetchedFirst: with one slot in each region, sources whose values expire together are fetched in the order of their last fetch.
+func TestOldestIsFetchedFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.Scale(80)
 		cloud.Inject(cloudtest.Fault{Latency: time.Second})

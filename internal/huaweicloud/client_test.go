@@ -121,8 +121,8 @@ func TestMalformedShowsTheBeginningWithoutSecrets(t *testing.T) {
 	}
 }
 
-// TestTooLongAnswerIsLeftUnread: its connection cannot be reused, and must be closed.
-func TestTooLongAnswerIsLeftUnread(t *testing.T) {
+// TestTooLongResponseIsNotRead: its connection cannot be reused, and must be closed.
+func TestTooLongResponseIsNotRead(t *testing.T) {
 	c, _, _ := client(t, body(strings.Repeat("y", 1<<20)))
 	if answer, err := c.Get(t.Context(), "/"); err != nil || len(answer.Body) != 1<<20 {
 		t.Errorf("1 MiB: %v", err)
@@ -171,7 +171,7 @@ func says(text string) huaweicloud.Dial {
 	}
 }
 
-func TestNoAnswer(t *testing.T) {
+func TestNoResponse(t *testing.T) {
 	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	abort := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 	with := func(header, value, body string) http.HandlerFunc {
@@ -256,8 +256,8 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
-// TestIssueShowsNoAnswer: keys in a response are not known yet, and net/http quotes them in its errors.
-func TestIssueShowsNoAnswer(t *testing.T) {
+// TestIssueShowsNoResponse: keys in a response are not known yet, and net/http quotes them in its errors.
+func TestIssueShowsNoResponse(t *testing.T) {
 	for text, want := range map[string]string{
 		"HTTP/1.1 200 OK\r\na-new-token for a-secret-key\r\n\r\n":       `missing colon: "..."; check the network`,
 		"HTTP/1.1 200 a-new-token\r\nContent-Length: 9\r\n\r\nhalf":     `"...", but the body is incomplete`,
@@ -277,8 +277,8 @@ func TestIssueShowsNoAnswer(t *testing.T) {
 	}
 }
 
-// TestInformationalAnswerIsRefusedUnread: after a 101 the connection stays open, so that reading its body would block forever.
-func TestInformationalAnswerIsRefusedUnread(t *testing.T) {
+// TestInformationalResponseIsNotRead: after a 101 the connection stays open, so that reading its body would block forever.
+func TestInformationalResponseIsNotRead(t *testing.T) {
 	c := clientOf(says("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: anything\r\n\r\n"))
 	_, err := c.Get(t.Context(), "/") // no deadline: it must end by itself
 	if reason := huaweicloud.Reason(err); reason != huaweicloud.ReasonMalformed || !strings.Contains(err.Error(), "101 Switching Protocols") {
@@ -396,9 +396,9 @@ func TestForgottenConnections(t *testing.T) {
 	}
 }
 
-// TestSlowServiceIsAskedOnce: a service that takes three seconds receives one request on a new connection, and on one that was used just before. On
+// TestSlowServiceGetsOneRequest: a service that takes three seconds receives one request on a new connection, and on one that was used just before. On
 // an idle connection it can receive two, and the response is not delayed.
-func TestSlowServiceIsAskedOnce(t *testing.T) {
+func TestSlowServiceGetsOneRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &nat{latency: 3 * time.Second}
 		c := clientOf(n.dial)
@@ -426,7 +426,7 @@ func TestSlowServiceIsAskedOnce(t *testing.T) {
 			<-time.After(20 * time.Second)
 		}
 		if got := n.requests.Load(); got != 2 {
-			t.Errorf("%d requests for two slow answers, want 2", got)
+			t.Errorf("%d requests for two slow responses, want 2", got)
 		}
 		c.HTTP.CloseIdleConnections()
 	})

@@ -305,8 +305,8 @@ func TestRemedyIsOurs(t *testing.T) {
 	}
 }
 
-// TestWhatKeepsAllOfAText: if the text does not end with the remedy, nothing is removed from it.
-func TestWhatKeepsAllOfAText(t *testing.T) {
+// TestTextWithoutTheRemedy: if the text does not end with the remedy, nothing is removed from it.
+func TestTextWithoutTheRemedy(t *testing.T) {
 	advised := huaweicloud.Advise(errors.New("a"), "do b")
 	for _, err := range []error{
 		fmt.Errorf("%w (%s)", advised, lure),

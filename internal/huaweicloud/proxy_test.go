@@ -123,8 +123,8 @@ func TestAllProxy(t *testing.T) {
 	}
 }
 
-// TestProxyAnswers: responses of a proxy are distinguished from those of the API, and only a host that does not exist is not offered.
-func TestProxyAnswers(t *testing.T) {
+// TestProxyResponses: responses of a proxy are distinguished from those of the API, and only a host that does not exist is not offered.
+func TestProxyResponses(t *testing.T) {
 	for _, tc := range []struct {
 		status                int
 		header                map[string]string
@@ -194,8 +194,8 @@ func TestWithoutAProxy(t *testing.T) {
 	}
 }
 
-// TestProxySecretsDoNotShow: a proxy or a server behind it can echo a request in its status line, in an error, and in a page.
-func TestProxySecretsDoNotShow(t *testing.T) {
+// TestProxySecretsAreHidden: a proxy or a server behind it can echo a request in its status line, in an error, and in a page.
+func TestProxySecretsAreHidden(t *testing.T) {
 	const user, password = "proxy-user", "p@ss/wörd"
 	var echo string
 	status := http.StatusForbidden

@@ -73,7 +73,7 @@ func TestCertificateIsVerified(t *testing.T) {
 	}
 }
 
-func TestOldTLSIsRefused(t *testing.T) {
+func TestOldTLSIsRejected(t *testing.T) {
 	c, file, _ := secure(t, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}) // by default, the server rejects 1.1
 	c.HTTP = huaweicloud.NewHTTPClient(new(net.Dialer).DialContext, file, 8)
 	if _, err := c.Get(t.Context(), "/"); huaweicloud.Reason(err) != "tls" {

@@ -70,9 +70,9 @@ func lines(from, to int) string {
 	return b.String()
 }
 
-// TestNobodyReads: logging does not block, the queue is limited, and when it is read again, one line reports the number of missing
+// TestQueueWithoutAReader: logging does not block, the queue is limited, and when it is read again, one line reports the number of missing
 // lines in their place.
-func TestNobodyReads(t *testing.T) {
+func TestQueueWithoutAReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipe()
 		q := logqueue.New(p, 100, notice)
@@ -160,8 +160,8 @@ func TestFlush(t *testing.T) {
 	})
 }
 
-// TestWhatCannotBeWritten counts as dropped, and so does a line that is longer than the whole queue.
-func TestWhatCannotBeWritten(t *testing.T) {
+// TestLinesThatCannotBeWritten counts as dropped, and so does a line that is longer than the whole queue.
+func TestLinesThatCannotBeWritten(t *testing.T) {
 	full := errors.New("no space left on device")
 	q := logqueue.New(failing{full}, 100, notice)
 	fmt.Fprint(q, "a\n")

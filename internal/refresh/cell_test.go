@@ -76,16 +76,18 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// TestValueServesWhileFresh: concurrent callers share one fetch, and a caller that gives up early leaves the result to the next. Freshness counts
+// TestValueIsUsedWhileFresh: concurrent callers share one fetch, and a caller that gives up early leaves the result to the next. Freshness counts
 // from the start of the fetch, and its duration is up to the caller.
-func TestValueServesWhileFresh(t *testing.T) {
+func TestValueIsUsedWhileFresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{latency: 3 * time.Second}
 		p := policy(c)
 		var cell refresh.Cell[int]
 		before := cell.Peek()
-		var told [][2]*refresh.State[int]
-		p.OnDone = func(before, after *refresh.State[int]) { told = append(told, [2]*refresh.State[int]{before, after}) }
+		var reported [][2]*refresh.State[int]
+		p.OnDone = func(before, after *refresh.State[int]) {
+			reported = append(reported, [2]*refresh.State[int]{before, after})
+		}
 		start := time.Now()
 		if s := cell.Get(within(t, time.Second), p); s.Fetches != 0 || !s.ReadAt.IsZero() || time.Since(start) != time.Second {
 			t.Errorf("got %+v after %s, want nothing after 1s", s, time.Since(start))
@@ -100,8 +102,8 @@ func TestValueServesWhileFresh(t *testing.T) {
 		}
 		askers.Wait()
 		first := cell.Peek()
-		if len(told) != 1 || told[0] != [2]*refresh.State[int]{before, first} {
-			t.Errorf("reported %v, want the state before and after", told)
+		if len(reported) != 1 || reported[0] != [2]*refresh.State[int]{before, first} {
+			t.Errorf("reported %v, want the state before and after", reported)
 		}
 		pass(5*time.Minute - 3*time.Second - 1)
 		if s := cell.Get(t.Context(), p); s != first {
@@ -236,7 +238,7 @@ func TestRetry(t *testing.T) {
 	})
 }
 
-func TestHangCostsScrapesLittle(t *testing.T) {
+func TestHangDelaysFewScrapes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{}
 		var cell refresh.Cell[int]
@@ -400,8 +402,8 @@ func TestSuspend(t *testing.T) {
 	})
 }
 
-// TestWaitIsNoHang: fetches that wait for others and then fail at once do not count as a gate that hangs.
-func TestWaitIsNoHang(t *testing.T) {
+// TestWaitIsNotAHang: fetches that wait for others and then fail at once do not count as a gate that hangs.
+func TestWaitIsNotAHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, cells := gated(&cloud{})
 		p.Fetch = func(ctx context.Context) (int, error) {
@@ -419,8 +421,8 @@ func TestWaitIsNoHang(t *testing.T) {
 	})
 }
 
-// TestPauseAsThingsAre: the pause of a failure can depend on later information.
-func TestPauseAsThingsAre(t *testing.T) {
+// TestPauseFollowsTheCause: the pause of a failure can depend on later information.
+func TestPauseFollowsTheCause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{err: errDown}
 		p := policy(c)

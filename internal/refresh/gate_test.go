@@ -54,7 +54,7 @@ func wantPause(t *testing.T, p *refresh.Policy[int], d time.Duration) {
 	}
 }
 
-func TestSlotsBoundFetchesAndTimeoutBeginsWithTheSlot(t *testing.T) {
+func TestSlotsLimitFetchesAndTimeoutStartsWithTheSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{latency: 100 * time.Millisecond}
 		p, _ := gated(c)
@@ -131,7 +131,7 @@ func TestThrottlingAgainDoublesThePause(t *testing.T) {
 	})
 }
 
-func TestLongestPauseHolds(t *testing.T) {
+func TestLongestPauseIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		short, cells := gated(&cloud{latency: time.Second, err: errThrottled})
 		long := *short
@@ -163,9 +163,9 @@ func TestGatesWithOnePause(t *testing.T) {
 	})
 }
 
-// TestNobodyWaitsInALineThatHangs: once as many fetches in a row as there are slots have timed out, callers do not wait for the rest of the line,
+// TestCallersDoNotWaitForAHangingQueue: once as many fetches in a row as there are slots have timed out, callers do not wait for the rest of the line,
 // until one of it gets a response.
-func TestNobodyWaitsInALineThatHangs(t *testing.T) {
+func TestCallersDoNotWaitForAHangingQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{latency: time.Hour}
 		p, cells := gated(c)
@@ -185,7 +185,7 @@ func TestNobodyWaitsInALineThatHangs(t *testing.T) {
 		pass(time.Second)
 		wantWaited(10, "nothing is known")
 		pass(9 * time.Second)
-		wantWaited(9, "one fetch that hangs shows nothing of the others")
+		wantWaited(9, "one fetch that hangs does not affect the others")
 		pass(time.Second)
 		wantWaited(0, "two hung")
 		c.set(0, nil)
@@ -196,12 +196,12 @@ func TestNobodyWaitsInALineThatHangs(t *testing.T) {
 			}
 		}
 		pass(5 * time.Minute)
-		wantWaited(6, "these were answered and are old by now")
+		wantWaited(6, "these have values that are old by now")
 	})
 }
 
-// TestWhoGivesUpWaitsForNoLineThatHangs: after as many timeouts in a row as there are slots, no more fetches start, and the fetches end.
-func TestWhoGivesUpWaitsForNoLineThatHangs(t *testing.T) {
+// TestCommandsDoNotWaitForAHangingQueue: after as many timeouts in a row as there are slots, no more fetches start, and the fetches end.
+func TestCommandsDoNotWaitForAHangingQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{latency: time.Hour}
 		p, cells := gated(c)

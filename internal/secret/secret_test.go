@@ -18,7 +18,7 @@ import (
 
 const hidden = "MFyfvK41ba2giqM7Uio6"
 
-func TestTextNeverShows(t *testing.T) {
+func TestTextIsNeverShown(t *testing.T) {
 	s := secret.New(hidden)
 	type open struct{ Key secret.Text }
 	type closed struct{ key secret.Text }
@@ -116,8 +116,8 @@ func TestHideInAnySpelling(t *testing.T) {
 	}
 }
 
-// TestHideWhatIsCutOff: a server can truncate what it echoes. A few characters of a secret could just as well be something else.
-func TestHideWhatIsCutOff(t *testing.T) {
+// TestHideTruncatedText: a server can truncate what it echoes. A few characters of a secret could just as well be something else.
+func TestHideTruncatedText(t *testing.T) {
 	const start, rest = `MIIE"/<+A>%CAQEA`, "0123456789"
 	for name, spelled := range spellings(t, start+"0") {
 		if strings.HasPrefix(name, "base64") {

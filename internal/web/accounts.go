@@ -7,11 +7,11 @@ import (
 	"cloud_quota_exporter/internal/fleet"
 )
 
-// accounts are those of the page, and which they are of all.
+// accounts are the accounts on the page, and their position in the whole list.
 type accounts struct {
 	Span      span
 	Rows      []account
-	LeavesOut bool // some account a project
+	LeavesOut bool // a project was skipped in one of them
 }
 
 // account is an account of the configuration.
@@ -21,7 +21,7 @@ type account struct {
 	Skipped            []string // skipped projects
 }
 
-// newAccounts has the accounts that fail first.
+// newAccounts returns the accounts, those that fail first.
 func newAccounts(wanted request, known []fleet.Account) accounts {
 	list := accounts{Span: wanted.span(listOfAccounts, len(known), "accounts")}
 	var failing, others []account

@@ -72,8 +72,8 @@ func TestHostIsAnAddress(t *testing.T) {
 	})
 }
 
-// TestNothingOfTheClientIsFetched: a target is a name to look up, never an address to connect to.
-func TestNothingOfTheClientIsFetched(t *testing.T) {
+// TestTargetIsNeverAnAddress: a target is a name to look up, never an address to connect to.
+func TestTargetIsNeverAnAddress(t *testing.T) {
 	victim := make(chan string, 10)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { victim <- r.URL.String() }))
 	defer server.Close()
@@ -142,9 +142,9 @@ func TestBeforeDiscovery(t *testing.T) {
 	})
 }
 
-// TestPagesThatNeedNoList: if IAM hangs, known projects and the exporter's own metrics do not wait, and no page takes longer than the patience of
+// TestPagesWithoutAList: if IAM hangs, known projects and the exporter's own metrics do not wait, and no page takes longer than the patience of
 // Prometheus or a person. A request for one service only waits for that service.
-func TestPagesThatNeedNoList(t *testing.T) {
+func TestPagesWithoutAList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig+"    discovery: {}\n")
 		s.Cloud.Inject(cloudtest.Fault{Service: "iam", Hang: true})
@@ -175,7 +175,7 @@ func TestPagesThatNeedNoList(t *testing.T) {
 	})
 }
 
-func TestAnswersBeforePrometheusGivesUp(t *testing.T) {
+func TestRespondsBeforePrometheusGivesUp(t *testing.T) {
 	for _, tc := range []struct {
 		timeout string
 		want    time.Duration
@@ -207,7 +207,7 @@ func TestAnswersBeforePrometheusGivesUp(t *testing.T) {
 	}
 }
 
-func TestHangingServiceIsAbsentThenDownThenBack(t *testing.T) {
+func TestHangingServiceIsAbsentThenDownThenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig)
 		heal := s.Cloud.Inject(cloudtest.Fault{Service: "dcs", Hang: true})

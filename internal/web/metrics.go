@@ -27,15 +27,15 @@ import (
 const (
 	probePath = "/probe"
 
-	// exporterMetrics is the value of collect[] for the process's own metrics.
+	// exporterMetrics is the value of collect[] for the exporter's own metrics.
 	exporterMetrics = "exporter"
 
 	timeoutHeader  = "X-Prometheus-Scrape-Timeout-Seconds"
-	defaultTimeout = 10 * time.Second // Prometheus's own, for who sends no header
+	defaultTimeout = 10 * time.Second // Prometheus's default, for clients without the header
 	longestTimeout = 10 * time.Minute
 )
 
-// metrics serves the metrics, those of all sources and of the process unless collect[] and project[] ask for less.
+// metrics serves the metrics: those of all sources and of the exporter, unless collect[] and project[] select fewer.
 func (h *handler) metrics(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), h.timeout(r))
 	defer cancel()
@@ -47,7 +47,7 @@ func (h *handler) metrics(w http.ResponseWriter, r *http.Request) {
 	h.scrape(ctx, w, r, selected)
 }
 
-// scrape reads what is selected, and answers in time with what is known then.
+// scrape fetches what is selected, and responds in time with the values known by then.
 func (h *handler) scrape(ctx context.Context, w http.ResponseWriter, r *http.Request, selected selection) {
 	var all gatherers
 	if selected.noQuotas {
@@ -55,17 +55,17 @@ func (h *handler) scrape(ctx context.Context, w http.ResponseWriter, r *http.Req
 	} else {
 		all = append(all, prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return h.families(ctx, selected.Filter), nil }))
 	}
-	if selected.exporter { // after the scrape, so that what it did is counted
+	if selected.exporter { // after the scrape, so that its requests are counted
 		all = append(all, h.Process)
 	}
 	promhttp.HandlerFor(all, promhttp.HandlerOpts{
 		ErrorLog:          complaints{h.Logger, r},
-		ErrorHandling:     promhttp.ContinueOnError, // one bad metric must not empty the page
+		ErrorHandling:     promhttp.ContinueOnError, // one invalid metric must not empty the page
 		EnableOpenMetrics: true,
 	}).ServeHTTP(w, r)
 }
 
-// families returns the metrics of what a filter wants. A filter that names everything is none.
+// families returns the metrics that a filter selects. A filter that selects everything is no filter.
 func (h *handler) families(ctx context.Context, filter fleet.Filter) []*dto.MetricFamily {
 	readings := h.Fleet.Read(ctx, filter)
 	if isAll(filter) || len(readings) == h.Fleet.Count(fleet.Filter{}) {
@@ -76,14 +76,13 @@ func (h *handler) families(ctx context.Context, filter fleet.Filter) []*dto.Metr
 
 func isAll(filter fleet.Filter) bool { return len(filter.Services) == 0 && len(filter.Projects) == 0 }
 
-// complaints logs what promhttp reports. For a client that has disconnected, promhttp reports each family of metrics, which would fill
-// the log.
+// complaints logs the errors of promhttp. For a client that has disconnected, promhttp reports each family of metrics, which would fill the log.
 type complaints struct {
 	logger  log.Logger
 	request *http.Request
 }
 
-// Println is what promhttp calls.
+// Println is called by promhttp.
 func (c complaints) Println(v ...any) {
 	logger := level.Error(c.logger)
 	if c.request.Context().Err() != nil {
@@ -92,11 +91,11 @@ func (c complaints) Println(v ...any) {
 	_ = logger.Log("msg", strings.TrimSpace(fmt.Sprintln(v...)))
 }
 
-// gatherers are asked one after the other. They have no family in common, and each is right by itself: prometheus.Gatherers would check
-// every metric once more, which takes longer than all the rest.
+// gatherers are called one after the other. They have no family in common, and each is valid by itself. prometheus.Gatherers would check every metric
+// again, which takes longer than everything else.
 type gatherers []prometheus.Gatherer
 
-// Gather returns the families of all, sorted by name. An error is of some metrics that are missing.
+// Gather returns the families of all gatherers, sorted by name. An error means that some metrics are missing.
 func (g gatherers) Gather() ([]*dto.MetricFamily, error) {
 	var families []*dto.MetricFamily
 	var all error
@@ -109,7 +108,7 @@ func (g gatherers) Gather() ([]*dto.MetricFamily, error) {
 	return families, all
 }
 
-// timeout is how long the scrape may take: what Prometheus waits, less the offset in which the answer is written and travels.
+// timeout is the time limit of the scrape: the timeout of Prometheus, minus the offset for writing and sending the response.
 func (h *handler) timeout(r *http.Request) time.Duration {
 	timeout := defaultTimeout
 	if seconds, err := strconv.ParseFloat(r.Header.Get(timeoutHeader), 64); err == nil && seconds > 0 {
@@ -118,12 +117,12 @@ func (h *handler) timeout(r *http.Request) time.Duration {
 	return max(timeout-h.TimeoutOffset, timeout/2) // an offset beyond the timeout would leave no time at all
 }
 
-// selection is what a request wants to see.
+// selection is what a request selects.
 type selection struct {
 	fleet.Filter
 
-	noQuotas bool // only the process's own metrics
-	exporter bool // the process's own metrics, too
+	noQuotas bool // only the exporter's own metrics
+	exporter bool // the exporter's own metrics, too
 }
 
 func (h *handler) selection(ctx context.Context, r *http.Request) (selection, error) {
@@ -146,16 +145,16 @@ func (h *handler) selection(ctx context.Context, r *http.Request) (selection, er
 	}, nil
 }
 
-// incompleteError is why a project is not known yet: accounts whose projects are not.
+// incompleteError means that a project is not known yet. It lists the accounts whose projects are not.
 type incompleteError []string
 
-// Error says which accounts, and where to look.
+// Error names the accounts, and where to find the reason.
 func (e incompleteError) Error() string {
 	return fmt.Sprintf("some projects are not known yet: the first discovery has not succeeded for %s; "+
 		"see the status page or the log for the reason, and try again later", fleet.SomeOf(e))
 }
 
-// checkProjects refuses projects that are not known, by an incompleteError as long as they may still be discovered.
+// checkProjects returns an error for unknown projects. It is an incompleteError while they might still be discovered.
 func (h *handler) checkProjects(ctx context.Context, what string, asked []string) error {
 	if len(asked) == 0 || fleet.CheckNames(what, asked, h.Fleet.Projects()) == nil {
 		return nil
@@ -168,7 +167,7 @@ func (h *handler) checkProjects(ctx context.Context, what string, asked []string
 	return err
 }
 
-// closest returns the names with those first that contain one that is asked for, since an error shows ten.
+// closest returns the names, those that contain a requested one first, because an error shows ten.
 func closest(asked, known []string) []string {
 	contains := func(name string) bool {
 		return slices.ContainsFunc(asked, func(part string) bool { return strings.Contains(strings.ToLower(name), strings.ToLower(part)) })
@@ -177,7 +176,7 @@ func closest(asked, known []string) []string {
 	return append(slices.DeleteFunc(slices.Clone(known), isOther), slices.DeleteFunc(slices.Clone(known), contains)...)
 }
 
-// refuse answers a request that can't be served.
+// refuse responds with an error.
 func (h *handler) refuse(w http.ResponseWriter, err error) {
 	code := http.StatusBadRequest
 	if _, ok := errors.AsType[incompleteError](err); ok {
@@ -186,7 +185,7 @@ func (h *handler) refuse(w http.ResponseWriter, err error) {
 	http.Error(w, err.Error(), code)
 }
 
-// parseQuery returns the parameters of a request, and refuses what it can't read or doesn't know.
+// parseQuery returns the parameters of a request, and rejects invalid and unknown ones.
 func parseQuery(r *http.Request, known ...string) (url.Values, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -195,14 +194,14 @@ func parseQuery(r *http.Request, known ...string) (url.Values, error) {
 	return query, fleet.CheckNames("parameter", slices.Sorted(maps.Keys(query)), known)
 }
 
-// probe serves the quota metrics of the project that the parameter target names, for a scrape of its own.
+// probe serves the quota metrics of the project in the parameter target, for a separate scrape.
 func (h *handler) probe(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), h.timeout(r))
 	defer cancel()
 	query, err := parseQuery(r, "target")
 	targets := query["target"]
 	if err == nil && len(targets) != 1 {
-		targets = []string{""} // which is no project: the error says so
+		targets = []string{""} // not a project; the error lists the projects
 	}
 	if err == nil {
 		err = h.checkProjects(ctx, "target", targets)
@@ -223,7 +222,7 @@ type targetGroup struct {
 // address is a host name or an IP address, and perhaps a port.
 var address = regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
 
-// isAddress returns whether host can be scraped: its port, if any, is one.
+// isAddress reports whether host can be scraped: its port, if any, must be valid.
 func isAddress(host string) bool {
 	parts := address.FindStringSubmatch(host)
 	if parts == nil {
@@ -233,8 +232,8 @@ func isAddress(host string) bool {
 	return err == nil && port > 0
 }
 
-// discovery lists a target for each project: a probe of its own, at the external URL or else at the address of the request. Until all projects are known
-// it lists nothing, because Prometheus would drop the targets that a short list lacks.
+// discovery lists each project as a target with its own probe, at the external URL or otherwise at the address of the request. Until all projects are
+// known, it responds with an error, because Prometheus would drop the targets that a short list lacks.
 func (h *handler) discovery(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), h.timeout(r))
 	defer cancel()
@@ -260,14 +259,14 @@ func (h *handler) discovery(w http.ResponseWriter, r *http.Request) {
 			"__meta_cloud_quota_region":     p.Region,
 			"__meta_cloud_quota_account":    p.Account,
 		}
-		if h.Routes.scheme == "https" || h.Routes.host == "" && r.TLS != nil { // http is what Prometheus's configuration says by itself
+		if h.Routes.scheme == "https" || h.Routes.host == "" && r.TLS != nil { // http is Prometheus's default
 			labels["__scheme__"] = "https"
 		}
 		groups = append(groups, targetGroup{[]string{host}, labels})
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")               // it holds what the client calls this host: not to be kept for others
-	if err := json.NewEncoder(w).Encode(groups); err != nil { // who asked has gone
+	w.Header().Set("Cache-Control", "no-store")               // it contains the client's name of this host, so it must not be cached for others
+	if err := json.NewEncoder(w).Encode(groups); err != nil { // the client has disconnected
 		_ = level.Debug(h.Logger).Log("msg", "Failed to write the service discovery response", "err", err)
 	}
 }

@@ -18,12 +18,12 @@ type request struct {
 	fleet.Filter
 
 	state string   // of the quotas
-	words []string // in lower case, which all occur in a row
+	words []string // in lower case, all of which must occur in a row
 	pages map[string]int
-	query url.Values // without parameters that are empty
+	query url.Values // without empty parameters
 }
 
-// The lists of the page, each of which has pages of its own. Their lengths bound the size of the page whatever exists.
+// The lists of the page, each with its own pages. Their lengths limit the size of the page.
 var (
 	listOfProblems = list{"problem", 30}
 	listOfQuotas   = list{"quota", 400}
@@ -31,16 +31,16 @@ var (
 	listOfAccounts = list{"account", 100}
 )
 
-// list is a part of the status page that may be long.
+// list is a part of the status page that can be long.
 type list struct {
-	Name string // of an entry
-	size int    // of a page
+	Name string // name of an entry
+	size int    // entries per page
 }
 
-// parameter returns the name of the parameter that says which page of the list is wanted.
+// parameter returns the name of the parameter with the number of the list's page.
 func (l list) parameter() string { return l.Name + "_page" }
 
-// pageRequest reads the parameters of the status page; an empty one, as a form sends it, is none.
+// pageRequest parses the parameters of the status page. An empty one, as sent by a form, is ignored.
 func (h *handler) pageRequest(ctx context.Context, r *http.Request) (request, error) {
 	known := []string{"project", "service", "state", "filter"}
 	lists := []list{listOfProblems, listOfQuotas, listOfSources, listOfAccounts}
@@ -72,10 +72,10 @@ func (h *handler) pageRequest(ctx context.Context, r *http.Request) (request, er
 	return wanted, h.checkProjects(ctx, "project", wanted.Projects)
 }
 
-// isFiltered returns whether something is not on any page.
+// isFiltered reports whether something is not on any page.
 func (r request) isFiltered() bool { return !isAll(r.Filter) || r.state != "" || len(r.words) > 0 }
 
-// span is which entries of a list are on the page, and the links to its other pages.
+// span is the position of the page in a list, and the links to its other pages.
 type span struct {
 	list
 	First, Last, All int // the first entry is 1
@@ -85,7 +85,7 @@ type span struct {
 // link is a link and its text.
 type link struct{ Text, To string }
 
-// span returns which entries of a list are on the page that is wanted, or on the last one if there are fewer. target is the part of the page that has them.
+// span returns the position of the requested page in a list, or of the last one if there are fewer. target is the part of the page with the list.
 func (r request) span(l list, all int, target string) span {
 	last := max((all+l.size-1)/l.size, 1)
 	page := min(max(r.pages[l.Name], 1), last)
@@ -111,12 +111,12 @@ func (r request) with(name, value string) string {
 	return "?" + query.Encode()
 }
 
-// only returns a relative link to the page of the same projects and services with a value of a parameter, and nothing else.
+// only returns a relative link to the page with the same projects and services, and no other parameter except one.
 func (r request) only(name, value string) string {
 	return request{query: url.Values{"project": r.Projects, "service": r.Services}}.with(name, value)
 }
 
-// IsPart returns whether there are other pages.
+// IsPart reports whether there are other pages.
 func (s span) IsPart() bool { return len(s.Links) > 0 }
 
 // entries returns those on the page.

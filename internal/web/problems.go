@@ -10,39 +10,39 @@ import (
 	"cloud_quota_exporter/internal/report"
 )
 
-// maxProblems are shown at once, so that quotas are not far below: without a permission, each of forty services is a problem.
+// maxProblems are shown at once, so that the quotas are not far below. For example, without permissions, each of forty services is a problem.
 const maxProblems = 10
 
-// maxCases of a problem are shown in addition to the one that explains it. With hundreds of projects, their common parts are more useful, and all sources
-// are listed.
+// maxCases of a problem are shown in addition to the first. With hundreds of projects, their common parts are more useful, and Sources lists all of
+// them.
 const maxCases = 9
 
-// problem is what is wrong with several sources alike.
+// problem is a failure that several sources have in common.
 type problem struct {
 	Reason, Where, Remedy, Class string
 
 	First problemCase
 	More  []problemCase
-	Rest  int // cases beyond these
+	Rest  int // number of further cases
 }
 
 // problemCase is one source that has a problem.
 type problemCase struct {
-	Source string // empty if there is no doubt
+	Source string // empty if the problem has only one source
 	What   string
-	Read   age  // of the last numbers
-	Failed bool // the source, so that these numbers are all there is
-	TooOld bool // to be shown
+	Read   age  // of the last values
+	Failed bool // the source fails, so no newer values follow
+	TooOld bool // older than max_stale
 }
 
-// problems are those of the page, and which they are of all. The first are shown at once, the others are Folded.
+// problems are the problems on the page, and their position in the whole list. The first are shown at once, the others are Folded.
 type problems struct {
 	Span          span
 	First, Folded []problem
 }
 
 func newProblems(now time.Time, wanted request, accounts []fleet.Account, readings []*fleet.Reading) problems {
-	failure := func(r *fleet.Reading) error { return cmp.Or(r.State.Err, r.Waits()) } // that a source is not read yet is no problem otherwise
+	failure := func(r *fleet.Reading) error { return cmp.Or(r.State.Err, r.Waits()) } // otherwise, a source that is not fetched yet is not a problem
 	found := report.Problems(accounts, readings, failure)
 	slices.SortStableFunc(found, func(a, b *report.Problem) int { return cmp.Compare(problemClass(a), problemClass(b)) }) // alarm, then warn
 	p := problems{Span: wanted.span(listOfProblems, len(found), "problems")}
@@ -77,14 +77,14 @@ func newCase(now time.Time, p *report.Problem, c report.Case) problemCase {
 	t := problemCase{What: c.What()}
 	if r := c.Reading; r != nil {
 		t.Failed, t.TooOld, t.Read = p.Failed, r.TooOld, newAge(now, r.State.ReadAt)
-		if len(p.Cases) > 1 { // otherwise Where says it
+		if len(p.Cases) > 1 { // otherwise Where contains it
 			t.Source = r.Service + " in " + r.Project.Label
 		}
 	}
 	return t
 }
 
-// age is a time in the past, for people and for programs; both are empty for one that never was.
+// age is a time in the past, for people and for programs. Both are empty if there is none.
 type age struct{ At, Text string }
 
 func newAge(now, at time.Time) age {

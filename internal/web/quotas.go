@@ -14,41 +14,41 @@ import (
 	"cloud_quota_exporter/internal/report"
 )
 
-// section is a group of quotas, worst first.
+// section is a group of quotas, highest utilization first.
 type section struct {
-	Title string // empty for those that alerts are due on
+	Title string // empty for quotas on which alerts fire
 	Rows  []row
 }
 
 // row is one quota.
 type row struct {
-	Class, State               string // State is the severity that is reached, or what else there is to know
+	Class, State               string // State is the highest severity that is reached, or another state
 	Project, Service, Resource string
 	Unverified                 bool // the service
 	Bar                        *bar
-	Note                       string // if there is no bar: why
+	Note                       string // the reason if there is no bar
 	Used, Limit, Remaining     string
-	Requestable                string // the highest limit that can be requested, if that is more
+	Requestable                string // the highest limit that can be requested, if it is higher
 	Read                       age
-	Failing                    bool // the source, since the numbers were read
+	Failing                    bool // the source, since the values were fetched
 }
 
 // bar is a <meter> from 0 to 1. Low and High are the lowest and the highest threshold; empty for a muted quota.
 type bar struct{ Value, Low, High, Percent string }
 
-// ranked is a quota with what its place among all others follows from.
+// ranked is a quota with its sort keys.
 type ranked struct {
 	*fleet.Quota
 
 	source *fleet.Reading
 	state  string  // the severity that is reached, or muted
-	ratio  float64 // the higher, the worse
-	group  int     // quotas whose ratio means something come first
+	ratio  float64 // higher is worse
+	group  int     // quotas with a meaningful ratio come first
 	level  report.Level
-	at     int // in the readings
+	at     int // index in the readings
 }
 
-// rank returns all quotas, worst first. Those without a threshold are muted. The configuration allows them to be full, so they come
+// rank returns all quotas, highest utilization first. Those without a threshold are muted. The configuration allows them to be full, so they come
 // after the others.
 func rank(readings []*fleet.Reading) []ranked {
 	n := 0
@@ -73,7 +73,7 @@ func rank(readings []*fleet.Reading) []ranked {
 	return all
 }
 
-// fits returns whether a quota has the state that is wanted, and all words.
+// fits reports whether a quota has the requested state, and contains all words.
 func (r request) fits(q ranked, unverified []string) bool {
 	if r.state != "" && q.state != r.state {
 		return false
@@ -87,7 +87,7 @@ func (r request) fits(q ranked, unverified []string) bool {
 	})
 }
 
-// newSections makes rows of quotas that are ranked.
+// newSections makes rows of ranked quotas.
 func newSections(now time.Time, quotas []ranked, unverified []string) []section {
 	var all []section
 	for _, q := range quotas {
@@ -107,7 +107,7 @@ func newSections(now time.Time, quotas []ranked, unverified []string) []section 
 // The groups of rows, in their order.
 const (
 	measured  = iota // used of a limit, or nothing left
-	remaining        // only what remains is known: there is no telling how near the end is
+	remaining        // only the remaining amount is known, so there is no ratio
 	unlimited
 	empty // 0 of 0, or nothing reported
 )
@@ -128,7 +128,7 @@ func newRow(now time.Time, q ranked, unverified bool) row {
 	return shown
 }
 
-// place returns the group of a quota and its ratio in it, and what is shown in place of a bar; empty if there is a bar.
+// place returns the group of a quota and its ratio in it, and the text in place of a bar; empty if there is a bar.
 func place(q fleet.Quota) (group int, ratio float64, note string) {
 	ratio, known := q.Ratio()
 	switch {
@@ -160,7 +160,7 @@ func newBar(ratio float64, thresholds map[string]float64) *bar {
 	return b
 }
 
-// amount writes a number of a quota with its unit, which stay on one line.
+// amount formats a value with its unit, which stay on one line.
 func amount(n *float64, unit string) string {
 	switch unit = printable.Unit(unit); {
 	case n == nil:

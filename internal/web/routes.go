@@ -10,18 +10,18 @@ import (
 	"strings"
 )
 
-// Routes are where the pages are served, and where clients reach them.
+// Routes are the paths at which pages are served, and the URLs at which clients reach them.
 type Routes struct {
 	Prefix string // of the paths of this process; empty, or as in /quotas
 
-	scheme, host string // of --web.external-url; empty: as the client asks
-	path         string // in front of the paths for clients, in the form of Prefix
+	scheme, host string // of --web.external-url; empty: that of the request
+	path         string // in front of the paths for clients, in the format of Prefix
 }
 
-// prefixPath is what a prefix may be. Paths of the proxy in the Kubernetes API have colons.
+// prefixPath matches valid prefixes. Paths of the proxy in the Kubernetes API have colons.
 var prefixPath = regexp.MustCompile(`^(/[A-Za-z0-9._~+,=:@-]+)*$`)
 
-// NewRoutes reads the values of --web.external-url and --web.route-prefix as Prometheus does: the prefix is the path of the URL if it is not set.
+// NewRoutes parses the values of --web.external-url and --web.route-prefix like Prometheus: the prefix defaults to the path of the URL.
 func NewRoutes(externalURL, routePrefix string) (Routes, error) {
 	const want = "; expected a URL such as https://example.com/quotas"
 	u, err := url.Parse(externalURL)
@@ -51,7 +51,7 @@ func NewRoutes(externalURL, routePrefix string) (Routes, error) {
 	return r, err
 }
 
-// cleanPrefix returns a path with a slash at its beginning and none at its end.
+// cleanPrefix returns a path with a leading slash and without a trailing one.
 func cleanPrefix(flag, text string) (string, error) {
 	text = strings.Trim(text, "/")
 	if text != "" {
@@ -63,8 +63,8 @@ func cleanPrefix(flag, text string) (string, error) {
 	return text, nil
 }
 
-// mount serves the pages below the prefix, and redirects / and the prefix itself to the status page. Clients that ask for the prefix come through the
-// reverse proxy, so that they get the path that it knows.
+// mount serves the pages below the prefix, and redirects / and the prefix itself to the status page. Clients that request the prefix come through the
+// reverse proxy, so they are redirected to its path.
 func (r Routes) mount(pages http.Handler) http.Handler {
 	if r.Prefix == "" {
 		return pages
@@ -76,7 +76,7 @@ func (r Routes) mount(pages http.Handler) http.Handler {
 	return mux
 }
 
-// redirect leads to a path with the query of the request, which may select projects and services.
+// redirect redirects to a path with the query of the request, which can select projects and services.
 func redirect(to string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, (&url.URL{Path: to, RawQuery: r.URL.RawQuery}).String(), http.StatusFound)

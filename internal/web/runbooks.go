@@ -27,8 +27,8 @@ type runbook struct {
 	Alerts                  []string
 }
 
-// runbook serves the runbook of an alert, by its name or the name of its file, so that links have the same form as those to a repository. An alert that is
-// not known is a 404 with those that are.
+// runbook serves the runbook of an alert, by its name or the name of its file, so that links have the same form as those to a repository. An unknown
+// alert is a 404 with a list of the known ones.
 func (h *handler) runbook(w http.ResponseWriter, r *http.Request) {
 	page, code := runbook{Version: h.Version}, http.StatusOK
 	alert := strings.TrimSuffix(r.PathValue("alert"), ".md")

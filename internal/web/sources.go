@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	maxNamed  = 8  // services with the same outcome are named; more are folded into their number
-	maxFolded = 64 // of those are named: as many as the catalogue has
+	maxNamed  = 8  // services with the same outcome are named up to this number; more are folded
+	maxFolded = 64 // number of folded names: as many as the catalogue has
 )
 
 // named lists services.
@@ -24,24 +24,23 @@ func named(services []string) string {
 	return text
 }
 
-// matrix has what became of the sources. A project names its services by what became of them, so that forty services need no more width than
-// five.
+// matrix shows the outcomes of the sources. A project lists its services by outcome, so that forty services need no more width than five.
 type matrix struct {
 	Span       span
-	Projects   []matrixRow // those of the page
-	Nowhere    []string    // services that none of the projects is offered
-	NotOffered bool        // some service in some project
+	Projects   []matrixRow // those on the page
+	Nowhere    []string    // services that are not offered to any of the projects
+	NotOffered bool        // to some project
 	Unverified []string    // of the services
 }
 
-// matrixRow is what became of the services of a project, the worst first.
+// matrixRow is a project with the outcomes of its services, failures first.
 type matrixRow struct {
 	fleet.Project
 
 	Outcomes []outcome
 }
 
-// outcome is what became of services alike.
+// outcome is an outcome that services have in common.
 type outcome struct {
 	Text, Class string
 	Services    []string
@@ -50,7 +49,7 @@ type outcome struct {
 	level report.Level
 }
 
-// newMatrix has the projects first in which something fails.
+// newMatrix returns the projects, those with failures first.
 func newMatrix(wanted request, readings []*fleet.Reading, unverified []string) matrix {
 	var m matrix
 	var all []ranking
@@ -65,7 +64,7 @@ func newMatrix(wanted request, readings []*fleet.Reading, unverified []string) m
 	return m
 }
 
-// ranking is a project, and the worst that became of its services.
+// ranking is a project, and its worst outcome.
 type ranking struct {
 	*report.Row
 	worst report.Level
@@ -90,7 +89,7 @@ func (m *matrix) rank(all report.Matrix, unverified []string) (projects []rankin
 	return projects
 }
 
-// show names the services of the project, but for those that are not offered anywhere.
+// show lists the services of the project, except those that are not offered anywhere.
 func (p ranking) show(nowhere, unverified []string) matrixRow {
 	shown := matrixRow{Project: p.Project}
 	for _, r := range p.Readings {
@@ -107,7 +106,7 @@ func (p ranking) show(nowhere, unverified []string) matrixRow {
 	return shown
 }
 
-// add names a service among those with the same outcome. What is not offered is always folded: nothing is to be done about it.
+// add adds a service to those with the same outcome. Services that are not offered are always folded, because no action is needed.
 func (r *matrixRow) add(o report.Outcome, service string) {
 	i := slices.IndexFunc(r.Outcomes, func(known outcome) bool { return known.Text == o.Text })
 	if i < 0 {

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	_ "embed" // the page's parts
+	_ "embed" // the parts of the page
 	"encoding/base64"
 	"html/template"
 	"net/http"
@@ -19,7 +19,7 @@ import (
 	"cloud_quota_exporter/internal/report"
 )
 
-// pageTimeout is how long the status page waits for the cloud: it shows what is known then, and what comes later when it is loaded again.
+// pageTimeout is how long the status page waits for the cloud. It shows the values known by then. Later ones are shown when it is reloaded.
 const pageTimeout = 3 * time.Second
 
 var (
@@ -30,30 +30,30 @@ var (
 	//go:embed ui/status.js
 	statusScript string
 
-	// Style and script are part of the page, so that one response contains all, of the same version, and nothing is cached.
+	// Style and script are part of the page, so that one response contains everything, in the same version, and nothing is cached.
 	statusPage = template.Must(template.New("status").Funcs(template.FuncMap{
 		"style":  style,
-		"script": func() template.JS { return template.JS(statusScript) }, //nolint:gosec // part of the program
+		"script": func() template.JS { return template.JS(statusScript) }, //nolint:gosec // embedded
 		"named":  named,
 		"plural": plural,
 		"number": func(n int) string { return printable.Grouped(float64(n)) },
 		"text":   printable.Text,
 	}).Parse(statusText))
 
-	// Nothing but these two texts may style a page or run in it, whatever the cloud sends.
+	// Only these two texts may style a page or run in it, whatever the cloud sends.
 	pagePolicy = "default-src 'none'; style-src " + hashSource(statusStyle) + "; script-src " + hashSource(statusScript) +
 		"; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
-func style() template.CSS { return template.CSS(statusStyle) } //nolint:gosec // part of the program
+func style() template.CSS { return template.CSS(statusStyle) } //nolint:gosec // embedded
 
-// hashSource allows one text in a Content-Security-Policy, and no other.
+// hashSource allows one text in a Content-Security-Policy.
 func hashSource(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
-// status serves the page for people. It reads as a scrape does, and so costs the cloud no more calls.
+// status serves the status page. It fetches like a scrape, so it causes no more API requests.
 func (h *handler) status(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
 	defer cancel()
@@ -81,12 +81,12 @@ func (h *handler) show(w http.ResponseWriter, code int, t *template.Template, pa
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
-	_, _ = w.Write(text.Bytes()) // who has gone needs no answer
+	_, _ = w.Write(text.Bytes()) // the client has disconnected
 }
 
-// page is the status page, ready to be written: its texts are what people read.
+// page is the data of the status page. Its texts are ready to be shown.
 type page struct {
-	Version, Metrics string // the latter is a relative link
+	Version, Metrics string // To is a relative link
 
 	Now                time.Time
 	PageTimeout        time.Duration
@@ -100,17 +100,17 @@ type page struct {
 	Accounts           accounts
 }
 
-// quotas are those of the page, and which they are of those that fit the filter.
+// quotas are the quotas on the page, and their position among those that match the filter.
 type quotas struct {
 	Span     span
-	All      int // that fit or not
+	All      int // whether they match or not
 	Sections []section
 }
 
-// maxOptions is how many values a filter lists. If there are more, they are typed.
+// maxOptions is how many values a filter lists. If there are more, the user types the value.
 const maxOptions = 200
 
-// choice is a filter by one of some values.
+// choice is a filter with several values.
 type choice struct {
 	Label, Name, Value string
 	All                int
@@ -134,7 +134,7 @@ func (r request) newChoice(label, name string, values []string) choice {
 	return c
 }
 
-// page reads what the page shows.
+// page fetches the data of the page.
 func (h *handler) page(ctx context.Context, wanted request) page {
 	readings, known := h.Fleet.Read(ctx, wanted.Filter), h.Fleet.Accounts()
 	_, incomplete := h.Fleet.Known()
@@ -163,13 +163,13 @@ func (h *handler) page(ctx context.Context, wanted request) page {
 	}
 }
 
-// count is a number of the summary, and a link to more of it.
+// count is a number in the summary, with a link to details.
 type count struct{ Text, Class, To string }
 
-// maxCounts is how many severities the summary has at most.
+// maxCounts is the maximum number of severities in the summary.
 const maxCounts = 20
 
-// urgent counts the quotas at a threshold by severity, the worst first.
+// urgent counts the quotas at a threshold by severity, the highest first.
 func (r request) urgent(quotas []ranked) []count {
 	var worst []ranked // the first of each severity
 	counts := map[string]int{}
@@ -190,7 +190,7 @@ func (r request) urgent(quotas []ranked) []count {
 	return all
 }
 
-// states returns the states that quotas have, the worst first, and the one that is wanted.
+// states returns the states of the quotas, the worst first, and the requested one.
 func (r request) states(quotas []ranked) []string {
 	var states []string
 	add := func(state string) {
@@ -205,7 +205,7 @@ func (r request) states(quotas []ranked) []string {
 	return states
 }
 
-// sources counts what became of the sources.
+// sources counts the outcomes of the sources.
 func sources(readings []*fleet.Reading, quotas int) []count {
 	offered, failing, unread := 0, 0, 0
 	for _, r := range readings {
@@ -239,12 +239,12 @@ func plural(n int, what string) string {
 	return printable.Grouped(float64(n)) + " " + what
 }
 
-// The classes of what is shown, by which the style colours it.
+// CSS classes, which select colors.
 const (
 	alarm = "alarm" // at the highest threshold, or failing
 	warn  = "warn"  // at some threshold
 	good  = "good"
-	muted = "muted" // not to draw attention
+	muted = "muted" // muted
 )
 
 // classes are those of the levels.

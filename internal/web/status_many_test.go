@@ -87,7 +87,7 @@ func TestEveryService(t *testing.T) {
 		says(t, s.get(t, "/?service=er"), "1 source fetched", "ap-southeast-3_p00 ok: er", "ap-southeast-3_p01 1 not offered er")
 		for _, row := range rows(s.get(t, "/?service=nat&service=ecs")) {
 			if strings.Contains(row, " nat ") != strings.Contains(row, "nat unverified") || strings.Contains(row, "ecs unverified") {
-				t.Errorf("%q: want nat alone to be unverified", row)
+				t.Errorf("%q: want only nat to be unverified", row)
 			}
 		}
 		page = s.get(t, "/?project=ap-southeast-3_p01&service=ecs")

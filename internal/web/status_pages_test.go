@@ -66,8 +66,8 @@ func grouped(n int) string {
 	return fmt.Sprintf("%d,%03d", n/1000, n%1000)
 }
 
-// TestFiltersFindWhatIsOnOtherPages: words and states are searched in all quotas, not only on the first page.
-func TestFiltersFindWhatIsOnOtherPages(t *testing.T) {
+// TestFiltersSearchAllPages: words and states are searched in all quotas, not only on the first page.
+func TestFiltersSearchAllPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.Scale(100)
 		cloud.SetQuota(cloud.Projects()[41].ID, "taurusdb", "instance", 49, 50)
@@ -143,8 +143,8 @@ func TestManyProjectsAreTyped(t *testing.T) {
 	})
 }
 
-// TestWhatFailsIsFirst: failures are on the first page, with a link to the rest.
-func TestWhatFailsIsFirst(t *testing.T) {
+// TestFailuresAreFirst: failures are on the first page, with a link to the rest.
+func TestFailuresAreFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := cloudtest.Scale(150)
 		forbidden := cloudtest.Fault{Service: "cts", Status: http.StatusForbidden, Body: cloudsim.ErrorBody("cts", http.StatusForbidden, "no")}
@@ -170,8 +170,8 @@ func TestWhatFailsIsFirst(t *testing.T) {
 // maxPage is the maximum size of the page, in bytes.
 const maxPage = 2_000_000
 
-// TestSizeWhateverExists: names of the maximum length, with the characters that take the most space in HTML, and many of everything, all failing.
-func TestSizeWhateverExists(t *testing.T) {
+// TestMaximumSizeOfThePage: names of the maximum length, with the characters that take the most space in HTML, and many of everything, all failing.
+func TestMaximumSizeOfThePage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		long := func(i, n int) string { return fmt.Sprintf("%04d%s", i, strings.Repeat(`"`, n-4)) }
 		var projects []cloudsim.Project

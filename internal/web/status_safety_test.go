@@ -141,7 +141,7 @@ func TestCloudDoesNotWriteTheRemedy(t *testing.T) {
 			`resources skipped cts in prod |  | resource 2 of 2: type "` + lure + `": used is "\"` + lure[:37],
 		},
 		{
-			"nothing but such types", answer(200, `{"resources":[{"type":"`+lure+`"}]}`, nil),
+			"only such types", answer(200, `{"resources":[{"type":"`+lure+`"}]}`, nil),
 			`malformed cts in prod | What to do: check endpoints and the proxy (something other than the API may have responded) | ` + url +
 				`cannot parse the response: no quotas in it: resource 1 of 1: type "` + lure + `"`,
 		},
@@ -218,8 +218,8 @@ func TestProjectsDoNotWriteTheRemedy(t *testing.T) {
 	})
 }
 
-// TestSameTroubleIsOneProblem: different response texts for projects do not make separate problems.
-func TestSameTroubleIsOneProblem(t *testing.T) {
+// TestSameFailureIsOneProblem: different response texts for projects do not make separate problems.
+func TestSameFailureIsOneProblem(t *testing.T) {
 	for name, header := range map[string]func(n int) http.Header{
 		"forbidden":    func(n int) http.Header { return http.Header{"X-Request-Id": {fmt.Sprint(lure, n)}} },
 		"client_error": func(n int) http.Header { return http.Header{"Location": {fmt.Sprintf("https://evil%d.example/", n)}} },

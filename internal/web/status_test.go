@@ -232,8 +232,8 @@ func TestAccounts(t *testing.T) {
 	})
 }
 
-// TestLeftOut: invalid parts of a response are shown. A region without a service is not a failure.
-func TestLeftOut(t *testing.T) {
+// TestSkipped: invalid parts of a response are shown. A region without a service is not a failure.
+func TestSkipped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := fleettest.Documents()
 		cloud.Inject(cloudtest.Fault{Service: "cts", Status: http.StatusOK, Body: []byte(`{"resources": [{"type": "a", "used": 1, "quota": 2}, {"used": 1, "quota": 1}]}`)})

@@ -1,4 +1,4 @@
-// Package web serves HTTP: the metrics, the projects for service discovery, a status page for people, health and reload.
+// Package web serves HTTP: metrics, service discovery, a status page for people, runbooks, health, and reload.
 package web
 
 import (
@@ -19,15 +19,15 @@ import (
 	"cloud_quota_exporter/internal/fleet"
 )
 
-// Options are what the pages show.
+// Options configure the pages.
 type Options struct {
 	Fleet         *fleet.Fleet
-	Process       *prometheus.Registry // the exporter's own metrics, which those of the accounts join
+	Process       *prometheus.Registry // the exporter's own metrics; those of the accounts are added
 	Routes        Routes
 	TelemetryPath string        // below the prefix of the routes
-	Reload        func() error  // loads the configuration again; nil: POST /-/reload is forbidden
-	NoReload      string        // why it is; empty: for lack of the flag
-	TimeoutOffset time.Duration // how much earlier than Prometheus gives up a scrape is answered
+	Reload        func() error  // reloads the configuration; nil: POST /-/reload is forbidden
+	NoReload      string        // why it is forbidden; empty: the flag is not set
+	TimeoutOffset time.Duration // how much earlier than the timeout of Prometheus a scrape responds
 	Version       string
 	Logger        log.Logger
 }
@@ -36,14 +36,14 @@ type Options struct {
 type handler struct {
 	Options
 
-	finished collector.Page           // made of what was read last
+	finished collector.Page           // made from the last readings
 	runbooks map[string]template.HTML // by alert
 }
 
-// telemetryPath is what --web.telemetry-path may be.
+// telemetryPath matches valid values of --web.telemetry-path.
 var telemetryPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
 
-// NewHandler returns the handler of all pages. The error is that of a path that can't be, or of metrics that are there already.
+// NewHandler returns the handler of all pages. It returns an error for an invalid path, or for metrics that are already registered.
 func NewHandler(o Options) (http.Handler, error) {
 	if !telemetryPath.MatchString(o.TelemetryPath) || path.Clean(o.TelemetryPath) != o.TelemetryPath || strings.HasPrefix(o.TelemetryPath, "/-/") ||
 		o.TelemetryPath == probePath || o.TelemetryPath == "/sd" ||
@@ -67,26 +67,25 @@ func NewHandler(o Options) (http.Handler, error) {
 	mux.HandleFunc("GET "+runbooksPath+"/{$}", h.runbook)
 	mux.HandleFunc("GET "+runbooksPath+"/{alert}", h.runbook)
 	mux.HandleFunc("GET /-/healthy", says("cloud_quota_exporter is healthy."))
-	// The handler exists once the configuration is loaded. Whether the cloud answers is another matter: restarting this process would
-	// not fix it.
+	// The handler exists once the configuration is loaded. It does not depend on the cloud, because restarting this process would not help.
 	mux.HandleFunc("GET /-/ready", says("cloud_quota_exporter is ready."))
 	mux.HandleFunc("POST /-/reload", h.reload)
 	return h.bounded(o.Routes.mount(mux)), nil
 }
 
-// sendTimeout is how long a client may take to receive an answer, once it is known.
+// sendTimeout is how long a client may take to receive a response.
 const sendTimeout = 30 * time.Second
 
-// bounded gives every request an end, for clients that read slowly.
+// bounded limits the time of every request, for clients that read slowly.
 func (h *handler) bounded(pages http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// Not every writer knows deadlines, as those of tests; the server's does.
+		// Not every writer supports deadlines, for example those of tests. The server's does.
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(h.timeout(r) + sendTimeout))
 		pages.ServeHTTP(w, r)
 	})
 }
 
-// reload loads the configuration again. An invalid one is rejected with all its errors, and the previous one stays in use.
+// reload reloads the configuration. An invalid one is rejected with all its errors, and the previous one stays active.
 func (h *handler) reload(w http.ResponseWriter, _ *http.Request) {
 	if h.Reload == nil {
 		const off = "reloading by HTTP is disabled; set --web.enable-lifecycle, or send SIGHUP"
@@ -103,6 +102,6 @@ func (h *handler) reload(w http.ResponseWriter, _ *http.Request) {
 func says(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = fmt.Fprintln(w, text) // who has gone needs no answer
+		_, _ = fmt.Fprintln(w, text) // the client has disconnected
 	}
 }

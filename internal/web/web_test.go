@@ -226,14 +226,14 @@ func TestCacheTTL(t *testing.T) {
 		s.Configure(t, fleettest.DocumentsConfig+"services: {defaults: {cache_ttl: 1h}, cts: {cache_ttl: 90m}, dcs: {cache_ttl: 0}, dbss: {enabled: false}}")
 		want(s.get(t, "/metrics?collect%5B%5D=ces&collect%5B%5D=cts&collect%5B%5D=taurusdb"), map[string]string{"ces": "900", "cts": "5400", "taurusdb": "3600"})
 		if n := len(s.Requests()) - before; n != 0 {
-			t.Errorf("%d requests, want none for numbers that are fresh", n)
+			t.Errorf("%d requests, want none for fresh values", n)
 		}
 		want(s.get(t, "/metrics"), map[string]string{"ces": "900", "cts": "5400", "dcs": "0", "taurusdb": "3600"})
 	})
 }
 
-// TestUnknownValuesAreRefused with the known names, and without a request to the cloud.
-func TestUnknownValuesAreRefused(t *testing.T) {
+// TestUnknownValuesAreRejected with the known names, and without a request to the cloud.
+func TestUnknownValuesAreRejected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, fleettest.Documents(), fleettest.DocumentsConfig+"services: {cts: {enabled: false}}")
 		for path, want := range map[string]string{

@@ -35,7 +35,7 @@ func BenchmarkReload(b *testing.B) {
 	b.ReportMetric(float64(many.Nanoseconds())/float64(b.N), "ns/reload")
 	b.ReportMetric(ratio, "time/linear")
 	if ratio > 3 {
-		b.Errorf("a reload of %d projects takes %.1f times what four of a quarter take", 3*projects, ratio)
+		b.Errorf("a reload of %d projects takes %.1f times as long as four of a quarter", 3*projects, ratio)
 	}
 }
 

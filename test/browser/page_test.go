@@ -106,8 +106,8 @@ func TestManyProjects(t *testing.T) {
 	}
 }
 
-// TestChoosing selects a project and a service with the keyboard alone. The URL contains the selection.
-func TestChoosing(t *testing.T) {
+// TestSelection selects a project and a service with the keyboard alone. The URL contains the selection.
+func TestSelection(t *testing.T) {
 	s := newSite(t, cloudtest.Scale(3), "")
 	b := show(t, s.url)
 	b.do(t, chromedp.Focus("select[name=project]"), chromedp.KeyEvent("ap-southeast-3_p0003\tdcs\t\t"))
@@ -130,8 +130,8 @@ func TestChoosing(t *testing.T) {
 	}
 }
 
-// TestTrouble: all problems are shown, fit on every screen, and are accessible, in light and dark mode.
-func TestTrouble(t *testing.T) {
+// TestProblems: all problems are shown, fit on every screen, and are accessible, in light and dark mode.
+func TestProblems(t *testing.T) {
 	s := newTrouble(t)
 	b := newTab(t)
 	var backgrounds []string
@@ -264,9 +264,9 @@ func TestWithoutJavaScript(t *testing.T) {
 	}
 }
 
-// TestComplaintsAreHeard: the other tests depend on the browser reporting violations of the page's security policy, and on axe reporting
+// TestBrowserErrorsAreReported: the other tests depend on the browser reporting violations of the page's security policy, and on axe reporting
 // accessibility problems.
-func TestComplaintsAreHeard(t *testing.T) {
+func TestBrowserErrorsAreReported(t *testing.T) {
 	b := show(t, newSite(t, cloudtest.Scale(1), "").url)
 	for what, act := range map[string]string{
 		"a style":    `document.body.setAttribute("style", "color: red")`,

@@ -1,4 +1,4 @@
-// Checks the shipped dashboards against Grafana's own types, and that this check notices: node --test
+// Checks the shipped dashboards against Grafana's own types, and that this check detects mistakes: node --test
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
@@ -10,7 +10,7 @@ import { createGenerator } from 'ts-json-schema-generator';
 const here = fileURLToPath(new URL('.', import.meta.url));
 const shipped = `${here}../../deploy/grafana/dashboards`;
 
-// Types of the same name stand in several of Grafana's files, which a schema of named types could not hold apart.
+// Several of Grafana's files have types with the same name, which a schema of named types could not distinguish.
 const schema = createGenerator({
   path: `${here}types.ts`, tsconfig: `${here}tsconfig.json`, type: 'Dashboard', additionalProperties: false, expose: 'none',
 }).createSchema('Dashboard');
@@ -31,7 +31,7 @@ for (const [name, dashboard] of dashboards) {
   test(`${name} with any word that is none of those known is refused`, () => refusesEach(dashboard, unknownWord));
 }
 
-// refusesEach makes one change after the other, and takes it back.
+// refusesEach makes one change after the other, and reverts it.
 function refusesEach(dashboard, changesOf) {
   let changes = 0;
   const accepted = [];
@@ -63,7 +63,7 @@ function walk(value, path, visit) {
   }
 }
 
-// free are objects of which the keys are names of columns, or values that are shown as a text.
+// free are objects whose keys are names of columns, or values that are shown as a text.
 const free = /\.(excludeByName|includeByName|indexByName|renameByName)\.[^.]*$|\.mappings\.\d+\.options\.[^.]*$|\.value\.\d+\.options\.[^.]*$/;
 
 function misspelt(holder, key, path) {
@@ -80,7 +80,7 @@ function ofAnotherType(holder, key) {
   }
 }
 
-// words are the keys that have one of a few words.
+// words are the keys with a fixed set of values.
 const words = new Set([
   'colorMode', 'cellHeight', 'displayMode', 'drawStyle', 'editorMode', 'fill', 'format', 'graphMode', 'justifyMode', 'lineInterpolation', 'match',
   'namePlacement', 'orientation', 'percentChangeColorMode', 'placement', 'axisPlacement', 'showPoints', 'showValue', 'sizing', 'textMode',

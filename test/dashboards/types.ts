@@ -1,5 +1,5 @@
-// What a shipped dashboard may consist of, in Grafana's own types. These leave open what belongs to plugins: here each panel has the
-// options of its type, and queries and variables are those of Prometheus, so that a misspelt key is an error wherever it stands.
+// The allowed content of a shipped dashboard, in Grafana's own types. They do not define the settings of plugins. Here, each panel has the
+// options of its type, and queries and variables are those of Prometheus, so that a misspelled key is always an error.
 import type {
   AnnotationQuery, AxisPlacement, Dashboard as AnyDashboard, DataQuery, FieldColor, FieldConfig, LineStyle, Panel as AnyPanel, RowPanel,
   TableCellOptions, TableFieldOptions, ThresholdsConfig, ValueMapping, VariableModel, VariableOption,
@@ -10,7 +10,7 @@ import type { FieldConfig as TimelineField, Options as Timeline } from '@grafana
 import type { Options as Table } from '@grafana/schema/dist/esm/raw/composable/table/panelcfg/x/TablePanelCfg_types.gen';
 import type { FieldConfig as TimeSeriesField, Options as TimeSeries } from '@grafana/schema/dist/esm/raw/composable/timeseries/panelcfg/x/TimeSeriesPanelCfg_types.gen';
 
-// Prometheus's own types stand in a package that brings the whole editor along; these are their fields.
+// Prometheus's own types are in a package that contains the whole editor; these are their fields.
 interface PrometheusSource { type: 'prometheus'; uid: '${datasource}' }
 
 interface PrometheusQuery extends Omit<DataQuery, 'datasource' | 'queryType'> {
@@ -42,7 +42,7 @@ interface DataLink { targetBlank?: boolean; title: string; url: string }
 
 type Field<Custom> = Omit<FieldConfig, 'custom' | 'links'> & { custom?: Custom; links?: DataLink[] };
 
-// Grafana's type of an override leaves open what it sets. These are the properties that the dashboards set.
+// Grafana's type of an override allows any property. These are the properties that the dashboards set.
 type Property =
   | { id: 'color'; value: FieldColor }
   | { id: 'custom.axisPlacement'; value: AxisPlacement }
@@ -96,7 +96,7 @@ type Variables =
   | Variable<'query', { datasource: PrometheusSource; query: { qryType: 1 | 3; query: string; refId: string } }>
   | Variable<'custom' | 'interval' | 'constant', { query: string }>;
 
-// What an import by upload needs, which Grafana's types leave out.
+// The requirements of an import by upload, which Grafana's types do not contain.
 type Requirement = { name: string; version: string } & (
   | { id: 'grafana'; type: 'grafana' }
   | { id: 'prometheus'; type: 'datasource' }

@@ -100,8 +100,8 @@ func nameOf(labels map[string]string) string {
 	return strings.Join(words, " ")
 }
 
-// labelled returns the labels in a name: "<alertname> <severity> <label>=<value>...".
-func labelled(name string) map[string]string {
+// labeled returns the labels in a name: "<alertname> <severity> <label>=<value>...".
+func labeled(name string) map[string]string {
 	words := strings.Fields(name)
 	labels := map[string]string{"alertname": words[0], "severity": words[1]}
 	for _, word := range words[2:] {
@@ -237,8 +237,8 @@ func (in *inbox) nth(t *testing.T, n int, kind, receiver string) string {
 	return all[n-1].text
 }
 
-// tells waits until the webhooks have sent exactly these notifications, in this order. Each is the receiver, and the names and states of its alerts.
-func (in *inbox) tells(t *testing.T, want ...string) {
+// sends waits until the webhooks have sent exactly these notifications, in this order. Each is the receiver, and the names and states of its alerts.
+func (in *inbox) sends(t *testing.T, want ...string) {
 	t.Helper()
 	eventually(t, "notifications", func() (string, bool) {
 		var got []string
@@ -314,7 +314,7 @@ func (in *inbox) receiveMail(conn *textproto.Conn) {
 			_ = conn.PrintfLine("221 bye")
 			return
 		case line == "DATA":
-			_ = conn.PrintfLine("354 go on")
+			_ = conn.PrintfLine("354 continue")
 			message, err := conn.ReadDotBytes()
 			if err != nil {
 				return
@@ -326,7 +326,7 @@ func (in *inbox) receiveMail(conn *textproto.Conn) {
 			in.add(letter{"mail", "cloud_quota", text})
 			_ = conn.PrintfLine("250 received")
 		default:
-			_ = conn.PrintfLine("250 go on")
+			_ = conn.PrintfLine("250 ok")
 		}
 	}
 }

@@ -50,24 +50,24 @@ func TestClimbingQuota(t *testing.T) {
 	p := a.alerted(t, startExporter(t, cloud, rapid).at, 400*time.Millisecond)
 	p.becomes(t, `count(quota:cloud_quota_utilization:ratio{resource_type="ram"})`, " 1")
 
-	told := []string{"cloud_quota: " + nearlyWarning + " firing"}
+	sent := []string{"cloud_quota: " + nearlyWarning + " firing"}
 	set(680, 800)
-	a.inbox.tells(t, told...)
+	a.inbox.sends(t, sent...)
 	a.has(t, nearlyWarning)
 
-	told = append(told, "cloud_quota_critical: "+exhausted+" firing")
+	sent = append(sent, "cloud_quota_critical: "+exhausted+" firing")
 	set(800, 800)
-	a.inbox.tells(t, told...)
+	a.inbox.sends(t, sent...)
 	a.has(t, exhausted, nearlyCritical+" < CloudQuotaExhausted", nearlyWarning+" < CloudQuotaExhausted")
 
-	told = append(told, "cloud_quota_critical: "+exhausted+" resolved")
+	sent = append(sent, "cloud_quota_critical: "+exhausted+" resolved")
 	set(800, 900) // also resolves the critical alert, which was never sent
-	a.inbox.tells(t, told...)
+	a.inbox.sends(t, sent...)
 	a.has(t, nearlyWarning) // was sent
 
-	told = append(told, "cloud_quota: "+nearlyWarning+" resolved")
+	sent = append(sent, "cloud_quota: "+nearlyWarning+" resolved")
 	set(800, 1600)
-	a.inbox.tells(t, told...)
+	a.inbox.sends(t, sent...)
 	a.has(t)
 
 	isGolden(t, "nearly_exhausted.json", a.inbox.nth(t, 1, "webhook", "cloud_quota"))
@@ -78,16 +78,16 @@ func TestClimbingQuota(t *testing.T) {
 	}
 }
 
-// TestOutageTellsNothingOfQuotas: if the cloud rejects all requests and the exporter restarts, quota alerts are neither resolved nor repeated.
-func TestOutageTellsNothingOfQuotas(t *testing.T) {
+// TestOutageSendsNothingAboutQuotas: if the cloud rejects all requests and the exporter restarts, quota alerts are neither resolved nor repeated.
+func TestOutageSendsNothingAboutQuotas(t *testing.T) {
 	t.Parallel()
 	cloud, set := newClimbing()
 	set(800, 800)
 	a := startAlertmanager(t, wait)
 	e := startExporter(t, cloud, rapid)
 	p := a.alerted(t, e.at, time.Second)
-	told := []string{"cloud_quota_critical: " + exhausted + " firing"}
-	a.inbox.tells(t, told...)
+	sent := []string{"cloud_quota_critical: " + exhausted + " firing"}
+	a.inbox.sends(t, sent...)
 
 	heal := cloud.Inject(cloudtest.Fault{Status: http.StatusServiceUnavailable})
 	p.becomes(t, "count(cloud_quota_up == 0)", " 5")
@@ -99,11 +99,11 @@ func TestOutageTellsNothingOfQuotas(t *testing.T) {
 	e.restart(t, p) // otherwise it would retry after 15 seconds
 	p.becomes(t, "count(cloud_quota_up == 1)", " 5")
 	p.becomes(t, "count(cloud_quota_remaining{service=\"dcs\"} <= 0)", " 1")
-	a.inbox.tells(t, told...)
+	a.inbox.sends(t, sent...)
 
-	told = append(told, "cloud_quota_critical: "+exhausted+" resolved")
+	sent = append(sent, "cloud_quota_critical: "+exhausted+" resolved")
 	set(800, 1600)
-	a.inbox.tells(t, told...)
+	a.inbox.sends(t, sent...)
 }
 
 // restart starts the exporter again at the same address, and waits until Prometheus has scraped it.
@@ -120,7 +120,7 @@ func TestManyProjectsAreOneNotification(t *testing.T) {
 	t.Parallel()
 	a := startAlertmanager(t, 5*time.Second) // 500 alerts take some time
 	failing := func(project string, since time.Time) alert {
-		return alert{labelled("CloudQuotaReadFailing warning service=dcs project=" + project), map[string]string{
+		return alert{labeled("CloudQuotaReadFailing warning service=dcs project=" + project), map[string]string{
 			"summary":     "Fetching dcs of project " + project + " fails: timeout",
 			"description": "No fetch has succeeded yet. See the exporter's log for the response.",
 			"runbook_url": "https://runbooks.example.com/CloudQuotaReadFailing.html",
@@ -182,7 +182,7 @@ func TestRoutes(t *testing.T) {
 	for _, r := range routes {
 		for project, want := range map[string]string{"prod_eu": r.prod, "dev_prod": r.dev} {
 			args := []string{"config", "routes", "test", "--config.file=" + shippedAlertmanager}
-			for label, value := range labelled(strings.ReplaceAll(r.alert, "<project>", project)) {
+			for label, value := range labeled(strings.ReplaceAll(r.alert, "<project>", project)) {
 				args = append(args, label+"="+value)
 			}
 			if got := amtool(t, args...); got != want {
@@ -196,18 +196,18 @@ func TestRoutes(t *testing.T) {
 // exist.
 func TestEveryAlertIsRouted(t *testing.T) {
 	t.Parallel()
-	var shipped, routed, silenced []string
+	var shipped, routed, inhibited []string
 	for _, m := range regexp.MustCompile(`(?m)^ +- alert: (\w+)$`).FindAllStringSubmatch(readFile(t, shippedRules), -1) {
 		shipped = append(shipped, m[1])
 	}
 	for _, r := range routes {
-		routed = append(routed, labelled(r.alert)["alertname"])
+		routed = append(routed, labeled(r.alert)["alertname"])
 	}
-	for _, s := range silencing {
-		silenced = append(silenced, labelled(s.alert)["alertname"])
+	for _, s := range inhibitions {
+		inhibited = append(inhibited, labeled(s.alert)["alertname"])
 	}
 	slices.Sort(shipped)
-	for table, names := range map[string][]string{"routes": routed, "silencing": silenced} {
+	for table, names := range map[string][]string{"routes": routed, "inhibitions": inhibited} {
 		names = slices.DeleteFunc(names, func(name string) bool { return name == "SomethingElse" })
 		slices.Sort(names)
 		if names = slices.Compact(names); !slices.Equal(names, shipped) {
@@ -234,8 +234,8 @@ func amtool(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// silencing are alerts that fire at once, and the alertname of the alert that inhibits each.
-var silencing = []struct{ alert, by string }{
+// inhibitions are alerts that fire at once, and the alertname of the alert that inhibits each.
+var inhibitions = []struct{ alert, by string }{
 	{"CloudQuotaExhausted critical project=prod service=dcs resource_type=ram", ""},
 	{"CloudQuotaCritical critical project=prod service=dcs resource_type=ram", "CloudQuotaExhausted"},
 	{"CloudQuotaNearlyExhausted warning project=prod service=dcs resource_type=ram", "CloudQuotaExhausted"},
@@ -271,9 +271,9 @@ var silencing = []struct{ alert, by string }{
 	{"SomethingElse critical project=dev service=dcs resource_type=ram", ""},
 }
 
-func TestWhatSilencesWhat(t *testing.T) {
+func TestInhibitions(t *testing.T) {
 	t.Parallel()
-	startAlertmanager(t, time.Second).silences(t, "")
+	startAlertmanager(t, time.Second).inhibits(t, "")
 }
 
 // kubePrometheus are the inhibitions that kube-prometheus, kube-prometheus-stack and OpenShift configure.
@@ -293,16 +293,16 @@ inhibit_rules:
 // TestInhibitionsOfKubePrometheus inhibit nothing more. Severities that share an alertname are the exception, which docs/alerts.md explains.
 func TestInhibitionsOfKubePrometheus(t *testing.T) {
 	t.Parallel()
-	startAlertmanager(t, time.Second, `\ninhibit_rules:\n`, kubePrometheus).silences(t, "info")
+	startAlertmanager(t, time.Second, `\ninhibit_rules:\n`, kubePrometheus).inhibits(t, "info")
 }
 
-// silences posts all alerts except those of one severity, and waits until each is inhibited by the expected alerts.
-func (a *alertmanager) silences(t *testing.T, without string) {
+// inhibits posts all alerts except those of one severity, and waits until each is inhibited by the expected alerts.
+func (a *alertmanager) inhibits(t *testing.T, without string) {
 	t.Helper()
 	var fired []alert
 	var want []string
-	for _, s := range silencing {
-		labels := labelled(s.alert)
+	for _, s := range inhibitions {
+		labels := labeled(s.alert)
 		if labels["severity"] == without {
 			continue
 		}

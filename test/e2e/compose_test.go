@@ -148,7 +148,7 @@ func TestComposeDemo(t *testing.T) {
 	p.becomes(t, "up", "up 1")
 	eventually(t, "Alertmanager has alerts of the demo", func() (string, bool) {
 		_, body, err := get("http://" + alertmanagerAt + "/api/v2/alerts")
-		return body, err == nil && strings.Contains(body, "CloudQuotaNearlyExhausted") && strings.Contains(body, `"receivers":[{"name":"nobody"}]`)
+		return body, err == nil && strings.Contains(body, "CloudQuotaNearlyExhausted") && strings.Contains(body, `"receivers":[{"name":"none"}]`)
 	})
 }
 

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// TestTilesAreWhatAlertsFireOn evaluates tiles and marks of the dashboards with promtool, together with the shipped rules, over days. They must agree
+// TestTilesAgreeWithAlerts evaluates tiles and marks of the dashboards with promtool, together with the shipped rules, over days. They must agree
 // with the alerts that they name.
-func TestTilesAreWhatAlertsFireOn(t *testing.T) {
+func TestTilesAgreeWithAlerts(t *testing.T) {
 	t.Parallel()
 	quotas, exporter := readDashboards(t)[1], readDashboards(t)[0]
 	mark := quotas.Annotations.List[1]

@@ -13,7 +13,7 @@ import (
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 )
 
-func TestEveryQuotaHasItsNumbers(t *testing.T) {
+func TestEveryQuotaHasItsValues(t *testing.T) {
 	t.Parallel()
 	cloud := newCloud()
 	p := startPrometheus(t, scraping(startExporter(t, cloud, "{}").at, time.Second))
@@ -95,8 +95,8 @@ scrape_configs:
 	}
 }
 
-// TestPromtoolFindsNothing runs promtool on a page with every metric, including those of a failure. startPrometheus runs it on every configuration.
-func TestPromtoolFindsNothing(t *testing.T) {
+// TestPromtoolReportsNothing runs promtool on a page with every metric, including those of a failure. startPrometheus runs it on every configuration.
+func TestPromtoolReportsNothing(t *testing.T) {
 	t.Parallel()
 	cloud := newCloud()
 	cloud.Inject(cloudtest.Fault{Service: "ces", Status: http.StatusInternalServerError})
@@ -117,7 +117,7 @@ func TestPromtoolFindsNothing(t *testing.T) {
 	}
 }
 
-func TestFailingServiceLeavesAllNumbersInPlace(t *testing.T) {
+func TestFailingServiceKeepsAllValues(t *testing.T) {
 	t.Parallel()
 	cloud := newCloud()
 	e := startExporter(t, cloud, "{defaults: {cache_ttl: 1s}, ces: {cache_ttl: 1s}}")

@@ -112,7 +112,7 @@ type ofProject struct {
 	label, server string
 	scrapes       []float64
 	seen          map[seriesID]map[float64]float64
-	arrival       trouble // a new project is not a fault once it is shown
+	arrival       outage // a new project is not a fault once it is shown
 }
 
 // shown checks when the project was exposed: from the first list that contained it to the last.
@@ -132,7 +132,7 @@ func (o *ofProject) shown() {
 			o.complain("%s: %s is not exposed at %.3f, but existed from %.3f to %.3f", o.server, o.label, at, o.from, o.until)
 		}
 	}
-	o.arrival = trouble{from: o.from, until: first}
+	o.arrival = outage{from: o.from, until: first}
 }
 
 // moment is what a scrape shows about a source.
@@ -143,20 +143,20 @@ type moment struct {
 
 // source checks a service of the project: the age of its values, and then each of them.
 func (o *ofProject) source(service string, types []string) {
-	troubles := o.record.of(o.account, o.label, service, recovery, o.arrival)
+	outages := o.record.of(o.account, o.label, service, recovery, o.arrival)
 	var moments []moment
 	for _, at := range o.scrapes {
 		if _, is := o.seen[seriesID{metric: "cloud_quota_project_info"}][at]; !is {
 			continue
 		}
 		read, isRead := o.seen[seriesID{"cloud_quota_last_success_timestamp_seconds", service, ""}][at]
-		well := troubles.well(at)
+		well := outages.well(at)
 		m := moment{at: at, read: read, late: at < o.until && (isRead && read < well-usualAge.Seconds() || !isRead && well > o.from)}
 		if !isRead {
 			m.read = math.NaN()
 		}
 		if m.late {
-			o.complain("%s: %s of %s was fetched at %.3f when scraped at %.3f, without a fault at %.3f; faults: %.3f", o.server, service, o.label, m.read, at, well, troubles)
+			o.complain("%s: %s of %s was fetched at %.3f when scraped at %.3f, without a fault at %.3f; faults: %.3f", o.server, service, o.label, m.read, at, well, outages)
 		}
 		moments = append(moments, m)
 	}
@@ -182,14 +182,14 @@ func (o *ofProject) numbers(moments []moment, id quotaID, metric string) {
 				o.figures.Gaps++
 			}
 			inGap = true
-			if (m.late || age < (soakStale-soakInterval).Seconds()) && !o.stood(m.at) { // a page that waits for something else has an earlier timestamp
+			if (m.late || age < (soakStale-soakInterval).Seconds()) && !o.suspended(m.at) { // a page that waits for something else has an earlier timestamp
 				o.complain("%s: no %s of %v at %.3f, which was fetched at %.3f", o.server, metric, id, m.at, m.read)
 			}
 			continue
 		case is:
 			o.figures.Samples++
 			asked := m.read - soakTimeout.Seconds() - 2
-			asked -= o.record.stood(asked, m.read)
+			asked -= o.record.suspended(asked, m.read)
 			if math.IsNaN(age) || age > soakStale.Seconds()+0.1 || !o.record.wasHeld(id, metric, value, asked, m.read+0.005) {
 				o.complain("%s: %s of %v is %g at %.3f, fetched at %.3f, but the cloud returned another value, or the fetch is too long ago", o.server, metric, id, value, m.at, m.read)
 			}
@@ -216,12 +216,12 @@ func (v *verdict) scraped(name string, p *prometheus) (scrapes []float64) {
 				continue
 			}
 			v.figures.Failed++
-			if !v.stood(sample.at) {
+			if !v.suspended(sample.at) {
 				v.complain("%s: the scrape at %.3f failed after %.3f s", name, sample.at, took[sample.at])
 			}
 		}
 	}
-	v.figures.StoodStill = v.record.stood(unix(v.since), unix(v.ended))
+	v.figures.StoodStill = v.record.suspended(unix(v.since), unix(v.ended))
 	still := time.Duration(v.figures.StoodStill * float64(time.Second))
 	if n, want := len(scrapes), int(v.ended.Sub(v.since)/soakInterval); n > want+1 || n < want-1-2*int((still+soakInterval-1)/soakInterval) {
 		v.complain("%s: %d scrapes in %s, want %d", name, n, v.ended.Sub(v.since), want)
@@ -229,9 +229,9 @@ func (v *verdict) scraped(name string, p *prometheus) (scrapes []float64) {
 	return scrapes
 }
 
-// stood reports whether the machine was suspended when a scrape started, or before its timeout.
-func (v *verdict) stood(scrape float64) bool {
-	return v.record.stood(scrape-1, scrape+soakInterval.Seconds()+1) > 0
+// suspended reports whether the machine was suspended when a scrape started, or before its timeout.
+func (v *verdict) suspended(scrape float64) bool {
+	return v.record.suspended(scrape-1, scrape+soakInterval.Seconds()+1) > 0
 }
 
 // growths are what must not grow: the maximum increase from the middle to the last third of the time. Memory includes garbage that the runtime has
@@ -287,7 +287,7 @@ func (v *verdict) calls(s *storm, before, after map[string]map[string]int) {
 			if q.service == "dbss" {
 				budget *= 2
 			}
-			for _, t := range s.troubles {
+			for _, t := range s.outages {
 				if t.resets != nil && t.project == label && t.service == q.service {
 					budget += int(t.resets.Load())
 				}
@@ -300,7 +300,7 @@ func (v *verdict) calls(s *storm, before, after map[string]map[string]int) {
 	}
 	lists := after[""]["iam"] - before[""]["iam"]
 	v.figures.Lists = lists
-	if budget := int(v.ended.Sub(v.since)/soakRefresh) + 2 + int(s.befallenLists.Load()); lists > budget {
+	if budget := int(v.ended.Sub(v.since)/soakRefresh) + 2 + int(s.affectedLists.Load()); lists > budget {
 		v.complain("%d lists of projects, want %d at most", lists, budget)
 	}
 }

@@ -39,7 +39,7 @@ const (
 var (
 	storage []string // flags of buildah and podman that keep all images in a directory of the tests
 	cloud   *cloudtest.Server
-	cloudAt string // its URL; the stand-in trusts its certificate
+	cloudAt string // its URL; the substitute trusts its certificate
 )
 
 func TestMain(m *testing.M) {
@@ -58,7 +58,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// prepare creates the stand-in and the image.
+// prepare creates the substitute and the image.
 func prepare(dir string) error {
 	storage = []string{"--root", filepath.Join(dir, "storage"), "--runroot", filepath.Join(dir, "run"), "--storage-driver", "vfs"}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -77,7 +77,7 @@ func prepare(dir string) error {
 	return build("../..", built)
 }
 
-// makeBase creates the directory tree of the stand-in, which trusts one more authority.
+// makeBase creates the directory tree of the substitute, which trusts one more authority.
 func makeBase(dir string, authority []byte) error {
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {

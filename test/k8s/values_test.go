@@ -202,8 +202,8 @@ func TestChartRunbooks(t *testing.T) {
 	}
 }
 
-// TestChartRefuses sets values that cannot work.
-func TestChartRefuses(t *testing.T) {
+// TestChartRejects sets values that cannot work.
+func TestChartRejects(t *testing.T) {
 	for set, says := range map[string]string{
 		"imge.tag=1":                                 "additional properties 'imge' not allowed",
 		"image.tg=1":                                 "additional properties 'tg' not allowed",
@@ -253,8 +253,8 @@ func TestChartPackage(t *testing.T) {
 		t.Errorf("the package and the directory render differently: %v", err)
 	}
 	for name, broken := range map[string]func(path, target string) error{
-		"links left out": func(string, string) error { return nil },
-		"links as text":  func(path, target string) error { return os.WriteFile(path, []byte(target), 0o600) },
+		"links omitted": func(string, string) error { return nil },
+		"links as text": func(path, target string) error { return os.WriteFile(path, []byte(target), 0o600) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			copied := t.TempDir()

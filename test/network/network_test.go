@@ -177,8 +177,8 @@ func scrape(t *testing.T, url string) string {
 
 var services = []string{"ces", "cts", "dbss", "dcs", "taurusdb"}
 
-// trouble is a fault of the link of a region, and the expected failure reasons of its services; none means success.
-type trouble struct {
+// fault is a fault of the link of a region, and the expected failure reasons of its services; none means success.
+type fault struct {
 	region  string
 	poison  func(t *testing.T, l link)
 	reasons map[string]string
@@ -196,7 +196,7 @@ func all(reason string) map[string]string {
 	return reasons
 }
 
-var troubles = []trouble{
+var faults = []fault{
 	{"net-clear", func(*testing.T, link) {}, nil},
 	{"net-latency-jitter", toxic("downstream", "latency", `"latency":150,"jitter":100`), nil},
 	{"net-latency-long", toxic("downstream", "latency", `"latency":5000`), all("timeout")},
@@ -216,7 +216,7 @@ var troubles = []trouble{
 // newCloud has a project in each region. The CTS response of one is so long that it takes much time with low bandwidth.
 func newCloud() *cloudtest.Cloud {
 	var projects []cloudsim.Project
-	for i, region := range troubles {
+	for i, region := range faults {
 		p := cloudsim.Project{ID: fmt.Sprintf("%032x", i+1), Name: region.region, AuditInstances: 2}
 		if region.region == "net-bandwidth" {
 			var trackers []cloudsim.Quota
@@ -230,15 +230,15 @@ func newCloud() *cloudtest.Cloud {
 	return cloudtest.New(cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SK", Projects: projects})
 }
 
-// TestTroubles causes all faults at once, each on the link of one region.
-func TestTroubles(t *testing.T) {
+// TestNetworkFaults causes all faults at once, each on the link of one region.
+func TestNetworkFaults(t *testing.T) {
 	t.Parallel()
 	cloud := newCloud()
 	links, caFile := newLinks(t, cloud)
 	url := start(t, cloud, links, caFile)
 	readable := map[string]string{}
 	want := map[string]string{}
-	for _, region := range troubles {
+	for _, region := range faults {
 		for _, service := range services {
 			readable[region.region+" "+service] = ""
 			want[region.region+" "+service] = region.reasons[service]
@@ -248,7 +248,7 @@ func TestTroubles(t *testing.T) {
 	good := scrape(t, url)
 	numbersOf(t, good)
 
-	for i, region := range troubles {
+	for i, region := range faults {
 		region.poison(t, links[i])
 	}
 	eventually(t, url, "the expected fetches fail", 20*time.Second, want)
@@ -285,8 +285,8 @@ func TestPartitionFromTheStart(t *testing.T) {
 	for i, l := range links {
 		l.poison(t, "upstream", "timeout", `"timeout":0`)
 		for _, service := range services {
-			apart[troubles[i].region+" "+service] = "timeout"
-			together[troubles[i].region+" "+service] = ""
+			apart[faults[i].region+" "+service] = "timeout"
+			together[faults[i].region+" "+service] = ""
 		}
 	}
 	url := start(t, cloud, links, caFile)
@@ -316,7 +316,7 @@ func states(page string) map[string]string {
 func numbersOf(t *testing.T, page string) []string {
 	t.Helper()
 	found := regexp.MustCompile(`(?m)^cloud_quota_(?:used|limit|remaining){.*$`).FindAllString(page, -1)
-	if len(found) < 23*len(troubles) { // as many as the documented examples have for each
+	if len(found) < 23*len(faults) { // as many as the documented examples have for each
 		t.Fatalf("%d numbers:\n%s", len(found), page)
 	}
 	return found

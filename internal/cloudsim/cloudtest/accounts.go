@@ -30,7 +30,7 @@ func (c *Cloud) accountAPIs() []cloudsim.API {
 	}
 }
 
-// listDomains answers IAM's GET /v3/auth/domains.
+// listDomains handles IAM's GET /v3/auth/domains.
 func (c *Cloud) listDomains(q cloudsim.Call) cloudsim.Answer {
 	caller, refusal := c.authenticate(q)
 	if refusal != nil {

@@ -50,7 +50,7 @@ func TestDomains(t *testing.T) {
 	s.Inject(cloudtest.Fault{Service: "iam", Path: domainsPath, Status: http.StatusForbidden, Body: cloudsim.ErrorBody("iam", 403, "no")})
 	s.Get(t, mainKeys, place).Want(t, "refused", http.StatusForbidden, `{"error":{"code":403,"message":"no","title":"Forbidden"}}`)
 	s.Get(t, mainKeys, iam+"/v3/projects").Want(t, "projects", http.StatusOK, "")
-	simtest.WantPanic(t, "SetDomains of nobody", func() { s.SetDomains("nobody") })
+	simtest.WantPanic(t, "SetDomains of an unknown account", func() { s.SetDomains("unknown") })
 }
 
 // TestCallerIdentity: STS returns the account of permanent or temporary keys. It rejects tokens.

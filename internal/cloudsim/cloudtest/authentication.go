@@ -54,7 +54,7 @@ func (c *Cloud) authenticate(q cloudsim.Call) (account string, refusal *cloudsim
 	return account, nil
 }
 
-// verify returns the account whose keys signed a request, or why the request is refused. Signing is described in "AK/SK Signing and
+// verify returns the account whose keys signed a request, or why the request is rejected. Signing is described in "AK/SK Signing and
 // Authentication Algorithm" (API Gateway, API Request Signing Guide).
 func (c *Cloud) verify(q cloudsim.Call) (account, why string) {
 	headers := q.Header.Values("Authorization")
@@ -73,7 +73,7 @@ func (c *Cloud) verify(q cloudsim.Call) (account, why string) {
 	return k.owner, k.check(q, signed, found[3])
 }
 
-// check returns why a signature with these keys is refused.
+// check returns why a signature with these keys is rejected.
 func (k keys) check(q cloudsim.Call, signedHeaders []string, signature string) string {
 	date := q.Header.Get(dateHeader)
 	signed, err := time.Parse(dateLayout, date)

@@ -33,7 +33,7 @@ type Cloud struct {
 	machine      Machine
 }
 
-// New returns a cloud with the services of the catalogue and these accounts. A project or an account that states no quotas of a service gets the example
+// New returns a cloud with the services of the catalogue and these accounts. A project or an account without configured quotas of a service gets the example
 // of its document.
 func New(accounts ...cloudsim.Account) *Cloud {
 	return Wrap(cloudsim.New(democloud.APIsOf(providers.All(), examples.Of), accounts...))
@@ -42,8 +42,8 @@ func New(accounts ...cloudsim.Account) *Cloud {
 // Demo returns the cloud of democloud.Demo.
 func Demo() *Cloud { return Wrap(democloud.Demo()) }
 
-// Scale returns a cloud with the keys of Demo and so many projects, spread over its regions and named like ap-southeast-3_p0001. The five
-// services that are enabled by default answer with numbers that stay the same.
+// Scale returns a cloud with the keys of Demo and this many projects, spread over its regions and named like ap-southeast-3_p0001. The five
+// services that are enabled by default respond with constant values.
 func Scale(projects int) *Cloud {
 	regions := []string{"ap-southeast-3", "ap-southeast-1"}
 	var all []cloudsim.Project
@@ -88,7 +88,7 @@ func ManyProjects() *Cloud {
 	return cloud
 }
 
-// Wrap returns a cloud for tests that answers like cloud, which must not be served yet.
+// Wrap returns a cloud for tests that responds like cloud, which must not be served yet.
 func Wrap(cloud *cloudsim.Cloud) *Cloud {
 	c := &Cloud{
 		Cloud:      cloud,
@@ -112,7 +112,7 @@ func Wrap(cloud *cloudsim.Cloud) *Cloud {
 	return c
 }
 
-// ServeHTTP answers like cloudsim.Cloud. It panics with http.ErrAbortHandler if a fault closes the connection.
+// ServeHTTP responds like cloudsim.Cloud. It panics with http.ErrAbortHandler if a fault closes the connection.
 func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.addInFlight(1)
 	defer c.addInFlight(-1)
@@ -139,7 +139,7 @@ func (c *Cloud) receive(q cloudsim.Call) {
 	}
 }
 
-// Requests returns how many requests were received, including refused ones, by method and path of the API:
+// Requests returns how many requests were received, including rejected ones, by method and path of the API:
 // "GET /v3/{project_id}/quotas".
 func (c *Cloud) Requests() map[string]int {
 	c.mu.Lock()
@@ -161,7 +161,7 @@ func (c *Cloud) MaxInFlight() int {
 	return c.mostInFlight
 }
 
-// SetKeys replaces the permanent keys of an account. The old ones are refused from then on.
+// SetKeys replaces the permanent keys of an account. The old ones are rejected from then on.
 func (c *Cloud) SetKeys(account, accessKey, secretKey, securityToken string) {
 	c.Update(account, func(a *cloudsim.Account) {
 		a.AccessKey, a.SecretKey, a.SecurityToken = accessKey, secretKey, securityToken
@@ -180,7 +180,7 @@ func (c *Cloud) RemoveProject(id string) {
 	})
 }
 
-// SetQuota sets the usage and the limit of a resource, and ends its Move. It panics if the project does not state this quota.
+// SetQuota sets the usage and the limit of a resource, and ends its Move. It panics if the project does not have this quota.
 func (c *Cloud) SetQuota(projectID, service, resourceType string, used, limit int64) {
 	c.Update(c.owner(projectID), func(a *cloudsim.Account) {
 		for i := range a.Projects {

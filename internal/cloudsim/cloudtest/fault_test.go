@@ -48,14 +48,14 @@ func serve(t *testing.T) *site {
 		IdentityProvider: cloudtest.IdentityProvider{ID: "idp", IDToken: "id-token-1"},
 	})
 	c.SetIdentities("other", cloudtest.Identities{
-		Agencies: []cloudtest.Agency{{Name: "watch", Trusts: "main"}, {Name: "closed", Trusts: "nobody"}},
+		Agencies: []cloudtest.Agency{{Name: "watch", Trusts: "main"}, {Name: "closed", Trusts: "unknown"}},
 	})
 	return &site{c, simtest.Serve(t, c)}
 }
 
 var mainKeys, otherKeys = simtest.Keys{Access: "MAINAK", Secret: "main-secret"}, simtest.Keys{Access: "OTHERAK", Secret: "other-secret"}
 
-func TestFaultReplacesTheAnswer(t *testing.T) {
+func TestFaultReplacesTheResponse(t *testing.T) {
 	s := serve(t)
 	heal := s.Inject(cloudtest.Fault{
 		Service: "dcs", ProjectID: idA, Path: "/v2/{project_id}/quota", Host: "dcs.ap-southeast-3.",
@@ -124,7 +124,7 @@ func TestCounters(t *testing.T) {
 	if got := s.ProjectRequests(idA); len(got) != 2 || got["cts"] != 1 || got["dbss"] != 2 {
 		t.Errorf("requests for a project: %v, want 1 of cts and 2 of dbss", got)
 	}
-	if got := s.ProjectRequests("nobody")["cts"]; got != 0 || s.MaxInFlight() != 1 {
+	if got := s.ProjectRequests("unknown")["cts"]; got != 0 || s.MaxInFlight() != 1 {
 		t.Errorf("%d requests for a project without any, MaxInFlight() = %d", got, s.MaxInFlight())
 	}
 }
@@ -149,16 +149,16 @@ func TestChanges(t *testing.T) {
 	for name, f := range map[string]func(){
 		"SetQuota of an unknown resource": func() { s.SetQuota(idA, "cts", "b", 0, 0) },
 		"RemoveProject of none":           func() { s.RemoveProject("p") },
-		"SetPassword of an unknown user":  func() { s.SetPassword("main", "nobody", "") },
+		"SetPassword of an unknown user":  func() { s.SetPassword("main", "unknown", "") },
 		"SetIDToken without a provider":   func() { s.SetIDToken("other", "") },
-		"Revoke of an unknown account":    func() { s.Revoke("nobody") },
+		"Revoke of an unknown account":    func() { s.Revoke("unknown") },
 	} {
 		simtest.WantPanic(t, name, f)
 	}
 }
 
-// TestManyAtTheSameTime is for the race detector: everything can be changed while requests are served.
-func TestManyAtTheSameTime(t *testing.T) {
+// TestConcurrentChanges is for the race detector: everything can be changed while requests are served.
+func TestConcurrentChanges(t *testing.T) {
 	s := serve(t)
 	var all sync.WaitGroup
 	for _, do := range []func(){

@@ -135,7 +135,7 @@ func TestTokensThatAreNotIssued(t *testing.T) {
 		"no domain":          {changed(`,"domain":{"name":"main"}`, ""), 401, wrong},
 		"no JSON":            {"x", 400, invalid},
 		"method":             {changed(`"methods":["password"]`, `"methods":["totp"]`), 400, invalid},
-		"unknown project":    {scoped(`{"project":{"id":"nobody"}}`), 400, noScope},
+		"unknown project":    {scoped(`{"project":{"id":"unknown"}}`), 400, noScope},
 		"other's project":    {scoped(`{"project":{"id":"` + other + `"}}`), 400, noScope},
 		"contradicting name": {scoped(`{"project":{"id":"` + idA + `","name":"x"}}`), 400, noScope},
 		"empty project":      {scoped(`{"project":{}}`), 400, noScope},
@@ -229,7 +229,7 @@ func TestTemporaryKeys(t *testing.T) {
 		{mainKeys, "closed", `"domain_name":"other"`, 403},
 		{otherKeys, "watch", `"domain_name":"other"`, 403},
 		{mainKeys, "unknown", `"domain_name":"other"`, 404},
-		{mainKeys, "watch", `"domain_name":"nobody"`, 404},
+		{mainKeys, "watch", `"domain_name":"unknown"`, 404},
 		{mainKeys, "watch", `"domain_name":"other","domain_id":"` + mainDomain + `"`, 404},
 		{mainKeys, "watch", `"duration_seconds":900`, 404},
 	} {
@@ -240,7 +240,7 @@ func TestTemporaryKeys(t *testing.T) {
 		}
 	}
 	const body = `{"auth":{"identity":{"methods":["assume_role"],"assume_role":{"agency_name":"watch","domain_name":"other"}}}}`
-	s.Send(t, http.MethodPost, iam+keysPath, body).WantRefused(t, "nobody assumes", "x-auth-token not found")
+	s.Send(t, http.MethodPost, iam+keysPath, body).WantRefused(t, "no caller", "x-auth-token not found")
 	s.Send(t, http.MethodPost, iam+keysPath, body, "X-Auth-Token", token).Want(t, "assumed by token", 201, "")
 	first, _ := issued(t, s.exchange(t, token, ""), 201)
 	second, _ := issued(t, s.exchange(t, token, ""), 201)

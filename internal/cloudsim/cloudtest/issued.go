@@ -63,7 +63,7 @@ func (l lease) invalid() string {
 
 func (l lease) expiry() string { return l.until.UTC().Format(timeLayout) }
 
-// lease returns a lease that begins now. Its length is the stated one, that of SetLifetime or the documented one.
+// lease returns a lease that starts now. Its length is the requested one, that of SetLifetime or the documented one.
 func (i *issued) lease(kind, owner string, stated, documented time.Duration) lease {
 	i.serial++
 	i.counts[kind]++
@@ -146,7 +146,7 @@ func (c *Cloud) Issued() map[string]int {
 	return maps.Clone(c.issued.counts)
 }
 
-// SetLifetime sets how long temporary keys and tokens live that are issued from then on and whose request states no duration. By default,
+// SetLifetime sets how long temporary keys and tokens live that are issued from then on and whose request sets no duration. By default,
 // keys from POST /v3.0/OS-CREDENTIAL/securitytokens live for 15 minutes and everything else for 24 hours.
 func (c *Cloud) SetLifetime(d time.Duration) {
 	c.mu.Lock()
@@ -154,7 +154,7 @@ func (c *Cloud) SetLifetime(d time.Duration) {
 	c.issued.lifetime = d
 }
 
-// Revoke makes the cloud refuse, with a 401, all temporary keys and tokens of an account that were issued before. The permanent keys stay
+// Revoke makes the cloud reject, with a 401, all temporary keys and tokens of an account that were issued before. The permanent keys stay
 // valid. Revoke panics if there is no such account.
 func (c *Cloud) Revoke(account string) {
 	c.account(account)

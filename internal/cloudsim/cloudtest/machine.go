@@ -12,8 +12,8 @@ import (
 // Machine is the ECS or the pod on which the client runs.
 type Machine struct {
 	Account          string // whose temporary keys its agency issues; empty: no agency is assigned
-	V1Only           bool   // the metadata service has no tokens: PUT answers 404
-	PodAuthorization string // what pod identity expects in Authorization; empty: it refuses all requests
+	V1Only           bool   // the metadata service has no tokens: PUT returns 404
+	PodAuthorization string // what pod identity expects in Authorization; empty: it rejects all requests
 }
 
 // SetMachine sets the machine. By default, it is an ECS without an agency. SetMachine panics if there is no such account.
@@ -37,7 +37,7 @@ func (c *Cloud) machineAPIs() []cloudsim.API {
 	}
 }
 
-// createMetadataToken answers the metadata service's PUT /meta-data/latest/api/token.
+// createMetadataToken handles the metadata service's PUT /meta-data/latest/api/token.
 func (c *Cloud) createMetadataToken(q cloudsim.Call) cloudsim.Answer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -54,7 +54,7 @@ func (c *Cloud) createMetadataToken(q cloudsim.Call) cloudsim.Answer {
 	return text(http.StatusOK, id)
 }
 
-// showSecurityKey answers the metadata service's GET /openstack/latest/securitykey.
+// showSecurityKey handles the metadata service's GET /openstack/latest/securitykey.
 func (c *Cloud) showSecurityKey(q cloudsim.Call) cloudsim.Answer {
 	owner, allowed := c.agent(func(m Machine) bool {
 		return m.V1Only || time.Now().Before(c.issued.metadataTokens[q.Header.Get("X-Metadata-Token")])
@@ -68,7 +68,7 @@ func (c *Cloud) showSecurityKey(q cloudsim.Call) cloudsim.Answer {
 	return cloudsim.Answer{Status: http.StatusOK, Body: c.issueKeys("metadata", owner, 0, day).body()}
 }
 
-// createPodKeys answers pod identity, which requires a body but does not use it.
+// createPodKeys handles pod identity, which requires a body but does not use it.
 func (c *Cloud) createPodKeys(q cloudsim.Call) cloudsim.Answer {
 	var nothing struct{}
 	if json.Unmarshal(q.Body, &nothing) != nil {

@@ -26,7 +26,7 @@ type Server struct {
 	ca []byte
 }
 
-// Serve serves HTTPS on l, in goroutines of its own, until Close. It makes certificates for every host name and IP address that clients
+// Serve serves HTTPS on l, in separate goroutines, until Close. It makes certificates for every host name and IP address that clients
 // ask for, which the authority of CA signs.
 func Serve(c *Cloud, l net.Listener) *Server {
 	a := newAuthority()

@@ -52,8 +52,8 @@ func TestCanonicalForms(t *testing.T) {
 	})
 }
 
-// TestRefusedSignatures: FuzzSignature changes the signed parts of a request; this test changes the others.
-func TestRefusedSignatures(t *testing.T) {
+// TestRejectedSignatures: FuzzSignature changes the signed parts of a request; this test changes the others.
+func TestRejectedSignatures(t *testing.T) {
 	edit := func(from, to string) func(*http.Request) {
 		return func(r *http.Request) {
 			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), from, to, 1))
@@ -105,7 +105,7 @@ func TestRefusedSignatures(t *testing.T) {
 			r := test.signed.Sign(simtest.NewRequest(t, http.MethodGet, "h/v2/p/quota?a=1", "", "X-Project-Id", idA), "body")
 			test.change(r)
 			if got := verify(r, "body", test.expected); got != test.want {
-				t.Errorf("%s: refusal %q, want %q", name, got, test.want)
+				t.Errorf("%s: rejection %q, want %q", name, got, test.want)
 			}
 		}
 	})
@@ -160,7 +160,7 @@ func FuzzSignature(f *testing.F) {
 			t.Fatal(err)
 		}
 		if refusal := verify(arrived, string(got), expected); refusal != "" {
-			t.Fatalf("%q is refused: %s", arrived.URL, refusal)
+			t.Fatalf("%q is rejected: %s", arrived.URL, refusal)
 		}
 		wantTampered(t, expected, arrived, string(got))
 	})

@@ -132,7 +132,7 @@ func (c *Cloud) findAccount(domain named) string {
 	return c.find(func(a cloudsim.Account) bool { return domain.is(cloudsim.ID(a.Name), a.Name) }).Name
 }
 
-// createToken answers IAM's POST /v3/auth/tokens.
+// createToken handles IAM's POST /v3/auth/tokens.
 func (c *Cloud) createToken(q cloudsim.Call) cloudsim.Answer {
 	r := readAuth(q)
 	if !r.uses("password") {
@@ -154,7 +154,7 @@ func (c *Cloud) identitiesOf(account string) Identities {
 	return c.identities[account]
 }
 
-// createTokenByIDToken answers IAM's POST /v3.0/OS-AUTH/id-token/tokens.
+// createTokenByIDToken handles IAM's POST /v3.0/OS-AUTH/id-token/tokens.
 func (c *Cloud) createTokenByIDToken(q cloudsim.Call) cloudsim.Answer {
 	r := readAuth(q)
 	if r.Auth.IDToken.ID == "" {
@@ -230,7 +230,7 @@ func scopeOf(owner cloudsim.Account, r authRequest) (s scope, exists bool) {
 	return scope{}, true
 }
 
-// createKeys answers IAM's POST /v3.0/OS-CREDENTIAL/securitytokens.
+// createKeys handles IAM's POST /v3.0/OS-CREDENTIAL/securitytokens.
 func (c *Cloud) createKeys(q cloudsim.Call) cloudsim.Answer {
 	switch r := readAuth(q); {
 	case r.uses("token"):
