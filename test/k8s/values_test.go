@@ -234,15 +234,6 @@ func TestChartEmptyValues(t *testing.T) {
 	}
 }
 
-// TestChartVersions renders the chart for old and new versions of Kubernetes. Those before policy/v1 are refused.
-func TestChartVersions(t *testing.T) {
-	for version, works := range map[string]bool{"1.20": false, "v1.21.14-r0-CCE22.5.1": true, "1.99": true} {
-		if _, err := template(t, "--kube-version="+version); (err == nil) != works {
-			t.Errorf("%s: %v", version, err)
-		}
-	}
-}
-
 // TestChartRefuses sets values that can't work.
 func TestChartRefuses(t *testing.T) {
 	for set, says := range map[string]string{
