@@ -150,24 +150,36 @@ func (p *Page) finish(readings []*fleet.Reading) []*[accountUp][]*dto.Metric {
 func render(of []*fleet.Reading) *[accountUp][]*dto.Metric {
 	var metrics [accountUp][]*dto.Metric
 	shared := labelSets{pairs: map[[2]string]*dto.LabelPair{}, sets: map[labelSet][]*dto.LabelPair{}}
-	gauges := map[uint64]*dto.Gauge{} // by the bits of the value: most metrics have one of few values, such as 1
+	values := map[metricValue]*dto.Metric{} // most metrics have one of few values, such as 1
 	project(of, func(f family, value float64, labels ...string) {
-		m := &dto.Metric{Label: shared.get(definitions[f].labels, labels)}
-		if definitions[f].kind == prometheus.CounterValue {
-			m.Counter = &dto.Counter{Value: new(value)}
-		} else {
-			bits := math.Float64bits(value)
-			if m.Gauge = gauges[bits]; m.Gauge == nil {
-				m.Gauge = &dto.Gauge{Value: new(value)}
-				gauges[bits] = m.Gauge
-			}
+		v := metricValue{definitions[f].kind, math.Float64bits(value)}
+		same := values[v]
+		if same == nil {
+			same = v.metric()
+			values[v] = same
 		}
-		metrics[f] = append(metrics[f], m)
+		metrics[f] = append(metrics[f], &dto.Metric{Label: shared.get(definitions[f].labels, labels), Gauge: same.Gauge, Counter: same.Counter})
 	})
 	for f := range metrics {
+		metrics[f] = append([]*dto.Metric(nil), metrics[f]...) // without what append has reserved
 		slices.SortFunc(metrics[f], compare)
 	}
 	return &metrics
+}
+
+// metricValue is a value of a metric, by its bits.
+type metricValue struct {
+	kind prometheus.ValueType
+	bits uint64
+}
+
+// metric returns a metric with the value alone.
+func (v metricValue) metric() *dto.Metric {
+	value := math.Float64frombits(v.bits)
+	if v.kind == prometheus.CounterValue {
+		return &dto.Metric{Counter: &dto.Counter{Value: &value}}
+	}
+	return &dto.Metric{Gauge: &dto.Gauge{Value: &value}}
 }
 
 // labelSets are the label pairs and label sets that the metrics of a project share. Allocating them takes most of the time of a

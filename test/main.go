@@ -1,10 +1,10 @@
 // Command test runs the checks of the project from a clean clone: go run ./test
 //
 // Without an argument it runs go vet and all tests, with the race detector if a C compiler is installed. It only needs Go. go run ./test all runs
-// every check, like continuous integration. go run ./test mutation changes the rules for Prometheus in hundreds of ways and checks that their tests
-// fail: run it after changes of the rules or their tests. go run ./test NAME runs one check, such as documentation. The tests of the status page need Chromium and npm, those of the dashboards npm, and those
-// of the documentation npm and a C compiler. If one of these is missing, the step is skipped with a message. If the variable CI is set, it fails
-// instead.
+// every check, like continuous integration, two at a time. The name of a step runs only that step: go run ./test lint. go run ./test mutation changes
+// the rules for Prometheus in hundreds of ways and checks that their tests fail: run it after changes of the rules or their tests, because it is not
+// part of all. The tests of the status page need Chromium and npm, those of the dashboards npm, and those of the documentation npm and a C compiler.
+// If one of these is missing, the step is skipped with a message. If the variable CI is set, it fails instead.
 package main
 
 import (
@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -33,57 +34,118 @@ type step struct {
 	run  func() error
 }
 
-// quick are the checks that only need Go.
-var quick = []step{{"vet and tests", tests}}
-
-// others are all other checks.
-var others = []step{
-	{"modules are tidy", func() error { return run("mod", "tidy", "-diff") }},
+// steps are all checks. The first needs only Go, and the last takes too long for every run. Steps that build much come early, because others run
+// beside them.
+var steps = []step{
+	{"tests", tests},
+	{"tidy", func() error { return run("mod", "tidy", "-diff") }},
 	{"lint", func() error {
 		return run("tool", "-modfile=test/lint/go.mod", "golangci-lint", "run", "--allow-parallel-runners", "./...")
 	}},
+	{"kubernetes", func() error { return module("test/k8s", "-timeout=40m") }}, // it builds a kube-apiserver and helm
+	{"e2e", func() error { return module("test/e2e", "-timeout=40m") }},        // it builds a Prometheus and an Alertmanager
 	{"coverage", coverage},
 	{"documentation", prose},
-	{"fuzzing, a little", func() error { return run("run", "./test/fuzz", "2s") }},
-	{"speed of the status page", func() error { return run("test", "-run=^$", "-bench=StatusPage", "-benchtime=5x", "./internal/web") }},
+	{"fuzz", func() error { return run("run", "./test/fuzz", "2s") }},
 	{"network", func() error { return module("test/network") }},
-	{"status page in a browser", browser},
-	{"rules", rules},
+	{"browser", browser},
 	{"release", func() error { return module("test/released") }},
-	{"container image", onDebian("the container image", "test/image", "buildah podman runc busybox", "buildah podman runc busybox-static")},
-	{"systemd unit", onDebian("the systemd unit", "test/systemd", "systemd-nspawn systemctl systemd-analyze", "systemd systemd-container")},
+	{"image", onDebian("the container image", "test/image", "buildah podman runc busybox", "buildah podman runc busybox-static")},
+	{"systemd", onDebian("the systemd unit", "test/systemd", "systemd-nspawn systemctl systemd-analyze", "systemd systemd-container")},
 	{"dashboards", dashboards},
-	{"manifests and chart for Kubernetes", func() error { return module("test/k8s", "-timeout=40m") }}, // it builds a kube-apiserver and helm
-	{"end to end", func() error { return module("test/e2e", "-timeout=40m") }},                         // it builds a Prometheus and an Alertmanager
-	{"benchmarks, in small", func() error {
-		return run("test", "-run=^$", "-bench=.", "-benchtime=1x", "-short", ".", "./providers", "./test/bench")
+	{"rules", rules},
+	{"benchmarks", func() error {
+		return errors.Join(
+			run("test", "-run=^$", "-bench=StatusPage", "-benchtime=5x", "./internal/web"),
+			run("test", "-run=^$", "-bench=.", "-benchtime=1x", "-short", ".", "./providers", "./test/bench"),
+		)
 	}},
+	{"mutation", mutation},
 }
 
 func main() {
-	steps := quick
-	byName := func(s step) bool { return len(os.Args) == 2 && s.name == os.Args[1] }
-	switch {
-	case len(os.Args) == 2 && os.Args[1] == "all":
-		steps = append(steps, others...)
-	case slices.ContainsFunc(others, byName):
-		steps = others[slices.IndexFunc(others, byName):][:1]
-	case len(os.Args) == 2 && os.Args[1] == "mutation":
-		steps = []step{{"mutation of the rules", mutation}}
-	case len(os.Args) > 1:
-		fmt.Fprintln(os.Stderr, "test: usage: go run ./test for vet and all tests, go run ./test all for every check, go run ./test mutation for the mutation test, or go run ./test NAME for one check, such as documentation")
-		os.Exit(2)
+	if err := runSteps(os.Args[1:]); err != nil {
+		fmt.Fprintf(os.Stderr, "test: %v\n", err)
+		os.Exit(1)
 	}
-	for _, step := range steps {
-		fmt.Printf("== %s\n", step.name)
-		start := time.Now()
-		if err := step.run(); err != nil {
-			fmt.Fprintf(os.Stderr, "test: %s: %v\n", step.name, err)
-			os.Exit(1)
+}
+
+// runSteps runs the steps with these names one after the other, or all of them.
+func runSteps(names []string) error {
+	if slices.Equal(names, []string{"all"}) {
+		return runAll()
+	}
+	if len(names) == 0 {
+		names = []string{steps[0].name}
+	}
+	for _, name := range names {
+		i := slices.IndexFunc(steps, func(s step) bool { return s.name == name })
+		if i < 0 {
+			return fmt.Errorf("unknown step %q; known: all%s", name, knownSteps())
 		}
-		fmt.Printf("== %s took %s\n", step.name, time.Since(start).Round(time.Second))
+		if err := steps[i].run(); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func knownSteps() (all string) {
+	for _, s := range steps {
+		all += ", " + s.name
+	}
+	return all
+}
+
+// runAll runs the first step, then all others but the last two side by side, since many of them wait, and then the benchmarks.
+func runAll() error {
+	last := len(steps) - 2
+	if err := show(steps[0].name); err != nil {
+		return err
+	}
+	slots := make(chan struct{}, 2)
+	errs := make(chan error, last)
+	var running sync.WaitGroup
+	for _, s := range steps[1:last] {
+		slots <- struct{}{}
+		if len(errs) > 0 {
+			break
+		}
+		running.Go(func() {
+			if err := show(s.name); err != nil {
+				errs <- err
+			}
+			<-slots
+		})
+	}
+	running.Wait()
+	if len(errs) > 0 {
+		return <-errs
+	}
+	if err := show(steps[last].name); err != nil {
+		return err
 	}
 	fmt.Println("== all checks succeeded")
+	return nil
+}
+
+// show runs a step in a process of its own, and prints its output when it ends.
+func show(name string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	out, err := exec.Command(self, name).CombinedOutput() //nolint:gosec,noctx // Ctrl-C reaches it as it reaches this process
+	result := "took"
+	if err != nil {
+		result = "FAILED after"
+	}
+	fmt.Printf("== %s\n%s== %s %s %s\n", name, out, name, result, time.Since(start).Round(time.Second))
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
 }
 
 // tests runs go vet and all tests together, so that nothing is vetted or compiled twice.

@@ -3,9 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
-	"hash/fnv"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -17,11 +15,7 @@ import (
 	"cloud_quota_exporter/providers"
 )
 
-const (
-	notOfferedBackoff = time.Hour // regions get new services from time to time
-
-	jitter = 0.1 // share of cache_ttl by which sources and fetches differ, so that they do not all expire at once
-)
+const notOfferedBackoff = time.Hour // regions get new services from time to time
 
 // ID identifies a source independently of its label, so that its state survives reloads.
 type ID struct {
@@ -88,7 +82,7 @@ type source struct {
 func (f *Fleet) newSources(p *project) []*source {
 	a := p.account
 	var sources []*source
-	for _, service := range a.config.Known {
+	for i, service := range a.config.Known {
 		settings := a.config.Services[service.Name]
 		if !settings.Enabled || service.API.Account != (p.domain != nil) {
 			continue
@@ -98,7 +92,7 @@ func (f *Fleet) newSources(p *project) []*source {
 		c := s.client()
 		s.API = unique.Make(c.BaseURL + " " + c.QuotaPath + " " + service.API.String())
 		s.cell = f.stores.cells.get(s.ID, func() *sourceCell { return new(sourceCell) })
-		s.policy = s.newPolicy(f.gate(a, service.Name, p.Region, settings.MaxInFlight))
+		s.policy = s.newPolicy(f.gate(a, service.Name, p.Region, settings.MaxInFlight), s.phase(i))
 		sources = append(sources, s)
 		if state := s.cell.Peek(); !state.ReadAt.IsZero() && state.Value.Owner == p.known() {
 			p.noteRead(state.Value.Owner)
@@ -108,8 +102,7 @@ func (f *Fleet) newSources(p *project) []*source {
 	return sources
 }
 
-func (s *source) newPolicy(gate *refresh.Gate) *refresh.Policy[providers.Result] {
-	seed, ttl := s.seed(), s.settings.CacheTTL
+func (s *source) newPolicy(gate *refresh.Gate, phase float64) *refresh.Policy[providers.Result] {
 	return &refresh.Policy[providers.Result]{
 		Fetch:   s.fetch,
 		Timeout: s.settings.Timeout,
@@ -117,7 +110,7 @@ func (s *source) newPolicy(gate *refresh.Gate) *refresh.Policy[providers.Result]
 			if state.Value.Owner != s.project.known() {
 				return 0
 			}
-			return ttl - time.Duration(jitter*share(seed, state.BegunAt)*float64(ttl))
+			return freshFor(s.settings.CacheTTL, phase, state.BegunAt, state.Fetches == 1)
 		},
 		Backoff: s.backoff,
 		Pause: func(state *refresh.State[providers.Result]) time.Duration {
@@ -199,21 +192,6 @@ func (s *source) seemsNotOffered(state *refresh.State[providers.Result]) bool {
 func (s *source) requestChanged(before *account) bool {
 	settings := before.config.Services[s.Service]
 	return s.account.changed || settings.Timeout != s.settings.Timeout || !maps.Equal(settings.Options, s.settings.Options)
-}
-
-// seed is a number that depends only on the source.
-func (s *source) seed() uint64 {
-	h := fnv.New64a()
-	for _, part := range []string{s.Account, s.Service, s.ProjectID, s.Region} {
-		_, _ = h.Write([]byte(part + "\x00")) // never fails
-	}
-	return h.Sum64()
-}
-
-// share returns a number in [0, 1) that depends on the source and the time of the fetch. If it were constant, sources that were
-// fetched together would be fetched together forever, because scrapes come at intervals.
-func share(seed uint64, fetch time.Time) float64 {
-	return float64(rand.NewPCG(seed, uint64(fetch.UnixNano())).Uint64()>>11) / (1 << 53)
 }
 
 // reading returns the current state for a read that started at asked, as the same pointer if nothing has changed. Values that are

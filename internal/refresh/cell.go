@@ -163,8 +163,9 @@ func (c *Cell[T]) ask(ctx context.Context, p *Policy[T]) (*State[T], <-chan stru
 		c.begun, c.keptOut = false, ErrShut
 	default:
 		c.begun, c.keptOut = false, nil
-		c.inFlight = make(chan struct{})
-		go c.run(context.WithoutCancel(ctx), p, p.Gate.line(), c.inFlight)
+		done := make(chan struct{})
+		c.inFlight = done
+		p.Gate.run(func() { c.run(context.WithoutCancel(ctx), p, done) })
 	}
 	return s, c.inFlight
 }
@@ -194,15 +195,15 @@ func (c *Cell[T]) known() *State[T] {
 	return c.state
 }
 
-// run is one fetch, from the wait for a slot to its end. In any case, the slot is released and the waiting callers return.
-func (c *Cell[T]) run(ctx context.Context, p *Policy[T], turn place, done chan struct{}) {
+// run is one fetch, once it has a slot. In any case, the slot is released and the waiting callers return.
+func (c *Cell[T]) run(ctx context.Context, p *Policy[T], done chan struct{}) {
 	defer func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.inFlight = nil
 		close(done)
 	}()
-	keptOut := p.Gate.enter(turn, p.GivesUp)
+	keptOut := p.Gate.enter(p.GivesUp)
 	c.mu.Lock()
 	c.begun, c.keptOut = keptOut == nil, keptOut
 	c.mu.Unlock()

@@ -73,21 +73,21 @@ func (g *Gate) ended(succeeded, hung bool, pause func(streak int) time.Duration)
 	}
 }
 
-// line returns a place in the line for the slots, to pass to enter.
-func (g *Gate) line() place {
+// run calls f in a goroutine once there is a slot. f must call enter.
+func (g *Gate) run(f func()) {
 	if g == nil {
-		return nil
+		go f()
+		return
 	}
-	return g.slots.line()
+	g.slots.run(f)
 }
 
-// enter waits for a slot. It returns an error if the fetch must not start: the gate is shut by then or, for fetches that give up,
-// hangs.
-func (g *Gate) enter(p place, givesUp bool) error {
+// enter uses a slot until leave. It returns an error, and passes on the slot, if the fetch must not start: the gate is shut by now or,
+// for fetches that give up, hangs.
+func (g *Gate) enter(givesUp bool) error {
 	if g == nil {
 		return nil
 	}
-	<-p
 	if givesUp && g.hung.Load() > 0 && !g.Hangs() {
 		time.Sleep(settling)
 	}

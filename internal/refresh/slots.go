@@ -2,32 +2,27 @@ package refresh
 
 import "sync"
 
-// slots are granted in the order of the requests, regardless of which goroutine runs first.
+// slots are granted in the order of the requests. What waits for one has no goroutine yet: thousands of sources may wait.
 type slots struct {
 	all int
 
 	mu      sync.Mutex
 	taken   int
-	waiting []chan struct{}
+	waiting []func()
 }
-
-// place is a place in the line for slots. It is closed when it has one.
-type place <-chan struct{}
 
 func newSlots(all int) *slots { return &slots{all: all} }
 
-// line returns the last place in the line.
-func (s *slots) line() place {
-	p := make(chan struct{})
+// run calls f in a goroutine once there is a slot, which f must leave.
+func (s *slots) run(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.taken < s.all {
 		s.taken++
-		close(p)
+		go f()
 	} else {
-		s.waiting = append(s.waiting, p)
+		s.waiting = append(s.waiting, f)
 	}
-	return p
 }
 
 // leave passes a slot on to the first in the line.
@@ -36,8 +31,10 @@ func (s *slots) leave() {
 	defer s.mu.Unlock()
 	if len(s.waiting) == 0 {
 		s.taken--
+		s.waiting = nil // the memory of a long line
 		return
 	}
-	close(s.waiting[0])
+	go s.waiting[0]()
+	s.waiting[0] = nil
 	s.waiting = s.waiting[1:]
 }

@@ -92,6 +92,9 @@ func TestAPIEconomy(t *testing.T) {
 				t.Errorf("%s: %g quota requests, want at most %g, and as many as with other servers that scrape every %s: %g", name, n.quotas, mostCalls(), between, known)
 			}
 			each[between] = n.quotas
+			if n.quotas > mostForSeveral*one.quotas {
+				t.Errorf("%s: %g calls for quotas, want at most %g times those for one server, %g", name, n.quotas, mostForSeveral, one.quotas)
+			}
 			if n.discovery != 4 || n.credentials != 2 {
 				t.Errorf("%s: %g project list requests, want one in 15 minutes; %g credential requests, want 2", name, n.discovery, n.credentials)
 			}

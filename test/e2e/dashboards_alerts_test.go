@@ -24,10 +24,11 @@ func TestTilesAgreeWithAlerts(t *testing.T) {
 		want           string // the services
 	}{
 		{
-			name: "old values", interval: "5m", expr: exporter.expr(t, "Old values", "A"), alert: "CloudQuotaStale", at: "4h", want: "old never unread",
+			name: "old values", interval: "5m", expr: exporter.expr(t, "Old values", "A"), alert: "CloudQuotaStale", at: "4h", want: "later old never unread",
 			series: map[string]string{
 				`cloud_quota_last_success_timestamp_seconds{service="fresh"}`: "0+300x48", `cloud_quota_cache_ttl_seconds{service="fresh"}`: "300x48",
 				`cloud_quota_last_success_timestamp_seconds{service="old"}`: "0x48", `cloud_quota_cache_ttl_seconds{service="old"}`: "300x48",
+				`cloud_quota_last_success_timestamp_seconds{service="later"}`: "0+300x40 12000x8", `cloud_quota_cache_ttl_seconds{service="later"}`: "150x48",
 				`cloud_quota_last_success_timestamp_seconds{service="slow"}`: "0x48", `cloud_quota_cache_ttl_seconds{service="slow"}`: "10800x48",
 				`cloud_quota_fetches_total{service="never"}`: "0x48", `cloud_quota_cache_ttl_seconds{service="never"}`: "300x48",
 				`cloud_quota_fetches_total{service="unread"}`:  "0x48", // of an exporter that does not expose the TTL

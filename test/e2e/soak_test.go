@@ -5,10 +5,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,7 +39,7 @@ const (
 	// The accounts: one with discovery, one with keys in files, and one with configured projects and keys.
 	discovered, rotated, stated = "discovered", "rotated", "stated"
 
-	discoveredProjects, rotatedProjects, statedProjects = 80, 60, 60
+	discoveredProjects, rotatedProjects, statedProjects = 16, 12, 12
 )
 
 // TestSoak causes all kinds of faults at once for a long time, and then checks what the Prometheus servers stored.
@@ -57,7 +59,7 @@ func TestSoak(t *testing.T) {
 		servers = append(servers, startPrometheus(t, replica(i)+scraping(s.exporter.at, soakInterval)))
 	}
 	for _, p := range servers {
-		p.becomes(t, "count("+numbersOfQuotas+")", fmt.Sprintf(" %d", numbersOfScaled*(discoveredProjects+rotatedProjects+statedProjects)))
+		p.becomes(t, "count("+numbersOfQuotas+")", fmt.Sprintf(" %d", s.numbers()))
 	}
 
 	since, before, stop := time.Now(), s.asked(), s.watch()
@@ -72,14 +74,15 @@ func TestSoak(t *testing.T) {
 	}
 	v.calls(s, before, after)
 	t.Logf("%s of faults, and the time to recover: %d faults, which affected %d requests; %d changes of quotas, %d reloads, %d rotations of keys, "+
-		"%d projects added, %d removed\n%+v", *soakFor, s.faults.Load(), s.affected.Load()+s.affectedLists.Load(), s.changes, s.reloads, s.rotations, s.come, s.gone, v.figures)
+		"%d services disabled or enabled; projects: %d added, %d removed, %d renamed, %d recreated\n%+v",
+		*soakFor, s.faults.Load(), s.befallen.Load()+s.befallenLists.Load(), s.changes, s.reloads, s.rotations, s.switches, s.come, s.gone, s.renamed, s.recreated, v.figures)
 }
 
-// newStorm runs the exporter with a cloud of 200 projects.
+// newStorm runs the exporter with a cloud of forty projects.
 func newStorm(t *testing.T, seed uint64) *storm {
 	t.Helper()
 	chance := rand.New(rand.NewPCG(seed, seed))
-	s := &storm{t: t, doors: map[string]*door{}, keys: t.TempDir()}
+	s := &storm{t: t, doors: map[string]*door{}, keys: t.TempDir(), disabled: map[string]bool{}}
 	if err := writeKeys(s.keys, "AK", "SK"); err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +90,7 @@ func newStorm(t *testing.T, seed uint64) *storm {
 	for _, name := range []string{discovered, rotated, stated} {
 		accounts = append(accounts, cloudsim.Account{Name: name, AccessKey: "AK" + name, SecretKey: "SK" + name})
 	}
-	s.record = newRecord(accounts...)
+	s.record = newRecord(chance, accounts...)
 	s.cloud.SetKeys(rotated, "AK", "SK", "")
 	for _, a := range accounts {
 		s.doors[a.Name] = openDoor(t, s.cloud)
@@ -101,40 +104,58 @@ func newStorm(t *testing.T, seed uint64) *storm {
 	for range statedProjects {
 		s.add(stated, "", chance)
 	}
-	s.fixed = projectsOf(s.record)
 	// A page waits for a service that hangs. On a slow machine, writing such a page also takes long.
-	s.exporter = configured(t, s.configuration(chance), "--web.enable-lifecycle", "--timeout-offset=1.5")
+	s.exporter = configured(t, s.configuration(chance, nil, nil), "--web.enable-lifecycle", "--timeout-offset=1.5")
 	return s
 }
 
-// projectsOf writes the projects of the accounts that configure them.
-func projectsOf(r *record) map[string]string {
-	projects := map[string]string{}
-	for _, account := range []string{rotated, stated} {
-		var list strings.Builder
-		for _, label := range r.there(account) {
-			p := r.lives[label].project
-			fmt.Fprintf(&list, "      - {id: %q, region: %s, name: %s}\n", p.ID, p.Region, label)
+// numbers counts the values that the exporter exposes if nothing fails.
+func (s *storm) numbers() (n int) {
+	for _, all := range s.quotas {
+		for _, metric := range metricsOfNumbers {
+			if !math.IsNaN(all[0].number(metric)) {
+				n++
+			}
 		}
-		projects[account] = list.String()
 	}
-	return projects
+	return n
 }
 
-// configuration returns a different configuration each time, with the same result.
-func (s *storm) configuration(chance *rand.Rand) string {
+// configuration returns a different configuration each time. If old is not nil, it has next in place of it.
+func (s *storm) configuration(chance *rand.Rand, old, next *life) string {
 	var config strings.Builder
 	config.WriteString("accounts:\n")
 	account := func(name, credentials, projects string) {
 		fmt.Fprintf(&config, "  - name: %s\n    credentials: {static: {%s}}\n    endpoints: %s\n    %s\n", name, credentials, endpointsAt(s.doors[name].address), projects)
 	}
 	account(discovered, "access_key: AKdiscovered, secret_key: SKdiscovered", fmt.Sprintf("discovery: {refresh_interval: %s}", soakRefresh))
-	account(rotated, fmt.Sprintf("access_key_file: %[1]s/access_key, secret_key_file: %[1]s/secret_key", s.keys), "projects:\n"+s.fixed[rotated])
-	account(stated, "access_key: AKstated, secret_key: SKstated", "projects:\n"+s.fixed[stated])
-	fmt.Fprintf(&config, "services: {defaults: {cache_ttl: %[1]s, timeout: %[2]s, max_stale: %[3]s, max_in_flight: %[4]d}, ces: {cache_ttl: %[1]s}}\n",
-		soakTTL, soakTimeout, soakStale, 8+chance.IntN(5))
+	account(rotated, fmt.Sprintf("access_key_file: %[1]s/access_key, secret_key_file: %[1]s/secret_key", s.keys), s.projectsOf(rotated, old, next))
+	account(stated, "access_key: AKstated, secret_key: SKstated", fmt.Sprintf("domain_id: %s\n    %s", cloudsim.ID(stated), s.projectsOf(stated, old, next)))
+	fmt.Fprintf(&config, "services:\n  defaults: {cache_ttl: %s, timeout: %s, max_stale: %s, max_in_flight: %d}\n", soakTTL, soakTimeout, soakStale, 8+chance.IntN(5))
+	for _, of := range soaked {
+		switch {
+		case of.section != "" && s.disabled[of.name]: // it has no section
+		case of.section != "":
+			fmt.Fprintf(&config, "  %s: {cache_ttl: %s, %s}\n", of.name, soakTTL, of.section)
+		default:
+			fmt.Fprintf(&config, "  %s: {enabled: %t, cache_ttl: %s}\n", of.name, !s.disabled[of.name], soakTTL)
+		}
+	}
 	fmt.Fprintf(&config, "thresholds: {defaults: {warning: 0.%d, critical: 0.95}}\n", 5+chance.IntN(4))
 	return config.String()
+}
+
+// projectsOf writes the configured projects of an account, with next in place of old.
+func (s *storm) projectsOf(account string, old, next *life) string {
+	var list strings.Builder
+	list.WriteString("projects:\n")
+	for _, l := range s.there(account) {
+		if l == old {
+			l = next
+		}
+		fmt.Fprintf(&list, "      - {id: %q, region: %s, name: %s}\n", l.project.ID, l.project.Region, l.label)
+	}
+	return list.String()
 }
 
 // storm is everything that happens to the exporter and the cloud.
@@ -143,13 +164,15 @@ type storm struct {
 
 	t        *testing.T
 	exporter *exporter
-	doors    map[string]*door  // by account
-	fixed    map[string]string // the configured projects of accounts without discovery
-	keys     string            // directory of the key files of the account rotated
+	doors    map[string]*door // by account
+	disabled map[string]bool  // services that the configuration disables
+	keys     string           // directory of the key files of the account rotated
 	over     <-chan struct{}
 
-	faults, affected, affectedLists         atomic.Int64
-	changes, reloads, rotations, come, gone int
+	faults, befallen, befallenLists atomic.Int64
+
+	changes, reloads, switches, rotations, come, gone int
+	renamed, recreated                                int
 }
 
 // rage causes everything for a time. Each kind of event has its own random source, so that the events of a seed do not depend on the others.
@@ -159,7 +182,7 @@ func (s *storm) rage(duration time.Duration, seed uint64) {
 	s.over = ctx.Done()
 	happenings := []func(*rand.Rand){
 		s.changed, s.comeAndGone, s.reloaded, s.rotated, s.unreachable, s.outlasted, s.unlisted,
-		s.disturbed, s.disturbed, s.disturbed, s.disturbed, s.disturbed, s.disturbed,
+		s.troubled, s.troubled, s.troubled, s.troubled, s.troubled, s.troubled,
 	}
 	var all sync.WaitGroup
 	for i, happen := range happenings {
@@ -188,28 +211,66 @@ func (s *storm) changed(chance *rand.Rand) {
 	}
 }
 
-// comeAndGone adds and removes projects of the account with discovery.
+// comeAndGone adds, removes, renames, and recreates projects of the account with discovery.
 func (s *storm) comeAndGone(chance *rand.Rand) {
 	for s.wait(chance, 500*time.Millisecond, 9*time.Second) {
 		there := s.there(discovered)
-		if swing := len(there) - discoveredProjects; swing > 4 || swing > -4 && chance.IntN(2) == 0 {
-			s.remove(there[chance.IntN(len(there))])
+		l, n := there[chance.IntN(len(there))], chance.IntN(4)
+		switch swing := len(there) - discoveredProjects; {
+		case n == 0:
+			s.rename(l, discovered+"/")
+			s.counts(&s.renamed)
+		case n == 1:
+			s.recreate(l, chance)
+			s.counts(&s.recreated)
+		case swing > 4 || swing > -4 && n == 2:
+			s.remove(l)
 			s.gone++
-		} else {
+		default:
 			s.add(discovered, discovered+"/", chance)
 			s.come++
 		}
 	}
 }
 
-// reloaded reloads the configuration, which is different each time, and sometimes an invalid one first.
+// counts counts an event that several kinds of happenings cause.
+func (s *storm) counts(n *int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	*n++
+}
+
+// reloaded reloads the configuration, which is different each time, and sometimes an invalid one first. Some reloads disable or enable a service, or
+// rename or recreate a configured project.
 func (s *storm) reloaded(chance *rand.Rand) {
+	switched := slices.DeleteFunc(slices.Clone(soaked), func(of soakedService) bool { return !of.switched })
 	for s.wait(chance, 2*time.Second, 15*time.Second) {
-		config := s.configuration(chance)
+		var old, next *life
+		if chance.IntN(2) == 0 {
+			there := s.there([]string{rotated, stated}[chance.IntN(2)])
+			old = there[chance.IntN(len(there))]
+			next = s.successor(old, chance)
+		}
+		service := ""
+		if chance.IntN(2) == 0 {
+			service = switched[chance.IntN(len(switched))].name
+			s.disabled[service] = !s.disabled[service]
+			s.switches++
+		}
+		config := s.configuration(chance, old, next)
 		if chance.IntN(3) == 0 {
 			s.reload(chance, config+"\nnonsense: {}\n", false)
 		}
+		from := unix(time.Now())
 		s.reload(chance, config, true)
+		by := unix(time.Now())
+		if service != "" {
+			s.switched(service, !s.disabled[service], from, by)
+		}
+		if next != nil {
+			s.succeeded(old, next, from, by)
+			s.counts(map[bool]*int{true: &s.renamed, false: &s.recreated}[next.keeps])
+		}
 	}
 }
 
@@ -340,45 +401,45 @@ func body(text string) cloudtest.Fault {
 	return cloudtest.Fault{Status: http.StatusOK, Body: []byte(text)}
 }
 
-// injectFor injects a fault for a time from least to most.
-func (s *storm) injectFor(chance *rand.Rand, f cloudtest.Fault, least, most time.Duration, all ...scope) {
+// befall injects a fault for a time from least to most.
+func (s *storm) befall(chance *rand.Rand, f cloudtest.Fault, least, most time.Duration, all ...scope) {
 	var heals []func()
-	var outages []outage
+	var troubles []trouble
 	for _, to := range all {
 		t, heal := s.inject(f, to)
-		outages, heals = append(outages, t), append(heals, heal)
+		troubles, heals = append(troubles, t), append(heals, heal)
 	}
 	s.faults.Add(1)
 	s.wait(chance, least, most)
 	for i, heal := range heals {
 		heal()
-		outages[i].until = unix(time.Now())
+		troubles[i].until = unix(time.Now())
 		if f.Header.Get("Retry-After") != "" {
-			outages[i].until += (retryAfter - soakPause).Seconds() // the usual pause counts in any case
+			troubles[i].until += (retryAfter - soakPause).Seconds() // the usual pause counts in any case
 		}
-		s.note(outages[i])
+		s.note(troubles[i])
 	}
 }
 
 // inject injects a fault, and counts the requests that it affects.
-func (s *storm) inject(f cloudtest.Fault, to scope) (t outage, heal func()) {
-	affected := &s.affected
-	t = outage{scope: to, from: unix(time.Now())}
+func (s *storm) inject(f cloudtest.Fault, to scope) (t trouble, heal func()) {
+	befallen := &s.befallen
+	t = trouble{scope: to, from: unix(time.Now())}
 	switch {
 	case to.service == "iam":
-		affected = &s.affectedLists
+		befallen = &s.befallenLists
 	case f.Reset:
 		t.resets = new(atomic.Int64)
 	}
-	f.Service, f.Host = to.service, s.doors[to.account].address
-	if to.project != "" {
-		f.ProjectID = s.life(to.project).project.ID
+	f.Service, f.Host, f.ProjectID = to.service, s.doors[to.account].address, to.project
+	if to.project == cloudsim.ID(to.account) {
+		f.ProjectID, f.DomainID = "", to.project
 	}
 	if f.Status == http.StatusForbidden && to.service == "dbss" { // only the list can be forbidden, and its values are omitted then
 		f.Path = "/v2/{project_id}/audit/quota"
 	}
 	f.When = func(int) bool {
-		affected.Add(1)
+		befallen.Add(1)
 		if t.resets != nil {
 			t.resets.Add(1)
 		}
@@ -387,27 +448,28 @@ func (s *storm) inject(f cloudtest.Fault, to scope) (t outage, heal func()) {
 	return t, s.cloud.Inject(f)
 }
 
-// disturbed repeatedly injects faults into a service of a project, a whole project, or a service of an account.
-func (s *storm) disturbed(chance *rand.Rand) {
+// troubled repeatedly injects faults into a service of a project, a whole project, or a service of an account.
+func (s *storm) troubled(chance *rand.Rand) {
 	for s.wait(chance, 100*time.Millisecond, 4*time.Second) {
 		f := storms[chance.IntN(len(storms))]
-		labels := s.there("")
-		to := scope{project: labels[chance.IntN(len(labels))], service: soaked[chance.IntN(len(soaked))].service}
-		to.account = s.life(to.project).account
+		there := s.there("")
+		l := there[chance.IntN(len(there))]
+		services := l.services()
+		to := scope{l.account, l.project.ID, services[chance.IntN(len(services))].name}
 		switch n := chance.IntN(20); {
 		case n < 3: // the whole project
 			var all []scope
-			for _, q := range soaked {
-				all = append(all, scope{to.account, to.project, q.service})
+			for _, of := range services {
+				all = append(all, scope{to.account, to.project, of.name})
 			}
-			s.injectFor(chance, f, time.Second, 8*time.Second, all...)
+			s.befall(chance, f, time.Second, 8*time.Second, all...)
 		case n < 5 && !f.Reset: // requests that are reset are retried once, and counted by project
-			s.injectFor(chance, f, time.Second, 8*time.Second, scope{to.account, "", to.service})
+			s.befall(chance, f, time.Second, 8*time.Second, scope{to.account, "", to.service})
 		case n < 6:
 			f = throttlings[chance.IntN(len(throttlings))]
-			s.injectFor(chance, f, time.Second, 8*time.Second, scope{to.account, "", to.service})
+			s.befall(chance, f, time.Second, 8*time.Second, scope{to.account, "", to.service})
 		default:
-			s.injectFor(chance, f, time.Second, 8*time.Second, to)
+			s.befall(chance, f, time.Second, 8*time.Second, to)
 		}
 	}
 }
@@ -415,13 +477,15 @@ func (s *storm) disturbed(chance *rand.Rand) {
 // outlasted repeatedly makes a service of a project fail for longer than max_stale.
 func (s *storm) outlasted(chance *rand.Rand) {
 	for s.wait(chance, 100*time.Millisecond, 10*time.Second) {
-		labels := s.there(stated)
-		to := scope{stated, labels[chance.IntN(len(labels))], soaked[chance.IntN(len(soaked))].service}
+		there := s.there(stated)
+		l := there[chance.IntN(len(there))]
+		services := l.services()
+		to := scope{stated, l.project.ID, services[chance.IntN(len(services))].name}
 		f := storms[chance.IntN(len(storms))]
 		if f.Latency < soakTimeout && f.Latency > 0 { // not a failure
 			f = status(http.StatusInternalServerError)
 		}
-		s.injectFor(chance, f, soakStale+10*time.Second, soakStale+30*time.Second, to)
+		s.befall(chance, f, soakStale+10*time.Second, soakStale+30*time.Second, to)
 	}
 }
 
@@ -437,6 +501,6 @@ func (s *storm) unlisted(chance *rand.Rand) {
 		if chance.IntN(4) == 0 {
 			f = throttlings[0]
 		}
-		s.injectFor(chance, f, 5*time.Second, 40*time.Second, scope{account: discovered, service: "iam"})
+		s.befall(chance, f, 5*time.Second, 40*time.Second, scope{account: discovered, service: "iam"})
 	}
 }

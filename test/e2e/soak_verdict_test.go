@@ -38,6 +38,7 @@ type figures struct {
 	Longest                 float64 // of the scrapes, in seconds
 	Samples                 int
 	Gaps                    int // of a series, explained by faults
+	Unread                  int // samples missing before the first fetch of a new project or an enabled service
 	Calls, MostCalls, Lists int
 	StoodStill              float64 // the machine was suspended, in seconds
 	Memory                  string  // resident bytes in the thirds of the time
@@ -71,24 +72,32 @@ func (v *verdict) at(p *prometheus, expr string, at time.Time) []series {
 func (v *verdict) server(name string, p *prometheus) {
 	scrapes := v.scraped(name, p)
 	v.growth(name, p)
+	lives := map[string][]*life{}
+	for _, l := range v.record.lives {
+		lives[l.label] = append(lives[l.label], l)
+	}
 	for _, s := range v.at(p, fmt.Sprintf("count by (project) (count_over_time(cloud_quota_fetches_total[%dms]))", v.ended.Sub(v.since).Milliseconds()), v.ended) {
-		if label := s.Metric["project"]; v.record.lives[label] == nil {
+		if label := s.Metric["project"]; lives[label] == nil {
 			v.complain("%s: the project %s never existed", name, label)
 		}
 	}
-	for _, label := range slices.Sorted(maps.Keys(v.record.lives)) {
-		of := &ofProject{
-			verdict: v, life: v.record.lives[label], label: label, server: name, scrapes: scrapes,
-			seen: seenSeries(v.stored(p, fmt.Sprintf(`{__name__=~"cloud_quota_(used|limit|remaining|last_success_timestamp_seconds|project_info)",project=%q}`, label))),
-		}
-		of.shown()
-		for _, s := range soaked {
-			of.source(s.service, s.types)
+	for _, label := range slices.Sorted(maps.Keys(lives)) {
+		seen := seenSeries(v.stored(p, fmt.Sprintf(`{__name__=~"cloud_quota_(used|limit|remaining|up|last_success_timestamp_seconds|project_info)",project=%q}`, label)))
+		for _, l := range lives[label] {
+			of := &ofProject{verdict: v, life: l, server: name, scrapes: scrapes, seen: seen}
+			if !l.isAccount() {
+				of.info.service = l.project.ID
+			}
+			of.info.metric = "cloud_quota_project_info"
+			of.shown()
+			for _, s := range l.services() {
+				of.source(s)
+			}
 		}
 	}
 }
 
-// seriesID is a series of a project. In a project's own series, service is empty; in a source's own, resourceType.
+// seriesID is a series of a project. In a project's own series, service is its ID; in a source's own, resourceType is empty.
 type seriesID struct{ metric, service, resourceType string }
 
 // seenSeries returns values by time.
@@ -99,40 +108,44 @@ func seenSeries(all []series) map[seriesID]map[float64]float64 {
 		for _, v := range s.Values {
 			values[v.at], _ = strconv.ParseFloat(v.value, 64) // Prometheus always writes numbers
 		}
-		seen[seriesID{s.Metric["__name__"], s.Metric["service"], s.Metric["resource_type"]}] = values
+		seen[seriesID{s.Metric["__name__"], s.Metric["service"] + s.Metric["project_id"], s.Metric["resource_type"]}] = values
 	}
 	return seen
 }
 
-// ofProject is what a server stored about a project.
+// ofProject is what a server stored about a project, or about an account, while it had a label.
 type ofProject struct {
 	*verdict
 	*life
 
-	label, server string
-	scrapes       []float64
-	seen          map[seriesID]map[float64]float64
-	arrival       outage // a new project is not a fault once it is shown
+	server  string
+	scrapes []float64
+	seen    map[seriesID]map[float64]float64 // of the label, which other projects might have had too
+	info    seriesID                         // it exists while the project is exposed
+	arrival trouble                          // a new project is not a fault once it is shown
 }
 
-// shown checks when the project was exposed: from the first list that contained it to the last.
+// shown checks when the project was exposed: from the first list or configuration that contained it to the last.
 func (o *ofProject) shown() {
 	lists := o.record.of(o.account, "", "iam", listRecovery)
 	first := math.Inf(1)
 	for _, at := range o.scrapes {
-		_, is := o.seen[seriesID{metric: "cloud_quota_project_info"}][at]
+		_, is := o.seen[o.info][at]
 		if is {
 			first = min(first, at)
 		}
-		listed := lists.well(at) - usualAgeOfList.Seconds() // the state at that time is known
-		switch isThere := at < o.until; {
-		case is && (at < o.from || o.until < listed):
-			o.complain("%s: %s is exposed at %.3f, but existed from %.3f to %.3f", o.server, o.label, at, o.from, o.until)
-		case !is && isThere && (o.account != discovered || o.from < listed || first < at):
-			o.complain("%s: %s is not exposed at %.3f, but existed from %.3f to %.3f", o.server, o.label, at, o.from, o.until)
+		early, must, gone := at < o.from, at > o.shownBy && at+soakInterval.Seconds() < o.until, o.goneBy > 0 && at > o.goneBy
+		if o.isDiscovered() {
+			listed := lists.well(at) - usualAgeOfList.Seconds() // the state at that time is known
+			must, gone = at < o.until && (o.from < listed || first < at), o.until < listed
+		} else {
+			early = at < o.from-soakInterval.Seconds() // a scrape that started before the reload can have its result
+		}
+		if is && (early || gone) || !is && must {
+			o.complain("%s: %s (%s) is exposed at %.3f: %t; it existed from %.3f to %.3f, goneBy %.3f", o.server, o.label, o.project.ID, at, is, o.from, o.until, o.goneBy)
 		}
 	}
-	o.arrival = outage{from: o.from, until: first}
+	o.arrival = trouble{from: o.from, until: first}
 }
 
 // moment is what a scrape shows about a source.
@@ -141,30 +154,78 @@ type moment struct {
 	late     bool    // they are older than possible
 }
 
-// source checks a service of the project: the age of its values, and then each of them.
-func (o *ofProject) source(service string, types []string) {
-	outages := o.record.of(o.account, o.label, service, recovery, o.arrival)
+// source checks a service of the project: the age of its values, and then each of them. A service that was disabled starts from scratch.
+func (o *ofProject) source(of soakedService) {
+	more := []trouble{o.arrival}
+	if o.keeps { // the project arrived earlier
+		first := o.record.lives[slices.IndexFunc(o.record.lives, func(l *life) bool { return l.project.ID == o.project.ID })]
+		more = []trouble{{from: first.from, until: first.shownBy}}
+	}
+	for _, b := range o.record.breaks[of.name] { // once it is enabled, the usual time
+		more = append(more, trouble{from: b.from, until: b.backBy + (usualAge - recovery).Seconds()})
+	}
+	troubles := o.record.of(o.account, o.project.ID, of.name, recovery, more...)
 	var moments []moment
 	for _, at := range o.scrapes {
-		if _, is := o.seen[seriesID{metric: "cloud_quota_project_info"}][at]; !is {
+		_, is := o.seen[o.info][at]
+		isOff, isKnown, since := o.record.isOff(of.name, at)
+		switch {
+		case isKnown && isOff:
+			o.absent(of, at)
+			continue
+		case !is || !isKnown:
 			continue
 		}
-		read, isRead := o.seen[seriesID{"cloud_quota_last_success_timestamp_seconds", service, ""}][at]
-		well := outages.well(at)
-		m := moment{at: at, read: read, late: at < o.until && (isRead && read < well-usualAge.Seconds() || !isRead && well > o.from)}
+		read, isRead := o.seen[seriesID{"cloud_quota_last_success_timestamp_seconds", of.name, ""}][at]
+		well := troubles.well(at)
+		m := moment{at: at, read: read, late: at < o.until && (isRead && read < well-usualAge.Seconds() || !isRead && well > max(o.from, since))}
 		if !isRead {
 			m.read = math.NaN()
 		}
-		if m.late {
-			o.complain("%s: %s of %s was fetched at %.3f when scraped at %.3f, without a fault at %.3f; faults: %.3f", o.server, service, o.label, m.read, at, well, outages)
+		if m.late || isRead && read < since {
+			o.complain("%s: %s of %s (%s) was fetched at %.3f when scraped at %.3f, without a fault at %.3f, and enabled since %.3f; faults: %.3f",
+				o.server, of.name, o.label, o.project.ID, m.read, at, well, since, troubles)
 		}
 		moments = append(moments, m)
 	}
-	for _, resourceType := range types {
-		for _, metric := range []string{"cloud_quota_used", "cloud_quota_limit", "cloud_quota_remaining"} {
-			o.numbers(moments, quotaID{o.label, service, resourceType}, metric)
+	for _, resourceType := range of.types {
+		for _, metric := range metricsOfNumbers {
+			o.numbers(moments, quotaID{o.project.ID, of.name, resourceType}, metric)
 		}
 	}
+}
+
+var metricsOfNumbers = []string{"cloud_quota_used", "cloud_quota_limit", "cloud_quota_remaining"}
+
+// absent checks that a scrape has no series of a service that is disabled.
+func (o *ofProject) absent(of soakedService, at float64) {
+	ids := []seriesID{{"cloud_quota_last_success_timestamp_seconds", of.name, ""}, {"cloud_quota_up", of.name, ""}}
+	for _, resourceType := range of.types {
+		for _, metric := range metricsOfNumbers {
+			ids = append(ids, seriesID{metric, of.name, resourceType})
+		}
+	}
+	for _, id := range ids {
+		if value, is := o.seen[id][at]; is {
+			o.complain("%s: %v of %s is %g at %.3f, but the service is disabled", o.server, id, o.label, value, at)
+		}
+	}
+}
+
+// isOff reports whether a service is disabled when a scrape starts, since when it is enabled if it was disabled before, and whether that is known: a
+// scrape during a reload, or with one before its timeout, can have either state.
+func (r *record) isOff(service string, at float64) (is, isKnown bool, since float64) {
+	for _, b := range r.breaks[service] {
+		switch ends := at + soakInterval.Seconds(); {
+		case ends < b.from:
+			return false, true, since
+		case at > b.backBy:
+			since = b.until
+		default:
+			return true, at > b.by && ends < b.until, since
+		}
+	}
+	return false, true, since
 }
 
 // numbers checks the samples of a series. None may be missing unless the last fetch is too long ago, and each must be what the cloud returned at the
@@ -178,18 +239,21 @@ func (o *ofProject) numbers(moments []moment, id quotaID, metric string) {
 		age := m.at - m.read
 		switch {
 		case !is && isTold && m.at < o.until:
-			if !inGap {
+			switch {
+			case math.IsNaN(m.read):
+				o.figures.Unread++
+			case !inGap:
 				o.figures.Gaps++
 			}
 			inGap = true
-			if (m.late || age < (soakStale-soakInterval).Seconds()) && !o.suspended(m.at) { // a page that waits for something else has an earlier timestamp
+			if (m.late || age < (soakStale-soakInterval).Seconds()) && !o.stood(m.at) { // a page that waits for something else has an earlier timestamp
 				o.complain("%s: no %s of %v at %.3f, which was fetched at %.3f", o.server, metric, id, m.at, m.read)
 			}
 			continue
 		case is:
 			o.figures.Samples++
 			asked := m.read - soakTimeout.Seconds() - 2
-			asked -= o.record.suspended(asked, m.read)
+			asked -= o.record.stood(asked, m.read)
 			if math.IsNaN(age) || age > soakStale.Seconds()+0.1 || !o.record.wasHeld(id, metric, value, asked, m.read+0.005) {
 				o.complain("%s: %s of %v is %g at %.3f, fetched at %.3f, but the cloud returned another value, or the fetch is too long ago", o.server, metric, id, value, m.at, m.read)
 			}
@@ -216,12 +280,12 @@ func (v *verdict) scraped(name string, p *prometheus) (scrapes []float64) {
 				continue
 			}
 			v.figures.Failed++
-			if !v.suspended(sample.at) {
+			if !v.stood(sample.at) {
 				v.complain("%s: the scrape at %.3f failed after %.3f s", name, sample.at, took[sample.at])
 			}
 		}
 	}
-	v.figures.StoodStill = v.record.suspended(unix(v.since), unix(v.ended))
+	v.figures.StoodStill = v.record.stood(unix(v.since), unix(v.ended))
 	still := time.Duration(v.figures.StoodStill * float64(time.Second))
 	if n, want := len(scrapes), int(v.ended.Sub(v.since)/soakInterval); n > want+1 || n < want-1-2*int((still+soakInterval-1)/soakInterval) {
 		v.complain("%s: %d scrapes in %s, want %d", name, n, v.ended.Sub(v.since), want)
@@ -229,9 +293,9 @@ func (v *verdict) scraped(name string, p *prometheus) (scrapes []float64) {
 	return scrapes
 }
 
-// suspended reports whether the machine was suspended when a scrape started, or before its timeout.
-func (v *verdict) suspended(scrape float64) bool {
-	return v.record.suspended(scrape-1, scrape+soakInterval.Seconds()+1) > 0
+// stood reports whether the machine was suspended when a scrape started, or before its timeout.
+func (v *verdict) stood(scrape float64) bool {
+	return v.record.stood(scrape-1, scrape+soakInterval.Seconds()+1) > 0
 }
 
 // growths are what must not grow: the maximum increase from the middle to the last third of the time. Memory includes garbage that the runtime has
@@ -244,7 +308,7 @@ var growths = []struct {
 	{"process_resident_memory_bytes", "avg", 1.1, 16 << 20},
 	{"go_goroutines - 2 * process_open_fds", "min", 1, 20},
 	{"process_open_fds", "min", 1.25, 250},
-	{"scrape_samples_scraped", "max", 1.1, 100},
+	{"scrape_samples_scraped / on (job) count by (job) (cloud_quota_fetches_total)", "max", 1.1, 1}, // services are disabled and enabled
 }
 
 func (v *verdict) growth(name string, p *prometheus) {
@@ -262,7 +326,7 @@ func (v *verdict) growth(name string, p *prometheus) {
 	}
 }
 
-// asked counts the requests to the cloud so far, by project ID and service. Lists of projects have an empty ID.
+// asked counts the requests to the cloud so far, by ID of the project or the account, and by service. Lists of projects have an empty ID.
 func (s *storm) asked() map[string]map[string]int {
 	counts := map[string]map[string]int{"": {"iam": s.cloud.Requests()["GET /v3/projects"]}}
 	for _, l := range s.lives {
@@ -273,34 +337,36 @@ func (s *storm) asked() map[string]map[string]int {
 
 // calls compares the requests to the cloud with cache_ttl and refresh_interval. A source is fetched again at the earliest after nine tenths of
 // cache_ttl, or 15 seconds after a failed fetch, which is later. So at most time/(0.9 cache_ttl) + 1 fetches start in a time, and one might have
-// started before. A fetch is one request, or two for DBSS. net/http retries a request once if it is reset on a reused connection. A removed project
-// counts as if it existed. A failed list of projects is retried sooner than a successful one is refreshed, so these are extra.
+// started before. A service that is enabled again and a project that has another name in the cloud start from scratch. A fetch is one request, or two
+// for DBSS. net/http retries a request once if it is reset on a reused connection. A removed project counts as if it existed. A failed list of
+// projects is retried sooner than a successful one is refreshed, so these are extra.
 func (v *verdict) calls(s *storm, before, after map[string]map[string]int) {
-	for label, l := range s.lives {
-		existed := v.ended.Sub(v.since).Seconds()
-		if l.from > unix(v.since) {
-			existed = unix(v.ended) - l.from
-		}
-		for _, q := range soaked {
-			requests := after[l.project.ID][q.service] - before[l.project.ID][q.service]
-			budget := int(existed/(0.9*soakTTL.Seconds())) + 2
-			if q.service == "dbss" {
+	lives := map[string][]*life{} // by ID
+	for _, l := range s.lives {
+		lives[l.project.ID] = append(lives[l.project.ID], l)
+	}
+	for id, of := range lives {
+		existed := min(v.ended.Sub(v.since).Seconds(), unix(v.ended)-of[0].from)
+		for _, q := range of[0].services() {
+			requests := after[id][q.name] - before[id][q.name]
+			budget := int(existed/(0.9*soakTTL.Seconds())) + 1 + len(of) + len(s.breaks[q.name])
+			if q.name == "dbss" {
 				budget *= 2
 			}
-			for _, t := range s.outages {
-				if t.resets != nil && t.project == label && t.service == q.service {
+			for _, t := range s.troubles {
+				if t.resets != nil && t.project == id && t.service == q.name {
 					budget += int(t.resets.Load())
 				}
 			}
 			v.figures.Calls, v.figures.MostCalls = v.figures.Calls+requests, v.figures.MostCalls+budget
 			if requests > budget {
-				v.complain("%s of %s was requested %d times in %.0f s, want %d at most", q.service, label, requests, existed, budget)
+				v.complain("%s of %s was requested %d times in %.0f s, want %d at most", q.name, of[len(of)-1].label, requests, existed, budget)
 			}
 		}
 	}
 	lists := after[""]["iam"] - before[""]["iam"]
 	v.figures.Lists = lists
-	if budget := int(v.ended.Sub(v.since)/soakRefresh) + 2 + int(s.affectedLists.Load()); lists > budget {
+	if budget := int(v.ended.Sub(v.since)/soakRefresh) + 2 + int(s.befallenLists.Load()); lists > budget {
 		v.complain("%d lists of projects, want %d at most", lists, budget)
 	}
 }

@@ -257,6 +257,52 @@ func TestShardsFollowTheNamespace(t *testing.T) {
 	}
 }
 
+// TestShardsBesideAnother builds the second exporter of docs/kubernetes.md beside overlays/shards: no ServiceMonitor finds the Services of the other.
+func TestShardsBesideAnother(t *testing.T) {
+	second := strings.ReplaceAll(example(t, "nameSuffix"), "cloud_quota_exporter/", "../cloud_quota_exporter/")
+	objects := overlay(t, "namespace: monitoring\nresources: [cloud_quota_exporter/deploy/k8s/overlays/shards, lab]\n",
+		map[string]string{"lab/kustomization.yaml": second})
+	for _, m := range all[monitoring.ServiceMonitor](objects) {
+		var found []string
+		for _, s := range all[core.Service](objects) {
+			if selects(m.Spec.Selector.MatchLabels, s.Labels) {
+				found = append(found, s.Name)
+			}
+		}
+		want := map[string][]string{
+			"cloud-quota-exporter":     {"cloud-quota-exporter-0", "cloud-quota-exporter-1"},
+			"cloud-quota-exporter-lab": {"cloud-quota-exporter-lab"},
+		}[m.Name]
+		if !slices.Equal(found, want) {
+			t.Errorf("ServiceMonitor %s finds %q, want %q", m.Name, found, want)
+		}
+	}
+}
+
+// TestShardsWithAPassword adds basic auth to overlays/shards as docs/kubernetes.md shows: Prometheus sends the password to every page.
+func TestShardsWithAPassword(t *testing.T) {
+	patches := strings.TrimPrefix(example(t, "kind: ScrapeConfig"), "patches:\n")
+	objects := overlay(t, on("overlays/shards", example(t, "healthcheck")+patches), nil)
+	for _, m := range all[monitoring.ServiceMonitor](objects) {
+		for _, s := range all[monitoringalpha.ScrapeConfig](objects) {
+			sent := []*monitoring.BasicAuth{m.Spec.Endpoints[0].BasicAuth, s.Spec.BasicAuth}
+			for _, sd := range s.Spec.HTTPSDConfigs {
+				sent = append(sent, sd.BasicAuth)
+			}
+			for i, auth := range sent {
+				if auth == nil || auth.Password.Name != "cloud-quota-exporter-web" {
+					t.Errorf("%d of ServiceMonitor, ScrapeConfig and discoveries sends %+v", i, auth)
+				}
+			}
+		}
+	}
+	for _, d := range all[apps.Deployment](objects) {
+		if d.Spec.Template.Spec.Containers[0].ReadinessProbe.Exec == nil {
+			t.Errorf("%s has another probe", d.Name)
+		}
+	}
+}
+
 // TestWithoutTheOperator checks that a plain cluster has every kind, and the annotations that plain Prometheus servers use.
 func TestWithoutTheOperator(t *testing.T) {
 	for _, name := range []string{"base/exporter", "overlays/no-operator"} {

@@ -33,7 +33,9 @@ var inFull = []struct{ key, object, path, text string }{
 	{"web.externalURL", "Deployment quotas", "spec template spec containers 0 args", "--web.external-url=%s"},
 	{"web.externalURL", "Deployment quotas", "spec template spec containers 0 readinessProbe httpGet path", "/quotas/-/ready"},
 	{"web.externalURL", "Deployment quotas", "spec template spec containers 0 livenessProbe httpGet path", "/quotas/-/healthy"},
-	{"web.externalURL", "ServiceMonitor quotas", "spec endpoints 0 path", "/quotas/metrics"},
+	{"web.externalURL", "ServiceMonitor quotas", "spec endpoints 0 path", "/quotas/numbers"},
+	{"web.telemetryPath", "Deployment quotas", "spec template spec containers 0 args", "--web.telemetry-path=%s"},
+	{"web.telemetryPath", "ServiceMonitor quotas", "spec endpoints 0 path", "/quotas%s"},
 	{"log.level", "Deployment quotas", "spec template spec containers 0 args", "--log.level=%s"},
 	{"log.format", "Deployment quotas", "spec template spec containers 0 args", "--log.format=%s"},
 	{"extraArgs", "Deployment quotas", "spec template spec containers 0 args", ""},
@@ -41,7 +43,11 @@ var inFull = []struct{ key, object, path, text string }{
 	{"extraEnvFrom", "Deployment quotas", "spec template spec containers 0 envFrom", ""},
 	{"extraVolumes", "Deployment quotas", "spec template spec volumes", ""},
 	{"extraVolumeMounts", "Deployment quotas", "spec template spec containers 0 volumeMounts", ""},
+	{"extraContainers", "Deployment quotas", "spec template spec containers", ""},
+	{"initContainers", "Deployment quotas", "spec template spec initContainers", ""},
 	{"replicas", "Deployment quotas", "spec replicas", ""},
+	{"revisionHistoryLimit", "Deployment quotas", "spec revisionHistoryLimit", ""},
+	{"strategy", "Deployment quotas", "spec strategy", ""},
 	{"resources", "Deployment quotas", "spec template spec containers 0 resources", ""},
 	{"resources", "Deployment quotas", "spec template spec containers 0 env GOMEMLIMIT value", "921MiB"},
 	{"probes.httpHeaders", "Deployment quotas", "spec template spec containers 0 readinessProbe httpGet httpHeaders", ""},
@@ -50,6 +56,7 @@ var inFull = []struct{ key, object, path, text string }{
 	{"probes.liveness", "Deployment quotas", "spec template spec containers 0 livenessProbe", ""},
 	{"service.type", "Service quotas", "spec type", ""},
 	{"service.port", "Service quotas", "spec ports http port", ""},
+	{"service.nodePort", "Service quotas", "spec ports http nodePort", ""},
 	{"service.annotations", "Service quotas", "metadata annotations", ""},
 	{"service.labels", "Service quotas", "metadata labels", ""},
 	{"serviceAccount.annotations", "ServiceAccount quotas", "metadata annotations", ""},
@@ -77,6 +84,7 @@ var inFull = []struct{ key, object, path, text string }{
 	{"terminationGracePeriodSeconds", "Deployment quotas", "spec template spec terminationGracePeriodSeconds", ""},
 	{"priorityClassName", "Deployment quotas", "spec template spec priorityClassName", ""},
 	{"hostAliases", "Deployment quotas", "spec template spec hostAliases", ""},
+	{"dnsPolicy", "Deployment quotas", "spec template spec dnsPolicy", ""},
 	{"dnsConfig", "Deployment quotas", "spec template spec dnsConfig", ""},
 	{"nodeSelector", "Deployment quotas", "spec template spec nodeSelector", ""},
 	{"tolerations", "Deployment quotas", "spec template spec tolerations", ""},
@@ -114,6 +122,8 @@ var apart = []struct{ set, object, path, text string }{
 	{"probes.type=tcpSocket", "Deployment cloud-quota-exporter", "spec template spec containers 0 readinessProbe httpGet", "none"},
 	{"probes.scheme=HTTPS", "Deployment cloud-quota-exporter", "spec template spec containers 0 readinessProbe httpGet scheme", "HTTPS"},
 	{"resources.limits=null", "Deployment cloud-quota-exporter", "spec template spec containers 0 env", "none"},
+	{"resources.limits.memory=1073741824", "Deployment cloud-quota-exporter", "spec template spec containers 0 env 0 value", "921MiB"},
+	{"resources.limits.memory=500000Ki", "Deployment cloud-quota-exporter", "spec template spec containers 0 env 0 value", "439MiB"},
 	{"extraEnv[0].name=GOMEMLIMIT,extraEnv[0].value=1GiB", "Deployment cloud-quota-exporter", "spec template spec containers 0 env 0 value", "1GiB"},
 	{"extraEnv[0].name=GOMEMLIMIT,extraEnv[0].value=1GiB", "Deployment cloud-quota-exporter", "spec template spec containers 0 env 1", "none"},
 	{"podLabels.app\\.kubernetes\\.io/name=other", "Deployment cloud-quota-exporter", "spec template metadata labels app.kubernetes.io/name", "cloud-quota-exporter"},
@@ -123,6 +133,9 @@ var apart = []struct{ set, object, path, text string }{
 	{"serviceAccount.name=mine", "ServiceAccount mine", "automountServiceAccountToken", "false"},
 	{"networkPolicy.enabled=false", "NetworkPolicy cloud-quota-exporter", "kind", "none"},
 	{"serviceMonitor.enabled=false", "ServiceMonitor cloud-quota-exporter", "kind", "none"},
+	{"serviceMonitor.interval=1d", "ServiceMonitor cloud-quota-exporter", "spec endpoints 0 interval", "1d"},
+	{"serviceMonitor.interval=,serviceMonitor.scrapeTimeout=", "ServiceMonitor cloud-quota-exporter", "spec endpoints 0 interval", "none"},
+	{"serviceMonitor.interval=,serviceMonitor.scrapeTimeout=", "ServiceMonitor cloud-quota-exporter", "spec endpoints 0 scrapeTimeout", "none"},
 	{"serviceMonitor.namespace=other", "ServiceMonitor cloud-quota-exporter", "metadata namespace", "other"},
 	{"serviceMonitor.namespace=other", "ServiceMonitor cloud-quota-exporter", "spec namespaceSelector matchNames 0", "monitoring"},
 	{"prometheusRule.enabled=false", "PrometheusRule cloud-quota-exporter", "kind", "none"},
@@ -202,6 +215,25 @@ func TestChartRunbooks(t *testing.T) {
 	}
 }
 
+// TestChartEmptyValues empties each value, as a key of which everything below it is a comment: the chart works without it, or names it.
+func TestChartEmptyValues(t *testing.T) {
+	values := readYAML(t, chart+"/values.yaml")
+	all := keys(values)
+	for section := range values {
+		all[section] = true
+	}
+	for key := range all {
+		t.Run(key, func(t *testing.T) {
+			t.Parallel()
+			out, err := template(t, "--set="+key+"=null")
+			last := key[strings.LastIndex(key, ".")+1:]
+			if err != nil && !strings.Contains(err.Error(), "missing property '"+last+"'") || bytes.Contains(out, []byte("<nil>")) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // TestChartRejects sets values that cannot work.
 func TestChartRejects(t *testing.T) {
 	for set, says := range map[string]string{
@@ -219,6 +251,7 @@ func TestChartRejects(t *testing.T) {
 		"extraArgs[0]=--web.route-prefix=/q":         "extraArgs: set the value web.routePrefix",
 		"extraArgs[0]=--web.listen-address=:9000":    "extraArgs: set the value service.port",
 		"extraArgs[0]=--log.level=debug":             "extraArgs: set the value log.level",
+		"extraArgs[0]=--web.telemetry-path=/m":       "extraArgs: set the value web.telemetryPath",
 		"service.port=0":                             "/service/port",
 		"serviceMonitor.interval=30":                 "/serviceMonitor/interval",
 		"serviceMonitor.enable=false":                "additional properties 'enable' not allowed",

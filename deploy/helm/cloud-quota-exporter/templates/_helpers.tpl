@@ -31,7 +31,7 @@ name: {{ .name | default (include "cloud-quota-exporter.fullname" .root) }}{{ .s
 namespace: {{ $of.namespace | default (include "cloud-quota-exporter.namespace" .root) }}
 labels:
   {{- merge (include "cloud-quota-exporter.selectorLabels" .root | fromYaml) ($of.labels | default dict) ($of.additionalLabels | default dict)
-    .root.Values.commonLabels $own | toYaml | nindent 2 }}
+    (.root.Values.commonLabels | default dict) $own | toYaml | nindent 2 }}
 {{- with $of.annotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
@@ -46,7 +46,7 @@ annotations:
 
 {{- /* Prefix of all paths of the exporter, without a slash at its end. */}}
 {{- define "cloud-quota-exporter.routePrefix" -}}
-{{- $prefix := .Values.web.routePrefix | default (urlParse .Values.web.externalURL).path | trimAll "/" -}}
+{{- $prefix := .Values.web.routePrefix | default (urlParse (.Values.web.externalURL | default "")).path | trimAll "/" -}}
 {{ with $prefix }}/{{ . }}{{ end }}
 {{- end }}
 
@@ -62,10 +62,11 @@ annotations:
 
 {{- /* Environment variables. GOMEMLIMIT is 90 % of the memory limit, unless extraEnv has it. */}}
 {{- define "cloud-quota-exporter.env" -}}
-{{- $limit := dig "limits" "memory" "" .Values.resources | toString -}}
+{{- $limit := dig "limits" "memory" "" (.Values.resources | default dict) | toString -}}
 {{- $unit := regexFind "[A-Za-z]*$" $limit -}}
-{{- $mib := get (dict "Mi" 1.0 "Gi" 1024.0 "M" 0.95367 "G" 953.67) $unit -}}
-{{- $env := .Values.extraEnv -}}
+{{- $mib := get (dict "" 0.00000095367 "k" 0.00095367 "Ki" 0.00097656 "M" 0.95367 "Mi" 1.0 "G" 953.67 "Gi" 1024.0 "T" 953674.0 "Ti" 1048576.0) $unit -}}
+{{- if not $limit -}}{{- $mib = "" -}}{{- end -}}
+{{- $env := .Values.extraEnv | default list -}}
 {{- range $env -}}{{- if eq .name "GOMEMLIMIT" -}}{{- $mib = "" -}}{{- end -}}{{- end -}}
 {{- if $mib -}}
 {{- $env = prepend $env (dict "name" "GOMEMLIMIT" "value" (mulf (trimSuffix $unit $limit) $mib 0.9 | floor | int64 | printf "%dMiB")) -}}
@@ -93,7 +94,7 @@ env:
 {{- define "cloud-quota-exporter.extraArgs" -}}
 {{- range .Values.extraArgs }}
 {{- $value := get (dict "--config.file" "config" "--log.format" "log.format" "--log.level" "log.level" "--web.config.file" "web.existingSecret"
-  "--web.external-url" "web.externalURL" "--web.route-prefix" "web.routePrefix" "--web.listen-address" "service.port") (splitList "=" . | first) }}
+  "--web.external-url" "web.externalURL" "--web.route-prefix" "web.routePrefix" "--web.telemetry-path" "web.telemetryPath" "--web.listen-address" "service.port") (splitList "=" . | first) }}
 {{- with $value }}
 {{- printf "extraArgs: set the value %s, not this flag, because other objects depend on it" . | fail }}
 {{- end }}

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"maps"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -35,6 +36,7 @@ var now = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 
 // BenchmarkEvaluation evaluates all rules, and reports the CPU time of each group.
 func BenchmarkEvaluation(b *testing.B) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // on idle cores, the garbage collector takes more CPU time than it needs
 	for _, size := range []struct {
 		projects, services int // with five quotas each
 	}{
@@ -264,6 +266,7 @@ func (s *server) remember(recorded []series) {
 			addPeriods(read, r.Query())
 		}
 	}
+	steps["quota:cloud_quota_monitored:info"] = 6 * time.Hour // by its expression
 	for t := now.Add(-9 * 24 * time.Hour); t.Before(now.Add(-interval)); t = t.Add(interval) {
 		for name, recorded := range all {
 			isRead := func(p period) bool { return !t.Before(p.from) && !t.After(p.to) }
