@@ -97,7 +97,7 @@ func knownSteps() (all string) {
 	return all
 }
 
-// runAll runs the first step, then all others but the last two side by side, since many of them wait, and then the benchmarks.
+// runAll runs the first step, then two others at a time, because many of them wait, and then the benchmarks.
 func runAll() error {
 	last := len(steps) - 2
 	if err := show(steps[0].name); err != nil {
@@ -129,7 +129,7 @@ func runAll() error {
 	return nil
 }
 
-// show runs a step in a process of its own, and prints its output when it ends.
+// show runs a step in a separate process, and prints its output when it ends.
 func show(name string) error {
 	self, err := os.Executable()
 	if err != nil {

@@ -52,7 +52,7 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// secondHour has so many servers scrape for two hours, evenly spread over the interval, and returns when the calls of the second hour came.
+// secondHour lets several servers scrape for two hours, evenly distributed over the interval, and returns the times of the requests in the second hour.
 func secondHour(t *testing.T, projects int, interval time.Duration, servers int) (calls []time.Duration) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

@@ -18,13 +18,13 @@ import (
 type record struct {
 	cloud *cloudtest.Cloud
 
-	mu       sync.Mutex
-	serial   int
-	lives    []*life
-	quotas   map[quotaID][]held
-	troubles []trouble
-	stalls   []trouble        // times at which the machine was suspended
-	breaks   map[string][]off // by service
+	mu      sync.Mutex
+	serial  int
+	lives   []*life
+	quotas  map[quotaID][]held
+	outages []outage
+	stalls  []outage         // times at which the machine was suspended
+	breaks  map[string][]off // by service
 }
 
 // quotaID is a quota. Its owner is the ID of a project or of an account.
@@ -343,8 +343,8 @@ func (r *record) wasHeld(id quotaID, metric string, value, from, until float64) 
 // projects.
 type scope struct{ account, project, service string }
 
-// trouble is a fault that affected sources for a time.
-type trouble struct {
+// outage is a fault that affected sources for a time.
+type outage struct {
 	scope
 
 	from, until float64
@@ -353,15 +353,15 @@ type trouble struct {
 }
 
 // note remembers a fault that is over now.
-func (r *record) note(t trouble) {
+func (r *record) note(t outage) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.troubles = append(r.troubles, t)
+	r.outages = append(r.outages, t)
 }
 
 // during remembers the fault that a function causes.
 func (r *record) during(to scope, cause func()) {
-	t := trouble{scope: to, from: unix(time.Now())}
+	t := outage{scope: to, from: unix(time.Now())}
 	cause()
 	t.until = unix(time.Now())
 	r.note(t)
@@ -371,10 +371,10 @@ func (r *record) during(to scope, cause func()) {
 type spans [][2]float64
 
 // of returns the times at which a source was affected, including how long the effects can last afterwards.
-func (r *record) of(account, project, service string, afterwards time.Duration, more ...trouble) spans {
+func (r *record) of(account, project, service string, afterwards time.Duration, more ...outage) spans {
 	fits := func(of, is string) bool { return of == "" || of == is }
 	var all spans
-	for _, t := range slices.Concat(r.troubles, r.stalls, more) {
+	for _, t := range slices.Concat(r.outages, r.stalls, more) {
 		if fits(t.account, account) && fits(t.project, project) && fits(t.service, service) {
 			all = append(all, [2]float64{t.from, t.until + afterwards.Seconds()})
 		}
@@ -413,7 +413,7 @@ func (r *record) watch() (stop func()) {
 				return
 			}
 			if time.Since(last) > late {
-				r.stalls = append(r.stalls, trouble{from: unix(last), until: unix(time.Now())})
+				r.stalls = append(r.stalls, outage{from: unix(last), until: unix(time.Now())})
 			}
 		}
 	})
@@ -423,8 +423,8 @@ func (r *record) watch() (stop func()) {
 	}
 }
 
-// stood returns for how many seconds the machine was suspended, of the times that overlap with a time.
-func (r *record) stood(from, until float64) (seconds float64) {
+// suspended returns for how many seconds the machine was suspended, of the times that overlap with a time.
+func (r *record) suspended(from, until float64) (seconds float64) {
 	for _, t := range r.stalls {
 		if t.from <= until && t.until >= from {
 			seconds += t.until - t.from

@@ -75,7 +75,7 @@ func TestSoak(t *testing.T) {
 	v.calls(s, before, after)
 	t.Logf("%s of faults, and the time to recover: %d faults, which affected %d requests; %d changes of quotas, %d reloads, %d rotations of keys, "+
 		"%d services disabled or enabled; projects: %d added, %d removed, %d renamed, %d recreated\n%+v",
-		*soakFor, s.faults.Load(), s.befallen.Load()+s.befallenLists.Load(), s.changes, s.reloads, s.rotations, s.switches, s.come, s.gone, s.renamed, s.recreated, v.figures)
+		*soakFor, s.faults.Load(), s.affected.Load()+s.affectedLists.Load(), s.changes, s.reloads, s.rotations, s.switches, s.come, s.gone, s.renamed, s.recreated, v.figures)
 }
 
 // newStorm runs the exporter with a cloud of forty projects.
@@ -169,7 +169,7 @@ type storm struct {
 	keys     string           // directory of the key files of the account rotated
 	over     <-chan struct{}
 
-	faults, befallen, befallenLists atomic.Int64
+	faults, affected, affectedLists atomic.Int64
 
 	changes, reloads, switches, rotations, come, gone int
 	renamed, recreated                                int
@@ -182,7 +182,7 @@ func (s *storm) rage(duration time.Duration, seed uint64) {
 	s.over = ctx.Done()
 	happenings := []func(*rand.Rand){
 		s.changed, s.comeAndGone, s.reloaded, s.rotated, s.unreachable, s.outlasted, s.unlisted,
-		s.troubled, s.troubled, s.troubled, s.troubled, s.troubled, s.troubled,
+		s.disturbed, s.disturbed, s.disturbed, s.disturbed, s.disturbed, s.disturbed,
 	}
 	var all sync.WaitGroup
 	for i, happen := range happenings {
@@ -233,7 +233,7 @@ func (s *storm) comeAndGone(chance *rand.Rand) {
 	}
 }
 
-// counts counts an event that several kinds of happenings cause.
+// counts counts an event with several possible causes.
 func (s *storm) counts(n *int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -401,33 +401,33 @@ func body(text string) cloudtest.Fault {
 	return cloudtest.Fault{Status: http.StatusOK, Body: []byte(text)}
 }
 
-// befall injects a fault for a time from least to most.
-func (s *storm) befall(chance *rand.Rand, f cloudtest.Fault, least, most time.Duration, all ...scope) {
+// injectFor injects a fault for a time from least to most.
+func (s *storm) injectFor(chance *rand.Rand, f cloudtest.Fault, least, most time.Duration, all ...scope) {
 	var heals []func()
-	var troubles []trouble
+	var outages []outage
 	for _, to := range all {
 		t, heal := s.inject(f, to)
-		troubles, heals = append(troubles, t), append(heals, heal)
+		outages, heals = append(outages, t), append(heals, heal)
 	}
 	s.faults.Add(1)
 	s.wait(chance, least, most)
 	for i, heal := range heals {
 		heal()
-		troubles[i].until = unix(time.Now())
+		outages[i].until = unix(time.Now())
 		if f.Header.Get("Retry-After") != "" {
-			troubles[i].until += (retryAfter - soakPause).Seconds() // the usual pause counts in any case
+			outages[i].until += (retryAfter - soakPause).Seconds() // the usual pause counts in any case
 		}
-		s.note(troubles[i])
+		s.note(outages[i])
 	}
 }
 
 // inject injects a fault, and counts the requests that it affects.
-func (s *storm) inject(f cloudtest.Fault, to scope) (t trouble, heal func()) {
-	befallen := &s.befallen
-	t = trouble{scope: to, from: unix(time.Now())}
+func (s *storm) inject(f cloudtest.Fault, to scope) (t outage, heal func()) {
+	affected := &s.affected
+	t = outage{scope: to, from: unix(time.Now())}
 	switch {
 	case to.service == "iam":
-		befallen = &s.befallenLists
+		affected = &s.affectedLists
 	case f.Reset:
 		t.resets = new(atomic.Int64)
 	}
@@ -439,7 +439,7 @@ func (s *storm) inject(f cloudtest.Fault, to scope) (t trouble, heal func()) {
 		f.Path = "/v2/{project_id}/audit/quota"
 	}
 	f.When = func(int) bool {
-		befallen.Add(1)
+		affected.Add(1)
 		if t.resets != nil {
 			t.resets.Add(1)
 		}
@@ -448,8 +448,8 @@ func (s *storm) inject(f cloudtest.Fault, to scope) (t trouble, heal func()) {
 	return t, s.cloud.Inject(f)
 }
 
-// troubled repeatedly injects faults into a service of a project, a whole project, or a service of an account.
-func (s *storm) troubled(chance *rand.Rand) {
+// disturbed repeatedly injects faults into a service of a project, a whole project, or a service of an account.
+func (s *storm) disturbed(chance *rand.Rand) {
 	for s.wait(chance, 100*time.Millisecond, 4*time.Second) {
 		f := storms[chance.IntN(len(storms))]
 		there := s.there("")
@@ -462,14 +462,14 @@ func (s *storm) troubled(chance *rand.Rand) {
 			for _, of := range services {
 				all = append(all, scope{to.account, to.project, of.name})
 			}
-			s.befall(chance, f, time.Second, 8*time.Second, all...)
+			s.injectFor(chance, f, time.Second, 8*time.Second, all...)
 		case n < 5 && !f.Reset: // requests that are reset are retried once, and counted by project
-			s.befall(chance, f, time.Second, 8*time.Second, scope{to.account, "", to.service})
+			s.injectFor(chance, f, time.Second, 8*time.Second, scope{to.account, "", to.service})
 		case n < 6:
 			f = throttlings[chance.IntN(len(throttlings))]
-			s.befall(chance, f, time.Second, 8*time.Second, scope{to.account, "", to.service})
+			s.injectFor(chance, f, time.Second, 8*time.Second, scope{to.account, "", to.service})
 		default:
-			s.befall(chance, f, time.Second, 8*time.Second, to)
+			s.injectFor(chance, f, time.Second, 8*time.Second, to)
 		}
 	}
 }
@@ -485,7 +485,7 @@ func (s *storm) outlasted(chance *rand.Rand) {
 		if f.Latency < soakTimeout && f.Latency > 0 { // not a failure
 			f = status(http.StatusInternalServerError)
 		}
-		s.befall(chance, f, soakStale+10*time.Second, soakStale+30*time.Second, to)
+		s.injectFor(chance, f, soakStale+10*time.Second, soakStale+30*time.Second, to)
 	}
 }
 
@@ -501,6 +501,6 @@ func (s *storm) unlisted(chance *rand.Rand) {
 		if chance.IntN(4) == 0 {
 			f = throttlings[0]
 		}
-		s.befall(chance, f, 5*time.Second, 40*time.Second, scope{account: discovered, service: "iam"})
+		s.injectFor(chance, f, 5*time.Second, 40*time.Second, scope{account: discovered, service: "iam"})
 	}
 }

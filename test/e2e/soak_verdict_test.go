@@ -40,7 +40,7 @@ type figures struct {
 	Gaps                    int // of a series, explained by faults
 	Unread                  int // samples missing before the first fetch of a new project or an enabled service
 	Calls, MostCalls, Lists int
-	StoodStill              float64 // the machine was suspended, in seconds
+	Suspended               float64 // the machine was suspended, in seconds
 	Memory                  string  // resident bytes in the thirds of the time
 }
 
@@ -122,7 +122,7 @@ type ofProject struct {
 	scrapes []float64
 	seen    map[seriesID]map[float64]float64 // of the label, which other projects might have had too
 	info    seriesID                         // it exists while the project is exposed
-	arrival trouble                          // a new project is not a fault once it is shown
+	arrival outage                           // a new project is not a fault once it is shown
 }
 
 // shown checks when the project was exposed: from the first list or configuration that contained it to the last.
@@ -145,7 +145,7 @@ func (o *ofProject) shown() {
 			o.complain("%s: %s (%s) is exposed at %.3f: %t; it existed from %.3f to %.3f, goneBy %.3f", o.server, o.label, o.project.ID, at, is, o.from, o.until, o.goneBy)
 		}
 	}
-	o.arrival = trouble{from: o.from, until: first}
+	o.arrival = outage{from: o.from, until: first}
 }
 
 // moment is what a scrape shows about a source.
@@ -156,15 +156,15 @@ type moment struct {
 
 // source checks a service of the project: the age of its values, and then each of them. A service that was disabled starts from scratch.
 func (o *ofProject) source(of soakedService) {
-	more := []trouble{o.arrival}
+	more := []outage{o.arrival}
 	if o.keeps { // the project arrived earlier
 		first := o.record.lives[slices.IndexFunc(o.record.lives, func(l *life) bool { return l.project.ID == o.project.ID })]
-		more = []trouble{{from: first.from, until: first.shownBy}}
+		more = []outage{{from: first.from, until: first.shownBy}}
 	}
 	for _, b := range o.record.breaks[of.name] { // once it is enabled, the usual time
-		more = append(more, trouble{from: b.from, until: b.backBy + (usualAge - recovery).Seconds()})
+		more = append(more, outage{from: b.from, until: b.backBy + (usualAge - recovery).Seconds()})
 	}
-	troubles := o.record.of(o.account, o.project.ID, of.name, recovery, more...)
+	outages := o.record.of(o.account, o.project.ID, of.name, recovery, more...)
 	var moments []moment
 	for _, at := range o.scrapes {
 		_, is := o.seen[o.info][at]
@@ -177,14 +177,14 @@ func (o *ofProject) source(of soakedService) {
 			continue
 		}
 		read, isRead := o.seen[seriesID{"cloud_quota_last_success_timestamp_seconds", of.name, ""}][at]
-		well := troubles.well(at)
+		well := outages.well(at)
 		m := moment{at: at, read: read, late: at < o.until && (isRead && read < well-usualAge.Seconds() || !isRead && well > max(o.from, since))}
 		if !isRead {
 			m.read = math.NaN()
 		}
 		if m.late || isRead && read < since {
 			o.complain("%s: %s of %s (%s) was fetched at %.3f when scraped at %.3f, without a fault at %.3f, and enabled since %.3f; faults: %.3f",
-				o.server, of.name, o.label, o.project.ID, m.read, at, well, since, troubles)
+				o.server, of.name, o.label, o.project.ID, m.read, at, well, since, outages)
 		}
 		moments = append(moments, m)
 	}
@@ -246,14 +246,14 @@ func (o *ofProject) numbers(moments []moment, id quotaID, metric string) {
 				o.figures.Gaps++
 			}
 			inGap = true
-			if (m.late || age < (soakStale-soakInterval).Seconds()) && !o.stood(m.at) { // a page that waits for something else has an earlier timestamp
+			if (m.late || age < (soakStale-soakInterval).Seconds()) && !o.suspended(m.at) { // a page that waits for something else has an earlier timestamp
 				o.complain("%s: no %s of %v at %.3f, which was fetched at %.3f", o.server, metric, id, m.at, m.read)
 			}
 			continue
 		case is:
 			o.figures.Samples++
 			asked := m.read - soakTimeout.Seconds() - 2
-			asked -= o.record.stood(asked, m.read)
+			asked -= o.record.suspended(asked, m.read)
 			if math.IsNaN(age) || age > soakStale.Seconds()+0.1 || !o.record.wasHeld(id, metric, value, asked, m.read+0.005) {
 				o.complain("%s: %s of %v is %g at %.3f, fetched at %.3f, but the cloud returned another value, or the fetch is too long ago", o.server, metric, id, value, m.at, m.read)
 			}
@@ -280,22 +280,22 @@ func (v *verdict) scraped(name string, p *prometheus) (scrapes []float64) {
 				continue
 			}
 			v.figures.Failed++
-			if !v.stood(sample.at) {
+			if !v.suspended(sample.at) {
 				v.complain("%s: the scrape at %.3f failed after %.3f s", name, sample.at, took[sample.at])
 			}
 		}
 	}
-	v.figures.StoodStill = v.record.stood(unix(v.since), unix(v.ended))
-	still := time.Duration(v.figures.StoodStill * float64(time.Second))
+	v.figures.Suspended = v.record.suspended(unix(v.since), unix(v.ended))
+	still := time.Duration(v.figures.Suspended * float64(time.Second))
 	if n, want := len(scrapes), int(v.ended.Sub(v.since)/soakInterval); n > want+1 || n < want-1-2*int((still+soakInterval-1)/soakInterval) {
 		v.complain("%s: %d scrapes in %s, want %d", name, n, v.ended.Sub(v.since), want)
 	}
 	return scrapes
 }
 
-// stood reports whether the machine was suspended when a scrape started, or before its timeout.
-func (v *verdict) stood(scrape float64) bool {
-	return v.record.stood(scrape-1, scrape+soakInterval.Seconds()+1) > 0
+// suspended reports whether the machine was suspended when a scrape started, or before its timeout.
+func (v *verdict) suspended(scrape float64) bool {
+	return v.record.suspended(scrape-1, scrape+soakInterval.Seconds()+1) > 0
 }
 
 // growths are what must not grow: the maximum increase from the middle to the last third of the time. Memory includes garbage that the runtime has
@@ -353,7 +353,7 @@ func (v *verdict) calls(s *storm, before, after map[string]map[string]int) {
 			if q.name == "dbss" {
 				budget *= 2
 			}
-			for _, t := range s.troubles {
+			for _, t := range s.outages {
 				if t.resets != nil && t.project == id && t.service == q.name {
 					budget += int(t.resets.Load())
 				}
@@ -366,7 +366,7 @@ func (v *verdict) calls(s *storm, before, after map[string]map[string]int) {
 	}
 	lists := after[""]["iam"] - before[""]["iam"]
 	v.figures.Lists = lists
-	if budget := int(v.ended.Sub(v.since)/soakRefresh) + 2 + int(s.befallenLists.Load()); lists > budget {
+	if budget := int(v.ended.Sub(v.since)/soakRefresh) + 2 + int(s.affectedLists.Load()); lists > budget {
 		v.complain("%d lists of projects, want %d at most", lists, budget)
 	}
 }
