@@ -108,6 +108,7 @@ var apart = []struct{ set, object, path, text string }{
 	{"existingConfigSecret=mine", "ConfigMap cloud-quota-exporter", "kind", "none"},
 	{"web.routePrefix=/quotas/", "Deployment cloud-quota-exporter", "spec template spec containers 0 args 2", "--web.route-prefix=/quotas/"},
 	{"web.routePrefix=/quotas/", "Deployment cloud-quota-exporter", "spec template spec containers 0 readinessProbe httpGet path", "/quotas/-/ready"},
+	{"web.externalURL=/quotas/", "Deployment cloud-quota-exporter", "spec template spec containers 0 livenessProbe httpGet path", "/quotas/-/healthy"},
 	{"web.routePrefix=/,web.externalURL=https://example.com/q", "ServiceMonitor cloud-quota-exporter", "spec endpoints 0 path", "none"},
 	{"web.existingSecret=web", "Deployment cloud-quota-exporter", "spec template spec containers 0 args 2", "--web.config.file=/etc/cloud_quota_exporter_web/web.yml"},
 	{"web.existingSecret=web", "Deployment cloud-quota-exporter", "spec template spec containers 0 volumeMounts web mountPath", "/etc/cloud_quota_exporter_web"},
