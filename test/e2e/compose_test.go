@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,6 +49,12 @@ func TestComposeFile(t *testing.T) {
 				t.Errorf("%s: image %s", s.Name, s.Image)
 			}
 			if s.Build != nil {
+				// The memory of deploy/k8s, for as many projects.
+				manifest := readFile(t, deploy+"k8s/base/exporter/one/deployment.yaml")
+				limit, mib := s.Environment["GOMEMLIMIT"], int(s.MemLimit>>20)
+				if limit == nil || !strings.Contains(manifest, "value: "+*limit) || !strings.Contains(manifest, fmt.Sprintf("memory: %dMi\n", mib)) {
+					t.Errorf("%s: GOMEMLIMIT %v of %d MiB", s.Name, limit, mib)
+				}
 				if _, err := os.Stat(filepath.Join(s.Build.Context, "Dockerfile")); err != nil {
 					t.Error(err)
 				}

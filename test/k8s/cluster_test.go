@@ -57,7 +57,7 @@ users: [{name: admin, user: {token: token}}]
 		"--service-cluster-ip-range=10.0.0.0/24", "--authorization-mode=RBAC", "--token-auth-file="+dir+"/tokens", "--endpoint-reconciler-type=none")
 	c.await(t, "get", "--raw=/readyz")
 	c.kubectl(t, "", "apply", "--server-side", "--filename="+crds)
-	c.kubectl(t, "", "wait", "--for=condition=Established", "customresourcedefinitions", "--all")
+	c.kubectl(t, "", "wait", "--timeout=5m", "--for=condition=Established", "customresourcedefinitions", "--all")
 	kinds := strings.Fields(c.kubectl(t, "", "api-resources", "--namespaced", "--verbs=list", "--output=name"))
 	unwanted := []string{"endpoints", "events", "events.events.k8s.io"} // deprecated; made by the API server itself
 	c.kinds = strings.Join(slices.DeleteFunc(kinds, func(kind string) bool { return slices.Contains(unwanted, kind) }), ",")

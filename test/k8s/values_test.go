@@ -108,6 +108,7 @@ var apart = []struct{ set, object, path, text string }{
 	{"existingConfigSecret=mine", "ConfigMap cloud-quota-exporter", "kind", "none"},
 	{"web.routePrefix=/quotas/", "Deployment cloud-quota-exporter", "spec template spec containers 0 args 2", "--web.route-prefix=/quotas/"},
 	{"web.routePrefix=/quotas/", "Deployment cloud-quota-exporter", "spec template spec containers 0 readinessProbe httpGet path", "/quotas/-/ready"},
+	{"web.externalURL=/quotas/", "Deployment cloud-quota-exporter", "spec template spec containers 0 livenessProbe httpGet path", "/quotas/-/healthy"},
 	{"web.routePrefix=/,web.externalURL=https://example.com/q", "ServiceMonitor cloud-quota-exporter", "spec endpoints 0 path", "none"},
 	{"web.existingSecret=web", "Deployment cloud-quota-exporter", "spec template spec containers 0 args 2", "--web.config.file=/etc/cloud_quota_exporter_web/web.yml"},
 	{"web.existingSecret=web", "Deployment cloud-quota-exporter", "spec template spec containers 0 volumeMounts web mountPath", "/etc/cloud_quota_exporter_web"},
@@ -253,6 +254,8 @@ func TestChartRejects(t *testing.T) {
 		"extraArgs[0]=--log.level=debug":             "extraArgs: set the value log.level",
 		"extraArgs[0]=--web.telemetry-path=/m":       "extraArgs: set the value web.telemetryPath",
 		"service.port=0":                             "/service/port",
+		"extraEnv[0].name=A,extraEnv[0].valeu=b":     "additional properties 'valeu' not allowed",
+		"extraEnv[0].name=A,extraEnv[0].value=1":     "/extraEnv/0/value",
 		"serviceMonitor.interval=30":                 "/serviceMonitor/interval",
 		"serviceMonitor.enable=false":                "additional properties 'enable' not allowed",
 		"runbookBaseURL=docs":                        "/runbookBaseURL",
@@ -306,6 +309,29 @@ func TestChartPackage(t *testing.T) {
 				t.Errorf("got %v, want the remedy", err)
 			}
 		})
+	}
+}
+
+// TestChartInAnother renders a chart that depends on this one, with a condition and the values that it has for all of its charts.
+func TestChartInAnother(t *testing.T) {
+	parent := t.TempDir()
+	write(t, parent+"/Chart.yaml", `
+apiVersion: v2
+name: monitoring
+version: 1.0.0
+dependencies: [{name: cloud-quota-exporter, version: ">=0", condition: cloud-quota-exporter.enabled}]
+`)
+	if _, err := run(tool(t, "helm"), "package", "--destination="+parent+"/charts", chart); err != nil {
+		t.Fatal(err)
+	}
+	for enabled, want := range map[string]string{
+		"true": "imagePullSecrets:\n        - name: swr\n", "false": "",
+	} {
+		out, err := run(tool(t, "helm"), "template", "monitoring", parent, "--set=cloud-quota-exporter.enabled="+enabled,
+			"--set=global.imagePullSecrets[0]=swr", "--set=global.imageRegistry=registry.example.com")
+		if err != nil || !strings.Contains(string(out), want) || strings.Contains(string(out), "kind: Deployment") != (enabled == "true") {
+			t.Errorf("enabled: %s: %v\n%.500s", enabled, err, out)
+		}
 	}
 }
 

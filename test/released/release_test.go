@@ -166,6 +166,9 @@ func checkInstallation(t *testing.T, dir string) {
 			}
 		}
 	}
+	if without := regexp.MustCompile(`(?m)^sudo cloud_quota_exporter .*`).Find(read(t, "../../docs", "installation.md")); without != nil {
+		t.Errorf("%s: sudo does not search /usr/local/bin everywhere", without)
+	}
 	for name, mode := range map[string]os.FileMode{
 		"usr/local/bin/cloud_quota_exporter": 0o755, "etc/cloud_quota_exporter/config.yml": 0o644, "etc/cloud_quota_exporter/secret_key": 0o600,
 		"etc/systemd/system/cloud_quota_exporter.service": 0o644, "etc/systemd/system/cloud_quota_exporter.service.d/keys.conf": 0o644,
