@@ -113,8 +113,9 @@ func warm(b *testing.B, what set) *exporter {
 	known, enabled := providerstest.Five(), ""
 	if what.services == "all" {
 		known, enabled = providers.All(), "enabled: true, "
+		s.Enlarge()
 	}
-	e := exportOf(b, s, known, "services: {defaults: {"+enabled+"cache_ttl: 24h, max_stale: 48h, timeout: 1m, max_in_flight: 32}, ces: {cache_ttl: 24h}}")
+	e := exportOf(b, s, known, "services: {defaults: {"+enabled+"cache_ttl: 24h, max_stale: 48h, timeout: 1m}, ces: {cache_ttl: 24h}}")
 	wantAllRead(b, text(b, e.url), e.Count(fleet.Filter{}))
 	return e
 }
