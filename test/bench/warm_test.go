@@ -166,10 +166,14 @@ func quotas(page string) string {
 	return lines.String()
 }
 
-// turns is how often each of two is scraped for one iteration: what is large takes so long that there is one.
-const turns = 5
+// Each of two is scraped so often, and for so long, for one iteration: what is large takes so long that there is one.
+const (
+	turns   = 5
+	turning = 300 * time.Millisecond
+)
 
-// compare scrapes one and another in turn. Of the times the medians count, of the bytes that were allocated the sums.
+// compare scrapes one and another in turn. Of the times the medians count, of the bytes that were allocated
+// and of the CPU time the sums. Other programs make the time longer, but hardly the CPU time, which is that of both ends.
 func compare(b *testing.B, one, other, name string, header http.Header) {
 	b.Helper()
 	sides := []*side{{url: one}, {url: other}}
@@ -177,7 +181,7 @@ func compare(b *testing.B, one, other, name string, header http.Header) {
 		scrape(b, s.url, io.Discard, header) // what is made once for all
 	}
 	for b.Loop() {
-		for range turns {
+		for begun, n := time.Now(), 0; n < turns || time.Since(begun) < turning; n++ {
 			for _, s := range sides {
 				s.measure(b, header)
 			}
@@ -187,6 +191,7 @@ func compare(b *testing.B, one, other, name string, header http.Header) {
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(float64(ours.median()), "ns/scrape")
 	b.ReportMetric(float64(ours.median())/float64(theirs.median()), "time/"+name)
+	b.ReportMetric(float64(ours.cpu)/float64(theirs.cpu), "cpu/"+name)
 	b.ReportMetric(float64(ours.bytes)/float64(len(ours.took)), "B/scrape")
 	b.ReportMetric(float64(ours.bytes)/float64(theirs.bytes), "bytes/"+name)
 }
@@ -196,6 +201,7 @@ type side struct {
 	url   string
 	took  []time.Duration
 	bytes uint64
+	cpu   time.Duration
 }
 
 // measure scrapes once, and notes how long that took and how many bytes were allocated for it.
@@ -203,7 +209,9 @@ func (s *side) measure(b *testing.B, header http.Header) {
 	b.Helper()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
+	used := cpuTime()
 	s.took = append(s.took, scrape(b, s.url, io.Discard, header))
+	s.cpu += cpuTime() - used
 	runtime.ReadMemStats(&after)
 	s.bytes += after.TotalAlloc - before.TotalAlloc
 }
