@@ -49,12 +49,13 @@ func (p *Page) Part(readings []*fleet.Reading, known []string) []*dto.MetricFami
 		p.projects = map[string]finished{}
 	}
 	var all []*[accountUp][]*dto.Metric
+	parts := newShared()
 	for _, of := range projects(readings) {
 		label := of[0].Project.Label
 		done := p.projects[label]
 		if !done.shows(of) {
 			of := done.with(of)
-			done = finished{of, render(of)}
+			done = finished{of, parts.render(of)}
 			p.projects[label], p.of, p.families = done, nil, nil
 		}
 		all = append(all, done.only(of))
@@ -133,11 +134,12 @@ func join(all []*[accountUp][]*dto.Metric) []*dto.MetricFamily {
 func (p *Page) finish(readings []*fleet.Reading) []*[accountUp][]*dto.Metric {
 	next := make(map[string]finished, len(p.projects))
 	var all []*[accountUp][]*dto.Metric
+	parts := newShared()
 	for _, of := range projects(readings) {
 		label := of[0].Project.Label
 		done := p.projects[label]
 		if len(done.of) != len(of) || !done.shows(of) {
-			done = finished{slices.Clone(of), render(of)}
+			done = finished{slices.Clone(of), parts.render(of)}
 		}
 		next[label] = done
 		all = append(all, done.metrics)
@@ -147,18 +149,17 @@ func (p *Page) finish(readings []*fleet.Reading) []*[accountUp][]*dto.Metric {
 }
 
 // render makes the metrics of one project. Each family is in the order in which the registry sorts it.
-func render(of []*fleet.Reading) *[accountUp][]*dto.Metric {
+func (s *shared) render(of []*fleet.Reading) *[accountUp][]*dto.Metric {
 	var metrics [accountUp][]*dto.Metric
-	shared := labelSets{pairs: map[[2]string]*dto.LabelPair{}, sets: map[labelSet][]*dto.LabelPair{}}
-	values := map[metricValue]*dto.Metric{} // most metrics have one of few values, such as 1
+	sets := map[labelSet][]*dto.LabelPair{}
 	project(of, func(f family, value float64, labels ...string) {
 		v := metricValue{definitions[f].kind, math.Float64bits(value)}
-		same := values[v]
+		same := s.values[v]
 		if same == nil {
 			same = v.metric()
-			values[v] = same
+			s.values[v] = same
 		}
-		metrics[f] = append(metrics[f], &dto.Metric{Label: shared.get(definitions[f].labels, labels), Gauge: same.Gauge, Counter: same.Counter})
+		metrics[f] = append(metrics[f], &dto.Metric{Label: s.labels(sets, definitions[f].labels, labels), Gauge: same.Gauge, Counter: same.Counter})
 	})
 	for f := range metrics {
 		metrics[f] = append([]*dto.Metric(nil), metrics[f]...) // without what append has reserved
@@ -182,11 +183,16 @@ func (v metricValue) metric() *dto.Metric {
 	return &dto.Metric{Gauge: &dto.Gauge{Value: &value}}
 }
 
-// labelSets are the label pairs and label sets that the metrics of a project share. Allocating them takes most of the time of a
-// page.
-type labelSets struct {
-	pairs map[[2]string]*dto.LabelPair
-	sets  map[labelSet][]*dto.LabelPair
+// shared are parts that the metrics of several projects share: most metrics have one of few values, such as 1. It is not kept after a
+// scrape, so that it does not grow. The label sets of a project are shared by its families. Allocating all these takes most of the time of
+// a page.
+type shared struct {
+	pairs  map[[2]string]*dto.LabelPair
+	values map[metricValue]*dto.Metric
+}
+
+func newShared() *shared {
+	return &shared{pairs: map[[2]string]*dto.LabelPair{}, values: map[metricValue]*dto.Metric{}}
 }
 
 const maxLabels = 4
@@ -194,12 +200,12 @@ const maxLabels = 4
 // labelSet holds names and values of labels, in the order of a definition.
 type labelSet struct{ names, values [maxLabels]string }
 
-// get returns the pairs of a label set, sorted by name.
-func (s labelSets) get(names, values []string) []*dto.LabelPair {
+// labels returns the pairs of a label set, sorted by name. sets are those that the project has already.
+func (s *shared) labels(sets map[labelSet][]*dto.LabelPair, names, values []string) []*dto.LabelPair {
 	var key labelSet
 	copy(key.names[:], names)
 	copy(key.values[:], values)
-	set := s.sets[key]
+	set := sets[key]
 	if set != nil {
 		return set
 	}
@@ -212,7 +218,7 @@ func (s labelSets) get(names, values []string) []*dto.LabelPair {
 		set = append(set, pair)
 	}
 	slices.SortFunc(set, func(a, b *dto.LabelPair) int { return strings.Compare(a.GetName(), b.GetName()) })
-	s.sets[key] = set
+	sets[key] = set
 	return set
 }
 

@@ -44,6 +44,7 @@ type simulation struct {
 
 	address  string
 	accounts string // of the configuration
+	caFile   string // empty: HTTP
 }
 
 // unencrypted uses HTTP instead of TLS, which takes most of the time of small requests.
@@ -65,7 +66,7 @@ func simulate(tb testing.TB, projects int, https bool) *simulation {
 		if err := os.WriteFile(file, server.CA(), 0o600); err != nil {
 			tb.Fatal(err)
 		}
-		reached = "    ca_file: " + file + "\n"
+		s.caFile, reached = file, "    ca_file: "+file+"\n"
 	} else {
 		s.Server = cloudsim.ServePlain(s.Cloud, listener)
 	}

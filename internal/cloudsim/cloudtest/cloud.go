@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -67,6 +69,28 @@ func Scale(projects int) *Cloud {
 	}
 	return New(cloudsim.Account{Name: "demo", AccessKey: democloud.AccessKey, SecretKey: democloud.SecretKey, Projects: all})
 }
+
+// Enlarge has every project of a cloud of Scale respond with seven quotas for each service with a list that is disabled by default. With all services,
+// 100 projects have about 26,000 quotas.
+func (c *Cloud) Enlarge() {
+	const quotas = 7
+	c.Update("demo", func(a *cloudsim.Account) {
+		for i := range a.Projects {
+			of := maps.Clone(a.Projects[i].Quotas)
+			for _, s := range providers.All() {
+				if of[s.Name] == nil && !s.API.Account && len(s.API.Pairs) == 0 && strings.Contains(s.API.Type, "{") {
+					for n := range int64(quotas) {
+						name := placeholder.ReplaceAllString(s.API.Type, fmt.Sprint("resource", n))
+						of[s.Name] = append(of[s.Name], cloudsim.Quota{Type: name, Used: n, Limit: 10 * n})
+					}
+				}
+			}
+			a.Projects[i].Quotas = of
+		}
+	})
+}
+
+var placeholder = regexp.MustCompile(`\{[^}]*\}`)
 
 // ManyProjects returns a cloud with twenty projects of the account "main" in one region, and all that the kinds of credentials need. The account "base"
 // is the one that main's agency trusts.
