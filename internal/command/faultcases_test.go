@@ -25,7 +25,8 @@ type target struct {
 	yaml         string          // CA and DIR are replaced by files
 	at           cloudtest.Fault // the affected requests; Host also selects connections
 	asked        string          // format of its responses
-	services     []string        // of the project prod, whose fetches then fail
+	services     []string        // of the project, whose fetches then fail
+	isAccount    bool            // the services are those of the account main; otherwise of the project prod
 	account      string          // whose account_up shows it; empty: none
 	first        bool            // the exporter has fetched nothing when the fault occurs
 	later        time.Duration   // before the next request
@@ -37,14 +38,26 @@ type target struct {
 const (
 	stagingID = "5bd2d60ff638ccd9a8a28114eab086e7"
 	devID     = "025a94d043e9521d20e221a2a9e60fe1"
+	mainID    = "0d6e4079e36703ebd37c00722f5891d2" // of the account
 
 	instanceList   = "list of audit instances"
 	lookUp         = "look-up of a project"
+	lookUpAccount  = "look-up of an account"
 	discoveryFirst = "first discovery"
 	discoveryLater = "discovery"
+	behindProxy    = "behind a proxy"
+	keyFiles       = "key files"
 )
 
 var allServices = []string{"cts", "ces", "taurusdb", "dcs", "dbss"}
+
+// project returns the label of what fails.
+func (to target) project() string {
+	if to.isAccount {
+		return "main"
+	}
+	return "prod"
+}
 
 // shapes are services with different response formats: a list, a nested list with a number as a string, and remaining amounts.
 var shapes = []string{"cts", "taurusdb", "dbss"}
@@ -61,20 +74,31 @@ const (
 	staging = "{id: " + stagingID + ", region: ap-southeast-1, name: staging}"
 	other   = "{name: other, credentials: {static: {access_key: AK2, secret_key: SECRETKEY2}}, " + plain + "projects: [{id: " + devID + ", region: ap-southeast-1, name: dev}]}"
 
-	stated   = always + "accounts: [{name: main, " + static + "projects: [" + prod + ", " + staging + "]}]"
-	lookedUp = always + "accounts: [{name: main, " + static + plain + "projects: [{region: ap-southeast-3, name: prod}, " + staging + "]}]"
-	discover = always + "accounts: [" + other + ", {name: main, " + static + plain + "discovery: {regions: [ap-southeast-3], name_prefix: prod/}}]"
-	issued   = always + "accounts: [" + other + ", {name: main, credentials: {KIND}, ca_file: CA, " + plain + "projects: [" + prod + "]}]"
+	// wide also has a service whose response is a map, and one of the account.
+	wide = "services: {defaults: {cache_ttl: 20s, max_stale: 240h}, ces: {enabled: false}, dcs: {enabled: false}, evs: {enabled: true, cache_ttl: 20s}, eps: {enabled: true, cache_ttl: 20s}}\n"
+
+	stated    = wide + "accounts: [{name: main, domain_id: " + mainID + ", " + static + "projects: [" + prod + ", " + staging + "]}]"
+	ofAccount = wide + "accounts: [{name: main, " + static + plain + "projects: [" + prod + ", " + staging + "]}]"
+	lookedUp  = always + "accounts: [{name: main, " + static + plain + "projects: [{region: ap-southeast-3, name: prod}, " + staging + "]}]"
+	discover  = always + "accounts: [" + other + ", {name: main, " + static + plain + "discovery: {regions: [ap-southeast-3], name_prefix: prod/}}]"
+	proxied   = always + "accounts: [" + other + ", {name: main, " + static + "endpoints: {default: {ap-southeast-3: \"https://{service}.ap-southeast-3.proxied.example\", " +
+		"default: \"https://{service}.{region}.myhuaweicloud.com\"}}, projects: [" + prod + ", " + staging + "]}]"
+	inFiles = always + "accounts: [" + other + ", {name: main, credentials: {static: {access_key_file: DIR/access_key, secret_key_file: DIR/secret_key}}, ca_file: CA, projects: [" + prod + "]}]"
+	issued  = always + "accounts: [" + other + ", {name: main, credentials: {KIND}, ca_file: CA, " + plain + "projects: [" + prod + "]}]"
 )
 
 func targets() []target {
 	var all []target
-	for _, service := range shapes {
+	for _, service := range append([]string{"evs"}, shapes...) {
 		all = append(all, target{
 			name: service, column: "services", yaml: stated, asked: service, services: []string{service}, recovers: 16 * time.Second,
 			at: cloudtest.Fault{Service: service, Host: strings.Replace(service, "taurus", "gauss", 1) + ".ap-southeast-3."},
 		})
 	}
+	all = append(all, target{
+		name: "eps", column: "services", yaml: stated, asked: "eps", services: []string{"eps"}, isAccount: true, recovers: 16 * time.Second,
+		at: cloudtest.Fault{Service: "eps", Host: "eps.myhuaweicloud.com"},
+	})
 	all = append(all, target{
 		name: instanceList, column: "services", yaml: stated, asked: instanceList, services: []string{"dbss"}, recovers: 16 * time.Second,
 		at: cloudtest.Fault{Path: "/v2/{project_id}/audit/instances", Host: "dbss.ap-southeast-3."},
@@ -82,7 +106,10 @@ func targets() []target {
 	iam := cloudtest.Fault{Service: "iam", Host: "iam.ap-southeast-3."}
 	all = append(
 		all,
+		target{name: behindProxy, column: "services", yaml: proxied, services: shapes, recovers: 16 * time.Second},
+		target{name: keyFiles, column: "credentials", account: "main", yaml: inFiles, services: shapes, recovers: 16 * time.Second},
 		target{name: lookUp, column: "IAM", yaml: lookedUp, at: iam, asked: "iam", services: shapes, first: true, recovers: 16 * time.Second},
+		target{name: lookUpAccount, column: "IAM", yaml: ofAccount, at: iam, asked: "domains", services: []string{"eps"}, isAccount: true, first: true, few: true, recovers: 16 * time.Second},
 		target{name: discoveryFirst, column: "IAM", yaml: discover, at: iam, asked: "iam", account: "main", first: true, few: true, recovers: 2 * time.Minute},
 		target{name: discoveryLater, column: "IAM", yaml: discover, at: iam, asked: "iam", account: "main", later: 16 * time.Minute, recovers: 16 * time.Minute},
 	)
@@ -114,10 +141,15 @@ const freshFor = 20 * time.Second
 
 func (f wrong) refusesKey() bool { return f.keys || f.fault.Status == http.StatusUnauthorized }
 
-func (f wrong) befallsConnections() bool { return f.fault.Dial != nil || f.fault.Certificate != "" }
+func (f wrong) befallsConnections() bool {
+	return f.fault.Dial != nil || f.fault.Certificate != "" || f.proxy != nil
+}
 
 // affects reports whether the fault applies to the target.
 func (f wrong) affects(to target) bool {
+	if f.proxy != nil || f.files != nil || to.name == behindProxy || to.name == keyFiles {
+		return f.proxy != nil && to.name == behindProxy || f.files != nil && to.name == keyFiles
+	}
 	if to.few && !slices.Contains(oneOfEachKind, f.name) {
 		return false
 	}
@@ -152,7 +184,10 @@ func (f wrong) inject(c *cloudtest.Cloud, to target) (heal func()) {
 
 // newFaultyCloud has everything that the targets request.
 func newFaultyCloud() *cloudtest.Cloud {
-	ofMain := []cloudsim.Project{{ID: projectID, Name: "ap-southeast-3", AuditInstances: 2}, {ID: stagingID, Name: "ap-southeast-1"}}
+	volumes := map[string][]cloudsim.Quota{"evs": {{Type: "volumes", Used: 108, Limit: -1}, {Type: "gigabytes", Used: 2792, Limit: 42790}}}
+	ofMain := []cloudsim.Project{
+		{ID: projectID, Name: "ap-southeast-3", AuditInstances: 2, Quotas: volumes}, {ID: stagingID, Name: "ap-southeast-1", Quotas: volumes},
+	}
 	c := cloudtest.New(
 		cloudsim.Account{Name: "main", AccessKey: "AK", SecretKey: "SECRETKEY", Projects: ofMain},
 		cloudsim.Account{Name: "base", AccessKey: "BASE", SecretKey: "SECRETBASE"},
@@ -171,25 +206,32 @@ func newFaultyCloud() *cloudtest.Cloud {
 func secretFiles(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	for name, contents := range map[string]string{"id_token": "SECRETIDTOKEN", "password": "SECRETPASSWORD", "pod_token": "SECRETPOD"} {
+	for name, contents := range map[string]string{
+		"id_token": "SECRETIDTOKEN", "password": "SECRETPASSWORD", "pod_token": "SECRETPOD", "access_key": "AK", "secret_key": "SECRETKEY",
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(contents), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	t.Setenv("HTTPS_PROXY", "http://"+proxyAddress)
+	t.Setenv("NO_PROXY", ".myhuaweicloud.com,.a.b")
 	t.Setenv("HC_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.1.1/pod-identity/credentials")
 	t.Setenv("HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", filepath.Join(dir, "pod_token"))
 	return dir
 }
 
-// examples are the resources of the documented examples, which the simulated cloud returns.
+// examples are the resources that the simulated cloud returns, those of the documented examples except for EVS.
 var examples = map[string][]string{
 	"cts":      {`{"type":"data_tracker","used":9,"quota":100}`, `{"type":"system_tracker","used":1,"quota":1}`},
 	"taurusdb": {`{"type":"instance","used":4,"quota":50}`},
+	"evs":      {`"volumes":{"in_use":108,"limit":-1}`, `"gigabytes":{"in_use":2792,"limit":42790}`},
+	"eps":      {`{"type":"enterprise_project","used":3,"quota":100}`},
 	"dbss":     {`"cpu":796`, `"ram":1622016`, `"audit_quota":1`},
+	"domains":  {`{"id":"` + mainID + `","name":"main","enabled":true}`},
 	"iam":      {`{"id":"` + projectID + `","name":"ap-southeast-3","enabled":true}`, `{"id":"` + stagingID + `","name":"ap-southeast-1","enabled":true}`},
 }
 
-// usual returns the usual response with additional elements: resources, fields of DBSS, or projects of IAM.
+// usual returns the usual response with additional elements: resources, entries of a map, fields of DBSS, or projects of IAM.
 func usual(asked string, more ...string) string {
 	inside := strings.Join(slices.Concat(examples[asked], more), ",")
 	switch asked {
@@ -197,6 +239,10 @@ func usual(asked string, more ...string) string {
 		return `{"resources":[` + inside + `]}`
 	case "dbss":
 		return `{` + inside + `}`
+	case "evs":
+		return `{"quota_set":{` + inside + `}}`
+	case "domains":
+		return `{"domains":[` + inside + `]}`
 	case "iam":
 		return `{"projects":[` + inside + `]}`
 	default:
@@ -204,14 +250,16 @@ func usual(asked string, more ...string) string {
 	}
 }
 
-// extra is an additional element of a response: a resource, a field of DBSS, or a project of IAM.
-type extra struct{ resource, field, project string }
+// extra is an additional element of a response: a resource, an entry of a map, a field of DBSS, or a project of IAM.
+type extra struct{ resource, entry, field, project string }
 
 func (e extra) of(asked string) string {
 	switch asked {
 	case "dbss":
 		return e.field
-	case "iam":
+	case "evs":
+		return e.entry
+	case "domains", "iam":
 		return e.project
 	default:
 		return e.resource
@@ -227,7 +275,10 @@ func beside(name, says string, bad extra) wrong {
 
 // number adds an invalid number, in a field that DBSS requires and that has another type in IAM.
 func number(name, number, says string) wrong {
-	w := beside(name, says, extra{`{"type":"bad","used":` + number + `,"quota":2}`, `"cpu":` + number, `{"id":"x","name":"MOS","enabled":` + number + `}`})
+	w := beside(name, says, extra{
+		`{"type":"bad","used":` + number + `,"quota":2}`, `"bad":{"in_use":` + number + `,"limit":2}`,
+		`"cpu":` + number, `{"id":"x","name":"MOS","enabled":` + number + `}`,
+	})
 	w.gone = map[string]*regexp.Regexp{"dbss": regexp.MustCompile(`resource_type="cpu"`)}
 	return w
 }
@@ -236,9 +287,9 @@ func number(name, number, says string) wrong {
 func halfReadable() []wrong {
 	long := strings.Repeat("x", 10_000)
 	strings10k := beside("a type of 10,000 characters", "longer than 256 bytes",
-		extra{`{"type":"` + long + `","used":1,"quota":2}`, `"` + long + `":1`, `{"id":"x","name":"` + long + `"}`})
+		extra{`{"type":"` + long + `","used":1,"quota":2}`, `"` + long + `":{"in_use":1,"limit":2}`, `"` + long + `":1`, `{"id":"x","name":"` + long + `"}`})
 	noUTF8 := beside("a type that is not UTF-8", "is not valid UTF-8",
-		extra{`{"type":"a` + "\xff" + `","used":1,"quota":2}`, `"a` + "\xff" + `":1`, `{"id":"x","name":"M` + "\xff" + `S"}`})
+		extra{`{"type":"a` + "\xff" + `","used":1,"quota":2}`, `"a` + "\xff" + `":{"in_use":1,"limit":2}`, `"a` + "\xff" + `":1`, `{"id":"x","name":"M` + "\xff" + `S"}`})
 	twice := beside("a duplicate resource", "duplicate type", extra{})
 	twice.body = func(asked string) string { return usual(asked, examples[asked][0]) }
 	many := beside("10,000 resources", "more than 200 resources", extra{})
@@ -247,13 +298,20 @@ func halfReadable() []wrong {
 	asStrings := beside("numbers as strings", "has the wrong type|cannot unmarshal", extra{})
 	bare := regexp.MustCompile(`:(-?[0-9]+|true)`)
 	asStrings.body = func(asked string) string { return bare.ReplaceAllString(usual(asked), `:"$1"`) }
+	ranges := beside("a range of -1 to -1", "", extra{
+		`{"type":"new","used":1,"quota":2,"min":-1,"max":-1}`, `"new":{"in_use":1,"limit":2,"min":-1,"max":-1}`, `"min":-1,"max":-1`, `{"id":"x","name":"MOS","min":-1}`,
+	})
+	ranges.new = 1
+	single := beside("a number in place of a resource", "it has no type|it is not a (resource|project)", extra{"5", `"bad":5`, `"bad":5`, "5"})
+	single.skipsProject = true
 	return []wrong{
-		asStrings,
-		number("a negative number", "-1", "used is -1|cpu is -1|cannot unmarshal|has the wrong type"),
+		asStrings, ranges,
+		single,
+		number("a negative number", "-1", "(used|in_use|cpu) is -1|cannot unmarshal|has the wrong type"),
 		number("1e400", "1e400", "expected a number|cannot unmarshal|has the wrong type"),
 		number("NaN in a string", `"NaN"`, "expected a number|cannot unmarshal|has the wrong type"),
 		twice,
-		beside("a resource without a type", "it has no type", extra{`{"used":1,"quota":2}`, `"disk":1`, `{"name":"MOS"}`}),
+		beside("a resource without a type", "it has no type|it is not a resource", extra{`{"used":1,"quota":2}`, `"":{"in_use":1,"limit":2}`, `"disk":1`, `{"name":"MOS"}`}),
 		noUTF8, strings10k, many,
 	}
 }
@@ -263,7 +321,7 @@ func numbered(name, asked string, n int) []string {
 	items := make([]string, n)
 	for i := range items {
 		items[i] = extra{
-			fmt.Sprintf(`{"type":"%s%d","used":1,"quota":2}`, name, i), fmt.Sprintf(`"%s%d":1`, name, i), fmt.Sprintf(`{"id":"%d","name":"MOS"}`, i),
+			fmt.Sprintf(`{"type":"%s%d","used":1,"quota":2}`, name, i), fmt.Sprintf(`"%s%d":{"in_use":1,"limit":2}`, name, i), fmt.Sprintf(`"%s%d":1`, name, i), fmt.Sprintf(`{"id":"%d","name":"MOS"}`, i),
 		}.of(asked)
 	}
 	return items
@@ -283,12 +341,16 @@ type wrong struct {
 	fault cloudtest.Fault
 	body  func(asked string) string // of a 200, by the requested service
 
-	keys bool // the account has another secret key in the cloud
+	keys  bool              // the account has another secret key in the cloud
+	proxy http.HandlerFunc  // responds to CONNECT in place of the proxy
+	files map[string]string // contents of files; missing: none, half: half of what they had
+	lasts time.Duration     // the second scrape comes so long after the first; 0: there is none
 
-	says string                    // in the logged error, as a regular expression
-	gone map[string]*regexp.Regexp // by target: the series that are missing after such a response
-	new  int                       // resource types that such a response adds
-	half bool                      // some resources in the response are valid
+	says         string                    // in the logged error, as a regular expression
+	gone         map[string]*regexp.Regexp // by target: the series that are missing after such a response
+	new          int                       // resource types that such a response adds
+	skipsProject bool                      // a discovery logs the skipped project
+	half         bool                      // some resources in the response are valid
 
 	asks time.Duration // Retry-After of the cloud
 }
@@ -297,12 +359,13 @@ type wrong struct {
 const isRead = "read"
 
 // faults are all faults, in the order of the document.
-var faults = slices.Concat(connections(), statuses(), unreadable(), halfReadable())
+var faults = slices.Concat(connections(), proxies(), statuses(), unreadable(), halfReadable(), halfWritten())
 
 // connections are faults without a response.
 func connections() []wrong {
 	return []wrong{
 		{name: "connection refused", fault: cloudtest.Fault{Dial: syscall.ECONNREFUSED}, says: "connection refused"},
+		{name: "connection that nothing answers to", fault: cloudtest.Fault{Dial: cloudtest.ErrBlackHole}, says: tooLong},
 		{
 			name: "no such host", fault: cloudtest.Fault{Dial: &net.DNSError{Err: "no such host", Name: "host", IsNotFound: true}},
 			says: "no such host",
@@ -314,6 +377,42 @@ func connections() []wrong {
 		{name: "no response", fault: cloudtest.Fault{Hang: true}, says: tooLong},
 		{name: "idle connections that were dropped", fault: cloudtest.Fault{Dead: true}},
 		{name: "a body at one byte per second", fault: cloudtest.Fault{Drip: time.Second}, says: tooLong},
+	}
+}
+
+// proxies are responses of a proxy to CONNECT.
+func proxies() []wrong {
+	of := func(name string, status int, header, value string) wrong {
+		return wrong{name: name, says: fmt.Sprintf("the proxy .* responded with %d", status), proxy: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set(header, value)
+			w.WriteHeader(status)
+		}}
+	}
+	return []wrong{
+		of("403 of a proxy", http.StatusForbidden, "Via", "1.1 proxy"),
+		of("407 of a proxy", http.StatusProxyAuthRequired, "Proxy-Authenticate", `Basic realm="proxy"`),
+		of("502 of a proxy", http.StatusBadGateway, "X-Squid-Error", "ERR_CONNECT_FAIL 111"),
+		of("503 of a proxy that finds no such host", http.StatusServiceUnavailable, "X-Squid-Error", "ERR_DNS_FAIL 0"),
+		{name: "no response of a proxy", says: tooLong, proxy: func(_ http.ResponseWriter, r *http.Request) {
+			<-r.Context().Done()
+			panic(http.ErrAbortHandler)
+		}},
+	}
+}
+
+// Contents of files in halfWritten.
+const missing, half = "-missing", "-half"
+
+// halfWritten are files in the middle of a replacement.
+func halfWritten() []wrong {
+	const long = 40 * time.Second // longer than the last good contents are used
+	return []wrong{
+		{name: "an empty file with a key", files: map[string]string{"DIR/secret_key": ""}},
+		{name: "an empty file with a key, for 40 seconds", files: map[string]string{"DIR/secret_key": ""}, lasts: long, says: "secret_key"},
+		{name: "no file with a key", files: map[string]string{"DIR/access_key": missing}},
+		{name: "no file with a key, for 40 seconds", files: map[string]string{"DIR/access_key": missing}, lasts: long, says: "access_key"},
+		{name: "half of a CA file", files: map[string]string{"CA": half}},
+		{name: "half of a CA file, for 40 seconds", files: map[string]string{"CA": half}, lasts: long, says: "ca_file"},
 	}
 }
 
@@ -338,7 +437,11 @@ func statuses() []wrong {
 			asks.name += " with Retry-After: 120"
 			asks.fault.Header = http.Header{"Retry-After": {"120"}}
 			asks.asks = 2 * time.Minute
-			all = append(all, asks)
+			fraction := w
+			fraction.name += " with Retry-After: 90.5"
+			fraction.fault.Header = http.Header{"Retry-After": {"90.5"}}
+			fraction.asks = 91 * time.Second
+			all = append(all, asks, fraction)
 		case http.StatusBadGateway:
 			w.name += " with a page of HTML"
 			w.fault.Body = []byte("<html><body><h1>Bad Gateway</h1></body></html>")
@@ -346,6 +449,11 @@ func statuses() []wrong {
 			w.fault.Body = cloudsim.ErrorBody("", status, "no")
 		}
 		all = append(all, w)
+		if status == http.StatusServiceUnavailable {
+			w.name += " with Retry-After: 120"
+			w.fault.Header, w.asks = http.Header{"Retry-After": {"120"}}, 2*time.Minute
+			all = append(all, w)
+		}
 	}
 	elsewhere := http.Header{"Location": {"https://elsewhere.example.com/"}}
 	return append(

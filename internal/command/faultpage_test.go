@@ -3,6 +3,7 @@ package command_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,7 +28,11 @@ import (
 type exporterOf struct {
 	handler http.Handler
 	log     *output
+	files   *strings.Replacer                // of CA and DIR
+	refuses atomic.Pointer[http.HandlerFunc] // responds in place of the proxy
 }
+
+const proxyAddress = "proxy.example:3128"
 
 // newExporterOf returns an exporter with a configuration, in which CA and DIR are replaced by files.
 func newExporterOf(t *testing.T, cloud *cloudtest.Cloud, yaml, dir string) *exporterOf {
@@ -39,11 +45,16 @@ func newExporterOf(t *testing.T, cloud *cloudtest.Cloud, yaml, dir string) *expo
 	if err := os.WriteFile(caFile, server.CA(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	e := &exporterOf{log: newOutput()}
+	e := &exporterOf{log: newOutput(), files: strings.NewReplacer("CA", caFile, "DIR", dir)}
+	proxy := cloudsim.NewPipe()
+	t.Cleanup(cloudsim.ServePlain(e.proxyTo(pipe), proxy).Close)
 	l := level.NewFilter(log.NewLogfmtLogger(log.NewSyncWriter(e.log)), level.AllowInfo())
 	var err error
 	e.handler, err = command.NewHandler(l, strings.NewReplacer("CA,", caFile+",", "DIR", dir).Replace(yaml), cloud.Dialer(
 		func(ctx context.Context, network, address string) (net.Conn, error) {
+			if address == proxyAddress {
+				return proxy.Dial(ctx, network, address)
+			}
 			if strings.HasSuffix(address, ":80") { // services of the machine itself are requested without TLS
 				return plain.Dial(ctx, network, address)
 			}
@@ -53,6 +64,63 @@ func newExporterOf(t *testing.T, cloud *cloudtest.Cloud, yaml, dir string) *expo
 		t.Fatal(err)
 	}
 	return e
+}
+
+// proxyTo is a proxy that opens tunnels to servers.
+func (e *exporterOf) proxyTo(servers *cloudsim.Pipe) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if refuses := e.refuses.Load(); refuses != nil {
+			(*refuses)(w, r)
+			return
+		}
+		server, err := servers.Dial(r.Context(), "tcp", r.Host)
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		client, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		_, _ = client.Write([]byte("HTTP/1.1 200 Connection established\r\n\r\n")) // otherwise, the client has gone away
+		go func() {
+			_, _ = io.Copy(client, server)
+			_ = client.Close()
+		}()
+		_, _ = io.Copy(server, client)
+		_ = server.Close()
+	}
+}
+
+// spoil changes files until heal is called.
+func (e *exporterOf) spoil(t *testing.T, files map[string]string) (heal func()) {
+	t.Helper()
+	whole := map[string][]byte{}
+	for name, contents := range files {
+		name = e.files.Replace(name)
+		before, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole[name] = before
+		switch contents {
+		case missing:
+			err = os.Remove(name)
+		case half:
+			err = os.WriteFile(name, before[:len(before)/2], 0o600)
+		default:
+			err = os.WriteFile(name, []byte(contents), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func() {
+		for name, before := range whole {
+			if err := os.WriteFile(name, before, 0o600); err != nil {
+				t.Error(err)
+			}
+		}
+	}
 }
 
 // scraped is a page of metrics: the values that the cloud determines, by series.

@@ -122,12 +122,25 @@ func newTrial(t *testing.T, to target, dir string) *trial {
 	return &trial{exporterOf: newExporterOf(t, cloud, to.yaml, dir), target: to, cloud: cloud}
 }
 
+// inject injects the fault, wherever it is.
+func (x *trial) inject(t *testing.T) (heal func()) {
+	switch {
+	case x.fault.proxy != nil:
+		x.refuses.Store(&x.fault.proxy)
+		return func() { x.refuses.Store(nil) }
+	case x.fault.files != nil:
+		return x.spoil(t, x.fault.files)
+	default:
+		return x.fault.inject(x.cloud, x.target)
+	}
+}
+
 // isHit reports whether a series belongs to what the fault affects.
 func (x *trial) isHit(series string) bool {
 	if x.account != "" && strings.HasPrefix(series, `cloud_quota_account_`) && strings.Contains(series, `account="`+x.account+`"`) {
 		return true
 	}
-	if !strings.Contains(series, `project="prod`) || x.name == discoveryLater {
+	if project := label(series, "project"); x.name == discoveryLater || project != x.project() && !strings.HasPrefix(project, "prod/") {
 		return false
 	}
 	return x.first || slices.ContainsFunc(x.services, func(service string) bool { return strings.Contains(series, `service="`+service+`"`) })
@@ -150,8 +163,17 @@ func (x *trial) try(t *testing.T) (outcome string) {
 		<-time.After(2 * time.Minute) // idle connections are closed by then
 	}
 	began, logged := time.Now(), len(x.log.String())
-	heal := x.fault.inject(x.cloud, x.target)
+	heal := x.inject(t)
 	bad := x.scrape(t, began)
+	if x.fault.lasts > 0 {
+		x.wantOthers(t, bad)
+		if got := x.outcomeOf(bad); got != isRead {
+			t.Errorf("at first: %s", got)
+		}
+		x.good = bad
+		<-time.After(x.fault.lasts)
+		bad = x.scrape(t, began)
+	}
 	if x.services == nil { // a list of projects can take longer than a scrape
 		x.wantOthers(t, bad)
 		<-time.After(31 * time.Second)
@@ -198,8 +220,6 @@ func (x *trial) wantOthers(t *testing.T, p scraped) {
 
 var loggedFailure = regexp.MustCompile(`level=warn account=(\w+)(?: project=\S+ service=(\w+))? msg="Failed to (?:fetch quotas|discover projects)" reason=(\w+)`)
 
-var lastFailure = regexp.MustCompile(`^cloud_quota_last_failure_reason{project="prod",reason="(\w+)",service="(\w+)"}$`)
-
 // outcomeOf returns what the page shows: the failure reason, the same for each source, or that all fetches succeeded.
 func (x *trial) outcomeOf(p scraped) string {
 	if x.services == nil { // no metric has the reason of a discovery; the log has it
@@ -211,7 +231,7 @@ func (x *trial) outcomeOf(p scraped) string {
 	}
 	var all []string
 	for _, service := range x.services {
-		of := `project="prod",service="` + service + `"}`
+		of := `project="` + x.project() + `",service="` + service + `"}`
 		outcome := "neither up nor down"
 		switch up, skipped := p.series[`cloud_quota_up{`+of], p.series[`cloud_quota_resources_skipped{`+of]; {
 		case up == "1" && skipped == "0":
@@ -221,8 +241,8 @@ func (x *trial) outcomeOf(p scraped) string {
 		case up == "0":
 			outcome = "down without a reason"
 			for series := range p.series {
-				if m := lastFailure.FindStringSubmatch(series); m != nil && m[2] == service {
-					outcome = m[1]
+				if strings.HasPrefix(series, "cloud_quota_last_failure_reason{") && label(series, "project") == x.project() && label(series, "service") == service {
+					outcome = label(series, "reason")
 				}
 			}
 		}
@@ -230,7 +250,7 @@ func (x *trial) outcomeOf(p scraped) string {
 			all = append(all, outcome)
 		}
 	}
-	if x.account != "" && p.series[`cloud_quota_account_up{account="`+x.account+`"}`] != "0" {
+	if x.account != "" && all[0] == "credentials" && p.series[`cloud_quota_account_up{account="`+x.account+`"}`] != "0" {
 		all = append(all, "the account is up")
 	}
 	return strings.Join(all, ", ")
@@ -268,6 +288,8 @@ func (x *trial) wantLogged(t *testing.T, outcome, logged string) {
 	t.Helper()
 	var want []string
 	switch {
+	case x.name == discoveryLater && outcome == isRead && x.fault.skipsProject:
+		want = []string{`level=warn account=main msg="Skipped projects with invalid entries in IAM's list" count=1`}
 	case outcome == isRead && x.fault.gone[x.name] == nil:
 	case x.services == nil:
 		want = []string{"level=warn account=main msg=\"Failed to discover projects\" reason=" + outcome}
@@ -279,10 +301,10 @@ func (x *trial) wantLogged(t *testing.T, outcome, logged string) {
 			message = `msg="Skipped resources" count=` + strings.TrimSuffix(n, " skipped")
 		}
 		for _, service := range x.services {
-			want = append(want, "level=warn account=main project=prod service="+service+" "+message)
+			want = append(want, "level=warn account=main project="+x.project()+" service="+service+" "+message)
 		}
 	}
-	if x.column == "credentials" && x.name != "static" && outcome != isRead {
+	if outcome == "credentials" {
 		want = append(want, "level=warn account=main from=") // that the credentials failed to load
 	}
 	cause := x.fault.says

@@ -2,6 +2,7 @@ package cloudtest
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strings"
 	"sync"
@@ -19,10 +20,17 @@ const (
 	OfAnotherHost Certificate = "of another host"
 )
 
+// ErrBlackHole as Fault.Dial: nothing answers to the connection, until the client gives up.
+var ErrBlackHole = errors.New("nothing answers")
+
 // Dialer returns dial with the faults of connections.
 func (c *Cloud) Dialer(dial func(ctx context.Context, network, address string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		f := c.applying(func(f Fault) bool { return f.Dial != nil && strings.HasPrefix(address, f.Host) })
+		if errors.Is(f.Dial, ErrBlackHole) {
+			<-ctx.Done()
+			return nil, &net.OpError{Op: "dial", Net: network, Addr: cloudsim.PipeAddr(address), Err: ctx.Err()}
+		}
 		if f.Dial != nil {
 			return nil, &net.OpError{Op: "dial", Net: network, Addr: cloudsim.PipeAddr(address), Err: f.Dial}
 		}
