@@ -30,8 +30,8 @@ lint: ## golangci-lint alone
 fuzz: ## every fuzz target for 10 seconds; go run ./test/fuzz 5m takes longer
 	go run ./test/fuzz
 
-bench: ## every figure of docs/performance.md, as benchstat reads them; some seven minutes
-	go test -run 'TestAPIEconomy|TestSlowService|TestThrottle' -bench . -timeout 1h . ./providers ./test/bench
+bench: ## every figure of docs/performance.md, as benchstat reads them; some ten minutes
+	go test -run 'TestAPIEconomy|TestSpread|TestSlowService|TestThrottle' -bench . -timeout 1h . ./internal/web ./providers ./test/bench
 
 release: ## archives, checksums and bills of materials of the last commit, in dist/
 	go run ./test/release
