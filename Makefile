@@ -31,7 +31,7 @@ fuzz: ## every fuzz target for 10 seconds; go run ./test/fuzz 5m takes longer
 	go run ./test/fuzz
 
 bench: ## every figure of docs/performance.md, as benchstat reads them; some ten minutes
-	go test -run 'TestAPIEconomy|TestSpread|TestSlowService|TestThrottle' -bench . -timeout 1h . ./internal/web ./providers ./test/bench
+	go test -run 'TestAPIEconomy|TestSpread|TestColdScrapeInRounds|TestSlowService|TestThrottle' -bench . -timeout 1h . ./internal/web ./providers ./test/bench
 
 release: ## archives, checksums and bills of materials of the last commit, in dist/
 	go run ./test/release
