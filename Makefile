@@ -30,8 +30,8 @@ lint: ## only golangci-lint
 fuzz: ## every fuzz target for 10 seconds; go run ./test/fuzz 5m takes longer
 	go run ./test/fuzz
 
-bench: ## every figure of docs/performance.md, as benchstat reads them; about seven minutes
-	go test -run 'TestAPIEconomy|TestSlowService|TestThrottle' -bench . -timeout 1h . ./providers ./test/bench
+bench: ## every figure of docs/performance.md, as benchstat reads them; about ten minutes
+	go test -run 'TestAPIEconomy|TestSpread|TestColdScrapeInRounds|TestSlowService|TestThrottle' -bench . -timeout 1h . ./internal/web ./providers ./test/bench
 
 release: ## archives, checksums and bills of materials of the last commit, in dist/
 	go run ./test/release

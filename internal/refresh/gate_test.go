@@ -3,6 +3,7 @@ package refresh_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -228,5 +229,23 @@ func TestCommandsDoNotWaitForAHangingQueue(t *testing.T) {
 		if s.Fetches != 0 {
 			t.Errorf("later: %+v, want it held back", s)
 		}
+	})
+}
+
+// TestWaitingNeedsNoGoroutine: a thousand fetches that wait for a slot have no goroutines, whose memory Go would keep.
+func TestWaitingNeedsNoGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := gated(&cloud{latency: time.Second})
+		cells := make([]refresh.Cell[int], 1000)
+		before := runtime.NumGoroutine()
+		for i := range cells {
+			cells[i].Ask(t.Context(), p)
+		}
+		wantAttempts(t, cells, 2, 0, 0, 998)
+		if n := runtime.NumGoroutine() - before; n > 10 {
+			t.Errorf("%d goroutines for two fetches and 998 that wait", n)
+		}
+		pass(501 * time.Second)
+		wantAttempts(t, cells, 1000, 0, 0, 0)
 	})
 }

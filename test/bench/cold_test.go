@@ -6,12 +6,16 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
 	"cloud_quota_exporter/internal/config"
 	"cloud_quota_exporter/internal/democloud"
+	"cloud_quota_exporter/internal/fleet/fleettest"
 	"cloud_quota_exporter/internal/huaweicloud"
 	"cloud_quota_exporter/internal/secret"
 	"cloud_quota_exporter/providers"
@@ -37,11 +41,36 @@ func BenchmarkColdScrape(b *testing.B) {
 				s := simulate(b, projects, scheme == "https")
 				defer s.Close()
 				s.Inject(cloudtest.Fault{Latency: latency})
-				perRegion := (projects + regions - 1) / regions
-				rounds := (perRegion + slots - 1) / slots
-				coldScrapes(b, s, projects, time.Duration(rounds*longest+proving)*latency)
+				coldScrapes(b, s, projects, idealOf(projects))
 			})
 		}
+	}
+}
+
+// idealOf returns the minimum duration of a cold scrape of the projects.
+func idealOf(projects int) time.Duration {
+	perRegion := (projects + regions - 1) / regions
+	rounds := (perRegion + slots - 1) / slots
+	return time.Duration(rounds*longest+proving) * latency
+}
+
+// TestColdScrapeInRounds runs a cold scrape in simulated time, in which only the cloud takes time: it takes the minimum.
+func TestColdScrapeInRounds(t *testing.T) {
+	sizes := []int{10, 100}
+	if showsFigures() {
+		sizes = append(sizes, 1000)
+	}
+	for _, projects := range sizes {
+		synctest.Test(t, func(t *testing.T) {
+			cloud := cloudtest.Scale(projects)
+			cloud.Inject(cloudtest.Fault{Latency: latency})
+			w := fleettest.New(t, cloud, fleettest.AccountOf(cloud, "    ca_file: CA\n"))
+			_, took := get(t, handlerOf(t, w.Fleet, prometheus.NewRegistry()))
+			report(fmt.Sprintf("ColdScrapeInRounds/projects=%d", projects), float64(took), "ns/scrape", float64(took)/float64(idealOf(projects)), "time/ideal")
+			if took != idealOf(projects) {
+				t.Errorf("%d projects take %s, want %s", projects, took, idealOf(projects))
+			}
+		})
 	}
 }
 
