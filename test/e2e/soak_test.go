@@ -169,7 +169,7 @@ type storm struct {
 	keys     string           // directory of the key files of the account rotated
 	over     <-chan struct{}
 
-	faults, befallen, befallenLists         atomic.Int64
+	faults, befallen, befallenLists atomic.Int64
 
 	changes, reloads, switches, rotations, come, gone int
 	renamed, recreated                                int
