@@ -365,7 +365,7 @@ var faults = slices.Concat(connections(), proxies(), statuses(), unreadable(), h
 func connections() []wrong {
 	return []wrong{
 		{name: "connection refused", fault: cloudtest.Fault{Dial: syscall.ECONNREFUSED}, says: "connection refused"},
-		{name: "connection that nothing answers to", fault: cloudtest.Fault{Dial: cloudtest.ErrBlackHole}, says: tooLong},
+		{name: "connection attempt without a response", fault: cloudtest.Fault{Dial: cloudtest.ErrBlackHole}, says: tooLong},
 		{
 			name: "no such host", fault: cloudtest.Fault{Dial: &net.DNSError{Err: "no such host", Name: "host", IsNotFound: true}},
 			says: "no such host",
