@@ -335,11 +335,11 @@ func (s *storm) asked() map[string]map[string]int {
 	return counts
 }
 
-// calls compares the requests to the cloud with cache_ttl and refresh_interval. A source is fetched once per cache_ttl, at fixed times, and 15 seconds
-// after a failed fetch, which is longer. After a start and after failures, one or two fetches come sooner. The budget is time/(0.9 cache_ttl) + 1, and
-// one fetch might have started before. A service that is enabled again and a project that has another name in the cloud start from scratch. A fetch is one request, or two
-// for DBSS. net/http retries a request once if it is reset on a reused connection. A removed project counts as if it existed. A failed list of
-// projects is retried sooner than a successful one is refreshed, so these are extra.
+// calls compares the requests to the cloud with cache_ttl and refresh_interval. A source is fetched once per cache_ttl, at fixed times, and 15
+// seconds after a failed fetch, which is longer. After a start and after failures, one or two fetches come sooner. The budget is time/(0.9
+// cache_ttl) + 1, and one fetch might have started before. A service that is enabled again and a project that has another name in the cloud start
+// from scratch. A fetch is one request, or two for DBSS. net/http retries a request once if it is reset on a reused connection. A removed project
+// counts as if it existed. A failed list of projects is retried sooner than a successful one is refreshed, so these are extra.
 func (v *verdict) calls(s *storm, before, after map[string]map[string]int) {
 	lives := map[string][]*life{} // by ID
 	for _, l := range s.lives {
