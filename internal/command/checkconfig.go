@@ -67,7 +67,9 @@ func (check Check) Run(ctx context.Context, t Terminal, configFile string) error
 }
 
 // marked refers to the problems that writeAccount has shown.
-func marked(n int) string { return fmt.Sprintf("problems: %d; see \"no keys\" or \"unusable\" above", n) }
+func marked(n int) string {
+	return fmt.Sprintf("problems: %d; see \"no keys\" or \"unusable\" above", n)
+}
 
 // partly reports whether only some services or projects are selected.
 func (check Check) partly() bool { return len(check.Services)+len(check.Projects) > 0 }
