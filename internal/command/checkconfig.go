@@ -57,13 +57,18 @@ func (check Check) Run(ctx context.Context, t Terminal, configFile string) error
 		case check.Online:
 			return check.online(ctx, t, c)
 		case failed > 0 && cut != nil:
-			return &ExitError{exitFailed, fmt.Sprintf("%v, problems: %d", cut, failed)}
+			return &ExitError{exitFailed, fmt.Sprintf("%v; %s", cut, marked(failed))}
 		case failed > 0:
-			return &ExitError{exitFailed, fmt.Sprintf("problems: %d", failed)}
+			return &ExitError{exitFailed, marked(failed)}
 		}
 		_, _ = fmt.Fprintln(t.Out, "\nNo requests were sent to the cloud. To test the APIs as well, add --online.")
 		return nil
 	})
+}
+
+// marked refers to the problems that writeAccount has shown.
+func marked(n int) string {
+	return fmt.Sprintf("problems: %d; see \"no keys\" or \"unusable\" above", n)
 }
 
 // partly reports whether only some services or projects are selected.
@@ -207,7 +212,7 @@ func writeDecisions(ctx context.Context, t Terminal, c *config.Config) {
 		return
 	}
 	var out table
-	out.add("VARIABLE", "DECIDES")
+	out.add("VARIABLE", "SETS")
 	for _, d := range decisions {
 		out.add(d.Name, d.What)
 	}

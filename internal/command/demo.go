@@ -80,12 +80,12 @@ func (s Serving) demoHints(w io.Writer, a net.Addr) error {
   %[1]s%[2]s?collect[]=dcs&project[]=prod  one service of one project (curl needs -g)
   %[1]s/                                      status page: all quotas, highest utilization first
 
-What to try:
+What to look at:
 
-  prod      is close to its limits, for example of ECS vCPUs: cloud_quota_used / cloud_quota_limit
-  dev       has unlimited TaurusDB instances: cloud_quota_limit is +Inf
-  staging   has a DBSS API that fails for one minute in three: cloud_quota_up, cloud_quota_last_failure_reason
-            does not offer FunctionGraph (neither does dev): no cloud_quota_up, and no failure
+  prod          Close to its limits, for example of ECS vCPUs: cloud_quota_used / cloud_quota_limit.
+  dev           No limit for TaurusDB instances: cloud_quota_limit is +Inf.
+  staging       DBSS fails for one minute in three: see cloud_quota_up and cloud_quota_last_failure_reason.
+  dev, staging  The region does not offer FunctionGraph: no cloud_quota_up, and no failure.
 
 Press Ctrl-C to stop.
 

@@ -55,6 +55,7 @@ type serviceList struct {
 
 const servicesLegend = `
 DEFAULT: enabled unless the configuration says otherwise. To enable a service: services: {ecs: {enabled: true}}
+EVIDENCE: document is a page of the API reference; openapi is an OpenAPI definition
 (role): name in role/policy authorization, if it differs from the name in identity policies or is the only known one
 none: documented as needing no action
 unverified: not described by a current page of the API reference or an OpenAPI definition; responses may differ

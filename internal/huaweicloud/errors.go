@@ -164,8 +164,15 @@ func Remedy(err error) string {
 }
 
 // What returns the text of err without the remedy: what was tried, and the response. If the text does not end with the remedy, What
-// returns all of it.
-func What(err error) string { return strings.TrimSuffix(err.Error(), ending(Remedy(err))) }
+// returns all of it. Joined errors with the same remedy lose it on each line.
+func What(err error) string {
+	end := ending(Remedy(err))
+	text, found := strings.CutSuffix(err.Error(), end)
+	if !found {
+		return text
+	}
+	return strings.ReplaceAll(text, end+"\n", "\n")
+}
 
 // ending returns the end of the text of an error with a remedy.
 func ending(remedy string) string {

@@ -317,4 +317,8 @@ func TestTextWithoutTheRemedy(t *testing.T) {
 			t.Errorf("%q: What is %q, the remedy %q", err, what, remedy)
 		}
 	}
+	twice := errors.Join(advised, huaweicloud.Advise(errors.New("c"), "do b"))
+	if what := huaweicloud.What(twice); what != "a\nc" {
+		t.Errorf("two errors with one remedy: What is %q", what)
+	}
 }
