@@ -56,7 +56,7 @@ var steps = []step{
 	{"rules", rules},
 	{"benchmarks", func() error {
 		return errors.Join(
-			run("test", "-run=^$", "-bench=StatusPage", "-benchtime=5x", "./internal/web"),
+			run("test", "-run=^$", "-bench=StatusPage", "-benchtime=1x", "./internal/web"),
 			run("test", "-run=^$", "-bench=.", "-benchtime=1x", "-short", ".", "./providers", "./test/bench"),
 		)
 	}},
