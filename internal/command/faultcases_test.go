@@ -92,7 +92,8 @@ func targets() []target {
 	for _, service := range append([]string{"evs"}, shapes...) {
 		all = append(all, target{
 			name: service, column: "services", yaml: stated, asked: service, services: []string{service}, recovers: 16 * time.Second,
-			at: cloudtest.Fault{Service: service, Host: strings.Replace(service, "taurus", "gauss", 1) + ".ap-southeast-3."},
+			at:  cloudtest.Fault{Service: service, Host: strings.Replace(service, "taurus", "gauss", 1) + ".ap-southeast-3."},
+			few: service == "taurusdb", // eps has the same format
 		})
 	}
 	all = append(all, target{
