@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"net/http"
@@ -68,11 +69,14 @@ func TestSoak(t *testing.T) {
 	ended, after := time.Now(), s.asked()
 	stop()
 
-	v := &verdict{t: t, record: s.record, since: since, ended: ended}
+	v := &verdict{t: t, record: s.record, since: since, ended: ended, complaints: map[string]int{}}
 	for i, p := range servers {
 		v.server(fmt.Sprintf("server %d", i), p)
 	}
 	v.calls(s, before, after)
+	for _, format := range slices.Sorted(maps.Keys(v.complaints)) {
+		t.Logf("%d times: %s", v.complaints[format], format)
+	}
 	t.Logf("%s of faults, and the time to recover: %d faults, which affected %d requests; %d changes of quotas, %d reloads, %d rotations of keys, "+
 		"%d services disabled or enabled; projects: %d added, %d removed, %d renamed, %d recreated\n%+v",
 		*soakFor, s.faults.Load(), s.affected.Load()+s.affectedLists.Load(), s.changes, s.reloads, s.rotations, s.switches, s.come, s.gone, s.renamed, s.recreated, v.figures)
