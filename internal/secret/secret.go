@@ -109,7 +109,10 @@ func spellings(secret string, n int) []string {
 	for _, text := range texts {
 		all = append(all, text, strings.ReplaceAll(text, "/", `\/`))
 		for _, inURL := range []string{url.QueryEscape(text), url.PathEscape(text)} {
-			all = append(all, inURL, escapes.ReplaceAllStringFunc(inURL, strings.ToLower))
+			all = append(all, inURL)
+			if strings.Contains(inURL, "%") {
+				all = append(all, escapes.ReplaceAllStringFunc(inURL, strings.ToLower))
+			}
 		}
 	}
 	slices.SortFunc(all, func(a, b string) int { return strings.Compare(b, a) }) // the longer of two before its prefix
