@@ -1,10 +1,10 @@
 // Command test runs the checks of the project from a clean clone: go run ./test
 //
-// Without an argument it runs go vet and all tests, with the race detector if a C compiler is installed. It only needs Go. go run ./test all runs
-// every check, like continuous integration, two at a time. The name of a step runs only that step: go run ./test lint. go run ./test mutation changes
-// the rules for Prometheus in hundreds of ways and checks that their tests fail: run it after changes of the rules or their tests, because it is not
-// part of all. The tests of the status page need Chromium and npm, those of the dashboards npm, and those of the documentation npm and a C compiler.
-// If one of these is missing, the step is skipped with a message. If the variable CI is set, it fails instead.
+// Without an argument it runs go vet and all tests, and then the tests with the race detector if a C compiler is installed. It only needs Go.
+// go run ./test all runs every check, like continuous integration, two at a time. The name of a step runs only that step: go run ./test lint.
+// go run ./test mutation changes the rules for Prometheus in hundreds of ways and checks that their tests fail: run it after changes of the rules or
+// their tests, because it is not part of all. The tests of the status page need Chromium and npm, those of the dashboards npm, and those of the
+// documentation npm and a C compiler. If one of these is missing, the step is skipped with a message. If the variable CI is set, it fails instead.
 package main
 
 import (
@@ -22,9 +22,7 @@ import (
 
 // covered are the packages whose statements the tests must cover.
 const (
-	covered = "./collector,./providers,./internal/command,./internal/config,./internal/config/strictyaml,./internal/credentials," +
-		"./internal/fleet,./internal/huaweicloud,./internal/refresh,./internal/report,./internal/secret,./internal/web"
-
+	covered     = "./collector,./internal/...,./providers"
 	minCoverage = 90.0 // percent
 )
 
@@ -34,17 +32,17 @@ type step struct {
 	run  func() error
 }
 
-// steps are all checks. The first needs only Go, and the last takes too long for every run. Steps that build much come early, because others run
-// beside them.
+// steps are all checks. The first two need only Go and a C compiler, and the last takes too long for every run. Steps that build much come early,
+// because others run beside them.
 var steps = []step{
 	{"tests", tests},
+	{"race", race},
 	{"tidy", func() error { return run("mod", "tidy", "-diff") }},
 	{"lint", func() error {
 		return run("tool", "-modfile=test/lint/go.mod", "golangci-lint", "run", "--allow-parallel-runners", "./...")
 	}},
 	{"kubernetes", func() error { return module("test/k8s", "-timeout=40m") }}, // it builds a kube-apiserver and helm
 	{"e2e", func() error { return module("test/e2e", "-timeout=40m") }},        // it builds a Prometheus and an Alertmanager
-	{"coverage", coverage},
 	{"documentation", prose},
 	{"fuzz", func() error { return run("run", "./test/fuzz", "2s") }},
 	{"network", func() error { return module("test/network") }},
@@ -76,7 +74,7 @@ func runSteps(names []string) error {
 		return runAll()
 	}
 	if len(names) == 0 {
-		names = []string{steps[0].name}
+		names = []string{"tests", "race"}
 	}
 	for _, name := range names {
 		i := slices.IndexFunc(steps, func(s step) bool { return s.name == name })
@@ -97,9 +95,9 @@ func knownSteps() (all string) {
 	return all
 }
 
-// runAll runs the first step, then two others at a time, because many of them wait, and then the benchmarks.
+// runAll runs the first step, and then two others at a time, because many of them wait.
 func runAll() error {
-	last := len(steps) - 2
+	last := len(steps) - 1
 	if err := show(steps[0].name); err != nil {
 		return err
 	}
@@ -121,9 +119,6 @@ func runAll() error {
 	running.Wait()
 	if len(errs) > 0 {
 		return <-errs
-	}
-	if err := show(steps[last].name); err != nil {
-		return err
 	}
 	fmt.Println("== all checks succeeded")
 	return nil
@@ -148,27 +143,35 @@ func show(name string) error {
 	return nil
 }
 
-// tests runs go vet and all tests together, so that nothing is vetted or compiled twice.
+// tests runs go vet and all tests, and checks that they cover enough of the code.
 func tests() error {
-	race, err := raceDetector()
-	if err != nil {
-		return err
-	}
-	return run(slices.Concat([]string{"test", "-vet=all"}, race, []string{"./..."})...)
-}
-
-// coverage checks that the tests cover enough of the code.
-func coverage() error {
 	dir, err := os.MkdirTemp("", "cloud_quota_exporter-coverage-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
 	profile := filepath.Join(dir, "profile")
-	if err := run("test", "-coverpkg="+covered, "-coverprofile="+profile, "./..."); err != nil {
+	if err := run("test", "-vet=all", "-coverpkg="+covered, "-coverprofile="+profile, "./..."); err != nil {
 		return err
 	}
 	return checkCoverage(profile)
+}
+
+// race runs the tests of the code with the race detector, which slows them down five to ten times. Tests that try many inputs one after the other
+// use fewer of them, because of -short.
+func race() error {
+	cgo, err := output("env", "CGO_ENABLED")
+	switch {
+	case err != nil:
+		return err
+	case cgo == "1":
+		return run("test", "-vet=off", "-race", "-short", ".", "./collector", "./internal/...", "./providers")
+	case os.Getenv("CI") != "":
+		return errors.New("the race detector needs a C compiler: install gcc")
+	default:
+		fmt.Println("SKIPPED: the race detector needs a C compiler, which is missing")
+		return nil
+	}
 }
 
 // module runs the tests of a nested module.
@@ -192,22 +195,6 @@ func browser() error {
 		return nil
 	}
 	return module("test/browser")
-}
-
-// raceDetector returns the flag of the race detector if it is available.
-func raceDetector() ([]string, error) {
-	cgo, err := output("env", "CGO_ENABLED")
-	switch {
-	case err != nil:
-		return nil, err
-	case cgo == "1":
-		return []string{"-race"}, nil
-	case os.Getenv("CI") != "":
-		return nil, errors.New("the race detector needs a C compiler: install gcc")
-	default:
-		fmt.Println("SKIPPED: the race detector needs a C compiler, which is missing")
-		return nil, nil
-	}
 }
 
 func checkCoverage(profile string) error {

@@ -80,8 +80,12 @@ func replaceEach(t *testing.T, file string, place *regexp.Regexp, disguises []st
 	if err != nil {
 		t.Fatal(err)
 	}
+	places := place.FindAllIndex(text, -1)
+	if testing.Short() {
+		places = places[:min(len(places), 10)]
+	}
 	failed := 0
-	for _, at := range place.FindAllIndex(text, -1) {
+	for _, at := range places {
 		for _, disguise := range disguises {
 			changed := slices.Concat(text[:at[0]], []byte(disguise), text[at[1]:])
 			_, err := config.Parse("c.yml", changed, known, inRegion)
@@ -94,7 +98,7 @@ func replaceEach(t *testing.T, file string, place *regexp.Regexp, disguises []st
 			}
 		}
 	}
-	if places := place.FindAllIndex(text, -1); failed < 5*len(places) {
+	if failed < 5*len(places) {
 		t.Errorf("only %d errors in %d places, want many", failed, len(places))
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"cloud_quota_exporter/internal/cloudsim"
 	"cloud_quota_exporter/internal/cloudsim/cloudtest"
+	"cloud_quota_exporter/internal/printable"
 )
 
 // follow returns the page of a link.
@@ -174,8 +175,12 @@ const maxPage = 2_000_000
 func TestMaximumSizeOfThePage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		long := func(i, n int) string { return fmt.Sprintf("%04d%s", i, strings.Repeat(`"`, n-4)) }
+		number := 101
+		if testing.Short() {
+			number = 5
+		}
 		var projects []cloudsim.Project
-		for i := range 101 {
+		for i := range number {
 			var quotas []cloudsim.Quota
 			for j := range 10 {
 				quotas = append(quotas, cloudsim.Quota{Type: long(j, 256), Unit: long(j, 32), Used: 12345678901, Limit: 12345678901, Max: 123456789012})
@@ -202,7 +207,7 @@ func TestMaximumSizeOfThePage(t *testing.T) {
 			says(t, page, want)
 		}
 		s.Scrape(t, 10*time.Minute)
-		small(nil, "of 2,626 quotas")
+		small(nil, printable.Grouped(float64(26*number))+" quotas")
 		s.Cloud.Inject(cloudtest.Fault{Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dcs", http.StatusForbidden, strings.Repeat(`"`, 1000))})
 		<-time.After(time.Hour)
 		s.Scrape(t, 10*time.Minute)
