@@ -187,9 +187,9 @@ func TestStaticKeys(t *testing.T) {
 	write(dir+"/empty", " \n")
 	for _, tc := range []struct{ yaml, want, says string }{
 		{"access_key: ak, secret_key: sk", "ak sk ", ""},
-		{"access_key_file: /1, secret_key_file: /2, security_token_file: /3", "", "access_key_file /1: |secret_key_file /2: |security_token_file /3: |no such file|make the file readable for the exporter"},
+		{"access_key_file: /1, secret_key_file: /2, security_token_file: /3", "", "access_key_file /1: |secret_key_file /2: |security_token_file /3: |no such file|create the file, with only the key in it"},
 		{"access_key_file: DIR/table, secret_key: sk", "", "table has more than a key: expected one word"},
-		{"access_key: ak, secret_key_file: DIR", "", "it is a directory, not a regular"},
+		{"access_key: ak, secret_key_file: DIR", "", "it is a directory, not a regular|use another file, with only the key in it"},
 		{"access_key: ak, secret_key_file: DIR/large", "", "larger than 65536 bytes"},
 		{"access_key: ak, secret_key_file: DIR/empty", "", "empty is empty; write only the key to it"},
 		{`access_key: ak, secret_key: "PRIVATE\nPRIVATE"`, "", "secret_key has more than a key"},
@@ -293,7 +293,7 @@ func TestProfile(t *testing.T) {
 		wantKeys(t, contents, source(t, machine(""), "profile: {file: "+other+"}"), "", says, "profile: "+other)
 	}
 	wantKeys(t, "no file", source(t, machine(""), "profile: {file: "+other+"2}"), "",
-		"no such file or directory; make the file readable for the exporter, or configure another kind of credentials")
+		"no such file or directory; create the file, or configure another kind of credentials")
 }
 
 func within(t *testing.T, d time.Duration) context.Context {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -158,16 +159,16 @@ func readProfile(ctx context.Context, getenv func(string) string, p config.Profi
 	file := "profile: " + path
 	where = file + ", section [" + section + "]: "
 	values, err = p.Read(ctx, getenv)
-	const remedy = "make the file readable for the exporter, or configure another kind of credentials"
+	const orOther = ", or configure another kind of credentials"
 	switch {
 	case errors.Is(err, config.ErrNoINI):
 		return nil, "", huaweicloud.Advise(fmt.Errorf("%s is not an INI file", file), fmt.Sprintf("use sections such as [%s] with ak and sk", section))
 	case errors.Is(err, config.ErrNoSection):
 		return nil, "", huaweicloud.Advise(fmt.Errorf("%s has no section [%s]", file, section), "select another section with profile: {section: ...}")
 	case err != nil && named:
-		return nil, "", huaweicloud.Advise(fmt.Errorf("%s: %w", file, err), remedy)
+		return nil, "", huaweicloud.Advise(fmt.Errorf("%s: %w", file, err), toRead(err)+orOther)
 	case err != nil:
-		return nil, "", newAbsent(file+": "+err.Error(), remedy)
+		return nil, "", newAbsent(file+": "+err.Error(), toRead(err)+orOther)
 	}
 	for _, name := range []string{"ak", "sk"} {
 		if values[name] == "" {
@@ -230,7 +231,7 @@ func readKey(ctx context.Context, name, file string) (secret.Text, error) {
 func readSecret(ctx context.Context, name, file, kind string) (string, error) {
 	contents, err := readFile(ctx, file)
 	if err != nil {
-		return "", huaweicloud.Advise(fmt.Errorf("%s: %w", name, err), "make the file readable for the exporter, with only the "+kind+" in it")
+		return "", huaweicloud.Advise(fmt.Errorf("%s: %w", name, err), toRead(err)+", with only the "+kind+" in it")
 	}
 	text := secret.Trim(string(contents))
 	if text == "" {
@@ -248,6 +249,19 @@ func readFile(ctx context.Context, file string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, fileTimeout)
 	defer cancel()
 	return files.Read(ctx, file, maxKeyFile)
+}
+
+// toRead returns the first part of the remedy for a file that was not read.
+func toRead(err error) string {
+	_, hangs := errors.AsType[*files.NoResponseError](err)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "create the file"
+	case hangs || errors.Is(err, fs.ErrPermission):
+		return "make the file readable for the exporter"
+	default:
+		return "use another file"
+	}
 }
 
 // checkKey returns an error if the key was altered, or cannot be sent in a header. It quotes nothing.
