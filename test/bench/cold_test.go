@@ -32,7 +32,7 @@ const (
 )
 
 // BenchmarkColdScrape measures the first scrape, with an empty cache, relative to the minimum. The minimum is one request that proves the key, and
-// then as many rounds of max_in_flight as each region needs, of two requests each for DBSS. It also compares the scrape with bare slots that send
+// then as many rounds of max_in_flight as each region needs, of two requests each for DBSS. It also compares the scrape with a bare client that sends
 // the same requests in the same run, in turn, because the cloud and other programs use the same cores.
 func BenchmarkColdScrape(b *testing.B) {
 	for _, scheme := range []string{"http", "https"} {
@@ -94,7 +94,7 @@ func coldScrapes(b *testing.B, s *simulation, projects int, ideal time.Duration)
 	b.Helper()
 	var took, bare time.Duration
 	for b.Loop() {
-		bare += bareSlots(b, s)
+		bare += bareClient(b, s)
 		var page strings.Builder
 		e := export(b, s, "services: {defaults: {timeout: 1m}}")
 		took += scrape(b, e.url, &page, nil)
@@ -107,15 +107,16 @@ func coldScrapes(b *testing.B, s *simulation, projects int, ideal time.Duration)
 	b.ReportMetric(float64(took)/float64(bare), "time/bare")
 }
 
-// bareSlots makes the calls of a cold scrape with the client alone: one that proves the key, and then so many at a time for each service and region.
-func bareSlots(b *testing.B, s *simulation) time.Duration {
+// bareClient makes the calls of a cold scrape with the client alone: one that proves the key, and then so many at a time for each service and region.
+func bareClient(b *testing.B, s *simulation) time.Duration {
 	b.Helper()
 	client := huaweicloud.NewHTTPClient(leadTo(s.address), s.caFile, slots)
 	defer client.CloseIdleConnections()
+	keys := &demoKeys{AccessKey: secret.New(democloud.AccessKey), SecretKey: secret.New(democloud.SecretKey)}
 	fetch := func(service providers.Service, p cloudsim.Project) {
 		host := service.API.Host
 		c := &huaweicloud.Client{
-			HTTP: client, Auth: demoKeys{}, Service: service.Name, Scope: huaweicloud.Scope{ProjectID: p.ID, Region: p.Region},
+			HTTP: client, Auth: keys, Service: service.Name, Scope: huaweicloud.Scope{ProjectID: p.ID, Region: p.Region},
 			BaseURL: "http://" + host.Label(p.Region) + "." + p.Region + ".test", Events: func(string, string, time.Duration) {},
 		}
 		if s.caFile != "" {
@@ -147,12 +148,12 @@ func bareSlots(b *testing.B, s *simulation) time.Duration {
 }
 
 // demoKeys are the keys of the simulated cloud.
-type demoKeys struct{}
+type demoKeys huaweicloud.Keys
 
 // Grant returns them.
-func (demoKeys) Grant(context.Context, huaweicloud.Scope) (huaweicloud.Grant, error) {
-	return &huaweicloud.Keys{AccessKey: secret.New(democloud.AccessKey), SecretKey: secret.New(democloud.SecretKey)}, nil
+func (k *demoKeys) Grant(context.Context, huaweicloud.Scope) (huaweicloud.Grant, error) {
+	return (*huaweicloud.Keys)(k), nil
 }
 
 // Reject does nothing.
-func (demoKeys) Reject(huaweicloud.Grant) {}
+func (*demoKeys) Reject(huaweicloud.Grant) {}
