@@ -53,10 +53,7 @@ var steps = []step{
 	{"dashboards", dashboards},
 	{"rules", rules},
 	{"benchmarks", func() error {
-		return errors.Join(
-			run("test", "-run=^$", "-bench=StatusPage", "-benchtime=1x", "./internal/web"),
-			run("test", "-run=^$", "-bench=.", "-benchtime=1x", "-short", ".", "./providers", "./test/bench"),
-		)
+		return run("test", "-run=^$", "-bench=.", "-benchtime=1x", "-short", ".", "./internal/web", "./providers", "./test/bench")
 	}},
 	{"mutation", mutation},
 }
