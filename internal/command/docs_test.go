@@ -201,12 +201,12 @@ func TestRequestsAreDocumented(t *testing.T) {
 			t.Errorf("docs/scaling.md has no row %s", row)
 		}
 	}
-	limits := regexp.MustCompile(`(?m)^\| (\w+) \| (\d+) calls in (\d) minutes? \| (\d+) \|$`).FindAllStringSubmatch(string(doc), -1)
+	limits := regexp.MustCompile(`(?m)^\| (\w+) \| (\d+) requests in (\d) minutes? \| ([\d,]+) \|$`).FindAllStringSubmatch(string(doc), -1)
 	for _, row := range limits {
 		calls, _ := strconv.Atoi(row[2])
 		minutes, _ := strconv.Atoi(row[3])
 		ttl := ttls[strings.ToLower(row[1])]
-		if want := fmt.Sprint(int(float64(calls) * ttl.Minutes() / float64(minutes) / 1.1)); row[4] != want {
+		if want := printable.Grouped(math.Floor(float64(calls) * ttl.Minutes() / float64(minutes) / 1.1)); row[4] != want {
 			t.Errorf("docs/scaling.md: %s allows for %s projects, want %s with a tenth more requests", row[1], row[4], want)
 		}
 	}

@@ -1,6 +1,6 @@
 // Command fuzz runs every fuzz target of the project for a while, one after the other: go run ./test/fuzz 1m
 //
-// go run ./test gives each two seconds. The seeds and the inputs in testdata/fuzz, no two of which cover the same code, run with the other tests. New
+// go run ./test all gives each two seconds. The seeds and the inputs in testdata/fuzz, no two of which cover the same code, run with the other tests. New
 // findings are saved in testdata/fuzz of the package. Commit them with the fix.
 package main
 
