@@ -110,6 +110,9 @@ func (s *source) newPolicy(gate *refresh.Gate, phase float64) *refresh.Policy[pr
 			if state.Value.Owner != s.project.known() {
 				return 0
 			}
+			if gate.WasShutAfter(time.Now().Add(-afterThrottling)) {
+				return s.settings.CacheTTL
+			}
 			return freshFor(s.settings.CacheTTL, phase, state.BegunAt, state.Fetches == 1)
 		},
 		Backoff: s.backoff,

@@ -51,6 +51,16 @@ func (g *Gate) isOpen() bool {
 	return !time.Now().Before(g.pause.until)
 }
 
+// WasShutAfter reports whether the gate was shut at some time after t.
+func (g *Gate) WasShutAfter(t time.Time) bool {
+	if g == nil {
+		return false
+	}
+	g.pause.mu.Lock()
+	defer g.pause.mu.Unlock()
+	return g.pause.until.After(t)
+}
+
 // Hangs reports whether as many fetches in a row as the gate has slots have timed out. Waiting in line is then pointless, because
 // the line may take many times as long.
 func (g *Gate) Hangs() bool { return g != nil && g.hung.Load() >= int64(g.slots.all) }
