@@ -44,7 +44,7 @@ var steps = []step{
 	{"kubernetes", func() error { return module("test/k8s", "-timeout=40m") }}, // it builds a kube-apiserver and helm
 	{"e2e", func() error { return module("test/e2e", "-timeout=40m") }},        // it builds a Prometheus and an Alertmanager
 	{"documentation", prose},
-	{"fuzz", func() error { return run("run", "./test/fuzz", "2s") }},
+	{"fuzz", func() error { return run("run", "./test/fuzz", "500x") }},
 	{"network", func() error { return module("test/network") }},
 	{"browser", browser},
 	{"release", func() error { return module("test/released") }},

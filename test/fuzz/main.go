@@ -1,6 +1,6 @@
 // Command fuzz runs every fuzz target of the project for a while, one after the other: go run ./test/fuzz 1m
 //
-// go run ./test all gives each two seconds. The seeds and the inputs in testdata/fuzz, no two of which cover the same code, run with the other tests. New
+// go run ./test all tries 500 inputs of each. The seeds and the inputs in testdata/fuzz, no two of which cover the same code, run with the other tests. New
 // findings are saved in testdata/fuzz of the package. Commit them with the fix.
 package main
 
@@ -18,8 +18,9 @@ func main() {
 	if len(os.Args) > 1 {
 		length = os.Args[1]
 	}
-	if _, err := time.ParseDuration(length); err != nil || len(os.Args) > 2 {
-		fmt.Fprintln(os.Stderr, "fuzz: set how long each target runs, such as 1m")
+	_, err := time.ParseDuration(length)
+	if isNumber := regexp.MustCompile(`^\d+x$`).MatchString(length); err != nil && !isNumber || len(os.Args) > 2 {
+		fmt.Fprintln(os.Stderr, "fuzz: set how long each target runs, such as 1m, or the number of inputs, such as 500x")
 		os.Exit(2)
 	}
 	failed := false
