@@ -130,6 +130,8 @@ func (e *APIError) Remedy() string {
 	switch reason := e.reason(); {
 	case reason == ReasonClientError && e.Location != "":
 		return fmt.Sprintf("set endpoints.%s if the service has moved (redirects are not followed)", e.Service)
+	case reason == ReasonClientError && e.Status/100 == 3, e.Status == http.StatusMethodNotAllowed, e.Status == http.StatusNetworkAuthenticationRequired:
+		return answeredByOther
 	case reason == ReasonForbidden && e.isNotOffered():
 		return otherHost(e.Service)
 	case reason == ReasonForbidden && e.isOfGateway("0802"):

@@ -171,6 +171,11 @@ func says(text string) huaweicloud.Dial {
 	}
 }
 
+// serverHello is the start of a TLS handshake with a version and a cipher suite.
+func serverHello(version, suite string) string {
+	return "\x16\x03\x01\x00\x2a\x02\x00\x00\x26" + version + strings.Repeat("r", 32) + "\x00" + suite + "\x00"
+}
+
 func TestNoResponse(t *testing.T) {
 	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	abort := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
@@ -219,6 +224,8 @@ func TestNoResponse(t *testing.T) {
 		{name: "no TLS", base: "https", reason: "tls", says: "check endpoints"},
 		{name: "another protocol", dial: says("SSH-2.0-x\r\n"), base: "https", reason: "tls", says: "check endpoints"},
 		{name: "invalid TLS", dial: says("\x16\x03\x03\x00\x04\xff\x00\x00\x00"), base: "https", reason: "tls", says: "check endpoints"},
+		{name: "TLS 1.0", dial: says(serverHello("\x03\x01", "\x00\x2f")), base: "https", reason: "tls", says: "unsupported protocol version 301; set ca_file if"},
+		{name: "an unknown cipher suite", dial: says(serverHello("\x03\x03", "\x99\x99")), base: "https", reason: "tls", says: "unconfigured cipher suite; set ca_file if"},
 		{name: "an echo that is not HTTP", dial: says("a-security-token\r\n"), reason: "network", says: `malformed HTTP response "<hidden>"`},
 		{name: "an echo in a header", dial: says("HTTP/1.1 200 OK\r\na-new-token for a-secret-key\r\n\r\n"), reason: "network", says: `missing colon: "a-new-token for <hidden>"; check the network`},
 		{name: "an echo in the status", dial: says("HTTP/1.1 200 a-secret-key\r\nContent-Length: 9\r\n\r\nhalf"), reason: "timeout", says: `"200 <hidden>", but the body is incomplete`, code: "200"},

@@ -21,7 +21,7 @@ import (
 const (
 	ReasonTimeout      = "timeout"      // timeout of the service, or 408
 	ReasonNetwork      = "network"      // no such host, connection refused or reset, no route
-	ReasonTLS          = "tls"          // invalid certificate, or the server does not use TLS
+	ReasonTLS          = "tls"          // invalid certificate, or the server does not use TLS 1.2 or later
 	ReasonUnauthorized = "unauthorized" // 401
 	ReasonClockSkew    = "clock_skew"   // 401 while the clocks differ by more than 15 minutes
 	ReasonForbidden    = "forbidden"    // 403
@@ -72,6 +72,11 @@ func isA[E error](err error) bool {
 }
 
 func isTLS(err error) bool {
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		if strings.HasPrefix(e.Error(), "tls: ") { // most errors of a handshake have no type
+			return true
+		}
+	}
 	alert, ok := errors.AsType[*net.OpError](err) // how crypto/tls reports alerts of either side
 	return ok && (alert.Op == "remote error" || alert.Op == "local error") ||
 		isA[*tls.CertificateVerificationError](err) || isA[tls.RecordHeaderError](err) || isA[x509.UnknownAuthorityError](err) ||

@@ -232,3 +232,23 @@ func TestSilentHostLeaksNothing(t *testing.T) {
 		<-ended // otherwise the bubble reports a deadlock
 	})
 }
+
+// TestDeadAddresses: if all addresses of a host but the last one are dead, that one is reached within the timeout of a request.
+func TestDeadAddresses(t *testing.T) {
+	for _, timeout := range []time.Duration{3 * time.Second, 10 * time.Second, time.Minute} {
+		for addresses := 2; addresses <= 4; addresses++ {
+			synctest.Test(t, func(t *testing.T) {
+				c := clientOf(func(ctx context.Context, _, _ string) (net.Conn, error) {
+					end, _ := ctx.Deadline()
+					<-time.After(time.Until(end) * time.Duration(addresses-1) / time.Duration(addresses)) // as net.Dialer divides it
+					return nil, syscall.ECONNREFUSED
+				})
+				ctx, cancel := context.WithTimeout(t.Context(), timeout)
+				defer cancel()
+				if _, err := c.Get(ctx, "/"); !errors.Is(err, syscall.ECONNREFUSED) {
+					t.Errorf("%d addresses: %v", addresses, err)
+				}
+			})
+		}
+	}
+}
