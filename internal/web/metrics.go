@@ -167,11 +167,17 @@ func (h *handler) checkProjects(ctx context.Context, what string, asked []string
 	return err
 }
 
-// closest returns the names, those that contain a requested one first, because an error shows ten.
+// closest returns the known names, which are sorted. Those that contain the first unknown one are first, because an error shows ten.
 func closest(asked, known []string) []string {
-	contains := func(name string) bool {
-		return slices.ContainsFunc(asked, func(part string) bool { return strings.Contains(strings.ToLower(name), strings.ToLower(part)) })
+	unknown := slices.IndexFunc(asked, func(name string) bool {
+		_, isKnown := slices.BinarySearch(known, name)
+		return !isKnown
+	})
+	if unknown < 0 {
+		return known
 	}
+	part := strings.ToLower(asked[unknown])
+	contains := func(name string) bool { return strings.Contains(strings.ToLower(name), part) }
 	isOther := func(name string) bool { return !contains(name) }
 	return append(slices.DeleteFunc(slices.Clone(known), isOther), slices.DeleteFunc(slices.Clone(known), contains)...)
 }
