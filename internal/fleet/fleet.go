@@ -381,7 +381,8 @@ func (f Filter) of(sources []*source) []*source {
 	if len(f.Services) == 0 {
 		return sources
 	}
-	return slices.DeleteFunc(slices.Clone(sources), func(s *source) bool { return !slices.Contains(f.Services, s.service.Name) })
+	services := slices.Compact(slices.Sorted(slices.Values(f.Services)))
+	return slices.DeleteFunc(slices.Clone(sources), func(s *source) bool { return !slices.Contains(services, s.service.Name) })
 }
 
 // CheckNames returns an error for an unknown name, so that an empty result does not look like success. what is the parameter,

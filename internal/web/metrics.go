@@ -154,24 +154,37 @@ func (e incompleteError) Error() string {
 		"see the status page or the log for the reason, and try again later", fleet.SomeOf(e))
 }
 
-// checkProjects returns an error for unknown projects. It is an incompleteError while they might still be discovered.
+// checkProjects returns an error for an unknown project. It is an incompleteError while it might still be discovered.
 func (h *handler) checkProjects(ctx context.Context, what string, asked []string) error {
-	if len(asked) == 0 || fleet.CheckNames(what, asked, h.Fleet.Projects()) == nil {
+	if _, is := unknown(asked, h.Fleet.Projects()); !is {
 		return nil
 	}
 	h.Fleet.Discover(ctx)
-	err := fleet.CheckNames(what, asked, closest(asked, h.Fleet.Projects()))
-	if _, incomplete := h.Fleet.Known(); err != nil && len(incomplete) > 0 {
+	known := h.Fleet.Projects()
+	name, is := unknown(asked, known)
+	if !is {
+		return nil
+	}
+	if _, incomplete := h.Fleet.Known(); len(incomplete) > 0 {
 		return incompleteError(incomplete)
 	}
-	return err
+	return fleet.CheckNames(what, []string{name}, closest(name, known))
 }
 
-// closest returns the names, those that contain a requested one first, because an error shows ten.
-func closest(asked, known []string) []string {
-	contains := func(name string) bool {
-		return slices.ContainsFunc(asked, func(part string) bool { return strings.Contains(strings.ToLower(name), strings.ToLower(part)) })
+// unknown returns the first requested name that is not known. The known names are sorted.
+func unknown(asked, known []string) (name string, is bool) {
+	for _, name := range asked {
+		if _, isKnown := slices.BinarySearch(known, name); !isKnown {
+			return name, true
+		}
 	}
+	return "", false
+}
+
+// closest returns the names, those that contain an unknown one first, because an error shows ten.
+func closest(part string, known []string) []string {
+	part = strings.ToLower(part)
+	contains := func(name string) bool { return strings.Contains(strings.ToLower(name), part) }
 	isOther := func(name string) bool { return !contains(name) }
 	return append(slices.DeleteFunc(slices.Clone(known), isOther), slices.DeleteFunc(slices.Clone(known), contains)...)
 }

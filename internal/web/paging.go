@@ -40,12 +40,18 @@ type list struct {
 // parameter returns the name of the parameter with the number of the list's page.
 func (l list) parameter() string { return l.Name + "_page" }
 
+// maxQuery is the maximum length of the parameters of the status page, in bytes. Each of its links repeats them, and each word is searched in each quota.
+const maxQuery = 4000
+
 // pageRequest parses the parameters of the status page. An empty one, as sent by a form, is ignored.
 func (h *handler) pageRequest(ctx context.Context, r *http.Request) (request, error) {
 	known := []string{"project", "service", "state", "filter"}
 	lists := []list{listOfProblems, listOfQuotas, listOfSources, listOfAccounts}
 	for _, l := range lists {
 		known = append(known, l.parameter())
+	}
+	if n := len(r.URL.RawQuery); n > maxQuery {
+		return request{}, fmt.Errorf("the parameters have %d bytes; use at most %d", n, maxQuery)
 	}
 	query, err := parseQuery(r, known...)
 	if err != nil {
@@ -57,7 +63,7 @@ func (h *handler) pageRequest(ctx context.Context, r *http.Request) (request, er
 	maps.DeleteFunc(query, func(_ string, values []string) bool { return len(values) == 0 })
 	wanted := request{
 		Filter: fleet.Filter{Services: query["service"], Projects: query["project"]}, state: query.Get("state"),
-		words: strings.Fields(strings.ToLower(query.Get("filter"))), pages: map[string]int{}, query: query,
+		words: slices.Compact(slices.Sorted(strings.FieldsSeq(strings.ToLower(query.Get("filter"))))), pages: map[string]int{}, query: query,
 	}
 	for _, l := range lists {
 		if text := query.Get(l.parameter()); text != "" {

@@ -82,9 +82,8 @@ func (r request) fits(q ranked, unverified []string) bool {
 	if len(r.words) > 0 && slices.Contains(unverified, q.source.Service) {
 		fields = append(fields, "unverified")
 	}
-	return !slices.ContainsFunc(r.words, func(word string) bool {
-		return !slices.ContainsFunc(fields, func(field string) bool { return strings.Contains(strings.ToLower(printable.Text(field)), word) })
-	})
+	text := strings.ToLower(printable.Text(strings.Join(fields, " "))) // a word has no space, so it is in one field
+	return !slices.ContainsFunc(r.words, func(word string) bool { return !strings.Contains(text, word) })
 }
 
 // newSections makes rows of ranked quotas.

@@ -5,7 +5,6 @@ import (
 	"html"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -137,8 +136,10 @@ func TestManyProjectsAreTyped(t *testing.T) {
 				t.Errorf("quotas %q", got)
 			}
 			const refusal = `unknown project="P0199"; known: ap-southeast-3_p0199, ap-southeast-1_p0002, `
-			if got := s.get(t, "/?project=P0199").Body.String(); !strings.HasPrefix(got, refusal) {
-				t.Errorf("a part of a name is rejected with %s, want %s", got, refusal)
+			for _, query := range []string{"project=P0199", "project=ap-southeast-1_p0002&project=P0199&project=p0007"} {
+				if got := s.get(t, "/?"+query).Body.String(); !strings.HasPrefix(got, refusal) {
+					t.Errorf("%s is rejected with %s, want %s", query, got, refusal)
+				}
 			}
 		}
 	})
@@ -198,21 +199,28 @@ func TestMaximumSizeOfThePage(t *testing.T) {
 			yaml += fmt.Sprintf("  %s: {api: {host: x, path: '/v1/{project_id}/quotas'}}\n", fmt.Sprintf("s%03d_", i)+strings.Repeat("x", 58))
 		}
 		s := newSite(t, cloud, yaml)
-		small := func(query url.Values, want string) {
+		small := func(query, want string) {
 			t.Helper()
-			page := s.get(t, "/?"+query.Encode())
+			page := s.get(t, "/?"+query)
 			if n := page.Body.Len(); page.Code != http.StatusOK || n > maxPage {
 				t.Errorf("%d, %d bytes, want %d at most", page.Code, n, maxPage)
 			}
 			says(t, page, want)
 		}
 		s.Scrape(t, 10*time.Minute)
-		small(nil, printable.Grouped(float64(26*number))+" quotas")
+		small("", printable.Grouped(float64(26*number))+" quotas")
 		s.Cloud.Inject(cloudtest.Fault{Status: http.StatusForbidden, Body: cloudsim.ErrorBody("dcs", http.StatusForbidden, strings.Repeat(`"`, 1000))})
 		<-time.After(time.Hour)
 		s.Scrape(t, 10*time.Minute)
-		small(nil, "sources failing")
-		small(url.Values{"quota_page": {"2"}, "problem_page": {"2"}, "project_page": {"2"}, "account_page": {"2"}}, "sources failing")
+		small("", "sources failing")
+		small("quota_page=2&problem_page=2&project_page=2&account_page=2", "sources failing")
+		const maxQuery = 4000
+		query := "filter=" // of words that are in every label
+		query += strings.Repeat(strings.Repeat(`"`, 100)+"+", maxQuery)[:maxQuery-len(query)]
+		small(query, "sources failing")
+		if page := s.get(t, "/?"+query+"x"); page.Code != http.StatusBadRequest || page.Body.String() != "the parameters have 4001 bytes; use at most 4000\n" {
+			t.Errorf("%d %s", page.Code, page.Body)
+		}
 		<-time.After(time.Minute) // for fetches that the page does not wait for
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -202,6 +203,26 @@ func TestFilterCostsNoMoreThanEverything(t *testing.T) {
 	all, named := s.get(t, "/metrics").Body.String(), s.get(t, "/metrics?"+url.Values{"project[]": s.Projects()}.Encode()).Body.String()
 	if all != named {
 		t.Errorf("the page of all projects differs from that of everything")
+	}
+}
+
+// TestProbeCostsTheSameAmongManyProjects: a scrape of one project makes no list of all projects.
+func TestProbeCostsTheSameAmongManyProjects(t *testing.T) {
+	cost := func(projects int) uint64 {
+		cloud := cloudtest.Scale(projects)
+		s := newSite(t, cloud, scaleConfig(cloud))
+		const target, runs = "/probe?target=ap-southeast-3_p0001", 20
+		s.get(t, target) // fetches
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range runs {
+			s.get(t, target)
+		}
+		runtime.ReadMemStats(&after)
+		return (after.TotalAlloc - before.TotalAlloc) / runs
+	}
+	if few, many := cost(2), cost(2000); many > few+20_000 {
+		t.Errorf("a probe allocates %d bytes with 2,000 projects, %d with two", many, few)
 	}
 }
 
