@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -72,15 +73,21 @@ func isA[E error](err error) bool {
 }
 
 func isTLS(err error) bool {
-	for e := err; e != nil; e = errors.Unwrap(e) {
-		if strings.HasPrefix(e.Error(), "tls: ") { // most errors of a handshake have no type
-			return true
-		}
-	}
 	alert, ok := errors.AsType[*net.OpError](err) // how crypto/tls reports alerts of either side
 	return ok && (alert.Op == "remote error" || alert.Op == "local error") ||
 		isA[*tls.CertificateVerificationError](err) || isA[tls.RecordHeaderError](err) || isA[x509.UnknownAuthorityError](err) ||
-		isA[*CAFileError](err) || errors.Is(err, http.ErrSchemeMismatch)
+		isA[*CAFileError](err) || isInvalidHandshake(err) || errors.Is(err, http.ErrSchemeMismatch)
+}
+
+// handshakeError is an error of a TLS handshake. Most of these have no type of their own.
+type handshakeError struct{ error }
+
+// Unwrap returns the error itself.
+func (e *handshakeError) Unwrap() error { return e.error }
+
+// isInvalidHandshake reports whether a TLS handshake failed, and not its connection.
+func isInvalidHandshake(err error) bool {
+	return isA[*handshakeError](err) && !isA[net.Error](err) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // isBadlyPacked reports whether a body cannot be decompressed.

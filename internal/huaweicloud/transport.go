@@ -10,8 +10,10 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"cloud_quota_exporter/internal/files"
@@ -86,8 +88,13 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if deadline, ok := req.Context().Deadline(); ok {
 		req = req.WithContext(context.WithValue(req.Context(), deadlineKey{}, deadline))
 	}
-	resp, err := current.RoundTrip(req)
+	var handshake atomic.Pointer[handshakeError]
+	trace := httptrace.ClientTrace{TLSHandshakeDone: func(_ tls.ConnectionState, err error) { handshake.Store(&handshakeError{err}) }}
+	resp, err := current.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), &trace)))
 	if err != nil {
+		if failed := handshake.Load(); failed != nil && failed.error != nil && errors.Is(err, failed.error) {
+			return nil, &handshakeError{err}
+		}
 		return nil, err
 	}
 	if proxy, err := current.Proxy(req); err == nil && req.URL.Scheme == "http" { // otherwise, there is a tunnel
