@@ -34,8 +34,10 @@ func BenchmarkStatusPage(b *testing.B) {
 				s := newSite(b, cloud, strings.Replace(scaleConfig(cloud), "    ca_file: CA\n", "    endpoints: {default: 'http://{service}.{region}.test'}\n", 1)+
 					"services: {defaults: {cache_ttl: 1h, timeout: 5m, max_in_flight: 64}, ces: {cache_ttl: 1h}}")
 				s.Scrape(b, 10*time.Minute)
-				for name, query := range map[string]string{"first": "", "later": "?quota_page=3&project_page=2", "filtered": "?filter=p0042+ram",
-					"words": "?filter=" + strings.Repeat("p+", 1900)} {
+				for name, query := range map[string]string{
+					"first": "", "later": "?quota_page=3&project_page=2", "filtered": "?filter=p0042+ram",
+					"words": "?filter=" + strings.Repeat("p+", 1900),
+				} {
 					b.Run("page="+name, func(b *testing.B) { s.comparePage(b, "/"+query) })
 				}
 			})
