@@ -485,6 +485,9 @@ func unreadable() []wrong {
 			whole := usual(asked)
 			return whole[:len(whole)/2]
 		}},
+		{name: "two JSON documents", says: "after top-level value", body: func(asked string) string { return usual(asked) + usual(asked) }},
+		{name: "a byte order mark before JSON", says: "invalid character", body: func(asked string) string { return "\ufeff" + usual(asked) }},
+		{name: "the page of a login, with 200", says: "invalid character '<'", body: is("<html><title>Login</title></html>")},
 		{name: "9 MiB", says: tooLong, body: is(large)},
 		{name: "nested 20,000 deep", says: "exceeded max depth", body: is(strings.Repeat("[", 20_000))},
 		encoded("gzip that unpacks to 16 MiB", "gzip", bomb, tooLong),

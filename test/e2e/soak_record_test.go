@@ -108,11 +108,6 @@ var soaked = []soakedService{
 	},
 }
 
-// soakedNamed returns a service of soaked.
-func soakedNamed(name string) soakedService {
-	return soaked[slices.IndexFunc(soaked, func(s soakedService) bool { return s.name == name })]
-}
-
 // newRecord returns a record of a cloud with these accounts, which have quotas of their own.
 func newRecord(chance *rand.Rand, accounts ...cloudsim.Account) *record {
 	r := &record{cloud: cloudtest.New(accounts...), quotas: map[quotaID][]held{}, breaks: map[string][]off{}}

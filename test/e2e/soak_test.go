@@ -246,7 +246,6 @@ func (s *storm) counts(n *int) {
 // reloaded reloads the configuration, which is different each time, and sometimes an invalid one first. Some reloads disable or enable a service, or
 // rename or recreate a configured project.
 func (s *storm) reloaded(chance *rand.Rand) {
-	switched := slices.DeleteFunc(slices.Clone(soaked), func(of soakedService) bool { return !of.switched })
 	for s.wait(chance, 2*time.Second, 15*time.Second) {
 		var old, next *life
 		if chance.IntN(2) == 0 {
@@ -256,7 +255,7 @@ func (s *storm) reloaded(chance *rand.Rand) {
 		}
 		service := ""
 		if chance.IntN(2) == 0 {
-			service = switched[chance.IntN(len(switched))].name
+			service = s.next(chance)
 			s.disabled[service] = !s.disabled[service]
 			s.switches++
 		}
@@ -275,6 +274,23 @@ func (s *storm) reloaded(chance *rand.Rand) {
 			s.counts(map[bool]*int{true: &s.renamed, false: &s.recreated}[next.keeps])
 		}
 	}
+}
+
+// next returns a service to disable or enable. If two are disabled already, it is one of these, so that short runs enable some too.
+func (s *storm) next(chance *rand.Rand) string {
+	var on, off []string
+	for _, of := range soaked {
+		switch {
+		case s.disabled[of.name]:
+			off = append(off, of.name)
+		case of.switched:
+			on = append(on, of.name)
+		}
+	}
+	if len(off) > chance.IntN(2) {
+		return off[chance.IntN(len(off))]
+	}
+	return on[chance.IntN(len(on))]
 }
 
 // reload reloads a configuration in one of the possible ways, and checks whether it succeeds as expected.

@@ -82,7 +82,8 @@ func (v *verdict) server(name string, p *prometheus) {
 		}
 	}
 	for _, label := range slices.Sorted(maps.Keys(lives)) {
-		seen := seenSeries(v.stored(p, fmt.Sprintf(`{__name__=~"cloud_quota_(used|limit|remaining|up|last_success_timestamp_seconds|project_info)",project=%q}`, label)))
+		seen := v.seen(p, label)
+		v.belongs(name, lives[label], seen)
 		for _, l := range lives[label] {
 			of := &ofProject{verdict: v, life: l, server: name, scrapes: scrapes, seen: seen}
 			if !l.isAccount() {
@@ -92,6 +93,37 @@ func (v *verdict) server(name string, p *prometheus) {
 			of.shown()
 			for _, s := range l.services() {
 				of.source(s)
+			}
+			if l.keeps {
+				before := v.record.before(l)
+				of.kept(before, v.seen(p, before.label))
+			}
+		}
+	}
+}
+
+// seen returns what a server stored about a label.
+func (v *verdict) seen(p *prometheus, label string) map[seriesID]map[float64]float64 {
+	const names = "cloud_quota_(used|limit|remaining|up|fetches_total|last_success_timestamp_seconds|project_info)"
+	return seenSeries(v.stored(p, fmt.Sprintf(`{__name__=~%q,project=%q}`, names, label)))
+}
+
+// belongs checks that a label has no series of other services or resource types, and none while it is not exposed.
+func (v *verdict) belongs(server string, of []*life, seen map[seriesID]map[float64]float64) {
+	exposed := map[float64]bool{}
+	for id, values := range seen {
+		for at := range values {
+			exposed[at] = exposed[at] || id.metric == "cloud_quota_project_info"
+		}
+	}
+	for id, values := range seen {
+		has := func(s soakedService) bool {
+			return s.name == id.service && (id.resourceType == "" || slices.Contains(s.types, id.resourceType))
+		}
+		isOfLabel := id.metric == "cloud_quota_project_info" || slices.ContainsFunc(of[0].services(), has)
+		for at, value := range values {
+			if !isOfLabel || !exposed[at] {
+				v.complain("%s: %v of %s is %g at %.3f, but does not belong there", server, id, of[0].label, value, at)
 			}
 		}
 	}
@@ -157,8 +189,8 @@ type moment struct {
 // source checks a service of the project: the age of its values, and then each of them. A service that was disabled starts from scratch.
 func (o *ofProject) source(of soakedService) {
 	more := []outage{o.arrival}
+	first := o.record.lives[slices.IndexFunc(o.record.lives, func(l *life) bool { return l.project.ID == o.project.ID })]
 	if o.keeps { // the project arrived earlier
-		first := o.record.lives[slices.IndexFunc(o.record.lives, func(l *life) bool { return l.project.ID == o.project.ID })]
 		more = []outage{{from: first.from, until: first.shownBy}}
 	}
 	for _, b := range o.record.breaks[of.name] { // once it is enabled, the usual time
@@ -182,6 +214,11 @@ func (o *ofProject) source(of soakedService) {
 		if !isRead {
 			m.read = math.NaN()
 		}
+		fetches := o.seen[seriesID{"cloud_quota_fetches_total", of.name, ""}][at]
+		if begun := max(first.from, since); fetches > 2+(at+soakInterval.Seconds()-begun)/(0.9*soakTTL.Seconds()) {
+			o.complain("%s: %s of %s (%s) was fetched %g times by %.3f, but exists or is enabled only since %.3f",
+				o.server, of.name, o.label, o.project.ID, fetches, at, begun)
+		}
 		if m.late || isRead && read < since {
 			o.complain("%s: %s of %s (%s) was fetched at %.3f when scraped at %.3f, without a fault at %.3f, and enabled since %.3f; faults: %.3f",
 				o.server, of.name, o.label, o.project.ID, m.read, at, well, since, outages)
@@ -193,6 +230,31 @@ func (o *ofProject) source(of soakedService) {
 			o.numbers(moments, quotaID{o.project.ID, of.name, resourceType}, metric)
 		}
 	}
+}
+
+// kept checks that a project that the configuration renames keeps its state: its counters continue.
+func (o *ofProject) kept(before *life, old map[seriesID]map[float64]float64) {
+	for _, s := range o.services() {
+		id := seriesID{"cloud_quota_fetches_total", s.name, ""}
+		last, first := 0.0, math.Inf(1)
+		for at := range old[id] {
+			if at <= o.from {
+				last = max(last, at)
+			}
+		}
+		for at := range o.seen[id] {
+			first = min(first, at)
+		}
+		isOff, isKnown, since := o.record.isOff(s.name, first)
+		if was, is := old[id][last], o.seen[id][first]; last > before.shownBy && first < o.until && !isOff && isKnown && since < last && is < was {
+			o.complain("%s: %s of %s was fetched %g times at %.3f, and %g times as %s at %.3f", o.server, s.name, before.label, was, last, is, o.label, first)
+		}
+	}
+}
+
+// before returns the life of a project before it was renamed.
+func (r *record) before(l *life) *life {
+	return r.lives[slices.IndexFunc(r.lives, func(b *life) bool { return b.project.ID == l.project.ID && b.until == l.from })]
 }
 
 var metricsOfNumbers = []string{"cloud_quota_used", "cloud_quota_limit", "cloud_quota_remaining"}
