@@ -352,8 +352,7 @@ type wrong struct {
 	new          int                       // resource types that such a response adds
 	skipsProject bool                      // a discovery logs the skipped project
 	half         bool                      // some resources in the response are valid
-
-	asks time.Duration // Retry-After of the cloud
+	asks         time.Duration             // Retry-After of the cloud
 }
 
 // isRead is the outcome of a response without a problem.
