@@ -32,8 +32,8 @@ type step struct {
 	run  func() error
 }
 
-// steps are all checks. The first two need only Go and a C compiler, and the last takes too long for every run. Steps that build much come early,
-// because others run beside them.
+// steps are all checks. The first needs only Go, the second also a C compiler, and the last takes too long for every run. Steps that build much come
+// early, because others run beside them.
 var steps = []step{
 	{"tests", tests},
 	{"race", race},

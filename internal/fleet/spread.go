@@ -9,8 +9,8 @@ import (
 // Fetches of a source are due at fixed times, cache_ttl apart. These times are spread evenly over the sources, so that not all of them are
 // due at the same scrape, and they do not depend on the scrapes, so that more Prometheus servers cause no more requests.
 //
-// While a service throttles the account, and for a day after, values are fresh for cache_ttl instead. A fetch that waited for the end of a pause is
-// then due at the same distance again, for which there was capacity. At its fixed time, it would be throttled again.
+// While a service throttles the account, and for a day after, values are fresh for cache_ttl instead. Fetches that a pause
+// has delayed then keep their new times, at which the service has capacity. At their fixed times, they would be throttled again.
 
 const (
 	jitter   = 0.1 // share of cache_ttl by which the first values of a source may be fetched again earlier

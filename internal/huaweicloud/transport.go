@@ -22,7 +22,7 @@ import (
 const (
 	// connectTimeout limits the opening of a connection, and its TLS handshake. If the request has less time, the opening gets a quarter
 	// more than that: net.Dialer divides it among the addresses of a host, so that the request still reaches the last one if others are
-	// dead. Less than the time of the request would end it early, with another error.
+	// dead. A shorter limit would end the request early, with another error.
 	connectTimeout = 30 * time.Second
 
 	maxCAFile     = 4 << 20         // bytes; all authorities of a system take less
@@ -85,14 +85,15 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if deadline, ok := req.Context().Deadline(); ok {
-		req = req.WithContext(context.WithValue(req.Context(), deadlineKey{}, deadline))
+	ctx := req.Context()
+	if deadline, ok := ctx.Deadline(); ok {
+		ctx = context.WithValue(ctx, deadlineKey{}, deadline)
 	}
-	var handshake atomic.Pointer[handshakeError]
-	trace := httptrace.ClientTrace{TLSHandshakeDone: func(_ tls.ConnectionState, err error) { handshake.Store(&handshakeError{err}) }}
-	resp, err := current.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), &trace)))
+	var handshake atomic.Pointer[error]
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{TLSHandshakeDone: func(_ tls.ConnectionState, err error) { handshake.Store(&err) }})
+	resp, err := current.RoundTrip(req.WithContext(ctx))
 	if err != nil {
-		if failed := handshake.Load(); failed != nil && failed.error != nil && errors.Is(err, failed.error) {
+		if failed := handshake.Load(); failed != nil && errors.Is(err, *failed) {
 			return nil, &handshakeError{err}
 		}
 		return nil, err
@@ -108,7 +109,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// deadlineKey is the key of the deadline of a request in its context, which opening its connection keeps without the deadline itself.
+// deadlineKey is the key of the deadline of a request among the values of its context. net/http opens connections with these values, but without
+// the deadline itself.
 type deadlineKey struct{}
 
 // CloseIdleConnections is called by http.Client.CloseIdleConnections.
